@@ -1,0 +1,128 @@
+# Builds bin/lora, bin/lora_worker and bin/lora_ps. `make help` lists the targets.
+
+CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+PROFILE ?= release
+MARCH   ?= native
+WERROR  ?= 1
+PREFIX  ?= /usr/local
+B       := build/$(CC)-$(PROFILE)
+
+OPT_release := -O3 -g1
+OPT_debug   := -Og -g3
+OPT_asan    := -O1 -g3 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT_tsan    := -O1 -g3 -fsanitize=thread
+OPT         := $(OPT_$(PROFILE))
+ifeq ($(OPT),)
+$(error PROFILE is release, debug, asan or tsan)
+endif
+
+WARN := -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+        -Wpointer-arith -Wcast-qual -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wno-unknown-pragmas \
+        -Wno-pass-failed
+CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
+CFLAGS   += -std=gnu11 $(OPT) -march=$(MARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN)
+MPI_CFLAGS = $(shell mpicc --showme:compile)
+MPI_LIBS   = $(shell mpicc --showme:link)
+LIBS := -lzmq -lmsgpackc -lopenblas -lyaml -ljansson -lcsv -lutf8proc -lpcre2-8 -lsodium -lxxhash -lm -lpthread
+
+objs = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(shell find $(1) -name '*.c')))
+MAINS    := worker/main.c ps/main.c launch/main.c
+TESTS    := $(shell find tests -name '*_test.c')
+HELPERS  := $(shell find tests -maxdepth 2 -path 'tests/support/*.c')
+PROGRAMS := bin/lora bin/lora_ps bin/lora_worker
+
+.PHONY: all
+all: $(PROGRAMS)  ## build the three programs into bin/
+
+# ---- compile -----------------------------------------------------------------
+
+$(B)/worker/comm/%.o: CPPFLAGS += $(MPI_CFLAGS)
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(B)/libcommon.a: $(call objs,common)
+$(B)/libworker.a: $(call objs,worker)
+$(B)/libps.a: $(call objs,ps)
+$(B)/liblaunch.a: $(call objs,launch)
+$(B)/lib%.a:
+	@rm -f $@ && ar rcs $@ $^
+
+bin/lora_worker: $(B)/worker/main.o $(B)/libworker.a $(B)/libcommon.a
+	@mkdir -p bin
+	$(CC) $(CFLAGS) -o $@ $^ $(MPI_LIBS) $(LIBS)
+bin/lora_ps: $(B)/ps/main.o $(B)/libps.a $(B)/libcommon.a
+	@mkdir -p bin
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+bin/lora: $(B)/launch/main.o $(B)/liblaunch.a $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
+	@mkdir -p bin
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+# ---- tests -------------------------------------------------------------------
+
+TEST_BINS := $(patsubst %.c,$(B)/%,$(TESTS))
+$(B)/tests/%_test: $(B)/tests/%_test.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
+	$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+.PHONY: test test-unit test-dist test-interop
+test: ## install what is missing, build, run every test (about 15 minutes)
+	launch/setup
+	$(MAKE) all
+	$(MAKE) test-unit
+	$(MAKE) test-asan
+	$(MAKE) test-dist
+
+test-unit: $(TEST_BINS) all ## unit and golden tests; T=word picks
+	tests/run $(foreach t,$(TEST_BINS),$(if $(findstring $(T),$(t)),$(t)))
+
+.PHONY: test-asan
+test-asan: ## the unit tests under the address and undefined-behaviour sanitizers
+	$(MAKE) PROFILE=asan MARCH=$(MARCH) test-unit-bare
+.PHONY: test-unit-bare
+test-unit-bare: $(TEST_BINS)
+	tests/run $(foreach t,$(TEST_BINS),$(if $(findstring $(T),$(t)),$(t)))
+
+test-dist: all ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
+	tests/dist/run $(T)
+
+test-interop: all ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
+	tests/interop/run
+
+.PHONY: bench
+bench: all ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
+	tests/bench/run
+
+# ---- the rest ----------------------------------------------------------------
+
+.PHONY: demo setup lint format format-check install clean help
+demo: ## install what is missing, build, fine-tune a real model on real texts (about 5 minutes)
+	launch/setup
+	$(MAKE) all
+	launch/demo
+
+setup: ## install the Debian packages that are missing
+	launch/setup
+
+lint: ## layers, long files, clang-tidy and cppcheck where they are installed
+	tests/lint/run
+
+format: ## clang-format in place
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+format-check:
+	git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
+
+install: all ## PREFIX=/usr/local, DESTDIR=
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+
+clean:
+	rm -rf build bin
+
+help:
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.SECONDARY:

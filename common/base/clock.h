@@ -1,0 +1,8 @@
+/* clock - seconds that only go forward (CLOCK_MONOTONIC). */
+#ifndef COMMON_BASE_CLOCK_H
+#define COMMON_BASE_CLOCK_H
+
+double clock_now(void);
+void clock_sleep(double seconds);
+
+#endif

@@ -1,0 +1,257 @@
+#include "common/base/file.h"
+
+#include "common/base/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool failed(Err *err, ErrKind kind, const char *doing, const char *path)
+{
+    err_errno(err, "cannot %s", doing);
+    if (err)
+        err->kind = kind;
+    return err_at(err, "%s", path);
+}
+
+/* What a user named and is not there is the user's to mend. */
+static ErrKind reading_kind(void)
+{
+    return errno == ENOENT || errno == EISDIR || errno == ENOTDIR || errno == EACCES
+               ? ERR_INPUT
+               : ERR_IO;
+}
+
+bool file_map(FileMap *map, const char *path, Err *err)
+{
+    *map = (FileMap){ 0 };
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return failed(err, reading_kind(), "open", path);
+    struct stat st;
+    if (fstat(fd, &st) != 0 || S_ISDIR(st.st_mode)) {
+        if (errno == 0 || S_ISDIR(st.st_mode))
+            errno = EISDIR;
+        close(fd);
+        return failed(err, reading_kind(), "read", path);
+    }
+    if (st.st_size > 0) {
+        void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (data == MAP_FAILED) {
+            close(fd);
+            return failed(err, ERR_IO, "map", path);
+        }
+        *map = (FileMap){ data, (size_t)st.st_size };
+    }
+    close(fd);
+    return true;
+}
+
+void file_unmap(FileMap *map)
+{
+    if (map->data)
+        munmap((void *)(uintptr_t)map->data, map->size);
+    *map = (FileMap){ 0 };
+}
+
+char *file_read(const char *path, size_t *size, Err *err)
+{
+    FileMap map;
+    if (!file_map(&map, path, err))
+        return NULL;
+    char *copy = xstrndup(map.data ? map.data : "", map.size);
+    if (size)
+        *size = map.size;
+    file_unmap(&map);
+    return copy;
+}
+
+static char *temporary(const char *path)
+{
+    return xprintf("%s.tmp", path);
+}
+
+FILE *file_begin(const char *path, Err *err)
+{
+    char *name = temporary(path);
+    FILE *file = fopen(name, "we");
+    if (!file)
+        failed(err, ERR_IO, "write", name);
+    free(name);
+    return file;
+}
+
+bool file_commit(FILE *file, const char *path, Err *err)
+{
+    char *name = temporary(path), *folder = path_folder(path);
+    bool ok = !ferror(file) && fflush(file) == 0 && fsync(fileno(file)) == 0;
+    ok = fclose(file) == 0 && ok;
+    if (ok)
+        ok = rename(name, path) == 0;
+    if (ok) {
+        ok = folder_sync(folder, err);
+    } else {
+        failed(err, ERR_IO, "write", path);
+        unlink(name);
+    }
+    free(name);
+    free(folder);
+    return ok;
+}
+
+void file_abandon(FILE *file, const char *path)
+{
+    char *name = temporary(path);
+    fclose(file);
+    unlink(name);
+    free(name);
+}
+
+bool file_write(const char *path, const void *data, size_t size, Err *err)
+{
+    FILE *file = file_begin(path, err);
+    if (!file)
+        return false;
+    if (size > 0 && fwrite(data, 1, size, file) != size) {
+        failed(err, ERR_IO, "write", path);
+        file_abandon(file, path);
+        return false;
+    }
+    return file_commit(file, path, err);
+}
+
+bool file_copy(const char *from, const char *to, Err *err)
+{
+    FileMap map;
+    if (!file_map(&map, from, err))
+        return false;
+    const bool ok = file_write(to, map.data, map.size, err);
+    file_unmap(&map);
+    return ok;
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+bool file_is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int64_t file_size(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? (int64_t)st.st_size : -1;
+}
+
+bool folder_make(const char *path, Err *err)
+{
+    char *name = xstrdup(path);
+    bool ok = true;
+    for (char *c = name + 1; ok && *name != '\0'; c++) {
+        if (*c != '/' && *c != '\0')
+            continue;
+        const char kept = *c;
+        *c = '\0';
+        if (mkdir(name, 0777) != 0 && !(errno == EEXIST && file_is_folder(name)))
+            ok = failed(err, ERR_IO, "make the folder", name);
+        *c = kept;
+        if (kept == '\0')
+            break;
+    }
+    free(name);
+    return ok;
+}
+
+bool folder_sync(const char *path, Err *err)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return failed(err, ERR_IO, "open the folder", path);
+    const bool ok = fsync(fd) == 0 || errno == EINVAL; /* some file systems cannot */
+    close(fd);
+    return ok || failed(err, ERR_IO, "sync the folder", path);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+bool folder_remove(const char *path, Err *err)
+{
+    if (!file_exists(path))
+        return true;
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
+        return failed(err, ERR_IO, "remove", path);
+    return true;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char **folder_list(const char *path, size_t *count, Err *err)
+{
+    *count = 0;
+    DIR *dir = opendir(path);
+    if (!dir) {
+        failed(err, reading_kind(), "open the folder", path);
+        return NULL;
+    }
+    size_t n = 0, room = 16;
+    char **names = xmalloc(room * sizeof *names);
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if (n == room)
+            names = xrealloc(names, (room *= 2) * sizeof *names);
+        names[n++] = xstrdup(e->d_name);
+    }
+    closedir(dir);
+    qsort(names, n, sizeof *names, by_bytes);
+    *count = n;
+    return names;
+}
+
+char *path_join(const char *folder, const char *name)
+{
+    if (name[0] == '/' || folder[0] == '\0')
+        return xstrdup(name);
+    const char *slash = folder[strlen(folder) - 1] == '/' ? "" : "/";
+    return xprintf("%s%s%s", folder, slash, name);
+}
+
+char *path_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return xstrdup(".");
+    return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
+}
+
+const char *path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+char *path_absolute(const char *path)
+{
+    char here[PATH_MAX];
+    if (path[0] == '/' || !getcwd(here, sizeof here))
+        return xstrdup(path);
+    return path_join(here, path);
+}

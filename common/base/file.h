@@ -1,0 +1,53 @@
+/* file - whole files and folders: read, map, write so that a crash leaves the
+ * old or the new file and nothing between. Errors carry the path as `where`.
+ *
+ * Threads: any. */
+#ifndef COMMON_BASE_FILE_H
+#define COMMON_BASE_FILE_H
+
+#include "common/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A read-only mapping of a whole file. Zeroed is valid and empty. */
+typedef struct FileMap {
+    const char *data; /* owned mapping; NULL when the file is empty */
+    size_t size;
+} FileMap;
+
+MUST_USE bool file_map(FileMap *map, const char *path, Err *err);
+void file_unmap(FileMap *map);
+
+/* The whole file with '\0' behind it, owned by the caller; NULL on failure. */
+MUST_USE char *file_read(const char *path, size_t *size, Err *err);
+
+/* Temporary name beside it, written, synced, renamed, folder synced. */
+MUST_USE bool file_write(const char *path, const void *data, size_t size, Err *err);
+
+/* The same in two calls, for writers that stream: file_begin opens PATH.tmp;
+ * file_commit syncs, closes and renames; file_abandon removes it. */
+MUST_USE FILE *file_begin(const char *path, Err *err);
+MUST_USE bool file_commit(FILE *file, const char *path, Err *err);
+void file_abandon(FILE *file, const char *path);
+
+MUST_USE bool file_copy(const char *from, const char *to, Err *err);
+bool file_exists(const char *path);
+bool file_is_folder(const char *path);
+int64_t file_size(const char *path); /* -1: not there */
+
+MUST_USE bool folder_make(const char *path, Err *err); /* with its parents */
+MUST_USE bool folder_sync(const char *path, Err *err); /* its list of names */
+MUST_USE bool folder_remove(const char *path, Err *err); /* with all inside */
+
+/* Names in a folder without "." and "..", sorted by bytes. Owned by the caller:
+ * free each and the array. NULL on failure. */
+MUST_USE char **folder_list(const char *path, size_t *count, Err *err);
+
+/* folder/name; name alone when it is absolute or folder is empty. Owned. */
+char *path_join(const char *folder, const char *name);
+char *path_folder(const char *path); /* "." when there is none. Owned. */
+const char *path_name(const char *path); /* behind the last slash */
+char *path_absolute(const char *path); /* by the working directory. Owned. */
+
+#endif

@@ -1,0 +1,36 @@
+/* text - growing strings, and a few questions about short ones. */
+#ifndef COMMON_BASE_TEXT_H
+#define COMMON_BASE_TEXT_H
+
+#include "common/base/err.h"
+
+#include <stddef.h>
+
+/* Always ends in '\0' once something was added; zeroed is empty and valid. */
+typedef struct Text {
+    char *data; /* owned; NULL when nothing was ever added */
+    size_t size, capacity;
+} Text;
+
+void text_add(Text *text, const char *bytes, size_t n);
+void text_adds(Text *text, const char *string);
+void text_addf(Text *text, const char *format, ...) PRINTF_LIKE(2, 3);
+void text_clear(Text *text);
+void text_release(Text *text);
+
+/* The string, never NULL; the caller owns it and *text is empty again. */
+char *text_take(Text *text);
+
+bool text_starts(const char *string, const char *prefix);
+bool text_ends(const char *string, const char *suffix);
+
+/* Edits (insert, delete, replace) that lead from a to b: for "did you mean". */
+int text_distance(const char *a, const char *b);
+
+/* The nearest of names[0, n), or NULL when none is near enough to be meant. */
+const char *text_nearest(const char *word, const char *const *names, size_t n);
+
+/* Offset of the first byte that is not valid UTF-8, or n. */
+size_t text_utf8_valid(const char *bytes, size_t n);
+
+#endif

@@ -1,0 +1,151 @@
+/* config - the run file: one table of keys, one struct of values.
+ *
+ * Every key of the run file is a row of `config_keys` (config_table.c): dotted
+ * name, type, field, default as text, what is allowed, help. Defaults, the YAML
+ * file and --key=value all go through the same parser and the same checks, and
+ * each key remembers who set it, so that any later complaint can say
+ * "run.yaml:12: lora.r". --help, --print-config and the comparison of two runs
+ * are made from the same rows. Keys of later versions are in the table too and
+ * are refused by name.
+ *
+ * Owner: a program's main; const after config_load. Modules below the commands
+ * get options of their own, never Config. */
+#ifndef COMMON_CONFIG_CONFIG_H
+#define COMMON_CONFIG_CONFIG_H
+
+#include "common/base/err.h"
+#include "common/base/text.h"
+
+#include <jansson.h>
+#include <stdint.h>
+
+typedef enum { TASK_SEQ_CLS, TASK_TOKEN_CLS, TASK_CAUSAL_LM, TASK_IMAGE_CLS } TaskType;
+typedef enum { PROBLEM_AUTO, PROBLEM_SINGLE_LABEL, PROBLEM_REGRESSION, PROBLEM_MULTI_LABEL } ProblemType;
+typedef enum { BIAS_NONE, BIAS_ALL, BIAS_LORA_ONLY } BiasMode;
+typedef enum { INIT_TRUE, INIT_GAUSSIAN } InitMode;
+typedef enum { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT, SCHEDULE_CONSTANT_WITH_WARMUP } ScheduleType;
+typedef enum { WHEN_NO, WHEN_STEPS, WHEN_EPOCH } When;
+
+/* names[0, count), owned. */
+typedef struct StringList {
+    char **items;
+    int count;
+} StringList;
+
+/* An ordered map from a pattern to a number (rank_pattern, alpha_pattern). */
+typedef struct PatternMap {
+    char **keys;
+    double *values;
+    int count;
+} PatternMap;
+
+typedef struct DataConfig {
+    StringList train, validation, test; /* files, absolute */
+    double validation_split;            /* 0: none */
+    char *text, *text_pair, *label;     /* text_pair may be NULL */
+    int64_t max_length;
+    bool shuffle;
+    int64_t limit; /* -1: all */
+    bool skip_bad_rows;
+} DataConfig;
+
+typedef struct LoraConfig {
+    int64_t r;
+    double alpha, dropout;
+    StringList target_modules; /* empty with target_regex NULL and all_linear false: the family's default */
+    char *target_regex;        /* NULL: a list */
+    bool all_linear;
+    StringList exclude_modules;
+    char *exclude_regex;
+    StringList modules_to_save;
+    int64_t *layers_to_transform; /* NULL: all layers */
+    int layers_count;
+    PatternMap rank_pattern, alpha_pattern;
+    BiasMode bias;
+    InitMode init;
+    char *init_adapter; /* folder, NULL: none */
+} LoraConfig;
+
+typedef struct TrainConfig {
+    char *output_dir;
+    int64_t batch_size;
+    double num_train_epochs;
+    int64_t max_steps; /* -1: by epochs */
+    double learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm;
+    ScheduleType schedule;
+    int64_t warmup_steps;
+    double warmup_ratio;
+    uint64_t seed;
+    int64_t logging_steps;
+    When eval_strategy;
+    int64_t eval_steps; /* -1: logging_steps */
+    When save_strategy;
+    int64_t save_steps, save_total_limit; /* -1: no limit */
+    bool load_best_model_at_end;
+    char *metric_for_best_model;
+    int64_t early_stopping_patience; /* -1: off */
+} TrainConfig;
+
+typedef struct PsConfig {
+    char *address; /* NULL: loopback, free port */
+    double heartbeat, lease_timeout, patience;
+    int64_t durable_every;
+    bool insecure;
+} PsConfig;
+
+typedef struct ParallelConfig {
+    int64_t threads;            /* -1: cores of the node / ranks on it */
+    int64_t micro_batches;      /* -1: auto */
+    int64_t micro_batch_tokens;
+} ParallelConfig;
+
+typedef struct Config {
+    char *model; /* folder or hub name as written; folders made absolute */
+    json_t *model_config; /* object of overrides, owned; may be empty */
+    TaskType task;
+    StringList labels; /* names; empty: from model or data */
+    int64_t label_count; /* 0: unknown */
+    ProblemType problem_type;
+    DataConfig data;
+    LoraConfig lora;
+    TrainConfig train;
+    PsConfig ps;
+    ParallelConfig parallel;
+    char *source; /* the run file's path, or "" */
+    struct ConfigOrigin *origins; /* one a key: who set it; owned */
+} Config;
+
+/* What a program was called with, besides --key=value: consumed by its own table. */
+typedef struct ConfigSources {
+    const char *file;            /* run file; NULL: defaults and overrides only */
+    const char *text;            /* YAML text instead of a file (a run sent by the PS); `file` then only names it */
+    const char *const *overrides; /* "lora.r=16", count of them; the leading -- is gone */
+    int override_count;
+} ConfigSources;
+
+/* Reads, overrides, checks ranges and contradictions. On failure *config is
+ * empty. `config_release` is safe on zeroed memory. */
+MUST_USE bool config_load(Config *config, const ConfigSources *sources, Err *err);
+void config_release(Config *config);
+
+/* The effective run file, every key, as YAML that config_load reads back to
+ * the same values. Paths absolute. */
+void config_print(const Config *config, Text *out);
+
+/* "run.yaml:12: lora.r", "--lora.r", or "lora.r (default)": for err_at. */
+const char *config_where(const Config *config, const char *key, char *room, size_t size);
+
+/* Keys whose values differ in a way that makes two runs different (addresses,
+ * output_dir's spelling, logging and liveness settings do not): a list like
+ * "lora.r (8 here, 16 there)", one a line, into out. True when none differ. */
+bool config_same_run(const Config *here, const Config *there, Text *out);
+
+/* The rows, for --help: "key  default  allowed  help". */
+void config_help(Text *out);
+
+/* Sets one key after loading (parallel.micro_batches: auto -> 8), checked. */
+MUST_USE bool config_set(Config *config, const char *key, const char *value, Err *err);
+
+const char *config_task_name(TaskType task); /* "SEQ_CLS" */
+
+#endif

@@ -1,0 +1,85 @@
+/* slots - the trainable tensors of a run, by PEFT name, in one flat float buffer.
+ *
+ * Model shape + LoRA settings -> the slot table and its hash: the same in every
+ * program, so that the buffer's layout never travels. Order: modules in
+ * named_modules order, in each lora_A, lora_B, bias, saved weight. The worker's
+ * gradients, the server's values, moments and files all use these offsets.
+ *
+ * Matching follows PEFT (tuners_utils.check_target_module_exists,
+ * other.py ModulesToSaveWrapper): see slots_match.c.
+ *
+ * Owner: whoever opened it; const afterwards; any thread may read. */
+#ifndef COMMON_SLOTS_SLOTS_H
+#define COMMON_SLOTS_SLOTS_H
+
+#include "common/base/text.h"
+#include "common/config/config.h"
+#include "common/model/arch.h"
+
+typedef enum {
+    SLOT_LORA_A, /* [r, in] */
+    SLOT_LORA_B, /* [out, r] */
+    SLOT_BIAS,   /* [out]: a base bias that is trained, or a saved module's */
+    SLOT_WEIGHT  /* a module in modules_to_save: the base's shape */
+} SlotKind;
+
+typedef struct Slot {
+    char *name;       /* key in adapter_model.safetensors */
+    SlotKind kind;
+    int module;       /* index in arch->modules */
+    int dims;
+    int64_t dim[2];
+    int64_t offset, count; /* floats in the flat buffer; offset a multiple of 16 */
+    bool decay;       /* AdamW's weight_decay applies (Trainer's rule) */
+} Slot;
+
+/* What is trainable of one module; -1: nothing. Indices into slots. */
+typedef struct ModuleSlots {
+    int a, b, bias, weight;
+    int64_t r;
+    float scale; /* alpha / r */
+} ModuleSlots;
+
+typedef struct SlotTable {
+    Slot *slots;
+    int count;
+    ModuleSlots *modules; /* [arch->module_count] */
+    int64_t size;      /* floats in the flat buffer, padding included (padding stays 0) */
+    int64_t trainable; /* parameters without padding */
+    uint64_t hash;     /* of every name, shape, offset, decay flag, scale */
+    char **targets;    /* what adapter_config.json's target_modules says, sorted, owned */
+    int target_count;
+} SlotTable;
+
+/* NULL with *err: nothing matches (names near misses), a list entry matches
+ * nothing (PEFT ignores it in silence; we do not), rank above what the module
+ * allows is fine, target also in modules_to_save is an error. SEQ_CLS and
+ * TOKEN_CLS add "classifier" and "score" to modules_to_save, as PEFT does. */
+MUST_USE SlotTable *slots_open(const ModelArch *arch, const LoraConfig *lora, Err *err);
+void slots_close(SlotTable *table);
+
+/* First values: init_lora_weights for A (B is 0), the base's own values for
+ * biases and saved modules (a new head: N(0, initializer_range), bias 0), from
+ * counters keyed by seed and slot name; or, with lora->init_adapter, that
+ * folder's tensors (old and new names understood; missing, unexpected and
+ * wrongly shaped ones are errors that name them). values[0, table->size). */
+MUST_USE bool slots_init(float *values, const SlotTable *table, const ModelArch *arch,
+                         const LoraConfig *lora, uint64_t seed, Err *err);
+
+/* values[0, size) <- FOLDER/adapter_model.safetensors, strictly. */
+MUST_USE bool slots_read_adapter(float *values, const SlotTable *table, const char *folder, Err *err);
+
+/* FOLDER/adapter_model.safetensors and adapter_config.json, as PEFT writes them. */
+MUST_USE bool slots_write_adapter(const char *folder, const float *values, const SlotTable *table,
+                                  const ModelArch *arch, const LoraConfig *lora,
+                                  const char *model_name, Err *err);
+
+/* A run's LoRA settings read back from an adapter's adapter_config.json, for
+ * eval and predict without a run file. Release with lora_config_release. */
+MUST_USE bool lora_config_read(LoraConfig *lora, const char *folder, Err *err);
+void lora_config_release(LoraConfig *lora);
+
+/* `lora targets`: every module that is or could be adapted, shapes, shares, near misses. */
+void slots_describe(const SlotTable *table, const ModelArch *arch, Text *out);
+
+#endif

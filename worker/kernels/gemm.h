@@ -1,0 +1,27 @@
+/* gemm - every matrix product of the worker. Row-major, dense rows: the last
+ * argument of a matrix is its row stride where one is given, else its width.
+ * The only file that includes cblas.h is gemm.c; the only one that narrows a
+ * size to BLAS's int. Products of at least one empty dimension are fine.
+ *
+ * Threads: called from one thread at a time; uses gemm_threads(n) cores. With
+ * one thread the result is a function of the operands and sizes alone. */
+#ifndef WORKER_KERNELS_GEMM_H
+#define WORKER_KERNELS_GEMM_H
+
+#include <stdint.h>
+
+void gemm_set_threads(int n);
+
+/* y[N,O] = alpha * x[N,I] . w[O,I]^T + beta * y     (row strides ldy, ldx, ldw) */
+void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,
+             int64_t N, int64_t O, int64_t I, float alpha, float beta);
+
+/* y[N,I] = alpha * x[N,O] . w[O,I] + beta * y */
+void gemm_nn(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,
+             int64_t N, int64_t I, int64_t O, float alpha, float beta);
+
+/* y[O,I] = alpha * a[N,O]^T . b[N,I] + beta * y */
+void gemm_tn(float *y, int64_t ldy, const float *a, int64_t lda, const float *b, int64_t ldb,
+             int64_t O, int64_t I, int64_t N, float alpha, float beta);
+
+#endif

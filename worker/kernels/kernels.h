@@ -1,0 +1,121 @@
+/* kernels - the loops around the matrix products. Outputs first, then inputs,
+ * then sizes and scalars; no allocation, no globals, no project types but the
+ * random key. Rows are independent; with OpenMP threads they are shared out, and
+ * results do not depend on how many. `d...` arguments of backward kernels are
+ * ADDED to, unless the comment says "written".
+ *
+ * Dropout: `keys` names the random stream of a row. Element (row n, column c)
+ * of example e is dropped when rng_bits(key[e], local_row * C + c) < threshold;
+ * survivors are scaled by 1/(1-p). `row_key[n]` and `row_index[n]` give each
+ * row's key and its local row inside its example, so masks do not depend on what
+ * else is in the micro-batch. threshold 0: no dropout, keys may be NULL. */
+#ifndef WORKER_KERNELS_KERNELS_H
+#define WORKER_KERNELS_KERNELS_H
+
+#include "common/base/rng.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Where the sequences of a micro-batch lie, end to end in N = start[B] rows. */
+typedef struct Rows {
+    int64_t B, N, longest;
+    const int64_t *start; /* [B+1] */
+} Rows;
+
+/* One dropout site for one micro-batch: a key an example. p = 0: off. */
+typedef struct Dropout {
+    float p;
+    const RngKey *keys; /* [B]; NULL when p is 0 */
+} Dropout;
+
+/* ---- norm (rows of C) ----------------------------------------------------- */
+
+/* y[N,C] = layer_norm(x + residual) * gain + bias, where residual may be NULL.
+ * The sum is what backward needs: normalised rows are kept in xhat[N,C] and
+ * 1/deviation in inv[N] (both written; xhat NULL when no backward follows). */
+void norm_forward(float *y, float *xhat, float *inv, const float *x, const float *residual,
+                  const float *gain, const float *bias, int64_t N, int64_t C, float eps);
+
+/* The same with bias of the linear before it and hidden dropout in one pass:
+ * y = layer_norm(dropout(x + linear_bias) + residual). linear_bias may be NULL. */
+void bias_dropout_residual_norm_forward(float *y, float *xhat, float *inv, const float *x,
+                                        const float *linear_bias, const Rows *rows, Dropout dropout,
+                                        const float *residual, const float *gain, const float *bias,
+                                        int64_t C, float eps);
+
+/* ds[N,C] (written) = gradient at the sum that was normalised. dgain[C], dbias[C]
+ * are added to when not NULL. ds may be dy. */
+void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const float *xhat,
+                   const float *inv, const float *gain, int64_t N, int64_t C);
+
+/* ---- activations ---------------------------------------------------------- */
+
+/* y[N,F] = act(x[N,F] + bias[F]); bias may be NULL. `pre` (may be NULL, may be x)
+ * receives x + bias for backward. kind: Activation of common/model/arch.h as int. */
+void bias_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F,
+                      int kind);
+
+/* dx[N,F] (written; may be dy) = dy * act'(pre). */
+void act_backward(float *dx, const float *dy, const float *pre, int64_t N, int64_t F, int kind);
+
+/* ---- element rows --------------------------------------------------------- */
+
+void bias_add(float *x, const float *bias, int64_t N, int64_t C);              /* x[n,:] += bias */
+void bias_backward(float *dbias, const float *dy, int64_t ldy, int64_t N, int64_t C); /* column sums, added */
+
+/* y[N,C] (written; may be x) = x with the site's mask and scale. The same call
+ * on a gradient is its backward. */
+void dropout_apply(float *y, const float *x, const Rows *rows, Dropout dropout, int64_t C);
+
+/* y[n,:] = word[ids[n],:] + position[local row (+offset)] + type[types[n],:]; types may be NULL
+ * (then type row 0 is used when `type` is not NULL). */
+void embed_forward(float *y, const int32_t *ids, const int32_t *types, const float *word,
+                   const float *position, const float *type, const Rows *rows, int64_t C,
+                   int64_t position_offset);
+
+/* ---- attention ------------------------------------------------------------ */
+
+/* softmax(q k^T * scale) v for each sequence of the micro-batch and each head.
+ * qkv[N, 3C']: a row holds q | k | v, heads side by side (q: H*D, k and v: K*D;
+ * row stride ldqkv). out[N, H*D]. lse[H,N] keeps log-sum-exp of every query row
+ * for backward. Blocked: no T x T matrix is kept; dropout on probabilities by
+ * counters: element (query i, key j) of head h of example e uses
+ * rng_bits(keys[e], (h * T + i) * T + j).
+ * q_rows: how many first query rows of each sequence are wanted (longest: all;
+ * 1: [CLS] only); out rows and lse beyond are not written.
+ * scratch: attention_scratch() bytes per thread. */
+typedef struct AttentionShape {
+    int64_t H, K, D;
+    int64_t ldqkv, ldout;
+    float scale;
+    bool causal;
+    int64_t q_rows;
+} AttentionShape;
+
+int64_t attention_scratch(const AttentionShape *shape, int64_t longest, int threads);
+
+void attention_forward(float *out, float *lse, const float *qkv, const Rows *rows,
+                       const AttentionShape *shape, Dropout dropout, void *scratch);
+
+/* dqkv[N, 3C'] (written, same layout as qkv) from dout[N,H*D], with out and lse
+ * of forward. Query rows that were not wanted get dq = 0. */
+void attention_backward(float *dqkv, const float *dout, const float *out, const float *lse,
+                        const float *qkv, const Rows *rows, const AttentionShape *shape,
+                        Dropout dropout, void *scratch);
+
+/* ---- losses (sums, not means; double) ------------------------------------- */
+
+/* Sum over rows of -log softmax(logits[n])[goal[n]]; dlogits[N,V] written as the
+ * gradient of the SUM (NULL: loss only). goal -100: row is skipped, gradient 0.
+ * Returns the sum; *count receives the rows that counted. */
+double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V,
+                     int64_t *count);
+
+/* Sum over rows of (logits[n,0] - goal[n])^2. */
+double mean_square(float *dlogits, const float *logits, const float *goal, int64_t N);
+
+/* Sum over rows of the MEAN over V labels of binary cross entropy with logits. */
+double binary_cross_entropy(float *dlogits, const float *logits, const float *goal, int64_t N, int64_t V);
+
+#endif

@@ -1,0 +1,61 @@
+/* model - a frozen base, its LoRA, one micro-batch: forward, loss, backward.
+ *
+ * The sequences of a micro-batch lie end to end, [tokens, width]: there is no
+ * padding. Only what reaches the loss is computed: nothing below the first
+ * adapted linear is differentiated, no input is kept for an unadapted linear,
+ * and in the last block only the rows that the head reads go on after keys and
+ * values. All memory is taken at model_open; a call allocates nothing.
+ *
+ * Owner: worker/train, eval, launch. Threads: one caller; kernels use OpenMP.
+ * Collective: no (weights are handed in ready). */
+#ifndef WORKER_MODEL_MODEL_H
+#define WORKER_MODEL_MODEL_H
+
+#include "common/model/arch.h"
+#include "common/slots/slots.h"
+#include "worker/model/weights.h"
+
+/* One micro-batch, borrowed for the call. */
+typedef struct Batch {
+    int64_t B, N;           /* sequences, tokens */
+    const int64_t *start;   /* [B+1] */
+    const int32_t *ids;     /* [N] */
+    const int32_t *types;   /* [N], NULL: all 0 */
+    const int64_t *example; /* [B] row numbers in the data set: the key of dropout */
+    const float *goal;      /* SEQ_CLS: [B] class numbers or values; multi-label: [B, labels];
+                               TOKEN_CLS, CAUSAL_LM: NULL */
+    const int32_t *token_goal; /* [N] class or token a position, -100: none; else NULL */
+} Batch;
+
+typedef struct ModelOptions {
+    int64_t most_tokens, most_sequences, longest; /* of any micro-batch to come */
+    bool training;        /* room for backward */
+    int threads;
+    double lora_dropout;
+    uint64_t seed;        /* of dropout */
+} ModelOptions;
+
+typedef struct Model Model;
+
+/* Borrows arch, table and weights. */
+MUST_USE Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *weights,
+                           const ModelOptions *options, Err *err);
+void model_close(Model *model);
+
+/* Bytes of arenas that model_open takes for these options. */
+int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOptions *options);
+
+typedef struct BatchLoss {
+    double sum;    /* of the losses of what was counted */
+    int64_t count; /* examples, or labelled tokens */
+} BatchLoss;
+
+/* grad[0, table->size) (written) = gradient of the SUM of the losses at values[0, table->size),
+ * dropout on, as of `step`. Numbers that are not finite are the caller's to find. */
+BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad, int64_t step);
+
+/* logits[B, labels] (SEQ_CLS), dropout off. values NULL: the base without LoRA
+ * (a new head is then zero). Loss as in training when goals are given. */
+BatchLoss model_predict(Model *model, const Batch *batch, const float *values, float *logits);
+
+#endif

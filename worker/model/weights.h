@@ -1,0 +1,45 @@
+/* weights - the frozen tensors of a model, as f32 in one block of memory that
+ * the ranks of a node may share: each loads its part, all read the whole.
+ *
+ * Layout: modules in arch order; q, k and v of a layer lie one behind the other
+ * so that they are one [3C, C] matrix and one [3C] bias for the compute code.
+ * Modules that are trained whole (modules_to_save) are in it too (unused).
+ *
+ * Threads: const after loading. Collective: weights_load is called by every
+ * rank that shares the block, between barriers of the caller's. */
+#ifndef WORKER_MODEL_WEIGHTS_H
+#define WORKER_MODEL_WEIGHTS_H
+
+#include "common/model/arch.h"
+#include "common/tensor/safetensors.h"
+
+typedef struct WeightSpan {
+    int64_t weight, bias; /* offsets in floats; bias -1: none */
+} WeightSpan;
+
+typedef struct Weights {
+    const ModelArch *arch; /* borrowed */
+    WeightSpan *modules;   /* [module_count], owned */
+    int64_t size;          /* floats */
+    float *data;           /* [size], borrowed: set by the caller before weights_load */
+} Weights;
+
+/* Lays out; data is NULL. Checks that every tensor is in the files with its
+ * shape (prefix or none, gamma/beta or weight/bias): errors name the tensor,
+ * what was looked for and what the file holds instead. A new head may be absent. */
+MUST_USE bool weights_plan(Weights *weights, const ModelArch *arch, const SafeTensors *files, Err *err);
+
+/* Loads share `part` of `parts` (by bytes) into data. A new head that is absent is zero. */
+MUST_USE bool weights_load(const Weights *weights, const SafeTensors *files, int part, int parts, Err *err);
+void weights_release(Weights *weights); /* not data */
+
+static inline const float *weights_weight(const Weights *w, int module)
+{
+    return w->data + w->modules[module].weight;
+}
+static inline const float *weights_bias(const Weights *w, int module)
+{
+    return w->modules[module].bias < 0 ? (const float *)0 : w->data + w->modules[module].bias;
+}
+
+#endif
