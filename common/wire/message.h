@@ -1,0 +1,97 @@
+/* message - what travels between a worker's node and the parameter server.
+ *
+ * On the wire: a first frame that is a msgpack map (the header: protocol version, type, run,
+ * client, step, range, count, dtype, checksum ...), then the tensor as raw little-endian bytes in
+ * frames of at most WIRE_FRAME_BYTES. Headers are checked key by key before they are believed
+ * (size, depth, types, ranges, no unknown or repeated key), the tensor's size and XXH3 against
+ * the header. No socket here, so that all of it can be fuzzed.
+ *
+ *   client -> server                              server -> client
+ *   ASK                                           RUN     text = run file
+ *   HELLO   facts, text = run file or ""          WELCOME text = run file with every key fixed
+ *                                                 REFUSE  text = what differs
+ *   PULL    step = version that it has (-1 none)  LEASE   kind, step, ranges; data = values[] when
+ *           (parked until there is work)                  the client's version is another
+ *   PUSH    step, range, sums, data = gradient    ACK     step, range
+ *   EVAL    step, range, data = metric sums (f64) ACK     step, range
+ *   BEAT                                          BEAT    known = the server knows this client
+ *   BYE                                           BYE
+ *   STATUS                                        STATUS  text = JSON
+ *
+ * All requests may be repeated. A message of a client that the server does not know (it was
+ * restarted, or took the client for dead) is answered by BEAT with known = false: say HELLO again.
+ *
+ * Ownership: a decoded Msg owns text and data; msg_release frees them. An encoded one borrows. */
+#ifndef COMMON_WIRE_MESSAGE_H
+#define COMMON_WIRE_MESSAGE_H
+
+#include "common/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_PROTOCOL 1
+#define WIRE_FRAME_BYTES (4 << 20)
+#define WIRE_RANGES 16
+
+typedef enum {
+    MSG_ASK, MSG_RUN, MSG_HELLO, MSG_WELCOME, MSG_REFUSE, MSG_PULL, MSG_LEASE, MSG_PUSH, MSG_EVAL,
+    MSG_ACK, MSG_BEAT, MSG_BYE, MSG_STATUS, MSG_TYPES
+} MsgType;
+
+typedef enum { LEASE_TRAIN, LEASE_EVAL, LEASE_STOP } LeaseKind;
+
+/* Micro-batches (training) or chunks (evaluation) [begin, end). */
+typedef struct Range {
+    int64_t begin, end;
+} Range;
+
+/* What a worker's node says of itself in HELLO; the first one fixes the run's, later ones must agree. */
+typedef struct HelloFacts {
+    uint64_t base_digest, slot_hash, data_digest;
+    int64_t slot_size;      /* floats in the flat buffer */
+    int64_t examples;       /* of the training set */
+    int64_t longest;        /* tokens of its longest example */
+    int64_t eval_chunks;    /* pieces that the validation set is leased in; 0: none */
+    int64_t eval_examples;
+    int64_t eval_width;     /* doubles that a chunk's metric sums take at the most */
+    int64_t ranks;          /* that share this client */
+    int64_t job_ranks;      /* of the whole mpirun */
+    uint64_t job;           /* the same in all clients of one mpirun */
+    int64_t pss_bytes;      /* memory of its ranks */
+} HelloFacts;
+
+typedef struct Msg {
+    MsgType type;
+    uint64_t run;     /* id of the run; 0 before WELCOME */
+    uint64_t client;  /* incarnation: drawn at random when the client starts */
+    int64_t step;     /* PULL: version held; LEASE, PUSH, EVAL, ACK: version computed at */
+    Range range[WIRE_RANGES]; /* PUSH, EVAL, ACK: one; LEASE: range_count */
+    int range_count;
+    LeaseKind kind;   /* LEASE */
+    int64_t count;    /* PUSH: what the gradient sums over */
+    int64_t tokens;   /* PUSH: tokens computed */
+    double loss;      /* PUSH: sum of losses */
+    double seconds;   /* PUSH, EVAL: time that computing took */
+    int64_t rss_bytes; /* BEAT: memory of the client's ranks (sum of Pss) */
+    bool known;       /* BEAT from the server */
+    int code;         /* LEASE_STOP: exit code */
+    HelloFacts facts; /* HELLO */
+    char *text;       /* or NULL */
+    void *data;       /* tensor bytes, or NULL */
+    size_t size;
+} Msg;
+
+void msg_release(Msg *msg);
+
+/* Frames of a message: header[0, header_size) is malloc'ed; the tensor is msg->data itself. */
+MUST_USE bool msg_encode_header(const Msg *msg, char **header, size_t *header_size, Err *err);
+
+/* header: first frame. Tensor bytes are expected to follow: *tensor_size of them
+ * (at most most_tensor). Fills all of *msg but data. */
+MUST_USE bool msg_decode_header(Msg *msg, const char *header, size_t size, size_t most_tensor,
+                                size_t *tensor_size, uint64_t *checksum, Err *err);
+
+const char *msg_name(MsgType type);
+
+#endif

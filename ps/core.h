@@ -1,0 +1,63 @@
+/* core - the parameter server without its sockets, clock and files.
+ *
+ * Messages and ticks go in; replies come out through core_reply, and what has to happen in the
+ * world (apply a step, write a file) goes through CoreWorld, a table of functions that ps/run.c
+ * fills with the real ones and the simulation test with its own. It owns the clock of steps, the
+ * leases, the gather tree, and who is there.
+ *
+ * Threads: one caller. */
+#ifndef PS_CORE_H
+#define PS_CORE_H
+
+#include "common/wire/message.h"
+
+typedef struct PsCore PsCore;
+
+/* A step's sums, complete: the core lends them for the call. */
+typedef struct StepSums {
+    int64_t step; /* 0-based: version that they were computed at */
+    const float *gradient; /* [slot_size] */
+    int64_t count, tokens;
+    double loss;
+} StepSums;
+
+typedef struct CoreWorld {
+    void *self;
+    /* First HELLO(s): fixes the micro-batches of a step for `replicas` ranks; returns M. */
+    int64_t (*begin)(void *self, const HelloFacts *facts, int64_t replicas);
+    /* NULL when this HELLO fits the run, else a sentence that says what differs (malloc'ed). */
+    char *(*differs)(void *self, const HelloFacts *facts, const char *run_text);
+    /* Text of the run file (borrowed). */
+    const char *(*run_text)(void *self);
+    /* Applies a step: version becomes step + 1. False: the run failed (sets exit code by *code, *text). */
+    bool (*apply)(void *self, const StepSums *sums, int *code, const char **text);
+    /* What comes after version v was reached (also called at the start): train, evaluate, or stop. */
+    LeaseKind (*next)(void *self, int64_t version, int *code, const char **text);
+    /* All chunks of an evaluation at `version` are in: sums joined in chunk order by pieces. */
+    void (*evaluated)(void *self, int64_t version, const double *const *sums, const int64_t *sizes,
+                      int64_t chunks);
+    const float *(*values)(void *self); /* [slot_size], of the newest version */
+} CoreWorld;
+
+typedef struct CoreOptions {
+    uint64_t run;
+    int64_t version;       /* to go on from */
+    double lease_timeout;  /* seconds of silence until a client's leases go to others */
+} CoreOptions;
+
+PsCore *core_new(const CoreOptions *options, const CoreWorld *world);
+void core_free(PsCore *core);
+
+/* Takes the message's data (nulls it) when it is kept. */
+void core_message(PsCore *core, Msg *msg, double now);
+void core_tick(PsCore *core, double now);
+
+/* The next reply to send to reply->client; false when there is none. Borrowed until the next call
+ * into the core; a LEASE's data is CoreWorld.values. */
+bool core_reply(PsCore *core, Msg *reply);
+
+bool core_is_over(const PsCore *core);   /* stopped, and every client was told or is gone */
+int core_exit_code(const PsCore *core);
+int64_t core_clients(const PsCore *core, int64_t *ranks);
+
+#endif

@@ -1,0 +1,64 @@
+/* ps_client - a worker node's line to the parameter server.
+ *
+ * A thread of its own holds two DEALER sockets, one for data and one for control (heartbeats), so
+ * that the calls below may compute for minutes while the server hears from us. What is unanswered
+ * is sent again, also to a server that was restarted (it gets HELLO again first). Pushes are
+ * copied, queued and repeated until they are acknowledged.
+ *
+ * Owner: worker/train, one per node of a job (its first rank). Threads: one caller. Collective: no.
+ * Errors: ERR_PEER when the server is silent for longer than `patience`, ERR_REFUSED with its
+ * sentence when it does not want us. */
+#ifndef WORKER_PS_CLIENT_PS_CLIENT_H
+#define WORKER_PS_CLIENT_PS_CLIENT_H
+
+#include "common/wire/message.h"
+
+typedef struct PsClient PsClient;
+
+typedef struct PsClientOptions {
+    const char *address; /* tcp://host:port */
+    double heartbeat, patience; /* seconds */
+} PsClientOptions;
+
+MUST_USE PsClient *ps_client_open(const PsClientOptions *options, Err *err);
+
+/* Says BYE (when welcome before), waits for the thread. NULL is fine. */
+void ps_client_close(PsClient *client);
+
+/* The run file of the server's run, for workers that were given none. Owned by the caller. */
+MUST_USE bool ps_client_ask(PsClient *client, char **run_text, Err *err);
+
+/* run_text: the effective run file here, or "". *fixed: the run's, owned by the caller. */
+MUST_USE bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text,
+                              char **fixed, Err *err);
+
+typedef struct Lease {
+    LeaseKind kind;
+    int64_t step; /* version of the adapter to compute at */
+    Range range[WIRE_RANGES];
+    int range_count;
+    int code; /* LEASE_STOP: exit code */
+    char text[512]; /* LEASE_STOP: why, for a person */
+} Lease;
+
+/* Waits for work. have: version in values[0, size), -1: none; values is overwritten when the lease
+ * is for another. Call it right after the last push of a lease. */
+MUST_USE bool ps_client_next(PsClient *client, int64_t have, Lease *lease, float *values,
+                             int64_t size, Err *err);
+
+typedef struct Push {
+    bool eval;
+    int64_t step;
+    Range range; /* TRAIN: one node of the sum tree (tree_node in common/slots/tree.h) */
+    int64_t count, tokens;
+    double loss, seconds;
+    const void *data; /* f32 gradient sums or f64 metric sums; copied */
+    size_t size;      /* bytes */
+} Push;
+
+MUST_USE bool ps_client_push(PsClient *client, const Push *push, Err *err);
+
+/* Bytes sent and received so far, framing included. */
+void ps_client_traffic(const PsClient *client, int64_t *up, int64_t *down);
+
+#endif
