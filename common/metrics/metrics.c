@@ -1,0 +1,268 @@
+#include "common/metrics/metrics.h"
+
+#include "common/base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXAMPLES, LOSS, HEAD };
+
+static int64_t fixed_size(ProblemType problem, int64_t labels)
+{
+    switch (problem) {
+    case PROBLEM_REGRESSION:
+        return HEAD;
+    case PROBLEM_MULTI_LABEL:
+        return HEAD + 1 + 3 * labels;
+    case PROBLEM_AUTO:
+    case PROBLEM_SINGLE_LABEL:
+        break;
+    }
+    return HEAD + labels * labels;
+}
+
+int64_t metrics_width(ProblemType problem, int64_t labels, int64_t examples)
+{
+    return fixed_size(problem, labels) + (problem == PROBLEM_REGRESSION ? 2 * examples : 0);
+}
+
+static void reserve(Metrics *m, int64_t size)
+{
+    if (size <= m->room)
+        return;
+    m->room = size > 2 * m->room ? size : 2 * m->room;
+    m->sums = xrealloc(m->sums, (size_t)m->room * sizeof(double));
+}
+
+void metrics_init(Metrics *m, ProblemType problem, int64_t labels)
+{
+    *m = (Metrics){ .problem = problem, .labels = labels };
+    metrics_clear(m);
+}
+
+void metrics_clear(Metrics *m)
+{
+    m->size = fixed_size(m->problem, m->labels);
+    reserve(m, m->size);
+    memset(m->sums, 0, (size_t)m->size * sizeof(double));
+}
+
+void metrics_release(Metrics *m)
+{
+    free(m->sums);
+    *m = (Metrics){ 0 };
+}
+
+static void add_class(Metrics *m, const float *logits, float goal)
+{
+    int64_t guess = 0;
+    for (int64_t l = 1; l < m->labels; l++)
+        if (logits[l] > logits[guess])
+            guess = l;
+    m->sums[HEAD + (int64_t)goal * m->labels + guess] += 1;
+}
+
+static void add_labels(Metrics *m, const float *logits, const float *goal)
+{
+    bool exact = true;
+    double *counts = m->sums + HEAD + 1;
+    for (int64_t l = 0; l < m->labels; l++) {
+        const bool guessed = logits[l] > 0.0f, wanted = goal[l] > 0.5f;
+        counts[3 * l] += guessed && wanted;
+        counts[3 * l + 1] += guessed && !wanted;
+        counts[3 * l + 2] += !guessed && wanted;
+        exact = exact && guessed == wanted;
+    }
+    m->sums[HEAD] += exact;
+}
+
+void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, double loss)
+{
+    m->sums[EXAMPLES] += (double)B;
+    m->sums[LOSS] += loss;
+    for (int64_t b = 0; b < B; b++) {
+        if (m->problem == PROBLEM_REGRESSION) {
+            reserve(m, m->size + 2);
+            m->sums[m->size++] = (double)logits[b];
+            m->sums[m->size++] = (double)goal[b];
+        } else if (m->problem == PROBLEM_MULTI_LABEL) {
+            add_labels(m, logits + b * m->labels, goal + b * m->labels);
+        } else {
+            add_class(m, logits + b * m->labels, goal[b]);
+        }
+    }
+}
+
+bool metrics_merge(Metrics *m, const double *sums, int64_t size)
+{
+    const int64_t fixed = fixed_size(m->problem, m->labels);
+    if (size < fixed || (m->problem != PROBLEM_REGRESSION && size != fixed))
+        return false;
+    if (m->problem == PROBLEM_REGRESSION && (double)(size - fixed) != 2 * sums[EXAMPLES])
+        return false;
+    for (int64_t i = 0; i < fixed; i++)
+        m->sums[i] += sums[i];
+    reserve(m, m->size + size - fixed);
+    memcpy(m->sums + m->size, sums + fixed, (size_t)(size - fixed) * sizeof(double));
+    m->size += size - fixed;
+    return true;
+}
+
+/* ---- figures -------------------------------------------------------------- */
+
+static double ratio(double a, double b)
+{
+    return b == 0 ? 0.0 : a / b;
+}
+
+/* Adds a label's precision, recall and f1 from its counts. */
+static void add_prf(double prf[3], double hit, double extra, double missed)
+{
+    prf[0] += ratio(hit, hit + extra);
+    prf[1] += ratio(hit, hit + missed);
+    prf[2] += ratio(2 * hit, 2 * hit + extra + missed);
+}
+
+static int put(Figure *figures, int n, const char *name, double value)
+{
+    figures[n] = (Figure){ name, value };
+    return n + 1;
+}
+
+static int put_prf(Figure *figures, int n, double accuracy, const double prf[3], double labels)
+{
+    n = put(figures, n, "accuracy", accuracy);
+    n = put(figures, n, "f1", prf[2] / labels);
+    n = put(figures, n, "precision", prf[0] / labels);
+    return put(figures, n, "recall", prf[1] / labels);
+}
+
+/* Matthews correlation for many classes (Gorodkin 2004), as scikit-learn has it. */
+static double matthews(const double *confusion, int64_t L, double total, double right)
+{
+    double goal_guess = 0, goal_goal = 0, guess_guess = 0;
+    for (int64_t l = 0; l < L; l++) {
+        double goals = 0, guesses = 0;
+        for (int64_t k = 0; k < L; k++) {
+            goals += confusion[l * L + k];
+            guesses += confusion[k * L + l];
+        }
+        goal_guess += goals * guesses;
+        goal_goal += goals * goals;
+        guess_guess += guesses * guesses;
+    }
+    const double below = (total * total - guess_guess) * (total * total - goal_goal);
+    return below == 0 ? 0.0 : (right * total - goal_guess) / sqrt(below);
+}
+
+static int class_figures(const Metrics *m, Figure *figures, int n)
+{
+    const int64_t L = m->labels;
+    const double *confusion = m->sums + HEAD;
+    double right = 0, prf[3] = { 0, 0, 0 };
+    for (int64_t l = 0; l < L; l++) {
+        double goals = 0, guesses = 0;
+        for (int64_t k = 0; k < L; k++) {
+            goals += confusion[l * L + k];
+            guesses += confusion[k * L + l];
+        }
+        const double hit = confusion[l * L + l];
+        right += hit;
+        if (L != 2 || l == 1) /* two labels: the second is the positive one */
+            add_prf(prf, hit, guesses - hit, goals - hit);
+    }
+    /* macro: over the labels that occur in goals or guesses */
+    double present = 0;
+    for (int64_t l = 0; l < L; l++) {
+        double seen = 0;
+        for (int64_t k = 0; k < L; k++)
+            seen += confusion[l * L + k] + confusion[k * L + l];
+        present += seen > 0;
+    }
+    const double total = m->sums[EXAMPLES];
+    n = put_prf(figures, n, ratio(right, total), prf, L == 2 || present == 0 ? 1 : present);
+    return put(figures, n, "matthews", matthews(confusion, L, total, right));
+}
+
+static int label_figures(const Metrics *m, Figure *figures, int n)
+{
+    const double *counts = m->sums + HEAD + 1;
+    double prf[3] = { 0, 0, 0 };
+    for (int64_t l = 0; l < m->labels; l++)
+        add_prf(prf, counts[3 * l], counts[3 * l + 1], counts[3 * l + 2]);
+    return put_prf(figures, n, ratio(m->sums[HEAD], m->sums[EXAMPLES]), prf, (double)m->labels);
+}
+
+static double pearson(const double *x, const double *y, int64_t n)
+{
+    double mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
+    for (int64_t i = 0; i < n; i++) {
+        mx += x[i] / (double)n;
+        my += y[i] / (double)n;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        xx += (x[i] - mx) * (x[i] - mx);
+        yy += (y[i] - my) * (y[i] - my);
+        xy += (x[i] - mx) * (y[i] - my);
+    }
+    return xx == 0 || yy == 0 ? 0.0 : xy / sqrt(xx * yy);
+}
+
+typedef struct Ranked {
+    double value;
+    int64_t index;
+} Ranked;
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = ((const Ranked *)a)->value, y = ((const Ranked *)b)->value;
+    return (x > y) - (x < y);
+}
+
+/* Ranks from 1, equal values share the mean of theirs. */
+static void ranks(double *out, const double *x, int64_t n)
+{
+    Ranked *order = xmalloc((size_t)n * sizeof *order);
+    for (int64_t i = 0; i < n; i++)
+        order[i] = (Ranked){ x[i], i };
+    qsort(order, (size_t)n, sizeof *order, by_value);
+    for (int64_t i = 0; i < n;) {
+        int64_t j = i;
+        while (j < n && order[j].value == order[i].value)
+            j++;
+        for (int64_t k = i; k < j; k++)
+            out[order[k].index] = 0.5 * (double)(i + j + 1);
+        i = j;
+    }
+    free(order);
+}
+
+static int regression_figures(const Metrics *m, Figure *figures, int n)
+{
+    const int64_t count = (m->size - HEAD) / 2;
+    double *x = xcalloc((size_t)(4 * count + 1), sizeof(double)), *y = x + count;
+    double square = 0;
+    for (int64_t i = 0; i < count; i++) {
+        x[i] = m->sums[HEAD + 2 * i];
+        y[i] = m->sums[HEAD + 2 * i + 1];
+        square += (x[i] - y[i]) * (x[i] - y[i]);
+    }
+    ranks(y + count, x, count);
+    ranks(y + 2 * count, y, count);
+    n = put(figures, n, "mse", ratio(square, (double)count));
+    n = put(figures, n, "pearson", pearson(x, y, count));
+    n = put(figures, n, "spearman", pearson(y + count, y + 2 * count, count));
+    free(x);
+    return n;
+}
+
+int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES])
+{
+    const int n = put(figures, 0, "loss", ratio(m->sums[LOSS], m->sums[EXAMPLES]));
+    if (m->problem == PROBLEM_REGRESSION)
+        return regression_figures(m, figures, n);
+    if (m->problem == PROBLEM_MULTI_LABEL)
+        return label_figures(m, figures, n);
+    return class_figures(m, figures, n);
+}
