@@ -1,0 +1,139 @@
+#include "worker/data/cache.h"
+
+#include "common/base/digest.h"
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CACHE_MAGIC UINT64_C(0x31306174616461) /* "adata01" */
+
+typedef struct CacheHead {
+    uint64_t magic, key, digest; /* digest of all behind the head */
+    int64_t count, goal_width, tokens, longest, skipped, has_types;
+    int64_t spare[7];
+} CacheHead;
+
+/* Where the arrays lie behind the head. */
+typedef struct CacheLayout {
+    size_t start, ids, types, goal, size;
+} CacheLayout;
+
+static CacheLayout layout(const CacheHead *h)
+{
+    CacheLayout l = { .start = sizeof *h };
+    l.ids = l.start + (size_t)(h->count + 1) * sizeof(int64_t);
+    l.types = l.ids + arena_cost((size_t)h->tokens * sizeof(int32_t));
+    l.goal = l.types + (h->has_types ? arena_cost((size_t)h->tokens * sizeof(int32_t)) : 0);
+    l.size = l.goal + (size_t)(h->count * h->goal_width) * sizeof(float);
+    return l;
+}
+
+static void attach(Dataset *data, void *block, size_t size)
+{
+    const CacheHead *h = block;
+    const CacheLayout l = layout(h);
+    char *base = block;
+    *data = (Dataset){
+        .count = h->count,
+        .goal_width = h->goal_width,
+        .longest = h->longest,
+        .skipped = h->skipped,
+        .digest = h->digest,
+        .start = (const int64_t *)(const void *)(base + l.start),
+        .ids = (const int32_t *)(const void *)(base + l.ids),
+        .types = h->has_types ? (const int32_t *)(const void *)(base + l.types) : NULL,
+        .goal = (const float *)(const void *)(base + l.goal),
+        .block = block,
+        .block_size = size,
+    };
+}
+
+bool cache_pack(Dataset *data, const CacheParts *p, Err *err)
+{
+    const CacheHead head = { CACHE_MAGIC, 0, 0, p->count, p->goal_width, p->tokens, p->longest, p->skipped, p->types != NULL, { 0 } };
+    const CacheLayout l = layout(&head);
+    /* anonymous mapping, so that release has one way */
+    char *block = mmap(NULL, l.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED)
+        return err_set(err, ERR_MEMORY, "no room for %.1f MB of encoded data", (double)l.size / 1e6);
+    memcpy(block, &head, sizeof head);
+    memcpy(block + l.start, p->start, (size_t)(p->count + 1) * sizeof *p->start);
+    memcpy(block + l.ids, p->ids, (size_t)p->tokens * sizeof *p->ids);
+    if (p->types)
+        memcpy(block + l.types, p->types, (size_t)p->tokens * sizeof *p->types);
+    memcpy(block + l.goal, p->goal, (size_t)(p->count * p->goal_width) * sizeof *p->goal);
+    ((CacheHead *)(void *)block)->digest = digest_fast(block + sizeof head, l.size - sizeof head);
+    attach(data, block, l.size);
+    return true;
+}
+
+/* Owned. */
+static char *cache_folder(void)
+{
+    const char *own = getenv("LORA_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (own && *own)
+        return xstrdup(own);
+    return xdg && *xdg ? path_join(xdg, "lora") : path_join(home && *home ? home : ".", ".cache/lora");
+}
+
+static char *cache_path(const char *folder, uint64_t key)
+{
+    return xprintf("%s/%016llx.data", folder, (unsigned long long)key);
+}
+
+bool cache_open(Dataset *data, uint64_t key)
+{
+    char *folder = cache_folder(), *path = cache_path(folder, key);
+    FileMap map = { 0 };
+    Err ignored = { 0 };
+    bool ok = file_exists(path) && file_map(&map, path, &ignored) && map.size >= sizeof(CacheHead);
+    if (ok) {
+        const CacheHead *h = (const CacheHead *)(const void *)map.data;
+        ok = h->magic == CACHE_MAGIC && h->key == key && h->count > 0 && h->tokens >= 0 &&
+             layout(h).size == map.size &&
+             digest_fast(map.data + sizeof *h, map.size - sizeof *h) == h->digest;
+    }
+    if (ok)
+        attach(data, (void *)(uintptr_t)map.data, map.size);
+    else
+        file_unmap(&map); /* damaged: made again */
+    free(path);
+    free(folder);
+    return ok;
+}
+
+bool cache_save(Dataset *data, uint64_t key, Err *err)
+{
+    char *folder = cache_folder(), *path = cache_path(folder, key);
+    char *own = xprintf("%s.%ld", path, (long)getpid());
+    ((CacheHead *)data->block)->key = key;
+    bool ok = folder_make(folder, err) && file_write(own, data->block, data->block_size, err);
+    if (ok && rename(own, path) != 0)
+        ok = err_errno(err, "cannot name the encoded data '%s'", path);
+    if (ok) {
+        Dataset mapped;
+        if (cache_open(&mapped, key)) { /* shared with the other ranks */
+            dataset_release(data);
+            *data = mapped;
+        }
+    } else {
+        unlink(own);
+        err_hint(err, "encoded data is kept in '%s'; set LORA_CACHE to a folder with room", folder);
+    }
+    free(own);
+    free(path);
+    free(folder);
+    return ok;
+}
+
+void dataset_release(Dataset *data)
+{
+    if (data->block)
+        munmap(data->block, data->block_size);
+    *data = (Dataset){ 0 };
+}

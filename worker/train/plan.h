@@ -1,0 +1,43 @@
+/* plan - which examples stand in which micro-batch: a pure function of data, settings, step.
+ *
+ * The order of epoch e is torch's randperm(count) at seed + e (Trainer's). Global batch t is the
+ * next batch_size examples of the epoch (the last of an epoch may be short). They are dealt to M
+ * micro-batches by cost (tokens, and the square of the length for attention), longest first into
+ * the emptiest, ties to the lower number, and stand in a micro-batch in the order of the batch.
+ *
+ * Owner: whoever opened it. Threads: one. */
+#ifndef WORKER_TRAIN_PLAN_H
+#define WORKER_TRAIN_PLAN_H
+
+#include "common/base/err.h"
+
+#include <stdint.h>
+
+typedef struct PlanOptions {
+    const int64_t *start;  /* [..] token offsets of the data set, borrowed */
+    const uint32_t *rows;  /* [count] rows of the data set that are trained on; NULL: all. Borrowed */
+    int64_t count;         /* examples */
+    int64_t batch_size, micro_batches;
+    int64_t width;         /* of the model: weighs attention against the products */
+    uint64_t seed;
+    bool shuffle;
+} PlanOptions;
+
+typedef struct Plan Plan;
+
+MUST_USE Plan *plan_open(const PlanOptions *options, Err *err);
+void plan_close(Plan *plan);
+
+/* rows[0, return value): rows of the data set in micro-batch m of step t; borrowed until the next call. */
+int64_t plan_micro_batch(Plan *plan, int64_t step, int64_t m, const uint32_t **rows);
+
+/* Most tokens and examples of any micro-batch of steps [0, steps). */
+void plan_limits(Plan *plan, int64_t steps, int64_t *tokens, int64_t *examples);
+
+int64_t plan_steps_per_epoch(const Plan *plan);
+
+/* Ends of the evaluation chunks over `count` rows: consecutive rows until `most_tokens` would be
+ * passed. ends[0, return value); the caller frees it. */
+int64_t plan_chunks(const int64_t *start, const uint32_t *rows, int64_t count, int64_t most_tokens, int64_t **ends);
+
+#endif
