@@ -128,6 +128,10 @@ typedef struct ConfigSources {
 MUST_USE bool config_load(Config *config, const ConfigSources *sources, Err *err);
 void config_release(Config *config);
 
+/* What a training run needs besides: training data and a folder for results.
+ * (An evaluation does without.) */
+MUST_USE bool config_check_training(const Config *config, Err *err);
+
 /* The effective run file, every key, as YAML that config_load reads back to
  * the same values. Paths absolute. */
 void config_print(const Config *config, Text *out);

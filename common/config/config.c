@@ -1,0 +1,410 @@
+#include "common/config/config.h"
+
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "common/config/config_check.h"
+#include "common/config/config_value.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+typedef enum { BY_DEFAULT, BY_FILE, BY_OVERRIDE, BY_PROGRAM } OriginKind;
+
+struct ConfigOrigin {
+    OriginKind kind;
+    int line; /* BY_FILE */
+};
+
+typedef struct Loader {
+    Config *config;
+    const ConfigKey *keys;
+    int count;
+    ValueBase base;
+    OriginKind override; /* what an override counts as */
+} Loader;
+
+/* ---- places ---- */
+
+static const char *place(const Config *config, const ConfigKey *key, struct ConfigOrigin origin,
+                         char *room, size_t size)
+{
+    const char *file = config->source && config->source[0] ? config->source : NULL;
+    if (origin.kind == BY_FILE && file)
+        snprintf(room, size, "%s:%d: %s", file, origin.line, key->name);
+    else if (origin.kind == BY_FILE)
+        snprintf(room, size, "line %d: %s", origin.line, key->name);
+    else if (origin.kind == BY_OVERRIDE)
+        snprintf(room, size, "--%s", key->name);
+    else if (origin.kind == BY_PROGRAM)
+        snprintf(room, size, "%s (set by the program)", key->name);
+    else
+        snprintf(room, size, "%s (default)", key->name);
+    return room;
+}
+
+const char *config_where(const Config *config, const char *name, char *room, size_t size)
+{
+    int count;
+    const ConfigKey *key = config_find(name);
+    REQUIRE(key && config->origins);
+    return place(config, key, config->origins[key - config_keys(&count)], room, size);
+}
+
+/* ---- setting one key ---- */
+
+static bool set_key(Loader *l, const ConfigKey *key, const YamlNode *node,
+                    struct ConfigOrigin origin, Err *err)
+{
+    if (!value_read(l->config, key, node, &l->base, err)) {
+        char room[512];
+        return err_at(err, "%s", place(l->config, key, origin, room, sizeof room));
+    }
+    l->config->origins[key - l->keys] = origin;
+    return true;
+}
+
+static bool takes_many(const ConfigKey *key)
+{
+    switch (key->type) {
+    case KEY_NAMES:
+    case KEY_PATHS:
+    case KEY_PATTERNS:
+    case KEY_LABELS:
+    case KEY_TARGETS:
+    case KEY_EXCLUDES:
+    case KEY_LAYERS:
+    case KEY_OBJECT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* "query" is a name, ".*query" an expression. A file says which by writing a
+ * list or a text; a command line has only the text. */
+static bool is_module_name(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (!isalnum((unsigned char)*p) && !strchr("._-", *p))
+            return false;
+    return text[0] != '\0';
+}
+
+/* Items between commas that no bracket encloses (a{1,3} is one), trimmed. */
+static void split_list(YamlNode *list, const char *text)
+{
+    int depth = 0;
+    const char *from = text;
+    list->kind = YAML_LIST;
+    for (const char *p = text;; p++) {
+        depth += (*p && strchr("[({", *p)) ? 1 : 0;
+        depth -= (*p && strchr("])}", *p)) ? 1 : 0;
+        if (*p != '\0' && (*p != ',' || depth > 0))
+            continue;
+        const char *end = p;
+        while (from < end && isspace((unsigned char)*from))
+            from++;
+        while (end > from && isspace((unsigned char)end[-1]))
+            end--;
+        yaml_scalar(yaml_append(list), from, (size_t)(end - from));
+        if (*p == '\0')
+            return;
+        from = p + 1;
+    }
+}
+
+/* "[qv]_proj" is not; it is an expression. */
+static bool is_flow(const char *text)
+{
+    return (text[0] == '[' && text_ends(text, "]")) || (text[0] == '{' && text_ends(text, "}"));
+}
+
+/* The value of an override or a default: [a, b] and {k: v} are YAML, a,b is a
+ * list where the key takes one, and all else is a scalar as it stands. */
+static bool read_inline(YamlNode *node, const ConfigKey *key, const char *text, Err *err)
+{
+    *node = (YamlNode){ 0 };
+    const bool many = takes_many(key);
+    if (many && is_flow(text))
+        return yaml_read(node, text, strlen(text), "", err);
+    yaml_scalar(node, text, strlen(text));
+    if (!many || yaml_is_null(node))
+        return true;
+    const bool modules = key->type == KEY_TARGETS || key->type == KEY_EXCLUDES;
+    YamlNode list = { 0 };
+    split_list(&list, text);
+    const bool name = modules && is_module_name(text) && strcasecmp(text, "all-linear") != 0;
+    if (list.count > 1 || name) {
+        yaml_release(node);
+        *node = list;
+    } else {
+        yaml_release(&list);
+    }
+    return true;
+}
+
+/* ---- defaults ---- */
+
+static void set_defaults(Loader *l)
+{
+    const struct ConfigOrigin origin = { .kind = BY_DEFAULT };
+    for (int i = 0; i < l->count; i++) {
+        YamlNode node;
+        Err err = { 0 };
+        if (l->keys[i].type == KEY_LATER)
+            continue;
+        const bool ok = read_inline(&node, &l->keys[i], l->keys[i].initial, &err) &&
+                        set_key(l, &l->keys[i], &node, origin, &err);
+        REQUIRE(ok);
+        yaml_release(&node);
+    }
+}
+
+/* ---- the file ---- */
+
+static bool unknown_in_file(const Loader *l, const char *name, int line, Err *err)
+{
+    const char *file = l->config->source;
+    config_unknown(name, err);
+    return file[0] ? err_at(err, "%s:%d", file, line) : err_at(err, "line %d", line);
+}
+
+static bool not_a_map(const Loader *l, const YamlNode *node, const char *what, Err *err)
+{
+    char room[128];
+    const char *file = l->config->source;
+    err_set(err, ERR_INPUT, "%s is %s, not a map of keys", what,
+            yaml_describe(node, room, sizeof room));
+    err_hint(err, "a key and its value are written as  key: value, with a space behind the colon");
+    return file[0] ? err_at(err, "%s:%d", file, node->line) : err_at(err, "line %d", node->line);
+}
+
+static bool set_entry(Loader *l, const char *section, const YamlNode *entry, Err *err)
+{
+    char *name = section ? xprintf("%s.%s", section, entry->key) : xstrdup(entry->key);
+    const bool misplaced = !section && strchr(name, '.');
+    const ConfigKey *key = misplaced ? NULL : config_find(name);
+    const struct ConfigOrigin origin = { BY_FILE, entry->line };
+    bool ok;
+    if (key) {
+        ok = set_key(l, key, entry, origin, err);
+    } else {
+        ok = unknown_in_file(l, name, entry->line, err);
+        if (misplaced && config_find(name))
+            err_hint(err, "in a file, keys stand indented under their section: '%.*s:'",
+                     (int)strcspn(name, "."), name);
+    }
+    free(name);
+    return ok;
+}
+
+static bool set_section(Loader *l, const YamlNode *section, Err *err)
+{
+    char what[64];
+    if (yaml_is_null(section))
+        return true;
+    snprintf(what, sizeof what, "'%s'", section->key);
+    if (section->kind != YAML_MAP)
+        return not_a_map(l, section, what, err);
+    for (int i = 0; i < section->count; i++)
+        if (!set_entry(l, section->key, &section->items[i], err))
+            return false;
+    return true;
+}
+
+static bool set_all(Loader *l, const YamlNode *root, Err *err)
+{
+    if (yaml_is_null(root))
+        return true;
+    if (root->kind != YAML_MAP)
+        return not_a_map(l, root, "the run file", err);
+    for (int i = 0; i < root->count; i++) {
+        const YamlNode *entry = &root->items[i];
+        const bool ok = config_is_section(entry->key) ? set_section(l, entry, err)
+                                                      : set_entry(l, NULL, entry, err);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool set_file(Loader *l, const ConfigSources *sources, Err *err)
+{
+    if (!sources->file && !sources->text)
+        return true;
+    size_t size = sources->text ? strlen(sources->text) : 0;
+    char *bytes = sources->text ? NULL : file_read(sources->file, &size, err);
+    if (!sources->text && !bytes)
+        return false;
+    char *folder = sources->text ? NULL : path_folder(sources->file);
+    YamlNode root;
+    l->base = (ValueBase){ .folder = folder, .model_is_name = sources->text != NULL };
+    bool ok = yaml_read(&root, bytes ? bytes : sources->text, size, l->config->source, err);
+    ok = ok && set_all(l, &root, err);
+    yaml_release(&root);
+    free(folder);
+    free(bytes);
+    return ok;
+}
+
+/* ---- the command line ---- */
+
+/* model_config.NAME=VALUE adds to the map instead of replacing it. */
+static bool set_model_config(Loader *l, const char *name, const char *value, Err *err)
+{
+    YamlNode node = { 0 };
+    bool ok = true;
+    if (is_flow(value))
+        ok = yaml_read(&node, value, strlen(value), "", err);
+    else
+        yaml_scalar(&node, value, strlen(value));
+    json_t *json = ok ? value_json(&node, err) : NULL;
+    yaml_release(&node);
+    if (!json)
+        return err_at(err, "--model_config.%s", name);
+    json_object_set_new(l->config->model_config, name, json);
+    l->config->origins[config_find("model_config") - l->keys].kind = l->override;
+    return true;
+}
+
+static bool set_named(Loader *l, const char *name, const char *value, Err *err)
+{
+    const char inner[] = "model_config.";
+    if (text_starts(name, inner) && name[sizeof inner - 1])
+        return set_model_config(l, name + sizeof inner - 1, value, err);
+    const ConfigKey *key = config_find(name);
+    if (!key) {
+        config_unknown(name, err);
+        return err_at(err, "--%.80s", name);
+    }
+    YamlNode node;
+    if (!read_inline(&node, key, value, err))
+        return err_at(err, "--%s", name);
+    const bool ok = set_key(l, key, &node, (struct ConfigOrigin){ .kind = l->override }, err);
+    yaml_release(&node);
+    return ok;
+}
+
+static bool set_override(Loader *l, const char *text, Err *err)
+{
+    const char *equals = strchr(text, '=');
+    if (text_utf8_valid(text, strlen(text)) < strlen(text))
+        return err_set(err, ERR_INPUT, "an argument is not UTF-8 text");
+    if (!equals) {
+        err_set(err, ERR_INPUT, "'--%.80s' has no value", text);
+        return err_hint(err, "--%.80s=VALUE", text);
+    }
+    char *name = xstrndup(text, (size_t)(equals - text));
+    const bool ok = set_named(l, name, equals + 1, err);
+    free(name);
+    return ok;
+}
+
+static bool set_overrides(Loader *l, const ConfigSources *sources, Err *err)
+{
+    l->base = (ValueBase){ 0 };
+    for (int i = 0; i < sources->override_count; i++)
+        if (!set_override(l, sources->overrides[i], err))
+            return false;
+    return true;
+}
+
+/* ---- what follows from other keys ---- */
+
+static bool by_default(const Config *config, const char *name)
+{
+    int count;
+    return config->origins[config_find(name) - config_keys(&count)].kind == BY_DEFAULT;
+}
+
+static void settle(Config *config)
+{
+    TrainConfig *t = &config->train;
+    const bool validation = config->data.validation.count > 0 || config->data.validation_split > 0;
+    if (!validation && by_default(config, "train.eval_strategy"))
+        t->eval_strategy = WHEN_NO;
+    if (t->eval_strategy == WHEN_STEPS && t->eval_steps == -1)
+        t->eval_steps = t->logging_steps;
+    if (text_starts(t->metric_for_best_model, "eval_")) /* as Transformers allows */
+        memmove(t->metric_for_best_model, t->metric_for_best_model + 5,
+                strlen(t->metric_for_best_model + 5) + 1);
+}
+
+/* ---- whole configurations ---- */
+
+/* Every value, not yet checked against the others. */
+static bool read_all(Config *config, const ConfigSources *sources, OriginKind overrides, Err *err)
+{
+    *config = (Config){ 0 };
+    Loader l = { .config = config, .override = overrides };
+    l.keys = config_keys(&l.count);
+    config->source = xstrdup(sources->file ? sources->file : "");
+    config->origins = xcalloc((size_t)l.count, sizeof *config->origins);
+    set_defaults(&l);
+    return set_file(&l, sources, err) && set_overrides(&l, sources, err);
+}
+
+bool config_load(Config *config, const ConfigSources *sources, Err *err)
+{
+    if (read_all(config, sources, BY_OVERRIDE, err)) {
+        settle(config);
+        if (config_check(config, err))
+            return true;
+    }
+    config_release(config);
+    return false;
+}
+
+void config_release(Config *config)
+{
+    int count;
+    const ConfigKey *keys = config_keys(&count);
+    for (int i = 0; i < count; i++)
+        value_release(config, &keys[i]);
+    free(config->origins);
+    free(config->source);
+    *config = (Config){ 0 };
+}
+
+/* The other keys were set where they were set before. */
+static void keep_origins(Config *next, const Config *before)
+{
+    int count;
+    config_keys(&count);
+    for (int i = 0; i < count; i++)
+        if (next->origins[i].kind != BY_PROGRAM)
+            next->origins[i] = before->origins[i];
+    free(next->source);
+    next->source = xstrdup(before->source);
+}
+
+/* Through the whole loader again, so that nothing changes unless all checks hold. */
+bool config_set(Config *config, const char *key, const char *value, Err *err)
+{
+    Text now = { 0 };
+    config_print(config, &now);
+    char *override = xprintf("%s=%s", key, value);
+    const char *overrides[] = { override };
+    const ConfigSources sources = { .text = now.data, .overrides = overrides, .override_count = 1 };
+    Config next;
+    bool ok = read_all(&next, &sources, BY_PROGRAM, err);
+    if (ok) {
+        keep_origins(&next, config);
+        settle(&next);
+        ok = config_check(&next, err);
+    }
+    config_release(ok ? config : &next);
+    if (ok)
+        *config = next;
+    free(override);
+    text_release(&now);
+    return ok;
+}
+
+const char *config_task_name(TaskType task)
+{
+    static const char *const names[] = { "SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM", "IMAGE_CLS" };
+    return names[task];
+}

@@ -1,0 +1,414 @@
+#include "common/config/config_table.h"
+
+#include "common/config/config.h"
+
+#include <ctype.h>
+#include <string.h>
+
+static const KeyWord task_words[] = {
+    { "SEQ_CLS", TASK_SEQ_CLS, false },
+    { "TOKEN_CLS", TASK_TOKEN_CLS, true },
+    { "CAUSAL_LM", TASK_CAUSAL_LM, true },
+    { "IMAGE_CLS", TASK_IMAGE_CLS, true },
+    { NULL, 0, false },
+};
+static const KeyWord problem_words[] = {
+    { "single_label_classification", PROBLEM_SINGLE_LABEL, false },
+    { "regression", PROBLEM_REGRESSION, false },
+    { "multi_label_classification", PROBLEM_MULTI_LABEL, false },
+    { NULL, 0, false },
+};
+static const KeyWord bias_words[] = {
+    { "none", BIAS_NONE, false },
+    { "all", BIAS_ALL, false },
+    { "lora_only", BIAS_LORA_ONLY, false },
+    { NULL, 0, false },
+};
+static const KeyWord init_words[] = {
+    { "true", INIT_TRUE, false }, { "gaussian", INIT_GAUSSIAN, false },
+    { "false", 0, true },         { "pissa", 0, true },
+    { "olora", 0, true },         { "orthogonal", 0, true },
+    { NULL, 0, false },
+};
+static const KeyWord schedule_words[] = {
+    { "linear", SCHEDULE_LINEAR, false },
+    { "cosine", SCHEDULE_COSINE, false },
+    { "constant", SCHEDULE_CONSTANT, false },
+    { "constant_with_warmup", SCHEDULE_CONSTANT_WITH_WARMUP, false },
+    { NULL, 0, false },
+};
+static const KeyWord when_words[] = {
+    { "no", WHEN_NO, false },
+    { "steps", WHEN_STEPS, false },
+    { "epoch", WHEN_EPOCH, false },
+    { NULL, 0, false },
+};
+static const KeyWord precision_words[] = {
+    { "fp32", 0, false }, { "bf16", 0, true }, { "int8", 0, true },
+    { "nf4", 0, true },   { NULL, 0, false },
+};
+static const KeyWord mode_words[] = {
+    { "sync", 0, false },     { "ssp", 0, true }, { "async", 0, true },
+    { "allreduce", 0, true }, { NULL, 0, false },
+};
+static const KeyWord wire_words[] = {
+    { "fp32", 0, false },
+    { "bf16", 0, true },
+    { NULL, 0, false },
+};
+static const KeyWord checkpointing_words[] = {
+    { "false", 0, false },
+    { "true", 0, true },
+    { NULL, 0, false },
+};
+
+#define AT(field) offsetof(Config, field)
+#define BIG 9007199254740992.0 /* 2^53: whole numbers that a double holds */
+
+/* clang-format off */
+static const ConfigKey keys[] = {
+    { "model", KEY_MODEL, AT(model), "null", KEY_NULL, 0, 0, NULL,
+      "folder of a Hugging Face model, or a hub name in the local cache" },
+    { "model_config", KEY_OBJECT, AT(model_config), "{}", KEY_NULL, 0, 0, NULL,
+      "overrides of the model's config.json" },
+    { "task_type", KEY_WORD, AT(task), "SEQ_CLS", 0, 0, 0, task_words,
+      "what is learnt" },
+    { "labels", KEY_LABELS, AT(labels), "null", KEY_NULL, 1, 1e6, NULL,
+      "names or count; null: from the model's config, then from the training data" },
+    { "problem_type", KEY_WORD, AT(problem_type), "null", KEY_NULL, 0, 0, problem_words,
+      "kind of loss; null: from the labels, as Transformers does" },
+
+    { "data.train", KEY_PATHS, AT(data.train), "null", KEY_NULL, 0, 0, NULL,
+      "training data: a file, a folder of class folders, or a list of them" },
+    { "data.validation", KEY_PATHS, AT(data.validation), "null", KEY_NULL, 0, 0, NULL,
+      "data of the evaluations during training" },
+    { "data.validation_split", KEY_REAL, AT(data.validation_split), "null",
+      KEY_NULL | KEY_ABOVE | KEY_BELOW, 0, 1, NULL,
+      "share of the training data to hold back, instead of data.validation" },
+    { "data.test", KEY_PATHS, AT(data.test), "null", KEY_NULL, 0, 0, NULL,
+      "data of `lora eval`" },
+    { "data.text", KEY_TEXT, AT(data.text), "text", 0, 0, 0, NULL,
+      "column or field of the text" },
+    { "data.text_pair", KEY_TEXT, AT(data.text_pair), "null", KEY_NULL, 0, 0, NULL,
+      "column or field of the second text of a pair" },
+    { "data.label", KEY_TEXT, AT(data.label), "label", 0, 0, 0, NULL,
+      "column or field of the label" },
+    { "data.max_length", KEY_INT, AT(data.max_length), "512", 0, 1, 1048576, NULL,
+      "tokens of an example, special ones included; longer ones are cut" },
+    { "data.block_size", KEY_FIXED, 0, "null", KEY_NULL, 0, 0, NULL,
+      "language models on plain text: tokens of a block" },
+    { "data.shuffle", KEY_BOOL, AT(data.shuffle), "true", 0, 0, 0, NULL,
+      "a new order each epoch, the one of Trainer" },
+    { "data.limit", KEY_INT, AT(data.limit), "null", KEY_NULL, 1, BIG, NULL,
+      "first N examples of each file; null: all" },
+    { "data.skip_bad_rows", KEY_BOOL, AT(data.skip_bad_rows), "false", 0, 0, 0, NULL,
+      "leave out rows that cannot be read, with a warning, instead of stopping" },
+    { "data.prompt", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "field of the prompt" },
+    { "data.completion", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "field of the completion" },
+    { "data.messages", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "field of a conversation" },
+    { "data.tokens", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "field of the list of words" },
+    { "data.tags", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "field of the list of tags" },
+    { "data.generate", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "score generated completions" },
+
+    { "lora.r", KEY_INT, AT(lora.r), "8", 0, 1, 4096, NULL,
+      "rank of the A and B matrices" },
+    { "lora.lora_alpha", KEY_REAL, AT(lora.alpha), "16", KEY_ABOVE, 0, 1e6, NULL,
+      "updates are scaled by lora_alpha / r" },
+    { "lora.lora_dropout", KEY_REAL, AT(lora.dropout), "0.0", KEY_BELOW, 0, 1, NULL,
+      "dropout of the input of A" },
+    { "lora.target_modules", KEY_TARGETS, AT(lora.target_modules), "null", KEY_NULL, 0, 0, NULL,
+      "modules to adapt; a single text is a regular expression for the whole name; "
+      "null: PEFT's default for the family" },
+    { "lora.exclude_modules", KEY_EXCLUDES, AT(lora.exclude_modules), "null", KEY_NULL, 0, 0, NULL,
+      "modules to leave out of them" },
+    { "lora.modules_to_save", KEY_NAMES, AT(lora.modules_to_save), "null", KEY_NULL, 0, 0, NULL,
+      "modules trained and saved whole" },
+    { "lora.layers_to_transform", KEY_LAYERS, AT(lora.layers_to_transform), "null", KEY_NULL,
+      0, 10000, NULL, "only these layers; not with a regular expression as target_modules" },
+    { "lora.rank_pattern", KEY_PATTERNS, AT(lora.rank_pattern), "{}", KEY_NULL | KEY_WHOLE,
+      1, 4096, NULL, "r of the modules whose names match, instead of lora.r" },
+    { "lora.alpha_pattern", KEY_PATTERNS, AT(lora.alpha_pattern), "{}", KEY_NULL | KEY_ABOVE,
+      0, 1e6, NULL, "lora_alpha of the modules whose names match" },
+    { "lora.bias", KEY_WORD, AT(lora.bias), "none", 0, 0, 0, bias_words,
+      "which biases are trained" },
+    { "lora.init_lora_weights", KEY_WORD, AT(lora.init), "true", 0, 0, 0, init_words,
+      "how A begins: uniform (true) or gaussian; B begins as zero" },
+    { "lora.init_adapter", KEY_PATH, AT(lora.init_adapter), "null", KEY_NULL, 0, 0, NULL,
+      "PEFT adapter folder to start from instead" },
+    { "lora.use_rslora", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "scale by lora_alpha / sqrt(r)" },
+    { "lora.use_dora", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "DoRA" },
+    { "lora.method", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "adalora" },
+    { "lora.lora_bias", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "a bias of B" },
+    { "lora.layers_pattern", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "name of the list of layers" },
+    { "lora.layer_replication", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "repeated layers" },
+    { "lora.trainable_token_indices", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "trained embeddings" },
+    { "lora.target_parameters", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "adapted parameters" },
+
+    { "train.output_dir", KEY_PATH, AT(train.output_dir), "null", KEY_NULL | KEY_FREE, 0, 0, NULL,
+      "folder of all that the run writes" },
+    { "train.batch_size", KEY_INT, AT(train.batch_size), "32", 0, 1, 1048576, NULL,
+      "examples of an optimizer step, whatever the number of workers" },
+    { "train.num_train_epochs", KEY_REAL, AT(train.num_train_epochs), "3", KEY_ABOVE, 0, 1e6, NULL,
+      "passes over the data; may be a fraction" },
+    { "train.max_steps", KEY_INT, AT(train.max_steps), "-1", 0, -1, 1e12, NULL,
+      "optimizer steps, instead of num_train_epochs; -1: by epochs" },
+    { "train.learning_rate", KEY_REAL, AT(train.learning_rate), "1e-4", 0, 0, 100, NULL,
+      "peak of the schedule" },
+    { "train.weight_decay", KEY_REAL, AT(train.weight_decay), "0.0", 0, 0, 100, NULL,
+      "AdamW's; not for biases and norms" },
+    { "train.adam_beta1", KEY_REAL, AT(train.adam_beta1), "0.9", KEY_BELOW, 0, 1, NULL,
+      "decay of the first moment" },
+    { "train.adam_beta2", KEY_REAL, AT(train.adam_beta2), "0.999", KEY_BELOW, 0, 1, NULL,
+      "decay of the second moment" },
+    { "train.adam_epsilon", KEY_REAL, AT(train.adam_epsilon), "1e-8", 0, 0, 1, NULL,
+      "added to the root of the second moment" },
+    { "train.max_grad_norm", KEY_REAL, AT(train.max_grad_norm), "1.0", 0, 0, 1e30, NULL,
+      "gradients are clipped to this norm; 0: not clipped" },
+    { "train.lr_scheduler_type", KEY_WORD, AT(train.schedule), "linear", 0, 0, 0, schedule_words,
+      "how the learning rate goes down" },
+    { "train.warmup_steps", KEY_INT, AT(train.warmup_steps), "0", 0, 0, 1e12, NULL,
+      "steps until the learning rate reaches its peak" },
+    { "train.warmup_ratio", KEY_REAL, AT(train.warmup_ratio), "0.0", 0, 0, 1, NULL,
+      "the same as a share of all steps" },
+    { "train.seed", KEY_INT, AT(train.seed), "42", 0, 0, 9223372036854775807.0, NULL,
+      "of data order, dropout and fresh weights" },
+    { "train.precision", KEY_FIXED, 0, "fp32", 0, 0, 0, precision_words,
+      "of the frozen weights and their products" },
+    { "train.gradient_checkpointing", KEY_FIXED, 0, "false", 0, 0, 0, checkpointing_words,
+      "compute activations twice instead of keeping them" },
+    { "train.logging_steps", KEY_INT, AT(train.logging_steps), "10", KEY_FREE, 1, 1e12, NULL,
+      "steps between two lines of metrics" },
+    { "train.eval_strategy", KEY_WORD, AT(train.eval_strategy), "epoch", 0, 0, 0, when_words,
+      "when the validation data is evaluated; the default is no where there is none" },
+    { "train.eval_steps", KEY_INT, AT(train.eval_steps), "null", KEY_NULL, 1, 1e12, NULL,
+      "for eval_strategy steps; null: logging_steps" },
+    { "train.save_strategy", KEY_WORD, AT(train.save_strategy), "epoch", 0, 0, 0, when_words,
+      "when a checkpoint is written" },
+    { "train.save_steps", KEY_INT, AT(train.save_steps), "500", 0, 1, 1e12, NULL,
+      "for save_strategy steps" },
+    { "train.save_total_limit", KEY_INT, AT(train.save_total_limit), "null", KEY_NULL, 1, 1e9, NULL,
+      "checkpoints to keep; null: all" },
+    { "train.load_best_model_at_end", KEY_BOOL, AT(train.load_best_model_at_end), "false", 0, 0, 0,
+      NULL, "end with the best adapter instead of the last" },
+    { "train.metric_for_best_model", KEY_TEXT, AT(train.metric_for_best_model), "loss", 0, 0, 0,
+      NULL, "loss, accuracy, f1, precision, recall, matthews; regression: loss, pearson, "
+      "spearman, mse" },
+    { "train.early_stopping_patience", KEY_INT, AT(train.early_stopping_patience), "null",
+      KEY_NULL, 1, 1e9, NULL, "evaluations without a better metric before the end; null: off" },
+    { "train.mode", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "lora, or full for comparison" },
+
+    { "ps.address", KEY_TEXT, AT(ps.address), "null", KEY_NULL | KEY_FREE | KEY_ADDRESS, 0, 0, NULL,
+      "of the parameter server; null: loopback, at a free port" },
+    { "ps.mode", KEY_FIXED, 0, "sync", 0, 0, 0, mode_words,
+      "when an update is made" },
+    { "ps.staleness", KEY_FIXED, 0, "2", 0, 0, 0, NULL,
+      "for ps.mode ssp: versions a replica may be ahead" },
+    { "ps.wire_dtype", KEY_FIXED, 0, "fp32", 0, 0, 0, wire_words,
+      "of gradients and values on the wire" },
+    { "ps.heartbeat", KEY_REAL, AT(ps.heartbeat), "1", KEY_FREE | KEY_ABOVE, 0, 86400, NULL,
+      "seconds between two signs of life" },
+    { "ps.lease_timeout", KEY_REAL, AT(ps.lease_timeout), "5", KEY_FREE | KEY_ABOVE, 0, 86400, NULL,
+      "seconds of silence after which a replica's work is given to others" },
+    { "ps.patience", KEY_REAL, AT(ps.patience), "60", KEY_FREE | KEY_ABOVE, 0, 1e7, NULL,
+      "seconds a worker waits for a parameter server that went away" },
+    { "ps.durable_every", KEY_INT, AT(ps.durable_every), "1", KEY_FREE, 1, 1e9, NULL,
+      "steps between durable points" },
+    { "ps.keys", KEY_FIXED, 0, "null", KEY_NULL, 0, 0, NULL,
+      "folder of CURVE keys" },
+    { "ps.insecure", KEY_BOOL, AT(ps.insecure), "false", KEY_FREE, 0, 0, NULL,
+      "allow an address that is not loopback without keys" },
+    { "ps.http", KEY_FIXED, 0, "null", KEY_NULL, 0, 0, NULL,
+      "address of the status page" },
+
+    { "parallel.threads", KEY_INT, AT(parallel.threads), "null", KEY_NULL | KEY_FREE, 1, 4096, NULL,
+      "of a rank; null: cores of the node / ranks on it" },
+    { "parallel.micro_batches", KEY_INT, AT(parallel.micro_batches), "auto", KEY_AUTO, 1, 1048576,
+      NULL, "pieces of a step; fixed for the run, as the adapter's bits depend on it" },
+    { "parallel.micro_batch_tokens", KEY_INT, AT(parallel.micro_batch_tokens), "4096", 0, 1,
+      2147483647, NULL, "most tokens that `auto` puts into a piece" },
+    { "parallel.data", KEY_FIXED, 0, "auto", 0, 0, 0, NULL, "replicas" },
+    { "parallel.pipeline", KEY_FIXED, 0, "auto", 0, 0, 0, NULL, "stages of a replica" },
+    { "parallel.tensor", KEY_FIXED, 0, "auto", 0, 0, 0, NULL, "ranks that share a layer" },
+};
+/* clang-format on */
+
+enum { KEYS = sizeof keys / sizeof keys[0] };
+
+static const char *const sections[] = { "data", "lora", "train", "ps", "parallel" };
+enum { SECTIONS = sizeof sections / sizeof sections[0] };
+
+const ConfigKey *config_keys(int *count)
+{
+    *count = KEYS;
+    return keys;
+}
+
+const ConfigKey *config_find(const char *name)
+{
+    for (int i = 0; i < KEYS; i++)
+        if (strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+bool config_is_section(const char *name)
+{
+    for (int i = 0; i < SECTIONS; i++)
+        if (strcmp(sections[i], name) == 0)
+            return true;
+    return false;
+}
+
+static const char *last_part(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot ? dot + 1 : name;
+}
+
+/* What other programs call it. */
+static const char *const foreign[][2] = {
+    { "rank", "lora.r" },
+    { "lora_r", "lora.r" },
+    { "alpha", "lora.lora_alpha" },
+    { "dropout", "lora.lora_dropout" },
+    { "lr", "train.learning_rate" },
+    { "epochs", "train.num_train_epochs" },
+    { "num_epochs", "train.num_train_epochs" },
+    { "steps", "train.max_steps" },
+    { "per_device_train_batch_size", "train.batch_size" },
+    { "scheduler", "train.lr_scheduler_type" },
+    { "train_file", "data.train" },
+    { "validation_file", "data.validation" },
+    { "max_seq_length", "data.max_length" },
+    { "num_labels", "labels" },
+    { "model_name_or_path", "model" },
+};
+
+/* A key under the wrong section, or none, has its last part right. */
+static const char *known_by_last_part(const char *name)
+{
+    const char *part = last_part(name);
+    for (int i = 0; i < KEYS; i++)
+        if (strcmp(last_part(keys[i].name), part) == 0)
+            return keys[i].name;
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
+        if (strcmp(foreign[i][0], part) == 0)
+            return foreign[i][1];
+    return NULL;
+}
+
+const char *config_nearest(const char *name)
+{
+    const char *names[KEYS + SECTIONS];
+    size_t count = 0;
+    for (int i = 0; i < KEYS; i++)
+        names[count++] = keys[i].name;
+    for (int i = 0; i < SECTIONS; i++)
+        names[count++] = sections[i];
+    const char *near = known_by_last_part(name);
+    return near ? near : text_nearest(name, names, count);
+}
+
+bool config_unknown(const char *name, Err *err)
+{
+    const char *near = config_nearest(name);
+    err_set(err, ERR_INPUT, "unknown key '%.80s'", name);
+    if (near)
+        return err_hint(err, "did you mean '%s'?", near);
+    return err_hint(err, "--help lists the keys");
+}
+
+static void add_range(const ConfigKey *key, Text *out)
+{
+    text_addf(out, "%s %.15g to %s%.15g", key->flags & KEY_ABOVE ? "above" : "from", key->min,
+              key->flags & KEY_BELOW ? "below " : "", key->max);
+}
+
+static void add_words(const ConfigKey *key, Text *out)
+{
+    const char *comma = "";
+    for (const KeyWord *w = key->words; w->name; w++) {
+        if (w->later)
+            continue;
+        text_addf(out, "%s%s", comma, w->name);
+        comma = ", ";
+    }
+}
+
+void config_allowed(const ConfigKey *key, Text *out)
+{
+    switch (key->type) {
+    case KEY_TEXT:
+        text_adds(out, key->flags & KEY_ADDRESS ? "tcp://HOST:PORT" : "a text");
+        break;
+    case KEY_PATH:
+    case KEY_MODEL:
+        text_adds(out, key->type == KEY_PATH ? "a path" : "a folder or a hub name");
+        break;
+    case KEY_INT:
+    case KEY_REAL:
+        text_adds(out, key->type == KEY_INT ? "a whole number " : "a number ");
+        add_range(key, out);
+        break;
+    case KEY_BOOL:
+        text_adds(out, "true or false");
+        break;
+    case KEY_WORD:
+        add_words(key, out);
+        break;
+    case KEY_NAMES:
+    case KEY_PATHS:
+        text_adds(out, key->type == KEY_NAMES ? "a list of names" : "a path or a list of paths");
+        break;
+    case KEY_PATTERNS:
+        text_addf(out, "a map of names to %snumbers ", key->flags & KEY_WHOLE ? "whole " : "");
+        add_range(key, out);
+        break;
+    case KEY_LABELS:
+        text_adds(out, "a list of names, or their count");
+        break;
+    case KEY_TARGETS:
+        text_adds(out, "a list of names, a regular expression, all-linear");
+        break;
+    case KEY_EXCLUDES:
+        text_adds(out, "a list of names, a regular expression");
+        break;
+    case KEY_LAYERS:
+        text_adds(out, "a list of whole numbers ");
+        add_range(key, out);
+        break;
+    case KEY_OBJECT:
+        text_adds(out, "a map");
+        break;
+    case KEY_FIXED:
+        text_addf(out, "%s (others are not supported yet)", key->initial);
+        return;
+    case KEY_LATER:
+        text_adds(out, "not supported yet");
+        return;
+    }
+    text_adds(out, key->flags & KEY_AUTO ? ", or auto" : "");
+    text_adds(out, key->flags & KEY_NULL ? ", or null" : "");
+}
+
+static const char *digits(const char *p, int *seen)
+{
+    while (isdigit((unsigned char)*p))
+        p++, (*seen)++;
+    return p;
+}
+
+bool config_is_number(const char *text)
+{
+    int mantissa = 0, exponent = 1;
+    const char *p = text + (*text == '-' || *text == '+');
+    p = digits(p, &mantissa);
+    if (*p == '.')
+        p = digits(p + 1, &mantissa);
+    if (mantissa > 0 && (*p == 'e' || *p == 'E')) {
+        exponent = 0;
+        p++;
+        p = digits(p + (*p == '-' || *p == '+'), &exponent);
+    }
+    return mantissa > 0 && exponent > 0 && *p == '\0';
+}
