@@ -58,9 +58,8 @@ typedef struct Table {
     bool in_header, ok, row_open;
 } Table;
 
-static void table_cell(void *bytes, size_t n, void *self)
+static void add_cell(Table *t, const char *bytes, size_t n)
 {
-    Table *t = self;
     if (t->count == t->room) {
         t->room = t->room ? 2 * t->room : 16;
         t->ends = xrealloc(t->ends, t->room * sizeof *t->ends);
@@ -68,6 +67,11 @@ static void table_cell(void *bytes, size_t n, void *self)
     text_add(&t->cells, bytes, n);
     t->ends[t->count++] = t->cells.size;
     text_add(&t->cells, "", 1);
+}
+
+static void table_cell(void *bytes, size_t n, void *self)
+{
+    add_cell(self, bytes, n);
 }
 
 static const char *cell(const Table *t, int column, size_t *n)
@@ -144,6 +148,47 @@ static void table_row(int end, void *self)
     t->row_open = false;
 }
 
+/* End of a cell that is quoted as a whole ("a ""b"" c" and then a tab or the end), or NULL: in a
+ * .tsv a quote is a letter unless it wraps the cell. */
+static const char *quoted_end(const char *at, const char *end)
+{
+    for (const char *c = at + 1; c < end; c++) {
+        if (*c != '"')
+            continue;
+        if (c + 1 < end && c[1] == '"')
+            c++;
+        else
+            return c + 1 == end || c[1] == '\t' ? c : NULL;
+    }
+    return NULL;
+}
+
+static void split_tsv(Table *t, const char *at, const char *end)
+{
+    for (;;) {
+        const char *close = at < end && *at == '"' ? quoted_end(at, end) : NULL;
+        if (close) {
+            Text plain = { 0 };
+            for (const char *c = at + 1; c < close; c++) {
+                text_add(&plain, c, 1);
+                c += *c == '"';
+            }
+            add_cell(t, plain.data ? plain.data : "", plain.size);
+            text_release(&plain);
+            at = close + 1;
+        } else {
+            const char *tab = memchr(at, '\t', (size_t)(end - at));
+            const char *stop = tab ? tab : end;
+            add_cell(t, at, (size_t)(stop - at));
+            at = stop;
+        }
+        if (at >= end)
+            break;
+        at++; /* the tab */
+    }
+    table_row('\n', t);
+}
+
 /* libcsv is fed line by line, so that a row's first line is known. */
 static bool read_table(Reader *reader, char delimiter)
 {
@@ -163,7 +208,16 @@ static bool read_table(Reader *reader, char delimiter)
             t.row_line = t.line;
             t.row_open = true;
         }
-        csv_parse(&parser, map.data + at, n, table_cell, table_row, &t);
+        if (delimiter == '\t') {
+            size_t k = end ? n - 1 : n;
+            if (k > 0 && map.data[at + k - 1] == '\r')
+                k--;
+            if (k > 0)
+                split_tsv(&t, map.data + at, map.data + at + k);
+            t.row_open = false;
+        } else {
+            csv_parse(&parser, map.data + at, n, table_cell, table_row, &t);
+        }
         at += n;
     }
     if (t.ok)

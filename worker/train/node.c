@@ -1,0 +1,68 @@
+#include "worker/train/node.h"
+
+#include "common/base/mem.h"
+
+/* A contiguous range falls into at most 2 log2(M) tree nodes. */
+static int sums_needed(int64_t micro_batches)
+{
+    int n = 2;
+    for (int64_t width = 1; width < micro_batches; width *= 2)
+        n += 2;
+    return n < NODE_SUMS ? n : NODE_SUMS;
+}
+
+bool node_open(Node *node, Comm *comm, int64_t slot_size, int64_t eval_width, int64_t micro_batches, Err *err)
+{
+    *node = (Node){
+        .comm = comm,
+        .rank = comm_node_rank(comm),
+        .size = comm_node_size(comm),
+        .slot_size = slot_size,
+        .eval_width = eval_width,
+        .sums_room = sums_needed(micro_batches),
+    };
+    const size_t slots = arena_cost((size_t)slot_size * sizeof(float));
+    node->box_bytes = arena_cost(sizeof(NodeBox)) + (size_t)node->sums_room * slots +
+                      arena_cost((size_t)eval_width * sizeof(double));
+    const size_t head = arena_cost(sizeof(NodeShared)) + slots;
+    char *base = comm_node_memory(comm, head + (size_t)node->size * node->box_bytes, err);
+    if (!base)
+        return false;
+    node->shared = (NodeShared *)(void *)base;
+    node->values = (float *)(void *)(base + arena_cost(sizeof(NodeShared)));
+    node->boxes = base + head;
+    if (node->rank == 0) {
+        pthread_barrierattr_t shared;
+        pthread_barrierattr_init(&shared);
+        pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+        pthread_barrier_init(&node->shared->gate, &shared, (unsigned)node->size);
+        pthread_barrierattr_destroy(&shared);
+        node->shared->micro_batches = micro_batches;
+    }
+    comm_node_barrier(comm);
+    return true;
+}
+
+void node_gate(Node *node)
+{
+    pthread_barrier_wait(&node->shared->gate);
+}
+
+NodeBox *node_box(const Node *node, int rank)
+{
+    return (NodeBox *)(void *)(node->boxes + (size_t)rank * node->box_bytes);
+}
+
+float *node_sum(const Node *node, int rank, int i)
+{
+    REQUIRE(i >= 0 && i < node->sums_room);
+    const size_t slots = arena_cost((size_t)node->slot_size * sizeof(float));
+    return (float *)(void *)((char *)node_box(node, rank) + arena_cost(sizeof(NodeBox)) + (size_t)i * slots);
+}
+
+double *node_eval(const Node *node, int rank)
+{
+    const size_t slots = arena_cost((size_t)node->slot_size * sizeof(float));
+    return (double *)(void *)((char *)node_box(node, rank) + arena_cost(sizeof(NodeBox)) +
+                              (size_t)node->sums_room * slots);
+}

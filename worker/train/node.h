@@ -1,0 +1,60 @@
+/* node - what the ranks of a node share while they train: the adapter's values, the lease they
+ * work on, and a place where each lays its sums.
+ *
+ * The first rank (the leader) talks to the parameter server; it writes the lease and the values
+ * between two gates, all others read. Gates are process-shared barriers that sleep: a waiting rank
+ * leaves its core to those that compute (and to the server beside them).
+ *
+ * Collective: node_open and node_gate, over the node. */
+#ifndef WORKER_TRAIN_NODE_H
+#define WORKER_TRAIN_NODE_H
+
+#include "worker/comm/comm.h"
+#include "worker/ps_client/ps_client.h"
+
+#include <pthread.h>
+
+enum { NODE_SUMS = 40 }; /* most tree nodes that a contiguous range falls into */
+
+/* A sum that a rank has computed: a node of the tree. */
+typedef struct NodeSum {
+    Range range;
+    int64_t count, tokens;
+    double loss;
+} NodeSum;
+
+typedef struct NodeShared {
+    pthread_barrier_t gate;
+    Lease lease;
+    int64_t micro_batches;
+} NodeShared;
+
+/* One rank's outbox. */
+typedef struct NodeBox {
+    int count;
+    NodeSum sums[NODE_SUMS];
+    double seconds;
+    int64_t eval_size; /* doubles in eval[] */
+    int64_t eval_chunk; /* -1: none */
+} NodeBox;
+
+typedef struct Node {
+    Comm *comm; /* borrowed */
+    int rank, size;
+    int64_t slot_size, eval_width;
+    int sums_room;        /* gradient buffers a rank has */
+    NodeShared *shared;
+    float *values;        /* [slot_size] shared */
+    char *boxes;          /* size times box_bytes */
+    size_t box_bytes;
+} Node;
+
+MUST_USE bool node_open(Node *node, Comm *comm, int64_t slot_size, int64_t eval_width, int64_t micro_batches,
+                        Err *err);
+
+void node_gate(Node *node);
+NodeBox *node_box(const Node *node, int rank);
+float *node_sum(const Node *node, int rank, int i);  /* gradient buffer i of a rank's outbox, [slot_size] */
+double *node_eval(const Node *node, int rank);       /* [eval_width] */
+
+#endif
