@@ -21,6 +21,7 @@ typedef struct Tokenizer Tokenizer;
 typedef struct Encoding {
     int32_t *ids, *types; /* [count], owned */
     int64_t count, room;
+    struct Scratch *scratch; /* owned; the tokenizer's alone */
 } Encoding;
 
 MUST_USE Tokenizer *tokenizer_open(const char *model_folder, Err *err);
@@ -28,12 +29,13 @@ void tokenizer_close(Tokenizer *tokenizer);
 
 /* text[0,n) valid UTF-8; pair may be NULL. max_length <= 0: no truncation. False:
  * max_length leaves no room beside the special tokens. Replaces *out's contents. */
-MUST_USE bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, const char *pair,
-                               size_t pair_n, int64_t max_length, Encoding *out, Err *err);
+MUST_USE bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n,
+                               const char *pair, size_t pair_n, int64_t max_length, Encoding *out,
+                               Err *err);
 void encoding_release(Encoding *encoding);
 
-int64_t tokenizer_size(const Tokenizer *tokenizer);  /* 1 + the largest id */
-uint64_t tokenizer_digest(const Tokenizer *tokenizer); /* of what it was read from */
+int64_t tokenizer_size(const Tokenizer *tokenizer);                  /* 1 + the largest id */
+uint64_t tokenizer_digest(const Tokenizer *tokenizer);               /* of what it was read from */
 int32_t tokenizer_id(const Tokenizer *tokenizer, const char *token); /* -1: none */
 bool tokenizer_has_types(const Tokenizer *tokenizer); /* model_input_names has token_type_ids */
 

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Compares `lora encode` with Hugging Face tokenizers, id by id.
+
+    tokenizers.py MODEL... [--files FILE...] [--bytes=N] [--random=N [--pairs]] [--lora=bin/lora]
+    tokenizers.py --tables > worker/tokenizer/unicode_tables.c
+
+MODEL is a folder with tokenizer.json or vocab.txt, or a tokenizer.json; FILE a text, a
+line at a time (--bytes: only so much of it). --random adds lines of random Unicode.
+Exit code 1 and the first lines that differ, if any do. Needs tokenizers==0.23.3.
+"""
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.pop(0)  # this file has the module's name
+import tokenizers  # noqa: E402
+from tokenizers import normalizers, pre_tokenizers, processors  # noqa: E402
+
+
+def open_vocab_txt(folder):
+    """What BertTokenizer makes of vocab.txt."""
+    path = os.path.join(folder, "tokenizer_config.json")
+    config = json.load(open(path, encoding="utf-8")) if os.path.exists(path) else {}
+    with open(os.path.join(folder, "vocab.txt"), encoding="utf-8", newline="\n") as file:
+        vocab = {line.rstrip("\r\n"): i for i, line in enumerate(file)}
+    real = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocab, unk_token="[UNK]"))
+    real.normalizer = normalizers.BertNormalizer(
+        clean_text=True, handle_chinese_chars=config.get("tokenize_chinese_chars", True),
+        strip_accents=config.get("strip_accents"), lowercase=config.get("do_lower_case", True))
+    real.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    real.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
+    real.add_special_tokens([t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocab])
+    return real
+
+
+def open_real(model):
+    path = os.path.join(model, "tokenizer.json") if os.path.isdir(model) else model
+    if not os.path.exists(path):
+        return open_vocab_txt(model)
+    text = json.load(open(path, encoding="utf-8"))
+    text["truncation"] = text["padding"] = None  # the run's settings decide these
+    return tokenizers.Tokenizer.from_str(json.dumps(text))
+
+
+def random_lines(count, seed=7):
+    """Letters of all scripts, marks in runs, controls, special tokens."""
+    rng = random.Random(seed)
+    pools = [(0x20, 0x7E)] * 4 + [(0, 0x10FFFF), (0, 0xFFFF), (0x80, 0x24F), (0x300, 0x36F), (0x370, 0x58F),
+             (0x590, 0x8FF), (0x900, 0xDFF), (0xE00, 0x109F), (0x1100, 0x11FF), (0x1AB0, 0x1DFF),
+             (0x1E00, 0x20FF), (0x2000, 0x206F), (0x3000, 0x33FF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3),
+             (0xF900, 0xFFFF), (0x10400, 0x11FFF), (0x1D000, 0x1FFFF), (0x20000, 0x2FFFF), (0, 0x1F)]
+    words = ["[CLS]", "[SEP]", "[MASK]", "[UNK]", "[PAD]", "##ing", "İ", "Σς", "ẞ", "e\u0301\u0323", "\ufb01", " "]
+    for _ in range(count):
+        out = []
+        for _ in range(rng.randint(1, 12)):
+            first, last = rng.choice(pools)
+            if rng.random() < 0.1:
+                out.append(rng.choice(words))
+            for _ in range(rng.randint(1, 6)):
+                c = rng.randint(first, last)
+                if not 0xD800 <= c <= 0xDFFF and c not in (9, 10, 13):
+                    out.append(chr(c))
+            if rng.random() < 0.3:
+                out.append(" ")
+        yield "".join(out)
+
+
+def lines_of(path, most):
+    with open(path, "rb") as file:
+        data = file.read(most) if most else file.read()
+    if most:
+        data = data[: data.rfind(b"\n") + 1]
+    lines = data.decode("utf-8").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def folder_of(model, work):
+    if os.path.isdir(model):
+        return model
+    shutil.copy(model, os.path.join(work, "tokenizer.json"))
+    return work
+
+
+def ours(lora, folder, lines, work):
+    path = os.path.join(work, "lines.txt")
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(line + "\n" for line in lines)
+    run = subprocess.run([lora, "encode", "--model=" + folder, path], stdout=subprocess.PIPE, check=True)
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def compare(lora, model, name, lines):
+    real = open_real(model)
+    # A TAB parts a pair; further ones belong to the second text. \r before \n is a line end's.
+    lines = [line[:-1] if line.endswith("\r") else line for line in lines]
+    texts = [tuple(line.split("\t", 1)) if "\t" in line else line for line in lines]
+    with tempfile.TemporaryDirectory() as work:
+        got = ours(lora, folder_of(model, work), lines, work)
+    different = abs(len(got) - len(texts))
+    for i, (want, have) in enumerate(zip(real.encode_batch_fast(texts), got)):
+        same = want.ids == have["input_ids"]
+        same = same and have.get("token_type_ids", want.type_ids) == want.type_ids
+        if not same:
+            different += 1
+            if different <= 5:
+                print(f"  line {i + 1}: {ascii(lines[i])}\n    wanted {want.ids}\n    got    {have['input_ids']}")
+    print(f"{model}: {name}: {len(texts)} lines, {different} differ", flush=True)
+    return different
+
+
+def ranges_of(name, holds):
+    ranges = []
+    for c in (c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF and holds(chr(c))):
+        if ranges and ranges[-1][1] == c - 1:
+            ranges[-1][1] = c
+        else:
+            ranges.append([c, c])
+    rows = [f"{{ 0x{a:X}, 0x{b:X} }}," for a, b in ranges]
+    lines, line = [], "   "
+    for row in rows:
+        if len(line) + 1 + len(row) > 100:
+            lines.append(line)
+            line = "   "
+        line += " " + row
+    lines.append(line)
+    return (f"static const UnicodeRange {name}_ranges[] = {{\n" + "\n".join(lines) + "\n};\n"
+            f"const UnicodeSet unicode_{name} = {{ {name}_ranges, sizeof({name}_ranges) / sizeof({name}_ranges[0]) }};\n")
+
+
+def tables():
+    def bert(**on):
+        settings = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+        return normalizers.BertNormalizer(**{**settings, **on})
+
+    clean, accents, marks, nfd = bert(clean_text=True), bert(strip_accents=True), normalizers.StripAccents(), normalizers.NFD()
+    punctuation, digits, words = pre_tokenizers.Punctuation(), pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.Whitespace()
+    cut = lambda how, c: len(how.pre_tokenize_str("a" + c + "a"))
+    # A mark of class 1 goes before a higher one, and one of class 1 before a mark of class 220.
+    ordered = lambda c: nfd.normalize_str(c) == c and (
+        nfd.normalize_str("a" + c + "\u0334") == "a\u0334" + c and c != "\u0334" or nfd.normalize_str("a\u0323" + c) == "a" + c + "\u0323")
+    # Characters that decompose into ordered marks are asked for the parts of them.
+    print("/* Made by tests/interop/tokenizers.py --tables; do not edit. */")
+    print("/* clang-format off */")
+    print('#include "worker/tokenizer/unicode_tables.h"\n')
+    print(ranges_of("other", lambda c: c not in "\0\ufffd" and clean.normalize_str(c) == ""))
+    print(ranges_of("punctuation", lambda c: cut(punctuation, c) == 3))
+    print(ranges_of("nonspacing", lambda c: accents.normalize_str(c) == "" or c in "\u0344\u0f73\u0f75\u0f81"))
+    print(ranges_of("mark", lambda c: marks.normalize_str(c) == ""))
+    print(ranges_of("numeric", lambda c: cut(digits, c) == 3))
+    print(ranges_of("word", lambda c: cut(words, c) == 1))
+    print(ranges_of("ordered", ordered), end="")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lora", default="bin/lora")
+    parser.add_argument("--bytes", type=int, default=0)
+    parser.add_argument("--random", type=int, default=0)
+    parser.add_argument("--pairs", action="store_true", help="random lines have a TAB in them")
+    parser.add_argument("--tables", action="store_true")
+    parser.add_argument("--files", nargs="*", default=[])
+    parser.add_argument("models", nargs="*")
+    options = parser.parse_args()
+    if options.tables:
+        tables()
+        return 0
+    different = 0
+    for model in options.models:
+        for path in options.files:
+            different += compare(options.lora, model, path, lines_of(path, options.bytes))
+        if options.random:
+            lines = list(random_lines(options.random))
+            if options.pairs:
+                lines = [a + "\t" + b for a, b in zip(lines[::2], lines[1::2])]
+            different += compare(options.lora, model, "random", lines)
+    return 1 if different else 0
+
+
+sys.exit(main())

@@ -1,0 +1,52 @@
+/* added_tokens - the tokens that are found in a text whole, before anything else
+ * is done to it ([CLS], <|endoftext|>): tokenizer.json's `added_tokens`.
+ *
+ * Those with normalized = false are looked for in the text as it is, the others
+ * in its normal form. Of several that match, the leftmost wins, then the longest.
+ *
+ * Owner: the tokenizer. Threads: const after reading. */
+#ifndef WORKER_TOKENIZER_ADDED_TOKENS_H
+#define WORKER_TOKENIZER_ADDED_TOKENS_H
+
+#include "common/base/err.h"
+#include "worker/tokenizer/normalizer.h"
+#include "worker/tokenizer/vocab.h"
+
+#include <jansson.h>
+
+typedef struct AddedToken {
+    Text content; /* what is looked for */
+    int32_t id;
+    bool single_word, lstrip, rstrip;
+} AddedToken;
+
+/* Tokens sorted by first byte, longest first. Zeroed is empty. */
+typedef struct AddedSet {
+    AddedToken *tokens; /* [count], owned */
+    size_t count;
+    size_t first[257]; /* tokens that start with byte b: [first[b], first[b+1]) */
+} AddedSet;
+
+typedef struct AddedTokens {
+    AddedSet raw, normalized;
+    Vocab ids; /* contents as written */
+} AddedTokens;
+
+/* A place to go on from, and what was found there. Start with {0}. */
+typedef struct AddedMatch {
+    size_t start, end; /* of the token with the spaces it takes in */
+    int32_t id;
+    size_t search; /* private: where to look next */
+} AddedMatch;
+
+/* The list as in tokenizer.json. An id must be that of the same token in `vocab`,
+ * or the next free one. */
+MUST_USE bool added_tokens_read(AddedTokens *added, const json_t *list, const Vocab *vocab,
+                                const Normalizer *normalizer, Err *err);
+void added_tokens_release(AddedTokens *added);
+
+/* The next token of text[0, n); false: there is none. The text between two
+ * matches is [end of the one, start of the next), empty when that is not behind. */
+bool added_tokens_next(const AddedSet *set, const char *text, size_t n, AddedMatch *match);
+
+#endif

@@ -1,0 +1,53 @@
+/* normalizer - what is done to a text before it is cut: tokenizer.json's
+ * `normalizer`, a Sequence being flattened into a list of operations.
+ *
+ * A new kind is a row of the table in normalizer.c, and a file if it is long.
+ *
+ * Owner: the tokenizer. Threads: const after reading. */
+#ifndef WORKER_TOKENIZER_NORMALIZER_H
+#define WORKER_TOKENIZER_NORMALIZER_H
+
+#include "common/base/err.h"
+#include "common/base/text.h"
+#include "worker/tokenizer/scratch.h"
+
+#include <jansson.h>
+
+typedef struct NormalizerOp NormalizerOp;
+
+typedef struct NormalizerKind {
+    const char *name;
+    /* Reads the settings; NULL: there are none. */
+    bool (*read)(NormalizerOp *op, const json_t *settings, Err *err);
+    /* Writes the normal form of text[0, n) behind what `out` has. */
+    void (*run)(const NormalizerOp *op, const char *text, size_t n, Text *out, CodePoints *points);
+} NormalizerKind;
+
+struct NormalizerOp {
+    const NormalizerKind *kind;
+    bool clean_text, chinese, strip_accents, lowercase; /* BertNormalizer */
+    bool left, right;                                   /* Strip */
+    Text pattern, content;                              /* Replace */
+};
+
+/* Zeroed leaves texts as they are. */
+typedef struct Normalizer {
+    NormalizerOp *ops; /* [count], owned */
+    size_t count;
+} Normalizer;
+
+/* `spec` as in tokenizer.json; NULL or null: none. */
+MUST_USE bool normalizer_read(Normalizer *normalizer, const json_t *spec, Err *err);
+void normalizer_release(Normalizer *normalizer);
+
+/* The normal form of text[0, *n), and its size to *n: lent until the next call with
+ * this scratch, or text itself. */
+const char *normalizer_run(const Normalizer *normalizer, const char *text, size_t *n,
+                           Scratch *scratch);
+
+/* The kinds that have files of their own. */
+bool bert_normalizer_read(NormalizerOp *op, const json_t *settings, Err *err);
+void bert_normalizer_run(const NormalizerOp *op, const char *text, size_t n, Text *out,
+                         CodePoints *points);
+
+#endif

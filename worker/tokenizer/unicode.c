@@ -1,0 +1,263 @@
+#include "worker/tokenizer/unicode.h"
+
+#include "common/base/mem.h"
+#include "worker/tokenizer/unicode_tables.h"
+
+#include <stdlib.h>
+#include <utf8proc.h>
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/* No character's full decomposition is longer (U+FDFA has 18). */
+enum { LONGEST_DECOMPOSITION = 32 };
+
+void codepoints_add(CodePoints *list, int32_t c)
+{
+    if (list->count == list->room) {
+        list->room = list->room ? 2 * list->room : 256;
+        list->data = xrealloc(list->data, list->room * sizeof(list->data[0]));
+    }
+    list->data[list->count++] = c;
+}
+
+void codepoints_release(CodePoints *list)
+{
+    free(list->data);
+    *list = (CodePoints){ 0 };
+}
+
+size_t unicode_before(const char *text, size_t at)
+{
+    do
+        at--;
+    while (at > 0 && ((unsigned char)text[at] & 0xC0) == 0x80);
+    return at;
+}
+
+size_t unicode_encode(char *out, int32_t c)
+{
+    return (size_t)utf8proc_encode_char(c, (utf8proc_uint8_t *)out);
+}
+
+void unicode_add(Text *text, int32_t c)
+{
+    char bytes[4];
+    text_add(text, bytes, unicode_encode(bytes, c));
+}
+
+/* ---- sets ----------------------------------------------------------------- */
+
+static bool within(int32_t c, const UnicodeRange *ranges, size_t count)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (c > ranges[middle].last)
+            low = middle + 1;
+        else if (c < ranges[middle].first)
+            high = middle;
+        else
+            return true;
+    }
+    return false;
+}
+
+static bool in_set(int32_t c, const UnicodeSet *set)
+{
+    return within(c, set->ranges, set->count);
+}
+
+bool unicode_is_space(int32_t c)
+{
+    if (c < 0x80)
+        return c == ' ' || (c >= '\t' && c <= '\r');
+    return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
+           c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+bool unicode_is_other(int32_t c)
+{
+    return in_set(c, &unicode_other);
+}
+
+bool unicode_is_punctuation(int32_t c)
+{
+    return in_set(c, &unicode_punctuation);
+}
+
+bool unicode_is_nonspacing(int32_t c)
+{
+    return in_set(c, &unicode_nonspacing);
+}
+
+bool unicode_is_mark(int32_t c)
+{
+    return in_set(c, &unicode_mark);
+}
+
+bool unicode_is_numeric(int32_t c)
+{
+    return in_set(c, &unicode_numeric);
+}
+
+bool unicode_is_word(int32_t c)
+{
+    return in_set(c, &unicode_word);
+}
+
+bool unicode_is_cjk(int32_t c)
+{
+    /* 2B920 is what tokenizers has; BERT's own code says 2B820. */
+    static const UnicodeRange cjk[] = {
+        { 0x3400, 0x4DBF },   { 0x4E00, 0x9FFF },   { 0xF900, 0xFAFF },   { 0x20000, 0x2A6DF },
+        { 0x2A700, 0x2B81F }, { 0x2B920, 0x2CEAF }, { 0x2F800, 0x2FA1F },
+    };
+    return c >= cjk[0].first && within(c, cjk, LENGTH(cjk));
+}
+
+/* ---- lower case ------------------------------------------------------------ */
+
+size_t unicode_lower(int32_t out[2], int32_t c)
+{
+    /* Newer than the Unicode 15 of an installed utf8proc: first, last, distance. */
+    static const struct {
+        int32_t first, last, distance;
+    } newer[] = {
+        { 0x1C89, 0x1C89, 1 },      { 0xA7CB, 0xA7CB, 0x264 - 0xA7CB },
+        { 0xA7CC, 0xA7CC, 1 },      { 0xA7CE, 0xA7CE, 1 },
+        { 0xA7D2, 0xA7D2, 1 },      { 0xA7D4, 0xA7D4, 1 },
+        { 0xA7DA, 0xA7DA, 1 },      { 0xA7DC, 0xA7DC, 0x19B - 0xA7DC },
+        { 0x10D50, 0x10D65, 0x20 }, { 0x16EA0, 0x16EB8, 0x1B },
+    };
+    if (c == 0x130) { /* the one character whose lower case is two */
+        out[0] = 'i';
+        out[1] = 0x307;
+        return 2;
+    }
+    out[0] = c;
+    if (c >= newer[0].first)
+        for (size_t i = 0; i < LENGTH(newer); i++)
+            if (c >= newer[i].first && c <= newer[i].last) {
+                out[0] = c + newer[i].distance;
+                return 1;
+            }
+    out[0] = utf8proc_tolower(c);
+    return 1;
+}
+
+/* ---- normal forms ---------------------------------------------------------- */
+
+/* Decompositions that came after the Unicode 9 of tokenizers' normal forms. */
+static bool is_too_new(int32_t c)
+{
+    static const UnicodeRange newer[] = {
+        { 0x32FF, 0x32FF },   { 0xA7F1, 0xA7F4 },   { 0xAB69, 0xAB69 },   { 0x105C9, 0x105C9 },
+        { 0x105E4, 0x105E4 }, { 0x10781, 0x107BA }, { 0x11383, 0x11391 }, { 0x113C5, 0x113C8 },
+        { 0x11938, 0x11938 }, { 0x16121, 0x16128 }, { 0x16D68, 0x16D6A }, { 0x1CCD6, 0x1CCF9 },
+        { 0x1E030, 0x1E06D }, { 0x1F16C, 0x1F16C }, { 0x1FBF0, 0x1FBF9 },
+    };
+    return within(c, newer, LENGTH(newer));
+}
+
+/* First halves of compositions that came later: nothing may join them. */
+static bool starts_too_new(int32_t c)
+{
+    static const UnicodeRange newer[] = {
+        { 0x105D2, 0x105DA }, { 0x11382, 0x11390 }, { 0x113C2, 0x113C9 },
+        { 0x11935, 0x11935 }, { 0x1611E, 0x16129 }, { 0x16D63, 0x16D69 },
+    };
+    return within(c, newer, LENGTH(newer));
+}
+
+void unicode_decompose(CodePoints *out, int32_t c, bool compat)
+{
+    if (c < 0x80 || is_too_new(c)) {
+        codepoints_add(out, c);
+        return;
+    }
+    utf8proc_int32_t parts[LONGEST_DECOMPOSITION];
+    int boundary = 0;
+    const utf8proc_option_t how =
+        UTF8PROC_DECOMPOSE | UTF8PROC_STABLE | (compat ? UTF8PROC_COMPAT : 0);
+    const utf8proc_ssize_t n =
+        utf8proc_decompose_char(c, parts, LONGEST_DECOMPOSITION, how, &boundary);
+    REQUIRE(n >= 0 && n <= LONGEST_DECOMPOSITION);
+    for (utf8proc_ssize_t i = 0; i < n; i++)
+        codepoints_add(out, parts[i]);
+}
+
+static int combining_class(int32_t c)
+{
+    if (c < 0x300 || !in_set(c, &unicode_ordered))
+        return 0;
+    return utf8proc_get_property(c)->combining_class;
+}
+
+/* Stable, by counting: a run of marks may be as long as the text. */
+static void sort_long_run(int32_t *marks, size_t n)
+{
+    size_t start[257] = { 0 };
+    int32_t *sorted = xmalloc(n * sizeof(marks[0]));
+    for (size_t i = 0; i < n; i++)
+        start[combining_class(marks[i]) + 1]++;
+    for (size_t k = 1; k < LENGTH(start); k++)
+        start[k] += start[k - 1];
+    for (size_t i = 0; i < n; i++)
+        sorted[start[combining_class(marks[i])]++] = marks[i];
+    for (size_t i = 0; i < n; i++)
+        marks[i] = sorted[i];
+    free(sorted);
+}
+
+static void sort_run(int32_t *marks, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        const int32_t mark = marks[i];
+        const int class = combining_class(mark);
+        size_t k = i;
+        for (; k > 0 && combining_class(marks[k - 1]) > class; k--)
+            marks[k] = marks[k - 1];
+        marks[k] = mark;
+    }
+}
+
+void unicode_reorder(CodePoints *list, size_t from)
+{
+    enum { SHORT_RUN = 16 };
+    size_t run = from; /* behind the last starter */
+    for (size_t i = from; i <= list->count; i++) {
+        if (i < list->count && combining_class(list->data[i]) != 0)
+            continue;
+        if (i - run > SHORT_RUN)
+            sort_long_run(list->data + run, i - run);
+        else if (i - run > 1)
+            sort_run(list->data + run, i - run);
+        run = i + 1;
+    }
+}
+
+/* Whether utf8proc would compose across the place before b, but tokenizers not:
+ * to it b is a starter, as marks newer than its tables are. */
+static bool parts(int32_t a, int32_t b)
+{
+    return starts_too_new(a) ||
+           (combining_class(b) == 0 && utf8proc_get_property(b)->combining_class != 0);
+}
+
+/* utf8proc composes each stretch in which the two agree. */
+void unicode_compose(CodePoints *list)
+{
+    size_t done = 0, kept = 0;
+    while (done < list->count) {
+        size_t end = done + 1;
+        while (end < list->count && !parts(list->data[end - 1], list->data[end]))
+            end++;
+        const utf8proc_ssize_t n = utf8proc_normalize_utf32(
+            list->data + done, (utf8proc_ssize_t)(end - done), UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+        REQUIRE(n >= 0);
+        for (utf8proc_ssize_t i = 0; i < n; i++)
+            list->data[kept++] = list->data[done + (size_t)i];
+        done = end;
+    }
+    list->count = kept;
+}
