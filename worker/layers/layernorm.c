@@ -1,0 +1,47 @@
+#include "worker/layers/layernorm.h"
+
+#include "worker/kernels/kernels.h"
+
+void layernorm_layout(LayerNorm *norm, Layout *layout, int64_t most_rows, bool kept)
+{
+    norm->xhat = layout_floats_if(layout, kept, most_rows * norm->module.out);
+    norm->inv = layout_floats_if(layout, kept, most_rows);
+}
+
+void layernorm_forward(LayerNorm *norm, float *y, const LayerNormInput *input, const Rows *rows,
+                       const Pass *pass)
+{
+    const ModuleView *m = &norm->module;
+    const float *gain = module_weight(m, pass->values), *bias = module_bias(m, pass->values);
+    float *xhat = pass->grad ? norm->xhat : NULL;
+    float *inv = pass->grad ? norm->inv : NULL;
+    if (!input->residual) {
+        REQUIRE(!input->bias && input->dropout.p <= 0);
+        norm_forward(y, xhat, inv, input->x, NULL, gain, bias, rows->N, m->out, norm->eps);
+        return;
+    }
+    bias_dropout_residual_norm_forward(y, xhat, inv, input->x, input->bias, rows, input->dropout,
+                                       input->residual, gain, bias, m->out, norm->eps);
+}
+
+void layernorm_backward(LayerNorm *norm, float *dy, const Rows *rows, const Pass *pass)
+{
+    const ModuleView *m = &norm->module;
+    norm_backward(dy, module_grad(pass->grad, m->weight_at), module_grad(pass->grad, m->bias_at),
+                  dy, norm->xhat, norm->inv, module_weight(m, pass->values), rows->N, m->out);
+}
+
+void layernorm_restore(const LayerNorm *norm, float *y, const Rows *rows, const Pass *pass)
+{
+    const int64_t C = norm->module.out;
+    const float *gain = module_weight(&norm->module, pass->values);
+    const float *bias = module_bias(&norm->module, pass->values);
+#pragma omp parallel for
+    for (int64_t n = 0; n < rows->N; n++) {
+        const float *xhat_n = norm->xhat + n * C;
+        float *y_n = y + n * C;
+#pragma omp simd
+        for (int64_t c = 0; c < C; c++)
+            y_n[c] = xhat_n[c] * gain[c] + bias[c];
+    }
+}

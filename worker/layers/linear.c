@@ -1,0 +1,283 @@
+#include "worker/layers/linear.h"
+
+#include "worker/kernels/gemm.h"
+#include "worker/kernels/kernels.h"
+
+#include <string.h>
+
+void linear_add(Linear *linear, const ModuleView *module, Site site)
+{
+    REQUIRE(linear->parts < LINEAR_PARTS);
+    REQUIRE(linear->parts == 0 || linear->in == module->in);
+    linear->part[linear->parts++] = (LinearPart){
+        .module = *module, .site = site, .at = linear->out, .r_at = linear->R
+    };
+    linear->in = module->in;
+    linear->out += module->out;
+    linear->R += module->R;
+    linear->whole = linear->whole || module->weight_at >= 0;
+}
+
+/* How many parts have a LoRA, and the last of them. */
+static int adapted_parts(const Linear *linear, const LinearPart **last)
+{
+    int count = 0;
+    for (int i = 0; i < linear->parts; i++)
+        if (linear->part[i].module.R > 0) {
+            *last = &linear->part[i];
+            count++;
+        }
+    return count;
+}
+
+/* Frozen biases of parts lie side by side as their weights do, so only a trained one scatters them. */
+static bool bias_is_scattered(const Linear *linear)
+{
+    bool trained = false;
+    for (int i = 0; i < linear->parts; i++)
+        trained = trained || linear->part[i].module.bias_at >= 0;
+    return trained && linear->parts > 1;
+}
+
+void linear_layout(Linear *linear, Layout *layout, int64_t most_rows, bool training)
+{
+    const LinearPart *last = NULL;
+    const bool several = adapted_parts(linear, &last) > 1;
+    linear->u = layout_floats_if(layout, linear->R > 0, most_rows * linear->R);
+    linear->a_room = layout_floats_if(layout, several, linear->R * linear->in);
+    linear->da_room = layout_floats_if(layout, several && training, linear->R * linear->in);
+    linear->bias_room = layout_floats_if(layout, bias_is_scattered(linear), linear->out);
+}
+
+static void bind_a(Linear *linear)
+{
+    const LinearPart *last = NULL;
+    const int adapted = adapted_parts(linear, &last);
+    linear->a = NULL;
+    if (!linear->values || adapted == 0)
+        return;
+    linear->a = adapted == 1 ? linear->values + last->module.a_at : linear->a_room;
+    for (int i = 0; adapted > 1 && i < linear->parts; i++) {
+        const LinearPart *part = &linear->part[i];
+        if (part->module.R > 0)
+            memcpy(linear->a_room + part->r_at * linear->in, linear->values + part->module.a_at,
+                   (size_t)(part->module.R * linear->in) * sizeof(float));
+    }
+}
+
+static void bind_bias(Linear *linear)
+{
+    linear->bias = module_bias(&linear->part[0].module, linear->values);
+    if (!linear->values || !bias_is_scattered(linear))
+        return;
+    for (int i = 0; i < linear->parts; i++) {
+        const LinearPart *part = &linear->part[i];
+        memcpy(linear->bias_room + part->at, module_bias(&part->module, linear->values),
+               (size_t)part->module.out * sizeof(float));
+    }
+    linear->bias = linear->bias_room;
+}
+
+void linear_bind(Linear *linear, const float *values)
+{
+    linear->values = values;
+    bind_a(linear);
+    bind_bias(linear);
+}
+
+const float *linear_bias(const Linear *linear)
+{
+    return linear->bias;
+}
+
+void linear_add_bias(const Linear *linear, float *y, int64_t ldy, int64_t N)
+{
+    const float *bias = linear->bias;
+    if (!bias)
+        return;
+#pragma omp parallel for
+    for (int64_t n = 0; n < N; n++) {
+        float *y_n = y + n * ldy;
+#pragma omp simd
+        for (int64_t o = 0; o < linear->out; o++)
+            y_n[o] += bias[o];
+    }
+}
+
+static bool drops(const Linear *linear, const Pass *pass)
+{
+    return pass->drop && linear->dropout > 0;
+}
+
+/* pass->dropped[N,in] = x with the part's mask. */
+static const float *drop_input(const Linear *linear, const LinearPart *part, const float *x,
+                               const Rows *rows, Pass *pass)
+{
+    dropout_apply(pass->dropped, x, rows,
+                  pass_dropout(pass, linear->layer, part->site, linear->dropout), linear->in);
+    return pass->dropped;
+}
+
+/* y = x W^T */
+static void base_forward(const Linear *linear, float *y, int64_t ldy, const float *x, int64_t N)
+{
+    const int64_t in = linear->in;
+    if (!linear->whole || !linear->values) {
+        gemm_nt(y, ldy, x, in, linear->part[0].module.weight, in, N, linear->out, in, 1, 0);
+        return;
+    }
+    for (int i = 0; i < linear->parts; i++) {
+        const LinearPart *part = &linear->part[i];
+        gemm_nt(y + part->at, ldy, x, in, module_weight(&part->module, linear->values), in, N,
+                part->module.out, in, 1, 0);
+    }
+}
+
+void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const Rows *rows,
+                    Pass *pass)
+{
+    const int64_t N = rows->N, in = linear->in, R = linear->R;
+    base_forward(linear, y, ldy, x, N);
+    if (!linear->a)
+        return;
+    if (!drops(linear, pass))
+        gemm_nt(linear->u, R, x, in, linear->a, in, N, R, in, 1, 0);
+    for (int i = 0; i < linear->parts; i++) {
+        const LinearPart *part = &linear->part[i];
+        const ModuleView *m = &part->module;
+        if (m->R == 0)
+            continue;
+        float *u = linear->u + part->r_at; /* [N, m->R] */
+        if (drops(linear, pass))
+            gemm_nt(u, R, drop_input(linear, part, x, rows, pass), in,
+                    linear->a + part->r_at * in, in, N, m->R, in, 1, 0);
+        gemm_nt(y + part->at, ldy, u, R, linear->values + m->b_at, m->R, N, m->out, m->R, m->scale,
+                1);
+    }
+}
+
+/* db[O] = column sums of dy; dW[O,I] = dy^T x */
+static void base_gradients(const Linear *linear, const LinearGrad *g, int64_t N, const Pass *pass)
+{
+    for (int i = 0; i < linear->parts; i++) {
+        const LinearPart *part = &linear->part[i];
+        const ModuleView *m = &part->module;
+        const float *dy = g->dy + part->at;
+        if (m->bias_at >= 0)
+            bias_backward(pass->grad + m->bias_at, dy, g->ldy, N, m->out);
+        if (m->weight_at >= 0)
+            gemm_tn(pass->grad + m->weight_at, m->in, dy, g->ldy, g->x, m->in, m->out, m->in, N, 1,
+                    0);
+    }
+}
+
+/* da[R,in] of all parts -> each part's place. */
+static void spread_da(const Linear *linear, const Pass *pass)
+{
+    for (int i = 0; i < linear->parts; i++) {
+        const LinearPart *part = &linear->part[i];
+        if (part->module.R > 0)
+            memcpy(pass->grad + part->module.a_at, linear->da_room + part->r_at * linear->in,
+                   (size_t)(part->module.R * linear->in) * sizeof(float));
+    }
+}
+
+/* With p[N,R] = scale dy B (left in pass->lora for the gradient of x):
+ * dB = scale dy^T u,  dA = p^T dropout(x). */
+static void lora_gradients(const Linear *linear, const LinearGrad *g, const Rows *rows, Pass *pass)
+{
+    const int64_t N = rows->N, in = linear->in, R = linear->R;
+    for (int i = 0; i < linear->parts; i++) {
+        const LinearPart *part = &linear->part[i];
+        const ModuleView *m = &part->module;
+        if (m->R == 0)
+            continue;
+        const float *dy = g->dy + part->at;
+        float *p = pass->lora + part->r_at;
+        gemm_tn(pass->grad + m->b_at, m->R, dy, g->ldy, linear->u + part->r_at, R, m->out, m->R, N,
+                m->scale, 0);
+        gemm_nn(p, R, dy, g->ldy, linear->values + m->b_at, m->R, N, m->R, m->out, m->scale, 0);
+        if (drops(linear, pass))
+            gemm_tn(pass->grad + m->a_at, in, p, R, drop_input(linear, part, g->x, rows, pass), in,
+                    m->R, in, N, 1, 0);
+    }
+    if (drops(linear, pass))
+        return;
+    const LinearPart *last = NULL;
+    const bool several = adapted_parts(linear, &last) > 1;
+    gemm_tn(several ? linear->da_room : pass->grad + last->module.a_at, in, pass->lora, R, g->x, in,
+            R, in, N, 1, 0);
+    if (several)
+        spread_da(linear, pass);
+}
+
+/* dx = beta dx + dy W */
+static void base_backward(const Linear *linear, const LinearGrad *g, int64_t N)
+{
+    const int64_t in = linear->in;
+    if (!linear->whole) {
+        gemm_nn(g->dx, in, g->dy, g->ldy, linear->part[0].module.weight, in, N, in, linear->out, 1,
+                g->beta);
+        return;
+    }
+    for (int i = 0; i < linear->parts; i++) {
+        const LinearPart *part = &linear->part[i];
+        gemm_nn(g->dx, in, g->dy + part->at, g->ldy, module_weight(&part->module, linear->values),
+                in, N, in, part->module.out, 1, i == 0 ? g->beta : 1);
+    }
+}
+
+static void add_to(float *x, const float *y, int64_t n)
+{
+#pragma omp parallel for simd
+    for (int64_t i = 0; i < n; i++)
+        x[i] += y[i];
+}
+
+/* dx += dropout(p A), a mask a part */
+static void lora_backward(const Linear *linear, const LinearGrad *g, const Rows *rows, Pass *pass)
+{
+    const int64_t N = rows->N, in = linear->in, R = linear->R;
+    if (!drops(linear, pass)) {
+        gemm_nn(g->dx, in, pass->lora, R, linear->a, in, N, in, R, 1, 1);
+        return;
+    }
+    for (int i = 0; i < linear->parts; i++) {
+        const LinearPart *part = &linear->part[i];
+        if (part->module.R == 0)
+            continue;
+        gemm_nn(pass->dropped, in, pass->lora + part->r_at, R, linear->a + part->r_at * in, in, N,
+                in, part->module.R, 1, 0);
+        add_to(g->dx, drop_input(linear, part, pass->dropped, rows, pass), N * in);
+    }
+}
+
+void linear_backward(Linear *linear, const LinearGrad *grad, const Rows *rows, Pass *pass)
+{
+    REQUIRE(linear->values && pass->grad);
+    REQUIRE(grad->x || !linear_needs_input(linear));
+    base_gradients(linear, grad, rows->N, pass);
+    if (linear->R > 0)
+        lora_gradients(linear, grad, rows, pass);
+    if (!grad->dx)
+        return;
+    base_backward(linear, grad, rows->N);
+    if (linear->R > 0)
+        lora_backward(linear, grad, rows, pass);
+}
+
+bool linear_is_trained(const Linear *linear)
+{
+    for (int i = 0; i < linear->parts; i++)
+        if (module_is_trained(&linear->part[i].module))
+            return true;
+    return false;
+}
+
+bool linear_needs_input(const Linear *linear)
+{
+    for (int i = 0; i < linear->parts; i++)
+        if (linear->part[i].module.R > 0 || linear->part[i].module.weight_at >= 0)
+            return true;
+    return false;
+}

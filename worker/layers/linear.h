@@ -1,0 +1,74 @@
+/* linear - the one place where a frozen weight, its LoRA, a trained bias and a
+ * weight that is trained whole meet:
+ *
+ *   y = x W^T + scale (dropout(x) A^T) B^T        (+ bias, added by who comes next)
+ *
+ * A linear has one to three parts: modules that share an input and whose frozen
+ * weights lie one behind the other (q, k, v). They are one product; so are their
+ * A matrices, unless LoRA dropout gives each its own mask of x (as PEFT does:
+ * one mask a module). Source of the formulas: PEFT, tuners/lora/layer.py.
+ *
+ * Owner: a block or the head. Threads: the caller's one. */
+#ifndef WORKER_LAYERS_LINEAR_H
+#define WORKER_LAYERS_LINEAR_H
+
+#include "worker/layers/layout.h"
+#include "worker/layers/module.h"
+#include "worker/layers/pass.h"
+
+enum { LINEAR_PARTS = 3 };
+
+typedef struct LinearPart {
+    ModuleView module;
+    Site site;    /* of its LoRA's dropout */
+    int64_t at;   /* its first column in y */
+    int64_t r_at; /* its first column in u */
+} LinearPart;
+
+typedef struct Linear {
+    int64_t layer;
+    int64_t in, out, R; /* out and R: of all parts together */
+    double dropout;     /* of LoRA's input */
+    int parts;
+    LinearPart part[LINEAR_PARTS];
+    bool whole;         /* a part's weight is trained: one product a part */
+    float *u;           /* [rows, R] dropout(x) A^T, kept for dB */
+    float *a_room, *da_room; /* [R, in] the parts' A's together, and their gradient */
+    float *bias_room;   /* [out] */
+    const float *values; /* bound; NULL: the base alone */
+    const float *a;     /* bound: [R, in] */
+    const float *bias;  /* bound: [out], or NULL */
+} Linear;
+
+/* Adds a part behind those there are; starts from a zeroed Linear. */
+void linear_add(Linear *linear, const ModuleView *module, Site site);
+void linear_layout(Linear *linear, Layout *layout, int64_t most_rows, bool training);
+
+/* Takes the values of this call (lent until the next bind). */
+void linear_bind(Linear *linear, const float *values);
+
+/* y[N,out] (row stride ldy, written) from x[N,in], without the bias. */
+void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const Rows *rows,
+                    Pass *pass);
+
+/* The bias in force, [out]; NULL: none. */
+const float *linear_bias(const Linear *linear);
+
+/* y[N,out] (row stride ldy) += bias, where no kernel behind does it in passing. */
+void linear_add_bias(const Linear *linear, float *y, int64_t ldy, int64_t N);
+
+typedef struct LinearGrad {
+    const float *dy; /* [N,out], row stride ldy */
+    int64_t ldy;
+    const float *x;  /* [N,in] as in forward; NULL when linear_needs_input is false */
+    float *dx;       /* [N,in] = beta * dx + gradient; NULL: not wanted. May be x */
+    float beta;
+} LinearGrad;
+
+/* Gradients of what is trained go to pass->grad; behind linear_forward of the same rows. */
+void linear_backward(Linear *linear, const LinearGrad *grad, const Rows *rows, Pass *pass);
+
+bool linear_is_trained(const Linear *linear);
+bool linear_needs_input(const Linear *linear); /* for its own gradients */
+
+#endif

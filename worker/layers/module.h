@@ -1,0 +1,43 @@
+/* module - one named module of the model as the layers see it: where its frozen
+ * tensors lie, and which of its tensors the adapter holds instead or besides.
+ *
+ * A value; the frozen tensors are borrowed. Offsets are into the flat buffers of
+ * values and gradients (common/slots), -1 where there is nothing. */
+#ifndef WORKER_LAYERS_MODULE_H
+#define WORKER_LAYERS_MODULE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct ModuleView {
+    int64_t out, in;     /* linear: weight[out,in]; embedding: rows, width; norm: width, 0 */
+    const float *weight; /* frozen, also where it is trained whole */
+    const float *bias;   /* frozen; NULL: none */
+    int64_t weight_at, bias_at; /* trained whole, trained bias */
+    int64_t a_at, b_at;  /* LoRA's A[R,in] and B[out,R] */
+    int64_t R;           /* 0: not adapted */
+    float scale;         /* alpha / R */
+} ModuleView;
+
+static inline bool module_is_trained(const ModuleView *m)
+{
+    return m->R > 0 || m->weight_at >= 0 || m->bias_at >= 0;
+}
+
+/* The tensor in force: the adapter's, else (or with values NULL) the frozen one. */
+static inline const float *module_weight(const ModuleView *m, const float *values)
+{
+    return values && m->weight_at >= 0 ? values + m->weight_at : m->weight;
+}
+static inline const float *module_bias(const ModuleView *m, const float *values)
+{
+    return values && m->bias_at >= 0 ? values + m->bias_at : m->bias;
+}
+
+/* Where its gradient goes; NULL: nowhere. */
+static inline float *module_grad(float *grad, int64_t at)
+{
+    return grad && at >= 0 ? grad + at : (float *)0;
+}
+
+#endif
