@@ -3,13 +3,14 @@
  * The only file that includes cblas.h is gemm.c; the only one that narrows a
  * size to BLAS's int. Products of at least one empty dimension are fine.
  *
- * Threads: called from one thread at a time; uses gemm_threads(n) cores. With
+ * Threads: called from one thread at a time; uses gemm_set_threads(n) cores. With
  * one thread the result is a function of the operands and sizes alone. */
 #ifndef WORKER_KERNELS_GEMM_H
 #define WORKER_KERNELS_GEMM_H
 
 #include <stdint.h>
 
+/* Cores of the products, and of the OpenMP loops of kernels.h. */
 void gemm_set_threads(int n);
 
 /* y[N,O] = alpha * x[N,I] . w[O,I]^T + beta * y     (row strides ldy, ldx, ldw) */

@@ -4,11 +4,10 @@
  * results do not depend on how many. `d...` arguments of backward kernels are
  * ADDED to, unless the comment says "written".
  *
- * Dropout: `keys` names the random stream of a row. Element (row n, column c)
- * of example e is dropped when rng_bits(key[e], local_row * C + c) < threshold;
- * survivors are scaled by 1/(1-p). `row_key[n]` and `row_index[n]` give each
- * row's key and its local row inside its example, so masks do not depend on what
- * else is in the micro-batch. threshold 0: no dropout, keys may be NULL. */
+ * Dropout: `keys` names the random stream of an example. Element (local row, column c)
+ * of example e is dropped when rng_bits(keys[e], local_row * C + c) < rng_threshold(p);
+ * survivors are scaled by 1/(1-p). Rows are counted from the start of their example,
+ * so masks do not depend on what else is in the micro-batch. */
 #ifndef WORKER_KERNELS_KERNELS_H
 #define WORKER_KERNELS_KERNELS_H
 
@@ -61,8 +60,9 @@ void act_backward(float *dx, const float *dy, const float *pre, int64_t N, int64
 
 /* ---- element rows --------------------------------------------------------- */
 
-void bias_add(float *x, const float *bias, int64_t N, int64_t C);              /* x[n,:] += bias */
-void bias_backward(float *dbias, const float *dy, int64_t ldy, int64_t N, int64_t C); /* column sums, added */
+void bias_add(float *x, const float *bias, int64_t N, int64_t C); /* x[n,:] += bias */
+void bias_backward(float *dbias, const float *dy, int64_t ldy, int64_t N,
+                   int64_t C); /* column sums, added */
 
 /* y[N,C] (written; may be x) = x with the site's mask and scale. The same call
  * on a gradient is its backward. */
@@ -84,13 +84,15 @@ void embed_forward(float *y, const int32_t *ids, const int32_t *types, const flo
  * rng_bits(keys[e], (h * T + i) * T + j).
  * q_rows: how many first query rows of each sequence are wanted (longest: all;
  * 1: [CLS] only); out rows and lse beyond are not written.
- * scratch: attention_scratch() bytes per thread. */
+ * scratch: attention_scratch() bytes (for all `threads`), aligned to 64 for speed;
+ * serves forward and backward of any batch with no longer a sequence. */
 typedef struct AttentionShape {
     int64_t H, K, D;
     int64_t ldqkv, ldout;
     float scale;
     bool causal;
     int64_t q_rows;
+    int threads; /* that scratch has room for; 0: one */
 } AttentionShape;
 
 int64_t attention_scratch(const AttentionShape *shape, int64_t longest, int threads);
@@ -116,6 +118,7 @@ double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, i
 double mean_square(float *dlogits, const float *logits, const float *goal, int64_t N);
 
 /* Sum over rows of the MEAN over V labels of binary cross entropy with logits. */
-double binary_cross_entropy(float *dlogits, const float *logits, const float *goal, int64_t N, int64_t V);
+double binary_cross_entropy(float *dlogits, const float *logits, const float *goal, int64_t N,
+                            int64_t V);
 
 #endif

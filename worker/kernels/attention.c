@@ -1,0 +1,157 @@
+/* DESIGN. A task is one sequence and one key/value head. Its keys (transposed)
+ * and values are packed once; then blocks of QUERY_BLOCK query rows go through:
+ *
+ *     S = Q K^T,  P = exp(S - max),  out = P V / sum
+ *
+ * all keys at a time, so that a block's S is the largest thing kept (64 x 512
+ * floats, 128 kB: the second-level cache) and softmax needs no rescaling. */
+#include "worker/kernels/attention_parts.h"
+#include "worker/kernels/vmath.h"
+
+#include <math.h>
+#include <omp.h>
+
+/* A thread's scratch, all padded to vectors. */
+typedef struct Packed {
+    float *keys;   /* [D,stride], transposed */
+    float *values; /* [T,DP] */
+    float *q;      /* [QUERY_BLOCK,DP], scaled */
+    float *s;      /* [QUERY_BLOCK,stride] */
+    float *out;    /* [QUERY_BLOCK,DP] */
+    int64_t stride, DP;
+} Packed;
+
+/* Floats of one thread's scratch in attention_backward.c, the larger of the two. */
+static int64_t thread_floats(int64_t D, int64_t longest)
+{
+    const int64_t DP = lanes_up(D), stride = sequence_stride(longest);
+    return 2 * D * stride + 3 * longest * DP + 3 * QUERY_BLOCK * DP + 2 * QUERY_BLOCK * stride;
+}
+
+int64_t attention_scratch(const AttentionShape *shape, int64_t longest, int threads)
+{
+    return threads * thread_floats(shape->D, longest) * (int64_t)sizeof(float);
+}
+
+static Packed packed_of(float *scratch, int64_t D, int64_t T)
+{
+    Packed p = { .stride = sequence_stride(T), .DP = lanes_up(D) };
+    p.keys = scratch;
+    p.values = p.keys + D * p.stride;
+    p.q = p.values + T * p.DP;
+    p.s = p.q + QUERY_BLOCK * p.DP;
+    p.out = p.s + QUERY_BLOCK * p.stride;
+    return p;
+}
+
+/* The largest of s[0,seen), with everything behind it up to `width` set to -inf. */
+static float row_max(float *s, int32_t seen, int32_t width)
+{
+    float max = -INFINITY;
+#pragma omp simd reduction(max : max)
+    for (int32_t j = 0; j < width; j++) {
+        const float v = j < seen ? s[j] : -INFINITY;
+        s[j] = v;
+        max = v > max ? v : max;
+    }
+    return max;
+}
+
+/* s = exp(s - max); returns the sum. */
+static float row_exp(float *s, float max, int32_t width)
+{
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int32_t j = 0; j < width; j++) {
+        const float e = vm_exp(s[j] - max);
+        s[j] = e;
+        sum += e;
+    }
+    return sum;
+}
+
+/* The same, but what the mask drops is left out of s, not of the sum. */
+static float row_exp_drop(float *s, float max, RowMask mask, int32_t width)
+{
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int32_t j = 0; j < width; j++) {
+        const float e = vm_exp(s[j] - max);
+        s[j] = rng_bits(mask.key, mask.first + (uint32_t)j) >= mask.threshold ? e : 0.0f;
+        sum += e;
+    }
+    return sum;
+}
+
+/* One head of one sequence. */
+typedef struct Head {
+    const AttentionShape *shape;
+    const Dropout *dropout;
+    const float *q; /* its first row */
+    float *out, *lse;
+    int64_t b, h, T;
+} Head;
+
+static void forward_block(const Head *head, const Packed *p, int64_t first, int64_t rows)
+{
+    const AttentionShape *shape = head->shape;
+    const int64_t D = shape->D, T = head->T;
+    const int64_t seen = keys_seen(shape, first + rows - 1, T), width = lanes_up(seen);
+
+    pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
+    tile_product(p->s, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys, p->stride, rows, width, D,
+                 false);
+    float factor[QUERY_BLOCK];
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t i = first + r;
+        float *s = p->s + r * p->stride;
+        const float max = row_max(s, (int32_t)keys_seen(shape, i, T), (int32_t)width);
+        const float sum =
+            head->dropout->p > 0.0f
+                ? row_exp_drop(s, max, attention_mask(head->dropout, head->b, head->h, i, T),
+                               (int32_t)width)
+                : row_exp(s, max, (int32_t)width);
+        head->lse[i] = max + logf(sum);
+        factor[r] = 1.0f / (sum * (1.0f - head->dropout->p));
+    }
+    tile_product(p->out, p->DP, (TileLeft){ p->s, p->stride, 1 }, p->values, p->DP, rows, p->DP,
+                 seen, false);
+    for (int64_t r = 0; r < rows; r++) {
+        float *out = head->out + (first + r) * shape->ldout;
+#pragma omp simd
+        for (int64_t d = 0; d < D; d++)
+            out[d] = p->out[r * p->DP + d] * factor[r];
+    }
+}
+
+void attention_forward(float *out, float *lse, const float *qkv, const Rows *rows,
+                       const AttentionShape *shape, Dropout dropout, void *scratch)
+{
+    const int64_t H = shape->H, K = shape->K, D = shape->D, group = H / K;
+    const int64_t floats = thread_floats(D, rows->longest);
+    const int threads = attention_threads(shape);
+
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (int64_t task = 0; task < rows->B * K; task++) {
+        const int64_t b = task / K, k = task % K;
+        const int64_t start = rows->start[b], T = rows->start[b + 1] - start;
+        const int64_t wanted = shape->q_rows < T ? shape->q_rows : T;
+        const float *base = qkv + start * shape->ldqkv;
+        const Packed p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
+
+        pack_transposed(p.keys, p.stride, base + (H + k) * D, shape->ldqkv, T, D);
+        pack_rows(p.values, base + (H + K + k) * D, shape->ldqkv, T, D, 1.0f);
+        for (int64_t h = k * group; h < (k + 1) * group; h++) {
+            const Head head = { .shape = shape,
+                                .dropout = &dropout,
+                                .q = base + h * D,
+                                .out = out + start * shape->ldout + h * D,
+                                .lse = lse + h * rows->N + start,
+                                .b = b,
+                                .h = h,
+                                .T = T };
+            for (int64_t i = 0; i < wanted; i += QUERY_BLOCK)
+                forward_block(&head, &p, i, wanted - i < QUERY_BLOCK ? wanted - i : QUERY_BLOCK);
+        }
+    }
+}

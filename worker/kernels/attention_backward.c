@@ -1,0 +1,181 @@
+/* DESIGN. As attention.c: a task is one sequence and one key/value head, and
+ * blocks of query rows go through. P is made again from the log-sum-exp that
+ * forward kept. With M = mask / (1 - p) (all ones without dropout):
+ *
+ *     P = exp(Q K^T - lse)          dV += (P M)^T dout
+ *     dP = (dout V^T) M             dS = P (dP - delta),  delta = rowsum(dout out)
+ *     dQ = dS K                     dK += dS^T Q
+ *
+ * (FlashAttention, Dao et al. 2022, appendix B.4). The scale of the scores is
+ * put into the packed Q, so that dK needs none and dQ gets it at the end. */
+#include "worker/kernels/attention_parts.h"
+#include "worker/kernels/vmath.h"
+
+#include <omp.h>
+#include <string.h>
+
+typedef struct Packed {
+    float *keys_t, *values_t; /* [D,stride] */
+    float *keys;              /* [T,DP] */
+    float *dkeys, *dvalues;   /* [T,DP], sums over the blocks and heads of the task */
+    float *q, *dout, *dq;     /* [QUERY_BLOCK,DP]; q is scaled */
+    float *p, *ds;            /* [QUERY_BLOCK,stride] */
+    int64_t stride, DP;
+} Packed;
+
+/* Sized by thread_floats() in attention.c. */
+static Packed packed_of(float *scratch, int64_t D, int64_t T)
+{
+    Packed p = { .stride = sequence_stride(T), .DP = lanes_up(D) };
+    p.keys_t = scratch;
+    p.values_t = p.keys_t + D * p.stride;
+    p.keys = p.values_t + D * p.stride;
+    p.dkeys = p.keys + T * p.DP;
+    p.dvalues = p.dkeys + T * p.DP;
+    p.q = p.dvalues + T * p.DP;
+    p.dout = p.q + QUERY_BLOCK * p.DP;
+    p.dq = p.dout + QUERY_BLOCK * p.DP;
+    p.p = p.dq + QUERY_BLOCK * p.DP;
+    p.ds = p.p + QUERY_BLOCK * p.stride;
+    return p;
+}
+
+/* Scores and dout V^T become P and dS, in place; 0 from `seen` up to `width`. */
+static void row_backward(float *p, float *ds, float lse, float delta, int32_t seen, int32_t width)
+{
+#pragma omp simd
+    for (int32_t j = 0; j < width; j++) {
+        const float e = j < seen ? vm_exp(p[j] - lse) : 0.0f;
+        p[j] = e;
+        ds[j] = e * (ds[j] - delta);
+    }
+}
+
+static void row_backward_drop(float *p, float *ds, float lse, float delta, RowMask mask,
+                              int32_t seen, int32_t width)
+{
+#pragma omp simd
+    for (int32_t j = 0; j < width; j++) {
+        const float e = j < seen ? vm_exp(p[j] - lse) : 0.0f;
+        const uint32_t bits = rng_bits(mask.key, mask.first + (uint32_t)j);
+        const float m = bits >= mask.threshold ? mask.scale : 0.0f;
+        p[j] = e * m;
+        ds[j] = e * (ds[j] * m - delta);
+    }
+}
+
+/* One head of one sequence; rows as in the caller's matrices. */
+typedef struct Head {
+    const AttentionShape *shape;
+    const Dropout *dropout;
+    const float *q, *out, *dout, *lse;
+    float *dq;
+    int64_t b, h, T;
+} Head;
+
+static float dot(const float *a, const float *b, int64_t n)
+{
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* P (with its mask) and dS of the block, from its packed q and dout. */
+static void block_scores(const Head *head, const Packed *p, int64_t first, int64_t rows)
+{
+    const AttentionShape *shape = head->shape;
+    const int64_t D = shape->D, T = head->T;
+    const int64_t width = lanes_up(keys_seen(shape, first + rows - 1, T));
+
+    tile_product(p->p, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys_t, p->stride, rows, width,
+                 D, false);
+    tile_product(p->ds, p->stride, (TileLeft){ p->dout, p->DP, 1 }, p->values_t, p->stride, rows,
+                 width, D, false);
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t i = first + r;
+        const int32_t seen = (int32_t)keys_seen(shape, i, T);
+        const float delta = dot(head->dout + i * shape->ldout, head->out + i * shape->ldout, D);
+        float *p_r = p->p + r * p->stride, *ds_r = p->ds + r * p->stride;
+        if (head->dropout->p > 0.0f)
+            row_backward_drop(p_r, ds_r, head->lse[i], delta,
+                              attention_mask(head->dropout, head->b, head->h, i, T), seen,
+                              (int32_t)width);
+        else
+            row_backward(p_r, ds_r, head->lse[i], delta, seen, (int32_t)width);
+    }
+}
+
+static void backward_block(const Head *head, const Packed *p, int64_t first, int64_t rows)
+{
+    const AttentionShape *shape = head->shape;
+    const int64_t D = shape->D, seen = keys_seen(shape, first + rows - 1, head->T);
+
+    pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
+    pack_rows(p->dout, head->dout + first * shape->ldout, shape->ldout, rows, D, 1.0f);
+    block_scores(head, p, first, rows);
+
+    tile_product(p->dvalues, p->DP, (TileLeft){ p->p, 1, p->stride }, p->dout, p->DP, seen, p->DP,
+                 rows, true);
+    tile_product(p->dkeys, p->DP, (TileLeft){ p->ds, 1, p->stride }, p->q, p->DP, seen, p->DP, rows,
+                 true);
+    tile_product(p->dq, p->DP, (TileLeft){ p->ds, p->stride, 1 }, p->keys, p->DP, rows, p->DP, seen,
+                 false);
+    for (int64_t r = 0; r < rows; r++) {
+        float *dq = head->dq + (first + r) * shape->ldqkv;
+#pragma omp simd
+        for (int64_t d = 0; d < D; d++)
+            dq[d] = p->dq[r * p->DP + d] * shape->scale;
+    }
+}
+
+/* dst[T,D] = src[T,DP] */
+static void unpack_rows(float *dst, int64_t lddst, const float *src, int64_t T, int64_t D)
+{
+    for (int64_t j = 0; j < T; j++)
+        memcpy(dst + j * lddst, src + j * lanes_up(D), (size_t)D * sizeof *dst);
+}
+
+void attention_backward(float *dqkv, const float *dout, const float *out, const float *lse,
+                        const float *qkv, const Rows *rows, const AttentionShape *shape,
+                        Dropout dropout, void *scratch)
+{
+    const int64_t H = shape->H, K = shape->K, D = shape->D, group = H / K, ld = shape->ldqkv;
+    const int64_t floats = attention_scratch(shape, rows->longest, 1) / (int64_t)sizeof(float);
+    const int threads = attention_threads(shape);
+
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (int64_t task = 0; task < rows->B * K; task++) {
+        const int64_t b = task / K, k = task % K;
+        const int64_t start = rows->start[b], T = rows->start[b + 1] - start;
+        const int64_t wanted = shape->q_rows < T ? shape->q_rows : T;
+        const float *keys = qkv + start * ld + (H + k) * D;
+        float *dkeys = dqkv + start * ld + (H + k) * D;
+        const Packed p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
+
+        pack_transposed(p.keys_t, p.stride, keys, ld, T, D);
+        pack_transposed(p.values_t, p.stride, keys + K * D, ld, T, D);
+        pack_rows(p.keys, keys, ld, T, D, 1.0f);
+        memset(p.dkeys, 0, (size_t)(2 * T * p.DP) * sizeof(float));
+        for (int64_t h = k * group; h < (k + 1) * group; h++) {
+            const int64_t at = start * shape->ldout + h * D, q_at = start * ld + h * D;
+            const Head head = { .shape = shape,
+                                .dropout = &dropout,
+                                .q = qkv + q_at,
+                                .out = out + at,
+                                .dout = dout + at,
+                                .lse = lse + h * rows->N + start,
+                                .dq = dqkv + q_at,
+                                .b = b,
+                                .h = h,
+                                .T = T };
+            for (int64_t i = 0; i < wanted; i += QUERY_BLOCK)
+                backward_block(&head, &p, i, wanted - i < QUERY_BLOCK ? wanted - i : QUERY_BLOCK);
+            for (int64_t i = wanted; i < T; i++)
+                memset(head.dq + i * ld, 0, (size_t)D * sizeof(float));
+        }
+        unpack_rows(dkeys, ld, p.dkeys, T, D);
+        unpack_rows(dkeys + K * D, ld, p.dvalues, T, D);
+    }
+}

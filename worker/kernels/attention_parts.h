@@ -1,0 +1,76 @@
+/* attention_parts - what attention forward and backward share: where a head's
+ * numbers lie, how they are packed into scratch, how a row's mask is drawn.
+ *
+ * Packed matrices are padded with zeros to whole vectors: head size D to DP,
+ * sequence length T to a width of whole vectors. */
+#ifndef WORKER_KERNELS_ATTENTION_PARTS_H
+#define WORKER_KERNELS_ATTENTION_PARTS_H
+
+#include "worker/kernels/kernels.h"
+#include "worker/kernels/rows.h"
+#include "worker/kernels/tile.h"
+
+enum { QUERY_BLOCK = 64 }; /* query rows that go through together */
+
+/* Row stride of matrices as wide as a sequence: an odd number of vectors, or
+ * columns of a power-of-two length would all fall into the same few cache sets. */
+static inline int64_t sequence_stride(int64_t T)
+{
+    const int64_t vectors = (T + LANES - 1) / LANES;
+    return (vectors | 1) * LANES;
+}
+
+/* dst[rows,DP] = src[rows,D] * scale */
+static inline void pack_rows(float *dst, const float *src, int64_t ldsrc, int64_t rows, int64_t D,
+                             float scale)
+{
+    const int64_t DP = lanes_up(D);
+    for (int64_t i = 0; i < rows; i++) {
+#pragma omp simd
+        for (int64_t d = 0; d < D; d++)
+            dst[i * DP + d] = src[i * ldsrc + d] * scale;
+        for (int64_t d = D; d < DP; d++)
+            dst[i * DP + d] = 0.0f;
+    }
+}
+
+/* dst[D,stride] = src[T,D]^T, columns beyond T up to whole vectors are zero. */
+static inline void pack_transposed(float *dst, int64_t stride, const float *src, int64_t ldsrc,
+                                   int64_t T, int64_t D)
+{
+    for (int64_t j = 0; j < T; j += LANES) {
+        const int64_t width = T - j < LANES ? T - j : LANES;
+        for (int64_t d = 0; d < D; d++) {
+            float *dst_d = dst + d * stride + j;
+            const float *src_d = src + j * ldsrc + d;
+            for (int64_t l = 0; l < width; l++)
+                dst_d[l] = src_d[l * ldsrc];
+            for (int64_t l = width; l < LANES; l++)
+                dst_d[l] = 0.0f;
+        }
+    }
+}
+
+/* The mask of query row i of head h of an example with T tokens. */
+static inline RowMask attention_mask(const Dropout *dropout, int64_t b, int64_t h, int64_t i,
+                                     int64_t T)
+{
+    return (RowMask){ .key = dropout->keys[b],
+                      .first = (uint32_t)((h * T + i) * T),
+                      .threshold = rng_threshold(dropout->p),
+                      .scale = 1.0f / (1.0f - dropout->p) };
+}
+
+/* Keys that query row i sees. */
+static inline int64_t keys_seen(const AttentionShape *shape, int64_t i, int64_t T)
+{
+    return shape->causal ? i + 1 : T;
+}
+
+/* Threads that share the heads of the micro-batch out. */
+static inline int attention_threads(const AttentionShape *shape)
+{
+    return shape->threads > 1 ? shape->threads : 1;
+}
+
+#endif

@@ -1,0 +1,69 @@
+#include "worker/kernels/kernels.h"
+
+#include <math.h>
+#include <stddef.h>
+
+enum { GOAL_IGNORED = -100 }; /* torch's ignore_index */
+
+/* log sum_v exp(logits[v]), the largest taken out so that nothing overflows. */
+static double log_sum_exp(const float *logits, int64_t V)
+{
+    float max = -INFINITY;
+    for (int64_t v = 0; v < V; v++)
+        max = logits[v] > max ? logits[v] : max;
+    double sum = 0.0;
+    for (int64_t v = 0; v < V; v++)
+        sum += exp((double)logits[v] - (double)max);
+    return (double)max + log(sum);
+}
+
+double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V,
+                     int64_t *count)
+{
+    double loss = 0.0;
+    *count = 0;
+    for (int64_t n = 0; n < N; n++) {
+        const float *logits_n = logits + n * V;
+        float *dlogits_n = dlogits != NULL ? dlogits + n * V : NULL;
+        const bool counts = goal[n] != GOAL_IGNORED;
+        const double lse = counts ? log_sum_exp(logits_n, V) : 0.0;
+        for (int64_t v = 0; dlogits_n != NULL && v < V; v++)
+            dlogits_n[v] = counts ? (float)exp((double)logits_n[v] - lse) : 0.0f;
+        if (!counts)
+            continue;
+        if (dlogits_n != NULL)
+            dlogits_n[goal[n]] -= 1.0f;
+        loss += lse - (double)logits_n[goal[n]];
+        *count += 1;
+    }
+    return loss;
+}
+
+double mean_square(float *dlogits, const float *logits, const float *goal, int64_t N)
+{
+    double loss = 0.0;
+    for (int64_t n = 0; n < N; n++) {
+        const double difference = (double)logits[n] - (double)goal[n];
+        loss += difference * difference;
+        if (dlogits != NULL)
+            dlogits[n] = (float)(2.0 * difference);
+    }
+    return loss;
+}
+
+/* -z log s(x) - (1 - z) log(1 - s(x)) = max(x, 0) - x z + log(1 + e^-|x|), which
+ * does not overflow; its derivative is s(x) - z. */
+double binary_cross_entropy(float *dlogits, const float *logits, const float *goal, int64_t N,
+                            int64_t V)
+{
+    double loss = 0.0;
+    for (int64_t i = 0; i < N * V; i++) {
+        const double x = (double)logits[i], z = (double)goal[i];
+        const double small = exp(-fabs(x));
+        loss += (x > 0.0 ? x : 0.0) - x * z + log1p(small);
+        const double sigmoid = x > 0.0 ? 1.0 / (1.0 + small) : small / (1.0 + small);
+        if (dlogits != NULL)
+            dlogits[i] = (float)((sigmoid - z) / (double)V);
+    }
+    return V > 0 ? loss / (double)V : 0.0;
+}

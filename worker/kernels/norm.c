@@ -1,0 +1,164 @@
+#include "worker/kernels/kernels.h"
+#include "worker/kernels/rows.h"
+
+#include <math.h>
+#include <stddef.h>
+
+enum { GAIN_COLUMNS = 64 }; /* columns whose gradient is summed together */
+
+/* Puts mean and 1/deviation of s[0,C) to use: y = (s - mean) * inv * gain + bias,
+ * xhat = (s - mean) * inv. Returns inv. The variance is summed from differences to
+ * the mean, not from squares, which would cancel. y may be s; xhat may be NULL. */
+static float normalise_row(float *y, float *xhat, const float *s, float sum, const float *gain,
+                           const float *bias, int64_t C, float eps)
+{
+    const float mean = sum / (float)C;
+    float squares = 0.0f;
+#pragma omp simd reduction(+ : squares)
+    for (int64_t c = 0; c < C; c++)
+        squares += (s[c] - mean) * (s[c] - mean);
+
+    const float inv = 1.0f / sqrtf(squares / (float)C + eps);
+    if (xhat == NULL) {
+#pragma omp simd
+        for (int64_t c = 0; c < C; c++)
+            y[c] = (s[c] - mean) * inv * gain[c] + bias[c];
+        return inv;
+    }
+#pragma omp simd
+    for (int64_t c = 0; c < C; c++) {
+        const float v = (s[c] - mean) * inv;
+        xhat[c] = v;
+        y[c] = v * gain[c] + bias[c];
+    }
+    return inv;
+}
+
+/* s = x + residual (NULL: none); returns its sum. */
+static float add_row(float *s, const float *x, const float *residual, int64_t C)
+{
+    float sum = 0.0f;
+    if (residual == NULL) {
+#pragma omp simd reduction(+ : sum)
+        for (int64_t c = 0; c < C; c++) {
+            s[c] = x[c];
+            sum += s[c];
+        }
+        return sum;
+    }
+#pragma omp simd reduction(+ : sum)
+    for (int64_t c = 0; c < C; c++) {
+        const float v = x[c] + residual[c];
+        s[c] = v;
+        sum += v;
+    }
+    return sum;
+}
+
+void norm_forward(float *y, float *xhat, float *inv, const float *x, const float *residual,
+                  const float *gain, const float *bias, int64_t N, int64_t C, float eps)
+{
+#pragma omp parallel for if (N * C >= PARALLEL_ELEMENTS)
+    for (int64_t n = 0; n < N; n++) {
+        float *y_n = y + n * C; /* holds the row's sum until it is normalised */
+        const float sum = add_row(y_n, x + n * C, residual != NULL ? residual + n * C : NULL, C);
+        const float inv_n =
+            normalise_row(y_n, xhat != NULL ? xhat + n * C : NULL, y_n, sum, gain, bias, C, eps);
+        if (inv != NULL)
+            inv[n] = inv_n;
+    }
+}
+
+/* s = dropout(x) + residual; returns its sum. */
+static float drop_add_row(float *s, const float *x, RowMask mask, const float *residual, int64_t C)
+{
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t c = 0; c < C; c++) {
+        const uint32_t bits = rng_bits(mask.key, mask.first + (uint32_t)c);
+        const float v = (bits >= mask.threshold ? x[c] * mask.scale : 0.0f) + residual[c];
+        s[c] = v;
+        sum += v;
+    }
+    return sum;
+}
+
+static void bias_row(float *s, const float *x, const float *bias, int64_t C)
+{
+#pragma omp simd
+    for (int64_t c = 0; c < C; c++)
+        s[c] = x[c] + bias[c];
+}
+
+void bias_dropout_residual_norm_forward(float *y, float *xhat, float *inv, const float *x,
+                                        const float *linear_bias, const Rows *rows, Dropout dropout,
+                                        const float *residual, const float *gain, const float *bias,
+                                        int64_t C, float eps)
+{
+#pragma omp parallel for if (rows->N * C >= PARALLEL_ELEMENTS)
+    for (int64_t n = 0; n < rows->N; n++) {
+        float *y_n = y + n * C; /* holds the row's sum until it is normalised */
+        const float *from = x + n * C;
+        if (linear_bias != NULL) {
+            bias_row(y_n, from, linear_bias, C);
+            from = y_n;
+        }
+        const float sum = dropout.p > 0.0f ? drop_add_row(y_n, from, row_mask(rows, &dropout, n, C),
+                                                          residual + n * C, C)
+                                           : add_row(y_n, from, residual + n * C, C);
+        const float inv_n =
+            normalise_row(y_n, xhat != NULL ? xhat + n * C : NULL, y_n, sum, gain, bias, C, eps);
+        if (inv != NULL)
+            inv[n] = inv_n;
+    }
+}
+
+/* dgain[c] += sum_n dy xhat, dbias[c] += sum_n dy, rows in order for any number
+ * of threads: they share out columns. */
+static void gain_backward(float *dgain, float *dbias, const float *dy, const float *xhat, int64_t N,
+                          int64_t C)
+{
+    if (dbias != NULL)
+        bias_backward(dbias, dy, C, N, C);
+    if (dgain == NULL)
+        return;
+#pragma omp parallel for if (N * C >= PARALLEL_ELEMENTS)
+    for (int64_t first = 0; first < C; first += GAIN_COLUMNS) {
+        const int64_t width = C - first < GAIN_COLUMNS ? C - first : GAIN_COLUMNS;
+        double total[GAIN_COLUMNS] = { 0 };
+        for (int64_t n = 0; n < N; n++) {
+            const float *dy_n = dy + n * C + first, *xhat_n = xhat + n * C + first;
+#pragma omp simd
+            for (int64_t c = 0; c < width; c++)
+                total[c] += (double)(dy_n[c] * xhat_n[c]);
+        }
+        for (int64_t c = 0; c < width; c++)
+            dgain[first + c] += (float)total[c];
+    }
+}
+
+/* With g = dy * gain:  ds = inv * (g - mean(g) - xhat * mean(g * xhat)) */
+static void norm_backward_row(float *ds, const float *dy, const float *xhat, float inv,
+                              const float *gain, int64_t C)
+{
+    float sum = 0.0f, dot = 0.0f;
+#pragma omp simd reduction(+ : sum, dot)
+    for (int64_t c = 0; c < C; c++) {
+        const float g = dy[c] * gain[c];
+        sum += g;
+        dot += g * xhat[c];
+    }
+    const float mean = sum / (float)C, slope = dot / (float)C;
+#pragma omp simd
+    for (int64_t c = 0; c < C; c++)
+        ds[c] = inv * (dy[c] * gain[c] - mean - xhat[c] * slope);
+}
+
+void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const float *xhat,
+                   const float *inv, const float *gain, int64_t N, int64_t C)
+{
+    gain_backward(dgain, dbias, dy, xhat, N, C); /* first: ds may be dy */
+#pragma omp parallel for if (N * C >= PARALLEL_ELEMENTS)
+    for (int64_t n = 0; n < N; n++)
+        norm_backward_row(ds + n * C, dy + n * C, xhat + n * C, inv[n], gain, C);
+}
