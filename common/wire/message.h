@@ -13,7 +13,7 @@
  *   PULL    step = version that it has (-1 none)  LEASE   kind, step, ranges; data = values[] when
  *           (parked until there is work)                  the client's version is another
  *   PUSH    step, range, sums, data = gradient    ACK     step, range
- *   EVAL    step, range, data = metric sums (f64) ACK     step, range
+ *   EVAL    step, range, data = metric sums (f64) ACK     step, range, kind = LEASE_EVAL
  *   BEAT                                          BEAT    known = the server knows this client
  *   BYE                                           BYE
  *   STATUS                                        STATUS  text = JSON
@@ -32,6 +32,7 @@
 
 #define WIRE_PROTOCOL 1
 #define WIRE_FRAME_BYTES (4 << 20)
+#define WIRE_HEADER_BYTES (64 << 10) /* headers carry run files */
 #define WIRE_RANGES 16
 
 typedef enum {
@@ -68,10 +69,10 @@ typedef struct Msg {
     int64_t step;     /* PULL: version held; LEASE, PUSH, EVAL, ACK: version computed at */
     Range range[WIRE_RANGES]; /* PUSH, EVAL, ACK: one; LEASE: range_count */
     int range_count;
-    LeaseKind kind;   /* LEASE */
+    LeaseKind kind;   /* LEASE; ACK: of which kind was the push (an EVAL is decoded with LEASE_EVAL) */
     int64_t count;    /* PUSH: what the gradient sums over */
     int64_t tokens;   /* PUSH: tokens computed */
-    double loss;      /* PUSH: sum of losses */
+    double loss;      /* PUSH: sum of losses; may be NaN, which is the run's to report */
     double seconds;   /* PUSH, EVAL: time that computing took */
     int64_t rss_bytes; /* BEAT: memory of the client's ranks (sum of Pss) */
     bool known;       /* BEAT from the server */
@@ -88,7 +89,8 @@ void msg_release(Msg *msg);
 MUST_USE bool msg_encode_header(const Msg *msg, char **header, size_t *header_size, Err *err);
 
 /* header: first frame. Tensor bytes are expected to follow: *tensor_size of them
- * (at most most_tensor). Fills all of *msg but data. */
+ * (at most most_tensor). Fills all of *msg but data. Another protocol version is ERR_REFUSED,
+ * anything else that is wrong ERR_INPUT. */
 MUST_USE bool msg_decode_header(Msg *msg, const char *header, size_t size, size_t most_tensor,
                                 size_t *tensor_size, uint64_t *checksum, Err *err);
 

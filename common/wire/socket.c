@@ -1,0 +1,510 @@
+#include "common/wire/socket.h"
+
+#include "common/base/clock.h"
+#include "common/base/digest.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "common/base/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+enum {
+    HIGH_WATER = 8,       /* whole messages in ZeroMQ's queue of a peer, each way */
+    LINGER_MS = 2000,     /* what a closed socket may still take to send */
+    PORT_TRIES = 64,      /* for a free pair of ports */
+    MOST_SOCKETS = 4,     /* in one wire_wait */
+    MOST_PORT = 65535
+};
+
+struct WireContext {
+    void *zmq;
+};
+
+/* A message that its peer did not take yet. */
+typedef struct Waiting {
+    struct Waiting *next;
+    WireId to;
+    zmq_msg_t *parts; /* [count], owned */
+    int count;
+} Waiting;
+
+struct WireSocket {
+    void *zmq;
+    bool router;
+    bool blocked;     /* DEALER: the last send found no room */
+    size_t most_tensor;
+    char endpoint[256];
+    Waiting *waiting; /* owned, oldest first */
+    int64_t out, in;  /* bytes */
+};
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static bool zmq_failed(Err *err, const char *what)
+{
+    return err_set(err, ERR_IO, "%s: %s", what, zmq_strerror(zmq_errno()));
+}
+
+WireContext *wire_context_open(Err *err)
+{
+    void *zmq = zmq_ctx_new();
+    if (!zmq) {
+        zmq_failed(err, "cannot start ZeroMQ");
+        return NULL;
+    }
+    WireContext *context = xcalloc(1, sizeof *context);
+    context->zmq = zmq;
+    return context;
+}
+
+void wire_context_close(WireContext *context)
+{
+    if (!context)
+        return;
+    while (zmq_ctx_term(context->zmq) != 0 && zmq_errno() == EINTR)
+        continue;
+    free(context);
+}
+
+static bool set_int(void *zmq, int option, int value)
+{
+    return zmq_setsockopt(zmq, option, &value, sizeof value) == 0;
+}
+
+/* Keepalive finds a dead host within 25 s; heartbeats of ours find a silent one sooner. */
+static bool set_common(void *zmq)
+{
+    const int64_t most = WIRE_FRAME_BYTES + WIRE_HEADER_BYTES;
+    return set_int(zmq, ZMQ_LINGER, LINGER_MS) && set_int(zmq, ZMQ_SNDHWM, HIGH_WATER) &&
+           set_int(zmq, ZMQ_RCVHWM, HIGH_WATER) && set_int(zmq, ZMQ_TCP_KEEPALIVE, 1) &&
+           set_int(zmq, ZMQ_TCP_KEEPALIVE_IDLE, 10) && set_int(zmq, ZMQ_TCP_KEEPALIVE_INTVL, 5) &&
+           set_int(zmq, ZMQ_TCP_KEEPALIVE_CNT, 3) && set_int(zmq, ZMQ_TCP_MAXRT, 15000) &&
+           zmq_setsockopt(zmq, ZMQ_MAXMSGSIZE, &most, sizeof most) == 0;
+}
+
+static bool set_dealer(void *zmq)
+{
+    uint64_t id[2] = { rng_entropy(), rng_entropy() };
+    ((unsigned char *)id)[0] |= 1; /* a first byte of zero is ZeroMQ's own */
+    return zmq_setsockopt(zmq, ZMQ_ROUTING_ID, id, sizeof id) == 0 &&
+           set_int(zmq, ZMQ_IMMEDIATE, 1) && set_int(zmq, ZMQ_RECONNECT_IVL, 100) &&
+           set_int(zmq, ZMQ_RECONNECT_IVL_MAX, 2000);
+}
+
+static WireSocket *socket_new(WireContext *context, bool router, Err *err)
+{
+    WireSocket *socket = xcalloc(1, sizeof *socket);
+    socket->router = router;
+    socket->zmq = zmq_socket(context->zmq, router ? ZMQ_ROUTER : ZMQ_DEALER);
+    if (socket->zmq && set_common(socket->zmq) &&
+        (router ? set_int(socket->zmq, ZMQ_ROUTER_MANDATORY, 1) : set_dealer(socket->zmq)))
+        return socket;
+    zmq_failed(err, "cannot open a ZeroMQ socket");
+    wire_close(socket);
+    return NULL;
+}
+
+static void waiting_free(Waiting *waiting)
+{
+    for (int i = 0; i < waiting->count; i++)
+        zmq_msg_close(&waiting->parts[i]);
+    free(waiting->parts);
+    free(waiting);
+}
+
+void wire_close(WireSocket *socket)
+{
+    if (!socket)
+        return;
+    while (socket->waiting) {
+        Waiting *next = socket->waiting->next;
+        waiting_free(socket->waiting);
+        socket->waiting = next;
+    }
+    if (socket->zmq)
+        zmq_close(socket->zmq);
+    free(socket);
+}
+
+void wire_limit(WireSocket *socket, size_t most_tensor)
+{
+    socket->most_tensor = most_tensor;
+}
+
+const char *wire_endpoint(const WireSocket *socket)
+{
+    return socket->endpoint;
+}
+
+void wire_traffic(const WireSocket *socket, int64_t *out, int64_t *in)
+{
+    *out = socket->out;
+    *in = socket->in;
+}
+
+/* ---- addresses ----------------------------------------------------------------------------- */
+
+bool wire_address(const char *address, char **host, int *port, Err *err)
+{
+    const char *begin = text_starts(address, "tcp://") ? address + 6 : NULL;
+    const char *colon = begin ? strrchr(begin, ':') : NULL;
+    if (colon && colon > begin) {
+        char *rest = NULL;
+        const long n = strcmp(colon, ":*") == 0 ? 0 : strtol(colon + 1, &rest, 10);
+        if ((!rest || (rest != colon + 1 && *rest == '\0')) && n >= 0 && n < MOST_PORT) {
+            *host = xstrndup(begin, (size_t)(colon - begin));
+            *port = (int)n;
+            return true;
+        }
+    }
+    err_set(err, ERR_INPUT, "'%s' is not an address", address);
+    return err_hint(err, "write tcp://HOST:PORT; the control port is PORT + 1");
+}
+
+bool wire_is_loopback(const char *host)
+{
+    return text_starts(host, "127.") || strcmp(host, "localhost") == 0 ||
+           strcmp(host, "[::1]") == 0;
+}
+
+/* port 0: any. 0, or ZeroMQ's error number. */
+static int bind_at(WireSocket *socket, const char *host, int port)
+{
+    char *address = port > 0 ? xprintf("tcp://%s:%d", host, port) : xprintf("tcp://%s:*", host);
+    size_t size = sizeof socket->endpoint;
+    const bool ok =
+        zmq_bind(socket->zmq, address) == 0 &&
+        zmq_getsockopt(socket->zmq, ZMQ_LAST_ENDPOINT, socket->endpoint, &size) == 0;
+    free(address);
+    return ok ? 0 : zmq_errno();
+}
+
+static bool bind_failed(Err *err, const char *host, int port, int why)
+{
+    err_set(err, ERR_IO, "cannot listen: %s", zmq_strerror(why));
+    if (why == EADDRINUSE)
+        err_hint(err, "another program has port %d; a server takes its port and the next", port);
+    return err_at(err, "tcp://%s:%d", host, port);
+}
+
+/* Binds data at `port` and control behind it. *taken: one of the two was in use. */
+static bool bind_both(WireContext *context, const char *host, int port, WireSocket **data,
+                      WireSocket **control, bool *taken, Err *err)
+{
+    *taken = false;
+    *control = NULL;
+    *data = socket_new(context, true, err);
+    if (!*data || !(*control = socket_new(context, true, err)))
+        goto fail;
+    int why = bind_at(*data, host, port);
+    if (why == 0) {
+        if (port == 0) {
+            const char *colon = strrchr((*data)->endpoint, ':');
+            port = colon ? atoi(colon + 1) : 0;
+        }
+        port++;
+        why = bind_at(*control, host, port);
+    }
+    if (why == 0)
+        return true;
+    *taken = why == EADDRINUSE;
+    bind_failed(err, host, port, why);
+fail:
+    wire_close(*data);
+    wire_close(*control);
+    *data = *control = NULL;
+    return false;
+}
+
+bool wire_bind_pair(WireContext *context, const char *address, WireSocket **data,
+                    WireSocket **control, Err *err)
+{
+    char *host;
+    int port;
+    if (!wire_address(address, &host, &port, err))
+        return false;
+    /* ZeroMQ binds to numbers and interfaces, not to names. */
+    const char *number = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
+    bool ok = false, taken = true;
+    for (int i = 0; !ok && taken && i < (port == 0 ? PORT_TRIES : 1); i++) {
+        *err = (Err){ 0 };
+        ok = bind_both(context, number, port, data, control, &taken, err);
+    }
+    if (ok)
+        *err = (Err){ 0 };
+    free(host);
+    return ok;
+}
+
+bool wire_connect_pair(WireContext *context, const char *address, WireSocket **data,
+                       WireSocket **control, Err *err)
+{
+    char *host;
+    int port;
+    *data = *control = NULL;
+    if (!wire_address(address, &host, &port, err))
+        return false;
+    bool ok = port > 0 || err_set(err, ERR_INPUT, "'%s' names no port", address);
+    for (int i = 0; ok && i < 2; i++) {
+        WireSocket **socket = i == 0 ? data : control;
+        char *one = xprintf("tcp://%s:%d", host, port + i);
+        *socket = socket_new(context, false, err);
+        ok = *socket != NULL;
+        if (ok && zmq_connect((*socket)->zmq, one) != 0) {
+            ok = zmq_failed(err, "cannot connect");
+            err_at(err, "%s", one);
+        }
+        free(one);
+    }
+    free(host);
+    if (!ok) {
+        wire_close(*data);
+        wire_close(*control);
+        *data = *control = NULL;
+    }
+    return ok;
+}
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
+static int64_t on_the_wire(size_t size)
+{
+    const int64_t bytes = (int64_t)size + (size < 256 ? 2 : 9);
+    return bytes + (bytes + 1447) / 1448 * 66;
+}
+
+static void release_header(void *data, void *hint)
+{
+    (void)hint;
+    free(data);
+}
+
+/* header is taken: it lives in the first part. */
+static Waiting *waiting_new(const WireId *to, char *header, size_t header_size, const Msg *msg)
+{
+    const size_t frames = (msg->size + WIRE_FRAME_BYTES - 1) / WIRE_FRAME_BYTES;
+    Waiting *waiting = xcalloc(1, sizeof *waiting);
+    waiting->count = (int)frames + 1;
+    waiting->parts = xcalloc((size_t)waiting->count, sizeof *waiting->parts);
+    if (to)
+        waiting->to = *to;
+    REQUIRE(zmq_msg_init_data(&waiting->parts[0], header, header_size, release_header, NULL) == 0);
+    for (size_t i = 0; i < frames; i++) {
+        const size_t begin = i * WIRE_FRAME_BYTES;
+        const size_t n = msg->size - begin < WIRE_FRAME_BYTES ? msg->size - begin : WIRE_FRAME_BYTES;
+        REQUIRE(zmq_msg_init_size(&waiting->parts[i + 1], n) == 0);
+        memcpy(zmq_msg_data(&waiting->parts[i + 1]), (const char *)msg->data + begin, n);
+    }
+    return waiting;
+}
+
+/* 0: all parts are ZeroMQ's now. Else its error number. ZeroMQ decides about a whole message at its
+ * first frame, so one that fails there has left nothing behind. */
+static int try_send(WireSocket *socket, Waiting *waiting)
+{
+    if (socket->router && zmq_send(socket->zmq, waiting->to.bytes, waiting->to.size,
+                                   ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
+        return zmq_errno();
+    for (int i = 0; i < waiting->count; i++) {
+        const size_t size = zmq_msg_size(&waiting->parts[i]);
+        const int more = i + 1 < waiting->count ? ZMQ_SNDMORE : 0;
+        if (zmq_msg_send(&waiting->parts[i], socket->zmq, ZMQ_DONTWAIT | more) < 0)
+            return zmq_errno();
+        socket->out += on_the_wire(size);
+    }
+    return 0;
+}
+
+static bool same_id(const WireId *a, const WireId *b)
+{
+    return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+}
+
+static int count_waiting(const WireSocket *socket, const WireId *to)
+{
+    int count = 0;
+    for (const Waiting *w = socket->waiting; w; w = w->next)
+        count += same_id(&w->to, to);
+    return count;
+}
+
+/* Sends what peers take by now, each peer's in its order; what peers that are gone should have had
+ * is dropped. */
+static void flush(WireSocket *socket)
+{
+    const WireId *full = NULL; /* ZeroMQ is not asked again for the same peer */
+    for (Waiting **at = &socket->waiting; *at;) {
+        Waiting *waiting = *at;
+        if (full && same_id(full, &waiting->to)) {
+            at = &waiting->next;
+            continue;
+        }
+        const int why = try_send(socket, waiting);
+        if (why == EAGAIN) {
+            full = &waiting->to;
+            at = &waiting->next;
+            continue;
+        }
+        *at = waiting->next;
+        waiting_free(waiting);
+    }
+}
+
+WireSent wire_send(WireSocket *socket, const WireId *to, const Msg *msg, Err *err)
+{
+    REQUIRE(socket->router == (to != NULL));
+    char *header;
+    size_t header_size;
+    const int queued = to ? count_waiting(socket, to) : 0;
+    if (queued >= WIRE_QUEUE)
+        return WIRE_LATER;
+    if (!msg_encode_header(msg, &header, &header_size, err))
+        return WIRE_BAD;
+    Waiting *waiting = waiting_new(to, header, header_size, msg);
+    const int why = queued > 0 ? EAGAIN : try_send(socket, waiting);
+    if (why == EAGAIN && socket->router) {
+        Waiting **last = &socket->waiting;
+        while (*last)
+            last = &(*last)->next;
+        *last = waiting;
+        return WIRE_SENT;
+    }
+    socket->blocked = why == EAGAIN;
+    waiting_free(waiting);
+    return why == 0 ? WIRE_SENT : WIRE_LATER;
+}
+
+/* ---- receiving ----------------------------------------------------------------------------- */
+
+/* False: nothing is there. */
+static bool next_part(WireSocket *socket, zmq_msg_t *part)
+{
+    zmq_msg_init(part);
+    int n;
+    do
+        n = zmq_msg_recv(part, socket->zmq, ZMQ_DONTWAIT);
+    while (n < 0 && zmq_errno() == EINTR);
+    if (n < 0) {
+        zmq_msg_close(part);
+        return false;
+    }
+    socket->in += on_the_wire((size_t)n);
+    return true;
+}
+
+/* Reads and forgets the rest of a message. */
+static void drain(WireSocket *socket, bool more)
+{
+    zmq_msg_t part;
+    while (more && next_part(socket, &part)) {
+        more = zmq_msg_more(&part);
+        zmq_msg_close(&part);
+    }
+}
+
+static bool receive_tensor(WireSocket *socket, Msg *msg, bool *more, Err *err)
+{
+    size_t filled = 0;
+    zmq_msg_t part;
+    while (*more && next_part(socket, &part)) {
+        const size_t n = zmq_msg_size(&part);
+        *more = zmq_msg_more(&part);
+        const bool fits = n > 0 && n <= msg->size - filled;
+        if (fits)
+            memcpy((char *)msg->data + filled, zmq_msg_data(&part), n);
+        zmq_msg_close(&part);
+        if (!fits)
+            return err_set(err, ERR_INPUT, "%s message with frames that are not the announced",
+                           msg_name(msg->type));
+        filled += n;
+    }
+    return filled == msg->size ||
+           err_set(err, ERR_INPUT, "%s message with %zu bytes of %zu", msg_name(msg->type), filled,
+                   msg->size);
+}
+
+static bool receive_body(WireSocket *socket, Msg *msg, bool *more, Err *err)
+{
+    zmq_msg_t part;
+    if (!*more || !next_part(socket, &part))
+        return err_set(err, ERR_INPUT, "message without a header");
+    *more = zmq_msg_more(&part);
+    size_t tensor;
+    uint64_t checksum;
+    bool ok = msg_decode_header(msg, zmq_msg_data(&part), zmq_msg_size(&part), socket->most_tensor,
+                                &tensor, &checksum, err);
+    zmq_msg_close(&part);
+    if (!ok)
+        return false;
+    if (tensor > 0)
+        ok = (msg->data = mem_alloc(tensor, err)) != NULL;
+    ok = ok && receive_tensor(socket, msg, more, err);
+    if (ok && tensor > 0 && digest_fast(msg->data, tensor) != checksum)
+        ok = err_set(err, ERR_INPUT, "%s message with a wrong checksum", msg_name(msg->type));
+    if (!ok)
+        msg_release(msg);
+    return ok;
+}
+
+static void keep_id(WireId *id, zmq_msg_t *part)
+{
+    const size_t n = zmq_msg_size(part);
+    *id = (WireId){ 0 };
+    if (n > sizeof id->bytes) /* ZeroMQ allows 255; ours have 16 */
+        return;
+    id->size = (uint8_t)n;
+    memcpy(id->bytes, zmq_msg_data(part), n);
+}
+
+WireReceived wire_receive(WireSocket *socket, Msg *msg, WireId *from, Err *err)
+{
+    *msg = (Msg){ 0 };
+    *err = (Err){ 0 };
+    bool more = true;
+    if (socket->router) {
+        zmq_msg_t id;
+        if (!next_part(socket, &id))
+            return WIRE_NOTHING;
+        more = zmq_msg_more(&id);
+        keep_id(from, &id);
+        zmq_msg_close(&id);
+        if (from->size == 0)
+            err_set(err, ERR_INPUT, "message of a peer with a long name");
+    } else {
+        int events = 0;
+        size_t size = sizeof events;
+        if (zmq_getsockopt(socket->zmq, ZMQ_EVENTS, &events, &size) != 0 || !(events & ZMQ_POLLIN))
+            return WIRE_NOTHING;
+    }
+    const bool ok = err->kind == ERR_NONE && receive_body(socket, msg, &more, err);
+    if (ok && !more)
+        return WIRE_MESSAGE;
+    if (ok) {
+        err_set(err, ERR_INPUT, "%s message with more frames than announced", msg_name(msg->type));
+        msg_release(msg);
+    }
+    drain(socket, more);
+    return WIRE_MALFORMED;
+}
+
+void wire_wait(WireSocket *const *sockets, int count, int fd, double seconds)
+{
+    zmq_pollitem_t items[MOST_SOCKETS + 1];
+    REQUIRE(count <= MOST_SOCKETS);
+    for (int i = 0; i < count; i++) {
+        flush(sockets[i]);
+        items[i] = (zmq_pollitem_t){ .socket = sockets[i]->zmq, .events = ZMQ_POLLIN };
+        if (sockets[i]->blocked)
+            items[i].events |= ZMQ_POLLOUT;
+        sockets[i]->blocked = false;
+        /* A ROUTER cannot say which peer has room again: look every few milliseconds. */
+        if (sockets[i]->waiting && seconds > 0.005)
+            seconds = 0.005;
+    }
+    if (fd >= 0)
+        items[count] = (zmq_pollitem_t){ .fd = fd, .events = ZMQ_POLLIN };
+    zmq_poll(items, fd >= 0 ? count + 1 : count, seconds > 0 ? (long)(seconds * 1e3 + 0.999) : 0);
+}

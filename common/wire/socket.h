@@ -1,0 +1,81 @@
+/* socket - messages over ZeroMQ. The only place that knows zmq.h.
+ *
+ * A server binds two ROUTERs, one for data and one for control, so that a heartbeat never waits
+ * behind a gradient; a client connects a DEALER to each.
+ *
+ *   The control port is the data port + 1.
+ *
+ * So one address, the data socket's, names both. With port 0 or `*` the server tries free ports
+ * until both of a pair are free (wire_bind_pair).
+ *
+ * Nothing here blocks but wire_wait. ZeroMQ reconnects, but what was under way is lost, and what
+ * finds a peer's pipe full may be dropped: whoever asked asks again. ZeroMQ's own heartbeats stay
+ * off: with bounded queues libzmq 4.3.4 aborts on them (libzmq issue 3937) or cuts healthy peers.
+ *
+ * Owner: ps/server, worker/ps_client, launch. Threads: a socket belongs to one thread; the context
+ * may be shared. */
+#ifndef COMMON_WIRE_SOCKET_H
+#define COMMON_WIRE_SOCKET_H
+
+#include "common/wire/message.h"
+
+typedef struct WireContext WireContext;
+typedef struct WireSocket WireSocket;
+
+/* Who a ROUTER's message came from: the routing id that the peer's DEALER drew at random. */
+typedef struct WireId {
+    uint8_t size;
+    uint8_t bytes[31];
+} WireId;
+
+MUST_USE WireContext *wire_context_open(Err *err);
+
+/* Close all its sockets before. Waits at most two seconds for what is still to be sent. */
+void wire_context_close(WireContext *context);
+
+/* address: tcp://HOST:PORT of the data socket; PORT 0 or `*`: any. */
+MUST_USE bool wire_bind_pair(WireContext *context, const char *address, WireSocket **data,
+                             WireSocket **control, Err *err);
+
+/* Two DEALERs. Succeeds whether a server is there or not. */
+MUST_USE bool wire_connect_pair(WireContext *context, const char *address, WireSocket **data,
+                                WireSocket **control, Err *err);
+void wire_close(WireSocket *socket); /* NULL is fine */
+
+/* Bytes of tensor that a message may carry from now on; 0 at first. */
+void wire_limit(WireSocket *socket, size_t most_tensor);
+
+/* What it is bound to: "tcp://127.0.0.1:41233". Borrowed; "" for a DEALER. */
+const char *wire_endpoint(const WireSocket *socket);
+
+typedef enum {
+    WIRE_SENT, /* on its way, or in the socket's own queue */
+    WIRE_LATER, /* the peer is gone, not there yet, or takes no more: try again later */
+    WIRE_BAD   /* *err is set: this message cannot travel */
+} WireSent;
+
+/* to: the peer for a ROUTER, NULL for a DEALER. Copies what it needs of msg. A ROUTER queues what
+ * a slow peer does not take at once, WIRE_QUEUE messages for each. */
+#define WIRE_QUEUE 32
+WireSent wire_send(WireSocket *socket, const WireId *to, const Msg *msg, Err *err);
+
+typedef enum { WIRE_NOTHING, WIRE_MESSAGE, WIRE_MALFORMED } WireReceived;
+
+/* The next message, checked whole: frames, header, sizes (before a byte of the tensor is kept),
+ * checksum. from: filled for a ROUTER, also with WIRE_MALFORMED. The caller owns *msg. */
+WireReceived wire_receive(WireSocket *socket, Msg *msg, WireId *from, Err *err);
+
+/* Waits until a socket has something or can go on sending, fd (-1: none) is readable, a signal
+ * came, or the time is over. */
+void wire_wait(WireSocket *const *sockets, int count, int fd, double seconds);
+
+/* Bytes out and in so far: frames, plus an estimate of their framing: 2 or 9 bytes ZMTP a frame
+ * (below 256 bytes, or above), and 66 bytes Ethernet, IPv4 and TCP (with timestamps) for each
+ * 1448 bytes begun. Handshakes and bare TCP acknowledgements are not in it. */
+void wire_traffic(const WireSocket *socket, int64_t *out, int64_t *in);
+
+/* "tcp://host:port": checks it; *port 0 for `*`. host is owned by the caller. */
+MUST_USE bool wire_address(const char *address, char **host, int *port, Err *err);
+bool wire_is_loopback(const char *host);
+
+#endif
