@@ -2,6 +2,7 @@
 
 #include "common/base/err.h"
 #include "common/base/text.h"
+#include "common/config/options.h"
 #include "common/model/arch.h"
 #include "worker/tokenizer/tokenizer.h"
 
@@ -9,67 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] =
-    "usage: lora encode --model=DIR [--max_length=N] [FILE]\n"
-    "\n"
-    "Prints one JSON line an input line: {\"input_ids\": [...], \"token_type_ids\": [...]}.\n"
-    "A TAB separates a text pair. Without FILE, or with -, reads standard input.\n"
-    "\n"
-    "  --model=DIR      a model folder, or a hub name in the local Hugging Face cache\n"
-    "  --max_length=N   cut to N tokens, special ones included (longest_first, right side)\n"
-    "  --help           this text\n";
-
 typedef struct EncodeOptions {
     const char *model, *file; /* file NULL: standard input */
     int64_t max_length;       /* 0: no limit */
-    bool help;
 } EncodeOptions;
-
-static bool parse_length(int64_t *value, const char *text, Err *err)
-{
-    char *rest;
-    errno = 0;
-    const long long number = strtoll(text, &rest, 10);
-    if (errno != 0 || rest == text || *rest != '\0' || number < 1) {
-        err_set(err, ERR_INPUT, "'%s' is not a whole number from 1", text);
-        return err_at(err, "--max_length");
-    }
-    *value = number;
-    return true;
-}
-
-static bool parse_option(EncodeOptions *o, const char *word, Err *err)
-{
-    static const char model[] = "--model=", length[] = "--max_length=";
-    if (strcmp(word, "--help") == 0)
-        o->help = true;
-    else if (text_starts(word, model))
-        o->model = word + strlen(model);
-    else if (text_starts(word, length))
-        return parse_length(&o->max_length, word + strlen(length), err);
-    else if (word[0] == '-' && word[1] != '\0') {
-        err_set(err, ERR_INPUT, "unknown option '%s'", word);
-        return err_hint(err, "lora encode --help");
-    } else if (o->file) {
-        return err_set(err, ERR_INPUT, "more than one file: '%s' and '%s'", o->file, word);
-    } else
-        o->file = word;
-    return true;
-}
-
-static bool parse(EncodeOptions *o, int argc, char **argv, Err *err)
-{
-    for (int i = 1; i < argc; i++)
-        if (!parse_option(o, argv[i], err))
-            return false;
-    if (!o->help && (!o->model || o->model[0] == '\0')) {
-        err_set(err, ERR_INPUT, "no --model");
-        return err_hint(err, "lora encode --model=DIR FILE");
-    }
-    if (o->file && strcmp(o->file, "-") == 0)
-        o->file = NULL;
-    return true;
-}
 
 static void add_list(Text *out, const char *name, const int32_t *values, int64_t count)
 {
@@ -161,16 +105,57 @@ static bool run(const EncodeOptions *o, Err *err)
     return ok;
 }
 
+/* Fills *o from the words; what they lend lives in argv. */
+static bool check(EncodeOptions *o, const Arguments *arguments, const OptionTable *table,
+                  const char *length, Err *err)
+{
+    if (!arguments_expect(arguments, table, 0, 1, err))
+        return false;
+    if (!o->model || o->model[0] == '\0') {
+        err_set(err, ERR_INPUT, "no --model");
+        return err_hint(err, "lora encode --model=DIR FILE");
+    }
+    if (length && !option_int("max_length", length, 1, INT32_MAX, &o->max_length, err))
+        return false;
+    if (arguments->positional_count == 1 && strcmp(arguments->positionals[0], "-") != 0)
+        o->file = arguments->positionals[0];
+    return true;
+}
+
+static void print_help(const OptionTable *table)
+{
+    Text text = { 0 };
+    options_help(table, &text);
+    fputs(text.data, stdout);
+    text_release(&text);
+}
+
 int cmd_encode(int argc, char **argv)
 {
-    EncodeOptions options = { 0 };
+    EncodeOptions o = { 0 };
+    const char *length = NULL;
+    bool help = false;
+    const Option own[] = {
+        { "model", "DIR", "a model folder, or a hub name in the local cache", &o.model, NULL },
+        { "max_length", "N", "at most N tokens with the special ones; longest_first", &length,
+          NULL },
+        { "help", NULL, "this text", NULL, &help },
+    };
+    const OptionTable table = { "lora encode",
+                                "[FILE]",
+                                "prints the token ids of each line (a TAB separates a text pair)",
+                                own,
+                                sizeof(own) / sizeof(own[0]),
+                                false };
+    Arguments arguments = { 0 };
     Err err = { 0 };
-    const bool parsed = parse(&options, argc, argv, &err);
-    if (parsed && options.help) {
-        fputs(help, stdout);
-        return 0;
-    }
-    if (parsed && run(&options, &err))
+    bool ok = options_read(&arguments, &table, argc, argv, &err);
+    if (help)
+        print_help(&table);
+    else
+        ok = ok && check(&o, &arguments, &table, length, &err) && run(&o, &err);
+    arguments_release(&arguments);
+    if (ok || help)
         return 0;
     err_print(&err, stderr);
     return err_exit_code(&err);

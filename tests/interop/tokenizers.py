@@ -3,6 +3,7 @@
 
     tokenizers.py MODEL... [--files FILE...] [--bytes=N] [--random=N [--pairs]] [--lora=bin/lora]
     tokenizers.py --tables > worker/tokenizer/unicode_tables.c
+    tokenizers.py --fixtures=12 > tests/worker/tokenizer/fixtures/tokenizer/kinds.jsonl
 
 MODEL is a folder with tokenizer.json or vocab.txt, or a tokenizer.json; FILE a text, a
 line at a time (--bytes: only so much of it). --random adds lines of random Unicode.
@@ -156,6 +157,74 @@ def tables():
     print(ranges_of("ordered", ordered), end="")
 
 
+def kinds():
+    """Every kind of normalizer, pre-tokenizer and post-processor, and added tokens' flags."""
+    form = lambda name, **more: dict(type=name, **more)
+    bert = lambda **on: form("BertNormalizer", **{**dict(clean_text=True, handle_chinese_chars=True,
+                                                         strip_accents=None, lowercase=True), **on})
+    replace = lambda a, b: form("Replace", pattern={"String": a}, content=b)
+    sequence = lambda key, *parts: {"type": "Sequence", key: list(parts)}
+    for name in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"):
+        yield dict(normalizer=form(name))
+    for left in (True, False):
+        for right in (True, False):
+            yield dict(normalizer=form("Strip", strip_left=left, strip_right=right))
+    for off in ("clean_text", "handle_chinese_chars", "strip_accents", "lowercase"):
+        yield dict(normalizer=bert(**{off: False}), pre_tokenizer=form("BertPreTokenizer"))
+    yield dict(normalizer=bert(lowercase=False, strip_accents=True), pre_tokenizer=form("BertPreTokenizer"))
+    yield dict(normalizer=replace("ab", "ba"))
+    yield dict(normalizer=replace(" ", ""))
+    yield dict(normalizer=sequence("normalizers", form("NFKD"), form("StripAccents"), sequence(
+        "normalizers", form("Lowercase"), replace("``", '"')), form("NFC")), pre_tokenizer=form("Whitespace"))
+    for behavior in ("Removed", "Isolated", "Contiguous", "MergedWithPrevious", "MergedWithNext"):
+        yield dict(pre_tokenizer=form("Punctuation", behavior=behavior))
+    for individual in (True, False):
+        yield dict(pre_tokenizer=form("Digits", individual_digits=individual))
+    for name in ("Whitespace", "WhitespaceSplit", "BertPreTokenizer"):
+        yield dict(pre_tokenizer=form(name))
+    yield dict(pre_tokenizer=sequence("pretokenizers", form("WhitespaceSplit"), form("Punctuation", behavior="Isolated"),
+                                      form("Digits", individual_digits=False)))
+    cls = dict(cls=["[CLS]", 1], sep=["[SEP]", 2])
+    yield dict(post_processor=form("BertProcessing", **cls), pre_tokenizer=form("BertPreTokenizer"))
+    yield dict(post_processor=sequence("processors", form("BertProcessing", **cls)))
+    for normalizer in (None, form("Lowercase"), bert()):
+        for flag in ("single_word", "lstrip", "rstrip"):
+            for normalized in (True, False):
+                yield dict(normalizer=normalizer, pre_tokenizer=form("BertPreTokenizer"), added=[
+                    ("Tok", normalized, {flag: True}), ("Tokab", normalized, {}), ("b A", True, {flag: True}),
+                    ("<x>", not normalized, {"lstrip": True, "rstrip": True})])
+
+
+def kind_texts(rng, count):
+    alphabet = list("abAB ab  .,'`12 ") + ["Tok", "Tokab", "tok", "<x>", "b A", "``", "é", "É", "e\u0301", "\u0323", "\u0301", "İ",
+                                             "ß", "Σ", "中", "Ⅷ", "²", "\u00a0", "\u3000", "\t", "\n", "\u200b", "\u0001", "\ufb01",
+                                             "가", "\u1112\u1161", "_", "-", "—", "$", "١", "\u0903", "\U0001d15e", "\u1df6"]
+    for _ in range(count):
+        yield "".join(rng.choice(alphabet) for _ in range(rng.randint(1, 14)))
+
+
+def fixtures(count):
+    """A line a tokenizer: {"tokenizer": tokenizer.json, "cases": [[text, ids], ...]}."""
+    rng = random.Random(11)
+    for kind in kinds():
+        texts = list(kind_texts(rng, count))
+        letters = sorted(set("".join(texts)) | set("abcdefghijklmnopqrstuvwxyz\"") | set(
+            normalizers.NFKD().normalize_str("".join(texts)) + normalizers.NFC().normalize_str("".join(texts)).lower()))
+        letters = [c for c in letters if c != "\0"]
+        tokens = ["[UNK]", "[CLS]", "[SEP]", "ab", "##ab"] + letters + ["##" + c for c in letters]
+        added = []
+        for content, normalized, flags in kind.pop("added", []):
+            added.append({**dict(id=len(tokens) + len(added), content=content, normalized=normalized, special=False,
+                                 single_word=False, lstrip=False, rstrip=False), **flags})
+        whole = dict(version="1.0", truncation=None, padding=None, added_tokens=added, decoder=None, normalizer=None,
+                     pre_tokenizer=None, post_processor=None)
+        whole.update(kind)
+        whole["model"] = dict(type="WordPiece", unk_token="[UNK]", continuing_subword_prefix="##",
+                              max_input_chars_per_word=10, vocab={t: i for i, t in enumerate(tokens)})
+        real = tokenizers.Tokenizer.from_str(json.dumps(whole))
+        print(json.dumps(dict(tokenizer=whole, cases=[[t, real.encode(t).ids] for t in texts])))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lora", default="bin/lora")
@@ -163,11 +232,15 @@ def main():
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--pairs", action="store_true", help="random lines have a TAB in them")
     parser.add_argument("--tables", action="store_true")
+    parser.add_argument("--fixtures", type=int, default=0, metavar="TEXTS")
     parser.add_argument("--files", nargs="*", default=[])
     parser.add_argument("models", nargs="*")
     options = parser.parse_args()
     if options.tables:
         tables()
+        return 0
+    if options.fixtures:
+        fixtures(options.fixtures)
         return 0
     different = 0
     for model in options.models:

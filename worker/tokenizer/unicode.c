@@ -237,10 +237,11 @@ void unicode_reorder(CodePoints *list, size_t from)
 }
 
 /* Whether utf8proc would compose across the place before b, but tokenizers not:
- * to it b is a starter, as marks newer than its tables are. */
+ * to it b is a starter, as marks newer than its tables are. U+11A7 is no trailing
+ * consonant, but utf8proc 2.8 takes it for the empty one and drops it. */
 static bool parts(int32_t a, int32_t b)
 {
-    return starts_too_new(a) ||
+    return starts_too_new(a) || b == 0x11A7 ||
            (combining_class(b) == 0 && utf8proc_get_property(b)->combining_class != 0);
 }
 

@@ -102,6 +102,7 @@ json_t *vocab_txt_as_json(const char *path, const char *data, size_t size, const
         json_decref(vocab);
         json_decref(added);
         json_decref(normalizer);
+        err_at(err, "%s", path);
         return NULL;
     }
     const char *unk = special_name(config, UNK, err);
