@@ -1,0 +1,42 @@
+#include "common/optim/adamw.h"
+
+#include <math.h>
+
+void adamw_update(float *value, float *m, float *v, const float *g, int64_t n, const AdamW *o)
+{
+    const double fix1 = 1.0 - pow(o->beta1, (double)o->t);
+    const double fix2 = 1.0 - pow(o->beta2, (double)o->t);
+    const float keep = (float)(1.0 - o->learning_rate * o->weight_decay);
+    const float lerp = (float)(1.0 - o->beta1);
+    const float beta2 = (float)o->beta2, rest2 = (float)(1.0 - o->beta2);
+    const float root2 = (float)sqrt(fix2), epsilon = (float)o->epsilon;
+    const float size = (float)(-o->learning_rate / fix1);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        m[i] += lerp * (g[i] - m[i]);
+        v[i] = v[i] * beta2 + rest2 * g[i] * g[i];
+        value[i] = value[i] * keep + size * m[i] / (sqrtf(v[i]) / root2 + epsilon);
+    }
+}
+
+/* Eight partial sums, so that the order is written here and not chosen by the compiler. */
+double adamw_norm(const float *g, int64_t n)
+{
+    double part[8] = { 0 };
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int k = 0; k < 8; k++)
+            part[k] += (double)g[i + k] * (double)g[i + k];
+    for (int k = 0; i < n; i++, k++)
+        part[k] += (double)g[i] * (double)g[i];
+    return sqrt(((part[0] + part[1]) + (part[2] + part[3])) +
+                ((part[4] + part[5]) + (part[6] + part[7])));
+}
+
+float adamw_clip(double norm, double most)
+{
+    if (most <= 0)
+        return 1.0F;
+    const double factor = most / (norm + 1e-6);
+    return factor < 1.0 ? (float)factor : 1.0F;
+}

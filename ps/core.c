@@ -1,0 +1,590 @@
+/* DESIGN
+ *
+ * The server is always in one of four phases: waiting for the first job to be complete, a round of
+ * training, a round of evaluation, over. A round is a number of pieces; each piece has at most one
+ * owner and is done once. Whatever a message says, it can only lead to (a) a piece done, with bits
+ * that do not depend on who did it, or (b) a reply. So repeated, late and lost messages need no
+ * bookkeeping of their own. */
+#include "ps/core.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "ps/gather.h"
+#include "ps/lease.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum { PHASE_WAIT, PHASE_TRAIN, PHASE_EVAL, PHASE_OVER } Phase;
+
+typedef struct Client {
+    uint64_t id;
+    HelloFacts facts;
+    double seen;   /* its last message */
+    double active; /* it was given its work, or finished a part of it */
+    double speed;  /* pieces a second and rank, moving average; 0: not measured */
+    int64_t held;  /* version that its last PULL named */
+    bool parked, welcomed, told_end;
+} Client;
+
+struct PsCore {
+    CoreOptions options;
+    CoreWorld world;
+    Phase phase;
+    int64_t version, M;
+    HelloFacts facts; /* of the first client */
+    bool begun;
+    double first_hello; /* PHASE_WAIT: when waiting began */
+    double last_tick, longest_piece;
+    Client *clients;
+    int count, room;
+    Leases leases;
+    Gather gather;
+    double **chunks; /* PHASE_EVAL: [leases.n] */
+    int64_t *chunk_sizes;
+    int code;
+    char *text;
+    Msg *queue; /* replies, a ring */
+    int head, queued, queue_room;
+    Msg last; /* lent by core_reply */
+};
+
+/* ---- replies --------------------------------------------------------------------------------- */
+
+static Msg *reply_to(PsCore *core, uint64_t client, MsgType type)
+{
+    if (core->queued == core->queue_room) {
+        const int room = core->queue_room ? 2 * core->queue_room : 16;
+        Msg *queue = xcalloc((size_t)room, sizeof *queue);
+        for (int i = 0; i < core->queued; i++)
+            queue[i] = core->queue[(core->head + i) % core->queue_room];
+        free(core->queue);
+        core->queue = queue;
+        core->queue_room = room;
+        core->head = 0;
+    }
+    Msg *msg = &core->queue[(core->head + core->queued++) % core->queue_room];
+    *msg = (Msg){ .type = type, .run = core->options.run, .client = client };
+    return msg;
+}
+
+static void reply_text(PsCore *core, uint64_t client, MsgType type, const char *text)
+{
+    reply_to(core, client, type)->text = xstrdup(text);
+}
+
+static void acknowledge(PsCore *core, const Msg *msg)
+{
+    Msg *ack = reply_to(core, msg->client, MSG_ACK);
+    ack->step = msg->step;
+    ack->range[0] = msg->range[0];
+    ack->range_count = 1;
+}
+
+static void drop_last(PsCore *core)
+{
+    free(core->last.text);
+    core->last = (Msg){ 0 };
+}
+
+/* ---- clients --------------------------------------------------------------------------------- */
+
+static Client *find(PsCore *core, uint64_t id)
+{
+    for (int i = 0; i < core->count; i++)
+        if (core->clients[i].id == id)
+            return &core->clients[i];
+    return NULL;
+}
+
+static Client *add(PsCore *core, uint64_t id)
+{
+    if (core->count == core->room) {
+        core->room = core->room ? 2 * core->room : 8;
+        core->clients = xrealloc(core->clients, (size_t)core->room * sizeof *core->clients);
+    }
+    Client *client = &core->clients[core->count++];
+    *client = (Client){ .id = id, .held = -1 };
+    return client;
+}
+
+static void take_away(PsCore *core, int index)
+{
+    leases_drop(&core->leases, core->clients[index].id);
+    memmove(&core->clients[index], &core->clients[index + 1],
+            (size_t)(core->count - index - 1) * sizeof *core->clients);
+    core->count--;
+}
+
+/* Measured speeds count when they really differ: noise would move pieces back and forth. */
+static double weight(const PsCore *core, const Client *client)
+{
+    double sum = 0;
+    int measured = 0;
+    for (int i = 0; i < core->count; i++)
+        if (core->clients[i].speed > 0) {
+            sum += core->clients[i].speed;
+            measured++;
+        }
+    const double ranks = client->facts.ranks > 0 ? (double)client->facts.ranks : 1.0;
+    if (measured == 0 || client->speed <= 0)
+        return ranks;
+    const double share = client->speed * measured / sum;
+    return share > 0.85 && share < 1.15 ? ranks : ranks * fmax(share, 0.01);
+}
+
+/* ---- handing out work ------------------------------------------------------------------------ */
+
+static bool has_round(const PsCore *core)
+{
+    return core->phase == PHASE_TRAIN || core->phase == PHASE_EVAL;
+}
+
+static void send_end(PsCore *core, Client *client)
+{
+    Msg *msg = reply_to(core, client->id, MSG_LEASE);
+    msg->kind = LEASE_STOP;
+    msg->step = core->version;
+    msg->code = core->code;
+    msg->text = core->text ? xstrdup(core->text) : NULL;
+    client->parked = false;
+    client->told_end = true;
+}
+
+static int idle_count(const PsCore *core)
+{
+    Range ranges[WIRE_RANGES];
+    int idle = 0;
+    for (int i = 0; i < core->count; i++)
+        idle += core->clients[i].parked && leases_of(&core->leases, core->clients[i].id, ranges) == 0;
+    return idle;
+}
+
+/* A parked client gets what it owns, else its share of what is nobody's, else waits. */
+static void serve(PsCore *core, Client *client, double now)
+{
+    if (!client->parked)
+        return;
+    if (core->phase == PHASE_OVER) {
+        send_end(core, client);
+        return;
+    }
+    if (!has_round(core))
+        return;
+    Range ranges[WIRE_RANGES];
+    int count = leases_of(&core->leases, client->id, ranges);
+    const int64_t left = leases_free_count(&core->leases);
+    if (count == 0 && left > 0) {
+        const int idle = idle_count(core);
+        leases_take(&core->leases, client->id, (left + idle - 1) / idle);
+        count = leases_of(&core->leases, client->id, ranges);
+    }
+    if (count == 0)
+        return;
+    Msg *msg = reply_to(core, client->id, MSG_LEASE);
+    msg->kind = core->phase == PHASE_TRAIN ? LEASE_TRAIN : LEASE_EVAL;
+    msg->step = core->version;
+    memcpy(msg->range, ranges, sizeof ranges);
+    msg->range_count = count;
+    client->parked = false;
+    client->active = now;
+}
+
+static void serve_all(PsCore *core, double now)
+{
+    for (int i = 0; i < core->count; i++)
+        serve(core, &core->clients[i], now);
+}
+
+static void end(PsCore *core, int code, const char *text)
+{
+    core->phase = PHASE_OVER;
+    core->code = code;
+    core->text = text ? xstrdup(text) : NULL;
+}
+
+static void drop_chunks(PsCore *core)
+{
+    for (int64_t i = 0; core->chunks && i < core->leases.n; i++)
+        free(core->chunks[i]);
+    free(core->chunks);
+    free(core->chunk_sizes);
+    core->chunks = NULL;
+    core->chunk_sizes = NULL;
+}
+
+static void open_round(PsCore *core, int64_t pieces, double now)
+{
+    leases_open(&core->leases, pieces);
+    core->longest_piece = 0;
+    LeaseShare *shares = xcalloc((size_t)core->count + 1, sizeof *shares);
+    for (int i = 0; i < core->count; i++) {
+        shares[i] = (LeaseShare){ core->clients[i].id, weight(core, &core->clients[i]) };
+        core->clients[i].active = now;
+    }
+    leases_deal(&core->leases, shares, core->count);
+    free(shares);
+}
+
+/* What comes at this version. */
+static void advance(PsCore *core, double now)
+{
+    int code = 0;
+    const char *text = NULL;
+    const LeaseKind kind = core->world.next(core->world.self, core->version, &code, &text);
+    if (kind == LEASE_STOP) {
+        end(core, code, text);
+    } else if (kind == LEASE_EVAL) {
+        core->phase = PHASE_EVAL;
+        REQUIRE(core->facts.eval_chunks > 0);
+        open_round(core, core->facts.eval_chunks, now);
+        core->chunks = xcalloc((size_t)core->leases.n, sizeof *core->chunks);
+        core->chunk_sizes = xcalloc((size_t)core->leases.n, sizeof *core->chunk_sizes);
+    } else {
+        core->phase = PHASE_TRAIN;
+        open_round(core, core->M, now);
+    }
+    serve_all(core, now);
+}
+
+static void begin(PsCore *core, double now)
+{
+    int64_t ranks;
+    core_clients(core, &ranks);
+    core->M = core->world.begin(core->world.self, &core->facts, ranks);
+    REQUIRE(core->M > 0);
+    gather_init(&core->gather, core->M, core->facts.slot_size);
+    core->begun = true;
+    for (int i = 0; i < core->count; i++) {
+        core->clients[i].welcomed = true;
+        reply_text(core, core->clients[i].id, MSG_WELCOME, core->world.run_text(core->world.self));
+    }
+    advance(core, now);
+}
+
+/* A new run begins when its first job is complete (so that M fits it), or has had its time. */
+static void begin_when_complete(PsCore *core, double now)
+{
+    if (core->phase != PHASE_WAIT || core->count == 0)
+        return;
+    int64_t ranks = 0;
+    for (int i = 0; i < core->count; i++)
+        if (core->clients[i].facts.job == core->facts.job)
+            ranks += core->clients[i].facts.ranks;
+    if (core->version > 0 || ranks >= core->facts.job_ranks ||
+        now - core->first_hello > core->options.lease_timeout)
+        begin(core, now);
+}
+
+/* ---- messages -------------------------------------------------------------------------------- */
+
+static void on_hello(PsCore *core, const Msg *msg, double now)
+{
+    if (msg->client == 0) /* 0 means nobody */
+        return;
+    char *differs = core->world.differs(core->world.self, &msg->facts, msg->text ? msg->text : "");
+    if (differs) {
+        log_warn("client", "refused client=%016llx: %s", (unsigned long long)msg->client, differs);
+        reply_to(core, msg->client, MSG_REFUSE)->text = differs;
+        return;
+    }
+    Client *client = find(core, msg->client);
+    if (!client) {
+        if (core->count == 0 && !core->begun) {
+            core->facts = msg->facts;
+            core->first_hello = now;
+        }
+        client = add(core, msg->client);
+        log_info("client", "joined client=%016llx ranks=%lld", (unsigned long long)msg->client,
+                 (long long)msg->facts.ranks);
+    }
+    client->facts = msg->facts;
+    client->seen = now;
+    begin_when_complete(core, now);
+    client = find(core, msg->client);
+    if ((core->begun || core->phase == PHASE_OVER) && !client->welcomed)
+        reply_text(core, client->id, MSG_WELCOME, core->world.run_text(core->world.self));
+    client->welcomed = false; /* a repeated HELLO is answered again */
+}
+
+static void refuse(PsCore *core, const Msg *msg, const char *why)
+{
+    log_warn("client", "%s client=%016llx step=%lld range=%lld-%lld bytes=%zu", why,
+             (unsigned long long)msg->client, (long long)msg->step, (long long)msg->range[0].begin,
+             (long long)msg->range[0].end, msg->size);
+    reply_text(core, msg->client, MSG_REFUSE, why);
+}
+
+static void measure(PsCore *core, Client *client, const Msg *msg, double now)
+{
+    const Range range = msg->range[0];
+    client->active = now;
+    if (!(msg->seconds > 0) || !isfinite(msg->seconds))
+        return;
+    const double ranks = client->facts.ranks > 0 ? (double)client->facts.ranks : 1.0;
+    const double speed = (double)(range.end - range.begin) / (msg->seconds * ranks);
+    client->speed = client->speed > 0 ? 0.8 * client->speed + 0.2 * speed : speed;
+    if (msg->seconds > core->longest_piece)
+        core->longest_piece = msg->seconds;
+}
+
+static void finish_step(PsCore *core, double now)
+{
+    const GatherSum *root = gather_root(&core->gather);
+    if (!root)
+        return;
+    const StepSums sums = { core->version, root->gradient, root->count, root->tokens, root->loss };
+    int code = 1;
+    const char *text = NULL;
+    const bool ok = core->world.apply(core->world.self, &sums, &code, &text);
+    gather_clear(&core->gather);
+    if (ok) {
+        core->version++;
+        advance(core, now);
+    } else {
+        end(core, code, text);
+        serve_all(core, now);
+    }
+}
+
+static void on_push(PsCore *core, Client *client, Msg *msg, double now)
+{
+    if (core->phase != PHASE_TRAIN || msg->step != core->version) {
+        acknowledge(core, msg); /* late, or computed for a step that a restart took back */
+        return;
+    }
+    const Range range = msg->range[0];
+    if (msg->size != (size_t)core->gather.size * sizeof(float) || !msg->data || msg->count < 0) {
+        refuse(core, msg, "a gradient of another size than the run's");
+        return;
+    }
+    GatherSum sum = { msg->data, 0, msg->count, msg->tokens, msg->loss };
+    const GatherAnswer answer = gather_add(&core->gather, range.begin, range.end, &sum);
+    if (answer == GATHER_NO_NODE) {
+        refuse(core, msg, "a range of micro-batches that is no node of the sum tree");
+        return;
+    }
+    acknowledge(core, msg);
+    if (answer == GATHER_KNOWN)
+        return;
+    msg->data = NULL;
+    leases_finish(&core->leases, range);
+    measure(core, client, msg, now);
+    finish_step(core, now);
+}
+
+static void on_eval(PsCore *core, Client *client, Msg *msg, double now)
+{
+    if (core->phase != PHASE_EVAL || msg->step != core->version) {
+        acknowledge(core, msg);
+        return;
+    }
+    const Range range = msg->range[0];
+    const size_t most = (size_t)core->facts.eval_width * sizeof(double);
+    if (range.begin < 0 || range.end != range.begin + 1 || range.end > core->leases.n ||
+        !msg->data || msg->size % sizeof(double) != 0 || msg->size > most) {
+        refuse(core, msg, "evaluation sums that are not those of one chunk");
+        return;
+    }
+    acknowledge(core, msg);
+    if (core->chunks[range.begin])
+        return;
+    core->chunks[range.begin] = msg->data;
+    core->chunk_sizes[range.begin] = (int64_t)(msg->size / sizeof(double));
+    msg->data = NULL;
+    leases_finish(&core->leases, range);
+    client->active = now;
+    if (!leases_is_complete(&core->leases))
+        return;
+    core->world.evaluated(core->world.self, core->version, (const double *const *)core->chunks,
+                          core->chunk_sizes, core->leases.n);
+    drop_chunks(core);
+    advance(core, now);
+}
+
+static void on_bye(PsCore *core, const Msg *msg, double now)
+{
+    for (int i = 0; i < core->count; i++)
+        if (core->clients[i].id == msg->client) {
+            log_info("client", "left client=%016llx", (unsigned long long)msg->client);
+            take_away(core, i);
+            break;
+        }
+    reply_to(core, msg->client, MSG_BYE);
+    serve_all(core, now);
+}
+
+static void on_known(PsCore *core, Client *client, Msg *msg, double now)
+{
+    client->seen = now;
+    switch (msg->type) {
+    case MSG_PULL:
+        client->held = msg->step;
+        client->parked = true;
+        serve(core, client, now);
+        break;
+    case MSG_PUSH:
+        on_push(core, client, msg, now);
+        break;
+    case MSG_EVAL:
+        on_eval(core, client, msg, now);
+        break;
+    case MSG_BEAT:
+        reply_to(core, msg->client, MSG_BEAT)->known = true;
+        break;
+    default:
+        break;
+    }
+}
+
+void core_message(PsCore *core, Msg *msg, double now)
+{
+    drop_last(core);
+    if (msg->type == MSG_ASK) {
+        reply_text(core, msg->client, MSG_RUN, core->world.run_text(core->world.self));
+    } else if (msg->type == MSG_HELLO) {
+        on_hello(core, msg, now);
+    } else if (msg->type == MSG_BYE) {
+        on_bye(core, msg, now);
+    } else if (msg->type == MSG_PULL || msg->type == MSG_PUSH || msg->type == MSG_EVAL ||
+               msg->type == MSG_BEAT) {
+        Client *client = msg->run == core->options.run ? find(core, msg->client) : NULL;
+        if (client)
+            on_known(core, client, msg, now);
+        else if (msg->type == MSG_BEAT || msg->type == MSG_PULL || msg->size > 0)
+            reply_to(core, msg->client, MSG_BEAT)->known = false;
+    }
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static void bury_silent(PsCore *core, double now)
+{
+    for (int i = core->count - 1; i >= 0; i--) {
+        const Client *client = &core->clients[i];
+        if (now - client->seen <= core->options.lease_timeout)
+            continue;
+        log_warn("client", "silent for %.1f s, its work goes to others client=%016llx",
+                 now - client->seen, (unsigned long long)client->id);
+        take_away(core, i);
+    }
+}
+
+/* Work that is overdue while somebody waits for some: it is given away; the first answer counts. */
+static void take_from_late(PsCore *core, double now)
+{
+    if (!has_round(core) || idle_count(core) == 0)
+        return;
+    const double patience = core->options.lease_timeout + 3 * core->longest_piece;
+    Range ranges[WIRE_RANGES];
+    for (int i = 0; i < core->count; i++) {
+        Client *client = &core->clients[i];
+        if (now - client->active > patience && leases_of(&core->leases, client->id, ranges) > 0 &&
+            !client->parked)
+            leases_drop(&core->leases, client->id);
+    }
+}
+
+void core_tick(PsCore *core, double now)
+{
+    drop_last(core);
+    const double gap = now - core->last_tick;
+    if (core->last_tick > 0 && gap > core->options.lease_timeout / 2)
+        for (int i = 0; i < core->count; i++) /* it was us who slept */
+            core->clients[i].seen += gap;
+    core->last_tick = now;
+    bury_silent(core, now);
+    begin_when_complete(core, now);
+    take_from_late(core, now);
+    serve_all(core, now);
+}
+
+bool core_reply(PsCore *core, Msg *reply)
+{
+    drop_last(core);
+    while (core->queued > 0) {
+        core->last = core->queue[core->head];
+        core->head = (core->head + 1) % core->queue_room;
+        core->queued--;
+        *reply = core->last;
+        if (reply->type != MSG_LEASE || reply->kind == LEASE_STOP)
+            return true;
+        Client *client = find(core, reply->client);
+        if (client && reply->step == core->version && has_round(core)) {
+            if (client->held != core->version) {
+                reply->data = (void *)(uintptr_t)core->world.values(core->world.self);
+                reply->size = (size_t)core->gather.size * sizeof(float);
+            }
+            return true;
+        }
+        if (client) { /* the round was over before its lease left: it waits again */
+            client->parked = true;
+            serve(core, client, client->active);
+        }
+        drop_last(core);
+    }
+    return false;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+PsCore *core_new(const CoreOptions *options, const CoreWorld *world)
+{
+    PsCore *core = xcalloc(1, sizeof *core);
+    core->options = *options;
+    core->world = *world;
+    core->version = options->version;
+    int code = 0;
+    const char *text = NULL;
+    if (core->version > 0 && world->next(world->self, core->version, &code, &text) == LEASE_STOP)
+        end(core, code, text);
+    return core;
+}
+
+void core_free(PsCore *core)
+{
+    if (!core)
+        return;
+    drop_last(core);
+    while (core->queued > 0) {
+        free(core->queue[core->head].text);
+        core->head = (core->head + 1) % core->queue_room;
+        core->queued--;
+    }
+    free(core->queue);
+    drop_chunks(core);
+    leases_release(&core->leases);
+    gather_release(&core->gather);
+    free(core->clients);
+    free(core->text);
+    free(core);
+}
+
+bool core_is_over(const PsCore *core)
+{
+    if (core->phase != PHASE_OVER || core->queued > 0)
+        return false;
+    for (int i = 0; i < core->count; i++)
+        if (!core->clients[i].told_end)
+            return false;
+    return true;
+}
+
+int core_exit_code(const PsCore *core)
+{
+    return core->code;
+}
+
+int64_t core_clients(const PsCore *core, int64_t *ranks)
+{
+    *ranks = 0;
+    for (int i = 0; i < core->count; i++)
+        *ranks += core->clients[i].facts.ranks;
+    return core->count;
+}
+
+void *core_spare(PsCore *core)
+{
+    return core->begun ? gather_spare(&core->gather) : NULL;
+}

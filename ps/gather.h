@@ -1,0 +1,46 @@
+/* gather - the sums of one step as they come in, added in the tree of common/slots/tree.h.
+ *
+ * What is there is a set of finished nodes, none inside another; two siblings become their parent
+ * at once. So at most one buffer a node that waits for its sibling is held, and the bits of the
+ * root do not depend on who sent what in which order.
+ *
+ * Threads: one. */
+#ifndef PS_GATHER_H
+#define PS_GATHER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct GatherSum {
+    float *gradient; /* [size]; malloc'ed; NULL: no node here */
+    int64_t end;
+    int64_t count, tokens;
+    double loss;
+} GatherSum;
+
+typedef struct Gather {
+    GatherSum *nodes; /* [M], by the node's first leaf */
+    int64_t M, size;
+    float **spare; /* buffers to use again */
+    int spares, spare_room;
+} Gather;
+
+typedef enum { GATHER_KEPT, GATHER_KNOWN, GATHER_NO_NODE } GatherAnswer;
+
+/* M leaves, sums of `size` floats. */
+void gather_init(Gather *gather, int64_t M, int64_t size);
+void gather_release(Gather *gather);
+void gather_clear(Gather *gather);
+
+/* Takes *sum's gradient when the answer is GATHER_KEPT (then nulled). A node that contains finished
+ * ones replaces them; one inside a finished node is GATHER_KNOWN. */
+GatherAnswer gather_add(Gather *gather, int64_t begin, int64_t end, GatherSum *sum);
+
+/* The whole step's sum, or NULL. Lent until the next call. */
+const GatherSum *gather_root(const Gather *gather);
+
+/* A buffer of `size` floats that was used before, the caller's from now on, or NULL. */
+float *gather_spare(Gather *gather);
+
+#endif

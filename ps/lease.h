@@ -1,0 +1,47 @@
+/* lease - who computes which pieces of the open round (micro-batches of a step, or chunks of an
+ * evaluation), and which are done.
+ *
+ * Threads: one. */
+#ifndef PS_LEASE_H
+#define PS_LEASE_H
+
+#include "common/wire/message.h"
+
+typedef struct Piece {
+    uint64_t owner; /* client; 0: nobody's */
+    bool done;
+} Piece;
+
+typedef struct Leases {
+    Piece *pieces; /* [n] */
+    int64_t n, room;
+} Leases;
+
+/* What a client is worth: pieces are dealt in proportion. */
+typedef struct LeaseShare {
+    uint64_t client;
+    double weight; /* > 0 */
+} LeaseShare;
+
+/* n pieces, all nobody's; keeps its memory. */
+void leases_open(Leases *leases, int64_t n);
+void leases_release(Leases *leases);
+
+/* Splits [0, n) contiguously over shares[0, count). */
+void leases_deal(Leases *leases, const LeaseShare *shares, int count);
+
+/* Up to `most` of nobody's pieces become the client's. */
+void leases_take(Leases *leases, uint64_t client, int64_t most);
+
+/* The client's pieces that are not done become nobody's. */
+void leases_drop(Leases *leases, uint64_t client);
+
+void leases_finish(Leases *leases, Range range);
+
+/* Ranges of the client's pieces that are not done; returns how many (0: it has no work). */
+int leases_of(const Leases *leases, uint64_t client, Range ranges[WIRE_RANGES]);
+
+int64_t leases_free_count(const Leases *leases); /* nobody's, not done */
+bool leases_is_complete(const Leases *leases);
+
+#endif

@@ -1,0 +1,332 @@
+/* A seeded world of clients that die, join, dawdle, repeat and lose messages. */
+#include "ps/core.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "common/slots/tree.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SIZE = 5, CHUNKS = 6, CLIENTS = 7, EVERY = 50 };
+
+typedef struct Sim {
+    int64_t M, steps, applied, evaluations, evaluated_at;
+    uint32_t seed, draw;
+    float values[SIZE];
+} Sim;
+
+static uint32_t chance(Sim *sim, uint32_t n)
+{
+    return rng_bits(rng_key(sim->seed, 0, 0, 0), sim->draw++) % n;
+}
+
+static void leaf(float out[SIZE], int64_t step, int64_t m)
+{
+    rng_normal(out, SIZE, 1.0F, rng_key(9, step, m, 1));
+}
+
+/* The plain tree sum of [begin, end) by recursion over aligned halves. */
+static void plain(float out[SIZE], double *loss, int64_t step, int64_t begin, int64_t width, int64_t end)
+{
+    if (width == 1) {
+        leaf(out, step, begin);
+        *loss = 0.1 * (double)(begin + 1) + (double)step;
+        return;
+    }
+    plain(out, loss, step, begin, width / 2, end);
+    if (begin + width / 2 >= end)
+        return;
+    float right[SIZE];
+    double more;
+    plain(right, &more, step, begin + width / 2, width / 2, end);
+    for (int i = 0; i < SIZE; i++)
+        out[i] += right[i];
+    *loss += more;
+}
+
+static int64_t power(int64_t n)
+{
+    int64_t p = 1;
+    while (p < n)
+        p *= 2;
+    return p;
+}
+
+static int64_t sim_begin(void *self, const HelloFacts *facts, int64_t replicas)
+{
+    (void)facts;
+    assert_true(replicas > 0);
+    return ((Sim *)self)->M;
+}
+static char *sim_differs(void *self, const HelloFacts *facts, const char *text)
+{
+    (void)self;
+    (void)text;
+    return facts->base_digest == 1 ? NULL : xstrdup("another base model");
+}
+static const char *sim_text(void *self)
+{
+    (void)self;
+    return "run: 1\n";
+}
+static bool sim_apply(void *self, const StepSums *sums, int *code, const char **text)
+{
+    Sim *sim = self;
+    (void)code;
+    (void)text;
+    assert_int_equal(sums->step, sim->applied);
+    float want[SIZE];
+    double loss;
+    plain(want, &loss, sums->step, 0, power(sim->M), sim->M);
+    assert_memory_equal(want, sums->gradient, sizeof want);
+    assert_memory_equal(&loss, &sums->loss, sizeof loss);
+    assert_int_equal(sums->count, sim->M);
+    sim->applied++;
+    sim->values[0] = (float)sim->applied;
+    return true;
+}
+static LeaseKind sim_next(void *self, int64_t version, int *code, const char **text)
+{
+    Sim *sim = self;
+    (void)text;
+    *code = 0;
+    assert_int_equal(version, sim->applied);
+    if (version > 0 && version % EVERY == 0 && sim->evaluated_at != version)
+        return LEASE_EVAL;
+    return version == sim->steps ? LEASE_STOP : LEASE_TRAIN;
+}
+static void sim_evaluated(void *self, int64_t version, const double *const *sums, const int64_t *sizes,
+                          int64_t chunks)
+{
+    Sim *sim = self;
+    assert_int_equal(chunks, CHUNKS);
+    for (int64_t i = 0; i < chunks; i++) {
+        assert_int_equal(sizes[i], 1);
+        assert_true(sums[i][0] == (double)(version * 100 + i));
+    }
+    sim->evaluated_at = version;
+    sim->evaluations++;
+}
+static const float *sim_values(void *self)
+{
+    return ((Sim *)self)->values;
+}
+
+typedef struct Fake {
+    uint64_t id; /* 0: not there */
+    int64_t have;
+    double asleep_until, pulled;
+    Msg work;
+    bool busy;
+} Fake;
+
+static PsCore *start(Sim *sim)
+{
+    const CoreWorld world = { sim,      sim_begin, sim_differs,   sim_text,
+                              sim_apply, sim_next,  sim_evaluated, sim_values };
+    return core_new(&(CoreOptions){ .run = 77, .lease_timeout = 5 }, &world);
+}
+
+static Msg message(MsgType type, uint64_t client)
+{
+    return (Msg){ .type = type, .run = 77, .client = client };
+}
+
+static void hello(PsCore *core, uint64_t id, double now)
+{
+    Msg msg = message(MSG_HELLO, id);
+    msg.facts = (HelloFacts){ .base_digest = 1, .slot_size = SIZE, .ranks = 1, .job_ranks = 3,
+                              .eval_chunks = CHUNKS, .eval_width = 4, .job = 5 };
+    core_message(core, &msg, now);
+}
+
+static void push(PsCore *core, const Fake *fake, int64_t begin, int64_t end, double now)
+{
+    Msg msg = message(fake->work.kind == LEASE_EVAL ? MSG_EVAL : MSG_PUSH, fake->id);
+    msg.step = fake->work.step;
+    msg.range[0] = (Range){ begin, end };
+    msg.range_count = 1;
+    msg.seconds = 0.5;
+    if (msg.type == MSG_EVAL) {
+        msg.size = sizeof(double);
+        msg.data = xmalloc(msg.size);
+        *(double *)msg.data = (double)(msg.step * 100 + begin);
+    } else {
+        msg.size = SIZE * sizeof(float);
+        msg.data = xmalloc(msg.size);
+        msg.count = end - begin;
+        plain(msg.data, &msg.loss, msg.step, begin, power(end - begin), end);
+    }
+    core_message(core, &msg, now);
+    free(msg.data);
+}
+
+/* Sends the lease's results, some of them, some twice, in no order; perhaps dies in between. */
+static void work(Sim *sim, PsCore *core, Fake *fake, double now)
+{
+    fake->busy = false;
+    for (int r = 0; r < fake->work.range_count; r++)
+        for (int64_t at = fake->work.range[r].begin; at < fake->work.range[r].end;) {
+            int64_t end = fake->work.kind == LEASE_EVAL || chance(sim, 3) == 0
+                              ? at + 1
+                              : tree_node_end(at, fake->work.range[r].end, sim->M);
+            if (chance(sim, 40) != 0)
+                push(core, fake, at, end, now);
+            if (chance(sim, 20) == 0)
+                push(core, fake, at, end, now);
+            at = end;
+        }
+}
+
+static void deliver(Sim *sim, PsCore *core, Fake *fakes, double now, int *stopped)
+{
+    Msg reply;
+    while (core_reply(core, &reply))
+        for (int i = 0; i < CLIENTS; i++) {
+            Fake *fake = &fakes[i];
+            if (fake->id != reply.client || chance(sim, 100) == 0)
+                continue;
+            assert_int_not_equal(reply.type, MSG_REFUSE);
+            if (reply.type == MSG_BEAT && !reply.known)
+                hello(core, fake->id, now);
+            if (reply.type != MSG_LEASE)
+                continue;
+            if (reply.kind == LEASE_STOP) {
+                assert_int_equal(reply.code, 0);
+                fake->id = 0;
+                (*stopped)++;
+                continue;
+            }
+            assert_true((reply.data == NULL) == (fake->have == reply.step));
+            if (reply.data)
+                assert_true(((const float *)reply.data)[0] == (float)reply.step);
+            fake->have = reply.step;
+            fake->work = reply;
+            fake->busy = true;
+            fake->asleep_until = now + 0.05 * chance(sim, 20) + (chance(sim, 60) == 0 ? 30 : 0);
+        }
+}
+
+static void simulate(int64_t M, uint32_t seed, int64_t steps)
+{
+    Sim sim = { .M = M, .steps = steps, .seed = seed, .evaluated_at = -1 };
+    Fake fakes[CLIENTS] = { 0 };
+    PsCore *core = start(&sim);
+    const int most = 3 + (int)(seed % 5);
+    uint64_t next_id = 1;
+    int stopped = 0;
+    double now = 1;
+    for (int64_t turn = 0; !core_is_over(core); turn++, now += 0.05) {
+        assert_true(turn < 4000 * steps);
+        for (int i = 0; i < most; i++) {
+            Fake *fake = &fakes[i];
+            if (!fake->id && chance(&sim, 50) == 0) {
+                *fake = (Fake){ .id = next_id++, .have = -1 };
+                hello(core, fake->id, now);
+            } else if (fake->id && chance(&sim, 500) == 0) {
+                if (chance(&sim, 2)) {
+                    Msg bye = message(MSG_BYE, fake->id);
+                    core_message(core, &bye, now);
+                }
+                *fake = (Fake){ 0 };
+            } else if (fake->id && fake->asleep_until <= now && fake->busy) {
+                work(&sim, core, fake, now);
+                if (chance(&sim, 30) == 0)
+                    push(core, &(Fake){ .id = fake->id, .work.step = fake->work.step - 1 }, 0, 1, now);
+            } else if (fake->id && fake->asleep_until <= now && now - fake->pulled > 0.3) {
+                Msg pull = message(MSG_PULL, fake->id);
+                pull.step = fake->have;
+                fake->pulled = now;
+                core_message(core, &pull, now);
+            }
+            deliver(&sim, core, fakes, now, &stopped);
+        }
+        core_tick(core, now);
+        deliver(&sim, core, fakes, now, &stopped);
+    }
+    assert_int_equal(sim.applied, steps);
+    assert_int_equal(sim.evaluations, steps / EVERY);
+    core_free(core);
+}
+
+static void every_step_is_applied_once_with_the_bits_of_the_tree(void **state)
+{
+    (void)state;
+    const int64_t Ms[] = { 1, 3, 7, 8 };
+    for (uint32_t seed = 0; seed < 8; seed++)
+        simulate(Ms[seed % 4], seed, 400);
+}
+
+static void a_range_that_is_no_node_is_refused(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 8, .steps = 1 };
+    PsCore *core = start(&sim);
+    for (uint64_t id = 1; id <= 3; id++)
+        hello(core, id, 0);
+    push(core, &(Fake){ .id = 1 }, 1, 2, 0);
+    Msg msg = message(MSG_PUSH, 1), reply;
+    float data[SIZE] = { 0 };
+    msg.data = data;
+    msg.size = sizeof data;
+    const Range bad[] = { { 1, 3 }, { 0, 3 }, { -1, 1 }, { 7, 9 }, { 4, 4 }, { 5, 4 } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        while (core_reply(core, &reply))
+            continue;
+        msg.range[0] = bad[i];
+        core_message(core, &msg, 0);
+        assert_true(core_reply(core, &reply));
+        assert_int_equal(reply.type, MSG_REFUSE);
+        assert_non_null(msg.data);
+    }
+    core_free(core);
+}
+
+static void equal_clients_get_equal_shares_and_a_stranger_is_told(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 9, .steps = 1 };
+    PsCore *core = start(&sim);
+    Msg reply;
+    int leases = 0;
+    for (uint64_t id = 1; id <= 3; id++) {
+        hello(core, id, 0);
+        Msg pull = message(MSG_PULL, id);
+        pull.step = -1;
+        core_message(core, &pull, 0);
+    }
+    while (core_reply(core, &reply))
+        if (reply.type == MSG_LEASE) {
+            leases++;
+            assert_int_equal(reply.range[0].end - reply.range[0].begin, 3);
+        }
+    assert_int_equal(leases, 3);
+    Msg beat = message(MSG_BEAT, 99);
+    core_message(core, &beat, 0);
+    assert_true(core_reply(core, &reply));
+    assert_int_equal(reply.type, MSG_BEAT);
+    assert_false(reply.known);
+    Msg other = message(MSG_HELLO, 98);
+    core_message(core, &other, 0);
+    assert_true(core_reply(core, &reply));
+    assert_int_equal(reply.type, MSG_REFUSE);
+    assert_string_equal(reply.text, "another base model");
+    core_free(core);
+}
+
+int main(void)
+{
+    log_setup("test", LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_step_is_applied_once_with_the_bits_of_the_tree),
+        cmocka_unit_test(a_range_that_is_no_node_is_refused),
+        cmocka_unit_test(equal_clients_get_equal_shares_and_a_stranger_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
