@@ -96,6 +96,9 @@ static void send_due(PsClient *client, Pending *pending, WireSocket *socket, dou
     case WIRE_SENT:
         pending->due = now + pending->wait;
         pending->wait = pending->wait * 2 < resend_most ? pending->wait * 2 : resend_most;
+        /* Until it is answered, HELLO is our heartbeat: the server may wait for other nodes. */
+        if (pending->msg.type == MSG_HELLO && client->heartbeat < pending->wait)
+            pending->due = now + client->heartbeat;
         break;
     case WIRE_LATER:
         break;

@@ -1,0 +1,427 @@
+#include "ps/server.h"
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/wire/socket.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const double tick = 0.1;         /* seconds between core_ticks */
+static const double farewell = 1.0;     /* seconds that clients have to say BYE at the end */
+static const double route_life = 600.0; /* seconds of silence until a routing id is forgotten */
+enum { MOST_ROUTES = 65536, ROUND_MESSAGES = 256 };
+
+/* Where a client can be reached, whether the core knows it or not. */
+typedef struct Route {
+    uint64_t client;
+    WireId data, control; /* size 0: never heard there */
+    double seen;
+    int64_t eval_width, rss_bytes;
+    bool member; /* was welcomed and did not say BYE */
+} Route;
+
+typedef struct Server {
+    Run *run;
+    PsCore *core;
+    WireContext *context;
+    WireSocket *data, *control;
+    Route *routes; /* [count], owned */
+    int count, room;
+    int64_t most_clients, most_ranks, most_rss;
+    int64_t malformed, malformed_told;
+    double told_malformed; /* when */
+    char *end_text;        /* what the core told the clients at the end; owned */
+} Server;
+
+/* The number of the signal that came first. */
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    if (interrupted && number == SIGINT)
+        _exit(130);
+    if (!interrupted)
+        interrupted = number;
+}
+
+static void catch_signals(struct sigaction old[2])
+{
+    struct sigaction action = { .sa_handler = on_signal };
+    sigemptyset(&action.sa_mask);
+    interrupted = 0;
+    sigaction(SIGTERM, &action, &old[0]);
+    sigaction(SIGINT, &action, &old[1]);
+}
+
+static void restore_signals(const struct sigaction old[2])
+{
+    sigaction(SIGTERM, &old[0], NULL);
+    sigaction(SIGINT, &old[1], NULL);
+}
+
+/* ---- routes -------------------------------------------------------------------------------- */
+
+static Route *route_find(Server *server, uint64_t client)
+{
+    for (int i = 0; i < server->count; i++)
+        if (server->routes[i].client == client)
+            return &server->routes[i];
+    return NULL;
+}
+
+/* NULL: there are more clients than anybody has, some of them made up. */
+static Route *route_note(Server *server, const Msg *msg, const WireId *from, bool data, double now)
+{
+    Route *route = route_find(server, msg->client);
+    if (!route) {
+        if (server->count == MOST_ROUTES)
+            return NULL;
+        if (server->count == server->room) {
+            server->room = server->room ? 2 * server->room : 16;
+            server->routes =
+                xrealloc(server->routes, (size_t)server->room * sizeof *server->routes);
+        }
+        route = &server->routes[server->count++];
+        *route = (Route){ .client = msg->client };
+    }
+    *(data ? &route->data : &route->control) = *from;
+    route->seen = now;
+    return route;
+}
+
+static void routes_forget(Server *server, double now)
+{
+    for (int i = server->count - 1; i >= 0; i--)
+        if (now - server->routes[i].seen > route_life)
+            server->routes[i] = server->routes[--server->count];
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+static void answer_on(WireSocket *socket, const WireId *to, const Msg *msg)
+{
+    Err err = { 0 };
+    if (wire_send(socket, to, msg, &err) == WIRE_BAD)
+        log_error("server", "cannot answer with %s: %s", msg_name(msg->type), err.what);
+}
+
+/* Work on the data socket, everything else on control; on the other one when only that is known.
+ * What cannot be sent now is dropped: the client asks again. */
+static void answer(Server *server, const Msg *msg)
+{
+    const Route *route = route_find(server, msg->client);
+    if (!route)
+        return;
+    const bool work = msg->type == MSG_LEASE || msg->type == MSG_ACK;
+    const bool data = route->data.size > 0 && (work || route->control.size == 0);
+    answer_on(data ? server->data : server->control, data ? &route->data : &route->control, msg);
+}
+
+/* Bytes of tensor that a message may bring: gradients, and the metric sums that welcome clients
+ * announced. */
+static void set_limit(Server *server, int64_t eval_width)
+{
+    const int64_t slots = run_slot_size(server->run) * (int64_t)sizeof(float);
+    const int64_t sums = eval_width * (int64_t)sizeof(double);
+    wire_limit(server->data, (size_t)(slots > sums ? slots : sums));
+}
+
+/* handled: the message that these replies follow from; NULL behind a tick. */
+static void answer_all(Server *server, const Msg *handled)
+{
+    Msg reply;
+    while (core_reply(server->core, &reply)) {
+        Route *route = route_find(server, reply.client);
+        if (route && reply.type == MSG_WELCOME) {
+            route->member = true;
+            set_limit(server, route->eval_width);
+        }
+        if (reply.type == MSG_ACK && handled)
+            reply.kind = handled->kind;
+        if (reply.type == MSG_LEASE && reply.kind == LEASE_STOP && reply.text) {
+            free(server->end_text);
+            server->end_text = xstrdup(reply.text);
+        }
+        reply.run = run_id(server->run);
+        answer(server, &reply);
+    }
+}
+
+/* ---- messages ------------------------------------------------------------------------------ */
+
+static void answer_status(Server *server, WireSocket *socket, const WireId *from, const Msg *msg)
+{
+    int64_t ranks;
+    const int64_t clients = core_clients(server->core, &ranks);
+    char *text = run_status(server->run, clients, ranks);
+    const Msg reply = { .type = MSG_STATUS,
+                        .run = run_id(server->run),
+                        .client = msg->client,
+                        .text = text };
+    answer_on(socket, from, &reply);
+    free(text);
+}
+
+/* Another protocol version gets its answer; everything else malformed is counted. */
+static void take_malformed(Server *server, WireSocket *socket, const WireId *from, const Err *why)
+{
+    const double now = clock_now();
+    server->malformed++;
+    if (why->kind == ERR_REFUSED && from->size > 0) {
+        char text[sizeof why->what];
+        snprintf(text, sizeof text, "%s", why->what);
+        const Msg refuse = { .type = MSG_REFUSE, .text = text };
+        answer_on(socket, from, &refuse);
+    }
+    if (now - server->told_malformed < 1)
+        return;
+    log_warn("server", "dropped messages=%lld last: %s",
+             (long long)(server->malformed - server->malformed_told), why->what);
+    server->told_malformed = now;
+    server->malformed_told = server->malformed;
+}
+
+static void take_message(Server *server, WireSocket *socket, const WireId *from, Msg *msg)
+{
+    if (msg->type == MSG_STATUS) {
+        answer_status(server, socket, from, msg);
+        return;
+    }
+    const double now = clock_now();
+    Route *route = route_note(server, msg, from, socket == server->data, now);
+    if (!route)
+        return;
+    if (msg->type == MSG_HELLO)
+        route->eval_width = msg->facts.eval_width;
+    if (msg->type == MSG_BEAT)
+        route->rss_bytes = msg->rss_bytes;
+    if (msg->type == MSG_BYE)
+        route->member = false;
+    core_message(server->core, msg, now);
+    answer_all(server, msg);
+}
+
+/* Control first, and in turns: neither socket can keep the other, or the clock, waiting. */
+static void take_messages(Server *server, WireSocket *socket)
+{
+    Msg msg;
+    WireId from;
+    Err err;
+    for (int i = 0; i < ROUND_MESSAGES; i++) {
+        const WireReceived received = wire_receive(socket, &msg, &from, &err);
+        if (received == WIRE_NOTHING)
+            return;
+        if (received == WIRE_MALFORMED)
+            take_malformed(server, socket, &from, &err);
+        else
+            take_message(server, socket, &from, &msg);
+        msg_release(&msg);
+    }
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+static void count(Server *server)
+{
+    int64_t ranks, rss = 0, out[2], in[2];
+    const int64_t clients = core_clients(server->core, &ranks);
+    for (int i = 0; i < server->count; i++)
+        rss += server->routes[i].member ? server->routes[i].rss_bytes : 0;
+    if (clients > server->most_clients)
+        server->most_clients = clients;
+    if (ranks > server->most_ranks)
+        server->most_ranks = ranks;
+    if (rss > server->most_rss)
+        server->most_rss = rss;
+    wire_traffic(server->data, &out[0], &in[0]);
+    wire_traffic(server->control, &out[1], &in[1]);
+    run_traffic(server->run, in[0] + in[1], out[0] + out[1], server->most_clients,
+                server->most_ranks, server->most_rss);
+}
+
+static void serve(Server *server)
+{
+    WireSocket *const sockets[] = { server->control, server->data };
+    double next_tick = 0;
+    while (!interrupted && !core_is_over(server->core)) {
+        const double now = clock_now();
+        if (now >= next_tick) {
+            core_tick(server->core, now);
+            answer_all(server, NULL);
+            count(server);
+            routes_forget(server, now);
+            next_tick = now + tick;
+        }
+        wire_wait(sockets, 2, -1, next_tick - now);
+        take_messages(server, server->control);
+        take_messages(server, server->data);
+    }
+    count(server);
+}
+
+static bool anybody_left(const Server *server)
+{
+    for (int i = 0; i < server->count; i++)
+        if (server->routes[i].member)
+            return true;
+    return false;
+}
+
+static void say_stop(Server *server, const Route *route, int code, char *text)
+{
+    const Msg stop = { .type = MSG_LEASE,
+                       .run = run_id(server->run),
+                       .client = route->client,
+                       .step = run_version(server->run),
+                       .kind = LEASE_STOP,
+                       .code = code,
+                       .text = text };
+    answer(server, &stop);
+}
+
+static void take_farewells(Server *server, WireSocket *socket, int code, char *text)
+{
+    Msg msg;
+    WireId from;
+    Err err;
+    WireReceived received;
+    while ((received = wire_receive(socket, &msg, &from, &err)) != WIRE_NOTHING) {
+        Route *route = NULL;
+        if (received == WIRE_MESSAGE && msg.type != MSG_STATUS)
+            route = route_note(server, &msg, &from, socket == server->data, clock_now());
+        if (route && msg.type == MSG_BYE) {
+            const Msg bye = { .type = MSG_BYE, .run = run_id(server->run), .client = msg.client };
+            answer(server, &bye);
+            route->member = false;
+        } else if (route) {
+            say_stop(server, route, code, text);
+        }
+        msg_release(&msg);
+    }
+}
+
+/* Everybody hears why it ends and has a moment to say BYE; who asks again meanwhile, hears again. */
+static void say_farewell(Server *server, int code, char *text, bool tell)
+{
+    WireSocket *const sockets[] = { server->control, server->data };
+    const double until = clock_now() + farewell;
+    for (int i = 0; tell && i < server->count; i++)
+        if (server->routes[i].member)
+            say_stop(server, &server->routes[i], code, text);
+    for (double now = clock_now(); anybody_left(server) && now < until; now = clock_now()) {
+        wire_wait(sockets, 2, -1, until - now < tick ? until - now : tick);
+        take_farewells(server, server->control, code, text);
+        take_farewells(server, server->data, code, text);
+    }
+}
+
+static int leave_interrupted(Server *server, Err *err)
+{
+    const int code = 128 + interrupted; /* as shells count: 130, 143 */
+    log_warn("server", "interrupted, checkpoint at step=%lld",
+             (long long)run_version(server->run));
+    const bool saved = run_checkpoint_now(server->run, err);
+    char text[] = "the parameter server was interrupted; the same command goes on";
+    say_farewell(server, code, text, true);
+    return saved ? code : err_exit_code(err);
+}
+
+static ErrKind kind_of(int code)
+{
+    const ErrKind kinds[] = { ERR_NONE, ERR_IO, ERR_INPUT, ERR_PEER, ERR_REFUSED, ERR_TRAINING };
+    return code >= 0 && code <= 5 ? kinds[code] : ERR_IO;
+}
+
+static int leave_complete(Server *server, Err *err)
+{
+    const int code = core_exit_code(server->core);
+    if (code == 0 && !run_finish(server->run, err)) {
+        say_farewell(server, err_exit_code(err), err->what, true);
+        return err_exit_code(err);
+    }
+    if (code != 0)
+        err_set(err, kind_of(code), "%s",
+                server->end_text ? server->end_text : "the run ended with an error");
+    say_farewell(server, code, server->end_text, false);
+    return code;
+}
+
+/* ---- start --------------------------------------------------------------------------------- */
+
+static bool may_listen(const char *address, bool insecure, Err *err)
+{
+    char *host;
+    int port;
+    if (!wire_address(address, &host, &port, err))
+        return false;
+    const bool ok = insecure || wire_is_loopback(host);
+    free(host);
+    if (!ok) {
+        err_set(err, ERR_INPUT, "'%s' can be reached by others, and nothing is encrypted", address);
+        err_hint(err, "listen on 127.0.0.1, or set ps.insecure: true on a network that is yours");
+    }
+    return ok;
+}
+
+static bool announce(const Server *server, const ServerOptions *options, Err *err)
+{
+    const char *endpoint = wire_endpoint(server->data);
+    log_info("server", "listens at %s and the next port", endpoint);
+    if (!options->ready_file)
+        return true;
+    char *line = xprintf("%s\n", endpoint);
+    const bool ok = file_write(options->ready_file, line, strlen(line), err);
+    free(line);
+    return ok;
+}
+
+static bool server_open(Server *server, Run *run, const ServerOptions *options, Err *err)
+{
+    const char *address = options->address ? options->address : "tcp://127.0.0.1:*";
+    *server = (Server){ .run = run };
+    if (!may_listen(address, options->insecure, err))
+        return false;
+    const CoreOptions core = { .run = run_id(run),
+                               .version = run_version(run),
+                               .lease_timeout = options->lease_timeout };
+    const CoreWorld world = run_world(run);
+    server->core = core_new(&core, &world);
+    server->context = wire_context_open(err);
+    if (!server->context ||
+        !wire_bind_pair(server->context, address, &server->data, &server->control, err))
+        return false;
+    set_limit(server, 0);
+    return announce(server, options, err);
+}
+
+static void server_release(Server *server)
+{
+    wire_close(server->data);
+    wire_close(server->control);
+    wire_context_close(server->context);
+    core_free(server->core);
+    free(server->routes);
+    free(server->end_text);
+}
+
+int server_run(Run *run, const ServerOptions *options, Err *err)
+{
+    struct sigaction old[2];
+    Server server;
+    int code;
+    catch_signals(old);
+    if (server_open(&server, run, options, err)) {
+        serve(&server);
+        code = interrupted ? leave_interrupted(&server, err) : leave_complete(&server, err);
+    } else {
+        code = err_exit_code(err);
+    }
+    server_release(&server);
+    restore_signals(old);
+    return code;
+}
