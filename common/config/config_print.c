@@ -177,6 +177,22 @@ static void print_patterns(const ConfigKey *key, const PatternMap *map, Text *ou
     text_adds(out, "}");
 }
 
+static void print_labels(const Config *config, Text *out)
+{
+    if (config->labels.count == 0 && config->label_count > 0)
+        text_addf(out, "%lld", (long long)config->label_count);
+    else
+        print_list(&config->labels, out);
+}
+
+static void print_modules(const StringList *list, const char *expression, Text *out)
+{
+    if (expression)
+        print_text(expression, out);
+    else
+        print_list(list, out);
+}
+
 static void print_layers(const LoraConfig *lora, Text *out)
 {
     if (!lora->layers_to_transform)
@@ -244,22 +260,14 @@ void value_print(const Config *config, const ConfigKey *key, Text *out)
         print_patterns(key, field, out);
         break;
     case KEY_LABELS:
-        if (config->labels.count == 0 && config->label_count > 0)
-            text_addf(out, "%lld", (long long)config->label_count);
-        else
-            print_list(&config->labels, out);
+        print_labels(config, out);
         break;
     case KEY_TARGETS:
-        if (lora->all_linear || lora->target_regex)
-            print_text(lora->all_linear ? "all-linear" : lora->target_regex, out);
-        else
-            print_list(&lora->target_modules, out);
+        print_modules(&lora->target_modules, lora->all_linear ? "all-linear" : lora->target_regex,
+                      out);
         break;
     case KEY_EXCLUDES:
-        if (lora->exclude_regex)
-            print_text(lora->exclude_regex, out);
-        else
-            print_list(&lora->exclude_modules, out);
+        print_modules(&lora->exclude_modules, lora->exclude_regex, out);
         break;
     case KEY_LAYERS:
         print_layers(lora, out);

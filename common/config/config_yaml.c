@@ -264,7 +264,6 @@ bool yaml_read(YamlNode *root, const char *text, size_t size, const char *where,
     }
     if (!yaml_parser_initialize(&r.parser))
         return err_set(err, ERR_MEMORY, "no memory for the YAML parser");
-    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, size);
     const bool ok = take_document(&r, root, err);
     yaml_parser_delete(&r.parser);

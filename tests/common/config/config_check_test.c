@@ -1,0 +1,234 @@
+/* Keys that contradict each other, and what each kind of run needs. */
+#include "tests/common/config/load.h"
+
+#define BASE "model: m\ndata: {validation: d.tsv}\n"
+
+static void validation_data_is_named_or_split_off(void **state)
+{
+    (void)state;
+    expect_refused("model: m\ndata:\n  validation: d.tsv\n  validation_split: 0.1\n", NULL,
+                   "split off as well",
+                   "run.yaml:3: data.validation and run.yaml:4: data.validation_split", "keep");
+}
+
+static void evaluations_need_validation_data(void **state)
+{
+    (void)state;
+    Config c;
+    load_good(&c, "model: m\n", NULL); /* the default follows the data */
+    assert_int_equal(c.train.eval_strategy, WHEN_NO);
+    config_release(&c);
+    load_good(&c, BASE, NULL);
+    assert_int_equal(c.train.eval_strategy, WHEN_EPOCH);
+    config_release(&c);
+    load_good(&c, "model: m\ndata: {validation_split: 0.2}\n", NULL);
+    assert_int_equal(c.train.eval_strategy, WHEN_EPOCH);
+    config_release(&c);
+    expect_refused("model: m\ntrain: {eval_strategy: epoch}\n", NULL, "no validation data",
+                   "run.yaml:2: train.eval_strategy", "data.validation");
+}
+
+static void eval_steps_follow_logging_steps(void **state)
+{
+    (void)state;
+    Config c;
+    load_good(&c, BASE "train: {eval_strategy: steps, logging_steps: 7}\n", NULL);
+    assert_int_equal(c.train.eval_steps, 7);
+    config_release(&c);
+}
+
+static void the_best_model_needs_equal_strategies(void **state)
+{
+    (void)state;
+    const char *best = "train.load_best_model_at_end=true";
+    Config c;
+    load_good(&c, BASE, OVERRIDES(best, "train.metric_for_best_model=eval_f1"));
+    assert_string_equal(c.train.metric_for_best_model, "f1");
+    config_release(&c);
+    expect_refused("model: m\n", OVERRIDES(best), "there are none", "train.eval_strategy", "");
+    expect_refused(BASE, OVERRIDES(best, "train.save_strategy=no"), "a checkpoint at each",
+                   "train.eval_strategy (default) and --train.save_strategy", "same value");
+    expect_refused(BASE,
+                   OVERRIDES(best, "train.save_strategy=steps", "train.eval_strategy=steps",
+                             "train.eval_steps=3"),
+                   "save_steps 500 is no multiple of eval_steps 3", "--train.eval_steps", "");
+    load_good(&c, BASE,
+              OVERRIDES(best, "train.save_strategy=steps", "train.eval_strategy=steps",
+                        "train.eval_steps=250"));
+    config_release(&c);
+}
+
+static void the_metric_belongs_to_the_task(void **state)
+{
+    (void)state;
+    Config c;
+    static const char *const good[][2] = {
+        { "regression", "mse" },
+        { "regression", "spearman" },
+        { "regression", "loss" },
+        { "null", "pearson" },
+        { "null", "matthews" },
+        { "null", "accuracy" },
+        { "single_label_classification", "recall" },
+        { "multi_label_classification", "precision" },
+    };
+    static const char *const bad[][2] = {
+        { "regression", "accuracy" },
+        { "single_label_classification", "mse" },
+        { "multi_label_classification", "matthews" },
+        { "null", "acuracy" },
+        { "null", "bleu" },
+    };
+    char problem[64], metric[64];
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        snprintf(problem, sizeof problem, "problem_type=%s", good[i][0]);
+        snprintf(metric, sizeof metric, "train.metric_for_best_model=%s", good[i][1]);
+        load_good(&c, BASE, OVERRIDES(problem, metric));
+        config_release(&c);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(problem, sizeof problem, "problem_type=%s", bad[i][0]);
+        snprintf(metric, sizeof metric, "train.metric_for_best_model=%s", bad[i][1]);
+        expect_refused(BASE, OVERRIDES(problem, metric), "this task has no metric",
+                       "--train.metric_for_best_model", "has loss");
+    }
+}
+
+static void early_stopping_needs_evaluations(void **state)
+{
+    (void)state;
+    expect_refused("model: m\ntrain: {early_stopping_patience: 2}\n", NULL, "early stopping",
+                   "train.early_stopping_patience", "data.validation");
+    Config c;
+    load_good(&c, BASE "train: {early_stopping_patience: 2}\n", NULL);
+    assert_int_equal(c.train.early_stopping_patience, 2);
+    config_release(&c);
+}
+
+static void layers_need_a_list_of_modules(void **state)
+{
+    (void)state;
+    expect_refused("model: m\nlora: {layers_to_transform: 1, target_modules: .*query}\n", NULL,
+                   "needs target_modules to be a list", "lora.layers_to_transform", "");
+    expect_refused("model: m\nlora: {layers_to_transform: [1], target_modules: all-linear}\n", NULL,
+                   "needs target_modules to be a list", "lora.target_modules", "");
+    Config c;
+    load_good(&c, "model: m\nlora: {layers_to_transform: 1}\n", NULL);
+    config_release(&c);
+}
+
+static void a_warm_up_is_given_once_and_to_a_schedule_that_has_one(void **state)
+{
+    (void)state;
+    expect_refused("model: m\ntrain: {warmup_steps: 5, warmup_ratio: 0.1}\n", NULL,
+                   "in steps and as a share", "train.warmup_ratio", "keep");
+    expect_refused("model: m\ntrain: {warmup_steps: 5, lr_scheduler_type: constant}\n", NULL,
+                   "no warm-up", "train.lr_scheduler_type", "constant_with_warmup");
+    expect_refused("model: m\ntrain: {max_steps: 0}\n", NULL, "no steps", "train.max_steps", "-1");
+}
+
+static void micro_batches_are_at_most_the_examples(void **state)
+{
+    (void)state;
+    expect_refused("model: m\ntrain: {batch_size: 8}\nparallel: {micro_batches: 9}\n", NULL,
+                   "9 micro-batches", "run.yaml:3: parallel.micro_batches", "");
+}
+
+static void columns_differ(void **state)
+{
+    (void)state;
+    expect_refused("model: m\ndata: {text: a, label: a}\n", NULL, "same column 'a'", "data.text",
+                   "");
+    expect_refused("model: m\ndata: {text: a, text_pair: a}\n", NULL, "'a' is used twice",
+                   "data.text_pair", "");
+}
+
+static void an_open_address_needs_consent(void **state)
+{
+    (void)state;
+    static const char *const open[] = { "tcp://head:7700",      "tcp://*:7700",
+                                        "tcp://0.0.0.0:7700",   "tcp://10.1.2.3:7700",
+                                        "tcp://[fe80::1]:7700", "tcp://127.0.0.1.evil.org:7700",
+                                        "tcp://127.a.b.c:1" };
+    static const char *const closed[] = { "tcp://127.0.0.1:7700", "tcp://localhost:7700",
+                                          "tcp://[::1]:7700", "tcp://127.0.1.1:*" };
+    static const char *const wrong[] = { "head:7700",        "tcp://head",     "tcp://head:0",
+                                         "tcp://head:99999", "tcp://:7700",    "tcp://head:77x",
+                                         "tcp://he ad:7700", "ipc://socket:1", "tcp://a/b:1" };
+    char address[100];
+    Config c;
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+        snprintf(address, sizeof address, "ps.address=%s", open[i]);
+        expect_refused("model: m\n", OVERRIDES(address), "not loopback", "--ps.address",
+                       "ps.insecure: true");
+        load_good(&c, "model: m\n", OVERRIDES(address, "ps.insecure=true"));
+        config_release(&c);
+    }
+    for (size_t i = 0; i < sizeof closed / sizeof closed[0]; i++) {
+        snprintf(address, sizeof address, "ps.address=%s", closed[i]);
+        load_good(&c, "model: m\n", OVERRIDES(address));
+        assert_string_equal(c.ps.address, closed[i]);
+        config_release(&c);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(address, sizeof address, "ps.address=%s", wrong[i]);
+        expect_refused("model: m\n", OVERRIDES(address, "ps.insecure=true"), "is not an address",
+                       "--ps.address", "tcp://HOST:PORT");
+    }
+}
+
+static void a_lease_outlives_a_heartbeat(void **state)
+{
+    (void)state;
+    expect_refused("model: m\nps: {heartbeat: 5}\n", NULL, "signs of life", "ps.lease_timeout", "");
+}
+
+static void a_single_label_is_no_choice(void **state)
+{
+    (void)state;
+    expect_refused("model: m\nlabels: 1\nproblem_type: single_label_classification\n", NULL,
+                   "a single label", "labels", "regression");
+    Config c;
+    load_good(&c, "model: m\nlabels: 1\nproblem_type: regression\n", NULL);
+    config_release(&c);
+}
+
+static void training_needs_data_and_a_folder(void **state)
+{
+    (void)state;
+    Config c;
+    Err err = { 0 };
+    load_good(&c, "model: m\n", NULL);
+    assert_false(config_check_training(&c, &err));
+    expect_in(err.what, "no training data");
+    config_release(&c);
+    load_good(&c, "model: m\ndata: {train: a.tsv}\n", NULL);
+    assert_false(config_check_training(&c, &err));
+    expect_in(err.where, "train.output_dir");
+    assert_int_equal(err_exit_code(&err), 2);
+    config_release(&c);
+    load_good(&c, "model: m\ndata: {train: a.tsv}\ntrain: {output_dir: o}\n", NULL);
+    assert_true(config_check_training(&c, &err));
+    config_release(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(validation_data_is_named_or_split_off),
+        cmocka_unit_test(evaluations_need_validation_data),
+        cmocka_unit_test(eval_steps_follow_logging_steps),
+        cmocka_unit_test(the_best_model_needs_equal_strategies),
+        cmocka_unit_test(the_metric_belongs_to_the_task),
+        cmocka_unit_test(early_stopping_needs_evaluations),
+        cmocka_unit_test(layers_need_a_list_of_modules),
+        cmocka_unit_test(a_warm_up_is_given_once_and_to_a_schedule_that_has_one),
+        cmocka_unit_test(micro_batches_are_at_most_the_examples),
+        cmocka_unit_test(columns_differ),
+        cmocka_unit_test(an_open_address_needs_consent),
+        cmocka_unit_test(a_lease_outlives_a_heartbeat),
+        cmocka_unit_test(a_single_label_is_no_choice),
+        cmocka_unit_test(training_needs_data_and_a_folder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
