@@ -72,8 +72,7 @@ static bool print_status(const char *text, bool as_json, Err *err)
         return false;
     const char *key;
     json_t *value;
-    json_object_foreach(status, key, value)
-        print_line(key, value);
+    json_object_foreach(status, key, value) print_line(key, value);
     json_decref(status);
     return true;
 }

@@ -159,10 +159,9 @@ static void answer_status(Server *server, WireSocket *socket, const WireId *from
     int64_t ranks;
     const int64_t clients = core_clients(server->core, &ranks);
     char *text = run_status(server->run, clients, ranks);
-    const Msg reply = { .type = MSG_STATUS,
-                        .run = run_id(server->run),
-                        .client = msg->client,
-                        .text = text };
+    const Msg reply = {
+        .type = MSG_STATUS, .run = run_id(server->run), .client = msg->client, .text = text
+    };
     answer_on(socket, from, &reply);
     free(text);
 }
@@ -305,7 +304,8 @@ static void take_farewells(Server *server, WireSocket *socket, int code, char *t
     }
 }
 
-/* Everybody hears why it ends and has a moment to say BYE; who asks again meanwhile, hears again. */
+/* Everybody hears why it ends and has a moment to say BYE; who asks again meanwhile, hears again.
+ */
 static void say_farewell(Server *server, int code, char *text, bool tell)
 {
     WireSocket *const sockets[] = { server->control, server->data };
@@ -323,8 +323,7 @@ static void say_farewell(Server *server, int code, char *text, bool tell)
 static int leave_interrupted(Server *server, Err *err)
 {
     const int code = 128 + interrupted; /* as shells count: 130, 143 */
-    log_warn("server", "interrupted, checkpoint at step=%lld",
-             (long long)run_version(server->run));
+    log_warn("server", "interrupted, checkpoint at step=%lld", (long long)run_version(server->run));
     const bool saved = run_checkpoint_now(server->run, err);
     char text[] = "the parameter server was interrupted; the same command goes on";
     say_farewell(server, code, text, true);

@@ -75,10 +75,9 @@ static const Field fields[] = {
 /* clang-format on */
 enum { FIELDS = sizeof fields / sizeof *fields };
 
-static const char *const names[MSG_TYPES] = {
-    "ASK", "RUN", "HELLO", "WELCOME", "REFUSE", "PULL",  "LEASE",
-    "PUSH", "EVAL", "ACK", "BEAT",    "BYE",    "STATUS"
-};
+static const char *const names[MSG_TYPES] = { "ASK",  "RUN",   "HELLO", "WELCOME", "REFUSE",
+                                              "PULL", "LEASE", "PUSH",  "EVAL",    "ACK",
+                                              "BEAT", "BYE",   "STATUS" };
 
 const char *msg_name(MsgType type)
 {

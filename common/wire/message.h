@@ -36,8 +36,20 @@
 #define WIRE_RANGES 16
 
 typedef enum {
-    MSG_ASK, MSG_RUN, MSG_HELLO, MSG_WELCOME, MSG_REFUSE, MSG_PULL, MSG_LEASE, MSG_PUSH, MSG_EVAL,
-    MSG_ACK, MSG_BEAT, MSG_BYE, MSG_STATUS, MSG_TYPES
+    MSG_ASK,
+    MSG_RUN,
+    MSG_HELLO,
+    MSG_WELCOME,
+    MSG_REFUSE,
+    MSG_PULL,
+    MSG_LEASE,
+    MSG_PUSH,
+    MSG_EVAL,
+    MSG_ACK,
+    MSG_BEAT,
+    MSG_BYE,
+    MSG_STATUS,
+    MSG_TYPES
 } MsgType;
 
 typedef enum { LEASE_TRAIN, LEASE_EVAL, LEASE_STOP } LeaseKind;
@@ -47,39 +59,41 @@ typedef struct Range {
     int64_t begin, end;
 } Range;
 
-/* What a worker's node says of itself in HELLO; the first one fixes the run's, later ones must agree. */
+/* What a worker's node says of itself in HELLO; the first one fixes the run's, later ones must
+ * agree. */
 typedef struct HelloFacts {
     uint64_t base_digest, slot_hash, data_digest;
-    int64_t slot_size;      /* floats in the flat buffer */
-    int64_t examples;       /* of the training set */
-    int64_t longest;        /* tokens of its longest example */
-    int64_t eval_chunks;    /* pieces that the validation set is leased in; 0: none */
+    int64_t slot_size;   /* floats in the flat buffer */
+    int64_t examples;    /* of the training set */
+    int64_t longest;     /* tokens of its longest example */
+    int64_t eval_chunks; /* pieces that the validation set is leased in; 0: none */
     int64_t eval_examples;
-    int64_t eval_width;     /* doubles that a chunk's metric sums take at the most */
-    int64_t ranks;          /* that share this client */
-    int64_t job_ranks;      /* of the whole mpirun */
-    uint64_t job;           /* the same in all clients of one mpirun */
-    int64_t pss_bytes;      /* memory of its ranks */
+    int64_t eval_width; /* doubles that a chunk's metric sums take at the most */
+    int64_t ranks;      /* that share this client */
+    int64_t job_ranks;  /* of the whole mpirun */
+    uint64_t job;       /* the same in all clients of one mpirun */
+    int64_t pss_bytes;  /* memory of its ranks */
 } HelloFacts;
 
 typedef struct Msg {
     MsgType type;
-    uint64_t run;     /* id of the run; 0 before WELCOME */
-    uint64_t client;  /* incarnation: drawn at random when the client starts */
-    int64_t step;     /* PULL: version held; LEASE, PUSH, EVAL, ACK: version computed at */
+    uint64_t run;             /* id of the run; 0 before WELCOME */
+    uint64_t client;          /* incarnation: drawn at random when the client starts */
+    int64_t step;             /* PULL: version held; LEASE, PUSH, EVAL, ACK: version computed at */
     Range range[WIRE_RANGES]; /* PUSH, EVAL, ACK: one; LEASE: range_count */
     int range_count;
-    LeaseKind kind;   /* LEASE; ACK: of which kind was the push (an EVAL is decoded with LEASE_EVAL) */
-    int64_t count;    /* PUSH: what the gradient sums over */
-    int64_t tokens;   /* PUSH: tokens computed */
-    double loss;      /* PUSH: sum of losses; may be NaN, which is the run's to report */
-    double seconds;   /* PUSH, EVAL: time that computing took */
+    LeaseKind
+        kind;      /* LEASE; ACK: of which kind was the push (an EVAL is decoded with LEASE_EVAL) */
+    int64_t count; /* PUSH: what the gradient sums over */
+    int64_t tokens;    /* PUSH: tokens computed */
+    double loss;       /* PUSH: sum of losses; may be NaN, which is the run's to report */
+    double seconds;    /* PUSH, EVAL: time that computing took */
     int64_t rss_bytes; /* BEAT: memory of the client's ranks (sum of Pss) */
-    bool known;       /* BEAT from the server */
-    int code;         /* LEASE_STOP: exit code */
-    HelloFacts facts; /* HELLO */
-    char *text;       /* or NULL */
-    void *data;       /* tensor bytes, or NULL */
+    bool known;        /* BEAT from the server */
+    int code;          /* LEASE_STOP: exit code */
+    HelloFacts facts;  /* HELLO */
+    char *text;        /* or NULL */
+    void *data;        /* tensor bytes, or NULL */
     size_t size;
 } Msg;
 

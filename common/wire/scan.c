@@ -98,8 +98,7 @@ bool scan_header(const char *bytes, size_t size)
     if (keys > SCAN_KEYS)
         return false;
     for (uint64_t i = 0; i < keys; i++)
-        if (!take(&cursor, 1, &tag) || !scan_string(&cursor, (unsigned)tag) ||
-            !scan_value(&cursor))
+        if (!take(&cursor, 1, &tag) || !scan_string(&cursor, (unsigned)tag) || !scan_value(&cursor))
             return false;
     return cursor.left == 0;
 }

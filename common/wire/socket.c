@@ -12,10 +12,10 @@
 #include <zmq.h>
 
 enum {
-    HIGH_WATER = 8,       /* whole messages in ZeroMQ's queue of a peer, each way */
-    LINGER_MS = 2000,     /* what a closed socket may still take to send */
-    PORT_TRIES = 64,      /* for a free pair of ports */
-    MOST_SOCKETS = 4,     /* in one wire_wait */
+    HIGH_WATER = 8,   /* whole messages in ZeroMQ's queue of a peer, each way */
+    LINGER_MS = 2000, /* what a closed socket may still take to send */
+    PORT_TRIES = 64,  /* for a free pair of ports */
+    MOST_SOCKETS = 4, /* in one wire_wait */
     MOST_PORT = 65535
 };
 
@@ -34,7 +34,7 @@ typedef struct Waiting {
 struct WireSocket {
     void *zmq;
     bool router;
-    bool blocked;     /* DEALER: the last send found no room */
+    bool blocked; /* DEALER: the last send found no room */
     size_t most_tensor;
     char endpoint[256];
     Waiting *waiting; /* owned, oldest first */
@@ -175,9 +175,8 @@ static int bind_at(WireSocket *socket, const char *host, int port)
 {
     char *address = port > 0 ? xprintf("tcp://%s:%d", host, port) : xprintf("tcp://%s:*", host);
     size_t size = sizeof socket->endpoint;
-    const bool ok =
-        zmq_bind(socket->zmq, address) == 0 &&
-        zmq_getsockopt(socket->zmq, ZMQ_LAST_ENDPOINT, socket->endpoint, &size) == 0;
+    const bool ok = zmq_bind(socket->zmq, address) == 0 &&
+                    zmq_getsockopt(socket->zmq, ZMQ_LAST_ENDPOINT, socket->endpoint, &size) == 0;
     free(address);
     return ok ? 0 : zmq_errno();
 }
@@ -294,7 +293,8 @@ static Waiting *waiting_new(const WireId *to, char *header, size_t header_size, 
     REQUIRE(zmq_msg_init_data(&waiting->parts[0], header, header_size, release_header, NULL) == 0);
     for (size_t i = 0; i < frames; i++) {
         const size_t begin = i * WIRE_FRAME_BYTES;
-        const size_t n = msg->size - begin < WIRE_FRAME_BYTES ? msg->size - begin : WIRE_FRAME_BYTES;
+        const size_t n =
+            msg->size - begin < WIRE_FRAME_BYTES ? msg->size - begin : WIRE_FRAME_BYTES;
         REQUIRE(zmq_msg_init_size(&waiting->parts[i + 1], n) == 0);
         memcpy(zmq_msg_data(&waiting->parts[i + 1]), (const char *)msg->data + begin, n);
     }
@@ -305,8 +305,8 @@ static Waiting *waiting_new(const WireId *to, char *header, size_t header_size, 
  * first frame, so one that fails there has left nothing behind. */
 static int try_send(WireSocket *socket, Waiting *waiting)
 {
-    if (socket->router && zmq_send(socket->zmq, waiting->to.bytes, waiting->to.size,
-                                   ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
+    if (socket->router &&
+        zmq_send(socket->zmq, waiting->to.bytes, waiting->to.size, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
         return zmq_errno();
     for (int i = 0; i < waiting->count; i++) {
         const size_t size = zmq_msg_size(&waiting->parts[i]);
@@ -421,9 +421,8 @@ static bool receive_tensor(WireSocket *socket, Msg *msg, bool *more, Err *err)
                            msg_name(msg->type));
         filled += n;
     }
-    return filled == msg->size ||
-           err_set(err, ERR_INPUT, "%s message with %zu bytes of %zu", msg_name(msg->type), filled,
-                   msg->size);
+    return filled == msg->size || err_set(err, ERR_INPUT, "%s message with %zu bytes of %zu",
+                                          msg_name(msg->type), filled, msg->size);
 }
 
 static bool receive_body(WireSocket *socket, Msg *msg, bool *more, Err *err)

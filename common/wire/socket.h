@@ -49,9 +49,9 @@ void wire_limit(WireSocket *socket, size_t most_tensor);
 const char *wire_endpoint(const WireSocket *socket);
 
 typedef enum {
-    WIRE_SENT, /* on its way, or in the socket's own queue */
+    WIRE_SENT,  /* on its way, or in the socket's own queue */
     WIRE_LATER, /* the peer is gone, not there yet, or takes no more: try again later */
-    WIRE_BAD   /* *err is set: this message cannot travel */
+    WIRE_BAD    /* *err is set: this message cannot travel */
 } WireSent;
 
 /* to: the peer for a ROUTER, NULL for a DEALER. Copies what it needs of msg. A ROUTER queues what

@@ -21,7 +21,7 @@ static const double bye_patience = 1; /* that close has for its answer */
 /* A message that wants an answer. */
 typedef struct Pending {
     struct Pending *next;
-    Msg msg; /* owned */
+    Msg msg;          /* owned */
     double due, wait; /* when to send it (again), and how long to wait then */
 } Pending;
 
@@ -42,14 +42,14 @@ struct PsClient {
     Msg answer;       /* to the last request */
     Msg stop;         /* a LEASE_STOP: the last word, whenever it comes */
     bool stopped;
-    Pending *hello;   /* kept to say it again; owned */
-    bool welcome;     /* the server knew us once */
-    bool known;       /* and does so now, as far as we know */
+    Pending *hello; /* kept to say it again; owned */
+    bool welcome;   /* the server knew us once */
+    bool known;     /* and does so now, as far as we know */
     uint64_t run;
     int64_t slot_size;
     int64_t rss_bytes;
-    double heard;     /* when the server last said something */
-    Err failed;       /* for good: every call gives it */
+    double heard; /* when the server last said something */
+    Err failed;   /* for good: every call gives it */
     bool closing;
 };
 
@@ -113,10 +113,9 @@ static void send_beat(PsClient *client, double now, double *next_beat)
 {
     if (!client->welcome || !client->known || now < *next_beat)
         return;
-    const Msg beat = { .type = MSG_BEAT,
-                       .run = client->run,
-                       .client = client->id,
-                       .rss_bytes = client->rss_bytes };
+    const Msg beat = {
+        .type = MSG_BEAT, .run = client->run, .client = client->id, .rss_bytes = client->rss_bytes
+    };
     Err err = { 0 };
     if (wire_send(client->control, NULL, &beat, &err) == WIRE_SENT)
         *next_beat = now + client->heartbeat;
@@ -193,8 +192,8 @@ static void take_lease(PsClient *client, Msg *msg)
     if (!requested(client, MSG_PULL))
         return;
     const int64_t have = client->request->msg.step;
-    const bool fits = msg->data ? msg->size == (size_t)client->slot_size * sizeof(float)
-                                : msg->step == have;
+    const bool fits =
+        msg->data ? msg->size == (size_t)client->slot_size * sizeof(float) : msg->step == have;
     if (fits && msg->step >= have && msg->range_count > 0)
         answer_request(client, msg);
 }
@@ -492,10 +491,9 @@ bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_
 
 static void fill_lease(Lease *lease, const Msg *msg)
 {
-    *lease = (Lease){ .kind = msg->kind,
-                      .step = msg->step,
-                      .range_count = msg->range_count,
-                      .code = msg->code };
+    *lease = (Lease){
+        .kind = msg->kind, .step = msg->step, .range_count = msg->range_count, .code = msg->code
+    };
     memcpy(lease->range, msg->range, sizeof lease->range);
     if (msg->text)
         snprintf(lease->text, sizeof lease->text, "%s", msg->text);

@@ -16,7 +16,7 @@
 typedef struct PsClient PsClient;
 
 typedef struct PsClientOptions {
-    const char *address; /* tcp://host:port */
+    const char *address;        /* tcp://host:port */
     double heartbeat, patience; /* seconds */
 } PsClientOptions;
 
@@ -37,7 +37,7 @@ typedef struct Lease {
     int64_t step; /* version of the adapter to compute at */
     Range range[WIRE_RANGES];
     int range_count;
-    int code; /* LEASE_STOP: exit code */
+    int code;       /* LEASE_STOP: exit code */
     char text[512]; /* LEASE_STOP: why, for a person */
 } Lease;
 

@@ -20,8 +20,7 @@ static char run_text[] = "model: a\nlora: {r: 8}\n";
 static Msg example(MsgType type)
 {
     Msg msg = { .type = type, .run = UINT64_MAX, .client = 77 };
-    const bool work =
-        type == MSG_LEASE || type == MSG_PUSH || type == MSG_EVAL || type == MSG_ACK;
+    const bool work = type == MSG_LEASE || type == MSG_PUSH || type == MSG_EVAL || type == MSG_ACK;
     if (work || type == MSG_PULL)
         msg.step = type == MSG_PULL ? -1 : 41;
     if (work) {
@@ -189,8 +188,8 @@ static void tensors_above_the_limit_are_refused(void **state)
     char *header = encode(MSG_PUSH, &size);
     Msg msg;
     Err err = { 0 };
-    assert_false(msg_decode_header(&msg, header, size, sizeof tensor - 1, &tensor_size, &checksum,
-                                   &err));
+    assert_false(
+        msg_decode_header(&msg, header, size, sizeof tensor - 1, &tensor_size, &checksum, &err));
     assert_non_null(strstr(err.what, "at most"));
     free(header);
 }
