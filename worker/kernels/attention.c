@@ -44,43 +44,69 @@ static Packed packed_of(float *scratch, int64_t D, int64_t T)
     return p;
 }
 
+/* The row loops below go by whole vectors and keep a result a lane: a simd
+ * reduction would end in a chain of LANES scalar additions, which is most of a
+ * short row's time. */
+
 /* The largest of s[0,seen), with everything behind it up to `width` set to -inf. */
 static float row_max(float *s, int32_t seen, int32_t width)
 {
-    float max = -INFINITY;
-#pragma omp simd reduction(max : max)
-    for (int32_t j = 0; j < width; j++) {
-        const float v = j < seen ? s[j] : -INFINITY;
-        s[j] = v;
-        max = v > max ? v : max;
+    float max[LANES];
+    for (int32_t l = 0; l < LANES; l++)
+        max[l] = -INFINITY;
+    for (int32_t j = 0; j < width; j += LANES) {
+#pragma omp simd
+        for (int32_t l = 0; l < LANES; l++) {
+            const float v = j + l < seen ? s[j + l] : -INFINITY;
+            s[j + l] = v;
+            max[l] = v > max[l] ? v : max[l];
+        }
     }
-    return max;
+    for (int32_t half = LANES / 2; half > 0; half /= 2) {
+        for (int32_t l = 0; l < half; l++)
+            max[l] = max[l + half] > max[l] ? max[l + half] : max[l];
+    }
+    return max[0];
+}
+
+static float sum_lanes(float *sum)
+{
+    for (int32_t half = LANES / 2; half > 0; half /= 2) {
+        for (int32_t l = 0; l < half; l++)
+            sum[l] += sum[l + half];
+    }
+    return sum[0];
 }
 
 /* s = exp(s - max); returns the sum. */
 static float row_exp(float *s, float max, int32_t width)
 {
-    float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-    for (int32_t j = 0; j < width; j++) {
-        const float e = vm_exp(s[j] - max);
-        s[j] = e;
-        sum += e;
+    float sum[LANES] = { 0 };
+    for (int32_t j = 0; j < width; j += LANES) {
+#pragma omp simd
+        for (int32_t l = 0; l < LANES; l++) {
+            const float e = vm_exp(s[j + l] - max);
+            s[j + l] = e;
+            sum[l] += e;
+        }
     }
-    return sum;
+    return sum_lanes(sum);
 }
 
 /* The same, but what the mask drops is left out of s, not of the sum. */
 static float row_exp_drop(float *s, float max, RowMask mask, int32_t width)
 {
-    float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-    for (int32_t j = 0; j < width; j++) {
-        const float e = vm_exp(s[j] - max);
-        s[j] = rng_bits(mask.key, mask.first + (uint32_t)j) >= mask.threshold ? e : 0.0f;
-        sum += e;
+    float sum[LANES] = { 0 };
+    for (int32_t j = 0; j < width; j += LANES) {
+#pragma omp simd
+        for (int32_t l = 0; l < LANES; l++) {
+            const float e = vm_exp(s[j + l] - max);
+            const uint32_t bits = rng_bits(mask.key, mask.first + (uint32_t)(j + l));
+            s[j + l] = bits >= mask.threshold ? e : 0.0f;
+            sum[l] += e;
+        }
     }
-    return sum;
+    return sum_lanes(sum);
 }
 
 /* One head of one sequence. */
@@ -139,7 +165,7 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
         const float *base = qkv + start * shape->ldqkv;
         const Packed p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
 
-        pack_transposed(p.keys, p.stride, base + (H + k) * D, shape->ldqkv, T, D);
+        tile_transpose(p.keys, p.stride, base + (H + k) * D, shape->ldqkv, T, D);
         pack_rows(p.values, base + (H + K + k) * D, shape->ldqkv, T, D, 1.0f);
         for (int64_t h = k * group; h < (k + 1) * group; h++) {
             const Head head = { .shape = shape,

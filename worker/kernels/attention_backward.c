@@ -154,8 +154,8 @@ void attention_backward(float *dqkv, const float *dout, const float *out, const 
         float *dkeys = dqkv + start * ld + (H + k) * D;
         const Packed p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
 
-        pack_transposed(p.keys_t, p.stride, keys, ld, T, D);
-        pack_transposed(p.values_t, p.stride, keys + K * D, ld, T, D);
+        tile_transpose(p.keys_t, p.stride, keys, ld, T, D);
+        tile_transpose(p.values_t, p.stride, keys + K * D, ld, T, D);
         pack_rows(p.keys, keys, ld, T, D, 1.0f);
         memset(p.dkeys, 0, (size_t)(2 * T * p.DP) * sizeof(float));
         for (int64_t h = k * group; h < (k + 1) * group; h++) {

@@ -34,23 +34,6 @@ static inline void pack_rows(float *dst, const float *src, int64_t ldsrc, int64_
     }
 }
 
-/* dst[D,stride] = src[T,D]^T, columns beyond T up to whole vectors are zero. */
-static inline void pack_transposed(float *dst, int64_t stride, const float *src, int64_t ldsrc,
-                                   int64_t T, int64_t D)
-{
-    for (int64_t j = 0; j < T; j += LANES) {
-        const int64_t width = T - j < LANES ? T - j : LANES;
-        for (int64_t d = 0; d < D; d++) {
-            float *dst_d = dst + d * stride + j;
-            const float *src_d = src + j * ldsrc + d;
-            for (int64_t l = 0; l < width; l++)
-                dst_d[l] = src_d[l * ldsrc];
-            for (int64_t l = width; l < LANES; l++)
-                dst_d[l] = 0.0f;
-        }
-    }
-}
-
 /* The mask of query row i of head h of an example with T tokens. */
 static inline RowMask attention_mask(const Dropout *dropout, int64_t b, int64_t h, int64_t i,
                                      int64_t T)

@@ -4,6 +4,23 @@
 
 typedef float Lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 
+/* The compilers spell the shuffle of two vectors differently. */
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int32_t LaneIndices __attribute__((vector_size(LANES * sizeof(int32_t))));
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (LaneIndices){ __VA_ARGS__ })
+#endif
+
+/* What interleaves the first halves of two vectors, and the second halves. */
+#ifdef __AVX512F__
+#define FIRST_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SECOND_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#else
+#define FIRST_HALVES 0, 8, 1, 9, 2, 10, 3, 11
+#define SECOND_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#endif
+
 /* One tile of c: rows x vectors sums stay in registers while k runs. Both counts
  * are constants wherever this is inlined, so the inner loops are unrolled away. */
 ALWAYS_INLINE void tile(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t K,
@@ -70,4 +87,44 @@ void tile_product(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb
         strip(c + n, ldc, a, b + n, ldb, M, K, add, TILE_VECTORS);
     for (; n < N; n += LANES)
         strip(c + n, ldc, a, b + n, ldb, M, K, add, 1);
+}
+
+/* dst[LANES,stride] = src[rows,ld]^T of LANES columns, rows <= LANES, the others zero.
+ *
+ * Number an element by the bits of (row, column). Interleaving row i with row
+ * i + LANES/2 rotates that number left by one bit; as many rotations as a row
+ * number has bits exchange row and column. */
+static void transpose_block(float *dst, int64_t stride, const float *src, int64_t ld, int64_t rows)
+{
+    Lanes row[LANES], next[LANES];
+    for (int i = 0; i < LANES; i++)
+        row[i] = i < rows ? *(const Lanes *)(src + i * ld) : (Lanes){ 0 };
+#pragma GCC unroll 4
+    for (int bit = 1; bit < LANES; bit *= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < LANES / 2; i++) {
+            next[2 * i] = SHUFFLE(row[i], row[i + LANES / 2], FIRST_HALVES);
+            next[2 * i + 1] = SHUFFLE(row[i], row[i + LANES / 2], SECOND_HALVES);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++)
+            row[i] = next[i];
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        *(Lanes *)(dst + i * stride) = row[i];
+}
+
+void tile_transpose(float *dst, int64_t stride, const float *src, int64_t ld, int64_t T, int64_t D)
+{
+    for (int64_t t = 0; t < T; t += LANES) {
+        const int64_t rows = T - t < LANES ? T - t : LANES;
+        int64_t d = 0;
+        for (; d + LANES <= D; d += LANES)
+            transpose_block(dst + d * stride + t, stride, src + t * ld + d, ld, rows);
+        for (; d < D; d++) {
+            for (int64_t l = 0; l < LANES; l++)
+                dst[d * stride + t + l] = l < rows ? src[(t + l) * ld + d] : 0.0f;
+        }
+    }
 }
