@@ -20,10 +20,20 @@
 #include <stdint.h>
 
 typedef enum { TASK_SEQ_CLS, TASK_TOKEN_CLS, TASK_CAUSAL_LM, TASK_IMAGE_CLS } TaskType;
-typedef enum { PROBLEM_AUTO, PROBLEM_SINGLE_LABEL, PROBLEM_REGRESSION, PROBLEM_MULTI_LABEL } ProblemType;
+typedef enum {
+    PROBLEM_AUTO,
+    PROBLEM_SINGLE_LABEL,
+    PROBLEM_REGRESSION,
+    PROBLEM_MULTI_LABEL
+} ProblemType;
 typedef enum { BIAS_NONE, BIAS_ALL, BIAS_LORA_ONLY } BiasMode;
 typedef enum { INIT_TRUE, INIT_GAUSSIAN } InitMode;
-typedef enum { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT, SCHEDULE_CONSTANT_WITH_WARMUP } ScheduleType;
+typedef enum {
+    SCHEDULE_LINEAR,
+    SCHEDULE_COSINE,
+    SCHEDULE_CONSTANT,
+    SCHEDULE_CONSTANT_WITH_WARMUP
+} ScheduleType;
 typedef enum { WHEN_NO, WHEN_STEPS, WHEN_EPOCH } When;
 
 /* names[0, count), owned. */
@@ -52,8 +62,9 @@ typedef struct DataConfig {
 typedef struct LoraConfig {
     int64_t r;
     double alpha, dropout;
-    StringList target_modules; /* empty with target_regex NULL and all_linear false: the family's default */
-    char *target_regex;        /* NULL: a list */
+    /* empty, with target_regex NULL and all_linear false: the family's default */
+    StringList target_modules;
+    char *target_regex; /* NULL: a list */
     bool all_linear;
     StringList exclude_modules;
     char *exclude_regex;
@@ -94,16 +105,16 @@ typedef struct PsConfig {
 } PsConfig;
 
 typedef struct ParallelConfig {
-    int64_t threads;            /* -1: cores of the node / ranks on it */
-    int64_t micro_batches;      /* -1: auto */
+    int64_t threads;       /* -1: cores of the node / ranks on it */
+    int64_t micro_batches; /* -1: auto */
     int64_t micro_batch_tokens;
 } ParallelConfig;
 
 typedef struct Config {
-    char *model; /* folder or hub name as written; folders made absolute */
+    char *model;          /* folder or hub name as written; folders made absolute */
     json_t *model_config; /* object of overrides, owned; may be empty */
     TaskType task;
-    StringList labels; /* names; empty: from model or data */
+    StringList labels;   /* names; empty: from model or data */
     int64_t label_count; /* 0: unknown */
     ProblemType problem_type;
     DataConfig data;
@@ -111,20 +122,27 @@ typedef struct Config {
     TrainConfig train;
     PsConfig ps;
     ParallelConfig parallel;
-    char *source; /* the run file's path, or "" */
+    char *source;                 /* the run file's path, or "" */
     struct ConfigOrigin *origins; /* one a key: who set it; owned */
 } Config;
 
-/* What a program was called with, besides --key=value: consumed by its own table. */
+/* Where a configuration comes from. Relative paths of the file are relative to
+ * the file's folder; those of overrides, and of a text (which config_print
+ * wrote with absolute ones), to the working directory. A relative `model` of a
+ * text is a hub name. */
 typedef struct ConfigSources {
-    const char *file;            /* run file; NULL: defaults and overrides only */
-    const char *text;            /* YAML text instead of a file (a run sent by the PS); `file` then only names it */
-    const char *const *overrides; /* "lora.r=16", count of them; the leading -- is gone */
+    const char *file; /* run file; NULL: defaults and overrides only */
+    /* YAML text instead of a file (a run sent by the PS); `file` then only names it */
+    const char *text;
+    /* "lora.r=16", "labels=a,b", "lora.rank_pattern={q: 4}"; the leading -- is gone */
+    const char *const *overrides;
     int override_count;
 } ConfigSources;
 
-/* Reads, overrides, checks ranges and contradictions. On failure *config is
- * empty. `config_release` is safe on zeroed memory. */
+/* Reads, overrides, checks ranges and contradictions. eval_strategy is WHEN_NO
+ * where nobody set it and there is no validation data; eval_steps follow
+ * logging_steps where they matter. On failure *config is empty.
+ * `config_release` is safe on zeroed memory. */
 MUST_USE bool config_load(Config *config, const ConfigSources *sources, Err *err);
 void config_release(Config *config);
 

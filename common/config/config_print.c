@@ -77,7 +77,7 @@ static void print_text(const char *text, Text *out)
 }
 
 /* The shortest decimal that reads back to v, with a point, so that YAML 1.1
- * readers take 1.0e-08 for a number too. */
+ * readers take 1.0e-08 for a number too; 60.0, not 6.0e+01. */
 static void print_real(double v, Text *out)
 {
     char room[40];
@@ -86,6 +86,8 @@ static void print_real(double v, Text *out)
         if (strtod(room, NULL) == v)
             break;
     }
+    if (strstr(room, "e+") && fabs(v) < 1e15) /* then it is whole */
+        snprintf(room, sizeof room, "%.0f", v);
     const size_t mantissa = strcspn(room, "e");
     text_add(out, room, mantissa);
     if (!memchr(room, '.', mantissa))
@@ -195,11 +197,13 @@ static void print_modules(const StringList *list, const char *expression, Text *
 
 static void print_layers(const LoraConfig *lora, Text *out)
 {
-    if (!lora->layers_to_transform)
+    if (!lora->layers_to_transform) {
         text_adds(out, "null");
+        return;
+    }
     for (int i = 0; i < lora->layers_count; i++)
         text_addf(out, "%s%lld", i == 0 ? "[" : ", ", (long long)lora->layers_to_transform[i]);
-    text_adds(out, lora->layers_to_transform ? "]" : "");
+    text_adds(out, "]");
 }
 
 static void print_int(const ConfigKey *key, int64_t value, Text *out)

@@ -63,7 +63,6 @@ static const KeyWord checkpointing_words[] = {
 };
 
 #define AT(field) offsetof(Config, field)
-#define BIG 9007199254740992.0 /* 2^53: whole numbers that a double holds */
 
 /* clang-format off */
 static const ConfigKey keys[] = {
@@ -99,7 +98,7 @@ static const ConfigKey keys[] = {
       "language models on plain text: tokens of a block" },
     { "data.shuffle", KEY_BOOL, AT(data.shuffle), "true", 0, 0, 0, NULL,
       "a new order each epoch, the one of Trainer" },
-    { "data.limit", KEY_INT, AT(data.limit), "null", KEY_NULL, 1, BIG, NULL,
+    { "data.limit", KEY_INT, AT(data.limit), "null", KEY_NULL, 1, 1e12, NULL,
       "first N examples of each file; null: all" },
     { "data.skip_bad_rows", KEY_BOOL, AT(data.skip_bad_rows), "false", 0, 0, 0, NULL,
       "leave out rows that cannot be read, with a warning, instead of stopping" },
@@ -324,15 +323,17 @@ static void add_range(const ConfigKey *key, Text *out)
               key->flags & KEY_BELOW ? "below " : "", key->max);
 }
 
-static void add_words(const ConfigKey *key, Text *out)
+static void add_words(const ConfigKey *key, bool later, const char *before, Text *out)
 {
-    const char *comma = "";
-    for (const KeyWord *w = key->words; w->name; w++) {
-        if (w->later)
+    const char *comma = before;
+    for (const KeyWord *w = key->words; w && w->name; w++) {
+        if (w->later != later)
             continue;
         text_addf(out, "%s%s", comma, w->name);
         comma = ", ";
     }
+    if (later && comma != before)
+        text_adds(out, ")");
 }
 
 void config_allowed(const ConfigKey *key, Text *out)
@@ -354,7 +355,8 @@ void config_allowed(const ConfigKey *key, Text *out)
         text_adds(out, "true or false");
         break;
     case KEY_WORD:
-        add_words(key, out);
+        add_words(key, false, "", out);
+        add_words(key, true, " (not supported yet: ", out);
         break;
     case KEY_NAMES:
     case KEY_PATHS:
@@ -381,7 +383,11 @@ void config_allowed(const ConfigKey *key, Text *out)
         text_adds(out, "a map");
         break;
     case KEY_FIXED:
-        text_addf(out, "%s (others are not supported yet)", key->initial);
+        text_adds(out, key->initial);
+        if (key->words)
+            add_words(key, true, " (not supported yet: ", out);
+        else
+            text_adds(out, " (others are not supported yet)");
         return;
     case KEY_LATER:
         text_adds(out, "not supported yet");

@@ -118,7 +118,7 @@ static bool read_number(const ConfigKey *key, const YamlNode *node, double *valu
 /* A double holds only 53 bits of a whole number: digits are read as such. */
 static bool read_whole(const ConfigKey *key, const YamlNode *node, int64_t *value, Err *err)
 {
-    double v;
+    double v = 0;
     if (!read_number(key, node, &v, err))
         return false;
     char *rest;
@@ -290,7 +290,7 @@ static bool read_labels(Config *config, const ConfigKey *key, const YamlNode *no
     if (node->kind == YAML_SCALAR)
         return read_whole(key, node, &config->label_count, err);
     const StringList *names = &config->labels;
-    if (!read_list(key, node, NULL, &config->labels, err))
+    if (!read_list(key, node, &(ValueBase){ 0 }, &config->labels, err))
         return false;
     for (int i = 0; i < names->count; i++)
         for (int j = 0; j < i; j++)
@@ -310,8 +310,8 @@ static bool read_modules(const ConfigKey *key, const YamlNode *node, LoraConfig 
         return read_text(key, node, targets ? &lora->target_regex : &lora->exclude_regex, err);
     if (targets && node->kind == YAML_LIST && node->count == 0)
         return err_set(err, ERR_INPUT, "an empty list adapts nothing");
-    return read_list(key, node, NULL, targets ? &lora->target_modules : &lora->exclude_modules,
-                     err);
+    return read_list(key, node, &(ValueBase){ 0 },
+                     targets ? &lora->target_modules : &lora->exclude_modules, err);
 }
 
 static bool read_layers(const ConfigKey *key, const YamlNode *node, LoraConfig *lora, Err *err)

@@ -68,6 +68,7 @@ static void every_supported_key_is_printed(void **state)
             expect_in(out.data, line);
     }
     expect_in(out.data, "\n  learning_rate: 0.0001\n");
+    expect_in(out.data, "\n  patience: 60.0\n");
     expect_in(out.data, "\n  adam_epsilon: 1.0e-08\n"); /* a number to YAML 1.1 too */
     expect_in(out.data, "\n  eval_strategy: \"no\"\n");
     text_release(&out);

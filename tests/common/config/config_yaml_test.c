@@ -60,7 +60,8 @@ static void deep_nesting_is_refused(void **state)
     memset(text, '[', DEEP);
     text[DEEP] = '\0';
     char *override = xprintf("lora.target_modules=%s]", text);
-    expect_refused("model: a\n", OVERRIDES(override), "nested too deeply", "--lora.target_modules", "");
+    expect_refused("model: a\n", OVERRIDES(override), "nested too deeply", "--lora.target_modules",
+                   "");
     free(override);
     free(text);
 }
