@@ -1,0 +1,230 @@
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/tensor/safetensors.h"
+#include "ps/run_state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *checkpoint_path(const Run *run, int64_t version)
+{
+    return xprintf("%s/checkpoint-%lld", run->folder, (long long)version);
+}
+
+/* ---- the optimizer's file -------------------------------------------------------------------- */
+
+static bool write_moments(const Run *run, const char *folder, Err *err)
+{
+    const int count = run->table->count;
+    TensorOut *tensors = xcalloc(2 * (size_t)count, sizeof *tensors);
+    for (int i = 0; i < 2 * count; i++) {
+        const Slot *slot = &run->table->slots[i % count];
+        const bool first = i < count;
+        tensors[i].name = xprintf("%s.%s", first ? "exp_avg" : "exp_avg_sq", slot->name);
+        tensors[i].dims = slot->dims;
+        memcpy(tensors[i].dim, slot->dim, sizeof slot->dim);
+        tensors[i].data = (first ? run->store.m : run->store.v) + slot->offset;
+    }
+    char *path = path_join(folder, "optimizer.safetensors");
+    const bool ok = safetensors_write(path, tensors, 2 * count, err);
+    for (int i = 0; i < 2 * count; i++)
+        free((char *)(uintptr_t)tensors[i].name);
+    free(tensors);
+    free(path);
+    return ok;
+}
+
+static bool read_moment(float *out, const SafeTensors *st, const char *kind, const Slot *slot, Err *err)
+{
+    char *name = xprintf("%s.%s", kind, slot->name);
+    const TensorView *view = safetensors_find(st, name);
+    bool ok = view && view->count == slot->count;
+    if (!ok)
+        err_set(err, ERR_INPUT, "\"%s\" is missing or has another size", name);
+    ok = ok && tensor_to_f32(out + slot->offset, view, 0, slot->count, err);
+    free(name);
+    return ok;
+}
+
+static bool read_moments(Run *run, const char *folder, Err *err)
+{
+    char *path = path_join(folder, "optimizer.safetensors");
+    SafeTensors *st = safetensors_open(path, err);
+    bool ok = st != NULL;
+    for (int i = 0; ok && i < run->table->count; i++)
+        ok = read_moment(run->store.m, st, "exp_avg", &run->table->slots[i], err) &&
+             read_moment(run->store.v, st, "exp_avg_sq", &run->table->slots[i], err);
+    if (!ok)
+        err_at(err, "%s", path);
+    safetensors_close(st);
+    free(path);
+    return ok;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static bool read_state(Run *run, const char *folder, Err *err)
+{
+    char *path = path_join(folder, "trainer_state.json");
+    json_t *file = json_file(path, err);
+    const json_t *from = file ? json_object_get(file, "lora_resume") : NULL;
+    const json_t *history = file ? json_object_get(file, "log_history") : NULL;
+    bool ok = json_is_object(from) && json_is_array(history);
+    if (file && !ok)
+        err_set(err, ERR_INPUT, "holds no \"lora_resume\": not a checkpoint of this program");
+    if (ok) {
+        Err bad = { 0 };
+        RunState *s = &run->state;
+        s->version = json_get_int(from, "version", -1, &bad);
+        s->evaluated = json_get_int(from, "evaluated", -1, &bad);
+        s->loss_total = json_get_real(from, "loss_total", 0, &bad);
+        s->loss_since = json_get_real(from, "loss_since", 0, &bad);
+        s->logged = json_get_int(from, "logged", 0, &bad);
+        s->tokens = json_get_int(from, "tokens", 0, &bad);
+        s->tokens_since = json_get_int(from, "tokens_since", 0, &bad);
+        s->seconds = json_get_real(from, "seconds", 0, &bad);
+        s->seconds_logged = json_get_real(from, "seconds_logged", 0, &bad);
+        s->best = json_get_real(from, "best", 0, &bad);
+        s->best_step = json_get_int(from, "best_step", -1, &bad);
+        s->worse = json_get_int(from, "worse", 0, &bad);
+        s->stop_early = json_get_bool(from, "stop_early", false, &bad);
+        json_decref(s->history);
+        s->history = json_deep_copy(history);
+        ok = bad.kind == ERR_NONE;
+        if (!ok)
+            *err = bad;
+    }
+    if (!ok)
+        err_at(err, "%s", path);
+    json_decref(file);
+    free(path);
+    return ok;
+}
+
+bool checkpoint_load(Run *run, int64_t version, Err *err)
+{
+    char *folder = checkpoint_path(run, version);
+    const bool ok = slots_read_adapter(run->store.value, run->table, folder, err) &&
+                    read_moments(run, folder, err) && read_state(run, folder, err);
+    free(folder);
+    return ok;
+}
+
+/* Step of a name "checkpoint-<step>", else -1. */
+static int64_t step_of(const char *name)
+{
+    if (!text_starts(name, "checkpoint-"))
+        return -1;
+    char *rest;
+    errno = 0;
+    const long long step = strtoll(name + strlen("checkpoint-"), &rest, 10);
+    return *rest == '\0' && rest[-1] != '-' && errno == 0 ? step : -1;
+}
+
+static int by_step(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Steps of all checkpoints, rising; owned by the caller. Leavings of a crash are removed. */
+static int64_t *all_steps(const Run *run, size_t *count)
+{
+    size_t names = 0;
+    char **list = folder_list(run->folder, &names, NULL);
+    int64_t *steps = xcalloc(names + 1, sizeof *steps);
+    *count = 0;
+    for (size_t i = 0; list && i < names; i++) {
+        if (step_of(list[i]) >= 0)
+            steps[(*count)++] = step_of(list[i]);
+        free(list[i]);
+    }
+    free(list);
+    qsort(steps, *count, sizeof *steps, by_step);
+    return steps;
+}
+
+int64_t checkpoint_newest(const Run *run)
+{
+    size_t count;
+    int64_t *steps = all_steps(run, &count);
+    const int64_t newest = count > 0 ? steps[count - 1] : -1;
+    free(steps);
+    return newest;
+}
+
+static bool remove_one(const Run *run, int64_t step, Err *err)
+{
+    char *path = checkpoint_path(run, step);
+    const bool ok = folder_remove(path, err);
+    free(path);
+    return ok;
+}
+
+bool checkpoint_remove_all(const Run *run, Err *err)
+{
+    size_t count;
+    int64_t *steps = all_steps(run, &count);
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++)
+        ok = remove_one(run, steps[i], err);
+    free(steps);
+    return ok;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+/* Trainer's rule: the newest save_total_limit stay; the best is never removed when it will be loaded. */
+static void rotate(const Run *run)
+{
+    const int64_t limit = run->config.train.save_total_limit;
+    size_t count;
+    int64_t *steps = all_steps(run, &count);
+    const int64_t best = run->config.train.load_best_model_at_end ? run->state.best_step : -1;
+    size_t keep = limit > 0 ? (size_t)limit : count;
+    if (keep == 1 && best >= 0 && best != run->state.version)
+        keep = 2;
+    size_t surplus = count > keep ? count - keep : 0;
+    for (size_t i = 0; i < count && surplus > 0; i++) {
+        Err err = { 0 };
+        if (steps[i] == best || steps[i] == run->state.version)
+            continue;
+        surplus--;
+        if (!remove_one(run, steps[i], &err))
+            log_warn("save", "an old checkpoint stays: %s", err.what);
+    }
+    free(steps);
+}
+
+static bool fill(Run *run, const char *folder, Err *err)
+{
+    return folder_make(folder, err) &&
+           slots_write_adapter(folder, run->store.value, run->table, run->arch, &run->config.lora,
+                               run->config.model, err) &&
+           write_moments(run, folder, err) && output_state(run, folder, err) &&
+           output_extras(run, folder, err) && folder_sync(folder, err);
+}
+
+bool checkpoint_write(Run *run, Err *err)
+{
+    char *path = checkpoint_path(run, run->state.version);
+    char *part = xprintf("%s.tmp", path);
+    bool ok = (!file_is_folder(part) || folder_remove(part, err)) && fill(run, part, err) &&
+              (!file_is_folder(path) || folder_remove(path, err));
+    if (ok && rename(part, path) != 0)
+        ok = err_errno(err, "cannot rename to \"%s\"", path);
+    ok = ok && folder_sync(run->folder, err);
+    if (ok) {
+        run->saved = run->state.version;
+        rotate(run);
+    } else if (file_is_folder(part) && !folder_remove(part, NULL)) {
+        log_warn("save", "a part of a checkpoint stays path=%s", part);
+    }
+    free(part);
+    free(path);
+    return ok;
+}

@@ -1,0 +1,288 @@
+#include "common/base/digest.h"
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "ps/run_state.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+    REQUIRE(json_object_set_new(object, key, value ? value : json_null()) == 0);
+}
+
+static void set_real(json_t *object, const char *key, double value)
+{
+    set(object, key, isfinite(value) ? json_real(value) : json_null());
+}
+
+static void set_int(json_t *object, const char *key, int64_t value)
+{
+    set(object, key, json_integer(value));
+}
+
+/* Trainer's: epoch_index + batches_done / batches_per_epoch. */
+double output_epoch(const Run *run)
+{
+    if (run->per_epoch == 0)
+        return 0;
+    const int64_t v = run->state.version;
+    return (double)(v / run->per_epoch) + (double)(v % run->per_epoch) / (double)run->per_epoch;
+}
+
+/* ---- metrics.jsonl --------------------------------------------------------------------------- */
+
+void output_log(Run *run, json_t *entry, const char *extra, double value)
+{
+    json_array_append(run->state.history, entry);
+    json_t *line = json_copy(entry);
+    if (extra)
+        set_real(line, extra, value);
+    char *text = json_dumps(line, JSON_COMPACT);
+    char *path = path_join(run->folder, "metrics.jsonl");
+    FILE *file = fopen(path, "a");
+    const bool ok = file && fprintf(file, "%s\n", text) > 0;
+    if ((file && fclose(file) != 0) || !ok)
+        log_warn("save", "cannot append path=%s", path);
+    free(path);
+    free(text);
+    json_decref(line);
+    json_decref(entry);
+}
+
+/* Lines up to the state's step, and evaluations up to its last one, stay; replaying adds the rest. */
+static bool stays(const Run *run, const char *line, size_t size)
+{
+    json_t *entry = json_loadb(line, size, 0, NULL);
+    const json_t *step = json_object_get(entry, "step");
+    const int64_t newest = json_object_get(entry, "eval_loss") ? run->state.evaluated
+                                                               : run->state.version;
+    const bool ok = json_is_integer(step) && json_integer_value(step) <= newest;
+    json_decref(entry);
+    return ok;
+}
+
+bool output_cut_metrics(const Run *run, Err *err)
+{
+    char *path = path_join(run->folder, "metrics.jsonl");
+    size_t size = 0;
+    char *old = file_exists(path) ? file_read(path, &size, err) : xstrdup("");
+    bool ok = old != NULL;
+    Text kept = { 0 };
+    for (char *at = old; ok && *at;) {
+        char *end = strchr(at, '\n');
+        if (!end)
+            break;
+        if (stays(run, at, (size_t)(end - at)))
+            text_add(&kept, at, (size_t)(end + 1 - at));
+        at = end + 1;
+    }
+    ok = ok && file_write(path, kept.data ? kept.data : "", kept.size, err);
+    text_release(&kept);
+    free(old);
+    free(path);
+    return ok;
+}
+
+/* ---- trainer_state.json ---------------------------------------------------------------------- */
+
+/* What checkpoint.c reads back; the rest of the file is for people and Trainer. */
+static json_t *resume_keys(const RunState *s)
+{
+    json_t *to = json_object();
+    set_int(to, "version", s->version);
+    set_int(to, "evaluated", s->evaluated);
+    set_real(to, "loss_total", s->loss_total);
+    set_real(to, "loss_since", s->loss_since);
+    set_int(to, "logged", s->logged);
+    set_int(to, "tokens", s->tokens);
+    set_int(to, "tokens_since", s->tokens_since);
+    set_real(to, "seconds", s->seconds);
+    set_real(to, "seconds_logged", s->seconds_logged);
+    set_real(to, "best", s->best);
+    set_int(to, "best_step", s->best_step);
+    set_int(to, "worse", s->worse);
+    set(to, "stop_early", json_boolean(s->stop_early));
+    return to;
+}
+
+static void set_best(const Run *run, json_t *to)
+{
+    const bool any = run->state.best_step >= 0;
+    char *path = checkpoint_path(run, run->state.best_step);
+    set(to, "best_global_step", any ? json_integer(run->state.best_step) : NULL);
+    set(to, "best_metric", any ? json_real(run->state.best) : NULL);
+    set(to, "best_model_checkpoint",
+        any && (file_is_folder(path) || run->state.best_step == run->state.version) ? json_string(path)
+                                                                                    : NULL);
+    free(path);
+}
+
+bool output_state(const Run *run, const char *folder, Err *err)
+{
+    const TrainConfig *train = &run->config.train;
+    json_t *to = json_object();
+    set_best(run, to);
+    set_real(to, "epoch", output_epoch(run));
+    set_int(to, "eval_steps", train->eval_steps > 0 ? train->eval_steps : train->logging_steps);
+    set_int(to, "global_step", run->state.version);
+    set(to, "is_hyper_param_search", json_false());
+    set(to, "is_local_process_zero", json_true());
+    set(to, "is_world_process_zero", json_true());
+    set(to, "log_history", json_incref(run->state.history));
+    set_int(to, "logging_steps", train->logging_steps);
+    set_int(to, "max_steps", run->total);
+    set_int(to, "num_input_tokens_seen", run->state.tokens);
+    set_int(to, "num_train_epochs", (int64_t)ceil(train->num_train_epochs));
+    set_int(to, "save_steps", train->save_steps);
+    set(to, "stateful_callbacks", json_object());
+    set_real(to, "total_flos", 0);
+    set_int(to, "train_batch_size", train->batch_size);
+    set(to, "trial_name", NULL);
+    set(to, "trial_params", NULL);
+    set(to, "lora_resume", resume_keys(&run->state));
+    char *path = path_join(folder, "trainer_state.json");
+    const bool ok = json_write(path, to, err);
+    free(path);
+    json_decref(to);
+    return ok;
+}
+
+/* ---- tokenizer files, model card ------------------------------------------------------------- */
+
+static const json_t *last_with(const Run *run, const char *key)
+{
+    for (size_t i = json_array_size(run->state.history); i-- > 0;) {
+        const json_t *entry = json_array_get(run->state.history, i);
+        if (json_object_get(entry, key))
+            return entry;
+    }
+    return NULL;
+}
+
+static void card_metrics(const Run *run, Text *card)
+{
+    const json_t *entry = last_with(run, "eval_loss");
+    if (!entry)
+        return;
+    text_adds(card, "\n## Evaluation\n\n| metric | value |\n|---|---|\n");
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)entry, key, value) if (text_starts(key, "eval_"))
+        text_addf(card, "| %s | %.6g |\n", key + strlen("eval_"), json_number_value(value));
+}
+
+static bool write_card(const Run *run, const char *folder, Err *err)
+{
+    const TrainConfig *t = &run->config.train;
+    const LoraConfig *l = &run->config.lora;
+    Text card = { 0 };
+    text_addf(&card,
+              "---\nbase_model: %s\nlibrary_name: peft\ntags:\n- lora\n---\n\n# LoRA adapter of %s\n\n"
+              "A %s adapter: %lld trainable parameters of %lld.\n\n## Training\n\n",
+              run->config.model, path_name(run->config.model), config_task_name(run->config.task),
+              (long long)run->table->trainable, (long long)arch_parameters(run->arch));
+    for (int i = 0; i < run->config.data.train.count; i++)
+        text_addf(&card, "- data: %s\n", path_name(run->config.data.train.items[i]));
+    text_addf(&card,
+              "- steps: %lld of %lld examples, epoch %.3g\n- learning rate: %g, weight decay %g, "
+              "clipped at %g\n- rank %lld, alpha %g, dropout %g\n- seed: %llu\n",
+              (long long)run->state.version, (long long)t->batch_size, output_epoch(run),
+              t->learning_rate, t->weight_decay, t->max_grad_norm, (long long)l->r, l->alpha,
+              l->dropout, (unsigned long long)t->seed);
+    card_metrics(run, &card);
+    char *path = path_join(folder, "README.md");
+    const bool ok = file_write(path, card.data, card.size, err);
+    free(path);
+    text_release(&card);
+    return ok;
+}
+
+bool output_extras(const Run *run, const char *folder, Err *err)
+{
+    static const char *const names[] = { "tokenizer.json", "tokenizer_config.json", "vocab.txt",
+                                         "special_tokens_map.json" };
+    bool ok = true;
+    for (size_t i = 0; ok && i < sizeof names / sizeof *names; i++) {
+        char *from = path_join(run->arch->folder, names[i]), *to = path_join(folder, names[i]);
+        ok = !file_exists(from) || file_copy(from, to, err);
+        free(from);
+        free(to);
+    }
+    return ok && write_card(run, folder, err);
+}
+
+/* ---- summary.json ---------------------------------------------------------------------------- */
+
+static void set_traffic(const Run *run, json_t *to)
+{
+    const Traffic *wire = &run->traffic;
+    const double full = 8.0 * (double)arch_parameters(run->arch) * (double)wire->clients *
+                        (double)run->state.version; /* f32 gradients up and weights down */
+    set_int(to, "replicas", wire->clients);
+    set_int(to, "ranks", wire->ranks);
+    set_int(to, "wire_bytes_up", wire->up);
+    set_int(to, "wire_bytes_down", wire->down);
+    set_real(to, "wire_share", full > 0 ? (double)(wire->up + wire->down) / full : 0);
+    set_int(to, "peak_rss_worker", wire->worker_bytes);
+    struct rusage usage = { 0 };
+    getrusage(RUSAGE_SELF, &usage);
+    set_int(to, "peak_rss_ps", (int64_t)usage.ru_maxrss * 1024);
+}
+
+static bool set_adapter(const Run *run, json_t *to, Err *err)
+{
+    char *path = path_join(run->folder, "adapter_model.safetensors");
+    FileMap map = { 0 };
+    const bool ok = file_map(&map, path, err);
+    if (ok) {
+        char hex[DIGEST_HEX];
+        digest_sha256(hex, map.data, map.size);
+        set(to, "adapter_sha256", json_string(hex));
+        file_unmap(&map);
+    }
+    free(path);
+    return ok;
+}
+
+/* Seen examples: full batches, and the short one that ends each epoch. */
+static int64_t examples_seen(const Run *run)
+{
+    if (run->per_epoch == 0)
+        return 0;
+    const int64_t v = run->state.version;
+    return v / run->per_epoch * run->facts.examples + v % run->per_epoch * run->config.train.batch_size;
+}
+
+bool output_summary(const Run *run, Err *err)
+{
+    const RunState *s = &run->state;
+    json_t *to = json_object();
+    set_int(to, "steps", s->version);
+    set_real(to, "epoch", output_epoch(run));
+    set_real(to, "train_runtime", s->seconds);
+    set_real(to, "train_loss", s->version > 0 ? s->loss_total / (double)s->version : 0);
+    set_int(to, "tokens", s->tokens);
+    set_real(to, "tokens_per_second", s->seconds > 0 ? (double)s->tokens / s->seconds : 0);
+    set_real(to, "examples_per_second",
+             s->seconds > 0 ? (double)examples_seen(run) / s->seconds : 0);
+    set_int(to, "micro_batches", run->M);
+    set_int(to, "trainable_parameters", run->table->trainable);
+    set_int(to, "all_parameters", arch_parameters(run->arch));
+    set_traffic(run, to);
+    set_best(run, to);
+    set(to, "metric_for_best_model", json_string(run->config.train.metric_for_best_model));
+    set(to, "stopped_early", json_boolean(s->stop_early));
+    const json_t *evaluation = last_with(run, "eval_loss");
+    set(to, "eval", evaluation ? json_deep_copy(evaluation) : NULL);
+    char *path = path_join(run->folder, "summary.json");
+    const bool ok = set_adapter(run, to, err) && json_write(path, to, err);
+    free(path);
+    json_decref(to);
+    return ok;
+}

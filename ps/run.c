@@ -1,0 +1,410 @@
+/* DESIGN
+ *
+ * What is on disk of a run that is not complete: run.yaml, wal/log, and perhaps checkpoints. The log
+ * starts from its base version (0, or a checkpoint's) and holds every step since. A crash between
+ * writing a checkpoint and starting the log anew leaves a log that also has older steps: they are
+ * skipped. summary.json without a log is a run that is complete. */
+#include "ps/run.h"
+
+#include "common/base/clock.h"
+#include "common/base/digest.h"
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "ps/run_world.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static char *inside(const Run *run, const char *name)
+{
+    return path_join(run->folder, name);
+}
+
+static bool holds(const Run *run, const char *name)
+{
+    char *path = inside(run, name);
+    const bool is = file_exists(path);
+    free(path);
+    return is;
+}
+
+bool run_write_text(Run *run, Err *err)
+{
+    Text text = { 0 };
+    config_print(&run->config, &text);
+    char *path = inside(run, "run.yaml");
+    const bool ok = file_write(path, text.data, text.size, err);
+    free(path);
+    free(run->text);
+    run->text = text_take(&text);
+    return ok;
+}
+
+/* ---- log ------------------------------------------------------------------------------------- */
+
+void run_record(Run *run, WalType type, const WalPart *parts, int count, bool sync)
+{
+    Err err = { 0 };
+    if (run->wal.fd < 0 || run->wal.broken)
+        return; /* said when it broke; the next checkpoint starts it anew */
+    if (!wal_append(&run->wal, type, parts, count, &err) || (sync && !wal_sync(&run->wal, &err)))
+        log_error("save", "steps are not durable until the next checkpoint: %s (%s)", err.what,
+                  err.where);
+}
+
+static bool start_log(Run *run, Err *err)
+{
+    const WalHead head = { run->id, run->initial, run->state.version };
+    const WalBegin begin = { run->facts, run->M };
+    const WalType types[] = { WAL_HEADER, WAL_BEGIN };
+    const WalPart parts[] = { { &head, sizeof head }, { &begin, sizeof begin } };
+    char *path = inside(run, "wal/log");
+    const bool ok = wal_start(&run->wal, path, types, parts, run->begun ? 2 : 1, err);
+    free(path);
+    if (ok)
+        run->base = head.base;
+    return ok;
+}
+
+static bool replay_step(Run *run, const void *payload, size_t size, Err *err)
+{
+    const size_t gradient = (size_t)run->table->size * sizeof(float);
+    WalStep step;
+    if (size != sizeof step + gradient || !run->begun)
+        return err_set(err, ERR_IO, "the write-ahead log holds a step of another run");
+    memcpy(&step, payload, sizeof step);
+    if (step.step < run->state.version)
+        return true; /* the checkpoint has it */
+    if (step.step != run->state.version)
+        return err_set(err, ERR_IO, "the write-ahead log goes on at step %lld, the newest checkpoint "
+                                    "is step %lld", (long long)step.step, (long long)run->state.version);
+    float *copy = mem_alloc(gradient, err); /* the mapping need not be aligned */
+    if (!copy)
+        return false;
+    memcpy(copy, (const char *)payload + sizeof step, gradient);
+    run_apply_step(run, &step, copy);
+    free(copy);
+    return true;
+}
+
+static bool replay_evaluation(Run *run, const void *payload, size_t size, Err *err)
+{
+    json_t *entry = json_bytes(payload, size, "evaluation", err);
+    if (!entry)
+        return false;
+    const int64_t step = json_get_int(entry, "step", -1, err);
+    if (step == run->state.version && step > run->state.evaluated)
+        run_take_evaluation(run, entry);
+    else
+        json_decref(entry);
+    return true;
+}
+
+static bool replay(void *self, WalType type, const void *payload, size_t size, Err *err)
+{
+    Run *run = self;
+    if (type == WAL_STEP)
+        return replay_step(run, payload, size, err);
+    if (type == WAL_EVAL)
+        return replay_evaluation(run, payload, size, err);
+    if (type == WAL_BEGIN && size == sizeof(WalBegin)) {
+        WalBegin begin;
+        memcpy(&begin, payload, sizeof begin);
+        run_take_facts(run, &begin.facts, begin.M);
+        return true;
+    }
+    WalHead head;
+    if (type != WAL_HEADER || size != sizeof head)
+        return err_set(err, ERR_IO, "the write-ahead log holds a record of an unknown kind");
+    memcpy(&head, payload, sizeof head);
+    run->id = head.id;
+    run->base = head.base;
+    if (head.base > run->state.version)
+        return err_set(err, ERR_IO, "checkpoint-%lld, which the log starts from, is gone",
+                       (long long)head.base);
+    if (run->saved < 0 && head.initial != run->initial)
+        return err_set(err, ERR_INPUT, "the first values of the adapter are not those that this run "
+                                       "started from: was lora.init_adapter or the model changed?");
+    run->initial = head.initial;
+    return true;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static bool lock(Run *run, Err *err)
+{
+    run->lock = open(run->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (run->lock < 0) {
+        err_errno(err, "cannot open");
+        return err_at(err, "%s", run->folder);
+    }
+    if (flock(run->lock, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    err_set(err, ERR_INPUT, "another parameter server writes into this folder");
+    err_hint(err, "wait for it, end it, or choose another train.output_dir");
+    return err_at(err, "%s", run->folder);
+}
+
+/* What a run of ours writes; nothing else in the folder is touched. */
+static bool remove_run(Run *run, Err *err)
+{
+    static const char *const names[] = { "run.yaml", "metrics.jsonl", "trainer_state.json",
+                                         "summary.json", "adapter_config.json",
+                                         "adapter_model.safetensors" };
+    char *wal = inside(run, "wal");
+    bool ok = (!file_is_folder(wal) || folder_remove(wal, err)) && checkpoint_remove_all(run, err);
+    free(wal);
+    for (size_t i = 0; ok && i < sizeof names / sizeof *names; i++) {
+        char *path = inside(run, names[i]);
+        if (file_exists(path) && unlink(path) != 0) {
+            ok = err_errno(err, "cannot remove");
+            err_at(err, "%s", path);
+        }
+        free(path);
+    }
+    return ok;
+}
+
+/* The run that is in the folder must be this one; takes over what it fixed. */
+static bool compare(Run *run, Err *err)
+{
+    char *path = inside(run, "run.yaml");
+    Config there = { 0 };
+    Text keys = { 0 };
+    bool ok = config_load(&there, &(ConfigSources){ .file = path }, err);
+    if (ok && !config_same_run(&run->config, &there, &keys)) {
+        ok = err_set(err, ERR_INPUT, "another run is in this folder: %s", keys.data);
+        err_hint(err, "go on with the same configuration, choose another train.output_dir, or start "
+                      "anew with --overwrite");
+        err_at(err, "%s", run->folder);
+    }
+    if (ok && there.parallel.micro_batches > 0) {
+        char number[24];
+        snprintf(number, sizeof number, "%lld", (long long)there.parallel.micro_batches);
+        ok = config_set(&run->config, "parallel.micro_batches", number, err);
+    }
+    config_release(&there);
+    text_release(&keys);
+    free(path);
+    return ok;
+}
+
+static bool load_state_of_complete(Run *run, Err *err)
+{
+    char *path = inside(run, "trainer_state.json");
+    json_t *file = json_file(path, err);
+    if (file)
+        run->state.version = run->total = json_get_int(file, "global_step", 0, err);
+    free(path);
+    json_decref(file);
+    run->complete = true;
+    return file && slots_read_adapter(run->store.value, run->table, run->folder, err);
+}
+
+static bool recover(Run *run, Err *err)
+{
+    const int64_t newest = checkpoint_newest(run);
+    if (newest >= 0 && !checkpoint_load(run, newest, err))
+        return false;
+    run->saved = newest;
+    if (!output_cut_metrics(run, err))
+        return false;
+    char *path = inside(run, "wal/log");
+    const size_t most = sizeof(WalStep) + (size_t)run->table->size * sizeof(float) + 65536;
+    run->replaying = true;
+    const bool ok = wal_open(&run->wal, path, most, replay, run, err);
+    run->replaying = false;
+    free(path);
+    if (ok)
+        log_info("run", "goes on at step=%lld checkpoint=%lld", (long long)run->state.version,
+                 (long long)newest);
+    return ok;
+}
+
+static bool open_model(Run *run, Err *err)
+{
+    const Config *c = &run->config;
+    char *folder = model_find(c->model, err);
+    if (folder)
+        run->arch = arch_open(folder, c->model_config, c->task, &c->labels, c->label_count,
+                              c->problem_type, err);
+    free(folder);
+    if (run->arch)
+        run->table = slots_open(run->arch, &c->lora, err);
+    if (!run->table || !store_init(&run->store, run->table, err) ||
+        !slots_init(run->store.value, run->table, run->arch, &c->lora, c->train.seed, err))
+        return false;
+    run->initial = digest_fast(run->store.value, (size_t)run->table->size * sizeof(float));
+    return true;
+}
+
+static bool open_folder(Run *run, bool overwrite, Err *err)
+{
+    char *wal = inside(run, "wal");
+    bool ok = folder_make(run->folder, err) && lock(run, err) && (!overwrite || remove_run(run, err));
+    const bool continued = ok && holds(run, "wal/log");
+    const bool finished = ok && !continued && holds(run, "summary.json");
+    if (ok && (continued || finished))
+        ok = compare(run, err);
+    ok = ok && run_write_text(run, err);
+    if (ok && continued)
+        ok = recover(run, err);
+    else if (ok && finished)
+        ok = load_state_of_complete(run, err);
+    else if (ok)
+        ok = output_cut_metrics(run, err) && folder_make(wal, err) && start_log(run, err) &&
+             folder_sync(run->folder, err);
+    free(wal);
+    return ok;
+}
+
+Run *run_open(Config *config, bool overwrite, Err *err)
+{
+    Run *run = xcalloc(1, sizeof *run);
+    run->config = *config;
+    memset(config, 0, sizeof *config);
+    run->folder = run->config.train.output_dir;
+    run->lock = -1;
+    run->saved = -1;
+    run->wal = WAL_CLOSED;
+    run->id = rng_entropy();
+    run->state = (RunState){ .evaluated = -1, .best_step = -1, .history = json_array() };
+    if (open_model(run, err) && open_folder(run, overwrite, err))
+        return run;
+    run_close(run);
+    return NULL;
+}
+
+void run_close(Run *run)
+{
+    if (!run)
+        return;
+    progress_end(&run->progress);
+    wal_close(&run->wal);
+    store_release(&run->store);
+    slots_close(run->table);
+    arch_close(run->arch);
+    json_decref(run->state.history);
+    free(run->verdict);
+    free(run->text);
+    if (run->lock >= 0)
+        close(run->lock);
+    config_release(&run->config);
+    free(run);
+}
+
+/* ---- saving, ending -------------------------------------------------------------------------- */
+
+bool run_checkpoint_now(Run *run, Err *err)
+{
+    if (run->complete || run->saved == run->state.version || !run->begun)
+        return wal_sync(&run->wal, err);
+    if (!wal_sync(&run->wal, err) || !checkpoint_write(run, err))
+        return false;
+    return start_log(run, err); /* on failure the old log still holds all that the new one would */
+}
+
+/* The best model's values, when they are asked for and there. */
+static bool load_best(Run *run, Err *err)
+{
+    const RunState *s = &run->state;
+    if (!run->config.train.load_best_model_at_end || s->best_step < 0 || s->best_step == s->version)
+        return true;
+    char *path = checkpoint_path(run, s->best_step);
+    bool ok = true;
+    if (file_is_folder(path))
+        ok = slots_read_adapter(run->store.value, run->table, path, err);
+    else
+        log_warn("save", "the best model's checkpoint is gone, the last one is kept step=%lld",
+                 (long long)s->best_step);
+    free(path);
+    return ok;
+}
+
+/* Trainer's last entry of log_history. */
+static void log_end(Run *run)
+{
+    const RunState *s = &run->state;
+    const double seconds = s->seconds > 0 ? s->seconds : 1e-9;
+    const double examples = run->config.train.num_train_epochs * (double)run->facts.examples;
+    json_t *entry = json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version,
+                              "epoch", output_epoch(run), "total_flos", 0.0, "train_loss",
+                              s->version > 0 ? s->loss_total / (double)s->version : 0.0,
+                              "train_runtime", s->seconds, "train_samples_per_second",
+                              (run->config.train.max_steps > 0
+                                   ? (double)run->total * (double)run->config.train.batch_size
+                                   : examples) / seconds,
+                              "train_steps_per_second", (double)run->total / seconds);
+    REQUIRE(entry);
+    json_array_append_new(run->state.history, entry);
+}
+
+bool run_finish(Run *run, Err *err)
+{
+    progress_end(&run->progress);
+    if (run->complete)
+        return true;
+    if (!load_best(run, err))
+        return false;
+    log_end(run);
+    char *wal = inside(run, "wal");
+    bool ok = slots_write_adapter(run->folder, run->store.value, run->table, run->arch,
+                                  &run->config.lora, run->config.model, err) &&
+              output_extras(run, run->folder, err) && output_state(run, run->folder, err) &&
+              output_summary(run, err);
+    if (ok) {
+        wal_close(&run->wal);
+        ok = folder_remove(wal, err) && folder_sync(run->folder, err);
+        run->complete = ok;
+    }
+    free(wal);
+    return ok;
+}
+
+/* ---- questions ------------------------------------------------------------------------------- */
+
+uint64_t run_id(const Run *run)
+{
+    return run->id;
+}
+
+int64_t run_version(const Run *run)
+{
+    return run->state.version;
+}
+
+int64_t run_slot_size(const Run *run)
+{
+    return run->table->size;
+}
+
+void run_traffic(Run *run, int64_t bytes_up, int64_t bytes_down, int64_t clients, int64_t ranks,
+                 int64_t worker_bytes)
+{
+    run->traffic = (Traffic){ bytes_up, bytes_down, clients, ranks, worker_bytes };
+}
+
+char *run_status(const Run *run, int64_t clients, int64_t ranks)
+{
+    const RunState *s = &run->state;
+    const size_t entries = json_array_size(s->history);
+    json_t *last = entries > 0 ? json_array_get(s->history, entries - 1) : NULL;
+    json_t *status = json_pack("{s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:b, s:s, s:O?}", "step",
+                               (json_int_t)s->version, "total_steps", (json_int_t)run->total, "epoch",
+                               output_epoch(run), "clients", (json_int_t)clients, "ranks",
+                               (json_int_t)ranks, "micro_batches", (json_int_t)run->M, "tokens",
+                               (json_int_t)s->tokens, "seconds", s->seconds, "complete",
+                               (int)run->complete, "output_dir", run->folder, "last", last);
+    REQUIRE(status);
+    const json_t *loss = json_object_get(last, "loss");
+    json_object_set(status, "loss", loss ? (json_t *)(uintptr_t)loss : json_null());
+    char *text = json_dumps(status, JSON_COMPACT);
+    json_decref(status);
+    return text;
+}

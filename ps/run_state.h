@@ -1,0 +1,75 @@
+/* run_state - what the files of a run share: run.c (the life of a run), checkpoint.c, output.c.
+ * Only they include it. Threads: one. */
+#ifndef PS_RUN_STATE_H
+#define PS_RUN_STATE_H
+
+#include "common/config/config.h"
+#include "common/metrics/metrics.h"
+#include "common/model/arch.h"
+#include "common/optim/schedule.h"
+#include "common/slots/slots.h"
+#include "ps/progress.h"
+#include "ps/run.h"
+#include "ps/store.h"
+#include "ps/wal.h"
+
+/* What goes on counting when a run is continued: a checkpoint holds it beside values and moments. */
+typedef struct RunState {
+    int64_t version;
+    int64_t evaluated;  /* newest version with an evaluation; -1: none */
+    double loss_total, loss_since; /* sums of the steps' mean losses: all, since the last log line */
+    int64_t logged;     /* step of the last log line */
+    int64_t tokens, tokens_since;
+    double seconds, seconds_logged; /* of training: now, at the last log line */
+    double best;
+    int64_t best_step;  /* -1: none */
+    int64_t worse;      /* evaluations in a row that were no improvement */
+    bool stop_early;
+    json_t *history;    /* log_history, owned */
+} RunState;
+
+typedef struct Traffic {
+    int64_t up, down, clients, ranks, worker_bytes;
+} Traffic;
+
+struct Run {
+    Config config;
+    char *text;     /* effective run file */
+    char *folder;   /* output_dir, borrowed from config */
+    int lock;       /* descriptor of the folder, locked while the run is open; -1 */
+    ModelArch *arch;
+    SlotTable *table;
+    Store store;
+    Wal wal;
+    uint64_t id;
+    HelloFacts facts;
+    int64_t M, per_epoch, total; /* 0 before the first HELLO */
+    bool begun, complete, replaying;
+    Schedule schedule;
+    RunState state;
+    int64_t saved;  /* newest version with a checkpoint; -1 */
+    uint64_t initial; /* XXH3 of the first values */
+    int64_t base;   /* version that the log starts from */
+    double clock_before, clock_start; /* state.seconds and the clock when this process began */
+    double eval_start;
+    Traffic traffic;
+    char *verdict;  /* last sentence lent through CoreWorld */
+    Progress progress;
+};
+
+/* checkpoint.c */
+char *checkpoint_path(const Run *run, int64_t version); /* owned by the caller */
+MUST_USE bool checkpoint_write(Run *run, Err *err);     /* and the rotation of old ones */
+MUST_USE bool checkpoint_load(Run *run, int64_t version, Err *err);
+int64_t checkpoint_newest(const Run *run);              /* -1: none */
+bool checkpoint_remove_all(const Run *run, Err *err);
+
+/* output.c */
+double output_epoch(const Run *run);
+void output_log(Run *run, json_t *entry, const char *extra, double value); /* takes entry */
+MUST_USE bool output_cut_metrics(const Run *run, Err *err); /* drops lines newer than the state */
+MUST_USE bool output_state(const Run *run, const char *folder, Err *err); /* trainer_state.json */
+MUST_USE bool output_extras(const Run *run, const char *folder, Err *err); /* tokenizer, README.md */
+MUST_USE bool output_summary(const Run *run, Err *err);
+
+#endif

@@ -1,0 +1,307 @@
+/* run_world - the run's side of CoreWorld: begin, apply a step, what comes next, evaluations.
+ * Every change goes to the log before it is made, so that replaying the log makes it again. */
+#include "ps/run_world.h"
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- begin ----------------------------------------------------------------------------------- */
+
+void run_take_facts(Run *run, const HelloFacts *facts, int64_t M)
+{
+    const TrainConfig *train = &run->config.train;
+    run->facts = *facts;
+    run->M = M;
+    run->begun = true;
+    run->per_epoch = (facts->examples + train->batch_size - 1) / train->batch_size;
+    run->total = train->max_steps > 0
+                     ? train->max_steps
+                     : (int64_t)ceil(train->num_train_epochs * (double)run->per_epoch);
+    static const RateKind kinds[] = { [SCHEDULE_LINEAR] = RATE_LINEAR,
+                                      [SCHEDULE_COSINE] = RATE_COSINE,
+                                      [SCHEDULE_CONSTANT] = RATE_CONSTANT,
+                                      [SCHEDULE_CONSTANT_WITH_WARMUP] = RATE_CONSTANT_WITH_WARMUP };
+    run->schedule = (Schedule){
+        kinds[train->schedule], train->learning_rate,
+        schedule_warmup(train->warmup_steps, train->warmup_ratio, run->total), run->total
+    };
+}
+
+/* The smallest multiple of the replicas whose micro-batches cannot exceed the tokens allowed. */
+static int64_t auto_micro_batches(const Run *run, const HelloFacts *facts, int64_t replicas)
+{
+    const int64_t batch = run->config.train.batch_size;
+    const int64_t step = replicas > 0 ? replicas : 1;
+    int64_t M = step;
+    while (M < batch && (batch + M - 1) / M * facts->longest > run->config.parallel.micro_batch_tokens)
+        M += step;
+    return M < batch ? M : batch;
+}
+
+static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas)
+{
+    Run *run = self;
+    Err err = { 0 };
+    if (!run->begun) {
+        const int64_t fixed = run->config.parallel.micro_batches;
+        const int64_t M = fixed > 0 ? fixed : auto_micro_batches(run, facts, replicas);
+        run_take_facts(run, facts, M);
+        char number[24];
+        snprintf(number, sizeof number, "%lld", (long long)M);
+        const WalBegin record = { *facts, M };
+        const WalPart part = { &record, sizeof record };
+        if (!config_set(&run->config, "parallel.micro_batches", number, &err) ||
+            !run_write_text(run, &err) || !wal_append(&run->wal, WAL_BEGIN, &part, 1, &err) ||
+            !wal_sync(&run->wal, &err))
+            log_warn("save", "the start of the run is not durable: %s", err.what);
+    }
+    progress_init(&run->progress, run->state.version, run->total);
+    run->clock_before = run->state.seconds;
+    run->clock_start = clock_now();
+    log_info("run", "steps=%lld micro_batches=%lld trainable=%lld", (long long)run->total,
+             (long long)run->M, (long long)run->table->trainable);
+    return run->M;
+}
+
+/* ---- HELLO ----------------------------------------------------------------------------------- */
+
+static char *differs_text(Run *run, const char *text)
+{
+    Config theirs = { 0 };
+    Err err = { 0 };
+    Text keys = { 0 };
+    char *answer = NULL;
+    if (!config_load(&theirs, &(ConfigSources){ .file = "the worker's run file", .text = text }, &err))
+        answer = xprintf("the run file that was sent is not valid: %s", err.what);
+    else if (!config_same_run(&run->config, &theirs, &keys))
+        answer = xprintf("another configuration: %s", keys.data);
+    config_release(&theirs);
+    text_release(&keys);
+    return answer;
+}
+
+static char *world_differs(void *self, const HelloFacts *facts, const char *text)
+{
+    Run *run = self;
+    const HelloFacts *mine = &run->facts;
+    if (facts->slot_hash != run->table->hash || facts->slot_size != run->table->size)
+        return xstrdup("another set of trainable tensors (slot table): is the model the same, and the "
+                       "program of the same version?");
+    if (facts->examples < 1 || facts->longest < 1 || facts->ranks < 1 || facts->job_ranks < 1 ||
+        facts->eval_chunks < 0 || facts->eval_examples < 0 || facts->eval_width < 0)
+        return xstrdup("the worker has no training data, or its figures are out of range");
+    if (run->begun && facts->base_digest != mine->base_digest)
+        return xprintf("another base model: XXH3 %016llx there, %016llx in this run",
+                       (unsigned long long)facts->base_digest, (unsigned long long)mine->base_digest);
+    if (run->begun && (facts->data_digest != mine->data_digest || facts->examples != mine->examples ||
+                       facts->eval_chunks != mine->eval_chunks ||
+                       facts->eval_width != mine->eval_width))
+        return xprintf("other data: %lld examples there, %lld in this run, or another content",
+                       (long long)facts->examples, (long long)mine->examples);
+    return text[0] ? differs_text(run, text) : NULL;
+}
+
+static const char *world_run_text(void *self)
+{
+    return ((Run *)self)->text;
+}
+
+static const float *world_values(void *self)
+{
+    return ((Run *)self)->store.value;
+}
+
+/* ---- a step ---------------------------------------------------------------------------------- */
+
+static void log_step(Run *run, double norm, double rate)
+{
+    RunState *s = &run->state;
+    const double seconds = s->seconds - s->seconds_logged;
+    const double speed = seconds > 0 ? (double)s->tokens_since / seconds : 0;
+    const double loss = s->loss_since / (double)(s->version - s->logged);
+    json_t *entry = json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch",
+                              output_epoch(run), "loss", loss, "grad_norm", norm, "learning_rate", rate);
+    REQUIRE(entry);
+    output_log(run, entry, "tokens_per_second", speed);
+    s->loss_since = 0;
+    s->tokens_since = 0;
+    s->logged = s->version;
+    s->seconds_logged = s->seconds;
+}
+
+void run_apply_step(Run *run, const WalStep *step, const float *gradient)
+{
+    RunState *s = &run->state;
+    const TrainConfig *train = &run->config.train;
+    const double rate = schedule_rate(&run->schedule, step->step);
+    const AdamW adam = { rate,  train->adam_beta1, train->adam_beta2, train->adam_epsilon,
+                         train->weight_decay, step->step + 1 };
+    const double norm = store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam);
+    const double loss = step->count > 0 ? step->loss / (double)step->count : 0;
+    const double seconds = step->seconds - s->seconds;
+    s->version = step->step + 1;
+    s->loss_total += loss;
+    s->loss_since += loss;
+    s->tokens += step->tokens;
+    s->tokens_since += step->tokens;
+    s->seconds = step->seconds;
+    const bool logged = s->version % train->logging_steps == 0;
+    if (logged)
+        log_step(run, norm, rate);
+    if (!run->replaying)
+        progress_step(&run->progress, s->version, loss,
+                      seconds > 0 ? (double)step->tokens / seconds : 0, logged);
+}
+
+static bool fail(Run *run, char *text, int *code, const char **out)
+{
+    free(run->verdict);
+    run->verdict = text;
+    *out = text;
+    *code = 5;
+    return false;
+}
+
+static bool world_apply(void *self, const StepSums *sums, int *code, const char **text)
+{
+    Run *run = self;
+    const long long number = (long long)sums->step + 1;
+    const Slot *bad = store_bad_slot(&run->store, sums->gradient);
+    if (bad)
+        return fail(run, xprintf("the gradient of \"%s\" is not finite in step %lld; the step was not "
+                                 "applied", bad->name, number), code, text);
+    if (!isfinite(sums->loss))
+        return fail(run, xprintf("the loss is not finite in step %lld; the step was not applied", number),
+                    code, text);
+    const WalStep step = { sums->step, sums->count, sums->tokens, sums->loss,
+                           run->clock_before + clock_now() - run->clock_start };
+    const WalPart parts[] = { { &step, sizeof step },
+                              { sums->gradient, (size_t)run->table->size * sizeof(float) } };
+    run_record(run, WAL_STEP, parts, 2, number % run->config.ps.durable_every == 0);
+    run_apply_step(run, &step, sums->gradient);
+    return true;
+}
+
+/* ---- evaluation ------------------------------------------------------------------------------ */
+
+static void rank_evaluation(Run *run, double figure)
+{
+    RunState *s = &run->state;
+    const TrainConfig *train = &run->config.train;
+    const bool greater = !text_ends(train->metric_for_best_model, "loss");
+    const bool better = s->best_step < 0 || (greater ? figure > s->best : figure < s->best);
+    s->worse = better ? 0 : s->worse + 1;
+    if (train->early_stopping_patience > 0 && s->worse >= train->early_stopping_patience)
+        s->stop_early = true;
+    if (better) {
+        s->best = figure;
+        s->best_step = s->version;
+    }
+}
+
+void run_take_evaluation(Run *run, json_t *entry)
+{
+    const char *metric = run->config.train.metric_for_best_model;
+    char *key = text_starts(metric, "eval_") ? xstrdup(metric) : xprintf("eval_%s", metric);
+    const json_t *figure = json_object_get(entry, key);
+    run->state.evaluated = run->state.version;
+    if (json_is_number(figure))
+        rank_evaluation(run, json_number_value(figure));
+    else
+        log_warn("eval", "metric_for_best_model is not among the metrics key=%s", key);
+    free(key);
+    output_log(run, entry, NULL, 0);
+}
+
+static void world_evaluated(void *self, int64_t version, const double *const *sums,
+                            const int64_t *sizes, int64_t chunks)
+{
+    Run *run = self;
+    Metrics metrics;
+    metrics_init(&metrics, run->arch->problem, run->arch->labels);
+    for (int64_t i = 0; i < chunks; i++)
+        if (!metrics_merge(&metrics, sums[i], sizes[i]))
+            log_error("eval", "sums of another size chunk=%lld", (long long)i);
+    Figure figures[METRICS_FIGURES];
+    const int count = metrics_figures(&metrics, figures);
+    const double seconds = clock_now() - run->eval_start;
+    json_t *entry = json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)version, "epoch",
+                              output_epoch(run), "eval_runtime", seconds, "eval_samples_per_second",
+                              (double)run->facts.eval_examples / fmax(seconds, 1e-9),
+                              "eval_steps_per_second", (double)chunks / fmax(seconds, 1e-9));
+    for (int i = 0; i < count; i++) {
+        char *key = xprintf("eval_%s", figures[i].name);
+        const double value = figures[i].value;
+        json_object_set_new(entry, key, isfinite(value) ? json_real(value) : json_null());
+        free(key);
+    }
+    metrics_release(&metrics);
+    char *text = json_dumps(entry, JSON_COMPACT);
+    const WalPart part = { text, strlen(text) };
+    run_record(run, WAL_EVAL, &part, 1, true);
+    progress_end(&run->progress);
+    log_info("eval", "%s", text);
+    free(text);
+    run_take_evaluation(run, entry);
+}
+
+/* ---- what comes next ------------------------------------------------------------------------- */
+
+static bool is_due(const Run *run, When when, int64_t steps)
+{
+    const int64_t v = run->state.version;
+    if (v == 0 || when == WHEN_NO)
+        return false;
+    if (when == WHEN_EPOCH) /* Trainer ends an epoch also where training stops inside it */
+        return v % run->per_epoch == 0 || v == run->total;
+    return v % steps == 0;
+}
+
+static bool is_eval_due(const Run *run)
+{
+    const TrainConfig *t = &run->config.train;
+    return run->facts.eval_chunks > 0 && run->state.evaluated != run->state.version &&
+           is_due(run, t->eval_strategy, t->eval_steps > 0 ? t->eval_steps : t->logging_steps);
+}
+
+static bool is_save_due(const Run *run)
+{
+    const TrainConfig *t = &run->config.train;
+    const bool last = t->save_strategy == WHEN_STEPS && run->state.version == run->total;
+    return run->saved != run->state.version &&
+           (last || is_due(run, t->save_strategy, t->save_steps));
+}
+
+/* Order of Trainer at the end of a step: log, evaluate, save. */
+static LeaseKind world_next(void *self, int64_t version, int *code, const char **text)
+{
+    Run *run = self;
+    *code = 0;
+    *text = NULL;
+    REQUIRE(version == run->state.version);
+    if (run->complete)
+        return LEASE_STOP;
+    if (is_eval_due(run)) {
+        run->eval_start = clock_now();
+        return LEASE_EVAL;
+    }
+    Err err = { 0 };
+    if (is_save_due(run) && !run_checkpoint_now(run, &err)) {
+        log_error("save", "no checkpoint at step %lld, the run goes on: %s (%s)", (long long)version,
+                  err.what, err.where);
+        run->saved = version; /* not again at this step */
+    }
+    return version >= run->total || run->state.stop_early ? LEASE_STOP : LEASE_TRAIN;
+}
+
+CoreWorld run_world(Run *run)
+{
+    return (CoreWorld){ run,        world_begin, world_differs,   world_run_text,
+                        world_apply, world_next,  world_evaluated, world_values };
+}

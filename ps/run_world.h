@@ -1,0 +1,33 @@
+/* run_world - what run.c and run_world.c share: records of the log, and the changes they stand for. */
+#ifndef PS_RUN_WORLD_H
+#define PS_RUN_WORLD_H
+
+#include "ps/run_state.h"
+
+typedef struct WalHead {
+    uint64_t id;
+    uint64_t initial; /* XXH3 of the first values */
+    int64_t base;     /* version that the log starts from */
+} WalHead;
+
+typedef struct WalBegin {
+    HelloFacts facts;
+    int64_t M;
+} WalBegin;
+
+typedef struct WalStep { /* the gradient's sums follow */
+    int64_t step, count, tokens;
+    double loss, seconds;
+} WalStep;
+
+void run_take_facts(Run *run, const HelloFacts *facts, int64_t M);
+void run_apply_step(Run *run, const WalStep *step, const float *gradient);
+void run_take_evaluation(Run *run, json_t *entry); /* takes entry */
+
+/* Appends to the log where it still can; a failure is said, and the run goes on without. */
+void run_record(Run *run, WalType type, const WalPart *parts, int count, bool sync);
+
+/* Renews run->text from the configuration and writes run.yaml. */
+MUST_USE bool run_write_text(Run *run, Err *err);
+
+#endif

@@ -1,0 +1,64 @@
+#include "ps/store.h"
+
+#include "common/base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool store_init(Store *store, const SlotTable *table, Err *err)
+{
+    const size_t bytes = (size_t)table->size * sizeof(float);
+    *store = (Store){ .table = table };
+    float **parts[] = { &store->value, &store->m, &store->v, &store->mean };
+    for (int i = 0; i < 4; i++) {
+        *parts[i] = mem_alloc(bytes, err);
+        if (!*parts[i]) {
+            store_release(store);
+            return false;
+        }
+        memset(*parts[i], 0, bytes);
+    }
+    return true;
+}
+
+void store_release(Store *store)
+{
+    free(store->value);
+    free(store->m);
+    free(store->v);
+    free(store->mean);
+    *store = (Store){ 0 };
+}
+
+const Slot *store_bad_slot(const Store *store, const float *gradient)
+{
+    for (int s = 0; s < store->table->count; s++) {
+        const Slot *slot = &store->table->slots[s];
+        for (int64_t i = slot->offset; i < slot->offset + slot->count; i++)
+            if (!isfinite(gradient[i]))
+                return slot;
+    }
+    return NULL;
+}
+
+double store_apply(Store *store, const float *sums, int64_t count, double max_norm, const AdamW *o)
+{
+    const int64_t n = store->table->size;
+    const float whole = count > 0 ? (float)count : 1.0F;
+    for (int64_t i = 0; i < n; i++)
+        store->mean[i] = sums[i] / whole;
+    const double norm = adamw_norm(store->mean, n);
+    const float factor = adamw_clip(norm, max_norm);
+    for (int64_t i = 0; i < n; i++)
+        store->mean[i] *= factor;
+    for (int s = 0; s < store->table->count; s++) {
+        const Slot *slot = &store->table->slots[s];
+        AdamW options = *o;
+        if (!slot->decay)
+            options.weight_decay = 0;
+        adamw_update(store->value + slot->offset, store->m + slot->offset, store->v + slot->offset,
+                     store->mean + slot->offset, slot->count, &options);
+    }
+    return norm;
+}

@@ -1,0 +1,194 @@
+#include "ps/wal.h"
+
+#include "common/base/digest.h"
+#include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { HEAD = 24, TAIL = 8 };
+
+typedef struct RecordHead {
+    uint32_t type, zero;
+    uint64_t size, digest;
+} RecordHead;
+_Static_assert(sizeof(RecordHead) == HEAD, "no padding");
+
+static RecordHead head_of(WalType type, uint64_t size)
+{
+    RecordHead head = { .type = (uint32_t)type, .size = size };
+    head.digest = digest_fast(&head, HEAD - sizeof head.digest);
+    return head;
+}
+
+static bool head_is_whole(const RecordHead *head)
+{
+    const RecordHead want = head_of((WalType)head->type, head->size);
+    return head->zero == 0 && want.digest == head->digest;
+}
+
+/* 1: a whole record at data[0, size), *payload of it; 0: cut short; -1: damaged. */
+static int next_record(const char *data, size_t size, size_t most, RecordHead *head)
+{
+    if (size < HEAD)
+        return 0;
+    memcpy(head, data, HEAD);
+    if (!head_is_whole(head))
+        return size <= HEAD + most + TAIL ? 0 : -1;
+    if (size - HEAD < TAIL || head->size > size - HEAD - TAIL)
+        return head->size <= most ? 0 : -1;
+    uint64_t digest;
+    memcpy(&digest, data + HEAD + head->size, TAIL);
+    if (digest == digest_fast(data + HEAD, head->size))
+        return 1;
+    return head->size == size - HEAD - TAIL ? 0 : -1;
+}
+
+static bool replay(const FileMap *map, const char *path, size_t most, WalVisit visit, void *self,
+                   size_t *whole, Err *err)
+{
+    size_t at = 0;
+    while (at < map->size) {
+        RecordHead head = { 0 };
+        const int answer = next_record(map->data + at, map->size - at, most, &head);
+        if (answer < 0 || (answer == 0 && at == 0)) {
+            err_set(err, ERR_IO, "the write-ahead log is damaged at byte %zu", at);
+            err_hint(err, "restore the file, or start anew with --overwrite");
+            return err_at(err, "%s", path);
+        }
+        if (answer == 0) {
+            log_warn("wal", "cut off a record that was not written whole at=%zu bytes=%zu", at,
+                     map->size - at);
+            break;
+        }
+        if (!visit(self, (WalType)head.type, map->data + at + HEAD, head.size, err))
+            return err_at(err, "%s", path);
+        at += HEAD + head.size + TAIL;
+    }
+    *whole = at;
+    return true;
+}
+
+static bool open_at(Wal *wal, const char *path, size_t whole, Err *err)
+{
+    wal_close(wal);
+    wal->fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (wal->fd < 0 || ftruncate(wal->fd, (off_t)whole) != 0 ||
+        lseek(wal->fd, (off_t)whole, SEEK_SET) < 0) {
+        err_errno(err, "cannot write the log");
+        wal_close(wal);
+        return err_at(err, "%s", path);
+    }
+    wal->path = xstrdup(path);
+    wal->size = (int64_t)whole;
+    return true;
+}
+
+bool wal_open(Wal *wal, const char *path, size_t most, WalVisit visit, void *self, Err *err)
+{
+    FileMap map = { 0 };
+    size_t whole = 0;
+    if (!file_map(&map, path, err))
+        return false;
+    const bool ok = replay(&map, path, most, visit, self, &whole, err);
+    file_unmap(&map);
+    return ok && open_at(wal, path, whole, err);
+}
+
+static bool write_all(FILE *file, const void *data, size_t size)
+{
+    return size == 0 || fwrite(data, 1, size, file) == size;
+}
+
+bool wal_start(Wal *wal, const char *path, const WalType *types, const WalPart *parts, int count,
+               Err *err)
+{
+    FILE *file = file_begin(path, err);
+    if (!file)
+        return false;
+    bool ok = true;
+    size_t whole = 0;
+    for (int i = 0; ok && i < count; i++) {
+        const RecordHead head = head_of(types[i], parts[i].size);
+        const uint64_t digest = digest_fast(parts[i].data, parts[i].size);
+        ok = write_all(file, &head, HEAD) && write_all(file, parts[i].data, parts[i].size) &&
+             write_all(file, &digest, TAIL);
+        whole += HEAD + parts[i].size + TAIL;
+    }
+    if (!ok) {
+        err_errno(err, "cannot write");
+        err_at(err, "%s", path);
+        file_abandon(file, path);
+        return false;
+    }
+    return file_commit(file, path, err) && open_at(wal, path, whole, err);
+}
+
+void wal_close(Wal *wal)
+{
+    if (wal->fd >= 0)
+        close(wal->fd);
+    free(wal->path);
+    *wal = WAL_CLOSED;
+}
+
+static bool put(int fd, const void *data, size_t size)
+{
+    const char *at = data;
+    while (size > 0) {
+        const ssize_t n = write(fd, at, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        at += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+bool wal_append(Wal *wal, WalType type, const WalPart *parts, int count, Err *err)
+{
+    REQUIRE(wal->fd >= 0 && !wal->broken && count >= 1 && count <= 2);
+    const WalPart second = count == 2 ? parts[1] : (WalPart){ "", 0 };
+    const size_t size = parts[0].size + second.size;
+    char *joined = mem_alloc(size + TAIL, err);
+    if (!joined)
+        return false;
+    memcpy(joined, parts[0].data, parts[0].size);
+    memcpy(joined + parts[0].size, second.data, second.size);
+    const uint64_t digest = digest_fast(joined, size);
+    memcpy(joined + size, &digest, TAIL);
+    const RecordHead head = head_of(type, size);
+    const bool ok = put(wal->fd, &head, HEAD) && put(wal->fd, joined, size + TAIL);
+    if (ok) {
+        wal->size += (int64_t)(HEAD + size + TAIL);
+        wal->unsynced++;
+    } else {
+        err_errno(err, "cannot append to the log");
+        err_at(err, "%s", wal->path);
+        wal->broken = true;
+        if (ftruncate(wal->fd, (off_t)wal->size) != 0)
+            log_warn("wal", "cannot take back a half-written record");
+    }
+    free(joined);
+    return ok;
+}
+
+bool wal_sync(Wal *wal, Err *err)
+{
+    if (wal->fd < 0 || wal->unsynced == 0)
+        return true;
+    if (fdatasync(wal->fd) != 0) {
+        wal->broken = true;
+        err_errno(err, "cannot sync the log");
+        return err_at(err, "%s", wal->path);
+    }
+    wal->unsynced = 0;
+    return true;
+}
