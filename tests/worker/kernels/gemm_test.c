@@ -1,0 +1,113 @@
+#include "tests/worker/kernels/support.h"
+
+#include "worker/kernels/gemm.h"
+
+static const int64_t sizes[][3] = {
+    { 1, 1, 1 }, { 3, 1, 17 }, { 17, 65, 3 }, { 65, 17, 130 }, { 130, 3, 1 },
+};
+
+/* y[M,N] = alpha * sum_k x(m,k) w(k,n) + beta * y, element strides given. */
+typedef struct Operand {
+    const float *at;
+    int64_t row, column;
+} Operand;
+
+static void reference(double *y, const float *before, int64_t ldy, Operand x, Operand w, int64_t M,
+                      int64_t N, int64_t K, double alpha, double beta)
+{
+    for (int64_t m = 0; m < M; m++) {
+        for (int64_t n = 0; n < N; n++) {
+            double sum = 0.0;
+            for (int64_t k = 0; k < K; k++)
+                sum +=
+                    (double)x.at[m * x.row + k * x.column] * (double)w.at[k * w.row + n * w.column];
+            y[m * ldy + n] = alpha * sum + beta * (double)before[m * ldy + n];
+        }
+    }
+}
+
+enum { NT, NN, TN };
+
+/* One product of M x N x K with strides one or two wider than the matrices. */
+static void check_product(int kind, int64_t M, int64_t N, int64_t K, float alpha, float beta)
+{
+    const int64_t ldy = N + 2, ldx = (kind == TN ? M : K) + 1, ldw = (kind == NT ? K : N) + 1;
+    const int64_t x_size = (kind == TN ? K : M) * ldx, w_size = (kind == NT ? N : K) * ldw;
+    float *x = random_new(x_size, 1.0f, 1), *w = random_new(w_size, 1.0f, 2);
+    float *y = random_new(M * ldy, 1.0f, 3), *before = random_new(M * ldy, 1.0f, 3);
+    double *expected = doubles_new(M * ldy);
+    for (int64_t i = 0; i < M * ldy; i++)
+        expected[i] = (double)before[i]; /* the gaps between rows stay */
+
+    const Operand xs = { x, kind == TN ? 1 : ldx, kind == TN ? ldx : 1 };
+    const Operand ws = { w, kind == NT ? 1 : ldw, kind == NT ? ldw : 1 };
+    reference(expected, before, ldy, xs, ws, M, N, K, (double)alpha, (double)beta);
+    if (kind == NT)
+        gemm_nt(y, ldy, x, ldx, w, ldw, M, N, K, alpha, beta);
+    else if (kind == NN)
+        gemm_nn(y, ldy, x, ldx, w, ldw, M, N, K, alpha, beta);
+    else
+        gemm_tn(y, ldy, x, ldx, w, ldw, M, N, K, alpha, beta);
+    check_all_near("y", y, expected, M * ldy, 1e-5);
+
+    guarded_free(x, x_size);
+    guarded_free(w, w_size);
+    guarded_free(y, M * ldy);
+    guarded_free(before, M * ldy);
+    free(expected);
+}
+
+static void products_equal_the_sums(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        for (int kind = NT; kind <= TN; kind++) {
+            check_product(kind, sizes[i][0], sizes[i][1], sizes[i][2], 1.0f, 0.0f);
+            check_product(kind, sizes[i][0], sizes[i][1], sizes[i][2], 0.5f, 1.0f);
+        }
+    }
+}
+
+static void an_empty_inner_dimension_leaves_beta_times_y(void **state)
+{
+    (void)state;
+    for (int kind = NT; kind <= TN; kind++) {
+        check_product(kind, 3, 5, 0, 1.0f, 0.0f);
+        check_product(kind, 3, 5, 0, 1.0f, 0.5f);
+        check_product(kind, 0, 5, 3, 1.0f, 0.0f);
+        check_product(kind, 3, 0, 5, 1.0f, 0.0f);
+    }
+}
+
+static void beta_zero_overwrites_what_is_not_a_number(void **state)
+{
+    (void)state;
+    float y[2] = { NAN, NAN };
+    const float x[1] = { 2.0f }, w[2] = { 3.0f, 4.0f };
+    gemm_nt(y, 2, x, 1, w, 1, 1, 2, 1, 1.0f, 0.0f);
+    assert_true(y[0] == 6.0f && y[1] == 8.0f);
+    y[0] = NAN;
+    gemm_nt(y, 2, x, 1, w, 1, 1, 2, 0, 1.0f, 0.0f);
+    assert_true(y[0] == 0.0f && y[1] == 0.0f);
+}
+
+static void two_threads_agree_with_one(void **state)
+{
+    (void)state;
+    gemm_set_threads(2);
+    check_product(NT, 130, 65, 130, 1.0f, 0.0f);
+    check_product(TN, 130, 65, 130, 1.0f, 1.0f);
+    gemm_set_threads(1);
+}
+
+int main(void)
+{
+    gemm_set_threads(1);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(products_equal_the_sums),
+        cmocka_unit_test(an_empty_inner_dimension_leaves_beta_times_y),
+        cmocka_unit_test(beta_zero_overwrites_what_is_not_a_number),
+        cmocka_unit_test(two_threads_agree_with_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
