@@ -1,10 +1,7 @@
 #include "worker/kernels/kernels.h"
 #include "worker/kernels/rows.h"
 
-enum {
-    COLUMN_BLOCK = 256, /* columns summed together: their sums stay in the nearest cache */
-    ROW_BLOCK = 32      /* rows summed in float before they join the double sum */
-};
+enum { COLUMN_BLOCK = 256 }; /* columns summed together: their sums stay in the nearest cache */
 
 void bias_add(float *x, const float *bias, int64_t N, int64_t C)
 {
@@ -21,18 +18,11 @@ void bias_add(float *x, const float *bias, int64_t N, int64_t C)
 static void sum_columns(float *dbias, const float *dy, int64_t ldy, int64_t N, int64_t width)
 {
     double total[COLUMN_BLOCK] = { 0 };
-    for (int64_t n = 0; n < N; n += ROW_BLOCK) {
-        const int64_t end = n + ROW_BLOCK < N ? n + ROW_BLOCK : N;
-        float part[COLUMN_BLOCK] = { 0 };
-        for (int64_t i = n; i < end; i++) {
-            const float *dy_i = dy + i * ldy;
-#pragma omp simd
-            for (int64_t c = 0; c < width; c++)
-                part[c] += dy_i[c];
-        }
+    for (int64_t n = 0; n < N; n++) {
+        const float *dy_n = dy + n * ldy;
 #pragma omp simd
         for (int64_t c = 0; c < width; c++)
-            total[c] += (double)part[c];
+            total[c] += (double)dy_n[c];
     }
     for (int64_t c = 0; c < width; c++)
         dbias[c] += (float)total[c];

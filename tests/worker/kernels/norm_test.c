@@ -1,0 +1,264 @@
+#include "tests/worker/kernels/support.h"
+
+static const float eps = 1e-5f;
+static const int64_t sizes[][2] = { { 1, 1 }, { 1, 3 }, { 3, 17 }, { 17, 65 }, { 300, 130 } };
+
+/* Inputs of N rows of C. */
+typedef struct Case {
+    int64_t N, C;
+    float *x, *residual, *gain, *bias, *linear_bias, *dy;
+} Case;
+
+static Case case_new(int64_t N, int64_t C)
+{
+    Case c = { .N = N, .C = C };
+    c.x = random_new(N * C, 2.0f, 1);
+    c.residual = random_new(N * C, 1.0f, 2);
+    c.gain = random_new(C, 1.0f, 3);
+    c.bias = random_new(C, 1.0f, 4);
+    c.linear_bias = random_new(C, 1.0f, 5);
+    c.dy = random_new(N * C, 1.0f, 6);
+    return c;
+}
+
+static void case_release(Case *c)
+{
+    guarded_free(c->x, c->N * c->C);
+    guarded_free(c->residual, c->N * c->C);
+    guarded_free(c->gain, c->C);
+    guarded_free(c->bias, c->C);
+    guarded_free(c->linear_bias, c->C);
+    guarded_free(c->dy, c->N * c->C);
+}
+
+/* xhat and 1/deviation of one row, in double. */
+static double normalised(double *xhat, const double *s, int64_t C)
+{
+    double mean = 0.0, squares = 0.0;
+    for (int64_t c = 0; c < C; c++)
+        mean += s[c] / (double)C;
+    for (int64_t c = 0; c < C; c++)
+        squares += (s[c] - mean) * (s[c] - mean) / (double)C;
+    const double inv = 1.0 / sqrt(squares + (double)eps);
+    for (int64_t c = 0; c < C; c++)
+        xhat[c] = (s[c] - mean) * inv;
+    return inv;
+}
+
+/* y, xhat and inv of row n against the sum s that should have been normalised. */
+static void check_row(const Case *c, int64_t n, const double *s, const float *y, const float *xhat,
+                      float inv)
+{
+    double *expected = doubles_new(c->C);
+    check_near("inv", n, (double)inv, normalised(expected, s, c->C), 3e-6);
+    check_all_near("xhat", xhat + n * c->C, expected, c->C, 3e-6);
+    for (int64_t i = 0; i < c->C; i++)
+        expected[i] = expected[i] * (double)c->gain[i] + (double)c->bias[i];
+    check_all_near("y", y + n * c->C, expected, c->C, 3e-6);
+    free(expected);
+}
+
+static void forward_normalises_the_sum_with_the_residual(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        Case c = case_new(sizes[i][0], sizes[i][1]);
+        const int64_t size = c.N * c.C;
+        float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
+        double *s = doubles_new(c.C);
+        for (int with = 0; with < 2; with++) {
+            norm_forward(y, xhat, inv, c.x, with ? c.residual : NULL, c.gain, c.bias, c.N, c.C,
+                         eps);
+            for (int64_t n = 0; n < c.N; n++) {
+                for (int64_t k = 0; k < c.C; k++)
+                    s[k] =
+                        (double)c.x[n * c.C + k] + (with ? (double)c.residual[n * c.C + k] : 0.0);
+                check_row(&c, n, s, y, xhat, inv[n]);
+            }
+        }
+        free(s);
+        guarded_free(y, size);
+        guarded_free(xhat, size);
+        guarded_free(inv, c.N);
+        case_release(&c);
+    }
+}
+
+static void forward_without_xhat_or_in_place_gives_the_same(void **state)
+{
+    (void)state;
+    Case c = case_new(17, 65);
+    const int64_t size = c.N * c.C;
+    float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
+    float *again = guarded_new(size);
+    norm_forward(y, xhat, inv, c.x, c.residual, c.gain, c.bias, c.N, c.C, eps);
+    norm_forward(again, NULL, NULL, c.x, c.residual, c.gain, c.bias, c.N, c.C, eps);
+    for (int64_t i = 0; i < size; i++)
+        check_near("y", i, (double)again[i], (double)y[i], 1e-6);
+    norm_forward(c.x, xhat, inv, c.x, c.residual, c.gain, c.bias, c.N, c.C, eps);
+    check_same_bits("y over x", c.x, y, size);
+    guarded_free(y, size);
+    guarded_free(xhat, size);
+    guarded_free(inv, c.N);
+    guarded_free(again, size);
+    case_release(&c);
+}
+
+/* Three examples; masks counted from the start of each. */
+static void the_fused_pass_adds_bias_drops_and_adds_the_residual(void **state)
+{
+    (void)state;
+    const int64_t lengths[] = { 1, 17, 3 };
+    int64_t start[4];
+    const Rows rows = rows_of(start, lengths, 3);
+    const RngKey keys[] = { rng_key(1, 2, 3, 4), rng_key(1, 2, 4, 4), rng_key(1, 2, 5, 4) };
+    Case c = case_new(rows.N, 65);
+    const int64_t size = c.N * c.C;
+    float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
+    double *s = doubles_new(c.C);
+    for (int form = 0; form < 4; form++) {
+        const float p = form & 1 ? 0.3f : 0.0f;
+        const float *linear_bias = form & 2 ? c.linear_bias : NULL;
+        const Dropout dropout = { .p = p, .keys = p > 0.0f ? keys : NULL };
+        bias_dropout_residual_norm_forward(y, xhat, inv, c.x, linear_bias, &rows, dropout,
+                                           c.residual, c.gain, c.bias, c.C, eps);
+        for (int64_t b = 0; b < rows.B; b++) {
+            for (int64_t n = start[b]; n < start[b + 1]; n++) {
+                for (int64_t k = 0; k < c.C; k++) {
+                    const uint32_t bits = rng_bits(keys[b], (uint32_t)((n - start[b]) * c.C + k));
+                    const double kept =
+                        p > 0.0f && bits < rng_threshold(p) ? 0.0 : 1.0 / (1.0 - (double)p);
+                    const double sum = (double)c.x[n * c.C + k] +
+                                       (linear_bias != NULL ? (double)linear_bias[k] : 0.0);
+                    s[k] = sum * kept + (double)c.residual[n * c.C + k];
+                }
+                check_row(&c, n, s, y, xhat, inv[n]);
+            }
+        }
+    }
+    free(s);
+    guarded_free(y, size);
+    guarded_free(xhat, size);
+    guarded_free(inv, c.N);
+    case_release(&c);
+}
+
+/* sum(dy * norm(s)) of one row, for differences. */
+static double row_loss(const Case *c, int64_t n, const double *s, double *xhat)
+{
+    double loss = 0.0;
+    normalised(xhat, s, c->C);
+    for (int64_t i = 0; i < c->C; i++)
+        loss += (double)c->dy[n * c->C + i] * (xhat[i] * (double)c->gain[i] + (double)c->bias[i]);
+    return loss;
+}
+
+static void backward_equals_finite_differences(void **state)
+{
+    (void)state;
+    for (size_t i = 1; i < 4; i++) {
+        Case c = case_new(sizes[i][0], sizes[i][1]);
+        const int64_t size = c.N * c.C;
+        float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
+        float *ds = guarded_new(size);
+        double *s = doubles_new(c.C), *work = doubles_new(c.C);
+        norm_forward(y, xhat, inv, c.x, NULL, c.gain, c.bias, c.N, c.C, eps);
+        norm_backward(ds, NULL, NULL, c.dy, xhat, inv, c.gain, c.N, c.C);
+        for (int64_t n = 0; n < c.N; n++) {
+            for (int64_t k = 0; k < c.C; k++)
+                s[k] = (double)c.x[n * c.C + k];
+            for (int64_t k = 0; k < c.C; k++) {
+                const double at = s[k], h = 1e-5;
+                s[k] = at + h;
+                const double above = row_loss(&c, n, s, work);
+                s[k] = at - h;
+                const double below = row_loss(&c, n, s, work);
+                s[k] = at;
+                check_near("ds", n * c.C + k, (double)ds[n * c.C + k], (above - below) / (2.0 * h),
+                           5e-6);
+            }
+        }
+        free(s);
+        free(work);
+        guarded_free(y, size);
+        guarded_free(xhat, size);
+        guarded_free(inv, c.N);
+        guarded_free(ds, size);
+        case_release(&c);
+    }
+}
+
+static void backward_adds_gain_and_bias_gradients_even_over_dy(void **state)
+{
+    (void)state;
+    Case c = case_new(300, 130);
+    const int64_t size = c.N * c.C;
+    float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
+    float *ds = guarded_new(size), *dgain = guarded_new(c.C), *dbias = guarded_new(c.C);
+    norm_forward(y, xhat, inv, c.x, NULL, c.gain, c.bias, c.N, c.C, eps);
+    norm_backward(ds, NULL, NULL, c.dy, xhat, inv, c.gain, c.N, c.C);
+    for (int64_t k = 0; k < c.C; k++)
+        dgain[k] = dbias[k] = 1.0f;
+    double *gain = doubles_new(c.C), *bias = doubles_new(c.C);
+    for (int64_t i = 0; i < size; i++) {
+        gain[i % c.C] += (double)c.dy[i] * (double)xhat[i];
+        bias[i % c.C] += (double)c.dy[i];
+    }
+    norm_backward(c.dy, dgain, dbias, c.dy, xhat, inv, c.gain, c.N, c.C);
+    check_same_bits("ds over dy", c.dy, ds, size);
+    for (int64_t k = 0; k < c.C; k++) {
+        check_near("dgain", k, (double)dgain[k], 1.0 + gain[k], 5e-6);
+        check_near("dbias", k, (double)dbias[k], 1.0 + bias[k], 5e-6);
+    }
+    free(gain);
+    free(bias);
+    guarded_free(y, size);
+    guarded_free(xhat, size);
+    guarded_free(inv, c.N);
+    guarded_free(ds, size);
+    guarded_free(dgain, c.C);
+    guarded_free(dbias, c.C);
+    case_release(&c);
+}
+
+static void two_threads_give_the_bits_of_one(void **state)
+{
+    (void)state;
+    Case c = case_new(300, 130);
+    const int64_t size = c.N * c.C;
+    float *y[2], *xhat[2], *ds[2], *dgain[2], *inv = guarded_new(c.N);
+    for (int t = 0; t < 2; t++) {
+        y[t] = guarded_new(size);
+        xhat[t] = guarded_new(size);
+        ds[t] = guarded_new(size);
+        dgain[t] = random_new(c.C, 1.0f, 9);
+        omp_set_num_threads(1 + t);
+        norm_forward(y[t], xhat[t], inv, c.x, c.residual, c.gain, c.bias, c.N, c.C, eps);
+        norm_backward(ds[t], dgain[t], NULL, c.dy, xhat[t], inv, c.gain, c.N, c.C);
+    }
+    check_same_bits("y", y[0], y[1], size);
+    check_same_bits("xhat", xhat[0], xhat[1], size);
+    check_same_bits("ds", ds[0], ds[1], size);
+    check_same_bits("dgain", dgain[0], dgain[1], c.C);
+    for (int t = 0; t < 2; t++) {
+        guarded_free(y[t], size);
+        guarded_free(xhat[t], size);
+        guarded_free(ds[t], size);
+        guarded_free(dgain[t], c.C);
+    }
+    guarded_free(inv, c.N);
+    case_release(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forward_normalises_the_sum_with_the_residual),
+        cmocka_unit_test(forward_without_xhat_or_in_place_gives_the_same),
+        cmocka_unit_test(the_fused_pass_adds_bias_drops_and_adds_the_residual),
+        cmocka_unit_test(backward_equals_finite_differences),
+        cmocka_unit_test(backward_adds_gain_and_bias_gradients_even_over_dy),
+        cmocka_unit_test(two_threads_give_the_bits_of_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
