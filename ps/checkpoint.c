@@ -38,7 +38,8 @@ static bool write_moments(const Run *run, const char *folder, Err *err)
     return ok;
 }
 
-static bool read_moment(float *out, const SafeTensors *st, const char *kind, const Slot *slot, Err *err)
+static bool read_moment(float *out, const SafeTensors *st, const char *kind, const Slot *slot,
+                        Err *err)
 {
     char *name = xprintf("%s.%s", kind, slot->name);
     const TensorView *view = safetensors_find(st, name);
@@ -178,7 +179,8 @@ bool checkpoint_remove_all(const Run *run, Err *err)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* Trainer's rule: the newest save_total_limit stay; the best is never removed when it will be loaded. */
+/* Trainer's rule: the newest save_total_limit stay; the best is never removed when it will be
+ * loaded. */
 static void rotate(const Run *run)
 {
     const int64_t limit = run->config.train.save_total_limit;

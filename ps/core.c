@@ -157,7 +157,8 @@ static int idle_count(const PsCore *core)
     Range ranges[WIRE_RANGES];
     int idle = 0;
     for (int i = 0; i < core->count; i++)
-        idle += core->clients[i].parked && leases_of(&core->leases, core->clients[i].id, ranges) == 0;
+        idle +=
+            core->clients[i].parked && leases_of(&core->leases, core->clients[i].id, ranges) == 0;
     return idle;
 }
 

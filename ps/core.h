@@ -15,7 +15,7 @@ typedef struct PsCore PsCore;
 
 /* A step's sums, complete: the core lends them for the call. */
 typedef struct StepSums {
-    int64_t step; /* 0-based: version that they were computed at */
+    int64_t step;          /* 0-based: version that they were computed at */
     const float *gradient; /* [slot_size] */
     int64_t count, tokens;
     double loss;
@@ -29,9 +29,11 @@ typedef struct CoreWorld {
     char *(*differs)(void *self, const HelloFacts *facts, const char *run_text);
     /* Text of the run file (borrowed). */
     const char *(*run_text)(void *self);
-    /* Applies a step: version becomes step + 1. False: the run failed (sets exit code by *code, *text). */
+    /* Applies a step: version becomes step + 1. False: the run failed (sets exit code by *code,
+     * *text). */
     bool (*apply)(void *self, const StepSums *sums, int *code, const char **text);
-    /* What comes after version v was reached (also called at the start): train, evaluate, or stop. */
+    /* What comes after version v was reached (also called at the start): train, evaluate, or stop.
+     */
     LeaseKind (*next)(void *self, int64_t version, int *code, const char **text);
     /* All chunks of an evaluation at `version` are in: sums joined in chunk order by pieces. */
     void (*evaluated)(void *self, int64_t version, const double *const *sums, const int64_t *sizes,
@@ -41,8 +43,8 @@ typedef struct CoreWorld {
 
 typedef struct CoreOptions {
     uint64_t run;
-    int64_t version;       /* to go on from */
-    double lease_timeout;  /* seconds of silence until a client's leases go to others */
+    int64_t version;      /* to go on from */
+    double lease_timeout; /* seconds of silence until a client's leases go to others */
 } CoreOptions;
 
 PsCore *core_new(const CoreOptions *options, const CoreWorld *world);
@@ -60,7 +62,7 @@ bool core_reply(PsCore *core, Msg *reply);
  * the caller's from now on, or NULL: receive the next gradient into it. */
 void *core_spare(PsCore *core);
 
-bool core_is_over(const PsCore *core);   /* stopped, and every client was told or is gone */
+bool core_is_over(const PsCore *core); /* stopped, and every client was told or is gone */
 int core_exit_code(const PsCore *core);
 int64_t core_clients(const PsCore *core, int64_t *ranks);
 

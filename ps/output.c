@@ -55,13 +55,14 @@ void output_log(Run *run, json_t *entry, const char *extra, double value)
     json_decref(entry);
 }
 
-/* Lines up to the state's step, and evaluations up to its last one, stay; replaying adds the rest. */
+/* Lines up to the state's step, and evaluations up to its last one, stay; replaying adds the rest.
+ */
 static bool stays(const Run *run, const char *line, size_t size)
 {
     json_t *entry = json_loadb(line, size, 0, NULL);
     const json_t *step = json_object_get(entry, "step");
-    const int64_t newest = json_object_get(entry, "eval_loss") ? run->state.evaluated
-                                                               : run->state.version;
+    const int64_t newest =
+        json_object_get(entry, "eval_loss") ? run->state.evaluated : run->state.version;
     const bool ok = json_is_integer(step) && json_integer_value(step) <= newest;
     json_decref(entry);
     return ok;
@@ -118,8 +119,9 @@ static void set_best(const Run *run, json_t *to)
     set(to, "best_global_step", any ? json_integer(run->state.best_step) : NULL);
     set(to, "best_metric", any ? json_real(run->state.best) : NULL);
     set(to, "best_model_checkpoint",
-        any && (file_is_folder(path) || run->state.best_step == run->state.version) ? json_string(path)
-                                                                                    : NULL);
+        any && (file_is_folder(path) || run->state.best_step == run->state.version)
+            ? json_string(path)
+            : NULL);
     free(path);
 }
 
@@ -182,11 +184,12 @@ static bool write_card(const Run *run, const char *folder, Err *err)
     const TrainConfig *t = &run->config.train;
     const LoraConfig *l = &run->config.lora;
     Text card = { 0 };
-    text_addf(&card,
-              "---\nbase_model: %s\nlibrary_name: peft\ntags:\n- lora\n---\n\n# LoRA adapter of %s\n\n"
-              "A %s adapter: %lld trainable parameters of %lld.\n\n## Training\n\n",
-              run->config.model, path_name(run->config.model), config_task_name(run->config.task),
-              (long long)run->table->trainable, (long long)arch_parameters(run->arch));
+    text_addf(
+        &card,
+        "---\nbase_model: %s\nlibrary_name: peft\ntags:\n- lora\n---\n\n# LoRA adapter of %s\n\n"
+        "A %s adapter: %lld trainable parameters of %lld.\n\n## Training\n\n",
+        run->config.model, path_name(run->config.model), config_task_name(run->config.task),
+        (long long)run->table->trainable, (long long)arch_parameters(run->arch));
     for (int i = 0; i < run->config.data.train.count; i++)
         text_addf(&card, "- data: %s\n", path_name(run->config.data.train.items[i]));
     text_addf(&card,
@@ -256,7 +259,8 @@ static int64_t examples_seen(const Run *run)
     if (run->per_epoch == 0)
         return 0;
     const int64_t v = run->state.version;
-    return v / run->per_epoch * run->facts.examples + v % run->per_epoch * run->config.train.batch_size;
+    return v / run->per_epoch * run->facts.examples +
+           v % run->per_epoch * run->config.train.batch_size;
 }
 
 bool output_summary(const Run *run, Err *err)

@@ -28,15 +28,17 @@ static void draw(Progress *progress, int64_t step, double loss, double rate, dou
     progress->open = true;
 }
 
-void progress_step(Progress *progress, int64_t step, double loss, double tokens_per_second, bool logged)
+void progress_step(Progress *progress, int64_t step, double loss, double tokens_per_second,
+                   bool logged)
 {
     const double done = (double)(step - progress->first);
-    const double left = done > 0 ? (clock_now() - progress->start) / done * (double)(progress->total - step) : 0;
+    const double left =
+        done > 0 ? (clock_now() - progress->start) / done * (double)(progress->total - step) : 0;
     if (progress->terminal)
         draw(progress, step, loss, tokens_per_second, left);
     else if (logged)
-        log_info("train", "step=%lld/%lld loss=%.4f tokens_per_second=%.0f left=%.0fs", (long long)step,
-                 (long long)progress->total, loss, tokens_per_second, left);
+        log_info("train", "step=%lld/%lld loss=%.4f tokens_per_second=%.0f left=%.0fs",
+                 (long long)step, (long long)progress->total, loss, tokens_per_second, left);
 }
 
 void progress_end(Progress *progress)

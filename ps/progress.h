@@ -18,7 +18,8 @@ typedef struct Progress {
 void progress_init(Progress *progress, int64_t first, int64_t total);
 
 /* After each step. logged: this step has a log line. */
-void progress_step(Progress *progress, int64_t step, double loss, double tokens_per_second, bool logged);
+void progress_step(Progress *progress, int64_t step, double loss, double tokens_per_second,
+                   bool logged);
 void progress_end(Progress *progress);
 
 #endif

@@ -1,9 +1,9 @@
 /* DESIGN
  *
- * What is on disk of a run that is not complete: run.yaml, wal/log, and perhaps checkpoints. The log
- * starts from its base version (0, or a checkpoint's) and holds every step since. A crash between
- * writing a checkpoint and starting the log anew leaves a log that also has older steps: they are
- * skipped. summary.json without a log is a run that is complete. */
+ * What is on disk of a run that is not complete: run.yaml, wal/log, and perhaps checkpoints. The
+ * log starts from its base version (0, or a checkpoint's) and holds every step since. A crash
+ * between writing a checkpoint and starting the log anew leaves a log that also has older steps:
+ * they are skipped. summary.json without a log is a run that is complete. */
 #include "ps/run.h"
 
 #include "common/base/clock.h"
@@ -82,8 +82,10 @@ static bool replay_step(Run *run, const void *payload, size_t size, Err *err)
     if (step.step < run->state.version)
         return true; /* the checkpoint has it */
     if (step.step != run->state.version)
-        return err_set(err, ERR_IO, "the write-ahead log goes on at step %lld, the newest checkpoint "
-                                    "is step %lld", (long long)step.step, (long long)run->state.version);
+        return err_set(err, ERR_IO,
+                       "the write-ahead log goes on at step %lld, the newest checkpoint "
+                       "is step %lld",
+                       (long long)step.step, (long long)run->state.version);
     float *copy = mem_alloc(gradient, err); /* the mapping need not be aligned */
     if (!copy)
         return false;
@@ -129,8 +131,9 @@ static bool replay(void *self, WalType type, const void *payload, size_t size, E
         return err_set(err, ERR_IO, "checkpoint-%lld, which the log starts from, is gone",
                        (long long)head.base);
     if (run->saved < 0 && head.initial != run->initial)
-        return err_set(err, ERR_INPUT, "the first values of the adapter are not those that this run "
-                                       "started from: was lora.init_adapter or the model changed?");
+        return err_set(err, ERR_INPUT,
+                       "the first values of the adapter are not those that this run "
+                       "started from: was lora.init_adapter or the model changed?");
     run->initial = head.initial;
     return true;
 }
@@ -154,9 +157,10 @@ static bool lock(Run *run, Err *err)
 /* What a run of ours writes; nothing else in the folder is touched. */
 static bool remove_run(Run *run, Err *err)
 {
-    static const char *const names[] = { "run.yaml", "metrics.jsonl", "trainer_state.json",
-                                         "summary.json", "adapter_config.json",
-                                         "adapter_model.safetensors" };
+    static const char *const names[] = {
+        "run.yaml",     "metrics.jsonl",       "trainer_state.json",
+        "summary.json", "adapter_config.json", "adapter_model.safetensors"
+    };
     char *wal = inside(run, "wal");
     bool ok = (!file_is_folder(wal) || folder_remove(wal, err)) && checkpoint_remove_all(run, err);
     free(wal);
@@ -180,8 +184,9 @@ static bool compare(Run *run, Err *err)
     bool ok = config_load(&there, &(ConfigSources){ .file = path }, err);
     if (ok && !config_same_run(&run->config, &there, &keys)) {
         ok = err_set(err, ERR_INPUT, "another run is in this folder: %s", keys.data);
-        err_hint(err, "go on with the same configuration, choose another train.output_dir, or start "
-                      "anew with --overwrite");
+        err_hint(err,
+                 "go on with the same configuration, choose another train.output_dir, or start "
+                 "anew with --overwrite");
         err_at(err, "%s", run->folder);
     }
     if (ok && there.parallel.micro_batches > 0) {
@@ -247,7 +252,8 @@ static bool open_model(Run *run, Err *err)
 static bool open_folder(Run *run, bool overwrite, Err *err)
 {
     char *wal = inside(run, "wal");
-    bool ok = folder_make(run->folder, err) && lock(run, err) && (!overwrite || remove_run(run, err));
+    bool ok =
+        folder_make(run->folder, err) && lock(run, err) && (!overwrite || remove_run(run, err));
     const bool continued = ok && holds(run, "wal/log");
     const bool finished = ok && !continued && holds(run, "summary.json");
     if (ok && (continued || finished))
@@ -269,14 +275,16 @@ Run *run_open(Config *config, bool overwrite, Err *err)
     Run *run = xcalloc(1, sizeof *run);
     run->config = *config;
     memset(config, 0, sizeof *config);
-    run->folder = run->config.train.output_dir;
     run->lock = -1;
     run->saved = -1;
     run->wal = WAL_CLOSED;
     run->id = rng_entropy();
     run->state = (RunState){ .evaluated = -1, .best_step = -1, .history = json_array() };
-    if (open_model(run, err) && open_folder(run, overwrite, err))
-        return run;
+    if (config_check_training(&run->config, err)) {
+        run->folder = xstrdup(run->config.train.output_dir);
+        if (open_model(run, err) && open_folder(run, overwrite, err))
+            return run;
+    }
     run_close(run);
     return NULL;
 }
@@ -292,6 +300,7 @@ void run_close(Run *run)
     arch_close(run->arch);
     json_decref(run->state.history);
     free(run->verdict);
+    free(run->folder);
     free(run->text);
     if (run->lock >= 0)
         close(run->lock);
@@ -339,7 +348,8 @@ static void log_end(Run *run)
                               "train_runtime", s->seconds, "train_samples_per_second",
                               (run->config.train.max_steps > 0
                                    ? (double)run->total * (double)run->config.train.batch_size
-                                   : examples) / seconds,
+                                   : examples) /
+                                  seconds,
                               "train_steps_per_second", (double)run->total / seconds);
     REQUIRE(entry);
     json_array_append_new(run->state.history, entry);
@@ -396,8 +406,8 @@ char *run_status(const Run *run, int64_t clients, int64_t ranks)
     const size_t entries = json_array_size(s->history);
     json_t *last = entries > 0 ? json_array_get(s->history, entries - 1) : NULL;
     json_t *status = json_pack("{s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:b, s:s, s:O?}", "step",
-                               (json_int_t)s->version, "total_steps", (json_int_t)run->total, "epoch",
-                               output_epoch(run), "clients", (json_int_t)clients, "ranks",
+                               (json_int_t)s->version, "total_steps", (json_int_t)run->total,
+                               "epoch", output_epoch(run), "clients", (json_int_t)clients, "ranks",
                                (json_int_t)ranks, "micro_batches", (json_int_t)run->M, "tokens",
                                (json_int_t)s->tokens, "seconds", s->seconds, "complete",
                                (int)run->complete, "output_dir", run->folder, "last", last);

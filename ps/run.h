@@ -11,8 +11,8 @@
 typedef struct Run Run;
 
 /* Opens output_dir: a new run, or the one that is there, continued at its last durable version
- * (checkpoint + log). Another configuration there: ERR_INPUT naming the keys. `overwrite` starts anew.
- * Takes *config. */
+ * (checkpoint + log). Another configuration there: ERR_INPUT naming the keys. `overwrite` starts
+ * anew. Takes *config. */
 MUST_USE Run *run_open(Config *config, bool overwrite, Err *err);
 void run_close(Run *run);
 

@@ -13,19 +13,21 @@
 #include "ps/store.h"
 #include "ps/wal.h"
 
-/* What goes on counting when a run is continued: a checkpoint holds it beside values and moments. */
+/* What goes on counting when a run is continued: a checkpoint holds it beside values and moments.
+ */
 typedef struct RunState {
     int64_t version;
-    int64_t evaluated;  /* newest version with an evaluation; -1: none */
-    double loss_total, loss_since; /* sums of the steps' mean losses: all, since the last log line */
-    int64_t logged;     /* step of the last log line */
+    int64_t evaluated; /* newest version with an evaluation; -1: none */
+    double loss_total,
+        loss_since; /* sums of the steps' mean losses: all, since the last log line */
+    int64_t logged; /* step of the last log line */
     int64_t tokens, tokens_since;
     double seconds, seconds_logged; /* of training: now, at the last log line */
     double best;
-    int64_t best_step;  /* -1: none */
-    int64_t worse;      /* evaluations in a row that were no improvement */
+    int64_t best_step; /* -1: none */
+    int64_t worse;     /* evaluations in a row that were no improvement */
     bool stop_early;
-    json_t *history;    /* log_history, owned */
+    json_t *history; /* log_history, owned */
 } RunState;
 
 typedef struct Traffic {
@@ -34,9 +36,9 @@ typedef struct Traffic {
 
 struct Run {
     Config config;
-    char *text;     /* effective run file */
-    char *folder;   /* output_dir, borrowed from config */
-    int lock;       /* descriptor of the folder, locked while the run is open; -1 */
+    char *text;   /* effective run file */
+    char *folder; /* output_dir; a copy, as config_set may renew the config's texts */
+    int lock;     /* descriptor of the folder, locked while the run is open; -1 */
     ModelArch *arch;
     SlotTable *table;
     Store store;
@@ -47,13 +49,13 @@ struct Run {
     bool begun, complete, replaying;
     Schedule schedule;
     RunState state;
-    int64_t saved;  /* newest version with a checkpoint; -1 */
-    uint64_t initial; /* XXH3 of the first values */
-    int64_t base;   /* version that the log starts from */
+    int64_t saved;                    /* newest version with a checkpoint; -1 */
+    uint64_t initial;                 /* XXH3 of the first values */
+    int64_t base;                     /* version that the log starts from */
     double clock_before, clock_start; /* state.seconds and the clock when this process began */
     double eval_start;
     Traffic traffic;
-    char *verdict;  /* last sentence lent through CoreWorld */
+    char *verdict; /* last sentence lent through CoreWorld */
     Progress progress;
 };
 
@@ -61,7 +63,7 @@ struct Run {
 char *checkpoint_path(const Run *run, int64_t version); /* owned by the caller */
 MUST_USE bool checkpoint_write(Run *run, Err *err);     /* and the rotation of old ones */
 MUST_USE bool checkpoint_load(Run *run, int64_t version, Err *err);
-int64_t checkpoint_newest(const Run *run);              /* -1: none */
+int64_t checkpoint_newest(const Run *run); /* -1: none */
 bool checkpoint_remove_all(const Run *run, Err *err);
 
 /* output.c */
@@ -69,7 +71,8 @@ double output_epoch(const Run *run);
 void output_log(Run *run, json_t *entry, const char *extra, double value); /* takes entry */
 MUST_USE bool output_cut_metrics(const Run *run, Err *err); /* drops lines newer than the state */
 MUST_USE bool output_state(const Run *run, const char *folder, Err *err); /* trainer_state.json */
-MUST_USE bool output_extras(const Run *run, const char *folder, Err *err); /* tokenizer, README.md */
+MUST_USE bool output_extras(const Run *run, const char *folder,
+                            Err *err); /* tokenizer, README.md */
 MUST_USE bool output_summary(const Run *run, Err *err);
 
 #endif

@@ -27,10 +27,10 @@ void run_take_facts(Run *run, const HelloFacts *facts, int64_t M)
                                       [SCHEDULE_COSINE] = RATE_COSINE,
                                       [SCHEDULE_CONSTANT] = RATE_CONSTANT,
                                       [SCHEDULE_CONSTANT_WITH_WARMUP] = RATE_CONSTANT_WITH_WARMUP };
-    run->schedule = (Schedule){
-        kinds[train->schedule], train->learning_rate,
-        schedule_warmup(train->warmup_steps, train->warmup_ratio, run->total), run->total
-    };
+    run->schedule =
+        (Schedule){ kinds[train->schedule], train->learning_rate,
+                    schedule_warmup(train->warmup_steps, train->warmup_ratio, run->total),
+                    run->total };
 }
 
 /* The smallest multiple of the replicas whose micro-batches cannot exceed the tokens allowed. */
@@ -39,7 +39,8 @@ static int64_t auto_micro_batches(const Run *run, const HelloFacts *facts, int64
     const int64_t batch = run->config.train.batch_size;
     const int64_t step = replicas > 0 ? replicas : 1;
     int64_t M = step;
-    while (M < batch && (batch + M - 1) / M * facts->longest > run->config.parallel.micro_batch_tokens)
+    while (M < batch &&
+           (batch + M - 1) / M * facts->longest > run->config.parallel.micro_batch_tokens)
         M += step;
     return M < batch ? M : batch;
 }
@@ -77,7 +78,8 @@ static char *differs_text(Run *run, const char *text)
     Err err = { 0 };
     Text keys = { 0 };
     char *answer = NULL;
-    if (!config_load(&theirs, &(ConfigSources){ .file = "the worker's run file", .text = text }, &err))
+    if (!config_load(&theirs, &(ConfigSources){ .file = "the worker's run file", .text = text },
+                     &err))
         answer = xprintf("the run file that was sent is not valid: %s", err.what);
     else if (!config_same_run(&run->config, &theirs, &keys))
         answer = xprintf("another configuration: %s", keys.data);
@@ -91,17 +93,19 @@ static char *world_differs(void *self, const HelloFacts *facts, const char *text
     Run *run = self;
     const HelloFacts *mine = &run->facts;
     if (facts->slot_hash != run->table->hash || facts->slot_size != run->table->size)
-        return xstrdup("another set of trainable tensors (slot table): is the model the same, and the "
-                       "program of the same version?");
+        return xstrdup(
+            "another set of trainable tensors (slot table): is the model the same, and the "
+            "program of the same version?");
     if (facts->examples < 1 || facts->longest < 1 || facts->ranks < 1 || facts->job_ranks < 1 ||
         facts->eval_chunks < 0 || facts->eval_examples < 0 || facts->eval_width < 0)
         return xstrdup("the worker has no training data, or its figures are out of range");
     if (run->begun && facts->base_digest != mine->base_digest)
         return xprintf("another base model: XXH3 %016llx there, %016llx in this run",
-                       (unsigned long long)facts->base_digest, (unsigned long long)mine->base_digest);
-    if (run->begun && (facts->data_digest != mine->data_digest || facts->examples != mine->examples ||
-                       facts->eval_chunks != mine->eval_chunks ||
-                       facts->eval_width != mine->eval_width))
+                       (unsigned long long)facts->base_digest,
+                       (unsigned long long)mine->base_digest);
+    if (run->begun &&
+        (facts->data_digest != mine->data_digest || facts->examples != mine->examples ||
+         facts->eval_chunks != mine->eval_chunks || facts->eval_width != mine->eval_width))
         return xprintf("other data: %lld examples there, %lld in this run, or another content",
                        (long long)facts->examples, (long long)mine->examples);
     return text[0] ? differs_text(run, text) : NULL;
@@ -125,8 +129,9 @@ static void log_step(Run *run, double norm, double rate)
     const double seconds = s->seconds - s->seconds_logged;
     const double speed = seconds > 0 ? (double)s->tokens_since / seconds : 0;
     const double loss = s->loss_since / (double)(s->version - s->logged);
-    json_t *entry = json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch",
-                              output_epoch(run), "loss", loss, "grad_norm", norm, "learning_rate", rate);
+    json_t *entry =
+        json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch",
+                  output_epoch(run), "loss", loss, "grad_norm", norm, "learning_rate", rate);
     REQUIRE(entry);
     output_log(run, entry, "tokens_per_second", speed);
     s->loss_since = 0;
@@ -140,9 +145,14 @@ void run_apply_step(Run *run, const WalStep *step, const float *gradient)
     RunState *s = &run->state;
     const TrainConfig *train = &run->config.train;
     const double rate = schedule_rate(&run->schedule, step->step);
-    const AdamW adam = { rate,  train->adam_beta1, train->adam_beta2, train->adam_epsilon,
-                         train->weight_decay, step->step + 1 };
-    const double norm = store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam);
+    const AdamW adam = { rate,
+                         train->adam_beta1,
+                         train->adam_beta2,
+                         train->adam_epsilon,
+                         train->weight_decay,
+                         step->step + 1 };
+    const double norm =
+        store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam);
     const double loss = step->count > 0 ? step->loss / (double)step->count : 0;
     const double seconds = step->seconds - s->seconds;
     s->version = step->step + 1;
@@ -174,11 +184,15 @@ static bool world_apply(void *self, const StepSums *sums, int *code, const char 
     const long long number = (long long)sums->step + 1;
     const Slot *bad = store_bad_slot(&run->store, sums->gradient);
     if (bad)
-        return fail(run, xprintf("the gradient of \"%s\" is not finite in step %lld; the step was not "
-                                 "applied", bad->name, number), code, text);
-    if (!isfinite(sums->loss))
-        return fail(run, xprintf("the loss is not finite in step %lld; the step was not applied", number),
+        return fail(run,
+                    xprintf("the gradient of \"%s\" is not finite in step %lld; the step was not "
+                            "applied",
+                            bad->name, number),
                     code, text);
+    if (!isfinite(sums->loss))
+        return fail(
+            run, xprintf("the loss is not finite in step %lld; the step was not applied", number),
+            code, text);
     const WalStep step = { sums->step, sums->count, sums->tokens, sums->loss,
                            run->clock_before + clock_now() - run->clock_start };
     const WalPart parts[] = { { &step, sizeof step },
@@ -293,8 +307,8 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
     }
     Err err = { 0 };
     if (is_save_due(run) && !run_checkpoint_now(run, &err)) {
-        log_error("save", "no checkpoint at step %lld, the run goes on: %s (%s)", (long long)version,
-                  err.what, err.where);
+        log_error("save", "no checkpoint at step %lld, the run goes on: %s (%s)",
+                  (long long)version, err.what, err.where);
         run->saved = version; /* not again at this step */
     }
     return version >= run->total || run->state.stop_early ? LEASE_STOP : LEASE_TRAIN;
@@ -302,6 +316,6 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
 
 CoreWorld run_world(Run *run)
 {
-    return (CoreWorld){ run,        world_begin, world_differs,   world_run_text,
+    return (CoreWorld){ run,         world_begin, world_differs,   world_run_text,
                         world_apply, world_next,  world_evaluated, world_values };
 }

@@ -1,4 +1,5 @@
-/* run_world - what run.c and run_world.c share: records of the log, and the changes they stand for. */
+/* run_world - what run.c and run_world.c share: records of the log, and the changes they stand for.
+ */
 #ifndef PS_RUN_WORLD_H
 #define PS_RUN_WORLD_H
 

@@ -1,8 +1,8 @@
 /* wal - the write-ahead log: OUTPUT/wal/log, a header and records, each with its own checksum.
  *
  * A record that a crash cut short can only be the last one; it is cut off when the log is opened.
- * Any other damage is an error. Layout (little endian): u32 type, u32 0, u64 size, u64 XXH3 of these
- * 16 bytes, payload, u64 XXH3 of the payload.
+ * Any other damage is an error. Layout (little endian): u32 type, u32 0, u64 size, u64 XXH3 of
+ * these 16 bytes, payload, u64 XXH3 of the payload.
  *
  * Threads: one. */
 #ifndef PS_WAL_H
@@ -24,8 +24,8 @@ typedef struct WalPart {
 typedef struct Wal {
     int fd; /* -1: closed */
     char *path;
-    int64_t size;    /* bytes that are whole */
-    bool broken;     /* an append failed: no more until the log is started anew */
+    int64_t size;     /* bytes that are whole */
+    bool broken;      /* an append failed: no more until the log is started anew */
     int64_t unsynced; /* records since the last sync */
 } Wal;
 
@@ -35,7 +35,8 @@ typedef struct Wal {
 typedef bool (*WalVisit)(void *self, WalType type, const void *payload, size_t size, Err *err);
 
 /* Reads PATH through visit and leaves it open for appending. most: bytes of the largest record. */
-MUST_USE bool wal_open(Wal *wal, const char *path, size_t most, WalVisit visit, void *self, Err *err);
+MUST_USE bool wal_open(Wal *wal, const char *path, size_t most, WalVisit visit, void *self,
+                       Err *err);
 
 /* Starts PATH anew with these first records (one part each), durable before the old one is gone. */
 MUST_USE bool wal_start(Wal *wal, const char *path, const WalType *types, const WalPart *parts,

@@ -32,7 +32,8 @@ static void leaf(float out[SIZE], int64_t step, int64_t m)
 }
 
 /* The plain tree sum of [begin, end) by recursion over aligned halves. */
-static void plain(float out[SIZE], double *loss, int64_t step, int64_t begin, int64_t width, int64_t end)
+static void plain(float out[SIZE], double *loss, int64_t step, int64_t begin, int64_t width,
+                  int64_t end)
 {
     if (width == 1) {
         leaf(out, step, begin);
@@ -101,8 +102,8 @@ static LeaseKind sim_next(void *self, int64_t version, int *code, const char **t
         return LEASE_EVAL;
     return version == sim->steps ? LEASE_STOP : LEASE_TRAIN;
 }
-static void sim_evaluated(void *self, int64_t version, const double *const *sums, const int64_t *sizes,
-                          int64_t chunks)
+static void sim_evaluated(void *self, int64_t version, const double *const *sums,
+                          const int64_t *sizes, int64_t chunks)
 {
     Sim *sim = self;
     assert_int_equal(chunks, CHUNKS);
@@ -128,7 +129,7 @@ typedef struct Fake {
 
 static PsCore *start(Sim *sim)
 {
-    const CoreWorld world = { sim,      sim_begin, sim_differs,   sim_text,
+    const CoreWorld world = { sim,       sim_begin, sim_differs,   sim_text,
                               sim_apply, sim_next,  sim_evaluated, sim_values };
     return core_new(&(CoreOptions){ .run = 77, .lease_timeout = 5 }, &world);
 }
@@ -141,8 +142,13 @@ static Msg message(MsgType type, uint64_t client)
 static void hello(PsCore *core, uint64_t id, double now)
 {
     Msg msg = message(MSG_HELLO, id);
-    msg.facts = (HelloFacts){ .base_digest = 1, .slot_size = SIZE, .ranks = 1, .job_ranks = 3,
-                              .eval_chunks = CHUNKS, .eval_width = 4, .job = 5 };
+    msg.facts = (HelloFacts){ .base_digest = 1,
+                              .slot_size = SIZE,
+                              .ranks = 1,
+                              .job_ranks = 3,
+                              .eval_chunks = CHUNKS,
+                              .eval_width = 4,
+                              .job = 5 };
     core_message(core, &msg, now);
 }
 
@@ -238,7 +244,8 @@ static void simulate(int64_t M, uint32_t seed, int64_t steps)
             } else if (fake->id && fake->asleep_until <= now && fake->busy) {
                 work(&sim, core, fake, now);
                 if (chance(&sim, 30) == 0)
-                    push(core, &(Fake){ .id = fake->id, .work.step = fake->work.step - 1 }, 0, 1, now);
+                    push(core, &(Fake){ .id = fake->id, .work.step = fake->work.step - 1 }, 0, 1,
+                         now);
             } else if (fake->id && fake->asleep_until <= now && now - fake->pulled > 0.3) {
                 Msg pull = message(MSG_PULL, fake->id);
                 pull.step = fake->have;

@@ -149,8 +149,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_log_cut_at_any_byte_keeps_its_whole_records_and_goes_on,
                                         make, clean),
-        cmocka_unit_test_setup_teardown(a_flipped_bit_is_an_error_or_costs_the_last_record_only, make,
-                                        clean),
+        cmocka_unit_test_setup_teardown(a_flipped_bit_is_an_error_or_costs_the_last_record_only,
+                                        make, clean),
         cmocka_unit_test_setup_teardown(an_empty_rest_of_zeros_is_cut_off, make, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
