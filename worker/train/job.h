@@ -1,0 +1,52 @@
+/* job - all that a worker rank has open while it works: run, model, data, its node.
+ *
+ * Owner: worker/main.c. Threads: the main thread. */
+#ifndef WORKER_TRAIN_JOB_H
+#define WORKER_TRAIN_JOB_H
+
+#include "common/config/config.h"
+#include "common/metrics/metrics.h"
+#include "worker/data/batch.h"
+#include "worker/model/model.h"
+#include "worker/train/node.h"
+#include "worker/train/plan.h"
+
+typedef struct Job {
+    Config config;
+    Comm *comm;      /* borrowed */
+    PsClient *client; /* leader only, else NULL */
+    char *address;
+    ModelArch *arch;
+    SlotTable *table;
+    SafeTensors *files;
+    Weights weights;
+    Tokenizer *tokenizer;
+    Dataset train, validation;
+    uint32_t *rows;         /* of a validation_split: training rows, then the others; else NULL */
+    int64_t train_count, eval_count;
+    const Dataset *eval_data; /* &validation, or &train with a split; NULL: none */
+    const uint32_t *eval_rows; /* [eval_count] */
+    uint32_t *all_rows;       /* 0 .. for eval_rows without a split; owned */
+    int64_t *chunk_ends;      /* [chunks], owned */
+    int64_t chunks;
+    int64_t eval_width;       /* doubles of a chunk's sums */
+    int64_t longest;
+    Plan *plan;
+    Model *model;
+    BatchRoom room;
+    Node node;
+    Metrics metrics;
+    float *scratch;  /* [log2 M + 1, slot_size]: right-hand sums while a subtree is added up */
+    float *logits;   /* of one evaluation chunk */
+} Job;
+
+/* Everything up to the first lease: model, data, HELLO, memory. run_file NULL: the run comes from
+ * the server at `address`. Collective: yes, over the job; fails on all ranks when it fails on one
+ * (the others get an Err without `what`). */
+MUST_USE bool job_open(Job *job, Comm *comm, const ConfigSources *sources, const char *address, Err *err);
+void job_close(Job *job);
+
+/* Works on leases until the server says stop: *code is then the run's exit code. */
+MUST_USE bool job_work(Job *job, int *code, Err *err);
+
+#endif

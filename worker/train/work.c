@@ -1,0 +1,236 @@
+/* DESIGN: lease -> micro-batches -> sums -> push.
+ *
+ * Every rank of the node takes an equal part of a leased range, adds its micro-batches up in the
+ * fixed tree (common/slots/tree.h) and lays the sums of the largest whole subtrees into its box.
+ * The leader then joins subtrees whose siblings lie in the node, in the same tree, and pushes what
+ * is left: one push for a range that is a subtree. So the bits do not depend on how many ranks
+ * there are, or who computed what. */
+#include "worker/train/job.h"
+
+#include "common/base/clock.h"
+#include "common/slots/tree.h"
+
+#include <string.h>
+
+static void add(float *sum, const float *more, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        sum[i] += more[i];
+}
+
+static void one_micro_batch(Job *job, int64_t step, int64_t m, float *grad, NodeSum *sum)
+{
+    const uint32_t *rows;
+    const int64_t n = plan_micro_batch(job->plan, step, m, &rows);
+    *sum = (NodeSum){ .range = { m, m + 1 } };
+    if (n == 0) { /* a short last batch can leave a micro-batch empty */
+        memset(grad, 0, (size_t)job->table->size * sizeof *grad);
+        return;
+    }
+    const Batch batch = batch_fill(&job->room, &job->train, rows, n);
+    const BatchLoss loss = model_train(job->model, &batch, job->node.values, grad, step);
+    sum->loss = loss.sum;
+    sum->count = loss.count;
+    sum->tokens = batch.N;
+}
+
+/* grad = sum over the subtree [begin, end), left + right at every node. */
+static void subtree(Job *job, int64_t step, int64_t begin, int64_t end, float *grad, float *scratch, NodeSum *sum)
+{
+    if (end - begin == 1) {
+        one_micro_batch(job, step, begin, grad, sum);
+        return;
+    }
+    int64_t half = 1;
+    while (2 * half < end - begin)
+        half *= 2;
+    NodeSum right;
+    subtree(job, step, begin, begin + half, grad, scratch, sum);
+    subtree(job, step, begin + half, end, scratch, scratch + job->table->size, &right);
+    add(grad, scratch, job->table->size);
+    sum->range.end = end;
+    sum->loss += right.loss;
+    sum->count += right.count;
+    sum->tokens += right.tokens;
+}
+
+/* This rank's part of a range, into its box. */
+static void compute_part(Job *job, int64_t step, Range range)
+{
+    Node *node = &job->node;
+    NodeBox *box = node_box(node, node->rank);
+    const int64_t n = range.end - range.begin;
+    const int64_t end = range.begin + n * (node->rank + 1) / node->size;
+    const double start = clock_now();
+    box->count = 0;
+    for (int64_t at = range.begin + n * node->rank / node->size; at < end;) {
+        const int64_t stop = tree_node_end(at, end, node->shared->micro_batches);
+        REQUIRE(box->count < node->sums_room);
+        subtree(job, step, at, stop, node_sum(node, node->rank, box->count), job->scratch,
+                &box->sums[box->count]);
+        box->count++;
+        at = stop;
+    }
+    box->seconds = clock_now() - start;
+}
+
+/* ---- the leader joins and pushes ------------------------------------------------ */
+
+typedef struct Piece {
+    NodeSum sum;
+    float *grad;
+} Piece;
+
+/* Joins the last two pieces while they are siblings; left-to-right order makes this enough. */
+static int join_siblings(Piece *pieces, int count, int64_t M, int64_t size)
+{
+    while (count >= 2) {
+        Piece *a = &pieces[count - 2], *b = &pieces[count - 1];
+        int64_t parent, parent_end, sibling, sibling_end;
+        bool left;
+        if (!tree_parent(a->sum.range.begin, a->sum.range.end, M, &parent, &parent_end, &sibling, &sibling_end, &left) ||
+            !left || sibling != b->sum.range.begin || sibling_end != b->sum.range.end)
+            break;
+        add(a->grad, b->grad, size);
+        a->sum.range.end = b->sum.range.end;
+        a->sum.loss += b->sum.loss;
+        a->sum.count += b->sum.count;
+        a->sum.tokens += b->sum.tokens;
+        count--;
+    }
+    return count;
+}
+
+static bool push_sums(Job *job, int64_t step, Err *err)
+{
+    Node *node = &job->node;
+    Piece pieces[2 * NODE_SUMS];
+    int count = 0;
+    double seconds = 0;
+    for (int r = 0; r < node->size; r++) {
+        const NodeBox *box = node_box(node, r);
+        seconds = box->seconds > seconds ? box->seconds : seconds;
+        for (int i = 0; i < box->count; i++) {
+            REQUIRE(count < 2 * NODE_SUMS);
+            pieces[count++] = (Piece){ box->sums[i], node_sum(node, r, i) };
+            count = join_siblings(pieces, count, node->shared->micro_batches, node->slot_size);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        const NodeSum *s = &pieces[i].sum;
+        const Push push = {
+            .step = step,
+            .range = s->range,
+            .count = s->count,
+            .tokens = s->tokens,
+            .loss = s->loss,
+            .seconds = seconds / count,
+            .data = pieces[i].grad,
+            .size = (size_t)node->slot_size * sizeof(float),
+        };
+        if (!ps_client_push(job->client, &push, err))
+            return false;
+    }
+    return true;
+}
+
+static bool train_range(Job *job, int64_t step, Range range, Err *err)
+{
+    compute_part(job, step, range);
+    node_gate(&job->node);
+    const bool ok = job->node.rank != 0 || push_sums(job, step, err);
+    node_gate(&job->node); /* boxes are free again */
+    return ok;
+}
+
+/* ---- evaluation ------------------------------------------------------------------- */
+
+static void evaluate_chunk(Job *job, int64_t chunk)
+{
+    NodeBox *box = node_box(&job->node, job->node.rank);
+    const int64_t begin = chunk == 0 ? 0 : job->chunk_ends[chunk - 1], n = job->chunk_ends[chunk] - begin;
+    const double start = clock_now();
+    const Batch batch = batch_fill(&job->room, job->eval_data, job->eval_rows + begin, n);
+    const BatchLoss loss = model_predict(job->model, &batch, job->node.values, job->logits);
+    metrics_clear(&job->metrics);
+    metrics_add(&job->metrics, job->logits, batch.goal, n, loss.sum);
+    REQUIRE(job->metrics.size <= job->eval_width);
+    memcpy(node_eval(&job->node, job->node.rank), job->metrics.sums, (size_t)job->metrics.size * sizeof(double));
+    box->eval_size = job->metrics.size;
+    box->eval_chunk = chunk;
+    box->seconds = clock_now() - start;
+}
+
+static bool push_chunks(Job *job, int64_t step, Err *err)
+{
+    for (int r = 0; r < job->node.size; r++) {
+        const NodeBox *box = node_box(&job->node, r);
+        const Push push = {
+            .eval = true,
+            .step = step,
+            .range = { box->eval_chunk, box->eval_chunk + 1 },
+            .seconds = box->seconds,
+            .data = node_eval(&job->node, r),
+            .size = (size_t)box->eval_size * sizeof(double),
+        };
+        if (box->eval_chunk >= 0 && !ps_client_push(job->client, &push, err))
+            return false;
+    }
+    return true;
+}
+
+static bool evaluate_range(Job *job, int64_t step, Range range, Err *err)
+{
+    bool ok = true;
+    for (int64_t at = range.begin; at < range.end; at += job->node.size) {
+        const int64_t chunk = at + job->node.rank;
+        if (chunk < range.end)
+            evaluate_chunk(job, chunk);
+        else
+            node_box(&job->node, job->node.rank)->eval_chunk = -1;
+        node_gate(&job->node);
+        ok = ok && (job->node.rank != 0 || push_chunks(job, step, err));
+        node_gate(&job->node);
+    }
+    return ok;
+}
+
+/* ---- the loop ----------------------------------------------------------------------- */
+
+static bool ranges_fit(const Job *job, const Lease *lease, Err *err)
+{
+    const int64_t most = lease->kind == LEASE_TRAIN ? job->node.shared->micro_batches : job->chunks;
+    for (int i = 0; i < lease->range_count; i++)
+        if (lease->range[i].begin < 0 || lease->range[i].end > most || lease->range[i].begin >= lease->range[i].end)
+            return err_set(err, ERR_PEER, "the server leases %lld..%lld of %lld pieces",
+                           (long long)lease->range[i].begin, (long long)lease->range[i].end, (long long)most);
+    return true;
+}
+
+bool job_work(Job *job, int *code, Err *err)
+{
+    Node *node = &job->node;
+    int64_t version = -1; /* leader: of node->values */
+    bool ok = true;
+    for (;;) {
+        if (node->rank == 0) {
+            Lease *lease = &node->shared->lease;
+            ok = ok && ps_client_next(job->client, version, lease, node->values, node->slot_size, err) &&
+                 (lease->kind == LEASE_STOP || ranges_fit(job, lease, err));
+            if (!ok)
+                *lease = (Lease){ .kind = LEASE_STOP, .code = err_exit_code(err) };
+            version = lease->step;
+        }
+        node_gate(node);
+        const Lease lease = node->shared->lease;
+        if (lease.kind == LEASE_STOP) {
+            *code = lease.code;
+            if (ok && lease.code != 0 && node->rank == 0)
+                fprintf(stderr, "lora_worker: %s\n", lease.text);
+            return ok;
+        }
+        for (int i = 0; i < lease.range_count; i++)
+            ok = (lease.kind == LEASE_TRAIN ? train_range : evaluate_range)(job, lease.step, lease.range[i], err) && ok;
+    }
+}
