@@ -1,14 +1,13 @@
 /* lora_ps - the parameter server of one run, in the foreground. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/version.h"
 #include "common/config/config.h"
 #include "common/config/options.h"
 #include "ps/run.h"
 #include "ps/server.h"
 
 #include <stdlib.h>
-
-#define VERSION "0.1"
 
 typedef struct PsArguments {
     bool overwrite, help, version, print_config;
@@ -49,7 +48,7 @@ static int run_command(const PsArguments *given, const OptionTable *table, Err *
     if (given->help) {
         options_help(table, &text);
     } else if (given->version) {
-        text_addf(&text, "lora_ps %s\n", VERSION);
+        text_addf(&text, "lora_ps %s\n", LORA_VERSION);
     } else if (!load(&config, given, table, err)) {
         code = err_exit_code(err);
     } else if (given->print_config) {

@@ -1,0 +1,83 @@
+#include "common/base/process.h"
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* In the child: only calls that are safe after fork. `report` tells errno of a failed exec. */
+static _Noreturn void become(char *const *argv, pid_t parent, int report)
+{
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(143);
+    execvp(argv[0], argv);
+    const int code = errno;
+    if (write(report, &code, sizeof code) != sizeof code)
+        _exit(126);
+    _exit(127);
+}
+
+pid_t process_start(char *const *argv, Err *err)
+{
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) != 0) {
+        err_errno(err, "cannot start '%s'", argv[0]);
+        return -1;
+    }
+    const pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        become(argv, parent, report[1]);
+    close(report[1]);
+    int code = 0;
+    if (pid < 0) {
+        err_errno(err, "cannot start '%s'", argv[0]);
+    } else if (read(report[0], &code, sizeof code) == sizeof code) {
+        waitpid(pid, NULL, 0);
+        errno = code;
+        err_errno(err, "cannot start '%s'", argv[0]);
+    }
+    close(report[0]);
+    return code != 0 ? -1 : pid;
+}
+
+int process_ended(pid_t pid)
+{
+    int status;
+    const pid_t got = waitpid(pid, &status, WNOHANG);
+    if (got == 0)
+        return -1;
+    if (got < 0)
+        return 1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int process_wait(pid_t pid, double seconds)
+{
+    const double until = clock_now() + seconds;
+    int code;
+    while ((code = process_ended(pid)) < 0 && clock_now() < until)
+        clock_sleep(0.01);
+    return code;
+}
+
+char *process_sibling(const char *name)
+{
+    char self[PATH_MAX];
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0)
+        return xstrdup(name);
+    self[n] = '\0';
+    char *folder = path_folder(self), *path = path_join(folder, name);
+    free(folder);
+    return path;
+}

@@ -1,0 +1,24 @@
+/* process - starting programs of our own and waiting for them.
+ *
+ * Threads: the main thread, before MPI_Init and before other threads start. */
+#ifndef COMMON_BASE_PROCESS_H
+#define COMMON_BASE_PROCESS_H
+
+#include "common/base/err.h"
+
+#include <sys/types.h>
+
+/* Starts argv[0] (looked up in PATH when it has no slash) in a process group of its own; it gets
+ * SIGTERM when this process ends, however that happens. -1 with *err set when it cannot start. */
+pid_t process_start(char *const *argv, Err *err);
+
+/* Exit code (128 + signal for a signal) when it has ended, -1 while it runs. */
+int process_ended(pid_t pid);
+
+/* As process_ended, but waits up to `seconds`. */
+int process_wait(pid_t pid, double seconds);
+
+/* NAME in the folder of the running program. Owned by the caller. */
+char *process_sibling(const char *name);
+
+#endif

@@ -1,0 +1,7 @@
+/* version - of all three programs. */
+#ifndef COMMON_BASE_VERSION_H
+#define COMMON_BASE_VERSION_H
+
+#define LORA_VERSION "0.1"
+
+#endif

@@ -1,0 +1,267 @@
+/* DESIGN: `lora train` is a supervisor of two children: lora_ps (the run and its verdict) and one
+ * mpirun of workers. Workers that die are started again; the server says when the run is over.
+ * Signals go to the server, which makes a checkpoint and tells the workers. */
+#include "launch/cmd_train.h"
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
+#include "common/base/serve.h"
+#include "common/base/version.h"
+#include "common/config/options.h"
+#include "common/model/arch.h"
+#include "worker/data/dataset.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_RESTARTS = 20 };
+
+typedef struct TrainArguments {
+    const char *ranks, *file;
+    bool overwrite, help, version, print_config;
+    int64_t rank_count;
+    Arguments rest;
+} TrainArguments;
+
+static volatile sig_atomic_t interrupts, last_signal;
+
+static void on_signal(int number)
+{
+    interrupts++;
+    last_signal = number;
+}
+
+/* Words that grow one by one; owned. */
+typedef struct Words {
+    char **items;
+    int count;
+} Words;
+
+static void add_word(Words *words, char *owned)
+{
+    words->items = xrealloc(words->items, (size_t)(words->count + 2) * sizeof *words->items);
+    words->items[words->count++] = owned;
+    words->items[words->count] = NULL;
+}
+
+static void words_release(Words *words)
+{
+    for (int i = 0; i < words->count; i++)
+        free(words->items[i]);
+    free(words->items);
+    *words = (Words){ 0 };
+}
+
+/* ---- what is checked before anything starts --------------------------------------- */
+
+/* Names of the labels, when neither run file nor model has any: found in the data. */
+static bool find_labels(const Config *c, Words *server, Err *err)
+{
+    if (c->labels.count > 0 || c->label_count > 0 || c->problem_type == PROBLEM_REGRESSION)
+        return true;
+    char *folder = model_find(c->model, err);
+    ModelArch *arch = folder ? arch_open(folder, c->model_config, c->task, &c->labels, 0, c->problem_type, err) : NULL;
+    free(folder);
+    if (!arch)
+        return false;
+    const bool search = !arch->labels_known && arch->problem == PROBLEM_SINGLE_LABEL;
+    arch_close(arch);
+    if (!search)
+        return true;
+    const DataConfig *d = &c->data;
+    const DatasetOptions o = { &d->train, d->text, d->text_pair, d->label, d->max_length, d->limit, true, true };
+    StringList names = { 0 };
+    Text list = { 0 };
+    const bool ok = dataset_labels(&o, &names, err);
+    for (int i = 0; ok && i < names.count; i++)
+        text_addf(&list, "%s\"%s\"", i ? ", " : "", names.items[i]);
+    if (ok && names.count > 1)
+        add_word(server, xprintf("--labels=[%s]", list.data));
+    for (int i = 0; i < names.count; i++)
+        free(names.items[i]);
+    free(names.items);
+    text_release(&list);
+    return ok;
+}
+
+static bool prepare(const TrainArguments *given, Words *server, Err *err)
+{
+    const ConfigSources sources = { .file = given->file,
+                                    .overrides = given->rest.overrides,
+                                    .override_count = given->rest.override_count };
+    Config config = { 0 };
+    add_word(server, xstrdup(given->file));
+    for (int i = 0; i < given->rest.override_count; i++)
+        add_word(server, xprintf("--%s", given->rest.overrides[i]));
+    if (given->overwrite)
+        add_word(server, xstrdup("--overwrite"));
+    const bool ok = config_load(&config, &sources, err) && config_check_training(&config, err) &&
+                    find_labels(&config, server, err);
+    config_release(&config);
+    return ok;
+}
+
+/* ---- the workers -------------------------------------------------------------------- */
+
+static void set_default(const char *name, const char *value)
+{
+    setenv(name, value, 0);
+}
+
+/* What Open MPI needs to run well on one machine; what the user has set stays. */
+static void set_environment(int64_t ranks, int64_t cores)
+{
+    if (geteuid() == 0) {
+        set_default("OMPI_ALLOW_RUN_AS_ROOT", "1");
+        set_default("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    }
+    const int64_t threads = cores / ranks > 1 ? cores / ranks : 1;
+    char number[32];
+    snprintf(number, sizeof number, "%lld", (long long)threads);
+    set_default("OMP_NUM_THREADS", number);
+    set_default("OPENBLAS_NUM_THREADS", number);
+    set_default("OMPI_MCA_rmaps_base_oversubscribe", "1");
+    set_default("OMPI_MCA_mpi_yield_when_idle", "1");
+    set_default("OMPI_MCA_pml", "ob1");
+    set_default("OMPI_MCA_btl", "self,vader");
+    set_default("OMPI_MCA_hwloc_base_binding_policy", ranks * threads <= cores && threads == 1 ? "core" : "none");
+}
+
+static pid_t start_workers(const TrainArguments *given, const char *address, Err *err)
+{
+    Words words = { 0 };
+    add_word(&words, xstrdup("mpirun"));
+    add_word(&words, xstrdup("-n"));
+    add_word(&words, xprintf("%lld", (long long)given->rank_count));
+    add_word(&words, process_sibling("lora_worker"));
+    add_word(&words, xprintf("--ps.address=%s", address));
+    const pid_t pid = process_start(words.items, err);
+    if (pid < 0)
+        err_hint(err, "launch/setup installs Open MPI");
+    words_release(&words);
+    return pid;
+}
+
+/* A worker that says "bad input" or "refused" would say it again. */
+static bool worth_a_restart(int code)
+{
+    return code != 0 && code != 2 && code != 4 && code != 5;
+}
+
+/* Until the server ends: its exit code. */
+static int supervise(const TrainArguments *given, const Server *server, Err *err)
+{
+    pid_t workers = start_workers(given, server->address, err);
+    int restarts = 0, told = 0, verdict, worker_code = 0;
+    while ((verdict = process_ended(server->pid)) < 0) {
+        if (told < interrupts) {
+            told = interrupts;
+            kill(server->pid, last_signal);
+            if (told > 1 && workers > 0)
+                kill(-workers, SIGKILL);
+        }
+        const int code = workers > 0 ? process_ended(workers) : -1;
+        if (code >= 0) {
+            workers = -1;
+            worker_code = code;
+        }
+        if (workers < 0 && told == 0 && code > 0 && worth_a_restart(code) && restarts < MOST_RESTARTS) {
+            restarts++;
+            fprintf(stderr, "lora train: the workers ended with code %d, starting them again\n", code);
+            workers = start_workers(given, server->address, err);
+        } else if (workers < 0 && worker_code != 0) {
+            kill(server->pid, SIGTERM); /* nobody will work for it */
+            process_wait(server->pid, 30);
+            return worker_code;
+        }
+        clock_sleep(0.02);
+    }
+    if (workers > 0 && process_wait(workers, 20) < 0) {
+        kill(-workers, SIGKILL);
+        process_wait(workers, 5);
+    }
+    return verdict;
+}
+
+static int train(const TrainArguments *given, Err *err)
+{
+    Words words = { 0 };
+    Server server = { .pid = -1 };
+    int code;
+    struct sigaction action = { .sa_handler = on_signal };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (!prepare(given, &words, err)) {
+        code = err_exit_code(err);
+    } else if (!serve_start(&server, (const char *const *)words.items, words.count, err)) {
+        code = err->kind != ERR_NONE ? err_exit_code(err) : server.code;
+    } else {
+        set_environment(given->rank_count, sysconf(_SC_NPROCESSORS_ONLN));
+        code = supervise(given, &server, err);
+    }
+    words_release(&words);
+    free(server.address);
+    return code;
+}
+
+/* ---- the command line ------------------------------------------------------------------ */
+
+static bool check(TrainArguments *given, const OptionTable *table, Err *err)
+{
+    given->rank_count = sysconf(_SC_NPROCESSORS_ONLN);
+    if (!arguments_expect(&given->rest, table, 1, 1, err))
+        return false;
+    given->file = given->rest.positionals[0];
+    return !given->ranks || option_int("ranks", given->ranks, 1, 4096, &given->rank_count, err);
+}
+
+static int print_config(const TrainArguments *given, Err *err)
+{
+    const ConfigSources sources = { .file = given->file,
+                                    .overrides = given->rest.overrides,
+                                    .override_count = given->rest.override_count };
+    Config config = { 0 };
+    Text text = { 0 };
+    if (config_load(&config, &sources, err)) {
+        config_print(&config, &text);
+        fputs(text.data, stdout);
+    }
+    text_release(&text);
+    config_release(&config);
+    return err_exit_code(err);
+}
+
+int cmd_train(int argc, char **argv)
+{
+    TrainArguments given = { 0 };
+    const Option own[] = {
+        { "ranks", "N", "worker processes; default: one a core", &given.ranks, NULL },
+        { "overwrite", NULL, "start anew in an output_dir that holds a run", NULL, &given.overwrite },
+        { "print-config", NULL, "print the effective run file and stop", NULL, &given.print_config },
+        { "help", NULL, "this text", NULL, &given.help },
+    };
+    const OptionTable table = { "lora train", "RUN.yaml", "trains an adapter on this machine", own,
+                                sizeof own / sizeof *own, true };
+    Err err = { 0 };
+    Text help = { 0 };
+    int code = 0;
+    const bool ok = options_read(&given.rest, &table, argc, argv, &err);
+    if (given.help) {
+        options_help(&table, &help);
+        fputs(help.data, stdout);
+        err = (Err){ 0 };
+    } else if (!ok || !check(&given, &table, &err)) {
+        code = err_exit_code(&err);
+    } else {
+        code = given.print_config ? print_config(&given, &err) : train(&given, &err);
+    }
+    if (err.kind != ERR_NONE)
+        err_print(&err, stderr);
+    text_release(&help);
+    arguments_release(&given.rest);
+    return code;
+}

@@ -1,0 +1,182 @@
+/* lora_worker - the ranks that compute: `mpirun -n N lora_worker [RUN.yaml]`. */
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
+#include "common/base/serve.h"
+#include "common/base/version.h"
+#include "common/config/options.h"
+#include "worker/train/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct WorkerArguments {
+    bool help, version, print_config;
+    Arguments rest;
+} WorkerArguments;
+
+/* Before MPI is up: what mpirun, or srun with PMIx, put into the environment. */
+static bool is_first_rank(void)
+{
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (!rank)
+        rank = getenv("PMIX_RANK");
+    return !rank || strcmp(rank, "0") == 0;
+}
+
+/* Where the server is: --ps.address, LORA_PS, the run file; NULL: nowhere. Owned. */
+static char *given_address(const WorkerArguments *given, const ConfigSources *sources, Err *err)
+{
+    const char *address = arguments_key(&given->rest, "ps.address");
+    if (!address)
+        address = getenv("LORA_PS");
+    if (address && *address)
+        return xstrdup(address);
+    Config config = { 0 };
+    char *found = NULL;
+    if (sources->file && config_load(&config, sources, err) && config.ps.address)
+        found = xstrdup(config.ps.address);
+    config_release(&config);
+    return found;
+}
+
+/* A server of our own on loopback, for the ranks of this node. */
+static bool start_server(Server *server, const WorkerArguments *given, const char *file, Err *err)
+{
+    const int count = given->rest.override_count + 1;
+    const char **words = xcalloc((size_t)count, sizeof *words);
+    words[0] = file;
+    for (int i = 1; i < count; i++)
+        words[i] = xprintf("--%s", given->rest.overrides[i - 1]);
+    const bool ok = serve_start(server, words, count, err);
+    for (int i = 1; i < count; i++)
+        free((void *)(uintptr_t)words[i]);
+    free(words);
+    return ok;
+}
+
+static int train(Comm *comm, const ConfigSources *sources, const char *address, Err *err)
+{
+    Job job;
+    int code = 0;
+    const bool ok = job_open(&job, comm, sources, address, err) && job_work(&job, &code, err);
+    if (!ok && err->kind == ERR_NONE) /* another rank told why */
+        code = 1;
+    job_close(&job);
+    return ok ? code : err->kind != ERR_NONE ? err_exit_code(err) : code;
+}
+
+/* Between MPI_Init and its end. Every rank knows the address, or that there is none. */
+static int with_mpi(Comm *comm, const ConfigSources *sources, const char *address, Server *own, Err *err)
+{
+    char *everywhere = comm_share_text(comm, address);
+    int code;
+    if (!everywhere) {
+        code = own->code > 0 ? own->code : 2;
+    } else if (own->pid > 0 && comm_nodes(comm) > 1) {
+        err_set(err, ERR_INPUT, "the ranks are on %d nodes, and there is no ps.address", comm_nodes(comm));
+        err_hint(err, "start lora_ps on one node and give --ps.address=tcp://HOST:PORT");
+        code = 2;
+    } else {
+        char who[16];
+        snprintf(who, sizeof who, "w%d", comm_rank(comm));
+        log_setup(who, comm_rank(comm) == 0 ? LOG_INFO : LOG_WARN);
+        code = train(comm, sources, everywhere, err);
+    }
+    free(everywhere);
+    return code;
+}
+
+static int run(int *argc, char ***argv, const WorkerArguments *given, Err *err)
+{
+    const ConfigSources sources = {
+        .file = given->rest.positional_count > 0 ? given->rest.positionals[0] : NULL,
+        .overrides = given->rest.overrides,
+        .override_count = given->rest.override_count,
+    };
+    Server own = { .pid = -1 };
+    char *address = is_first_rank() ? given_address(given, &sources, err) : NULL;
+    if (is_first_rank() && !address && err->kind == ERR_NONE) {
+        if (!sources.file) {
+            err_set(err, ERR_INPUT, "neither a run file nor the address of a server was given");
+            err_hint(err, "lora_worker RUN.yaml, or --ps.address=tcp://HOST:PORT, or LORA_PS in the environment");
+        } else if (start_server(&own, given, sources.file, err)) {
+            address = xstrdup(own.address);
+        }
+    }
+    if (err->kind != ERR_NONE)
+        own.code = err_exit_code(err);
+    Comm *comm = comm_open(argc, argv, err);
+    int code = comm ? with_mpi(comm, &sources, address, &own, err) : err_exit_code(err);
+    if (err->kind != ERR_NONE && err->what[0])
+        err_print(err, stderr);
+    if (own.pid > 0 && own.address) {
+        const int verdict = process_wait(own.pid, 30);
+        code = code ? code : verdict;
+    }
+    /* the others see that this rank left with a code: mpirun reports it */
+    comm_close(comm);
+    free(own.address);
+    free(address);
+    return code;
+}
+
+static int say(const OptionTable *table, const WorkerArguments *given)
+{
+    Text text = { 0 };
+    if (given->help)
+        options_help(table, &text);
+    else
+        text_addf(&text, "lora_worker %s\n", LORA_VERSION);
+    fputs(text.data, stdout);
+    text_release(&text);
+    return 0;
+}
+
+static int print_config(const WorkerArguments *given, Err *err)
+{
+    const ConfigSources sources = { .file = given->rest.positional_count > 0 ? given->rest.positionals[0] : NULL,
+                                    .overrides = given->rest.overrides,
+                                    .override_count = given->rest.override_count };
+    Config config = { 0 };
+    Text text = { 0 };
+    if (!config_load(&config, &sources, err)) {
+        err_print(err, stderr);
+        return err_exit_code(err);
+    }
+    config_print(&config, &text);
+    fputs(text.data, stdout);
+    text_release(&text);
+    config_release(&config);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    WorkerArguments given = { 0 };
+    const Option own[] = {
+        { "print-config", NULL, "print the effective run file and stop", NULL, &given.print_config },
+        { "help", NULL, "this text", NULL, &given.help },
+        { "version", NULL, "the version", NULL, &given.version },
+    };
+    const OptionTable table = { "lora_worker",
+                                "[RUN.yaml]",
+                                "computes for a run: mpirun -n 16 lora_worker --ps.address=tcp://head:7700",
+                                own,
+                                sizeof own / sizeof *own,
+                                true };
+    Err err = { 0 };
+    int code;
+    const bool read = options_read(&given.rest, &table, argc, argv, &err) &&
+                      arguments_expect(&given.rest, &table, 0, 1, &err);
+    if (given.help || given.version) {
+        code = say(&table, &given);
+    } else if (!read) {
+        err_print(&err, stderr);
+        code = err_exit_code(&err);
+    } else {
+        code = given.print_config ? print_config(&given, &err) : run(&argc, &argv, &given, &err);
+    }
+    arguments_release(&given.rest);
+    return code;
+}
