@@ -21,7 +21,7 @@ endif
 
 WARN := -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
         -Wpointer-arith -Wcast-qual -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wno-unknown-pragmas \
-        -Wno-pass-failed
+        -Wno-pass-failed -Wno-format-truncation
 CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
 CFLAGS   += -std=gnu11 $(OPT) -march=$(MARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN)
 MPI_CFLAGS = $(shell mpicc --showme:compile)

@@ -1,0 +1,120 @@
+#include "launch/session.h"
+
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/mem.h"
+#include "common/tensor/safetensors.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* base_model_name_or_path of an adapter; owned, NULL with *err set. */
+static char *base_of(const char *adapter, Err *err)
+{
+    char *path = path_join(adapter, "adapter_config.json"), *name = NULL;
+    json_t *config = json_file(path, err);
+    const char *base = json_get_string(config, "base_model_name_or_path", NULL, err);
+    if (base)
+        name = xstrdup(base);
+    else if (config && err->kind == ERR_NONE) {
+        err_set(err, ERR_INPUT, "the adapter does not say which model it is for");
+        err_at(err, "%s", path);
+        err_hint(err, "give --model=DIR");
+    }
+    json_decref(config);
+    free(path);
+    return name;
+}
+
+/* Outputs of the trained head; 0: the adapter has none. */
+static int64_t head_labels(const char *adapter, Err *err)
+{
+    char *path = path_join(adapter, "adapter_model.safetensors");
+    SafeTensors *st = safetensors_open(path, err);
+    const TensorView *head = st ? safetensors_find(st, "base_model.model.classifier.weight") : NULL;
+    const int64_t labels = head && head->dims == 2 ? head->dim[0] : 0;
+    safetensors_close(st);
+    free(path);
+    return labels;
+}
+
+static bool open_base(Session *s, const SessionOptions *o, const char *name, Err *err)
+{
+    int64_t labels = o->label_count;
+    if (o->labels->count == 0 && labels == 0 && o->adapter) {
+        labels = head_labels(o->adapter, err);
+        if (err->kind != ERR_NONE)
+            return false;
+    }
+    char *folder = model_find(name, err);
+    SafeTensors *files = NULL;
+    bool ok = folder &&
+              (s->arch = arch_open(folder, o->model_config, TASK_SEQ_CLS, o->labels, labels, o->problem, err)) &&
+              (s->tokenizer = tokenizer_open(folder, err)) && (files = safetensors_open_model(folder, err)) &&
+              weights_plan(&s->weights, s->arch, files, err) &&
+              (s->base = mem_alloc((size_t)s->weights.size * sizeof(float), err));
+    s->weights.data = s->base;
+    ok = ok && weights_load(&s->weights, files, 0, 1, err);
+    safetensors_close(files);
+    free(folder);
+    return ok;
+}
+
+static bool open_adapter(Session *s, const SessionOptions *o, Err *err)
+{
+    if (o->adapter && !lora_config_read(&s->lora, o->adapter, err))
+        return false;
+    const LoraConfig plain = { .r = 8, .alpha = 16 };
+    const LoraConfig *lora = o->adapter ? &s->lora : o->lora ? o->lora : &plain;
+    if (!(s->table = slots_open(s->arch, lora, err)))
+        return false;
+    if (!o->adapter)
+        return true;
+    s->values = mem_alloc((size_t)s->table->size * sizeof(float), err);
+    if (!s->values)
+        return false;
+    memset(s->values, 0, (size_t)s->table->size * sizeof(float));
+    return slots_read_adapter(s->values, s->table, o->adapter, err);
+}
+
+bool session_open(Session *s, const SessionOptions *o, Err *err)
+{
+    *s = (Session){ .max_length = o->max_length, .most_tokens = o->most_tokens };
+    char *name = o->model ? xstrdup(o->model) : base_of(o->adapter, err);
+    bool ok = name && open_base(s, o, name, err) && open_adapter(s, o, err);
+    free(name);
+    if (!ok)
+        return false;
+    if (s->max_length > s->arch->positions)
+        s->max_length = s->arch->positions;
+    if (s->most_tokens < s->max_length)
+        s->most_tokens = s->max_length;
+    const int64_t longest = s->max_length;
+    const int threads = o->threads > 0 ? o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    const ModelOptions options = { s->most_tokens, s->most_tokens, longest, false, threads, 0.0, 0 };
+    const int64_t width = s->arch->problem == PROBLEM_MULTI_LABEL ? s->arch->labels : 1;
+    s->logits = mem_alloc((size_t)(s->most_tokens * s->arch->labels) * sizeof(float), err);
+    return s->logits && batch_room(&s->room, s->most_tokens, s->most_tokens, width, err) &&
+           (s->model = model_open(s->arch, s->table, &s->weights, &options, err));
+}
+
+void session_close(Session *s)
+{
+    model_close(s->model);
+    batch_release(&s->room);
+    tokenizer_close(s->tokenizer);
+    weights_release(&s->weights);
+    slots_close(s->table);
+    lora_config_release(&s->lora);
+    arch_close(s->arch);
+    free(s->values);
+    free(s->base);
+    free(s->logits);
+    *s = (Session){ 0 };
+}
+
+BatchLoss session_predict(Session *s, const Batch *batch)
+{
+    return model_predict(s->model, batch, s->values, s->logits);
+}

@@ -1,0 +1,44 @@
+/* session - a model with an adapter, in one process, ready to be asked: for eval and predict.
+ *
+ * Owner: a command. Threads: one. */
+#ifndef LAUNCH_SESSION_H
+#define LAUNCH_SESSION_H
+
+#include "common/config/config.h"
+#include "worker/data/batch.h"
+#include "worker/model/model.h"
+#include "worker/tokenizer/tokenizer.h"
+
+typedef struct SessionOptions {
+    const char *model;       /* folder or hub name; NULL: what the adapter says it was made for */
+    const char *adapter;     /* folder; NULL: the base model alone */
+    const json_t *model_config;
+    const StringList *labels; /* may be empty */
+    int64_t label_count;     /* 0: from the adapter's head, else the model's config */
+    ProblemType problem;
+    const LoraConfig *lora;  /* used without an adapter; NULL then too: PEFT's defaults */
+    int64_t max_length, most_tokens;
+    int threads;             /* 0: all cores */
+} SessionOptions;
+
+typedef struct Session {
+    ModelArch *arch;
+    SlotTable *table;
+    LoraConfig lora;   /* read from the adapter */
+    Weights weights;
+    float *base;       /* weights.data, owned */
+    float *values;     /* of the adapter; NULL: base alone */
+    Tokenizer *tokenizer;
+    Model *model;
+    int64_t max_length, most_tokens;
+    BatchRoom room;
+    float *logits;
+} Session;
+
+MUST_USE bool session_open(Session *session, const SessionOptions *options, Err *err);
+void session_close(Session *session);
+
+/* Logits [B, labels] of a batch, in session->logits; the batch's loss. */
+BatchLoss session_predict(Session *session, const Batch *batch);
+
+#endif
