@@ -61,7 +61,7 @@ static inline float vm_tanh(float x)
 }
 
 /* The normal distribution at x: returns P(Z <= x) = (1 + erf(x / sqrt 2)) / 2
- * with an absolute error below 7e-8; *bell receives e^(-x^2/2), which the tail
+ * with an absolute error below 9e-8; *bell receives e^(-x^2/2), which the tail
  * needs and a derivative wants too.
  *
  * |x| <= 1.25: 1/2 + x P(x^2). Beyond: the tail e^(-x^2/2) u Q(u), u = 1 / (1 + 0.33 |x|). */

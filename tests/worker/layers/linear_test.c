@@ -1,0 +1,282 @@
+#include "worker/layers/linear.h"
+
+#include "common/base/rng.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Three parts over one input: adapted, plain with a trained bias, adapted. */
+enum { B = 2, N = 7, I = 10, O = 6, R0 = 3, R2 = 2, OUT = 3 * O, R = R0 + R2 };
+
+/* Places in the flat buffer. */
+enum {
+    A0 = 0, B0 = A0 + R0 * I, BIAS1 = B0 + O * R0, A2 = BIAS1 + O, B2 = A2 + R2 * I,
+    WHOLE1 = B2 + O * R2, SIZE = WHOLE1 + O * I
+};
+
+static const int64_t start[B + 1] = { 0, 3, N };
+static const int64_t first_start[B + 1] = { 0, 1, 2 };
+static const int64_t example[B] = { 31, 8 };
+static const Rows rows = { .B = B, .N = N, .longest = 4, .start = start };
+
+typedef struct Fixture {
+    float weight[OUT * I], bias[OUT], values[SIZE], grad[SIZE];
+    float x[N * I], dy[N * OUT];
+    Linear linear;
+    Pass pass;
+    Arena arena;
+} Fixture;
+
+static void fill(float *x, int64_t n, uint32_t stream)
+{
+    rng_normal(x, n, 0.5f, rng_key(1, 0, 0, stream));
+}
+
+static ModuleView part_of(const Fixture *f, int part, bool whole)
+{
+    ModuleView m = { .out = O, .in = I, .weight = f->weight + part * O * I,
+                     .bias = f->bias + part * O, .weight_at = -1, .bias_at = -1, .a_at = -1,
+                     .b_at = -1, .scale = 1.5f };
+    if (part == 0)
+        m.R = R0, m.a_at = A0, m.b_at = B0;
+    if (part == 1)
+        m.bias_at = BIAS1, m.weight_at = whole ? WHOLE1 : -1;
+    if (part == 2)
+        m.R = R2, m.a_at = A2, m.b_at = B2;
+    return m;
+}
+
+static void lay_out(Fixture *f, Layout *layout)
+{
+    const PassSizes sizes = { .most_tokens = N, .most_sequences = B, .longest = 4, .C = I, .H = 1,
+                              .wide = OUT, .most_R = R, .dropped_in = I };
+    pass_layout(&f->pass, layout, &sizes);
+    linear_layout(&f->linear, layout, N, true);
+}
+
+static void open_fixture(Fixture *f, bool whole, double dropout)
+{
+    memset(f, 0, sizeof *f);
+    fill(f->weight, OUT * I, 1);
+    fill(f->bias, OUT, 2);
+    fill(f->values, SIZE, 3);
+    fill(f->x, N * I, 4);
+    fill(f->dy, N * OUT, 5);
+    for (int part = 0; part < 3; part++) {
+        const ModuleView module = part_of(f, part, whole);
+        linear_add(&f->linear, &module, (Site)(SITE_LORA_Q + part));
+    }
+    f->linear.dropout = dropout;
+    Layout count = { 0 };
+    lay_out(f, &count);
+    Err err = { 0 };
+    assert_true(arena_init(&f->arena, count.bytes, &err));
+    Layout layout = { .arena = &f->arena };
+    lay_out(f, &layout);
+    assert_int_equal(f->arena.used, f->arena.size);
+    f->pass.rows = rows;
+    f->pass.firsts = (Rows){ .B = B, .N = B, .longest = 1, .start = first_start };
+    f->pass.example = example;
+    f->pass.values = f->values;
+    f->pass.grad = f->grad;
+    f->pass.drop = dropout > 0;
+    linear_bind(&f->linear, f->values);
+}
+
+/* What PEFT's dropout of this part makes of x: element (n, i) by hand. */
+static double dropped(const Fixture *f, int part, int n, int i)
+{
+    if (!f->pass.drop)
+        return (double)f->x[n * I + i];
+    const int b = n < start[1] ? 0 : 1;
+    const RngKey key = rng_key(0, 0, example[b], (uint32_t)(SITE_LORA_Q + part));
+    const float p = (float)f->linear.dropout;
+    const uint32_t at = (uint32_t)((n - start[b]) * I + i);
+    return rng_bits(key, at) < rng_threshold(p) ? 0 : (double)f->x[n * I + i] / (1 - (double)p);
+}
+
+/* scale B A of a part, or what stands for it: element (o, i). */
+static double delta(const Fixture *f, int part, int o, int i)
+{
+    const ModuleView *m = &f->linear.part[part].module;
+    double sum = 0;
+    for (int64_t r = 0; r < m->R; r++)
+        sum += (double)f->values[m->b_at + o * m->R + r] * (double)f->values[m->a_at + r * I + i];
+    return (double)m->scale * sum;
+}
+
+static double weight_at(const Fixture *f, int part, int o, int i)
+{
+    const ModuleView *m = &f->linear.part[part].module;
+    return (double)module_weight(m, f->values)[o * I + i];
+}
+
+static void check_forward(Fixture *f)
+{
+    float y[N * OUT];
+    linear_forward(&f->linear, y, OUT, f->x, &rows, &f->pass);
+    linear_add_bias(&f->linear, y, OUT, N);
+    for (int n = 0; n < N; n++)
+        for (int part = 0; part < 3; part++)
+            for (int o = 0; o < O; o++) {
+                double sum = (double)module_bias(&f->linear.part[part].module, f->values)[o];
+                for (int i = 0; i < I; i++)
+                    sum += (double)f->x[n * I + i] * weight_at(f, part, o, i) +
+                           dropped(f, part, n, i) * delta(f, part, o, i);
+                assert_float_equal(y[n * OUT + part * O + o], sum, 1e-5);
+            }
+}
+
+/* dx[n,i] = sum_o dy (W + mask scale B A): dropped(x)/x is the mask. */
+static void check_dx(const Fixture *f, const float *dx, const float *before)
+{
+    for (int n = 0; n < N; n++)
+        for (int i = 0; i < I; i++) {
+            double sum = (double)before[n * I + i];
+            for (int part = 0; part < 3; part++) {
+                const double mask = dropped(f, part, n, i) / (double)f->x[n * I + i];
+                for (int o = 0; o < O; o++)
+                    sum += (double)f->dy[n * OUT + part * O + o] *
+                           (weight_at(f, part, o, i) + mask * delta(f, part, o, i));
+            }
+            assert_float_equal(dx[n * I + i], sum, 1e-5);
+        }
+}
+
+/* dA[r,i] = scale sum_n,o dy B x';  dB[o,r] = scale sum_n dy (x' A^T) */
+static void check_lora_gradients(const Fixture *f, int part)
+{
+    const ModuleView *m = &f->linear.part[part].module;
+    for (int64_t r = 0; r < m->R; r++)
+        for (int i = 0; i < I; i++) {
+            double sum = 0;
+            for (int n = 0; n < N; n++)
+                for (int o = 0; o < O; o++)
+                    sum += (double)f->dy[n * OUT + part * O + o] * dropped(f, part, n, i) *
+                           (double)f->values[m->b_at + o * m->R + r];
+            assert_float_equal(f->grad[m->a_at + r * I + i], (double)m->scale * sum, 1e-5);
+        }
+    for (int o = 0; o < O; o++)
+        for (int64_t r = 0; r < m->R; r++) {
+            double sum = 0;
+            for (int n = 0; n < N; n++)
+                for (int i = 0; i < I; i++)
+                    sum += (double)f->dy[n * OUT + part * O + o] * dropped(f, part, n, i) *
+                           (double)f->values[m->a_at + r * I + i];
+            assert_float_equal(f->grad[m->b_at + o * m->R + r], (double)m->scale * sum, 1e-5);
+        }
+}
+
+static void check_base_gradients(const Fixture *f, bool whole)
+{
+    for (int o = 0; o < O; o++) {
+        double bias = 0;
+        for (int n = 0; n < N; n++)
+            bias += (double)f->dy[n * OUT + O + o];
+        assert_float_equal(f->grad[BIAS1 + o], bias, 1e-5);
+        for (int i = 0; whole && i < I; i++) {
+            double sum = 0;
+            for (int n = 0; n < N; n++)
+                sum += (double)f->dy[n * OUT + O + o] * (double)f->x[n * I + i];
+            assert_float_equal(f->grad[WHOLE1 + o * I + i], sum, 1e-5);
+        }
+    }
+}
+
+static void check_all(bool whole, double dropout)
+{
+    Fixture f;
+    open_fixture(&f, whole, dropout);
+    check_forward(&f);
+    float dx[N * I], before[N * I];
+    fill(before, N * I, 6);
+    memcpy(dx, before, sizeof dx);
+    const LinearGrad grad = { .dy = f.dy, .ldy = OUT, .x = f.x, .dx = dx, .beta = 1 };
+    linear_backward(&f.linear, &grad, &rows, &f.pass);
+    check_dx(&f, dx, before);
+    check_lora_gradients(&f, 0);
+    check_lora_gradients(&f, 2);
+    check_base_gradients(&f, whole);
+    arena_release(&f.arena);
+}
+
+static void three_parts_are_three_modules_of_peft(void **state)
+{
+    (void)state;
+    check_all(false, 0);
+}
+
+static void a_part_may_be_trained_whole(void **state)
+{
+    (void)state;
+    check_all(true, 0);
+}
+
+static void every_module_has_a_mask_of_its_own(void **state)
+{
+    (void)state;
+    check_all(false, 0.4);
+    check_all(true, 0.4);
+    Fixture f;
+    open_fixture(&f, false, 0.4);
+    int differ = 0;
+    for (int n = 0; n < N; n++)
+        for (int i = 0; i < I; i++)
+            differ += dropped(&f, 0, n, i) != dropped(&f, 2, n, i);
+    assert_true(differ > 0);
+    arena_release(&f.arena);
+}
+
+static void the_gradient_of_the_input_may_take_the_place_of_the_input(void **state)
+{
+    (void)state;
+    Fixture f;
+    open_fixture(&f, false, 0);
+    float apart[N * I], grad[SIZE], y[N * OUT];
+    linear_forward(&f.linear, y, OUT, f.x, &rows, &f.pass);
+    LinearGrad g = { .dy = f.dy, .ldy = OUT, .x = f.x, .dx = apart };
+    linear_backward(&f.linear, &g, &rows, &f.pass);
+    memcpy(grad, f.grad, sizeof grad);
+    g.dx = f.x;
+    linear_backward(&f.linear, &g, &rows, &f.pass);
+    assert_memory_equal(f.x, apart, sizeof apart);
+    assert_memory_equal(f.grad + A0, grad + A0, (BIAS1 - A0) * sizeof(float));
+    arena_release(&f.arena);
+}
+
+static void without_values_it_is_the_frozen_product(void **state)
+{
+    (void)state;
+    Fixture f;
+    open_fixture(&f, true, 0);
+    f.pass.values = NULL;
+    f.pass.grad = NULL;
+    linear_bind(&f.linear, NULL);
+    float y[N * OUT];
+    linear_forward(&f.linear, y, OUT, f.x, &rows, &f.pass);
+    linear_add_bias(&f.linear, y, OUT, N);
+    for (int n = 0; n < N; n++)
+        for (int o = 0; o < OUT; o++) {
+            double sum = (double)f.bias[o];
+            for (int i = 0; i < I; i++)
+                sum += (double)f.x[n * I + i] * (double)f.weight[o * I + i];
+            assert_float_equal(y[n * OUT + o], sum, 1e-5);
+        }
+    arena_release(&f.arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(three_parts_are_three_modules_of_peft),
+        cmocka_unit_test(a_part_may_be_trained_whole),
+        cmocka_unit_test(every_module_has_a_mask_of_its_own),
+        cmocka_unit_test(the_gradient_of_the_input_may_take_the_place_of_the_input),
+        cmocka_unit_test(without_values_it_is_the_frozen_product),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
