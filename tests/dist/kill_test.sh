@@ -1,0 +1,31 @@
+#!/bin/bash
+# Whoever is killed with -9, the run ends with the same bits.
+. "$(dirname "$0")/lib.sh"
+steps=60
+reference "$work/one"
+want=$(sha "$work/one")
+
+# a worker dies in the middle, another joins
+start_ps "$work/worker"
+start_job 1; a=$job
+start_job 2; b=$job
+await 30 reached "$work/worker" 8
+kill -9 "$(pgrep -P $b | head -n 1)" 2>/dev/null || fail "no worker to kill"
+start_job 1; c=$job
+wait $ps || fail "a worker was killed: the server ended with $?"
+wait $a $b $c
+[ "$(sha "$work/worker")" = "$want" ] || fail "a killed worker changes the adapter"
+
+# the server dies, workers wait for the next one
+start_ps "$work/server"
+start_job 2
+for at in 5 20 40; do
+    await 30 reached "$work/server" $at
+    kill -9 $ps
+    wait $ps 2>/dev/null
+    start_ps "$work/server" --ps.address="$address"
+done
+wait $ps || fail "the server was killed: its successor ended with $?"
+wait $job || fail "the server was killed: the workers ended with $?"
+[ "$(sha "$work/server")" = "$want" ] || fail "a killed server changes the adapter"
+[ "$(grep -c '"loss"' "$work/server/metrics.jsonl")" = $steps ] || fail "metrics.jsonl has not one line a step"

@@ -1,0 +1,71 @@
+# Shared by the process tests: a place to work in, the golden case as a run, checks that count.
+# Sourced; `work` is a folder of this test's own.
+
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_pml=ob1
+export OMPI_MCA_btl=self,vader OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/lora-test-XXXXXX")
+export LORA_CACHE=$work/cache
+trap 'status=$?; kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$work"; exit $status' EXIT
+trap 'exit 1' INT TERM
+
+fail() {
+    echo "  FAILED: $*"
+    [ -f "$work/log" ] && tail -n 15 "$work/log" | sed 's/^/  | /'
+    exit 1
+}
+
+# run the golden case bert-seqcls with dropout and 8 micro-batches: every bit that could move, moves
+bits="--parallel.micro_batches=8 --lora.lora_dropout=0.1 --train.max_steps=24 --train.eval_strategy=no
+--model_config={hidden_dropout_prob:\ 0.1,attention_probs_dropout_prob:\ 0.1}"
+case_dir=$root/tests/golden/bert-seqcls
+
+sha() {
+    sha256sum "$1/adapter_model.safetensors" | cut -d ' ' -f 1
+}
+
+# SECONDS COMMAND...: until the command succeeds
+await() {
+    local i most=$(($1 * 20))
+    shift
+    for ((i = 0; i < most; i++)); do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.05
+    done
+    fail "waited in vain for: $*"
+}
+
+# OUT [option...]: a server in the background; $ps is its pid, $address where it listens
+start_ps() {
+    local out=$1
+    shift
+    rm -f "$work/port"
+    "$root/bin/lora_ps" "$case_dir/run.yaml" --train.output_dir="$out" --parallel.micro_batches=8 \
+        --lora.lora_dropout=0.1 --train.eval_strategy=no --train.max_steps="${steps:-24}" \
+        "--model_config={hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1}" \
+        --port-file="$work/port" "$@" >>"$work/log" 2>&1 &
+    ps=$!
+    await 20 test -s "$work/port"
+    address=$(cat "$work/port")
+}
+
+# N: a job of N ranks in the background; $job is mpirun's pid
+start_job() {
+    mpirun -n "$1" "$root/bin/lora_worker" --ps.address="$address" >>"$work/log" 2>&1 &
+    job=$!
+}
+
+# the step that a run has reached, from its metrics
+reached() {
+    [ -f "$1/metrics.jsonl" ] && [ "$(grep -c '"loss"' "$1/metrics.jsonl")" -ge "$2" ]
+}
+
+# DIR: one process with one rank, as the others must come out
+reference() {
+    start_ps "$1"
+    start_job 1
+    wait $ps || fail "the reference run ended with $?"
+    wait $job || fail "its worker ended with $?"
+}
