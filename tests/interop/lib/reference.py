@@ -1,0 +1,148 @@
+"""A run by Transformers + PEFT in a plain loop: Trainer's data order, clipping, AdamW and schedule, written out
+so that every number of a step can be seen."""
+import json
+import math
+import os
+
+import peft
+import torch
+import transformers
+from safetensors.torch import load_file
+from transformers.trainer_pt_utils import get_parameter_names
+
+from rows import collate, epoch_order
+from run_file import label_names
+
+
+def load_base(run, **more):
+    """The frozen model, with as many labels as the run file says."""
+    names = label_names(run)
+    settings = dict(dtype=torch.float32, num_labels=len(names), id2label=dict(enumerate(names)),
+                    label2id={n: i for i, n in enumerate(names)}, **(run["model_config"] or {}), **more)
+    if run["problem_type"]:
+        settings["problem_type"] = run["problem_type"]
+    return transformers.AutoModelForSequenceClassification.from_pretrained(run["model"], **settings)
+
+
+def lora_config(run, base):
+    settings = {k: v for k, v in run["lora"].items() if k != "init_adapter"}
+    settings["fan_in_fan_out"] = base.config.model_type == "gpt2"  # Conv1D keeps its weight as [in, out]
+    return peft.LoraConfig(task_type=run["task_type"], **settings)
+
+
+def check_keys(got, want, who):
+    """Names and shapes must be the same: PEFT itself would pass over a missing or an unknown tensor in silence."""
+    wrong = [f"{who}: {k} is missing" for k in sorted(want.keys() - got.keys())]
+    wrong += [f"{who}: {k} is not expected" for k in sorted(got.keys() - want.keys())]
+    wrong += [f"{who}: {k} has shape {list(got[k].shape)}, not {list(want[k].shape)}"
+              for k in sorted(want.keys() & got.keys()) if got[k].shape != want[k].shape]
+    if wrong:
+        raise SystemExit("\n".join(wrong))
+
+
+def make_model(run):
+    """The PEFT model where training starts: LoRA's own initialisation, or `lora.init_adapter`."""
+    torch.manual_seed(run["train"]["seed"])
+    base = load_base(run)
+    model = peft.get_peft_model(base, lora_config(run, base))
+    folder = run["lora"]["init_adapter"]
+    if folder:
+        with open(os.path.join(folder, "adapter_config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        for key in ("r", "lora_alpha", "rank_pattern", "alpha_pattern"):
+            if config[key] != run["lora"][key]:
+                raise SystemExit(f"error: {folder}: {key} is {config[key]}, in the run file {run['lora'][key]}")
+        state = load_file(os.path.join(folder, "adapter_model.safetensors"))
+        check_keys(state, peft.get_peft_model_state_dict(model), folder)
+        peft.set_peft_model_state_dict(model, state)
+    return model
+
+
+def make_optimizer(run, model, total):
+    """AdamW as Trainer groups it (no decay for biases and norms), and its schedule."""
+    t = run["train"]
+    forbidden = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
+    decay = set(get_parameter_names(model, [torch.nn.LayerNorm], forbidden))
+    named = [(k, p) for k, p in model.named_parameters() if p.requires_grad]
+    groups = [{"params": [p for k, p in named if k in decay], "weight_decay": t["weight_decay"]},
+              {"params": [p for k, p in named if k not in decay], "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=t["learning_rate"], betas=(t["adam_beta1"], t["adam_beta2"]),
+                                  eps=t["adam_epsilon"])
+    warmup = t["warmup_steps"] or math.ceil(total * t["warmup_ratio"])
+    schedule = transformers.get_scheduler(t["lr_scheduler_type"], optimizer, num_warmup_steps=warmup,
+                                          num_training_steps=total)
+    return optimizer, schedule, [p for _, p in named]
+
+
+def train(run, model, features, pad, stop=None):
+    """Yields a dict a step; ends after `stop` steps, without a change of the schedule, when it is given."""
+    t = run["train"]
+    count, batch = len(features), t["batch_size"]
+    per_epoch = math.ceil(count / batch)
+    total = t["max_steps"] if t["max_steps"] > 0 else math.ceil(per_epoch * t["num_train_epochs"])
+    optimizer, schedule, trained = make_optimizer(run, model, total)
+    model.train()
+    for step in range(min(total, stop or total)):
+        epoch, i = divmod(step, per_epoch)
+        if i == 0:
+            order = epoch_order(run, epoch, count)
+        rows = [features[j] for j in order[i * batch:(i + 1) * batch]]
+        loss = model(**collate(rows, pad)).loss
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(trained, t["max_grad_norm"] or math.inf)  # 0 turns it off
+        rate = schedule.get_last_lr()[0]
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        yield {"step": step + 1, "epoch": epoch + (i + 1) / per_epoch, "loss": loss.item(), "grad_norm": norm.item(),
+               "learning_rate": rate, "tokens": sum(len(r["input_ids"]) for r in rows)}
+
+
+def predict(model, features, pad, size=32):
+    """Logits [rows, labels] in the rows' order; computed by length, so that little is padding."""
+    order = sorted(range(len(features)), key=lambda i: len(features[i]["input_ids"]))
+    logits = [None] * len(features)
+    model.eval()
+    with torch.no_grad():
+        for at in range(0, len(order), size):
+            some = order[at:at + size]
+            batch = collate([features[i] for i in some], pad)
+            del batch["labels"]
+            for i, row in zip(some, model(**batch).logits):
+                logits[i] = row
+    return torch.stack(logits)
+
+
+def evaluate(run, model, features, pad):
+    """Metrics over all rows at once; eval_loss is an exact mean over rows."""
+    logits = predict(model, features, pad).double()
+    goal = torch.tensor([f["labels"] for f in features])
+    if run["problem_type"] == "regression":
+        return measure_values(logits[:, 0], goal.double())
+    return measure_classes(run, logits, goal)
+
+
+def measure_values(guess, goal):
+    from scipy.stats import pearsonr, spearmanr
+    mse = ((guess - goal) ** 2).mean().item()
+    guess, goal = guess.numpy(), goal.numpy()
+    return {"eval_loss": mse, "eval_mse": mse, "eval_pearson": float(pearsonr(guess, goal)[0]),
+            "eval_spearman": float(spearmanr(guess, goal)[0])}
+
+
+def measure_classes(run, logits, goal):
+    from sklearn import metrics
+    many = run["problem_type"] == "multi_label_classification"
+    if many:
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, goal.double()).item()
+        guess, average = (logits > 0).long().numpy(), "macro"
+    else:
+        loss = torch.nn.functional.cross_entropy(logits, goal).item()
+        guess, average = logits.argmax(-1).numpy(), "binary" if logits.shape[1] == 2 else "macro"
+    goal = goal.long().numpy()
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(goal, guess, average=average, zero_division=0)
+    out = {"eval_loss": loss, "eval_accuracy": float(metrics.accuracy_score(goal, guess)), "eval_f1": float(f1),
+           "eval_precision": float(precision), "eval_recall": float(recall)}
+    if not many:
+        out["eval_matthews"] = float(metrics.matthews_corrcoef(goal, guess))
+    return out
