@@ -1,0 +1,357 @@
+#include "common/model/family.h"
+
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* No product or sum of sizes below these overflows 64 bits. */
+enum { MOST_SIZE = 1 << 22, MOST_LAYERS = 4096, MOST_LABELS = 1 << 20 };
+
+static const FamilyReader *const readers[] = { &bert_reader };
+enum { READERS = sizeof readers / sizeof *readers };
+
+/* ---- what families use ------------------------------------------------------ */
+
+void arch_add(ModelArch *arch, char *path, const Module *module)
+{
+    arch->modules =
+        xrealloc(arch->modules, ((size_t)arch->module_count + 1) * sizeof *arch->modules);
+    Module *added = &arch->modules[arch->module_count++];
+    *added = *module;
+    added->path = path;
+}
+
+bool arch_size(const ModelArch *arch, const char *key, int64_t fallback, int64_t *out, Err *err)
+{
+    *out = json_get_int(arch->config, key, fallback, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    const int64_t most = strcmp(key, "num_hidden_layers") == 0 ? MOST_LAYERS : MOST_SIZE;
+    if (*out < 1 || *out > most)
+        return err_set(err, ERR_INPUT, "'%s' is %lld, allowed is 1 to %lld", key, (long long)*out,
+                       (long long)most);
+    return true;
+}
+
+bool arch_dropout(const ModelArch *arch, const char *key, double fallback, double *out, Err *err)
+{
+    *out = json_get_real(arch->config, key, fallback, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    if (!(*out >= 0 && *out < 1))
+        return err_set(err, ERR_INPUT, "'%s' is %g, allowed is 0 to below 1", key, *out);
+    return true;
+}
+
+/* Source: transformers/activations.py, ACT2CLS. */
+bool arch_activation(const ModelArch *arch, const char *key, const char *fallback, Activation *act,
+                     Err *err)
+{
+    static const struct {
+        const char *name;
+        Activation act;
+    } known[] = {
+        { "gelu", ACT_GELU },
+        { "gelu_python", ACT_GELU },
+        { "gelu_new", ACT_GELU_TANH },
+        { "gelu_pytorch_tanh", ACT_GELU_TANH },
+        { "gelu_python_tanh", ACT_GELU_TANH },
+        { "gelu_accurate", ACT_GELU_TANH },
+        { "gelu_fast", ACT_GELU_FAST },
+        { "quick_gelu", ACT_QUICK_GELU },
+        { "relu", ACT_RELU },
+        { "silu", ACT_SILU },
+        { "swish", ACT_SILU },
+        { "tanh", ACT_TANH },
+    };
+    const char *name = json_get_string(arch->config, key, fallback, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    Text names = { 0 };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcmp(name, known[i].name) == 0) {
+            *act = known[i].act;
+            text_release(&names);
+            return true;
+        }
+        text_addf(&names, "%s%s", i > 0 ? ", " : "", known[i].name);
+    }
+    err_set(err, ERR_INPUT, "%s '%s' is not supported", key, name);
+    err_hint(err, "known are %s", names.data);
+    text_release(&names);
+    return false;
+}
+
+/* ---- config.json and overrides ---------------------------------------------- */
+
+static const FamilyReader *find_reader(const json_t *config, Err *err)
+{
+    const char *type = json_get_string(config, "model_type", NULL, err);
+    if (err->kind != ERR_NONE)
+        return NULL;
+    Text names = { 0 };
+    for (int i = 0; i < READERS; i++) {
+        if (type && strcmp(type, readers[i]->family->model_type) == 0) {
+            text_release(&names);
+            return readers[i];
+        }
+        text_addf(&names, "%s%s", i > 0 ? ", " : "", readers[i]->family->model_type);
+    }
+    if (type)
+        err_set(err, ERR_INPUT, "model_type '%s' is not supported", type);
+    else
+        err_set(err, ERR_INPUT, "no model_type");
+    err_hint(err, "supported are: %s", names.data);
+    text_release(&names);
+    return NULL;
+}
+
+/* The nearest key that an override may name, or NULL. */
+static const char *near_key(const FamilyReader *reader, json_t *config, const char *word)
+{
+    size_t count = 0;
+    const char **names = xcalloc(json_object_size(config) + 64, sizeof *names);
+    for (const char *const *key = reader->keys; *key && count < 64; key++)
+        names[count++] = *key;
+    const char *key;
+    json_t *value;
+    json_object_foreach(config, key, value)
+        names[count++] = key;
+    const char *near = text_nearest(word, names, count);
+    free(names);
+    return near;
+}
+
+static bool is_family_key(const FamilyReader *reader, const char *word)
+{
+    for (const char *const *key = reader->keys; *key; key++)
+        if (strcmp(*key, word) == 0)
+            return true;
+    return false;
+}
+
+/* What the run file says elsewhere, or what may not change at all. */
+static bool is_fixed(const char *key)
+{
+    static const char *const fixed[] = { "model_type", "id2label", "label2id", "num_labels",
+                                         "problem_type" };
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        if (strcmp(key, fixed[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool override(ModelArch *arch, const FamilyReader *reader, const json_t *overrides, Err *err)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)overrides, key, value)
+    {
+        if (is_fixed(key)) {
+            err_set(err, ERR_INPUT, "'%s' cannot be overridden", key);
+            err_hint(err, "labels and problem_type are keys of the run file");
+            return err_at(err, "model_config");
+        }
+        if (!is_family_key(reader, key) && !json_object_get(arch->config, key)) {
+            const char *near = near_key(reader, arch->config, key);
+            err_set(err, ERR_INPUT, "'%s' is no key of the model's config.json", key);
+            if (near)
+                err_hint(err, "did you mean '%s'?", near);
+            return err_at(err, "model_config");
+        }
+        json_object_set(arch->config, key, value);
+    }
+    return true;
+}
+
+/* ---- labels and problem ------------------------------------------------------ */
+
+static void name_labels(ModelArch *arch, int64_t count)
+{
+    arch->labels = count;
+    arch->label_names = xcalloc((size_t)count, sizeof *arch->label_names);
+    for (int64_t i = 0; i < count; i++)
+        arch->label_names[i] = xprintf("LABEL_%lld", (long long)i);
+}
+
+/* config.json's id2label, {"0": "negative", ...}: every number below its count once. */
+static bool read_id2label(ModelArch *arch, const json_t *map, Err *err)
+{
+    const int64_t count = (int64_t)json_object_size(map);
+    if (!json_is_object(map) || count < 1 || count > MOST_LABELS)
+        return err_set(err, ERR_INPUT, "'id2label' is not an object of names");
+    name_labels(arch, count);
+    for (int64_t i = 0; i < count; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "%lld", (long long)i);
+        const json_t *name = json_object_get(map, key);
+        if (!json_is_string(name))
+            return err_set(err, ERR_INPUT, "'id2label' has %lld entries but no name for \"%s\"",
+                           (long long)count, key);
+        if (strcmp(arch->label_names[i], json_string_value(name)) != 0)
+            arch->labels_known = true;
+        free(arch->label_names[i]);
+        arch->label_names[i] = xstrdup(json_string_value(name));
+    }
+    return true;
+}
+
+static void drop_labels(ModelArch *arch)
+{
+    for (int64_t i = 0; arch->label_names && i < arch->labels; i++)
+        free(arch->label_names[i]);
+    free(arch->label_names);
+    arch->label_names = NULL;
+    arch->labels = 0;
+    arch->labels_known = false;
+}
+
+/* The run's names; else its count; else config.json's; else, as Transformers, two
+ * (one for a regression, which Transformers has to be told). A count that
+ * config.json agrees with keeps the names from there. */
+static bool read_labels(ModelArch *arch, const StringList *names, int64_t count, Err *err)
+{
+    const json_t *map = json_object_get(arch->config, "id2label");
+    if (names->count > 0) {
+        name_labels(arch, names->count);
+        for (int i = 0; i < names->count; i++) {
+            free(arch->label_names[i]);
+            arch->label_names[i] = xstrdup(names->items[i]);
+        }
+        arch->labels_known = true;
+        return true;
+    }
+    if (count > MOST_LABELS)
+        return err_set(err, ERR_INPUT, "%lld labels are too many", (long long)count);
+    if (count == 0 && arch->problem == PROBLEM_REGRESSION)
+        count = 1;
+    if (map && !json_is_null(map)) {
+        if (!read_id2label(arch, map, err))
+            return false;
+        if (count == 0 || count == arch->labels)
+            return true;
+        drop_labels(arch);
+    }
+    name_labels(arch, count > 0 ? count : 2);
+    return true;
+}
+
+/* The run's problem_type, else config.json's; AUTO when neither says. */
+static bool read_problem(ModelArch *arch, ProblemType problem, Err *err)
+{
+    static const char *const names[] = { [PROBLEM_AUTO] = "",
+                                         [PROBLEM_SINGLE_LABEL] = "single_label_classification",
+                                         [PROBLEM_REGRESSION] = "regression",
+                                         [PROBLEM_MULTI_LABEL] = "multi_label_classification" };
+    arch->problem = problem;
+    if (problem != PROBLEM_AUTO)
+        return true;
+    const char *name = json_get_string(arch->config, "problem_type", "", err);
+    if (err->kind != ERR_NONE)
+        return false;
+    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            arch->problem = (ProblemType)i;
+            return true;
+        }
+    }
+    return err_set(err, ERR_INPUT, "problem_type '%s' is not known", name);
+}
+
+/* Transformers, modeling_bert: one label is a regression unless told otherwise. */
+static bool resolve_problem(ModelArch *arch, Err *err)
+{
+    if (arch->problem == PROBLEM_AUTO)
+        arch->problem = arch->labels == 1 ? PROBLEM_REGRESSION : PROBLEM_SINGLE_LABEL;
+    if (arch->problem == PROBLEM_SINGLE_LABEL && arch->labels == 1) {
+        err_set(err, ERR_INPUT, "problem_type 'single_label_classification' with only one label");
+        return err_hint(err, "two labels or more, or problem_type: regression");
+    }
+    if (arch->problem == PROBLEM_REGRESSION && arch->labels != 1) {
+        err_set(err, ERR_INPUT, "a regression with %lld labels is not supported",
+                (long long)arch->labels);
+        return err_hint(err, "labels: 1");
+    }
+    return true;
+}
+
+/* ---- life -------------------------------------------------------------------- */
+
+static bool open_family(ModelArch *arch, const FamilyReader *reader, Err *err)
+{
+    arch->family = reader->family;
+    if ((size_t)arch->task >= sizeof reader->family->task_class / sizeof(char *) ||
+        !reader->family->task_class[arch->task])
+        return err_set(err, ERR_INPUT, "task_type '%s' is not supported for model_type '%s'",
+                       config_task_name(arch->task), reader->family->model_type);
+    return reader->read(arch, err);
+}
+
+ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
+                     const StringList *labels, int64_t label_count, ProblemType problem, Err *err)
+{
+    Err own = { 0 };
+    err = err ? err : &own; /* the JSON getters report through it */
+    char *path = path_join(folder, "config.json");
+    ModelArch *arch = xcalloc(1, sizeof *arch);
+    arch->folder = xstrdup(folder);
+    arch->task = task;
+    arch->config = json_file(path, err);
+    bool ok = arch->config != NULL;
+    if (ok && !json_is_object(arch->config))
+        ok = err_set(err, ERR_INPUT, "not a JSON object") || err_at(err, "%s", path);
+    const FamilyReader *reader = ok ? find_reader(arch->config, err) : NULL;
+    if (ok && !(reader && override(arch, reader, overrides, err) &&
+                open_family(arch, reader, err) && read_problem(arch, problem, err) &&
+                read_labels(arch, labels, label_count, err) && resolve_problem(arch, err)))
+        ok = err_at(err, "%s", path);
+    free(path);
+    if (!ok) {
+        arch_close(arch);
+        return NULL;
+    }
+    reader->list(arch);
+    return arch;
+}
+
+void arch_close(ModelArch *arch)
+{
+    if (!arch)
+        return;
+    drop_labels(arch);
+    for (int i = 0; i < arch->module_count; i++)
+        free(arch->modules[i].path);
+    free(arch->modules);
+    json_decref(arch->config);
+    free(arch->folder);
+    free(arch);
+}
+
+/* ---- queries ------------------------------------------------------------------ */
+
+int arch_module_index(const ModelArch *arch, int layer, Role role)
+{
+    for (int i = 0; i < arch->module_count; i++)
+        if (arch->modules[i].layer == layer && arch->modules[i].role == role)
+            return i;
+    return -1;
+}
+
+const Module *arch_module(const ModelArch *arch, int layer, Role role)
+{
+    const int i = arch_module_index(arch, layer, role);
+    return i < 0 ? NULL : &arch->modules[i];
+}
+
+int64_t arch_parameters(const ModelArch *arch)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < arch->module_count; i++) {
+        const Module *m = &arch->modules[i];
+        sum += (m->kind == MODULE_NORM ? m->out : m->out * m->in) + (m->bias ? m->out : 0);
+    }
+    return sum;
+}

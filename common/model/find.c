@@ -1,0 +1,140 @@
+/* Hub names in the local cache, as huggingface_hub lays it out:
+ *   HUB/models--OWNER--NAME/refs/main            the commit that "main" was
+ *   HUB/models--OWNER--NAME/snapshots/COMMIT/    the files
+ * Source: huggingface_hub, "Understand caching" (file_download.repo_folder_name). */
+#include "common/model/arch.h"
+
+#include "common/base/file.h"
+#include "common/base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool is_model(const char *folder)
+{
+    char *path = path_join(folder, "config.json");
+    const bool is = file_exists(path);
+    free(path);
+    return is;
+}
+
+static const char *setting(const char *name)
+{
+    const char *value = getenv(name);
+    return value && value[0] != '\0' ? value : NULL;
+}
+
+/* The folder of all cached models. Owned. */
+static char *hub_folder(void)
+{
+    const char *hub = setting("HF_HUB_CACHE"), *home = setting("HF_HOME");
+    if (hub)
+        return xstrdup(hub);
+    if (home)
+        return path_join(home, "hub");
+    const char *cache = setting("XDG_CACHE_HOME"), *user = setting("HOME");
+    if (cache)
+        return path_join(cache, "huggingface/hub");
+    return path_join(user ? user : "", ".cache/huggingface/hub");
+}
+
+/* "owner/name" -> HUB/models--owner--name. Owned. */
+static char *cached_folder(const char *hub, const char *model)
+{
+    Text name = { 0 };
+    text_adds(&name, "models--");
+    for (const char *c = model; *c != '\0'; c++)
+        text_adds(&name, *c == '/' ? "--" : (char[]){ *c, '\0' });
+    char *folder = path_join(hub, name.data);
+    text_release(&name);
+    return folder;
+}
+
+/* The snapshot that refs/main names, when it is there. Owned; NULL: none. */
+static char *main_snapshot(const char *cached)
+{
+    Err none = { 0 };
+    char *path = path_join(cached, "refs/main");
+    char *commit = file_exists(path) ? file_read(path, NULL, &none) : NULL;
+    free(path);
+    if (!commit)
+        return NULL;
+    commit[strcspn(commit, " \r\n")] = '\0';
+    char *inside = xprintf("snapshots/%s", commit);
+    char *folder = path_join(cached, inside);
+    free(inside);
+    free(commit);
+    if (is_model(folder))
+        return folder;
+    free(folder);
+    return NULL;
+}
+
+/* The snapshot that was written last. Owned; NULL: none. */
+static char *newest_snapshot(const char *cached)
+{
+    Err none = { 0 };
+    char *snapshots = path_join(cached, "snapshots"), *best = NULL;
+    size_t count = 0;
+    char **names = file_is_folder(snapshots) ? folder_list(snapshots, &count, &none) : NULL;
+    struct timespec newest = { 0 };
+    for (size_t i = 0; names && i < count; i++) {
+        char *folder = path_join(snapshots, names[i]);
+        struct stat info;
+        const bool good = is_model(folder) && stat(folder, &info) == 0;
+        if (good && (!best || info.st_mtim.tv_sec > newest.tv_sec ||
+                     (info.st_mtim.tv_sec == newest.tv_sec &&
+                      info.st_mtim.tv_nsec > newest.tv_nsec))) {
+            newest = info.st_mtim;
+            free(best);
+            best = folder;
+        } else {
+            free(folder);
+        }
+        free(names[i]);
+    }
+    free(names);
+    free(snapshots);
+    return best;
+}
+
+/* What a hub name may look like: "bert-base-uncased", "google/bert". */
+static bool is_hub_name(const char *model)
+{
+    const char *slash = strchr(model, '/');
+    return model[0] != '/' && model[0] != '.' && model[0] != '~' && model[0] != '\0' &&
+           (!slash || (slash[1] != '\0' && !strchr(slash + 1, '/')));
+}
+
+static char *not_found(const char *model, const char *cached, Err *err)
+{
+    if (file_is_folder(model)) {
+        err_set(err, ERR_INPUT, "the folder '%s' has no config.json", model);
+        err_hint(err, "a model folder holds config.json, model.safetensors and tokenizer.json");
+    } else if (cached) {
+        err_set(err, ERR_INPUT, "no model '%s': it is no folder, and not in the cache as '%s'", model,
+                cached);
+        err_hint(err, "hf download %s, or give a model folder", model);
+    } else {
+        err_set(err, ERR_INPUT, "no model folder '%s'", model);
+    }
+    return NULL;
+}
+
+char *model_find(const char *model, Err *err)
+{
+    if (is_model(model))
+        return path_absolute(model);
+    if (!is_hub_name(model))
+        return not_found(model, NULL, err);
+    char *hub = hub_folder(), *cached = cached_folder(hub, model);
+    char *folder = main_snapshot(cached);
+    if (!folder)
+        folder = newest_snapshot(cached);
+    if (!folder)
+        not_found(model, cached, err);
+    free(hub);
+    free(cached);
+    return folder;
+}

@@ -1,0 +1,426 @@
+/* DESIGN. Sources: PEFT 0.21, tuners_utils.check_target_module_exists (targets,
+ * exclusions, layers), _maybe_include_all_linear_layers, utils/other.py
+ * _set_trainable (modules_to_save) and get_pattern_key (rank and alpha patterns).
+ *
+ * Two rules look alike and are not: a module is *saved* when it or one of its
+ * parents ends with a name of modules_to_save, dot or none; it is kept *from LoRA*
+ * when a whole part of its path is such a name, read as a regular expression.
+ *
+ * PEFT says nothing about names that mean no module. Here each list entry has to
+ * mean one: a wrong name should not cost a training run. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "common/slots/slots_match.h"
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/slots/slots_near.h"
+
+#include <pcre2.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- lists of names ----------------------------------------------------------- */
+
+bool names_have(const StringList *names, const char *name)
+{
+    for (int i = 0; i < names->count; i++)
+        if (strcmp(names->items[i], name) == 0)
+            return true;
+    return false;
+}
+
+void names_add(StringList *names, const char *name)
+{
+    if (names_have(names, name))
+        return;
+    names->items = xrealloc(names->items, ((size_t)names->count + 1) * sizeof *names->items);
+    names->items[names->count++] = xstrdup(name);
+}
+
+void names_release(StringList *names)
+{
+    for (int i = 0; i < names->count; i++)
+        free(names->items[i]);
+    free(names->items);
+    *names = (StringList){ 0 };
+}
+
+StringList slots_saved_names(const ModelArch *arch, const LoraConfig *lora)
+{
+    StringList names = { 0 };
+    for (int i = 0; i < lora->modules_to_save.count; i++)
+        names_add(&names, lora->modules_to_save.items[i]);
+    if (arch->task == TASK_SEQ_CLS || arch->task == TASK_TOKEN_CLS) {
+        names_add(&names, "classifier");
+        names_add(&names, "score");
+    }
+    return names;
+}
+
+/* ---- regular expressions ------------------------------------------------------- */
+
+typedef struct Regex {
+    pcre2_code *code;
+    pcre2_match_data *data;
+} Regex;
+
+static void regex_release(Regex *regex)
+{
+    pcre2_match_data_free(regex->data);
+    pcre2_code_free(regex->code);
+    *regex = (Regex){ 0 };
+}
+
+/* Python's re.match, or with `whole` re.fullmatch. */
+static bool regex_init(Regex *regex, const char *pattern, bool whole, Err *err)
+{
+    int code;
+    size_t at;
+    const uint32_t options = PCRE2_UTF | PCRE2_ANCHORED | (whole ? PCRE2_ENDANCHORED : 0);
+    regex->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &code, &at, NULL);
+    if (!regex->code) {
+        PCRE2_UCHAR words[128];
+        pcre2_get_error_message(code, words, sizeof words);
+        return err_set(err, ERR_INPUT, "'%s' is no regular expression: %s at character %zu", pattern,
+                       (const char *)words, at + 1);
+    }
+    regex->data = pcre2_match_data_create_from_pattern(regex->code, NULL);
+    REQUIRE(regex->data);
+    return true;
+}
+
+static bool regex_match(const Regex *regex, const char *name, bool *yes, Err *err)
+{
+    const int found = pcre2_match(regex->code, (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0,
+                                  regex->data, NULL);
+    *yes = found >= 0;
+    if (found >= 0 || found == PCRE2_ERROR_NOMATCH)
+        return true;
+    return err_set(err, ERR_INPUT, "a regular expression is too costly on '%s'", name);
+}
+
+/* hits[0, modules) = which paths the pattern matches. */
+static bool regex_hits(bool *hits, const ModelArch *arch, const char *pattern, bool whole, Err *err)
+{
+    Regex regex = { 0 };
+    bool ok = regex_init(&regex, pattern, whole, err);
+    for (int i = 0; ok && i < arch->module_count; i++)
+        ok = regex_match(&regex, arch->modules[i].path, &hits[i], err);
+    regex_release(&regex);
+    return ok;
+}
+
+/* ---- the rules ------------------------------------------------------------------ */
+
+/* What each module is by each rule, before they are put together. */
+typedef struct Rules {
+    bool *named;    /* target_modules means it */
+    bool *excluded; /* by exclude_modules */
+    bool *barred;   /* from LoRA, by modules_to_save */
+    bool *saved;    /* trained whole */
+} Rules;
+
+/* Equal, or the last parts of the path. */
+static bool is_suffix(const char *path, const char *name, bool *exact)
+{
+    *exact = strcmp(path, name) == 0;
+    const size_t n = strlen(path), k = strlen(name);
+    return *exact || (k < n && text_ends(path, name) && path[n - k - 1] == '.');
+}
+
+static bool is_transformed(const LoraConfig *lora, int layer)
+{
+    if (!lora->layers_to_transform || lora->layers_count == 0)
+        return true;
+    for (int i = 0; i < lora->layers_count; i++)
+        if (lora->layers_to_transform[i] == layer)
+            return true;
+    return false;
+}
+
+/* The module or one of its parents ends with the name (no dot is needed). */
+static bool ends_somewhere(const char *path, const char *name)
+{
+    const size_t k = strlen(name);
+    for (const char *end = path; end; end = strchr(end + 1, '.')) {
+        const size_t n = (size_t)(end - path);
+        if (k <= n && strncmp(path + n - k, name, k) == 0)
+            return true;
+    }
+    return text_ends(path, name);
+}
+
+static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lora, const char *name,
+                       Err *err)
+{
+    int hits = 0, usable = 0;
+    bool barred = false, excluded = false;
+    for (int i = 0; i < arch->module_count; i++) {
+        bool exact;
+        if (!is_suffix(arch->modules[i].path, name, &exact))
+            continue;
+        hits++;
+        barred = barred || rules->barred[i];
+        excluded = excluded || rules->excluded[i];
+        if (exact || is_transformed(lora, arch->modules[i].layer)) {
+            rules->named[i] = true;
+            usable += !rules->barred[i] && !rules->excluded[i];
+        }
+    }
+    if (usable > 0)
+        return true;
+    if (hits == 0)
+        return near_error(arch, "target_modules", name, err);
+    if (barred)
+        err_set(err, ERR_INPUT, "'%s' is in target_modules and in modules_to_save", name);
+    else
+        err_set(err, ERR_INPUT, "no module of '%s' is left by %s", name,
+                excluded ? "exclude_modules" : "layers_to_transform");
+    err_hint(err, "a module is adapted, or trained whole (the head of the task always is), or neither");
+    return err_at(err, "lora.target_modules");
+}
+
+static bool is_all_linear(const ModelArch *arch, int i)
+{
+    const Module *module = &arch->modules[i];
+    return module->kind == MODULE_LINEAR &&
+           !(arch->task == TASK_SEQ_CLS && module->role == ROLE_HEAD);
+}
+
+static bool match_targets(Rules *rules, const ModelArch *arch, const LoraConfig *lora, Err *err)
+{
+    if (lora->target_regex)
+        return regex_hits(rules->named, arch, lora->target_regex, true, err) ||
+               err_at(err, "lora.target_modules");
+    if (lora->all_linear) { /* PEFT lists the full names, so layers do not matter */
+        for (int i = 0; i < arch->module_count; i++)
+            rules->named[i] = is_all_linear(arch, i);
+        return true;
+    }
+    for (int i = 0; i < lora->target_modules.count; i++)
+        if (!match_name(rules, arch, lora, lora->target_modules.items[i], err))
+            return false;
+    if (lora->target_modules.count > 0)
+        return true;
+    const char *const *names = arch->family->default_targets;
+    if (!names) {
+        err_set(err, ERR_INPUT, "model_type '%s' has no default target_modules",
+                arch->family->model_type);
+        return err_at(err, "lora.target_modules");
+    }
+    for (int i = 0; names[i]; i++)
+        if (!match_name(rules, arch, lora, names[i], err))
+            return false;
+    return true;
+}
+
+static bool match_excluded(Rules *rules, const ModelArch *arch, const LoraConfig *lora, Err *err)
+{
+    if (lora->exclude_regex)
+        return regex_hits(rules->excluded, arch, lora->exclude_regex, true, err) ||
+               err_at(err, "lora.exclude_modules");
+    for (int e = 0; e < lora->exclude_modules.count; e++) {
+        bool any = false;
+        for (int i = 0; i < arch->module_count; i++) {
+            bool exact;
+            if (is_suffix(arch->modules[i].path, lora->exclude_modules.items[e], &exact))
+                any = rules->excluded[i] = true;
+        }
+        if (!any)
+            return near_error(arch, "exclude_modules", lora->exclude_modules.items[e], err);
+    }
+    return true;
+}
+
+static bool match_saved(Rules *rules, const ModelArch *arch, const char *name, Err *err)
+{
+    bool *hits = xcalloc((size_t)arch->module_count, sizeof *hits);
+    char *pattern = xprintf("(^|.*\\.)%s($|\\..*)", name);
+    const bool ok = regex_hits(hits, arch, pattern, false, err);
+    bool any = false;
+    for (int i = 0; i < arch->module_count; i++) {
+        rules->barred[i] = rules->barred[i] || hits[i];
+        if (ends_somewhere(arch->modules[i].path, name))
+            any = rules->saved[i] = true;
+    }
+    free(pattern);
+    free(hits);
+    if (!ok)
+        return err_at(err, "lora.modules_to_save");
+    /* the names that PEFT adds are for many families */
+    if (any || strcmp(name, "classifier") == 0 || strcmp(name, "score") == 0)
+        return true;
+    return near_error(arch, "modules_to_save", name, err);
+}
+
+static bool apply_rules(Rules *rules, const ModelArch *arch, const LoraConfig *lora, Err *err)
+{
+    StringList saved = slots_saved_names(arch, lora);
+    bool ok = true;
+    for (int i = 0; ok && i < saved.count; i++)
+        ok = match_saved(rules, arch, saved.items[i], err);
+    names_release(&saved);
+    return ok && match_excluded(rules, arch, lora, err) && match_targets(rules, arch, lora, err);
+}
+
+/* ---- ranks and alphas ------------------------------------------------------------ */
+
+/* The first pattern of the map that matches a target gives its number. */
+static bool apply_patterns(ModuleMatch *matches, const ModelArch *arch, const PatternMap *map,
+                           const char *key, Err *err)
+{
+    const size_t count = (size_t)arch->module_count;
+    bool *hits = xcalloc(count, sizeof *hits), *taken = xcalloc(count, sizeof *taken), ok = true;
+    for (int p = 0; ok && p < map->count; p++) {
+        char *pattern = xprintf("(.*\\.)?(%s)$", map->keys[p]);
+        ok = regex_hits(hits, arch, pattern, false, err) || err_at(err, "lora.%s", key);
+        free(pattern);
+        bool any = false;
+        for (size_t i = 0; ok && i < count; i++) {
+            if (!hits[i] || !matches[i].target)
+                continue;
+            any = true;
+            if (taken[i])
+                continue;
+            taken[i] = true;
+            if (strcmp(key, "rank_pattern") == 0)
+                matches[i].r = (int64_t)map->values[p];
+            else
+                matches[i].alpha = map->values[p];
+        }
+        if (ok && !any) {
+            err_set(err, ERR_INPUT, "'%s' matches no adapted module", map->keys[p]);
+            ok = err_at(err, "lora.%s", key);
+        }
+    }
+    free(taken);
+    free(hits);
+    return ok;
+}
+
+/* ---- all together ----------------------------------------------------------------- */
+
+static bool check_target(const ModelArch *arch, const Rules *rules, int i, Err *err)
+{
+    const Module *module = &arch->modules[i];
+    if (rules->saved[i]) {
+        err_set(err, ERR_INPUT, "'%s' is adapted by target_modules and trained whole by modules_to_save",
+                module->path);
+        err_hint(err, "modules_to_save takes every module whose name ends with an entry; "
+                      "exclude_modules can take one from the targets");
+        return err_at(err, "lora.modules_to_save");
+    }
+    if (module->kind != MODULE_LINEAR) {
+        err_set(err, ERR_INPUT, "a LoRA on '%s', which is no linear module, is not supported",
+                module->path);
+        err_hint(err, "modules_to_save trains it whole");
+        return err_at(err, "lora.target_modules");
+    }
+    return true;
+}
+
+static bool combine(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *lora,
+                    const Rules *rules, Err *err)
+{
+    bool any = false;
+    for (int i = 0; i < arch->module_count; i++) {
+        matches[i] = (ModuleMatch){
+            .target = rules->named[i] && !rules->excluded[i] && !rules->barred[i],
+            .saved = rules->saved[i],
+            .r = lora->r,
+            .alpha = lora->alpha,
+        };
+        if (matches[i].target && !check_target(arch, rules, i, err))
+            return false;
+        any = any || matches[i].target;
+    }
+    if (!any) {
+        err_set(err, ERR_INPUT, "target_modules%s%s%s leaves no module to adapt",
+                lora->target_regex ? " '" : "", lora->target_regex ? lora->target_regex : "",
+                lora->target_regex ? "'" : "");
+        if (lora->target_regex)
+            err_hint(err, "a regular expression has to match whole names like '%s'",
+                     arch->modules[arch->module_count / 2].path);
+        return err_at(err, "lora.target_modules");
+    }
+    return apply_patterns(matches, arch, &lora->rank_pattern, "rank_pattern", err) &&
+           apply_patterns(matches, arch, &lora->alpha_pattern, "alpha_pattern", err);
+}
+
+static bool check_layers(const ModelArch *arch, const LoraConfig *lora, Err *err)
+{
+    for (int i = 0; i < lora->layers_count; i++) {
+        const int64_t layer = lora->layers_to_transform[i];
+        if (layer < 0 || layer >= arch->layers) {
+            err_set(err, ERR_INPUT, "there is no layer %lld: the model has layers 0 to %lld",
+                    (long long)layer, (long long)arch->layers - 1);
+            return err_at(err, "lora.layers_to_transform");
+        }
+    }
+    return true;
+}
+
+bool slots_match(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *lora, Err *err)
+{
+    if (!check_layers(arch, lora, err))
+        return false;
+    const size_t n = (size_t)arch->module_count;
+    bool *flags = xcalloc(4 * n, sizeof *flags);
+    Rules rules = { flags, flags + n, flags + 2 * n, flags + 3 * n };
+    const bool ok = apply_rules(&rules, arch, lora, err) && combine(matches, arch, lora, &rules, err);
+    free(flags);
+    return ok;
+}
+
+/* ---- target_modules as it is written ------------------------------------------------ */
+
+/* PEFT, _find_minimal_target_modules: of each name the shortest end that is the
+ * end of no other module or parent of one. */
+static const char *shortest_end(const ModelArch *arch, const char *name)
+{
+    for (const char *end = name + strlen(name); end > name; end--) {
+        if (end[-1] != '.')
+            continue;
+        bool shared = false, exact;
+        for (int i = 0; !shared && i < arch->module_count; i++)
+            shared = !is_all_linear(arch, i) && is_suffix(arch->modules[i].path, end, &exact);
+        if (!shared && !near_is_parent(arch, end))
+            return end;
+    }
+    return name;
+}
+
+static void add_all_linear(StringList *names, const ModelArch *arch)
+{
+    enum { LIST_ALL_BELOW = 20 }; /* PEFT's MIN_TARGET_MODULES_FOR_OPTIMIZATION */
+    int count = 0;
+    for (int i = 0; i < arch->module_count; i++)
+        count += is_all_linear(arch, i);
+    for (int i = 0; i < arch->module_count; i++) {
+        const char *path = arch->modules[i].path;
+        if (is_all_linear(arch, i))
+            names_add(names, count < LIST_ALL_BELOW ? path : shortest_end(arch, path));
+    }
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+StringList slots_target_names(const ModelArch *arch, const LoraConfig *lora)
+{
+    StringList names = { 0 };
+    if (lora->target_regex)
+        return names;
+    if (lora->all_linear)
+        add_all_linear(&names, arch);
+    for (int i = 0; i < lora->target_modules.count; i++)
+        names_add(&names, lora->target_modules.items[i]);
+    const char *const *defaults = names.count > 0 ? NULL : arch->family->default_targets;
+    for (; defaults && *defaults; defaults++)
+        names_add(&names, *defaults);
+    if (names.count > 0)
+        qsort(names.items, (size_t)names.count, sizeof *names.items, by_bytes);
+    return names;
+}
