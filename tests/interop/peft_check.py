@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Checks that PEFT understands an adapter as we do.
+
+    peft_check.py ADAPTER_DIR RUN.yaml PREDICTIONS.jsonl [--tolerance=1e-4] [--key=value ...]
+    peft_check.py --texts=FILE RUN.yaml
+
+Loads the run's base model and the adapter with PEFT. The adapter's tensors must be exactly those that PEFT makes
+for the run file (names and shapes), all of them must arrive, and the logits of the validation rows must be the
+"logits" of PREDICTIONS.jsonl, which `lora predict --logits` printed for the FILE that --texts writes: a
+validation row a line, a TAB between the texts of a pair.
+"""
+import json
+import os
+import sys
+
+# Not this file's folder: tokenizers.py in it would hide the package.
+sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib")
+
+import peft  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+
+import reference  # noqa: E402
+import rows  # noqa: E402
+import run_file  # noqa: E402
+
+
+def write_texts(run, path):
+    first, second = rows.texts_of(run, rows.read_rows(run["data"]["validation"], run["data"]["limit"]))
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for i, text in enumerate(first):
+            parts = [text] + ([second[i]] if second else [])
+            if any(c in part for c in "\t\n\r" for part in parts):
+                raise SystemExit(f"error: row {i + 1} has a tab or a line end in it")
+            file.write("\t".join(parts) + "\n")
+
+
+def check_tensors(run, folder):
+    """The adapter's model, after its names, shapes and loaded values were looked at."""
+    state = load_file(os.path.join(folder, "adapter_model.safetensors"))
+    base = reference.load_base(run)
+    fresh = peft.get_peft_model(base, reference.lora_config(run, base))
+    reference.check_keys(state, peft.get_peft_model_state_dict(fresh), folder)
+    # Another seed than any run's, so that what PEFT leaves at its random start is seen below.
+    torch.manual_seed(20240229)
+    model = peft.PeftModel.from_pretrained(reference.load_base(run), folder)
+    loaded = peft.get_peft_model_state_dict(model)
+    reference.check_keys(loaded, state, "PEFT")
+    for key, value in state.items():
+        if not torch.equal(loaded[key], value):
+            raise SystemExit(f"{key}: PEFT did not take the file's values")
+    return model, len(state)
+
+
+def check_logits(run, model, path, tolerance):
+    features = rows.encode(run, run["data"]["validation"])
+    want = reference.predict(model, features, rows.load_tokenizer(run["model"]).pad_token_id)
+    with open(path, encoding="utf-8") as file:
+        got = torch.tensor([json.loads(line)["logits"] for line in file])
+    if got.shape != want.shape:
+        raise SystemExit(f"{path} holds logits {list(got.shape)}, PEFT gives {list(want.shape)}")
+    off = (got - want).abs()
+    worst = off.max().item()
+    if not worst <= tolerance:  # a nan fails this too
+        row = int(off.max(-1).values.nan_to_num(torch.inf).argmax())
+        raise SystemExit(f"logits are off by {worst:.1e}, in row {row + 1}: {got[row].tolist()}, PEFT: {want[row].tolist()}")
+    return len(features), worst
+
+
+def main():
+    paths, options, overrides = run_file.split_arguments(sys.argv[1:], ("tolerance", "texts"))
+    if len(paths) != (1 if "texts" in options else 3):
+        raise SystemExit(__doc__)
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    if "texts" in options:
+        write_texts(run_file.read_run(paths[0], overrides), options["texts"])
+        return
+    folder, run_path, predictions = paths
+    run = run_file.read_run(run_path, overrides)
+    model, tensors = check_tensors(run, folder)
+    count, worst = check_logits(run, model, predictions, float(options.get("tolerance", 1e-4)))
+    print(f"{folder}: PEFT loads all {tensors} tensors; logits of {count} rows differ by at most {worst:.1e}")
+
+
+main()
