@@ -97,9 +97,12 @@ def texts_of(run, rows):
 
 
 def encode(run, paths):
+    return encode_rows(run, read_rows(paths, run["data"]["limit"]))
+
+
+def encode_rows(run, rows):
     """A dict a row: input_ids, token_type_ids where the model has them, labels."""
     data = run["data"]
-    rows = read_rows(paths, data["limit"])
     first, second = texts_of(run, rows)
     with open(os.path.join(run["model"], "config.json"), encoding="utf-8") as file:
         typed = json.load(file)["model_type"] == "bert"
