@@ -1,0 +1,86 @@
+#include "launch/cmd_targets.h"
+
+#include "common/base/err.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/config/config.h"
+#include "common/config/options.h"
+#include "common/model/arch.h"
+#include "common/slots/slots.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool describe(const Config *c, Text *out, Err *err)
+{
+    char *folder = model_find(c->model, err);
+    ModelArch *arch = folder ? arch_open(folder, c->model_config, c->task, &c->labels,
+                                         c->label_count, c->problem_type, err) :
+                               NULL;
+    SlotTable *table = arch ? slots_open(arch, &c->lora, err) : NULL;
+    if (table)
+        slots_describe(table, arch, out);
+    slots_close(table);
+    arch_close(arch);
+    free(folder);
+    return table != NULL;
+}
+
+/* The run file, if one is given, and the overrides, of which --model is one. */
+static bool load(Config *config, const Arguments *arguments, Err *err)
+{
+    const ConfigSources sources = {
+        .file = arguments->positional_count > 0 ? arguments->positionals[0] : NULL,
+        .overrides = arguments->overrides,
+        .override_count = arguments->override_count,
+    };
+    if (!sources.file && !arguments_key(arguments, "model")) {
+        err_set(err, ERR_INPUT, "no --model and no run file");
+        return err_hint(err, "lora targets --model=DIR --lora.target_modules=query,value");
+    }
+    return config_load(config, &sources, err);
+}
+
+static bool run(const Arguments *arguments, const OptionTable *table, Err *err)
+{
+    Config config = { 0 };
+    Text out = { 0 };
+    bool ok = arguments_expect(arguments, table, 0, 1, err) && load(&config, arguments, err);
+    if (ok) {
+        ok = describe(&config, &out, err);
+        config_release(&config);
+    }
+    if (ok && (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0))
+        ok = err_errno(err, "cannot write to standard output");
+    text_release(&out);
+    return ok;
+}
+
+int cmd_targets(int argc, char **argv)
+{
+    bool help = false;
+    const Option own[] = { { "help", NULL, "this text", NULL, &help } };
+    const OptionTable table = { "lora targets",
+                                "[RUN.yaml]",
+                                "prints which modules of a model would be adapted "
+                                "(--model=DIR, --lora.target_modules=NAMES)",
+                                own,
+                                sizeof own / sizeof *own,
+                                true };
+    Arguments arguments = { 0 };
+    Err err = { 0 };
+    bool ok = options_read(&arguments, &table, argc, argv, &err);
+    if (help) {
+        Text text = { 0 };
+        options_help(&table, &text);
+        fputs(text.data, stdout);
+        text_release(&text);
+    } else {
+        ok = ok && run(&arguments, &table, &err);
+    }
+    arguments_release(&arguments);
+    if (ok || help)
+        return 0;
+    err_print(&err, stderr);
+    return err_exit_code(&err);
+}
