@@ -1,7 +1,6 @@
 #include "launch/cmd_targets.h"
 
 #include "common/base/err.h"
-#include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/config/config.h"
 #include "common/config/options.h"
@@ -18,12 +17,13 @@ static bool describe(const Config *c, Text *out, Err *err)
                                          c->label_count, c->problem_type, err) :
                                NULL;
     SlotTable *table = arch ? slots_open(arch, &c->lora, err) : NULL;
-    if (table)
+    const bool ok = table != NULL;
+    if (ok)
         slots_describe(table, arch, out);
     slots_close(table);
     arch_close(arch);
     free(folder);
-    return table != NULL;
+    return ok;
 }
 
 /* The run file, if one is given, and the overrides, of which --model is one. */

@@ -5,6 +5,7 @@
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/slots/slots_tensor.h"
 #include "common/tensor/safetensors.h"
 
 #include <math.h>
@@ -48,44 +49,16 @@ static const TensorView *find_base(const SafeTensors *files, const ModelArch *ar
     return found;
 }
 
-static bool has_shape(const TensorView *tensor, const Slot *slot)
-{
-    return tensor->dims == slot->dims && tensor->dim[0] == slot->dim[0] &&
-           (slot->dims == 1 || tensor->dim[1] == slot->dim[1]);
-}
-
-static void shape_text(Text *out, int dims, const int64_t *dim)
-{
-    text_adds(out, "[");
-    for (int d = 0; d < dims; d++)
-        text_addf(out, "%s%lld", d > 0 ? ", " : "", (long long)dim[d]);
-    text_adds(out, "]");
-}
-
-static bool wrong_shape(const TensorView *tensor, const Slot *slot, Err *err)
-{
-    Text has = { 0 }, wants = { 0 };
-    shape_text(&has, tensor->dims, tensor->dim);
-    shape_text(&wants, slot->dims, slot->dim);
-    err_set(err, ERR_INPUT, "'%s' has the shape %s, this run needs %s", tensor->name, has.data,
-            wants.data);
-    text_release(&has);
-    text_release(&wants);
-    return err_at(err, "%s", tensor->file);
-}
-
 static bool init_base(float *values, const Slot *slot, const ModelArch *arch,
                       const SafeTensors *files, uint64_t seed, Err *err)
 {
     const Module *module = &arch->modules[slot->module];
     const bool bias = slot->kind == SLOT_BIAS;
     const TensorView *tensor = find_base(files, arch, module, bias);
-    if (tensor && !has_shape(tensor, slot)) {
-        wrong_shape(tensor, slot, err);
-        return !module->is_new ? false :
-                                 err_hint(err, "the model's head is for other labels; take as many, or "
-                                               "a model without a head");
-    }
+    if (tensor && !slot_fits(slot, tensor, err))
+        return module->is_new ? err_hint(err, "the model's head is for other labels: take as many, "
+                                              "or a model without a head") :
+                                false;
     if (tensor)
         return tensor_to_f32(values, tensor, 0, slot->count, err);
     if (!module->is_new) {

@@ -1,0 +1,151 @@
+/* adapter_model.safetensors: strict reading, writing as PEFT does. */
+#include "common/slots/slots.h"
+
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/mem.h"
+#include "common/slots/slots_config.h"
+#include "common/slots/slots_tensor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- reading ---------------------------------------------------------------------- */
+
+/* PEFT before 0.6 wrote the bias of an adapted module without "base_layer". */
+static const TensorView *find_tensor(const SafeTensors *file, const Slot *slot)
+{
+    const TensorView *found = safetensors_find(file, slot->name);
+    const char *infix = strstr(slot->name, ".base_layer.bias");
+    if (found || !infix)
+        return found;
+    char *old = xprintf("%.*s.bias", (int)(infix - slot->name), slot->name);
+    found = safetensors_find(file, old);
+    free(old);
+    return found;
+}
+
+/* With bias=all PEFT 0.21 also writes the biases inside its wrappers of saved
+ * modules, one frozen and one twice; it ignores them itself when it loads. */
+static bool is_wrapper_part(const char *name)
+{
+    return strstr(name, ".original_module.") || strstr(name, ".modules_to_save.");
+}
+
+/* A few of many names: "a, b, c and 12 more". */
+typedef struct NameSample {
+    Text text;
+    int count;
+} NameSample;
+
+static void sample(NameSample *names, const char *name)
+{
+    if (names->count++ < 3)
+        text_addf(&names->text, "%s'%s'", names->count > 1 ? ", " : "", name);
+}
+
+static bool sample_error(NameSample *names, const char *what, Err *err)
+{
+    if (names->count > 3)
+        text_addf(&names->text, " and %d more", names->count - 3);
+    return err_set(err, ERR_INPUT, "%s %s", what, names->text.data);
+}
+
+/* Every slot has its tensor, every tensor its slot. */
+static bool check_names(const SlotTable *table, const SafeTensors *file, Err *err)
+{
+    const TensorView **used = xcalloc((size_t)table->count + 1, sizeof *used);
+    NameSample missing = { 0 }, unexpected = { 0 };
+    int count = 0;
+    for (int i = 0; i < table->count; i++) {
+        used[i] = find_tensor(file, &table->slots[i]);
+        if (!used[i])
+            sample(&missing, table->slots[i].name);
+        else
+            count++;
+    }
+    for (int64_t t = 0; t < safetensors_count(file); t++) {
+        const TensorView *tensor = safetensors_at(file, t);
+        bool known = is_wrapper_part(tensor->name);
+        for (int i = 0; !known && i < table->count; i++)
+            known = used[i] == tensor;
+        if (!known)
+            sample(&unexpected, tensor->name);
+    }
+    bool ok = true;
+    if (missing.count > 0)
+        ok = sample_error(&missing, count > 0 ? "the adapter lacks" : "no tensor of this run: no", err);
+    else if (unexpected.count > 0)
+        ok = sample_error(&unexpected, "the adapter has unexpected", err);
+    if (!ok)
+        err_hint(err, "the lora settings of the run have to be those of the adapter");
+    text_release(&missing.text);
+    text_release(&unexpected.text);
+    free(used);
+    return ok;
+}
+
+static bool read_slots(float *values, const SlotTable *table, const SafeTensors *file, Err *err)
+{
+    if (!check_names(table, file, err))
+        return false;
+    memset(values, 0, (size_t)table->size * sizeof *values);
+    for (int i = 0; i < table->count; i++) {
+        const Slot *slot = &table->slots[i];
+        const TensorView *tensor = find_tensor(file, slot);
+        if (!slot_fits(slot, tensor, err) ||
+            !tensor_to_f32(values + slot->offset, tensor, 0, slot->count, err))
+            return false;
+    }
+    return true;
+}
+
+bool slots_read_adapter(float *values, const SlotTable *table, const char *folder, Err *err)
+{
+    char *path = path_join(folder, "adapter_model.safetensors");
+    char *old = path_join(folder, "adapter_model.bin");
+    bool ok = true;
+    if (!file_exists(path)) {
+        ok = err_set(err, ERR_INPUT, "no adapter_model.safetensors in '%s'", folder);
+        if (file_exists(old))
+            err_hint(err, "adapter_model.bin is a pickle: load it with PEFT and save it again");
+    }
+    SafeTensors *file = ok ? safetensors_open(path, err) : NULL;
+    ok = file && read_slots(values, table, file, err);
+    if (file && !ok && err && !strstr(err->where, path))
+        err_at(err, "%s", path);
+    safetensors_close(file);
+    free(old);
+    free(path);
+    return ok;
+}
+
+/* ---- writing ---------------------------------------------------------------------- */
+
+static bool write_tensors(const char *folder, const float *values, const SlotTable *table, Err *err)
+{
+    TensorOut *tensors = xcalloc((size_t)table->count, sizeof *tensors);
+    for (int i = 0; i < table->count; i++) {
+        const Slot *slot = &table->slots[i];
+        tensors[i] = (TensorOut){ .name = slot->name, .dims = slot->dims,
+                                  .dim = { slot->dim[0], slot->dim[1] },
+                                  .data = values + slot->offset };
+    }
+    char *path = path_join(folder, "adapter_model.safetensors");
+    const bool ok = safetensors_write(path, tensors, table->count, err);
+    free(path);
+    free(tensors);
+    return ok;
+}
+
+bool slots_write_adapter(const char *folder, const float *values, const SlotTable *table,
+                         const ModelArch *arch, const LoraConfig *lora, const char *model_name,
+                         Err *err)
+{
+    json_t *config = slots_config_json(table, arch, lora, model_name);
+    char *path = path_join(folder, "adapter_config.json");
+    const bool ok = write_tensors(folder, values, table, err) && json_write(path, config, err);
+    free(path);
+    json_decref(config);
+    return ok;
+}
