@@ -30,7 +30,7 @@ LIBS := -lzmq -lmsgpackc -lopenblas -lyaml -ljansson -lcsv -lutf8proc -lpcre2-8 
 
 objs = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(shell find $(1) -name '*.c')))
 MAINS    := worker/main.c ps/main.c launch/main.c
-TESTS    := $(shell find tests -name '*_test.c')
+TESTS    := $(shell find tests -name "*_test.c")
 HELPERS  := $(shell find tests -maxdepth 2 -path 'tests/support/*.c')
 PROGRAMS := bin/lora bin/lora_ps bin/lora_worker
 
@@ -67,6 +67,8 @@ TEST_BINS := $(patsubst %.c,$(B)/%,$(TESTS))
 $(B)/tests/%_test: $(B)/tests/%_test.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
+CHOSEN = $(if $(T),$(foreach t,$(TEST_BINS),$(if $(findstring $(T),$(t)),$(t))),$(TEST_BINS))
+
 .PHONY: test test-unit test-dist test-interop
 test: ## install what is missing, build, run every test (about 15 minutes)
 	launch/setup
@@ -76,14 +78,14 @@ test: ## install what is missing, build, run every test (about 15 minutes)
 	$(MAKE) test-dist
 
 test-unit: $(TEST_BINS) all ## unit and golden tests; T=word picks
-	tests/run $(foreach t,$(TEST_BINS),$(if $(findstring $(T),$(t)),$(t)))
+	tests/run $(CHOSEN)
 
 .PHONY: test-asan
 test-asan: ## the unit tests under the address and undefined-behaviour sanitizers
 	$(MAKE) PROFILE=asan MARCH=$(MARCH) test-unit-bare
 .PHONY: test-unit-bare
 test-unit-bare: $(TEST_BINS)
-	tests/run $(foreach t,$(TEST_BINS),$(if $(findstring $(T),$(t)),$(t)))
+	tests/run $(CHOSEN)
 
 test-dist: all ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 	tests/dist/run $(T)
@@ -91,8 +93,11 @@ test-dist: all ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 test-interop: all ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
 	tests/interop/run
 
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libworker.a $(B)/libcommon.a
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
 .PHONY: bench
-bench: all ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
+bench: all $(B)/tests/bench/model_bench $(B)/tests/bench/kernels_bench $(B)/tests/bench/tokenizer_bench ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
 	tests/bench/run
 
 # ---- the rest ----------------------------------------------------------------

@@ -249,12 +249,23 @@ static bool open_model(Run *run, Err *err)
     return true;
 }
 
+/* A log that holds its header alone is of a run that no worker ever joined: its configuration
+ * binds nobody. */
+static bool log_has_begun(const Run *run)
+{
+    char *path = inside(run, "wal/log");
+    const bool begun = file_size(path) > wal_record_size(sizeof(WalHead));
+    free(path);
+    return begun;
+}
+
 static bool open_folder(Run *run, bool overwrite, Err *err)
 {
     char *wal = inside(run, "wal");
     bool ok =
         folder_make(run->folder, err) && lock(run, err) && (!overwrite || remove_run(run, err));
-    const bool continued = ok && holds(run, "wal/log");
+    const bool continued =
+        ok && holds(run, "wal/log") && (log_has_begun(run) || checkpoint_newest(run) >= 0);
     const bool finished = ok && !continued && holds(run, "summary.json");
     if (ok && (continued || finished))
         ok = compare(run, err);

@@ -19,6 +19,11 @@ typedef struct RecordHead {
 } RecordHead;
 _Static_assert(sizeof(RecordHead) == HEAD, "no padding");
 
+int64_t wal_record_size(size_t payload)
+{
+    return HEAD + (int64_t)payload + TAIL;
+}
+
 static RecordHead head_of(WalType type, uint64_t size)
 {
     RecordHead head = { .type = (uint32_t)type, .size = size };

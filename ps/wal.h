@@ -31,6 +31,9 @@ typedef struct Wal {
 
 #define WAL_CLOSED ((Wal){ .fd = -1 })
 
+/* Bytes that a record with this payload takes. */
+int64_t wal_record_size(size_t payload);
+
 /* Called for each whole record in order; payload is lent. False stops with its *err. */
 typedef bool (*WalVisit)(void *self, WalType type, const void *payload, size_t size, Err *err);
 

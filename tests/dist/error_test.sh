@@ -23,7 +23,7 @@ train 2 "lora.r" --lora.r=0
 train 2 "lora.rnak\|did you mean\|nearest\|lora.r" --lora.rank=4
 train 2 "querry" --lora.target_modules=querry
 train 2 "no column 'phrase'" --data.text=phrase
-train 2 "is not one of" "--labels=[yes, no]"
+train 2 "is not one of" "--labels=[yes, no, maybe]"
 : >"$work/empty.tsv"
 printf 'text\tlabel\n' >"$work/header.tsv"
 printf 'text\tlabel\ngood\tpositive\nbad \xff\tnegative\n' >"$work/latin.tsv"
