@@ -118,8 +118,7 @@ static const char *near_key(const FamilyReader *reader, json_t *config, const ch
         names[count++] = *key;
     const char *key;
     json_t *value;
-    json_object_foreach(config, key, value)
-        names[count++] = key;
+    json_object_foreach(config, key, value) names[count++] = key;
     const char *near = text_nearest(word, names, count);
     free(names);
     return near;

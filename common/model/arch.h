@@ -16,53 +16,71 @@
 #include <stdint.h>
 
 typedef enum {
-    ACT_GELU, ACT_GELU_TANH, ACT_GELU_FAST, ACT_QUICK_GELU, ACT_RELU, ACT_SILU, ACT_TANH
+    ACT_GELU,
+    ACT_GELU_TANH,
+    ACT_GELU_FAST,
+    ACT_QUICK_GELU,
+    ACT_RELU,
+    ACT_SILU,
+    ACT_TANH
 } Activation;
 
 typedef enum { MODULE_LINEAR, MODULE_EMBEDDING, MODULE_NORM } ModuleKind;
 
 /* What a module does in its block; the compute code finds modules by (layer, role). */
 typedef enum {
-    ROLE_WORD, ROLE_POSITION, ROLE_TYPE, ROLE_EMBED_NORM,
-    ROLE_Q, ROLE_K, ROLE_V, ROLE_ATTN_OUT, ROLE_ATTN_NORM,
-    ROLE_FF_UP, ROLE_FF_DOWN, ROLE_FF_NORM,
-    ROLE_POOLER, ROLE_HEAD,
+    ROLE_WORD,
+    ROLE_POSITION,
+    ROLE_TYPE,
+    ROLE_EMBED_NORM,
+    ROLE_Q,
+    ROLE_K,
+    ROLE_V,
+    ROLE_ATTN_OUT,
+    ROLE_ATTN_NORM,
+    ROLE_FF_UP,
+    ROLE_FF_DOWN,
+    ROLE_FF_NORM,
+    ROLE_POOLER,
+    ROLE_HEAD,
     ROLE_COUNT
 } Role;
 
 typedef struct Module {
-    char *path;      /* "bert.encoder.layer.0.attention.self.query" */
+    char *path; /* "bert.encoder.layer.0.attention.self.query" */
     ModuleKind kind;
     Role role;
     int layer;       /* -1: outside the blocks */
-    int64_t out, in; /* LINEAR: weight [out,in]; EMBEDDING: [out rows, in width]; NORM: out = width, in = 0 */
+    int64_t out, in; /* LINEAR: weight [out,in]; EMBEDDING: [out rows, in width]; NORM: out = width,
+                        in = 0 */
     bool bias;
-    bool is_new;     /* the head of the task: may be absent from the model's files */
+    bool is_new; /* the head of the task: may be absent from the model's files */
 } Module;
 
 typedef struct Family {
-    const char *model_type; /* config.json's */
-    const char *prefix;     /* of the body's tensors; files may leave it out: "bert." */
+    const char *model_type;             /* config.json's */
+    const char *prefix;                 /* of the body's tensors; files may leave it out: "bert." */
     const char *const *default_targets; /* PEFT's, NULL-terminated; NULL: must be given */
-    const char *task_class[4]; /* Transformers' class by TaskType, NULL: not offered */
+    const char *task_class[4];          /* Transformers' class by TaskType, NULL: not offered */
 } Family;
 
 typedef struct ModelArch {
     const Family *family;
-    char *folder;            /* resolved model folder */
-    json_t *config;          /* config.json with the overrides put in; owned */
+    char *folder;   /* resolved model folder */
+    json_t *config; /* config.json with the overrides put in; owned */
     TaskType task;
-    int64_t C, layers, H, D, F, V; /* width, blocks, heads, head size, feed-forward width, vocabulary */
-    int64_t positions, types;      /* rows of the position and token type tables */
+    int64_t C, layers, H, D, F,
+        V;                    /* width, blocks, heads, head size, feed-forward width, vocabulary */
+    int64_t positions, types; /* rows of the position and token type tables */
     double norm_eps, initializer_range;
     Activation act;
     double hidden_dropout, attention_dropout, head_dropout;
     int64_t pad_id;
-    int64_t labels;          /* outputs of the head */
-    char **label_names;      /* [labels], owned */
-    bool labels_known;       /* names came from run file or config.json, not "LABEL_0" */
-    ProblemType problem;     /* resolved, never AUTO */
-    Module *modules;         /* in named_modules order */
+    int64_t labels;      /* outputs of the head */
+    char **label_names;  /* [labels], owned */
+    bool labels_known;   /* names came from run file or config.json, not "LABEL_0" */
+    ProblemType problem; /* resolved, never AUTO */
+    Module *modules;     /* in named_modules order */
     int module_count;
 } ModelArch;
 
@@ -76,8 +94,8 @@ MUST_USE char *model_find(const char *model, Err *err);
  * labels: names or, where empty, `label_count`, else config.json's id2label
  * (which may be only LABEL_0..: labels_known is then false), else 2. */
 MUST_USE ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
-                              const StringList *labels, int64_t label_count,
-                              ProblemType problem, Err *err);
+                              const StringList *labels, int64_t label_count, ProblemType problem,
+                              Err *err);
 void arch_close(ModelArch *arch);
 
 /* The module with this role in this layer (-1 outside), or NULL. */

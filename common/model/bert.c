@@ -9,12 +9,22 @@
 
 static const char *const default_targets[] = { "query", "value", NULL };
 
-static const char *const keys[] = {
-    "attention_probs_dropout_prob", "classifier_dropout", "hidden_act", "hidden_dropout_prob",
-    "hidden_size", "initializer_range", "intermediate_size", "layer_norm_eps",
-    "max_position_embeddings", "num_attention_heads", "num_hidden_layers", "pad_token_id",
-    "position_embedding_type", "type_vocab_size", "vocab_size", NULL
-};
+static const char *const keys[] = { "attention_probs_dropout_prob",
+                                    "classifier_dropout",
+                                    "hidden_act",
+                                    "hidden_dropout_prob",
+                                    "hidden_size",
+                                    "initializer_range",
+                                    "intermediate_size",
+                                    "layer_norm_eps",
+                                    "max_position_embeddings",
+                                    "num_attention_heads",
+                                    "num_hidden_layers",
+                                    "pad_token_id",
+                                    "position_embedding_type",
+                                    "type_vocab_size",
+                                    "vocab_size",
+                                    NULL };
 
 static const Family bert = {
     .model_type = "bert",
@@ -35,7 +45,8 @@ static bool read_sizes(ModelArch *arch, Err *err)
         !arch_size(arch, "type_vocab_size", 2, &arch->types, err))
         return false;
     if (arch->C % arch->H != 0)
-        return err_set(err, ERR_INPUT, "hidden_size %lld is no multiple of num_attention_heads %lld",
+        return err_set(err, ERR_INPUT,
+                       "hidden_size %lld is no multiple of num_attention_heads %lld",
                        (long long)arch->C, (long long)arch->H);
     arch->D = arch->C / arch->H;
     return true;
@@ -52,8 +63,8 @@ static bool check_kind(const ModelArch *arch, Err *err)
     if (err->kind != ERR_NONE)
         return false;
     if (strcmp(positions, "absolute") != 0)
-        return err_set(err, ERR_INPUT, "position_embedding_type '%s' is not supported, only 'absolute'",
-                       positions);
+        return err_set(err, ERR_INPUT,
+                       "position_embedding_type '%s' is not supported, only 'absolute'", positions);
     if (decoder || cross)
         return err_set(err, ERR_INPUT, "a BERT with '%s' is not supported",
                        decoder ? "is_decoder" : "add_cross_attention");
@@ -67,7 +78,10 @@ static bool read(ModelArch *arch, Err *err)
         return false;
     arch->norm_eps = json_get_real(config, "layer_norm_eps", 1e-12, err);
     arch->initializer_range = json_get_real(config, "initializer_range", 0.02, err);
-    arch->pad_id = json_get_int(config, "pad_token_id", 0, err);
+    /* null: no row of the table is without a gradient */
+    arch->pad_id = json_is_null(json_object_get(config, "pad_token_id"))
+                       ? -1
+                       : json_get_int(config, "pad_token_id", 0, err);
     if (err->kind != ERR_NONE)
         return false;
     if (!(arch->norm_eps > 0) || !(arch->initializer_range >= 0))
@@ -82,23 +96,27 @@ static bool read(ModelArch *arch, Err *err)
 static void add_embedding(ModelArch *arch, const char *name, Role role, int64_t rows)
 {
     arch_add(arch, xprintf("bert.embeddings.%s", name),
-             &(Module){ .kind = MODULE_EMBEDDING, .role = role, .layer = -1, .out = rows,
-                        .in = arch->C });
+             &(Module){
+                 .kind = MODULE_EMBEDDING, .role = role, .layer = -1, .out = rows, .in = arch->C });
 }
 
 static void add_linear(ModelArch *arch, int layer, const char *name, Role role, int64_t out,
                        int64_t in)
 {
     arch_add(arch, xprintf("bert.encoder.layer.%d.%s", layer, name),
-             &(Module){ .kind = MODULE_LINEAR, .role = role, .layer = layer, .out = out, .in = in,
+             &(Module){ .kind = MODULE_LINEAR,
+                        .role = role,
+                        .layer = layer,
+                        .out = out,
+                        .in = in,
                         .bias = true });
 }
 
 static void add_norm(ModelArch *arch, char *path, int layer, Role role)
 {
     arch_add(arch, path,
-             &(Module){ .kind = MODULE_NORM, .role = role, .layer = layer, .out = arch->C,
-                        .bias = true });
+             &(Module){
+                 .kind = MODULE_NORM, .role = role, .layer = layer, .out = arch->C, .bias = true });
 }
 
 static void list_layer(ModelArch *arch, int layer)
@@ -125,11 +143,20 @@ static void list(ModelArch *arch)
         list_layer(arch, layer);
     if (arch->task == TASK_SEQ_CLS) /* BertForTokenClassification has no pooler */
         arch_add(arch, xstrdup("bert.pooler.dense"),
-                 &(Module){ .kind = MODULE_LINEAR, .role = ROLE_POOLER, .layer = -1, .out = arch->C,
-                            .in = arch->C, .bias = true });
+                 &(Module){ .kind = MODULE_LINEAR,
+                            .role = ROLE_POOLER,
+                            .layer = -1,
+                            .out = arch->C,
+                            .in = arch->C,
+                            .bias = true });
     arch_add(arch, xstrdup("classifier"),
-             &(Module){ .kind = MODULE_LINEAR, .role = ROLE_HEAD, .layer = -1, .out = arch->labels,
-                        .in = arch->C, .bias = true, .is_new = true });
+             &(Module){ .kind = MODULE_LINEAR,
+                        .role = ROLE_HEAD,
+                        .layer = -1,
+                        .out = arch->labels,
+                        .in = arch->C,
+                        .bias = true,
+                        .is_new = true });
 }
 
 const FamilyReader bert_reader = { &bert, keys, read, list };

@@ -70,12 +70,13 @@ static void add_module(SlotTable *table, const ModelArch *arch, int module,
     *of = (ModuleSlots){ .a = -1, .b = -1, .bias = -1, .weight = -1 };
     if (match->target)
         add_lora(table, arch, module, match);
-    const bool trained = match->saved || bias == BIAS_ALL || (bias == BIAS_LORA_ONLY && match->target);
+    const bool trained =
+        match->saved || bias == BIAS_ALL || (bias == BIAS_LORA_ONLY && match->target);
     if (m->bias && trained)
-        of->bias = add_slot(table, arch, module, SLOT_BIAS,
-                            xprintf("base_model.model.%s%s.bias", m->path,
-                                    match->target ? ".base_layer" : ""),
-                            m->out, 0);
+        of->bias = add_slot(
+            table, arch, module, SLOT_BIAS,
+            xprintf("base_model.model.%s%s.bias", m->path, match->target ? ".base_layer" : ""),
+            m->out, 0);
     if (match->saved)
         of->weight = add_slot(table, arch, module, SLOT_WEIGHT,
                               xprintf("base_model.model.%s.weight", m->path), m->out,
@@ -140,8 +141,8 @@ static int64_t module_trained(const SlotTable *table, const ModuleSlots *of)
     return sum;
 }
 
-static void describe_module(const SlotTable *table, const Module *m, const ModuleSlots *of, int width,
-                            Text *out)
+static void describe_module(const SlotTable *table, const Module *m, const ModuleSlots *of,
+                            int width, Text *out)
 {
     char shape[48];
     snprintf(shape, sizeof shape, m->kind == MODULE_NORM ? "[%lld]" : "[%lld, %lld]",
@@ -174,7 +175,8 @@ void slots_describe(const SlotTable *table, const ModelArch *arch, Text *out)
     for (int i = 0; i < arch->module_count; i++)
         describe_module(table, &arch->modules[i], &table->modules[i], width, out);
     const int64_t all = arch_parameters(arch);
-    text_addf(out, "\n%d of %d modules adapted, %d trained whole\n", adapted, arch->module_count, whole);
+    text_addf(out, "\n%d of %d modules adapted, %d trained whole\n", adapted, arch->module_count,
+              whole);
     text_addf(out, "trainable parameters: %lld of %lld (%.3f%%)\n", (long long)table->trainable,
               (long long)all, 100.0 * (double)table->trainable / (double)all);
     if (table->target_count > 0) {

@@ -24,13 +24,13 @@ typedef enum {
 } SlotKind;
 
 typedef struct Slot {
-    char *name;       /* key in adapter_model.safetensors */
+    char *name; /* key in adapter_model.safetensors */
     SlotKind kind;
-    int module;       /* index in arch->modules */
+    int module; /* index in arch->modules */
     int dims;
     int64_t dim[2];
     int64_t offset, count; /* floats in the flat buffer; offset a multiple of 16 */
-    bool decay;       /* AdamW's weight_decay applies (Trainer's rule) */
+    bool decay;            /* AdamW's weight_decay applies (Trainer's rule) */
 } Slot;
 
 /* What is trainable of one module; -1: nothing. Indices into slots. */
@@ -44,10 +44,10 @@ typedef struct SlotTable {
     Slot *slots;
     int count;
     ModuleSlots *modules; /* [arch->module_count] */
-    int64_t size;      /* floats in the flat buffer, padding included (padding stays 0) */
-    int64_t trainable; /* parameters without padding */
-    uint64_t hash;     /* of every name, shape, offset, decay flag, scale */
-    char **targets;    /* what adapter_config.json's target_modules says, sorted, owned */
+    int64_t size;         /* floats in the flat buffer, padding included (padding stays 0) */
+    int64_t trainable;    /* parameters without padding */
+    uint64_t hash;        /* of every name, shape, offset, decay flag, scale */
+    char **targets;       /* what adapter_config.json's target_modules says, sorted, owned */
     int target_count;
 } SlotTable;
 
@@ -67,7 +67,8 @@ MUST_USE bool slots_init(float *values, const SlotTable *table, const ModelArch 
                          const LoraConfig *lora, uint64_t seed, Err *err);
 
 /* values[0, size) <- FOLDER/adapter_model.safetensors, strictly. */
-MUST_USE bool slots_read_adapter(float *values, const SlotTable *table, const char *folder, Err *err);
+MUST_USE bool slots_read_adapter(float *values, const SlotTable *table, const char *folder,
+                                 Err *err);
 
 /* FOLDER/adapter_model.safetensors and adapter_config.json, as PEFT writes them. */
 MUST_USE bool slots_write_adapter(const char *folder, const float *values, const SlotTable *table,

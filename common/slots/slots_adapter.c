@@ -74,7 +74,8 @@ static bool check_names(const SlotTable *table, const SafeTensors *file, Err *er
     }
     bool ok = true;
     if (missing.count > 0)
-        ok = sample_error(&missing, count > 0 ? "the adapter lacks" : "no tensor of this run: no", err);
+        ok = sample_error(&missing, count > 0 ? "the adapter lacks" : "no tensor of this run: no",
+                          err);
     else if (unexpected.count > 0)
         ok = sample_error(&unexpected, "the adapter has unexpected", err);
     if (!ok)
@@ -127,7 +128,8 @@ static bool write_tensors(const char *folder, const float *values, const SlotTab
     TensorOut *tensors = xcalloc((size_t)table->count, sizeof *tensors);
     for (int i = 0; i < table->count; i++) {
         const Slot *slot = &table->slots[i];
-        tensors[i] = (TensorOut){ .name = slot->name, .dims = slot->dims,
+        tensors[i] = (TensorOut){ .name = slot->name,
+                                  .dims = slot->dims,
                                   .dim = { slot->dim[0], slot->dim[1] },
                                   .data = values + slot->offset };
     }

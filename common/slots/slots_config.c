@@ -64,8 +64,9 @@ static json_t *layers(const LoraConfig *lora)
 json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora,
                           const char *model_name)
 {
-    static const char *const bias[] = { [BIAS_NONE] = "none", [BIAS_ALL] = "all",
-                                        [BIAS_LORA_ONLY] = "lora_only" };
+    static const char *const bias[] = {
+        [BIAS_NONE] = "none", [BIAS_ALL] = "all", [BIAS_LORA_ONLY] = "lora_only"
+    };
     json_t *to = json_loads(defaults, 0, NULL);
     REQUIRE(to);
     StringList saved = slots_saved_names(arch, lora);
@@ -78,12 +79,12 @@ json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const L
     json_object_set_new(to, "init_lora_weights",
                         lora->init == INIT_GAUSSIAN ? json_string("gaussian") : json_true());
     json_object_set_new(to, "target_modules",
-                        lora->target_regex ? json_string(lora->target_regex) :
-                                             list(table->targets, table->target_count));
+                        lora->target_regex ? json_string(lora->target_regex)
+                                           : list(table->targets, table->target_count));
     json_object_set_new(to, "exclude_modules",
-                        lora->exclude_regex ?
-                            json_string(lora->exclude_regex) :
-                            list_or_null(lora->exclude_modules.items, lora->exclude_modules.count));
+                        lora->exclude_regex ? json_string(lora->exclude_regex)
+                                            : list_or_null(lora->exclude_modules.items,
+                                                           lora->exclude_modules.count));
     json_object_set_new(to, "modules_to_save", list_or_null(saved.items, saved.count));
     json_object_set_new(to, "layers_to_transform", layers(lora));
     json_object_set_new(to, "rank_pattern", patterns(&lora->rank_pattern));
@@ -137,7 +138,8 @@ static bool read_patterns(PatternMap *map, const json_t *config, const char *key
     {
         const double x = json_number_value(value); /* 0 for what is no number */
         if (!(x > 0) || (ranks && (x != floor(x) || x > 1e6)))
-            return err_set(err, ERR_INPUT, "the value of '%s' in '%s' is out of range", pattern, key);
+            return err_set(err, ERR_INPUT, "the value of '%s' in '%s' is out of range", pattern,
+                           key);
         map->keys[map->count] = xstrdup(pattern);
         map->values[map->count++] = x;
     }
@@ -164,11 +166,20 @@ static bool read_layers(LoraConfig *lora, json_t *config, Err *err)
 /* Settings that change what the tensors mean: none may be passed over. */
 static bool check_unsupported(const json_t *config, Err *err)
 {
-    static const char *const keys[] = { "use_dora", "use_rslora", "lora_bias", "use_qalora",
-                                        "use_bdlora", "fan_in_fan_out", "layers_pattern",
-                                        "layer_replication", "trainable_token_indices",
-                                        "target_parameters", "alora_invocation_tokens",
-                                        "arrow_config", "kasa_config", "monteclora_config",
+    static const char *const keys[] = { "use_dora",
+                                        "use_rslora",
+                                        "lora_bias",
+                                        "use_qalora",
+                                        "use_bdlora",
+                                        "fan_in_fan_out",
+                                        "layers_pattern",
+                                        "layer_replication",
+                                        "trainable_token_indices",
+                                        "target_parameters",
+                                        "alora_invocation_tokens",
+                                        "arrow_config",
+                                        "kasa_config",
+                                        "monteclora_config",
                                         "velora_config" };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const json_t *value = json_object_get(config, keys[i]);
@@ -190,7 +201,8 @@ static bool read_init(LoraConfig *lora, const json_t *config, Err *err)
     if (!name || lora->init == INIT_GAUSSIAN || strcmp(name, "eva") == 0 ||
         strcmp(name, "orthogonal") == 0)
         return true;
-    return err_set(err, ERR_INPUT, "an adapter with init_lora_weights '%s' is not supported yet", name);
+    return err_set(err, ERR_INPUT, "an adapter with init_lora_weights '%s' is not supported yet",
+                   name);
 }
 
 static bool read_bias(LoraConfig *lora, const json_t *config, Err *err)

@@ -57,8 +57,8 @@ static bool init_base(float *values, const Slot *slot, const ModelArch *arch,
     const TensorView *tensor = find_base(files, arch, module, bias);
     if (tensor && !slot_fits(slot, tensor, err))
         return module->is_new ? err_hint(err, "the model's head is for other labels: take as many, "
-                                              "or a model without a head") :
-                                false;
+                                              "or a model without a head")
+                              : false;
     if (tensor)
         return tensor_to_f32(values, tensor, 0, slot->count, err);
     if (!module->is_new) {

@@ -77,12 +77,13 @@ static bool regex_init(Regex *regex, const char *pattern, bool whole, Err *err)
     int code;
     size_t at;
     const uint32_t options = PCRE2_UTF | PCRE2_ANCHORED | (whole ? PCRE2_ENDANCHORED : 0);
-    regex->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &code, &at, NULL);
+    regex->code =
+        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &code, &at, NULL);
     if (!regex->code) {
         PCRE2_UCHAR words[128];
         pcre2_get_error_message(code, words, sizeof words);
-        return err_set(err, ERR_INPUT, "'%s' is no regular expression: %s at character %zu", pattern,
-                       (const char *)words, at + 1);
+        return err_set(err, ERR_INPUT, "'%s' is no regular expression: %s at character %zu",
+                       pattern, (const char *)words, at + 1);
     }
     regex->data = pcre2_match_data_create_from_pattern(regex->code, NULL);
     REQUIRE(regex->data);
@@ -91,8 +92,8 @@ static bool regex_init(Regex *regex, const char *pattern, bool whole, Err *err)
 
 static bool regex_match(const Regex *regex, const char *name, bool *yes, Err *err)
 {
-    const int found = pcre2_match(regex->code, (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0,
-                                  regex->data, NULL);
+    const int found =
+        pcre2_match(regex->code, (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0, regex->data, NULL);
     *yes = found >= 0;
     if (found >= 0 || found == PCRE2_ERROR_NOMATCH)
         return true;
@@ -150,8 +151,8 @@ static bool ends_somewhere(const char *path, const char *name)
     return text_ends(path, name);
 }
 
-static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lora, const char *name,
-                       Err *err)
+static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lora,
+                       const char *name, Err *err)
 {
     int hits = 0, usable = 0;
     bool barred = false, excluded = false;
@@ -176,7 +177,8 @@ static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lo
     else
         err_set(err, ERR_INPUT, "no module of '%s' is left by %s", name,
                 excluded ? "exclude_modules" : "layers_to_transform");
-    err_hint(err, "a module is adapted, or trained whole (the head of the task always is), or neither");
+    err_hint(err,
+             "a module is adapted, or trained whole (the head of the task always is), or neither");
     return err_at(err, "lora.target_modules");
 }
 
@@ -304,7 +306,8 @@ static bool check_target(const ModelArch *arch, const Rules *rules, int i, Err *
 {
     const Module *module = &arch->modules[i];
     if (rules->saved[i]) {
-        err_set(err, ERR_INPUT, "'%s' is adapted by target_modules and trained whole by modules_to_save",
+        err_set(err, ERR_INPUT,
+                "'%s' is adapted by target_modules and trained whole by modules_to_save",
                 module->path);
         err_hint(err, "modules_to_save takes every module whose name ends with an entry; "
                       "exclude_modules can take one from the targets");
@@ -367,7 +370,8 @@ bool slots_match(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *
     const size_t n = (size_t)arch->module_count;
     bool *flags = xcalloc(4 * n, sizeof *flags);
     Rules rules = { flags, flags + n, flags + 2 * n, flags + 3 * n };
-    const bool ok = apply_rules(&rules, arch, lora, err) && combine(matches, arch, lora, &rules, err);
+    const bool ok =
+        apply_rules(&rules, arch, lora, err) && combine(matches, arch, lora, &rules, err);
     free(flags);
     return ok;
 }

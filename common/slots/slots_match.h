@@ -8,9 +8,9 @@
 #include "common/model/arch.h"
 
 typedef struct ModuleMatch {
-    bool target;  /* gets A and B */
-    bool saved;   /* is trained whole */
-    int64_t r;    /* of A and B, patterns heeded */
+    bool target; /* gets A and B */
+    bool saved;  /* is trained whole */
+    int64_t r;   /* of A and B, patterns heeded */
     double alpha;
 } ModuleMatch;
 

@@ -13,7 +13,8 @@ bool near_is_parent(const ModelArch *arch, const char *name)
         const char *path = arch->modules[i].path;
         for (const char *dot = strchr(path, '.'); dot; dot = strchr(dot + 1, '.')) {
             const size_t n = (size_t)(dot - path);
-            if (k <= n && strncmp(dot - k, name, k) == 0 && (k == n || dot[-(ptrdiff_t)k - 1] == '.'))
+            if (k <= n && strncmp(dot - k, name, k) == 0 &&
+                (k == n || dot[-(ptrdiff_t)k - 1] == '.'))
                 return true;
         }
     }
@@ -66,8 +67,8 @@ bool near_error(const ModelArch *arch, const char *key, const char *name, Err *e
         text_addf(&hint, "%s%s", i > 0 ? ", " : "", names[i]);
     const bool parent = near_is_parent(arch, name);
     err_set(err, ERR_INPUT,
-            parent ? "'%s' is no module with weights, but the parent of some" :
-                     "'%s' matches no module of this model",
+            parent ? "'%s' is no module with weights, but the parent of some"
+                   : "'%s' matches no module of this model",
             name);
     err_hint(err, "%s", hint.data);
     text_release(&hint);

@@ -17,9 +17,10 @@
 
 #include <cmocka.h>
 
-static const char SMALL[] = "{\"model_type\": \"bert\", \"hidden_size\": 8, \"num_hidden_layers\": 2,"
-                            " \"num_attention_heads\": 2, \"intermediate_size\": 16,"
-                            " \"vocab_size\": 20, \"max_position_embeddings\": 10";
+static const char SMALL[] =
+    "{\"model_type\": \"bert\", \"hidden_size\": 8, \"num_hidden_layers\": 2,"
+    " \"num_attention_heads\": 2, \"intermediate_size\": 16,"
+    " \"vocab_size\": 20, \"max_position_embeddings\": 10";
 
 typedef struct Fixture {
     char folder[64];
@@ -64,8 +65,8 @@ typedef struct Ask {
 
 static ModelArch *try_open(const Fixture *f, const Ask *ask, Err *err)
 {
-    char *text = ask->whole ? xstrdup(ask->whole) :
-                              xprintf("%s%s}", SMALL, ask->more ? ask->more : "");
+    char *text =
+        ask->whole ? xstrdup(ask->whole) : xprintf("%s%s}", SMALL, ask->more ? ask->more : "");
     put(f->folder, "config.json", text);
     json_t *overrides =
         ask->overrides ? json_bytes(ask->overrides, strlen(ask->overrides), "test", err) : NULL;
@@ -161,7 +162,8 @@ static void what_cannot_be_computed_is_refused(void **state)
     expect_refused(state, (Ask){ .more = ", \"position_embedding_type\": \"relative_key\"" },
                    "'relative_key' is not supported", "");
     expect_refused(state, (Ask){ .more = ", \"is_decoder\": true" }, "is_decoder", "");
-    expect_refused(state, (Ask){ .more = ", \"type_vocab_size\": 0" }, "'type_vocab_size' is 0", "");
+    expect_refused(state, (Ask){ .more = ", \"type_vocab_size\": 0" }, "'type_vocab_size' is 0",
+                   "");
     expect_refused(state, (Ask){ .more = ", \"type_vocab_size\": \"2\"" },
                    "'type_vocab_size' is not a whole number", "");
     expect_refused(state, (Ask){ .more = ", \"hidden_dropout_prob\": 1" }, "below 1", "");
@@ -201,9 +203,10 @@ static void an_unknown_override_gets_the_nearest_name(void **state)
 
 /* ---- labels and problem --------------------------------------------------------- */
 
-#define ID2LABEL ", \"id2label\": {\"10\": \"k\", \"0\": \"a\", \"1\": \"b\", \"2\": \"c\"," \
-                 " \"3\": \"d\", \"4\": \"e\", \"5\": \"f\", \"6\": \"g\", \"7\": \"h\"," \
-                 " \"8\": \"i\", \"9\": \"j\"}"
+#define ID2LABEL                                                                                   \
+    ", \"id2label\": {\"10\": \"k\", \"0\": \"a\", \"1\": \"b\", \"2\": \"c\","                    \
+    " \"3\": \"d\", \"4\": \"e\", \"5\": \"f\", \"6\": \"g\", \"7\": \"h\","                       \
+    " \"8\": \"i\", \"9\": \"j\"}"
 
 static void labels_are_the_runs_else_the_models(void **state)
 {
@@ -227,7 +230,8 @@ static void labels_are_the_runs_else_the_models(void **state)
     arch = open_good(state, (Ask){ .more = ID2LABEL, .label_count = 11 });
     assert_string_equal(arch->label_names[10], "k");
     arch_close(arch);
-    arch = open_good(state, (Ask){ .more = ", \"id2label\": {\"0\": \"LABEL_0\", \"1\": \"LABEL_1\"}" });
+    arch = open_good(state,
+                     (Ask){ .more = ", \"id2label\": {\"0\": \"LABEL_0\", \"1\": \"LABEL_1\"}" });
     assert_int_equal(arch->labels, 2);
     assert_false(arch->labels_known);
     arch_close(arch);
@@ -269,10 +273,14 @@ static void the_problem_is_resolved_as_transformers_does(void **state)
 
 static void modules_are_in_named_modules_order(void **state)
 {
-    static const char *const layer[] = { "attention.self.query",       "attention.self.key",
-                                         "attention.self.value",       "attention.output.dense",
-                                         "attention.output.LayerNorm", "intermediate.dense",
-                                         "output.dense",               "output.LayerNorm" };
+    static const char *const layer[] = { "attention.self.query",
+                                         "attention.self.key",
+                                         "attention.self.value",
+                                         "attention.output.dense",
+                                         "attention.output.LayerNorm",
+                                         "intermediate.dense",
+                                         "output.dense",
+                                         "output.LayerNorm" };
     ModelArch *arch = open_good(state, (Ask){ .label_count = 3 });
     assert_int_equal(arch->module_count, 4 + 2 * 8 + 2);
     assert_string_equal(arch->modules[0].path, "bert.embeddings.word_embeddings");
