@@ -9,12 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REALS JSON_REAL_PRECISION(15) /* 0.1 is printed as 0.1 */
+
 /* What people look for in the two kinds of folders, in this order. */
-static const char *const adapter_keys[] = { "peft_type", "task_type", "base_model_name_or_path", "r", "lora_alpha",
-                                            "lora_dropout", "target_modules", "modules_to_save", "bias", NULL };
-static const char *const model_keys[] = { "model_type", "architectures", "hidden_size", "num_hidden_layers",
-                                          "num_attention_heads", "intermediate_size", "vocab_size",
-                                          "max_position_embeddings", "hidden_act", NULL };
+static const char *const adapter_keys[] = {
+    "peft_type",    "task_type",      "base_model_name_or_path", "r",    "lora_alpha",
+    "lora_dropout", "target_modules", "modules_to_save",         "bias", NULL
+};
+static const char *const model_keys[] = { "model_type",          "architectures",
+                                          "hidden_size",         "num_hidden_layers",
+                                          "num_attention_heads", "intermediate_size",
+                                          "vocab_size",          "max_position_embeddings",
+                                          "hidden_act",          NULL };
 
 static json_t *shape_of(const TensorView *t)
 {
@@ -27,7 +33,7 @@ static json_t *shape_of(const TensorView *t)
 static void add_tensors(json_t *out, const SafeTensors *st)
 {
     json_t *tensors = json_object(), *dtypes = json_object();
-    int64_t parameters = 0;
+    int64_t parameters = 0, bytes = 0;
     for (int64_t i = 0; i < safetensors_count(st); i++) {
         const TensorView *t = safetensors_at(st, i);
         json_t *one = json_object();
@@ -37,8 +43,10 @@ static void add_tensors(json_t *out, const SafeTensors *st)
         const json_int_t before = json_integer_value(json_object_get(dtypes, t->dtype_name));
         json_object_set_new(dtypes, t->dtype_name, json_integer(before + 1));
         parameters += t->count;
+        bytes += t->bytes;
     }
     json_object_set_new(out, "parameters", json_integer(parameters));
+    json_object_set_new(out, "bytes", json_integer(bytes));
     json_object_set_new(out, "dtypes", dtypes);
     json_object_set_new(out, "tensors", tensors);
 }
@@ -48,6 +56,11 @@ static bool add_config(json_t *out, const char *path, const char *const *keys, E
     json_t *config = json_file(path, err);
     if (!config)
         return false;
+    if (!json_is_object(config)) {
+        json_decref(config);
+        err_set(err, ERR_INPUT, "not a JSON object");
+        return err_at(err, "%s", path);
+    }
     for (int i = 0; keys[i]; i++)
         if (json_object_get(config, keys[i]))
             json_object_set(out, keys[i], json_object_get(config, keys[i]));
@@ -55,11 +68,13 @@ static bool add_config(json_t *out, const char *path, const char *const *keys, E
     return true;
 }
 
+/* What PATH is and holds, as one object; owned by the caller. */
 static json_t *look(const char *path, Err *err)
 {
     json_t *out = json_object();
     SafeTensors *st = NULL;
-    char *adapter = path_join(path, "adapter_config.json"), *weights = path_join(path, "adapter_model.safetensors");
+    char *adapter = path_join(path, "adapter_config.json"),
+         *weights = path_join(path, "adapter_model.safetensors");
     char *config = path_join(path, "config.json");
     bool ok;
     if (!file_is_folder(path)) {
@@ -72,7 +87,8 @@ static json_t *look(const char *path, Err *err)
         json_object_set_new(out, "kind", json_string("model"));
         ok = add_config(out, config, model_keys, err) && (st = safetensors_open_model(path, err));
     } else {
-        ok = err_set(err, ERR_INPUT, "neither an adapter (adapter_config.json) nor a model (config.json)");
+        ok = err_set(err, ERR_INPUT,
+                     "neither an adapter (adapter_config.json) nor a model (config.json)");
         err_at(err, "%s", path);
     }
     if (ok)
@@ -88,12 +104,13 @@ static json_t *look(const char *path, Err *err)
 
 static void print_value(const char *key, const json_t *value)
 {
-    char *text = json_is_string(value) ? xstrdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY);
+    char *text = json_is_string(value) ? xstrdup(json_string_value(value))
+                                       : json_dumps(value, JSON_ENCODE_ANY | REALS);
     printf("%-24s %s\n", key, text);
     free(text);
 }
 
-static void print_people(json_t *found)
+static void print_lines(json_t *found)
 {
     const char *key;
     json_t *value;
@@ -105,7 +122,7 @@ static void print_people(json_t *found)
     json_object_foreach(json_object_get(found, "tensors"), key, value)
     {
         char *shape = json_dumps(json_object_get(value, "shape"), 0);
-        printf("  %-5s %-14s %s\n", json_string_value(json_object_get(value, "dtype")), shape, key);
+        printf("  %-7s %-14s %s\n", json_string_value(json_object_get(value, "dtype")), shape, key);
         free(shape);
     }
 }
@@ -118,25 +135,29 @@ static bool run(const Arguments *arguments, const OptionTable *table, bool as_js
     if (!found)
         return false;
     if (as_json) {
-        char *text = json_dumps(found, JSON_INDENT(2));
+        char *text = json_dumps(found, JSON_INDENT(2) | REALS);
         puts(text);
         free(text);
     } else {
-        print_people(found);
+        print_lines(found);
     }
     json_decref(found);
-    return true;
+    return fflush(stdout) == 0 || err_errno(err, "cannot write to standard output");
 }
 
 int cmd_inspect(int argc, char **argv)
 {
     bool as_json = false, help = false;
     const Option own[] = {
-        { "json", NULL, "for programs", NULL, &as_json },
+        { "json", NULL, "one JSON object instead of lines", NULL, &as_json },
         { "help", NULL, "this text", NULL, &help },
     };
-    const OptionTable table = { "lora inspect", "PATH", "what an adapter, a model folder or a safetensors file holds", own,
-                                sizeof own / sizeof *own, false };
+    const OptionTable table = { "lora inspect",
+                                "PATH",
+                                "what an adapter, a model folder or a safetensors file holds",
+                                own,
+                                sizeof own / sizeof *own,
+                                false };
     Arguments arguments = { 0 };
     Err err = { 0 };
     bool ok = options_read(&arguments, &table, argc, argv, &err);

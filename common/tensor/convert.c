@@ -6,14 +6,12 @@
 /* IEEE 754 half: 5 bits of exponent, 10 of fraction; subnormals are fraction * 2^-24. */
 static float from_half(uint16_t h)
 {
-    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 1023;
-    uint32_t bits;
-    float value;
-    if (exponent == 0) {
-        value = (float)fraction * 0x1p-24f;
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31,
+                   fraction = h & 1023;
+    float value = (float)fraction * 0x1p-24f;
+    if (exponent == 0)
         return sign ? -value : value;
-    }
-    bits = sign | (exponent == 31 ? 255U : exponent + 112) << 23 | fraction << 13;
+    const uint32_t bits = sign | (exponent == 31 ? 255U : exponent + 112) << 23 | fraction << 13;
     memcpy(&value, &bits, sizeof value);
     return value;
 }

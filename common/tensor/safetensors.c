@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER_MOST (100 << 20)
+#define HEADER_MOST 100000000 /* bytes: the safetensors library refuses more */
 
 typedef struct TensorFile {
     char *path; /* owned */
@@ -33,11 +33,11 @@ typedef struct DtypeRow {
 } DtypeRow;
 
 static const DtypeRow dtypes[] = {
-    { "F32", DTYPE_F32, 32 },   { "F16", DTYPE_F16, 16 },   { "BF16", DTYPE_BF16, 16 },
-    { "F64", DTYPE_F64, 64 },   { "I64", DTYPE_I64, 64 },   { "I32", DTYPE_I32, 32 },
-    { "BOOL", DTYPE_OTHER, 8 }, { "U8", DTYPE_OTHER, 8 },   { "I8", DTYPE_OTHER, 8 },
-    { "I16", DTYPE_OTHER, 16 }, { "U16", DTYPE_OTHER, 16 }, { "U32", DTYPE_OTHER, 32 },
-    { "U64", DTYPE_OTHER, 64 }, { "C64", DTYPE_OTHER, 64 }, { "F8_E4M3", DTYPE_OTHER, 8 },
+    { "F32", DTYPE_F32, 32 },      { "F16", DTYPE_F16, 16 },      { "BF16", DTYPE_BF16, 16 },
+    { "F64", DTYPE_F64, 64 },      { "I64", DTYPE_I64, 64 },      { "I32", DTYPE_I32, 32 },
+    { "BOOL", DTYPE_OTHER, 8 },    { "U8", DTYPE_OTHER, 8 },      { "I8", DTYPE_OTHER, 8 },
+    { "I16", DTYPE_OTHER, 16 },    { "U16", DTYPE_OTHER, 16 },    { "U32", DTYPE_OTHER, 32 },
+    { "U64", DTYPE_OTHER, 64 },    { "C64", DTYPE_OTHER, 64 },    { "F8_E4M3", DTYPE_OTHER, 8 },
     { "F8_E5M2", DTYPE_OTHER, 8 }, { "F8_E8M0", DTYPE_OTHER, 8 }, { "F4", DTYPE_OTHER, 4 },
     { "F6_E2M3", DTYPE_OTHER, 6 }, { "F6_E3M2", DTYPE_OTHER, 6 },
 };
@@ -77,14 +77,18 @@ static bool read_shape(TensorView *view, const json_t *shape, Err *err)
     return true;
 }
 
-static bool read_view(TensorView *view, const json_t *entry, const TensorFile *file, size_t data, Err *err)
+static bool read_view(TensorView *view, const json_t *entry, const TensorFile *file, size_t data,
+                      Err *err)
 {
     const char *name = json_string_value(json_object_get(entry, "dtype"));
     const DtypeRow *row = find_dtype(name);
     const json_t *offsets = json_object_get(entry, "data_offsets");
+    const uint64_t room = file->map.size - data;
     uint64_t begin, end, bits;
+    if (!name)
+        return err_set(err, ERR_INPUT, "it has no 'dtype'");
     if (!row)
-        return err_set(err, ERR_INPUT, "'%s' is not a dtype of safetensors", name ? name : "");
+        return err_set(err, ERR_INPUT, "'%s' is not a dtype of safetensors", name);
     view->dtype = row->dtype;
     view->dtype_name = row->name;
     view->file = file->path;
@@ -93,13 +97,14 @@ static bool read_view(TensorView *view, const json_t *entry, const TensorFile *f
     if (json_array_size(offsets) != 2 || !whole(json_array_get(offsets, 0), &begin) ||
         !whole(json_array_get(offsets, 1), &end) || begin > end)
         return err_set(err, ERR_INPUT, "'data_offsets' is not [begin, end]");
-    if (end > file->map.size - data)
-        return err_set(err, ERR_INPUT, "its data ends at byte %llu, the file has %llu (is it truncated?)",
-                       (unsigned long long)end, (unsigned long long)(file->map.size - data));
-    if (__builtin_mul_overflow((uint64_t)view->count, (uint64_t)row->bits, &bits) || bits % 8 != 0 ||
-        bits / 8 != end - begin)
+    if (end > room)
+        return err_set(err, ERR_INPUT, "its data ends at byte %llu, the file has %llu of data",
+                       (unsigned long long)end, (unsigned long long)room);
+    if (__builtin_mul_overflow((uint64_t)view->count, (uint64_t)row->bits, &bits) ||
+        bits % 8 != 0 || bits / 8 != end - begin)
         return err_set(err, ERR_INPUT, "%llu bytes of data do not fit its shape and dtype %s",
                        (unsigned long long)(end - begin), row->name);
+    view->bytes = (int64_t)(end - begin);
     view->data = file->map.data + data + begin;
     return true;
 }
@@ -112,17 +117,12 @@ static int by_data(const void *a, const void *b)
     const char *p = x->data, *q = y->data;
     if (p != q)
         return p < q ? -1 : 1;
-    return (x->count > y->count) - (x->count < y->count); /* empty ones first */
+    return (x->bytes > y->bytes) - (x->bytes < y->bytes); /* empty ones first */
 }
 
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const TensorView *)a)->name, ((const TensorView *)b)->name);
-}
-
-static size_t view_bytes(const TensorView *v)
-{
-    return (size_t)((uint64_t)v->count * (uint64_t)find_dtype(v->dtype_name)->bits / 8);
 }
 
 /* The tensors tile the data from its first byte to its last. */
@@ -133,10 +133,12 @@ static bool check_tiling(TensorView *views, int64_t n, const char *data, const c
     for (int64_t i = 0; i < n; i++) {
         const char *begin = views[i].data;
         if (begin != at) {
-            err_set(err, ERR_INPUT, begin < at ? "its data overlaps another tensor's" : "there is a hole before its data");
+            err_set(err, ERR_INPUT,
+                    begin < at ? "its data overlaps another tensor's"
+                               : "there is a hole before its data");
             return err_at(err, "%s", views[i].name);
         }
-        at += view_bytes(&views[i]);
+        at += views[i].bytes;
     }
     if (at != end)
         return err_set(err, ERR_INPUT, "%lld bytes behind the last tensor", (long long)(end - at));
@@ -154,28 +156,34 @@ static TensorView *add_view(SafeTensors *st)
     return view;
 }
 
-static bool read_header(SafeTensors *st, TensorFile *file, Err *err)
+/* "__metadata__" holds strings only. */
+static bool check_metadata(const json_t *metadata, Err *err)
 {
-    uint64_t n = 0;
-    if (file->map.size < sizeof n)
-        return err_set(err, ERR_INPUT, "not a safetensors file: %zu bytes", file->map.size);
-    memcpy(&n, file->map.data, sizeof n);
-    if (n > HEADER_MOST || n > file->map.size - sizeof n)
-        return err_set(err, ERR_INPUT, "not a whole safetensors file: a header of %llu bytes in a file of %zu",
-                       (unsigned long long)n, file->map.size);
-    file->header = json_bytes(file->map.data + sizeof n, (size_t)n, "header", err);
-    if (!file->header)
-        return false;
-    if (!json_is_object(file->header))
-        return err_set(err, ERR_INPUT, "the header is not a JSON object");
-    const size_t data = sizeof n + (size_t)n;
+    const char *key;
+    json_t *value;
+    if (!json_is_object(metadata))
+        return err_set(err, ERR_INPUT, "'__metadata__' is not an object");
+    json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
+    {
+        if (!json_is_string(value))
+            return err_set(err, ERR_INPUT, "'%s' of '__metadata__' is not a string", key);
+    }
+    return true;
+}
+
+/* The tensors of a file whose data starts at byte `data`. */
+static bool read_views(SafeTensors *st, const TensorFile *file, size_t data, Err *err)
+{
     const int64_t first = st->count;
     const char *name;
     json_t *entry;
     json_object_foreach(file->header, name, entry)
     {
-        if (strcmp(name, "__metadata__") == 0)
+        if (strcmp(name, "__metadata__") == 0) {
+            if (!check_metadata(entry, err))
+                return false;
             continue;
+        }
         TensorView *view = add_view(st);
         view->name = name;
         if (!read_view(view, entry, file, data, err))
@@ -183,6 +191,28 @@ static bool read_header(SafeTensors *st, TensorFile *file, Err *err)
     }
     return check_tiling(st->views + first, st->count - first, file->map.data + data,
                         file->map.data + file->map.size, err);
+}
+
+static bool read_header(SafeTensors *st, TensorFile *file, Err *err)
+{
+    uint64_t n = 0;
+    if (file->map.size < sizeof n)
+        return err_set(err, ERR_INPUT, "not a safetensors file: %zu bytes", file->map.size);
+    memcpy(&n, file->map.data, sizeof n);
+    if (n > HEADER_MOST)
+        return err_set(err, ERR_INPUT,
+                       "not a safetensors file: a header of %llu bytes, at most %d are allowed",
+                       (unsigned long long)n, HEADER_MOST);
+    if (n > file->map.size - sizeof n)
+        return err_set(err, ERR_INPUT,
+                       "not a whole safetensors file: a header of %llu bytes in a file of %zu",
+                       (unsigned long long)n, file->map.size);
+    file->header = json_bytes(file->map.data + sizeof n, (size_t)n, "header", err);
+    if (!file->header)
+        return false;
+    if (!json_is_object(file->header))
+        return err_set(err, ERR_INPUT, "the header is not a JSON object");
+    return read_views(st, file, sizeof n + (size_t)n, err);
 }
 
 static bool add_file(SafeTensors *st, const char *path, Err *err)
@@ -229,23 +259,33 @@ static int by_string(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Every file that weight_map names, once, sorted. */
-static bool add_shards(SafeTensors *st, const char *folder, const json_t *map, Err *err)
+/* names[0, size of the map) = the files that weight_map names, sorted, as often as it does. */
+static bool shard_names(const char **names, const json_t *map, Err *err)
 {
-    const size_t n = json_object_size(map);
-    const char **names = xcalloc(n + 1, sizeof *names), *key;
     size_t count = 0;
+    const char *key;
     json_t *v;
-    bool ok = n > 0 || err_set(err, ERR_INPUT, "no 'weight_map'");
+    bool ok = json_object_size(map) > 0 ||
+              err_set(err, ERR_INPUT, "'weight_map' is not an object that names files");
     json_object_foreach((json_t *)(uintptr_t)map, key, v)
     {
         const char *name = json_string_value(v);
-        if (ok && (!name || strchr(name, '/')))
-            ok = err_set(err, ERR_INPUT, "the file of '%s' is not a name", key);
+        if (ok && (!name || !*name || strchr(name, '/')))
+            ok = err_set(err, ERR_INPUT, "the file of '%s' is not a file's name", key);
         names[count++] = name ? name : "";
     }
     if (ok)
         qsort(names, count, sizeof *names, by_string);
+    return ok;
+}
+
+/* Every file that weight_map names, once. */
+static bool add_shards(SafeTensors *st, const char *folder, const char *index_path,
+                       const json_t *map, Err *err)
+{
+    const size_t count = json_object_size(map);
+    const char **names = xcalloc(count + 1, sizeof *names);
+    bool ok = shard_names(names, map, err) || err_at(err, "%s", index_path);
     for (size_t i = 0; ok && i < count; i++) {
         if (i > 0 && strcmp(names[i], names[i - 1]) == 0)
             continue;
@@ -277,7 +317,7 @@ static SafeTensors *open_sharded(const char *folder, const char *index_path, Err
         return NULL;
     const json_t *map = json_object_get(index, "weight_map");
     SafeTensors *st = xcalloc(1, sizeof *st);
-    bool ok = add_shards(st, folder, map, err) && finish(st, err);
+    bool ok = add_shards(st, folder, index_path, map, err) && finish(st, err);
     if (ok && !check_map(st, map, err))
         ok = err_at(err, "%s", index_path);
     json_decref(index);
@@ -301,8 +341,10 @@ SafeTensors *safetensors_open_model(const char *folder, Err *err)
         err_set(err, ERR_INPUT, "no model.safetensors (nor model.safetensors.index.json)");
         err_at(err, "%s", folder);
         if (file_exists(old))
-            err_hint(err, "convert its pytorch_model.bin: python3 -c \"import transformers as t; "
-                          "t.AutoModel.from_pretrained('%s').save_pretrained('%s', safe_serialization=True)\"",
+            err_hint(err,
+                     "convert its pytorch_model.bin: python3 -c \"import transformers as t; "
+                     "t.AutoModel.from_pretrained('%s').save_pretrained('%s', "
+                     "safe_serialization=True)\"",
                      folder, folder);
         else
             err_hint(err, "a model folder holds config.json, model.safetensors and tokenizer.json");
@@ -348,7 +390,8 @@ const TensorView *safetensors_find(const SafeTensors *st, const char *name)
 
 const char *safetensors_metadata(const SafeTensors *st, const char *key)
 {
-    return json_string_value(json_object_get(json_object_get(st->files[0].header, "__metadata__"), key));
+    return json_string_value(
+        json_object_get(json_object_get(st->files[0].header, "__metadata__"), key));
 }
 
 uint64_t safetensors_digest(const SafeTensors *st)

@@ -11,7 +11,8 @@ enum { ALIGN = 16 }; /* floats */
 /* ---- names ---------------------------------------------------------------------- */
 
 /* With the family's prefix or none; norms also as old files call them: gamma, beta. */
-static const TensorView *find(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias)
+static const TensorView *find(const SafeTensors *files, const ModelArch *arch, const Module *m,
+                              bool bias)
 {
     static const char *const names[2][2] = { { "weight", "gamma" }, { "bias", "beta" } };
     const TensorView *found = NULL;
@@ -37,32 +38,49 @@ static bool has_shape(const TensorView *t, const Module *m, bool bias)
     return t->dims == 2 && t->dim[0] == m->out && t->dim[1] == m->in;
 }
 
-static bool check(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias, Err *err)
+static bool missing(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias,
+                    Err *err)
+{
+    const int64_t count = safetensors_count(files);
+    err_set(err, ERR_INPUT, "there is no tensor '%s.%s'", m->path, bias ? "bias" : "weight");
+    err_at(err, "%s", count ? safetensors_at(files, 0)->file : arch->folder);
+    return err_hint(err,
+                    "it is looked for with and without '%s'; there are %lld tensors, the first is "
+                    "'%s' (`lora inspect %s` lists them)",
+                    arch->family->prefix, (long long)count,
+                    count ? safetensors_at(files, 0)->name : "", arch->folder);
+}
+
+static bool misshapen(const TensorView *t, const Module *m, bool bias, Err *err)
+{
+    Text has = { 0 }, wanted = { 0 };
+    for (int d = 0; d < t->dims; d++)
+        text_addf(&has, "%s%lld", d ? ", " : "", (long long)t->dim[d]);
+    text_addf(&wanted, "%lld", (long long)m->out);
+    if (!bias && m->kind != MODULE_NORM)
+        text_addf(&wanted, ", %lld", (long long)m->in);
+    err_set(err, ERR_INPUT, "its shape is [%s], config.json says [%s]", has.data ? has.data : "",
+            wanted.data);
+    text_release(&has);
+    text_release(&wanted);
+    err_at(err, "%s: %s", t->file, t->name);
+    return m->is_new
+               ? err_hint(
+                     err,
+                     "the file holds a head for other labels: set `labels:` to its number, or use "
+                     "the model's body without its head")
+               : err_hint(err, "config.json and the weights are of different models");
+}
+
+static bool check(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias,
+                  Err *err)
 {
     const TensorView *t = find(files, arch, m, bias);
     if (!t && m->is_new)
         return true;
-    if (!t) {
-        err_set(err, ERR_INPUT, "there is no tensor '%s.%s'", m->path, bias ? "bias" : "weight");
-        err_at(err, "%s", safetensors_count(files) ? safetensors_at(files, 0)->file : arch->folder);
-        return err_hint(err, "`lora inspect %s` lists what there is; it is looked for with and without '%s'",
-                        arch->folder, arch->family->prefix);
-    }
-    if (has_shape(t, m, bias))
-        return true;
-    Text has = { 0 };
-    for (int d = 0; d < t->dims; d++)
-        text_addf(&has, "%s%lld", d ? ", " : "", (long long)t->dim[d]);
-    if (bias || m->kind == MODULE_NORM)
-        err_set(err, ERR_INPUT, "its shape is [%s], config.json says [%lld]", has.data ? has.data : "", (long long)m->out);
-    else
-        err_set(err, ERR_INPUT, "its shape is [%s], config.json says [%lld, %lld]", has.data ? has.data : "",
-                (long long)m->out, (long long)m->in);
-    text_release(&has);
-    err_at(err, "%s: %s", t->file, t->name);
-    return m->is_new ? err_hint(err, "the file holds a head for other labels: set `labels:` to its number, or use "
-                                     "the model's body without its head")
-                     : err_hint(err, "config.json and the weights are of different models");
+    if (!t)
+        return missing(files, arch, m, bias, err);
+    return has_shape(t, m, bias) || misshapen(t, m, bias, err);
 }
 
 /* ---- layout ------------------------------------------------------------------------ */
@@ -82,6 +100,7 @@ static int64_t aligned(int64_t at)
 static void place_qkv(Weights *w, int64_t *at, int layer)
 {
     static const Role roles[] = { ROLE_Q, ROLE_K, ROLE_V };
+    const int q = arch_module_index(w->arch, layer, ROLE_Q);
     *at = aligned(*at);
     for (int i = 0; i < 3; i++) {
         const int m = arch_module_index(w->arch, layer, roles[i]);
@@ -91,6 +110,7 @@ static void place_qkv(Weights *w, int64_t *at, int layer)
     for (int i = 0; i < 3; i++) {
         const int m = arch_module_index(w->arch, layer, roles[i]);
         w->modules[m].bias = -1;
+        REQUIRE(w->arch->modules[m].bias == w->arch->modules[q].bias); /* all or none */
         if (w->arch->modules[m].bias)
             place(at, &w->modules[m].bias, w->arch->modules[m].out);
     }
@@ -119,7 +139,8 @@ static void lay_out(Weights *w)
 
 bool weights_plan(Weights *w, const ModelArch *arch, const SafeTensors *files, Err *err)
 {
-    *w = (Weights){ .arch = arch, .modules = xcalloc((size_t)arch->module_count, sizeof *w->modules) };
+    *w = (Weights){ .arch = arch,
+                    .modules = xcalloc((size_t)arch->module_count, sizeof *w->modules) };
     for (int i = 0; i < arch->module_count; i++) {
         const Module *m = &arch->modules[i];
         if (!check(files, arch, m, false, err) || (m->bias && !check(files, arch, m, true, err))) {
@@ -140,8 +161,8 @@ void weights_release(Weights *w)
 /* ---- loading ------------------------------------------------------------------------- */
 
 /* The part [begin, end) of the block, as far as it lies in this tensor's place. */
-static bool load_tensor(const Weights *w, const TensorView *t, int64_t offset, int64_t count, int64_t begin,
-                        int64_t end, Err *err)
+static bool load_tensor(const Weights *w, const TensorView *t, int64_t offset, int64_t count,
+                        int64_t begin, int64_t end, Err *err)
 {
     const int64_t from = offset > begin ? offset : begin;
     const int64_t to = offset + count < end ? offset + count : end;
@@ -160,9 +181,11 @@ bool weights_load(const Weights *w, const SafeTensors *files, int part, int part
     for (int i = 0; i < w->arch->module_count; i++) {
         const Module *m = &w->arch->modules[i];
         const WeightSpan *at = &w->modules[i];
-        if (!load_tensor(w, find(files, w->arch, m, false), at->weight, weight_count(m), begin, end, err))
+        if (!load_tensor(w, find(files, w->arch, m, false), at->weight, weight_count(m), begin, end,
+                         err))
             return false;
-        if (m->bias && !load_tensor(w, find(files, w->arch, m, true), at->bias, m->out, begin, end, err))
+        if (m->bias &&
+            !load_tensor(w, find(files, w->arch, m, true), at->bias, m->out, begin, end, err))
             return false;
     }
     return true;

@@ -27,10 +27,12 @@ typedef struct Weights {
 /* Lays out; data is NULL. Checks that every tensor is in the files with its
  * shape (prefix or none, gamma/beta or weight/bias): errors name the tensor,
  * what was looked for and what the file holds instead. A new head may be absent. */
-MUST_USE bool weights_plan(Weights *weights, const ModelArch *arch, const SafeTensors *files, Err *err);
+MUST_USE bool weights_plan(Weights *weights, const ModelArch *arch, const SafeTensors *files,
+                           Err *err);
 
 /* Loads share `part` of `parts` (by bytes) into data. A new head that is absent is zero. */
-MUST_USE bool weights_load(const Weights *weights, const SafeTensors *files, int part, int parts, Err *err);
+MUST_USE bool weights_load(const Weights *weights, const SafeTensors *files, int part, int parts,
+                           Err *err);
 void weights_release(Weights *weights); /* not data */
 
 static inline const float *weights_weight(const Weights *w, int module)
