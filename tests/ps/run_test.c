@@ -148,7 +148,15 @@ static void another_configuration_in_the_folder_is_refused_by_key(void **state)
     char folder[] = "/tmp/run_test.XXXXXX";
     assert_non_null(mkdtemp(folder));
     Err err = { 0 };
-    run_close(open_run(folder, false, NULL, &err));
+    Run *nobody_joined = open_run(folder, false, "train.seed=7", &err);
+    assert_non_null(nobody_joined);
+    run_close(nobody_joined);
+    Run *run = open_run(folder, false, NULL, &err);
+    assert_non_null(run);
+    CoreWorld world = run_world(run);
+    const HelloFacts facts = facts_of(run);
+    assert_int_equal(world.begin(world.self, &facts, 2), 2);
+    run_close(run);
     assert_null(open_run(folder, false, "lora.r=8", &err));
     assert_int_equal(err.kind, ERR_INPUT);
     assert_non_null(strstr(err.what, "lora.r (8 here, 4 there)"));
