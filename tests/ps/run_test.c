@@ -157,9 +157,9 @@ static void another_configuration_in_the_folder_is_refused_by_key(void **state)
     const HelloFacts facts = facts_of(run);
     assert_int_equal(world.begin(world.self, &facts, 2), 2);
     run_close(run);
-    assert_null(open_run(folder, false, "lora.r=8", &err));
+    assert_null(open_run(folder, false, "train.learning_rate=0.5", &err));
     assert_int_equal(err.kind, ERR_INPUT);
-    assert_non_null(strstr(err.what, "lora.r (8 here, 4 there)"));
+    assert_non_null(strstr(err.what, "train.learning_rate (0.5 here, 0.02 there)"));
     assert_true(folder_remove(folder, NULL));
 }
 
