@@ -64,7 +64,8 @@ def check_logits(run, model, path, tolerance):
     worst = off.max().item()
     if not worst <= tolerance:  # a nan fails this too
         row = int(off.max(-1).values.nan_to_num(torch.inf).argmax())
-        raise SystemExit(f"logits are off by {worst:.1e}, in row {row + 1}: {got[row].tolist()}, PEFT: {want[row].tolist()}")
+        raise SystemExit(f"logits are off by {worst:.1e}, in row {row + 1}: "
+                         f"{got[row].tolist()}, PEFT: {want[row].tolist()}")
     return len(features), worst
 
 

@@ -76,11 +76,11 @@ def read_run(path, overrides=()):
 
 
 def check(run):
-    for what, wrong in (("task_type", run["task_type"] != "SEQ_CLS"), ("train.precision", run["train"]["precision"] != "fp32"),
-                        ("labels", run["labels"] is None), ("model", not run["model"]),
-                        ("data.train", not run["data"]["train"])):
-        if wrong:
-            raise SystemExit(f"error: {what}: the reference side needs SEQ_CLS, fp32, labels, a model and training data")
+    needs = {"task_type: SEQ_CLS": run["task_type"] == "SEQ_CLS", "train.precision: fp32": run["train"]["precision"] == "fp32",
+             "labels": run["labels"] is not None, "model": run["model"], "data.train": run["data"]["train"]}
+    for what, given in needs.items():
+        if not given:
+            raise SystemExit(f"error: the reference side needs {what}")
 
 
 def label_names(run):
