@@ -128,7 +128,8 @@ static int by_name(const void *a, const void *b)
 /* The tensors tile the data from its first byte to its last. */
 static bool check_tiling(TensorView *views, int64_t n, const char *data, const char *end, Err *err)
 {
-    qsort(views, (size_t)n, sizeof *views, by_data);
+    if (n > 0) /* no tensors: no array */
+        qsort(views, (size_t)n, sizeof *views, by_data);
     const char *at = data;
     for (int64_t i = 0; i < n; i++) {
         const char *begin = views[i].data;
@@ -156,12 +157,12 @@ static TensorView *add_view(SafeTensors *st)
     return view;
 }
 
-/* "__metadata__" holds strings only. */
+/* "__metadata__" holds strings only; null is none. */
 static bool check_metadata(const json_t *metadata, Err *err)
 {
     const char *key;
     json_t *value;
-    if (!json_is_object(metadata))
+    if (!json_is_object(metadata) && !json_is_null(metadata))
         return err_set(err, ERR_INPUT, "'__metadata__' is not an object");
     json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
     {

@@ -5,7 +5,6 @@
 #include "common/base/text.h"
 #include "common/tensor/safetensors.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,19 +21,34 @@ static int64_t elements(const TensorOut *t)
     return n;
 }
 
+/* A JSON string with the escapes that serde_json chooses. */
+static void add_quoted(Text *out, const char *name)
+{
+    static const char named[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    text_add(out, "\"", 1);
+    for (const char *c = name; *c; c++) {
+        const char *known = strchr(named, *c);
+        if (known)
+            text_addf(out, "\\%c", letters[known - named]);
+        else if ((unsigned char)*c < 0x20)
+            text_addf(out, "\\u%04x", (unsigned)*c);
+        else
+            text_add(out, c, 1);
+    }
+    text_add(out, "\"", 1);
+}
+
 static void add_entry(Text *header, const TensorOut *t, int64_t *at)
 {
-    json_t *name = json_string(t->name);
-    REQUIRE(name); /* names are UTF-8 */
-    char *quoted = json_dumps(name, JSON_ENCODE_ANY);
-    text_addf(header, ",%s:{\"dtype\":\"F32\",\"shape\":[", quoted);
+    REQUIRE(text_utf8_valid(t->name, strlen(t->name)) == strlen(t->name));
+    text_add(header, ",", 1);
+    add_quoted(header, t->name);
+    text_adds(header, ":{\"dtype\":\"F32\",\"shape\":[");
     for (int d = 0; d < t->dims; d++)
         text_addf(header, "%s%lld", d ? "," : "", (long long)t->dim[d]);
     const int64_t end = *at + 4 * elements(t);
     text_addf(header, "],\"data_offsets\":[%lld,%lld]}", (long long)*at, (long long)end);
     *at = end;
-    free(quoted);
-    json_decref(name);
 }
 
 static bool write_parts(FILE *file, const Text *header, const TensorOut *const *order,

@@ -141,37 +141,40 @@ static void a_file_of_the_library_written_again_has_the_same_bytes(void **state)
     }
 }
 
-/* The expected bytes are those of safetensors 0.8's save() for the same three tensors. */
+/* The expected bytes are those of safetensors 0.8.0's save() for the same four tensors. */
 static void names_are_quoted_and_empty_and_scalar_tensors_written_as_the_library_does(void **state)
 {
     static const char header[] =
         "{\"__metadata__\":{\"format\":\"pt\"},"
-        "\"a\\\"b\\\\\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]},"
-        "\"none\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[4,4]},"
-        "\"\xc3\xa9\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}";
+        "\"\\u001f\\n\x7f\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+        "\"a\\\"b\\\\\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[4,8]},"
+        "\"none\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[8,8]},"
+        "\"\xc3\xa9\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}";
     const Place *place = *state;
-    const float one = 1.5f, two[] = { -2.0f, 3.25f };
+    const float zero = 0.0f, one = 1.5f, two[] = { -2.0f, 3.25f };
     const TensorOut out[] = {
         { .name = "\xc3\xa9", .dims = 1, .dim = { 2 }, .data = two },
         { .name = "none", .dims = 2, .dim = { 0, 3 }, .data = NULL },
         { .name = "a\"b\\", .dims = 0, .data = &one },
+        { .name = "\x1f\n\x7f", .dims = 1, .dim = { 1 }, .data = &zero },
     };
     Err err = { 0 };
-    must(safetensors_write(place->path, out, 3, &err), &err);
+    must(safetensors_write(place->path, out, 4, &err), &err);
     FileMap map;
     must(file_map(&map, place->path, &err), &err);
     uint64_t n = 0;
     memcpy(&n, map.data, sizeof n);
     assert_int_equal(n, (sizeof header - 1 + 7) / 8 * 8);
-    assert_int_equal(map.size, 8 + n + 12);
+    assert_int_equal(map.size, 8 + n + 16);
     assert_memory_equal(map.data + 8, header, sizeof header - 1);
     for (size_t i = sizeof header - 1; i < n; i++)
         assert_int_equal(map.data[8 + i], ' ');
-    assert_memory_equal(map.data + 8 + n, &one, 4);
-    assert_memory_equal(map.data + 12 + n, two, 8);
+    assert_memory_equal(map.data + 8 + n, &zero, 4);
+    assert_memory_equal(map.data + 12 + n, &one, 4);
+    assert_memory_equal(map.data + 16 + n, two, 8);
     file_unmap(&map);
     SafeTensors *st = open_file(place->path);
-    assert_int_equal(safetensors_count(st), 3);
+    assert_int_equal(safetensors_count(st), 4);
     assert_int_equal(safetensors_find(st, "none")->count, 0);
     assert_int_equal(safetensors_find(st, "a\"b\\")->count, 1);
     assert_string_equal(safetensors_metadata(st, "format"), "pt");
@@ -462,7 +465,6 @@ static void a_folder_without_weights_says_what_it_should_hold(void **state)
 
 /* ---- conversions ---------------------------------------------------------------------- */
 
-/* The data starts at an odd address: a header of 8 + n bytes with n odd would do the same. */
 static TensorView view_of(Dtype dtype, const char *name, const void *data, int64_t n)
 {
     return (TensorView){ .name = "t",
@@ -487,6 +489,7 @@ static float half_by_formula(uint16_t h)
     return sign * ldexpf((float)(1024 + fraction), exponent - 25);
 }
 
+/* The halves start at an odd address, as data behind a header of odd length does. */
 static void every_half_is_converted_exactly(void **state)
 {
     (void)state;
