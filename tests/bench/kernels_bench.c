@@ -130,13 +130,13 @@ static void attention_fwd_drop(Bench *b)
 
 static void attention_bwd(Bench *b)
 {
-    attention_backward(b->y, b->pre, b->out, b->lse, b->x, &b->rows, &b->attention, b->none,
+    attention_backward(b->y, b->pre, b->lse, b->x, &b->rows, &b->attention, b->none,
                        b->scratch);
 }
 
 static void attention_bwd_drop(Bench *b)
 {
-    attention_backward(b->y, b->pre, b->out, b->lse, b->x, &b->rows, &b->attention, b->dropout,
+    attention_backward(b->y, b->pre, b->lse, b->x, &b->rows, &b->attention, b->dropout,
                        b->scratch);
 }
 

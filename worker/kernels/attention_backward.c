@@ -3,7 +3,7 @@
  * forward kept. With M = mask / (1 - p) (all ones without dropout):
  *
  *     P = exp(Q K^T - lse)          dV += (P M)^T dout
- *     dP = (dout V^T) M             dS = P (dP - delta),  delta = rowsum(dout out)
+ *     dP = (dout V^T) M             dS = P (dP - delta),  delta = rowsum(P dP)
  *     dQ = dS K                     dK += dS^T Q
  *
  * (FlashAttention, Dao et al. 2022, appendix B.4). The scale of the scores is
@@ -11,6 +11,7 @@
 #include "worker/kernels/attention_parts.h"
 #include "worker/kernels/vmath.h"
 
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
@@ -40,27 +41,63 @@ static Packed packed_of(float *scratch, int64_t D, int64_t T)
     return p;
 }
 
-/* Scores and dout V^T become P and dS, in place; 0 from `seen` up to `width`. */
-static void row_backward(float *p, float *ds, float lse, float delta, int32_t seen, int32_t width)
+/* What a row's dP is measured from: its mean under P. Of the same numbers as the
+ * row's dS, so that dS sums to zero as exactly as P does; taken as dout out it would
+ * bring the rounding of another order of sums, and where P is near uniform that is
+ * as large as dS itself. */
+static float weighted_mean(float *weights, float *weighted)
 {
-#pragma omp simd
-    for (int32_t j = 0; j < width; j++) {
-        const float e = j < seen ? vm_exp(p[j] - lse) : 0.0f;
-        p[j] = e;
-        ds[j] = e * (ds[j] - delta);
+    for (int32_t half = LANES / 2; half > 0; half /= 2) {
+        for (int32_t l = 0; l < half; l++) {
+            weights[l] += weights[l + half];
+            weighted[l] += weighted[l + half];
+        }
     }
+    return weighted[0] / weights[0];
 }
 
-static void row_backward_drop(float *p, float *ds, float lse, float delta, RowMask mask,
-                              int32_t seen, int32_t width)
+/* Scores and dout V^T become P and dS, in place; 0 from `seen` up to `width`. */
+static void row_backward(float *p, float *ds, float lse, int32_t seen, int32_t width)
 {
+    float weights[LANES] = { 0 }, weighted[LANES] = { 0 };
+    for (int32_t j = 0; j < width; j += LANES) {
+#pragma omp simd
+        for (int32_t l = 0; l < LANES; l++) {
+            const float e = j + l < seen ? vm_exp(p[j + l] - lse) : 0.0f;
+            p[j + l] = e;
+            weights[l] += e;
+            weighted[l] += e * ds[j + l];
+        }
+    }
+    const float delta = weighted_mean(weights, weighted);
+#pragma omp simd
+    for (int32_t j = 0; j < width; j++)
+        ds[j] = p[j] * (ds[j] - delta);
+}
+
+/* The same with a mask. Between the loops a dropped probability is kept as its negative. */
+static void row_backward_drop(float *p, float *ds, float lse, RowMask mask, int32_t seen,
+                              int32_t width)
+{
+    float weights[LANES] = { 0 }, weighted[LANES] = { 0 };
+    for (int32_t j = 0; j < width; j += LANES) {
+#pragma omp simd
+        for (int32_t l = 0; l < LANES; l++) {
+            const float e = j + l < seen ? vm_exp(p[j + l] - lse) : 0.0f;
+            const uint32_t bits = rng_bits(mask.key, mask.first + (uint32_t)(j + l));
+            const bool kept = bits >= mask.threshold;
+            const float dp = kept ? ds[j + l] * mask.scale : 0.0f;
+            p[j + l] = kept ? e : -e;
+            ds[j + l] = dp;
+            weights[l] += e;
+            weighted[l] += e * dp;
+        }
+    }
+    const float delta = weighted_mean(weights, weighted);
 #pragma omp simd
     for (int32_t j = 0; j < width; j++) {
-        const float e = j < seen ? vm_exp(p[j] - lse) : 0.0f;
-        const uint32_t bits = rng_bits(mask.key, mask.first + (uint32_t)j);
-        const float m = bits >= mask.threshold ? mask.scale : 0.0f;
-        p[j] = e * m;
-        ds[j] = e * (ds[j] * m - delta);
+        ds[j] = fabsf(p[j]) * (ds[j] - delta);
+        p[j] = p[j] > 0.0f ? p[j] * mask.scale : 0.0f;
     }
 }
 
@@ -68,19 +105,10 @@ static void row_backward_drop(float *p, float *ds, float lse, float delta, RowMa
 typedef struct Head {
     const AttentionShape *shape;
     const Dropout *dropout;
-    const float *q, *out, *dout, *lse;
+    const float *q, *dout, *lse;
     float *dq;
     int64_t b, h, T;
 } Head;
-
-static float dot(const float *a, const float *b, int64_t n)
-{
-    float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
 
 /* P (with its mask) and dS of the block, from its packed q and dout. */
 static void block_scores(const Head *head, const Packed *p, int64_t first, int64_t rows)
@@ -96,14 +124,13 @@ static void block_scores(const Head *head, const Packed *p, int64_t first, int64
     for (int64_t r = 0; r < rows; r++) {
         const int64_t i = first + r;
         const int32_t seen = (int32_t)keys_seen(shape, i, T);
-        const float delta = dot(head->dout + i * shape->ldout, head->out + i * shape->ldout, D);
         float *p_r = p->p + r * p->stride, *ds_r = p->ds + r * p->stride;
         if (head->dropout->p > 0.0f)
-            row_backward_drop(p_r, ds_r, head->lse[i], delta,
+            row_backward_drop(p_r, ds_r, head->lse[i],
                               attention_mask(head->dropout, head->b, head->h, i, T), seen,
                               (int32_t)width);
         else
-            row_backward(p_r, ds_r, head->lse[i], delta, seen, (int32_t)width);
+            row_backward(p_r, ds_r, head->lse[i], seen, (int32_t)width);
     }
 }
 
@@ -137,9 +164,9 @@ static void unpack_rows(float *dst, int64_t lddst, const float *src, int64_t T, 
         memcpy(dst + j * lddst, src + j * lanes_up(D), (size_t)D * sizeof *dst);
 }
 
-void attention_backward(float *dqkv, const float *dout, const float *out, const float *lse,
-                        const float *qkv, const Rows *rows, const AttentionShape *shape,
-                        Dropout dropout, void *scratch)
+void attention_backward(float *dqkv, const float *dout, const float *lse, const float *qkv,
+                        const Rows *rows, const AttentionShape *shape, Dropout dropout,
+                        void *scratch)
 {
     const int64_t H = shape->H, K = shape->K, D = shape->D, group = H / K, ld = shape->ldqkv;
     const int64_t floats = attention_scratch(shape, rows->longest, 1) / (int64_t)sizeof(float);
@@ -163,7 +190,6 @@ void attention_backward(float *dqkv, const float *dout, const float *out, const 
             const Head head = { .shape = shape,
                                 .dropout = &dropout,
                                 .q = qkv + q_at,
-                                .out = out + at,
                                 .dout = dout + at,
                                 .lse = lse + h * rows->N + start,
                                 .dq = dqkv + q_at,

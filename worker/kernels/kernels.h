@@ -100,11 +100,11 @@ int64_t attention_scratch(const AttentionShape *shape, int64_t longest, int thre
 void attention_forward(float *out, float *lse, const float *qkv, const Rows *rows,
                        const AttentionShape *shape, Dropout dropout, void *scratch);
 
-/* dqkv[N, 3C'] (written, same layout as qkv) from dout[N,H*D], with out and lse
- * of forward. Query rows that were not wanted get dq = 0. */
-void attention_backward(float *dqkv, const float *dout, const float *out, const float *lse,
-                        const float *qkv, const Rows *rows, const AttentionShape *shape,
-                        Dropout dropout, void *scratch);
+/* dqkv[N, 3C'] (written, same layout as qkv) from dout[N,H*D], with lse of forward.
+ * Query rows that were not wanted get dq = 0, and their dout is not read. */
+void attention_backward(float *dqkv, const float *dout, const float *lse, const float *qkv,
+                        const Rows *rows, const AttentionShape *shape, Dropout dropout,
+                        void *scratch);
 
 /* ---- losses (sums, not means; double) ------------------------------------- */
 

@@ -33,8 +33,8 @@ void block_layout(Block *block, Layout *layout, const PassSizes *sizes, bool tra
                      training && (needs->y || linear_needs_input(&block->ff_up)));
     layernorm_layout(&block->ff_norm, layout, M, training && (needs->out || above));
     block->kept_qkv = layout_floats_if(layout, training && needs->qkv, N * 3 * block->C);
-    block->kept_att = layout_floats_if(
-        layout, training && (needs->qkv || linear_needs_input(&block->attn_out)), M * block->C);
+    block->kept_att = layout_floats_if(layout, training && linear_needs_input(&block->attn_out),
+                                       M * block->C);
     block->kept_lse = layout_floats_if(layout, training && needs->qkv, N * block->attention.H);
     block->kept_pre = layout_floats_if(
         layout, training && (needs->pre || linear_needs_input(&block->ff_down)), M * block->F);
@@ -257,14 +257,12 @@ static void project_tail_backward(Block *block, Pass *pass)
 static void attention_of_block_backward(Block *block, const float *datt, Pass *pass)
 {
     const int64_t C = block->C;
-    const float *att = block->kept_att, *dout = datt;
+    const float *dout = datt;
     if (block->tail) {
         pass_scatter(pass, pass->o, C, datt, C);
-        pass_scatter(pass, pass->y, C, att, C);
         dout = pass->o;
-        att = pass->y;
     }
-    attention_backward(pass->g, dout, att, block->kept_lse, block->kept_qkv, &pass->rows,
+    attention_backward(pass->g, dout, block->kept_lse, block->kept_qkv, &pass->rows,
                        &block->attention, attention_dropout(block, pass), pass->attention);
 }
 

@@ -56,7 +56,7 @@ static void run(Case *c)
     const int64_t bytes = attention_scratch(&c->shape, c->rows.longest, threads);
     float *scratch = guarded_new(bytes / (int64_t)sizeof(float));
     attention_forward(c->out, c->lse, c->qkv, &c->rows, &c->shape, c->dropout, scratch);
-    attention_backward(c->dqkv, c->dout, c->out, c->lse, c->qkv, &c->rows, &c->shape, c->dropout,
+    attention_backward(c->dqkv, c->dout, c->lse, c->qkv, &c->rows, &c->shape, c->dropout,
                        scratch);
     guarded_free(scratch, bytes / (int64_t)sizeof(float));
 }
