@@ -25,7 +25,13 @@ typedef enum {
     ACT_TANH
 } Activation;
 
-typedef enum { MODULE_LINEAR, MODULE_EMBEDDING, MODULE_NORM } ModuleKind;
+typedef enum {
+    MODULE_LINEAR,
+    MODULE_EMBEDDING,
+    MODULE_NORM,
+    MODULE_CONV,  /* kernel = stride: a linear of flattened patches; LoRA's A has the kernel's shape */
+    MODULE_TENSOR /* a bare parameter, no module of named_modules: no ".weight", never a target */
+} ModuleKind;
 
 /* What a module does in its block; the compute code finds modules by (layer, role). */
 typedef enum {
@@ -41,8 +47,13 @@ typedef enum {
     ROLE_FF_UP,
     ROLE_FF_DOWN,
     ROLE_FF_NORM,
-    ROLE_POOLER,
+    ROLE_POOLER, /* the dense layer before the head, wherever it stands */
     ROLE_HEAD,
+    ROLE_QKV,        /* q, k and v in one module (GPT-2), instead of ROLE_Q, _K, _V */
+    ROLE_FF_GATE,    /* gated MLP: act(gate) * up */
+    ROLE_FINAL_NORM, /* behind the last block */
+    ROLE_PATCH,      /* image patches -> rows */
+    ROLE_CLS,        /* the row that stands before the patches */
     ROLE_COUNT
 } Role;
 
@@ -51,11 +62,22 @@ typedef struct Module {
     ModuleKind kind;
     Role role;
     int layer;       /* -1: outside the blocks */
-    int64_t out, in; /* LINEAR: weight [out,in]; EMBEDDING: [out rows, in width]; NORM: out = width,
-                        in = 0 */
+    int64_t out, in; /* LINEAR: weight [out,in]; EMBEDDING, TENSOR: [out rows, in width]; NORM:
+                        out = width, in = 0; CONV: in = channels * kernel * kernel */
     bool bias;
+    bool transposed; /* files hold [in,out] (GPT-2's Conv1D: fan_in_fan_out) */
+    bool tied;       /* its weight is ROLE_WORD's; files need not hold it */
     bool is_new; /* the head of the task: may be absent from the model's files */
 } Module;
+
+typedef enum { NORM_LAYER, NORM_RMS } NormKind;
+
+/* Which rows of the last block the head reads. */
+typedef enum {
+    READ_FIRST,   /* [CLS] */
+    READ_LAST,    /* the last token of a sequence (there is no padding) */
+    READ_LABELLED /* every token that has a goal */
+} HeadRows;
 
 typedef struct Family {
     const char *model_type;             /* config.json's */
@@ -70,12 +92,26 @@ typedef struct ModelArch {
     json_t *config; /* config.json with the overrides put in; owned */
     TaskType task;
     int64_t C, layers, H, D, F,
-        V;                    /* width, blocks, heads, head size, feed-forward width, vocabulary */
-    int64_t positions, types; /* rows of the position and token type tables */
+        V;     /* width, blocks, heads, head size, feed-forward width, vocabulary (0: images) */
+    int64_t K; /* key/value heads; H/K query heads share one. H*D need not be C */
+    int64_t positions, types; /* longest sequence; rows of the token type table, 0: none */
+    int64_t position_offset;  /* row of the position table for the first token (RoBERTa: pad_id + 1) */
+    NormKind norm;
+    bool pre_norm;            /* x += f(norm(x)) instead of x = norm(x + f(x)) */
+    bool gated;               /* MLP with ROLE_FF_GATE */
+    bool causal;
+    int64_t *windows;         /* [layers]: row i sees keys above i - window; 0: all. NULL: all 0 */
+    bool rope;                /* rotary positions (arch_rope) instead of a table */
+    double *scales;           /* [layers] of the attention's scores */
     double norm_eps, initializer_range;
     Activation act;
-    double hidden_dropout, attention_dropout, head_dropout;
-    int64_t pad_id;
+    double embed_dropout, hidden_dropout, attention_dropout;
+    HeadRows head_rows;
+    double pooler_dropout;    /* of the rows that go into ROLE_POOLER */
+    Activation pooler_act;
+    double head_dropout;      /* of the rows that go into ROLE_HEAD */
+    int64_t image_size, patch, channels; /* 0: texts */
+    int64_t pad_id, bos_id, eos_id; /* -1: none */
     int64_t labels;      /* outputs of the head */
     char **label_names;  /* [labels], owned */
     bool labels_known;   /* names came from run file or config.json, not "LABEL_0" */
@@ -101,6 +137,11 @@ void arch_close(ModelArch *arch);
 /* The module with this role in this layer (-1 outside), or NULL. */
 const Module *arch_module(const ModelArch *arch, int layer, Role role);
 int arch_module_index(const ModelArch *arch, int layer, Role role); /* -1: none */
+
+/* Rotary positions for sequences of up to `length` tokens: angle of position t, pair j is
+ * t * inverse[j], j < D/2 (pairs are (j, j + D/2)); cosines and sines are multiplied by the return
+ * value. Depends on length only for rope_type "dynamic". Source: modeling_rope_utils.py. */
+double arch_rope(const ModelArch *arch, int64_t length, double *inverse);
 
 /* Parameters of the whole model with its head. */
 int64_t arch_parameters(const ModelArch *arch);

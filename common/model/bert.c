@@ -49,6 +49,7 @@ static bool read_sizes(ModelArch *arch, Err *err)
                        "hidden_size %lld is no multiple of num_attention_heads %lld",
                        (long long)arch->C, (long long)arch->H);
     arch->D = arch->C / arch->H;
+    arch->K = arch->H;
     return true;
 }
 

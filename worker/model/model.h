@@ -22,9 +22,12 @@ typedef struct Batch {
     const int32_t *ids;     /* [N] */
     const int32_t *types;   /* [N], NULL: all 0 */
     const int64_t *example; /* [B] row numbers in the data set: the key of dropout */
-    const float *goal;      /* SEQ_CLS: [B] class numbers or values; multi-label: [B, labels];
-                               TOKEN_CLS, CAUSAL_LM: NULL */
-    const int32_t *token_goal; /* [N] class or token a position, -100: none; else NULL */
+    const float *goal;      /* SEQ_CLS, IMAGE_CLS: [B] class numbers or values; multi-label:
+                               [B, labels]; else NULL */
+    const int32_t *token_goal; /* [N] TOKEN_CLS: the token's class; CAUSAL_LM: the NEXT token (labels
+                               already shifted, the last of a sequence is -100). -100: none */
+    const float *pixels;    /* IMAGE_CLS: [B, channels, size, size]; ids are NULL, and a sequence has
+                               1 + patches rows */
 } Batch;
 
 typedef struct ModelOptions {
@@ -54,8 +57,10 @@ typedef struct BatchLoss {
  * dropout on, as of `step`. Numbers that are not finite are the caller's to find. */
 BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad, int64_t step);
 
-/* logits[B, labels] (SEQ_CLS), dropout off. values NULL: the base without LoRA
- * (a new head is then zero). Loss as in training when goals are given. */
+/* logits, dropout off: [B, labels] for SEQ_CLS and IMAGE_CLS; [N, labels] for TOKEN_CLS; [N, V] for
+ * CAUSAL_LM, where NULL is the usual case: only labelled rows meet the vocabulary then, in blocks.
+ * values NULL: the base without LoRA (a new head is then zero). Loss as in training when goals are
+ * given. */
 BatchLoss model_predict(Model *model, const Batch *batch, const float *values, float *logits);
 
 #endif
