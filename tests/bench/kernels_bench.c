@@ -98,19 +98,20 @@ static void gelu_backward(Bench *b)
 
 static void norm_fused(Bench *b)
 {
-    bias_dropout_residual_norm_forward(b->y, b->z, b->inv, b->x, b->bias, &b->rows, b->dropout,
-                                       b->pre, b->gain, b->bias, b->shape->C, 1e-12f);
+    bias_dropout_residual_norm_forward(b->y, NULL, b->z, b->inv, b->x, b->bias, &b->rows, b->dropout,
+                                       b->pre, b->gain, b->bias, b->shape->C, 1e-12f, false);
 }
 
 static void norm_fused_no_dropout(Bench *b)
 {
-    bias_dropout_residual_norm_forward(b->y, b->z, b->inv, b->x, b->bias, &b->rows, b->none, b->pre,
-                                       b->gain, b->bias, b->shape->C, 1e-12f);
+    bias_dropout_residual_norm_forward(b->y, NULL, b->z, b->inv, b->x, b->bias, &b->rows, b->none, b->pre,
+                                       b->gain, b->bias, b->shape->C, 1e-12f, false);
 }
 
 static void norm_back(Bench *b)
 {
-    norm_backward(b->y, NULL, NULL, b->x, b->z, b->inv, b->gain, b->rows.N, b->shape->C);
+    norm_backward(b->y, NULL, NULL, b->x, NULL, b->z, b->inv, b->gain, b->rows.N, b->shape->C,
+                  false);
 }
 
 static void dropout(Bench *b)

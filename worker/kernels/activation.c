@@ -109,6 +109,42 @@ ALWAYS_INLINE void backward_row(float *dx, const float *dy, const float *pre, in
         dx[f] = dy[f] * slope(pre[f]);
 }
 
+/* Gate and up lie behind one another in a row: pre[0,F) and pre[F,2F). */
+ALWAYS_INLINE void gated_forward_row(float *y, float *pre, const float *x, const float *bias,
+                                     int64_t F, Function *value)
+{
+    if (bias == NULL) {
+#pragma omp simd
+        for (int64_t f = 0; f < F; f++) {
+            const float gate = x[f], up = x[F + f];
+            if (pre != x) {
+                pre[f] = gate;
+                pre[F + f] = up;
+            }
+            y[f] = value(gate) * up;
+        }
+        return;
+    }
+#pragma omp simd
+    for (int64_t f = 0; f < F; f++) {
+        const float gate = x[f] + bias[f], up = x[F + f] + bias[F + f];
+        pre[f] = gate;
+        pre[F + f] = up;
+        y[f] = value(gate) * up;
+    }
+}
+
+ALWAYS_INLINE void gated_backward_row(float *dpre, const float *dy, const float *pre, int64_t F,
+                                      Function *value, Function *slope)
+{
+#pragma omp simd
+    for (int64_t f = 0; f < F; f++) {
+        const float gate = pre[f], up = pre[F + f];
+        dpre[f] = dy[f] * up * slope(gate);
+        dpre[F + f] = dy[f] * value(gate);
+    }
+}
+
 /* pre may be y: the sum is stored before the value. */
 static void forward_kind(float *y, float *pre, const float *x, const float *bias, int64_t F,
                          Activation kind)
@@ -163,6 +199,60 @@ static void backward_kind(float *dx, const float *dy, const float *pre, int64_t 
     REQUIRE(!"an activation");
 }
 
+static void gated_forward_kind(float *y, float *pre, const float *x, const float *bias, int64_t F,
+                               Activation kind)
+{
+    switch (kind) {
+    case ACT_GELU:
+        gated_forward_row(y, pre, x, bias, F, gelu);
+        return;
+    case ACT_GELU_TANH:
+    case ACT_GELU_FAST:
+        gated_forward_row(y, pre, x, bias, F, gelu_tanh);
+        return;
+    case ACT_QUICK_GELU:
+        gated_forward_row(y, pre, x, bias, F, quick_gelu);
+        return;
+    case ACT_RELU:
+        gated_forward_row(y, pre, x, bias, F, relu);
+        return;
+    case ACT_SILU:
+        gated_forward_row(y, pre, x, bias, F, silu);
+        return;
+    case ACT_TANH:
+        gated_forward_row(y, pre, x, bias, F, vm_tanh);
+        return;
+    }
+    REQUIRE(!"an activation");
+}
+
+static void gated_backward_kind(float *dpre, const float *dy, const float *pre, int64_t F,
+                                Activation kind)
+{
+    switch (kind) {
+    case ACT_GELU:
+        gated_backward_row(dpre, dy, pre, F, gelu, gelu_slope);
+        return;
+    case ACT_GELU_TANH:
+    case ACT_GELU_FAST:
+        gated_backward_row(dpre, dy, pre, F, gelu_tanh, gelu_tanh_slope);
+        return;
+    case ACT_QUICK_GELU:
+        gated_backward_row(dpre, dy, pre, F, quick_gelu, quick_gelu_slope);
+        return;
+    case ACT_RELU:
+        gated_backward_row(dpre, dy, pre, F, relu, relu_slope);
+        return;
+    case ACT_SILU:
+        gated_backward_row(dpre, dy, pre, F, silu, silu_slope);
+        return;
+    case ACT_TANH:
+        gated_backward_row(dpre, dy, pre, F, vm_tanh, tanh_slope);
+        return;
+    }
+    REQUIRE(!"an activation");
+}
+
 void bias_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F,
                       int kind)
 {
@@ -177,4 +267,20 @@ void act_backward(float *dx, const float *dy, const float *pre, int64_t N, int64
 #pragma omp parallel for if (N * F >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++)
         backward_kind(dx + n * F, dy + n * F, pre + n * F, F, (Activation)kind);
+}
+
+void gated_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N,
+                       int64_t F, int kind)
+{
+#pragma omp parallel for if (N * F >= PARALLEL_ELEMENTS)
+    for (int64_t n = 0; n < N; n++)
+        gated_forward_kind(y + n * F, pre + 2 * n * F, x + 2 * n * F, bias, F, (Activation)kind);
+}
+
+void gated_act_backward(float *dpre, const float *dy, const float *pre, int64_t N, int64_t F,
+                        int kind)
+{
+#pragma omp parallel for if (N * F >= PARALLEL_ELEMENTS)
+    for (int64_t n = 0; n < N; n++)
+        gated_backward_kind(dpre + 2 * n * F, dy + n * F, pre + 2 * n * F, F, (Activation)kind);
 }

@@ -122,26 +122,30 @@ static void forward_block(const Head *head, const Packed *p, int64_t first, int6
 {
     const AttentionShape *shape = head->shape;
     const int64_t D = shape->D, T = head->T;
-    const int64_t seen = keys_seen(shape, first + rows - 1, T), width = lanes_up(seen);
+    const KeyRange keys = keys_of_block(shape, first, rows, T);
+    const int64_t width = lanes_up(keys.end - keys.first);
 
     pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
-    tile_product(p->s, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys, p->stride, rows, width, D,
-                 false);
+    tile_product(p->s, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys + keys.first, p->stride,
+                 rows, width, D, false);
     float factor[QUERY_BLOCK];
     for (int64_t r = 0; r < rows; r++) {
         const int64_t i = first + r;
         float *s = p->s + r * p->stride;
-        const float max = row_max(s, (int32_t)keys_seen(shape, i, T), (int32_t)width);
-        const float sum =
-            head->dropout->p > 0.0f
-                ? row_exp_drop(s, max, attention_mask(head->dropout, head->b, head->h, i, T),
-                               (int32_t)width)
-                : row_exp(s, max, (int32_t)width);
+        hide_before(s, shape, keys, i);
+        const float max =
+            row_max(s, (int32_t)(keys_seen(shape, i, T) - keys.first), (int32_t)width);
+        const float sum = head->dropout->p > 0.0f
+                              ? row_exp_drop(s, max,
+                                             attention_mask(head->dropout, head->b, head->h, i, T,
+                                                            keys.first),
+                                             (int32_t)width)
+                              : row_exp(s, max, (int32_t)width);
         head->lse[i] = max + logf(sum);
         factor[r] = 1.0f / (sum * (1.0f - head->dropout->p));
     }
-    tile_product(p->out, p->DP, (TileLeft){ p->s, p->stride, 1 }, p->values, p->DP, rows, p->DP,
-                 seen, false);
+    tile_product(p->out, p->DP, (TileLeft){ p->s, p->stride, 1 }, p->values + keys.first * p->DP,
+                 p->DP, rows, p->DP, keys.end - keys.first, false);
     for (int64_t r = 0; r < rows; r++) {
         float *out = head->out + (first + r) * shape->ldout;
 #pragma omp simd
@@ -161,7 +165,9 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
     for (int64_t task = 0; task < rows->B * K; task++) {
         const int64_t b = task / K, k = task % K;
         const int64_t start = rows->start[b], T = rows->start[b + 1] - start;
-        const int64_t wanted = shape->q_rows < T ? shape->q_rows : T;
+        const QueryRange wanted = queries_of(shape, b, T);
+        if (wanted.first >= wanted.end)
+            continue;
         const float *base = qkv + start * shape->ldqkv;
         const Packed p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
 
@@ -176,8 +182,9 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
                                 .b = b,
                                 .h = h,
                                 .T = T };
-            for (int64_t i = 0; i < wanted; i += QUERY_BLOCK)
-                forward_block(&head, &p, i, wanted - i < QUERY_BLOCK ? wanted - i : QUERY_BLOCK);
+            for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
+                forward_block(&head, &p, i,
+                              wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
         }
     }
 }

@@ -111,24 +111,26 @@ typedef struct Head {
 } Head;
 
 /* P (with its mask) and dS of the block, from its packed q and dout. */
-static void block_scores(const Head *head, const Packed *p, int64_t first, int64_t rows)
+static void block_scores(const Head *head, const Packed *p, KeyRange keys, int64_t first,
+                         int64_t rows)
 {
     const AttentionShape *shape = head->shape;
     const int64_t D = shape->D, T = head->T;
-    const int64_t width = lanes_up(keys_seen(shape, first + rows - 1, T));
+    const int64_t width = lanes_up(keys.end - keys.first);
 
-    tile_product(p->p, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys_t, p->stride, rows, width,
-                 D, false);
-    tile_product(p->ds, p->stride, (TileLeft){ p->dout, p->DP, 1 }, p->values_t, p->stride, rows,
-                 width, D, false);
+    tile_product(p->p, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys_t + keys.first, p->stride,
+                 rows, width, D, false);
+    tile_product(p->ds, p->stride, (TileLeft){ p->dout, p->DP, 1 }, p->values_t + keys.first,
+                 p->stride, rows, width, D, false);
     for (int64_t r = 0; r < rows; r++) {
         const int64_t i = first + r;
-        const int32_t seen = (int32_t)keys_seen(shape, i, T);
+        const int32_t seen = (int32_t)(keys_seen(shape, i, T) - keys.first);
         float *p_r = p->p + r * p->stride, *ds_r = p->ds + r * p->stride;
+        hide_before(p_r, shape, keys, i);
         if (head->dropout->p > 0.0f)
             row_backward_drop(p_r, ds_r, head->lse[i],
-                              attention_mask(head->dropout, head->b, head->h, i, T), seen,
-                              (int32_t)width);
+                              attention_mask(head->dropout, head->b, head->h, i, T, keys.first),
+                              seen, (int32_t)width);
         else
             row_backward(p_r, ds_r, head->lse[i], seen, (int32_t)width);
     }
@@ -137,23 +139,25 @@ static void block_scores(const Head *head, const Packed *p, int64_t first, int64
 static void backward_block(const Head *head, const Packed *p, int64_t first, int64_t rows)
 {
     const AttentionShape *shape = head->shape;
-    const int64_t D = shape->D, seen = keys_seen(shape, first + rows - 1, head->T);
+    const int64_t D = shape->D, DP = p->DP;
+    const KeyRange keys = keys_of_block(shape, first, rows, head->T);
+    const int64_t seen = keys.end - keys.first;
 
     pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
     pack_rows(p->dout, head->dout + first * shape->ldout, shape->ldout, rows, D, 1.0f);
-    block_scores(head, p, first, rows);
+    block_scores(head, p, keys, first, rows);
 
-    tile_product(p->dvalues, p->DP, (TileLeft){ p->p, 1, p->stride }, p->dout, p->DP, seen, p->DP,
-                 rows, true);
-    tile_product(p->dkeys, p->DP, (TileLeft){ p->ds, 1, p->stride }, p->q, p->DP, seen, p->DP, rows,
-                 true);
-    tile_product(p->dq, p->DP, (TileLeft){ p->ds, p->stride, 1 }, p->keys, p->DP, rows, p->DP, seen,
-                 false);
+    tile_product(p->dvalues + keys.first * DP, DP, (TileLeft){ p->p, 1, p->stride }, p->dout, DP,
+                 seen, DP, rows, true);
+    tile_product(p->dkeys + keys.first * DP, DP, (TileLeft){ p->ds, 1, p->stride }, p->q, DP, seen,
+                 DP, rows, true);
+    tile_product(p->dq, DP, (TileLeft){ p->ds, p->stride, 1 }, p->keys + keys.first * DP, DP, rows,
+                 DP, seen, false);
     for (int64_t r = 0; r < rows; r++) {
         float *dq = head->dq + (first + r) * shape->ldqkv;
 #pragma omp simd
         for (int64_t d = 0; d < D; d++)
-            dq[d] = p->dq[r * p->DP + d] * shape->scale;
+            dq[d] = p->dq[r * DP + d] * shape->scale;
     }
 }
 
@@ -176,7 +180,7 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
     for (int64_t task = 0; task < rows->B * K; task++) {
         const int64_t b = task / K, k = task % K;
         const int64_t start = rows->start[b], T = rows->start[b + 1] - start;
-        const int64_t wanted = shape->q_rows < T ? shape->q_rows : T;
+        const QueryRange wanted = queries_of(shape, b, T);
         const float *keys = qkv + start * ld + (H + k) * D;
         float *dkeys = dqkv + start * ld + (H + k) * D;
         const Packed p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
@@ -196,10 +200,13 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
                                 .b = b,
                                 .h = h,
                                 .T = T };
-            for (int64_t i = 0; i < wanted; i += QUERY_BLOCK)
-                backward_block(&head, &p, i, wanted - i < QUERY_BLOCK ? wanted - i : QUERY_BLOCK);
-            for (int64_t i = wanted; i < T; i++)
-                memset(head.dq + i * ld, 0, (size_t)D * sizeof(float));
+            for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
+                backward_block(&head, &p, i,
+                               wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
+            for (int64_t i = 0; i < T; i++) {
+                if (i < wanted.first || i >= wanted.end)
+                    memset(head.dq + i * ld, 0, (size_t)D * sizeof(float));
+            }
         }
         unpack_rows(dkeys, ld, p.dkeys, T, D);
         unpack_rows(dkeys + K * D, ld, p.dvalues, T, D);

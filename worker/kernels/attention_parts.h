@@ -10,6 +10,9 @@
 #include "worker/kernels/rows.h"
 #include "worker/kernels/tile.h"
 
+#include <math.h>
+#include <stddef.h>
+
 enum { QUERY_BLOCK = 64 }; /* query rows that go through together */
 
 /* Row stride of matrices as wide as a sequence: an odd number of vectors, or
@@ -34,20 +37,55 @@ static inline void pack_rows(float *dst, const float *src, int64_t ldsrc, int64_
     }
 }
 
-/* The mask of query row i of head h of an example with T tokens. */
+/* The mask of query row i of head h of an example with T tokens, from key `from` on. */
 static inline RowMask attention_mask(const Dropout *dropout, int64_t b, int64_t h, int64_t i,
-                                     int64_t T)
+                                     int64_t T, int64_t from)
 {
     return (RowMask){ .key = dropout->keys[b],
-                      .first = (uint32_t)((h * T + i) * T),
+                      .first = (uint32_t)((h * T + i) * T + from),
                       .threshold = rng_threshold(dropout->p),
                       .scale = 1.0f / (1.0f - dropout->p) };
 }
 
-/* Keys that query row i sees. */
+/* Keys that query row i sees: [keys_from, keys_seen). */
 static inline int64_t keys_seen(const AttentionShape *shape, int64_t i, int64_t T)
 {
     return shape->causal ? i + 1 : T;
+}
+static inline int64_t keys_from(const AttentionShape *shape, int64_t i)
+{
+    return shape->window > 0 && i >= shape->window ? i - shape->window + 1 : 0;
+}
+
+/* The keys [first,end) that any of some query rows sees. `first` is of whole vectors, so that
+ * scores, counted from it, fit the packed width. */
+typedef struct KeyRange {
+    int64_t first, end;
+} KeyRange;
+
+static inline KeyRange keys_of_block(const AttentionShape *shape, int64_t first, int64_t rows,
+                                     int64_t T)
+{
+    return (KeyRange){ .first = keys_from(shape, first) / LANES * LANES,
+                       .end = keys_seen(shape, first + rows - 1, T) };
+}
+
+/* Scores of row i that lie before its window, put where exp makes them nothing. */
+static inline void hide_before(float *s, const AttentionShape *shape, KeyRange keys, int64_t i)
+{
+    for (int64_t j = keys.first; j < keys_from(shape, i); j++)
+        s[j - keys.first] = -INFINITY;
+}
+
+/* The query rows [first,end) of sequence b, with T tokens, that are wanted. */
+typedef struct QueryRange {
+    int64_t first, end;
+} QueryRange;
+
+static inline QueryRange queries_of(const AttentionShape *shape, int64_t b, int64_t T)
+{
+    return shape->q_first != NULL ? (QueryRange){ shape->q_first[b], shape->q_end[b] }
+                                  : (QueryRange){ 0, T };
 }
 
 /* Threads that share the heads of the micro-batch out. */

@@ -30,23 +30,28 @@ typedef struct Dropout {
 
 /* ---- norm (rows of C) ----------------------------------------------------- */
 
-/* y[N,C] = layer_norm(x + residual) * gain + bias, where residual may be NULL.
+/* Layer norm, or with `rms` the norm of the scale alone (no mean; RMSNorm), whose bias is NULL.
+ *
+ * y[N,C] = norm(x + residual) * gain + bias, where residual may be NULL.
  * The sum is what backward needs: normalised rows are kept in xhat[N,C] and
  * 1/deviation in inv[N] (both written; xhat NULL when no backward follows). */
 void norm_forward(float *y, float *xhat, float *inv, const float *x, const float *residual,
-                  const float *gain, const float *bias, int64_t N, int64_t C, float eps);
+                  const float *gain, const float *bias, int64_t N, int64_t C, float eps, bool rms);
 
 /* The same with bias of the linear before it and hidden dropout in one pass:
- * y = layer_norm(dropout(x + linear_bias) + residual). linear_bias may be NULL. */
-void bias_dropout_residual_norm_forward(float *y, float *xhat, float *inv, const float *x,
-                                        const float *linear_bias, const Rows *rows, Dropout dropout,
-                                        const float *residual, const float *gain, const float *bias,
-                                        int64_t C, float eps);
+ * sum = dropout(x + linear_bias) + residual, y = norm(sum). linear_bias may be NULL.
+ * sum[N,C] is for who reads it again; NULL: nobody. It may be the residual. */
+void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float *inv,
+                                        const float *x, const float *linear_bias, const Rows *rows,
+                                        Dropout dropout, const float *residual, const float *gain,
+                                        const float *bias, int64_t C, float eps, bool rms);
 
-/* ds[N,C] (written) = gradient at the sum that was normalised. dgain[C], dbias[C]
- * are added to when not NULL. ds may be dy. */
-void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const float *xhat,
-                   const float *inv, const float *gain, int64_t N, int64_t C);
+/* ds[N,C] (written) = gradient at the sum that was normalised, plus dsum[N,C], what else
+ * comes to it (NULL: nothing). dgain[C], dbias[C] are added to when not NULL. ds may be dy
+ * or dsum. */
+void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const float *dsum,
+                   const float *xhat, const float *inv, const float *gain, int64_t N, int64_t C,
+                   bool rms);
 
 /* ---- activations ---------------------------------------------------------- */
 
@@ -58,6 +63,15 @@ void bias_act_forward(float *y, float *pre, const float *x, const float *bias, i
 /* dx[N,F] (written; may be dy) = dy * act'(pre). */
 void act_backward(float *dx, const float *dy, const float *pre, int64_t N, int64_t F, int kind);
 
+/* Gated: with gate | up = x[N,2F] + bias[2F] (NULL: none), y[N,F] = act(gate) * up. pre[N,2F]
+ * (may be x) receives gate | up for backward. */
+void gated_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N,
+                       int64_t F, int kind);
+
+/* dpre[N,2F] (written; may be pre) from dy[N,F] and pre[N,2F]. */
+void gated_act_backward(float *dpre, const float *dy, const float *pre, int64_t N, int64_t F,
+                        int kind);
+
 /* ---- element rows --------------------------------------------------------- */
 
 void bias_add(float *x, const float *bias, int64_t N, int64_t C); /* x[n,:] += bias */
@@ -68,11 +82,28 @@ void bias_backward(float *dbias, const float *dy, int64_t ldy, int64_t N,
  * on a gradient is its backward. */
 void dropout_apply(float *y, const float *x, const Rows *rows, Dropout dropout, int64_t C);
 
-/* y[n,:] = word[ids[n],:] + position[local row (+offset)] + type[types[n],:]; types may be NULL
- * (then type row 0 is used when `type` is not NULL). */
+/* y[n,:] = word[ids[n],:] + position[places[n],:] + type[types[n],:]; position may be NULL,
+ * and so may types (then type row 0 is used when `type` is not NULL). */
 void embed_forward(float *y, const int32_t *ids, const int32_t *types, const float *word,
-                   const float *position, const float *type, const Rows *rows, int64_t C,
-                   int64_t position_offset);
+                   const float *position, const int32_t *places, const float *type, int64_t N,
+                   int64_t C);
+
+/* The square patches of images [B, channels, size, size], row by row as a convolution with
+ * kernel = stride = patch sees them: out[B * (size/patch)^2, channels * patch * patch]. */
+void patches_gather(float *out, const float *pixels, int64_t B, int64_t channels, int64_t size,
+                    int64_t patch);
+
+/* Rows of sequences of 1 + P: y[b,0,:] = first + position[0,:], y[b,1+p,:] = x[b,p,:] + bias +
+ * position[1+p,:]; x[B*P,C]. bias may be NULL. */
+void patches_embed(float *y, const float *x, const float *bias, const float *first,
+                   const float *position, int64_t B, int64_t P, int64_t C);
+
+/* Rotates pairs (j, j + D/2) of each of `heads` heads of size D that lie side by side in rows
+ * x[n,:] (row stride ld), by the angle of the row's place t in its sequence:
+ * (a, b) -> (a cos - b sin, b cos + a sin). cosine, sine: [longest, D/2]. back: by the
+ * opposite angle, which is the gradient's way. Source: modeling_llama, rotate_half. */
+void rope_apply(float *x, int64_t ld, int64_t heads, int64_t D, const Rows *rows,
+                const float *cosine, const float *sine, bool back);
 
 /* ---- attention ------------------------------------------------------------ */
 
@@ -82,8 +113,9 @@ void embed_forward(float *y, const int32_t *ids, const int32_t *types, const flo
  * for backward. Blocked: no T x T matrix is kept; dropout on probabilities by
  * counters: element (query i, key j) of head h of example e uses
  * rng_bits(keys[e], (h * T + i) * T + j).
- * q_rows: how many first query rows of each sequence are wanted (longest: all;
- * 1: [CLS] only); out rows and lse beyond are not written.
+ * window: query i sees keys above i - window only; 0: no such bound.
+ * q_first, q_end [B]: the query rows [q_first, q_end) of each sequence that are wanted
+ * (NULL: all); other out rows and lse are not written.
  * scratch: attention_scratch() bytes (for all `threads`), aligned to 64 for speed;
  * serves forward and backward of any batch with no longer a sequence. */
 typedef struct AttentionShape {
@@ -91,7 +123,8 @@ typedef struct AttentionShape {
     int64_t ldqkv, ldout;
     float scale;
     bool causal;
-    int64_t q_rows;
+    int64_t window;
+    const int64_t *q_first, *q_end;
     int threads; /* that scratch has room for; 0: one */
 } AttentionShape;
 
@@ -113,6 +146,12 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
  * Returns the sum; *count receives the rows that counted. */
 double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V,
                      int64_t *count);
+
+/* The same for wide rows: in place (`gradient`: logits become their gradient, else they are
+ * left), rows shared out among threads, exponentials in float. loss[N] (written) is 0 where
+ * the goal is -100. */
+void wide_cross_entropy(float *logits, double *loss, const int32_t *goal, int64_t N, int64_t V,
+                        bool gradient);
 
 /* Sum over rows of (logits[n,0] - goal[n])^2. */
 double mean_square(float *dlogits, const float *logits, const float *goal, int64_t N);

@@ -1,9 +1,13 @@
 #include "worker/kernels/kernels.h"
+#include "worker/kernels/rows.h"
+#include "worker/kernels/vmath.h"
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 enum { GOAL_IGNORED = -100 }; /* torch's ignore_index */
+enum { STRETCH = 512 };       /* floats that are summed in float */
 
 /* log sum_v exp(logits[v]), the largest taken out so that nothing overflows. */
 static double log_sum_exp(const float *logits, int64_t V)
@@ -37,6 +41,54 @@ double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, i
         *count += 1;
     }
     return loss;
+}
+
+/* sum_v exp(logits[v] - max), in float over short stretches, whose sums are double. */
+static double sum_exp(const float *logits, float max, int64_t V)
+{
+    double sum = 0.0;
+    for (int64_t from = 0; from < V; from += STRETCH) {
+        const int64_t n = V - from < STRETCH ? V - from : STRETCH;
+        const float *x = logits + from;
+        float part = 0.0f;
+#pragma omp simd reduction(+ : part)
+        for (int64_t i = 0; i < n; i++)
+            part += vm_exp(x[i] - max);
+        sum += (double)part;
+    }
+    return sum;
+}
+
+static double wide_row(float *logits, int32_t goal, int64_t V, bool gradient)
+{
+    float max = -INFINITY;
+#pragma omp simd reduction(max : max)
+    for (int64_t v = 0; v < V; v++)
+        max = logits[v] > max ? logits[v] : max;
+    const double sum = sum_exp(logits, max, V);
+    const double loss = (double)max + log(sum) - (double)logits[goal];
+    if (!gradient)
+        return loss;
+    const float scale = (float)(1.0 / sum);
+#pragma omp simd
+    for (int64_t v = 0; v < V; v++)
+        logits[v] = vm_exp(logits[v] - max) * scale;
+    logits[goal] -= 1.0f;
+    return loss;
+}
+
+void wide_cross_entropy(float *logits, double *loss, const int32_t *goal, int64_t N, int64_t V,
+                        bool gradient)
+{
+#pragma omp parallel for if (N * V >= PARALLEL_ELEMENTS)
+    for (int64_t n = 0; n < N; n++) {
+        float *logits_n = logits + n * V;
+        loss[n] = 0.0;
+        if (goal[n] != GOAL_IGNORED)
+            loss[n] = wide_row(logits_n, goal[n], V, gradient);
+        else if (gradient)
+            memset(logits_n, 0, (size_t)V * sizeof *logits_n);
+    }
 }
 
 double mean_square(float *dlogits, const float *logits, const float *goal, int64_t N)

@@ -6,24 +6,26 @@
 
 enum { GAIN_COLUMNS = 64 }; /* columns whose gradient is summed together */
 
-/* Puts mean and 1/deviation of s[0,C) to use: y = (s - mean) * inv * gain + bias,
- * xhat = (s - mean) * inv. Returns inv. The variance is summed from differences to
- * the mean, not from squares, which would cancel. y may be s; xhat may be NULL. */
-static float normalise_row(float *y, float *xhat, const float *s, float sum, const float *gain,
-                           const float *bias, int64_t C, float eps)
+/* y = v * gain + bias of v = (s - mean) * inv, which is kept in xhat (NULL: it is not);
+ * bias NULL: none. y may be s. */
+static void scale_row(float *y, float *xhat, const float *s, float mean, float inv,
+                      const float *gain, const float *bias, int64_t C)
 {
-    const float mean = sum / (float)C;
-    float squares = 0.0f;
-#pragma omp simd reduction(+ : squares)
-    for (int64_t c = 0; c < C; c++)
-        squares += (s[c] - mean) * (s[c] - mean);
-
-    const float inv = 1.0f / sqrtf(squares / (float)C + eps);
+    if (bias == NULL) {
+#pragma omp simd
+        for (int64_t c = 0; c < C; c++) {
+            const float v = (s[c] - mean) * inv;
+            if (xhat != NULL)
+                xhat[c] = v;
+            y[c] = v * gain[c];
+        }
+        return;
+    }
     if (xhat == NULL) {
 #pragma omp simd
         for (int64_t c = 0; c < C; c++)
             y[c] = (s[c] - mean) * inv * gain[c] + bias[c];
-        return inv;
+        return;
     }
 #pragma omp simd
     for (int64_t c = 0; c < C; c++) {
@@ -31,6 +33,22 @@ static float normalise_row(float *y, float *xhat, const float *s, float sum, con
         xhat[c] = v;
         y[c] = v * gain[c] + bias[c];
     }
+}
+
+/* Normalises s[0,C), whose sum is `sum`. Returns inv = 1/deviation, or 1/root mean square
+ * when only the scale is normalised. The variance is summed from differences to the mean,
+ * not from squares, which would cancel. y may be s; xhat may be NULL. */
+static float normalise_row(float *y, float *xhat, const float *s, float sum, const float *gain,
+                           const float *bias, int64_t C, float eps, bool rms)
+{
+    const float mean = rms ? 0.0f : sum / (float)C;
+    float squares = 0.0f;
+#pragma omp simd reduction(+ : squares)
+    for (int64_t c = 0; c < C; c++)
+        squares += (s[c] - mean) * (s[c] - mean);
+
+    const float inv = 1.0f / sqrtf(squares / (float)C + eps);
+    scale_row(y, xhat, s, mean, inv, gain, bias, C);
     return inv;
 }
 
@@ -56,14 +74,14 @@ static float add_row(float *s, const float *x, const float *residual, int64_t C)
 }
 
 void norm_forward(float *y, float *xhat, float *inv, const float *x, const float *residual,
-                  const float *gain, const float *bias, int64_t N, int64_t C, float eps)
+                  const float *gain, const float *bias, int64_t N, int64_t C, float eps, bool rms)
 {
 #pragma omp parallel for if (N * C >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++) {
         float *y_n = y + n * C; /* holds the row's sum until it is normalised */
         const float sum = add_row(y_n, x + n * C, residual != NULL ? residual + n * C : NULL, C);
         const float inv_n =
-            normalise_row(y_n, xhat != NULL ? xhat + n * C : NULL, y_n, sum, gain, bias, C, eps);
+            normalise_row(y_n, xhat != NULL ? xhat + n * C : NULL, y_n, sum, gain, bias, C, eps, rms);
         if (inv != NULL)
             inv[n] = inv_n;
     }
@@ -90,24 +108,40 @@ static void bias_row(float *s, const float *x, const float *bias, int64_t C)
         s[c] = x[c] + bias[c];
 }
 
-void bias_dropout_residual_norm_forward(float *y, float *xhat, float *inv, const float *x,
-                                        const float *linear_bias, const Rows *rows, Dropout dropout,
-                                        const float *residual, const float *gain, const float *bias,
-                                        int64_t C, float eps)
+/* s = (x + bias) + residual; returns its sum. */
+static float bias_add_row(float *s, const float *x, const float *bias, const float *residual,
+                          int64_t C)
+{
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t c = 0; c < C; c++) {
+        const float v = (x[c] + bias[c]) + residual[c];
+        s[c] = v;
+        sum += v;
+    }
+    return sum;
+}
+
+void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float *inv,
+                                        const float *x, const float *linear_bias, const Rows *rows,
+                                        Dropout dropout, const float *residual, const float *gain,
+                                        const float *bias, int64_t C, float eps, bool rms)
 {
 #pragma omp parallel for if (rows->N * C >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < rows->N; n++) {
-        float *y_n = y + n * C; /* holds the row's sum until it is normalised */
+        float *s_n = (sum != NULL ? sum : y) + n * C; /* y may hold it until it is normalised */
         const float *from = x + n * C;
-        if (linear_bias != NULL) {
-            bias_row(y_n, from, linear_bias, C);
-            from = y_n;
+        const float *residual_n = residual + n * C;
+        if (linear_bias != NULL && dropout.p > 0.0f) {
+            bias_row(y + n * C, from, linear_bias, C);
+            from = y + n * C;
         }
-        const float sum = dropout.p > 0.0f ? drop_add_row(y_n, from, row_mask(rows, &dropout, n, C),
-                                                          residual + n * C, C)
-                                           : add_row(y_n, from, residual + n * C, C);
-        const float inv_n =
-            normalise_row(y_n, xhat != NULL ? xhat + n * C : NULL, y_n, sum, gain, bias, C, eps);
+        const float total = dropout.p > 0.0f
+                                ? drop_add_row(s_n, from, row_mask(rows, &dropout, n, C), residual_n, C)
+                            : linear_bias != NULL ? bias_add_row(s_n, from, linear_bias, residual_n, C)
+                                                  : add_row(s_n, from, residual_n, C);
+        const float inv_n = normalise_row(y + n * C, xhat != NULL ? xhat + n * C : NULL, s_n, total,
+                                          gain, bias, C, eps, rms);
         if (inv != NULL)
             inv[n] = inv_n;
     }
@@ -137,9 +171,10 @@ static void gain_backward(float *dgain, float *dbias, const float *dy, const flo
     }
 }
 
-/* With g = dy * gain:  ds = inv * (g - mean(g) - xhat * mean(g * xhat)) */
-static void norm_backward_row(float *ds, const float *dy, const float *xhat, float inv,
-                              const float *gain, int64_t C)
+/* With g = dy * gain:  ds = inv * (g - mean(g) - xhat * mean(g * xhat)), where a norm of the
+ * scale alone has no mean(g); plus what is there of dsum. */
+static void norm_backward_row(float *ds, const float *dy, const float *dsum, const float *xhat,
+                              float inv, const float *gain, int64_t C, bool rms)
 {
     float sum = 0.0f, dot = 0.0f;
 #pragma omp simd reduction(+ : sum, dot)
@@ -148,17 +183,25 @@ static void norm_backward_row(float *ds, const float *dy, const float *xhat, flo
         sum += g;
         dot += g * xhat[c];
     }
-    const float mean = sum / (float)C, slope = dot / (float)C;
+    const float mean = rms ? 0.0f : sum / (float)C, slope = dot / (float)C;
+    if (dsum == NULL) {
+#pragma omp simd
+        for (int64_t c = 0; c < C; c++)
+            ds[c] = inv * (dy[c] * gain[c] - mean - xhat[c] * slope);
+        return;
+    }
 #pragma omp simd
     for (int64_t c = 0; c < C; c++)
-        ds[c] = inv * (dy[c] * gain[c] - mean - xhat[c] * slope);
+        ds[c] = dsum[c] + inv * (dy[c] * gain[c] - mean - xhat[c] * slope);
 }
 
-void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const float *xhat,
-                   const float *inv, const float *gain, int64_t N, int64_t C)
+void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const float *dsum,
+                   const float *xhat, const float *inv, const float *gain, int64_t N, int64_t C,
+                   bool rms)
 {
     gain_backward(dgain, dbias, dy, xhat, N, C); /* first: ds may be dy */
 #pragma omp parallel for if (N * C >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++)
-        norm_backward_row(ds + n * C, dy + n * C, xhat + n * C, inv[n], gain, C);
+        norm_backward_row(ds + n * C, dy + n * C, dsum != NULL ? dsum + n * C : NULL, xhat + n * C,
+                          inv[n], gain, C, rms);
 }

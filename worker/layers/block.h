@@ -1,26 +1,30 @@
 /* block - one transformer block, forward and backward, from a description:
  *
- *   a = attention(x Wqkv)             y = norm1(x + dropout(a Wo))
- *   g = act(y Wup)                    x' = norm2(y + dropout(g Wdown))
+ *   a = attention(x Wqkv)          s1 = r + dropout(a Wo)       y  = norm1(s1)
+ *   g = act(y Wup)                 s2 = r' + dropout(g Wdown)   x' = norm2(s2)
  *
- * The last block is a "tail": behind keys and values only the first row of each
- * sequence goes on, because the head reads no other.
+ * A gated block has g = act(y Wgate) * (y Wup). Every family is this chain; what
+ * differs is the residual. Where norms come behind the sublayers (post-norm), r is
+ * x and r' is y, so the stream between blocks is x alone. Where they come before
+ * (pre-norm), r is s2 of the block before and r' is s1: then norm1 is the one that
+ * the files call the feed-forward's, norm2 is the first one of the next block (or
+ * the final one), and the first norm of all belongs to the embedding. The stream
+ * between blocks is then x and pass->r.
+ *
+ * The last block is a "tail": behind keys and values only the rows that the head
+ * reads go on.
  *
  * What is kept for backward is the least that cannot be made again cheaply:
  * normalised rows, q|k|v, attention's output, the input of the activation. Where
  * nothing trained lies below, not even that; see BlockNeeds.
- *
- * The two norms are entered through join() of block.c (behind the addition); a
- * family that normalises before its sublayers differs there and in where the
- * linears take their input from (input_of_*), nowhere else.
  *
  * Owner: the model. Threads: the caller's one. */
 #ifndef WORKER_LAYERS_BLOCK_H
 #define WORKER_LAYERS_BLOCK_H
 
 #include "worker/layers/embedding.h"
-#include "worker/layers/layernorm.h"
 #include "worker/layers/linear.h"
+#include "worker/layers/norm.h"
 
 /* Where a gradient is needed, because something at or below that place is trained. */
 typedef struct BlockNeeds {
@@ -35,21 +39,23 @@ typedef struct BlockNeeds {
 
 typedef struct Block {
     int64_t layer, C, F;
+    int64_t E;    /* heads * head size */
+    int64_t QKV;  /* width of a row q|k|v */
     AttentionShape attention;
     int act;
+    bool pre_norm, gated, tail;
     double hidden_dropout, attention_dropout;
-    bool tail;
-    Linear qkv;  /* q, k, v; in a tail: k, v */
-    Linear q;    /* in a tail only */
-    Linear attn_out, ff_up, ff_down;
-    LayerNorm attn_norm, ff_norm;
+    Linear qkv;   /* q, k, v, as three parts or as one module; where q is apart: k, v */
+    Linear q;     /* in a tail whose q is a module: of the read rows only. Else without parts */
+    Linear attn_out, ff_up, ff_down; /* ff_up: gate, up when gated */
+    Norm norm1, norm2;
     const struct Block *before;  /* whose output is the input; NULL: the embedding's */
     const Embedding *embedding;
     BlockNeeds needs;
-    float *kept_qkv;  /* [N, 3C] */
-    float *kept_att;  /* [N, C]; tail: [B, C] */
+    float *kept_qkv;  /* [N, QKV] */
+    float *kept_att;  /* [M, E], M: rows behind the attention */
     float *kept_lse;  /* [H, N] */
-    float *kept_pre;  /* [M, F], M: rows behind the attention */
+    float *kept_pre;  /* [M, F], gated: [M, 2F]; backward puts its gradient there then */
 } Block;
 
 /* Fills in needs, once linears and norms are set; below: something under it is trained. */
@@ -59,13 +65,16 @@ void block_plan(Block *block, bool below);
 void block_layout(Block *block, Layout *layout, const PassSizes *sizes, bool training, bool above);
 void block_bind(Block *block, const float *values);
 
-/* pass->x: input [N,C] -> output [N,C]; tail: [B,C]. */
+/* pass->x: input [N,C] -> output [N,C]; tail: [M,C]. So does pass->r, when pre_norm. */
 void block_forward(Block *block, Pass *pass);
 
-/* pass->x: gradient of the output -> of the input, if that is needed. */
+/* pass->x (and pass->r): gradient of the output -> of the input, if that is needed. */
 void block_backward(Block *block, Pass *pass);
 
 /* Its own gradients need its input, made again from what lies before it. */
 bool block_needs_input(const Block *block);
+
+/* Backward needs its activations' input. */
+bool block_keeps_pre(const Block *block);
 
 #endif

@@ -1,10 +1,51 @@
 #include "worker/layers/embedding.h"
 
+#include "worker/kernels/gemm.h"
 #include "worker/kernels/kernels.h"
 
-void embedding_layout(Embedding *embedding, Layout *layout, int64_t most_tokens, bool needed)
+#include <string.h>
+
+static bool shows_images(const Embedding *embedding)
 {
-    layernorm_layout(&embedding->norm, layout, most_tokens, needed);
+    return embedding->patches.parts > 0;
+}
+
+static int64_t width(const Embedding *embedding)
+{
+    return embedding->norm.module.out;
+}
+
+/* Patches of an image. */
+static int64_t patch_count(const Embedding *embedding)
+{
+    const int64_t side = embedding->image_size / embedding->patch;
+    return side * side;
+}
+
+static void table_layout(Table *table, Layout *layout, int64_t most_tokens)
+{
+    table->u = layout_floats_if(layout, table->module.R > 0, most_tokens * table->module.R);
+}
+
+void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes, bool training,
+                      bool needed)
+{
+    const int64_t most_tokens = sizes->most_tokens, B = sizes->most_sequences;
+    norm_layout(&embedding->norm, layout, most_tokens, needed);
+    table_layout(&embedding->word, layout, most_tokens);
+    table_layout(&embedding->position, layout, most_tokens);
+    table_layout(&embedding->type, layout, most_tokens);
+    if (!shows_images(embedding))
+        return;
+    linear_layout(&embedding->patches, layout, most_tokens, training);
+    embedding->patch_start = layout_take(layout, (size_t)(B + 1) * sizeof(int64_t));
+    for (int64_t b = 0; embedding->patch_start && b <= B; b++)
+        embedding->patch_start[b] = b * patch_count(embedding);
+}
+
+void embedding_bind(Embedding *embedding, const float *values)
+{
+    linear_bind(&embedding->patches, values);
 }
 
 static Dropout output_dropout(const Embedding *embedding, Pass *pass)
@@ -12,66 +53,180 @@ static Dropout output_dropout(const Embedding *embedding, Pass *pass)
     return pass_dropout(pass, embedding->layer, SITE_EMBED, embedding->dropout);
 }
 
-void embedding_forward(Embedding *embedding, const int32_t *ids, const int32_t *types, Pass *pass)
+/* ---- forward --------------------------------------------------------------- */
+
+/* y[N,C] += scale (A^T[row]) B^T */
+static void table_lora_forward(Table *table, float *y, const int32_t *row, const Pass *pass)
 {
-    const int64_t C = embedding->word.in;
-    embed_forward(pass->y, ids, types, module_weight(&embedding->word, pass->values),
-                  module_weight(&embedding->position, pass->values),
-                  module_weight(&embedding->type, pass->values), &pass->rows, C, 0);
-    const LayerNormInput sum = { .x = pass->y };
-    layernorm_forward(&embedding->norm, pass->x, &sum, &pass->rows, pass);
-    const Dropout dropout = output_dropout(embedding, pass);
-    if (dropout.p > 0)
-        dropout_apply(pass->x, pass->x, &pass->rows, dropout, C);
+    const ModuleView *m = &table->module;
+    const int64_t N = pass->rows.N, R = m->R;
+    if (R == 0 || !pass->values)
+        return;
+    const float *a = pass->values + m->a_at;
+    for (int64_t n = 0; n < N; n++) {
+        const int64_t at = row ? row[n] : 0;
+        for (int64_t r = 0; r < R; r++)
+            table->u[n * R + r] = a[r * m->out + at];
+    }
+    gemm_nt(y, m->in, table->u, R, pass->values + m->b_at, R, N, m->in, R, m->scale, 1);
 }
 
+static const float *table_weight(const Table *table, const Pass *pass)
+{
+    return table->module.out > 0 ? module_weight(&table->module, pass->values) : NULL;
+}
+
+static void sum_tokens(Embedding *embedding, float *y, const EmbeddingInput *input, Pass *pass)
+{
+    embed_forward(y, input->ids, input->types, table_weight(&embedding->word, pass),
+                  table_weight(&embedding->position, pass), pass->places,
+                  table_weight(&embedding->type, pass), pass->rows.N, width(embedding));
+    table_lora_forward(&embedding->word, y, input->ids, pass);
+    table_lora_forward(&embedding->position, y, pass->places, pass);
+    table_lora_forward(&embedding->type, y, input->types, pass);
+}
+
+/* Rows of patches alone, for their linear. */
+static Rows patch_rows(const Embedding *embedding, const Pass *pass)
+{
+    const int64_t B = pass->rows.B, P = patch_count(embedding);
+    return (Rows){ .B = B, .N = B * P, .longest = P, .start = embedding->patch_start };
+}
+
+/* pass->g[B*P, channels * patch^2] */
+static void gather_patches(const Embedding *embedding, const float *pixels, Pass *pass)
+{
+    patches_gather(pass->g, pixels, pass->rows.B, embedding->channels, embedding->image_size,
+                   embedding->patch);
+}
+
+static void sum_patches(Embedding *embedding, float *y, const float *pixels, Pass *pass)
+{
+    const Rows rows = patch_rows(embedding, pass);
+    gather_patches(embedding, pixels, pass);
+    linear_forward(&embedding->patches, pass->o, width(embedding), pass->g, &rows, pass);
+    patches_embed(y, pass->o, linear_bias(&embedding->patches), embedding->first.weight,
+                  embedding->position.module.weight, rows.B, patch_count(embedding),
+                  width(embedding));
+}
+
+void embedding_forward(Embedding *embedding, const EmbeddingInput *input, Pass *pass)
+{
+    float *sum = embedding->pre_norm ? pass->r : pass->y;
+    if (shows_images(embedding))
+        sum_patches(embedding, sum, input->pixels, pass);
+    else
+        sum_tokens(embedding, sum, input, pass);
+    const Dropout dropout = output_dropout(embedding, pass);
+    if (dropout.p > 0 && embedding->pre_norm)
+        dropout_apply(sum, sum, &pass->rows, dropout, width(embedding));
+    const NormInput normed = { .x = sum };
+    norm_apply(&embedding->norm, pass->x, &normed, &pass->rows, pass);
+    if (dropout.p > 0 && !embedding->pre_norm)
+        dropout_apply(pass->x, pass->x, &pass->rows, dropout, width(embedding));
+}
+
+/* ---- backward -------------------------------------------------------------- */
+
 /* dtable[row of n, :] += dx[n, :], in the order of the rows. */
-static void table_backward(float *dtable, const float *dx, const int32_t *row, int64_t skip,
+static void whole_backward(float *dtable, const float *dx, const int32_t *row, int64_t still,
                            int64_t N, int64_t C)
 {
     for (int64_t n = 0; dtable && n < N; n++) {
         const int64_t at = row ? row[n] : 0;
-        if (at == skip)
+        if (at == still)
             continue;
         for (int64_t c = 0; c < C; c++)
             dtable[at * C + c] += dx[n * C + c];
     }
 }
 
-static void position_backward(float *dtable, const float *dx, const Rows *rows, int64_t C)
+/* dB = scale dx^T u,  dA[:, row of n] += scale (dx B)[n] */
+static void table_lora_backward(const Table *table, const float *dx, const int32_t *row,
+                                const Pass *pass)
 {
-    for (int64_t b = 0; dtable && b < rows->B; b++) {
-        const int64_t first = rows->start[b] * C, n = (rows->start[b + 1] - rows->start[b]) * C;
-        for (int64_t i = 0; i < n; i++)
-            dtable[i] += dx[first + i];
+    const ModuleView *m = &table->module;
+    const int64_t N = pass->rows.N, R = m->R, C = m->in;
+    if (R == 0)
+        return;
+    gemm_tn(pass->grad + m->b_at, R, dx, C, table->u, R, C, R, N, m->scale, 0);
+    gemm_nn(pass->lora, R, dx, C, pass->values + m->b_at, R, N, R, C, m->scale, 0);
+    float *da = pass->grad + m->a_at;
+    for (int64_t n = 0; n < N; n++) {
+        const int64_t at = row ? row[n] : 0;
+        if (at == table->still)
+            continue;
+        for (int64_t r = 0; r < R; r++)
+            da[r * m->out + at] += pass->lora[n * R + r];
     }
 }
 
-void embedding_backward(Embedding *embedding, const int32_t *ids, const int32_t *types,
-                        Pass *pass)
+static void table_backward(const Table *table, const float *dx, const int32_t *row,
+                           const Pass *pass)
 {
-    const int64_t N = pass->rows.N, C = embedding->word.in;
+    whole_backward(module_grad(pass->grad, table->module.weight_at), dx, row, table->still,
+                   pass->rows.N, table->module.in);
+    table_lora_backward(table, dx, row, pass);
+}
+
+/* dsum[B, 1 + P, C]: the rows of patches are copied out for their linear. */
+static void patches_backward(Embedding *embedding, const float *dsum, const float *pixels,
+                             Pass *pass)
+{
+    if (!linear_is_trained(&embedding->patches))
+        return;
+    const int64_t C = width(embedding), P = patch_count(embedding);
+    const Rows rows = patch_rows(embedding, pass);
+    for (int64_t b = 0; b < rows.B; b++)
+        memcpy(pass->o + b * P * C, dsum + (b * (P + 1) + 1) * C,
+               (size_t)(P * C) * sizeof(float));
+    gather_patches(embedding, pixels, pass);
+    const LinearGrad grad = { .dy = pass->o, .ldy = C, .x = pass->g };
+    linear_backward(&embedding->patches, &grad, &rows, pass);
+}
+
+void embedding_backward(Embedding *embedding, const EmbeddingInput *input, Pass *pass)
+{
     const Dropout dropout = output_dropout(embedding, pass);
-    if (dropout.p > 0)
+    const int64_t C = width(embedding);
+    float *dsum = embedding->pre_norm ? pass->r : pass->x;
+    if (dropout.p > 0 && !embedding->pre_norm)
         dropout_apply(pass->x, pass->x, &pass->rows, dropout, C);
-    layernorm_backward(&embedding->norm, pass->x, &pass->rows, pass);
-    table_backward(module_grad(pass->grad, embedding->word.weight_at), pass->x, ids,
-                   embedding->pad_id, N, C);
-    table_backward(module_grad(pass->grad, embedding->type.weight_at), pass->x, types, -1, N, C);
-    position_backward(module_grad(pass->grad, embedding->position.weight_at), pass->x, &pass->rows,
-                      C);
+    norm_pull(&embedding->norm, dsum, pass->x, embedding->pre_norm ? pass->r : NULL, &pass->rows,
+              pass);
+    if (dropout.p > 0 && embedding->pre_norm)
+        dropout_apply(dsum, dsum, &pass->rows, dropout, C);
+    if (shows_images(embedding)) {
+        patches_backward(embedding, dsum, input->pixels, pass);
+        return;
+    }
+    table_backward(&embedding->word, dsum, input->ids, pass);
+    table_backward(&embedding->type, dsum, input->types, pass);
+    table_backward(&embedding->position, dsum, pass->places, pass);
 }
 
 void embedding_restore(const Embedding *embedding, float *y, Pass *pass)
 {
-    layernorm_restore(&embedding->norm, y, &pass->rows, pass);
+    norm_restore(&embedding->norm, y, &pass->rows, pass);
     const Dropout dropout = output_dropout(embedding, pass);
-    if (dropout.p > 0)
-        dropout_apply(y, y, &pass->rows, dropout, embedding->word.in);
+    if (dropout.p > 0 && !embedding->pre_norm)
+        dropout_apply(y, y, &pass->rows, dropout, width(embedding));
 }
 
 bool embedding_is_trained(const Embedding *embedding)
 {
-    return module_is_trained(&embedding->word) || module_is_trained(&embedding->position) ||
-           module_is_trained(&embedding->type) || module_is_trained(&embedding->norm.module);
+    return module_is_trained(&embedding->word.module) ||
+           module_is_trained(&embedding->position.module) ||
+           module_is_trained(&embedding->type.module) ||
+           linear_is_trained(&embedding->patches) || module_is_trained(&embedding->norm.module);
+}
+
+int64_t embedding_most_R(const Embedding *embedding)
+{
+    const int64_t of[] = { embedding->word.module.R, embedding->position.module.R,
+                           embedding->type.module.R, embedding->patches.R };
+    int64_t most = 0;
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+        most = of[i] > most ? of[i] : most;
+    return most;
 }

@@ -1,34 +1,59 @@
-/* embedding - word + position + token type, normalised, dropped out.
+/* embedding - from a batch to the first rows: word + position + token type, or the
+ * patches of images behind a row that belongs to none; then the first norm.
  *
- * Tables may be trained whole; a LoRA on one is not offered (model_open says so).
+ * Tables may have a LoRA, y = E[x] + scale (A^T[x]) B^T without dropout, or be
+ * trained whole (PEFT, tuners/lora/layer.py: Embedding). A row that is still has no
+ * gradient, nor has its column of A (torch's padding_idx).
  *
  * Owner: the model. Threads: the caller's one. */
 #ifndef WORKER_LAYERS_EMBEDDING_H
 #define WORKER_LAYERS_EMBEDDING_H
 
-#include "worker/layers/layernorm.h"
+#include "worker/layers/linear.h"
+#include "worker/layers/norm.h"
+
+/* A table of the embeddings; out 0: there is none. */
+typedef struct Table {
+    ModuleView module;
+    int64_t still; /* its row without a gradient; -1: none */
+    float *u;      /* [N, R]: A^T[x], kept for dB */
+} Table;
 
 typedef struct Embedding {
-    ModuleView word, position, type;
-    LayerNorm norm;
+    Table word, position, type;
+    Linear patches; /* without parts for texts */
+    ModuleView first; /* the row before the patches */
+    int64_t image_size, patch, channels;
+    int64_t *patch_start; /* [most_sequences + 1]: rows of patches alone */
+    Norm norm;
+    bool pre_norm;  /* dropout comes before the norm, and the sum goes on in pass->r */
     int64_t layer;  /* the number that its random stream goes by */
-    int64_t pad_id; /* of the word table: its row gets no gradient */
     double dropout;
 } Embedding;
 
+/* What it reads of a batch. */
+typedef struct EmbeddingInput {
+    const int32_t *ids, *types; /* [N]; types NULL: all 0 */
+    const float *pixels;        /* [B, channels, size, size] for images */
+} EmbeddingInput;
+
 /* needed: somebody needs the gradient at, or later again, its output. */
-void embedding_layout(Embedding *embedding, Layout *layout, int64_t most_tokens, bool needed);
+void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes, bool training,
+                      bool needed);
+void embedding_bind(Embedding *embedding, const float *values);
 
-/* pass->x[N,C] from ids[N] and types[N] (NULL: all 0). */
-void embedding_forward(Embedding *embedding, const int32_t *ids, const int32_t *types, Pass *pass);
+/* pass->x[N,C], and pass->r when pre_norm; positions are in pass->places. */
+void embedding_forward(Embedding *embedding, const EmbeddingInput *input, Pass *pass);
 
-/* From the gradient in pass->x, which it overwrites. */
-void embedding_backward(Embedding *embedding, const int32_t *ids, const int32_t *types,
-                        Pass *pass);
+/* From the gradient in pass->x (and pass->r), which it overwrites. */
+void embedding_backward(Embedding *embedding, const EmbeddingInput *input, Pass *pass);
 
 /* y[N,C] = what forward gave. */
 void embedding_restore(const Embedding *embedding, float *y, Pass *pass);
 
 bool embedding_is_trained(const Embedding *embedding);
+
+/* The widest product of its LoRAs. */
+int64_t embedding_most_R(const Embedding *embedding);
 
 #endif

@@ -1,9 +1,10 @@
-/* head - from the first row of each sequence to logits and their loss:
+/* head - from the rows that are read to logits and their loss:
  *
- *   pooled = dropout(tanh(h Wp + bp))      logits = pooled Wc + bc
+ *   pooled = dropout(act(dropout(h) Wp + bp))      logits = pooled Wc + bc
  *
- * Losses are sums over the examples, never means. Source: Transformers,
- * BertPooler and BertForSequenceClassification.
+ * Without a pooler, pooled = dropout(h). A row is a sequence or an image, or (tokens)
+ * one of those that have a class each. Losses are sums, never means. Source:
+ * Transformers, ...ForSequenceClassification and ...ForTokenClassification.
  *
  * Owner: the model. Threads: the caller's one. */
 #ifndef WORKER_LAYERS_HEAD_H
@@ -13,25 +14,30 @@
 #include "worker/layers/linear.h"
 
 typedef struct Head {
-    Linear pooler, classifier;
+    Linear pooler; /* without parts: there is none */
+    Linear classifier;
     int64_t layer; /* the number that its random stream goes by */
     ProblemType problem;
-    double dropout;
+    int act;       /* of the pooler */
+    double pooler_dropout, dropout;
     bool below;       /* something under the head is trained */
-    float *pre;       /* [B,C] before tanh */
-    float *pooled;    /* [B,C] behind dropout */
-    float *logits, *dlogits; /* [B, labels] */
-    int32_t *classes; /* [B] */
+    float *dropped;   /* [M,C] what goes into the pooler, where something is dropped */
+    float *pre;       /* [M,C] before the activation */
+    float *pooled;    /* [M,C] behind dropout; NULL: the rows themselves */
+    float *logits, *dlogits; /* [M, labels] */
+    int32_t *classes; /* [M] */
 } Head;
 
-void head_layout(Head *head, Layout *layout, int64_t most_sequences, bool training);
+void head_layout(Head *head, Layout *layout, int64_t most_read, bool training);
 void head_bind(Head *head, const float *values);
 
-/* head->logits from the hidden rows pass->x[B,C]. */
+/* head->logits from the hidden rows pass->x[M,C]. */
 void head_forward(Head *head, Pass *pass);
 
-/* Sum of the losses; with pass->grad also their gradient, for head_backward. */
-double head_loss(Head *head, const float *goal, Pass *pass);
+/* Sum of the losses; with pass->grad also their gradient, for head_backward. goal: of
+ * sequences [B] or [B, labels]; token_goal: of all tokens. *count: rows that counted. */
+double head_loss(Head *head, const float *goal, const int32_t *token_goal, int64_t *count,
+                 Pass *pass);
 
 /* pass->x: hidden rows -> their gradient, where something below is trained. */
 void head_backward(Head *head, Pass *pass);

@@ -81,6 +81,8 @@ static void bind_bias(Linear *linear)
 void linear_bind(Linear *linear, const float *values)
 {
     linear->values = values;
+    if (linear->parts == 0)
+        return;
     bind_a(linear);
     bind_bias(linear);
 }
@@ -118,6 +120,18 @@ static const float *drop_input(const Linear *linear, const LinearPart *part, con
     return pass->dropped;
 }
 
+/* One part's y[N,out] = x[N,in] W^T, whose weight is trained or not. */
+static void part_forward(const Linear *linear, const LinearPart *part, float *y, int64_t ldy,
+                         const float *x, int64_t N)
+{
+    const ModuleView *m = &part->module;
+    const float *weight = module_weight(m, linear->values);
+    if (m->turned && m->weight_at >= 0)
+        gemm_nn(y, ldy, x, m->in, weight, m->out, N, m->out, m->in, 1, 0);
+    else
+        gemm_nt(y, ldy, x, m->in, weight, m->in, N, m->out, m->in, 1, 0);
+}
+
 /* y = x W^T */
 static void base_forward(const Linear *linear, float *y, int64_t ldy, const float *x, int64_t N)
 {
@@ -126,11 +140,8 @@ static void base_forward(const Linear *linear, float *y, int64_t ldy, const floa
         gemm_nt(y, ldy, x, in, linear->part[0].module.weight, in, N, linear->out, in, 1, 0);
         return;
     }
-    for (int i = 0; i < linear->parts; i++) {
-        const LinearPart *part = &linear->part[i];
-        gemm_nt(y + part->at, ldy, x, in, module_weight(&part->module, linear->values), in, N,
-                part->module.out, in, 1, 0);
-    }
+    for (int i = 0; i < linear->parts; i++)
+        part_forward(linear, &linear->part[i], y + linear->part[i].at, ldy, x, N);
 }
 
 void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const Rows *rows,
@@ -156,18 +167,28 @@ void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const
     }
 }
 
-/* db[O] = column sums of dy; dW[O,I] = dy^T x */
+/* dW[out,in] = dy^T x */
+static void weight_gradient(const ModuleView *m, const float *dy, const LinearGrad *g, int64_t N,
+                            const Pass *pass)
+{
+    const float beta = g->add ? 1 : 0;
+    float *dw = pass->grad + m->weight_at;
+    if (m->turned)
+        gemm_tn(dw, m->out, g->x, m->in, dy, g->ldy, m->in, m->out, N, 1, beta);
+    else
+        gemm_tn(dw, m->in, dy, g->ldy, g->x, m->in, m->out, m->in, N, 1, beta);
+}
+
+/* db[out] = column sums of dy, and dW */
 static void base_gradients(const Linear *linear, const LinearGrad *g, int64_t N, const Pass *pass)
 {
     for (int i = 0; i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
         const ModuleView *m = &part->module;
-        const float *dy = g->dy + part->at;
         if (m->bias_at >= 0)
-            bias_backward(pass->grad + m->bias_at, dy, g->ldy, N, m->out);
+            bias_backward(pass->grad + m->bias_at, g->dy + part->at, g->ldy, N, m->out);
         if (m->weight_at >= 0)
-            gemm_tn(pass->grad + m->weight_at, m->in, dy, g->ldy, g->x, m->in, m->out, m->in, N, 1,
-                    0);
+            weight_gradient(m, g->dy + part->at, g, N, pass);
     }
 }
 
@@ -187,6 +208,7 @@ static void spread_da(const Linear *linear, const Pass *pass)
 static void lora_gradients(const Linear *linear, const LinearGrad *g, const Rows *rows, Pass *pass)
 {
     const int64_t N = rows->N, in = linear->in, R = linear->R;
+    const float beta = g->add ? 1 : 0;
     for (int i = 0; i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
         const ModuleView *m = &part->module;
@@ -195,18 +217,19 @@ static void lora_gradients(const Linear *linear, const LinearGrad *g, const Rows
         const float *dy = g->dy + part->at;
         float *p = pass->lora + part->r_at;
         gemm_tn(pass->grad + m->b_at, m->R, dy, g->ldy, linear->u + part->r_at, R, m->out, m->R, N,
-                m->scale, 0);
+                m->scale, beta);
         gemm_nn(p, R, dy, g->ldy, linear->values + m->b_at, m->R, N, m->R, m->out, m->scale, 0);
         if (drops(linear, pass))
             gemm_tn(pass->grad + m->a_at, in, p, R, drop_input(linear, part, g->x, rows, pass), in,
-                    m->R, in, N, 1, 0);
+                    m->R, in, N, 1, beta);
     }
     if (drops(linear, pass))
         return;
     const LinearPart *last = NULL;
     const bool several = adapted_parts(linear, &last) > 1;
+    REQUIRE(!several || !g->add);
     gemm_tn(several ? linear->da_room : pass->grad + last->module.a_at, in, pass->lora, R, g->x, in,
-            R, in, N, 1, 0);
+            R, in, N, 1, beta);
     if (several)
         spread_da(linear, pass);
 }
@@ -221,9 +244,13 @@ static void base_backward(const Linear *linear, const LinearGrad *g, int64_t N)
         return;
     }
     for (int i = 0; i < linear->parts; i++) {
-        const LinearPart *part = &linear->part[i];
-        gemm_nn(g->dx, in, g->dy + part->at, g->ldy, module_weight(&part->module, linear->values),
-                in, N, in, part->module.out, 1, i == 0 ? g->beta : 1);
+        const ModuleView *m = &linear->part[i].module;
+        const float *weight = module_weight(m, linear->values), *dy = g->dy + linear->part[i].at;
+        const float beta = i == 0 ? g->beta : 1;
+        if (m->turned && m->weight_at >= 0)
+            gemm_nt(g->dx, in, dy, g->ldy, weight, m->out, N, in, m->out, 1, beta);
+        else
+            gemm_nn(g->dx, in, dy, g->ldy, weight, in, N, in, m->out, 1, beta);
     }
 }
 

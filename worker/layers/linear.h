@@ -63,6 +63,7 @@ typedef struct LinearGrad {
     const float *x;  /* [N,in] as in forward; NULL when linear_needs_input is false */
     float *dx;       /* [N,in] = beta * dx + gradient; NULL: not wanted. May be x */
     float beta;
+    bool add;        /* to pass->grad, where rows come in several calls; else it is written */
 } LinearGrad;
 
 /* Gradients of what is trained go to pass->grad; behind linear_forward of the same rows. */

@@ -10,8 +10,8 @@
 #include "worker/layers/block.h"
 #include "worker/layers/embedding.h"
 #include "worker/layers/head.h"
+#include "worker/layers/vocab_head.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +21,9 @@ struct Model {
     ModelOptions options;
     Embedding embedding;
     Block *blocks; /* [arch->layers] */
+    bool speaks;   /* its outputs are the vocabulary */
     Head head;
+    VocabHead vocab_head; /* instead of head, where it speaks */
     Pass pass;
     Arena arena;
 };
@@ -31,6 +33,11 @@ struct Model {
 static int64_t slot_offset(const SlotTable *table, int slot)
 {
     return slot < 0 ? -1 : table->slots[slot].offset;
+}
+
+static bool has(const Model *model, int64_t layer, Role role)
+{
+    return arch_module(model->arch, (int)layer, role) != NULL;
 }
 
 /* The module with this role as the layers see it; weights NULL: for planning only. */
@@ -50,6 +57,7 @@ static ModuleView view(const Model *model, const Weights *weights, int64_t layer
         .a_at = slot_offset(model->table, slots->a),
         .b_at = slot_offset(model->table, slots->b),
         .R = slots->a >= 0 ? slots->r : 0,
+        .turned = module->transposed,
         .scale = slots->scale,
     };
 }
@@ -63,24 +71,74 @@ static void add_linear(const Model *model, const Weights *weights, Linear *linea
     linear_add(linear, &module, site);
 }
 
-static LayerNorm make_norm(const Model *model, const Weights *weights, int64_t layer, Role role)
+static Norm make_norm(const Model *model, const Weights *weights, int64_t layer, Role role)
 {
-    return (LayerNorm){ .module = view(model, weights, layer, role),
-                        .eps = (float)model->arch->norm_eps };
+    return (Norm){ .module = view(model, weights, layer, role),
+                   .eps = (float)model->arch->norm_eps,
+                   .rms = model->arch->norm == NORM_RMS };
 }
 
+static Table make_table(const Model *model, const Weights *weights, Role role, int64_t still)
+{
+    if (!has(model, -1, role))
+        return (Table){ .module = { .weight_at = -1, .bias_at = -1, .a_at = -1, .b_at = -1 } };
+    return (Table){ .module = view(model, weights, -1, role), .still = still };
+}
+
+/* A table of positions that starts behind the padding's row has that row still, too. */
 static void make_embedding(Model *model, const Weights *weights)
 {
     const ModelArch *arch = model->arch;
-    model->embedding = (Embedding){
-        .word = view(model, weights, -1, ROLE_WORD),
-        .position = view(model, weights, -1, ROLE_POSITION),
-        .type = view(model, weights, -1, ROLE_TYPE),
-        .norm = make_norm(model, weights, -1, ROLE_EMBED_NORM),
+    Embedding *embedding = &model->embedding;
+    *embedding = (Embedding){
+        .word = make_table(model, weights, ROLE_WORD, arch->still_row),
+        .position = make_table(model, weights, ROLE_POSITION, arch->position_offset - 1),
+        .type = make_table(model, weights, ROLE_TYPE, -1),
+        .norm = arch->pre_norm ? make_norm(model, weights, 0, ROLE_ATTN_NORM)
+                               : make_norm(model, weights, -1, ROLE_EMBED_NORM),
+        .pre_norm = arch->pre_norm,
         .layer = arch->layers,
-        .pad_id = arch->pad_id,
-        .dropout = arch->hidden_dropout,
+        .dropout = arch->embed_dropout,
     };
+    if (!has(model, -1, ROLE_PATCH))
+        return;
+    add_linear(model, weights, &embedding->patches, -1, ROLE_PATCH, SITE_LORA_PATCH);
+    embedding->first = view(model, weights, -1, ROLE_CLS);
+    embedding->image_size = arch->image_size;
+    embedding->patch = arch->patch;
+    embedding->channels = arch->channels;
+}
+
+/* q, k and v: one product, but in a tail q is made of fewer rows where it is a module. */
+static void make_projections(const Model *model, const Weights *weights, Block *block)
+{
+    const int64_t l = block->layer;
+    if (has(model, l, ROLE_QKV)) {
+        add_linear(model, weights, &block->qkv, l, ROLE_QKV, SITE_LORA_Q);
+    } else {
+        add_linear(model, weights, block->tail ? &block->q : &block->qkv, l, ROLE_Q, SITE_LORA_Q);
+        add_linear(model, weights, &block->qkv, l, ROLE_K, SITE_LORA_K);
+        add_linear(model, weights, &block->qkv, l, ROLE_V, SITE_LORA_V);
+    }
+    add_linear(model, weights, &block->attn_out, l, ROLE_ATTN_OUT, SITE_LORA_ATTN_OUT);
+    if (block->gated)
+        add_linear(model, weights, &block->ff_up, l, ROLE_FF_GATE, SITE_LORA_FF_GATE);
+    add_linear(model, weights, &block->ff_up, l, ROLE_FF_UP, SITE_LORA_FF_UP);
+    add_linear(model, weights, &block->ff_down, l, ROLE_FF_DOWN, SITE_LORA_FF_DOWN);
+}
+
+/* The norms behind the two sums of a block; before-norms belong to what comes next. */
+static void make_norms(const Model *model, const Weights *weights, Block *block)
+{
+    const int64_t l = block->layer;
+    if (!block->pre_norm) {
+        block->norm1 = make_norm(model, weights, l, ROLE_ATTN_NORM);
+        block->norm2 = make_norm(model, weights, l, ROLE_FF_NORM);
+        return;
+    }
+    block->norm1 = make_norm(model, weights, l, ROLE_FF_NORM);
+    block->norm2 = block->tail ? make_norm(model, weights, -1, ROLE_FINAL_NORM)
+                               : make_norm(model, weights, l + 1, ROLE_ATTN_NORM);
 }
 
 static void make_block(Model *model, const Weights *weights, int64_t layer)
@@ -91,38 +149,54 @@ static void make_block(Model *model, const Weights *weights, int64_t layer)
         .layer = layer,
         .C = arch->C,
         .F = arch->F,
-        .attention = { .H = arch->H, .K = arch->H, .D = arch->D, .ldqkv = 3 * arch->C,
-                       .ldout = arch->C, .scale = 1.0f / sqrtf((float)arch->D) },
+        .E = arch->H * arch->D,
+        .QKV = (arch->H + 2 * arch->K) * arch->D,
         .act = (int)arch->act,
+        .pre_norm = arch->pre_norm,
+        .gated = arch->gated,
+        .tail = layer == arch->layers - 1,
         .hidden_dropout = arch->hidden_dropout,
         .attention_dropout = arch->attention_dropout,
-        .tail = layer == arch->layers - 1,
-        .attn_norm = make_norm(model, weights, layer, ROLE_ATTN_NORM),
-        .ff_norm = make_norm(model, weights, layer, ROLE_FF_NORM),
         .before = layer > 0 ? block - 1 : NULL,
         .embedding = &model->embedding,
     };
-    block->attention.q_rows = block->tail ? 1 : model->options.longest;
-    add_linear(model, weights, block->tail ? &block->q : &block->qkv, layer, ROLE_Q, SITE_LORA_Q);
-    add_linear(model, weights, &block->qkv, layer, ROLE_K, SITE_LORA_K);
-    add_linear(model, weights, &block->qkv, layer, ROLE_V, SITE_LORA_V);
-    add_linear(model, weights, &block->attn_out, layer, ROLE_ATTN_OUT, SITE_LORA_ATTN_OUT);
-    add_linear(model, weights, &block->ff_up, layer, ROLE_FF_UP, SITE_LORA_FF_UP);
-    add_linear(model, weights, &block->ff_down, layer, ROLE_FF_DOWN, SITE_LORA_FF_DOWN);
+    block->attention = (AttentionShape){
+        .H = arch->H,
+        .K = arch->K,
+        .D = arch->D,
+        .ldqkv = block->QKV,
+        .ldout = block->E,
+        .scale = (float)arch->scales[layer],
+        .causal = arch->causal,
+        .window = arch->windows ? arch->windows[layer] : 0,
+    };
+    make_projections(model, weights, block);
+    make_norms(model, weights, block);
 }
 
-static void make_head(Model *model, const Weights *weights)
+static void make_head(Model *model, const Weights *weights, bool below)
 {
     const ModelArch *arch = model->arch;
-    model->head = (Head){ .layer = arch->layers, .problem = arch->problem,
-                          .dropout = arch->head_dropout };
-    add_linear(model, weights, &model->head.pooler, -1, ROLE_POOLER, SITE_LORA_POOLER);
+    if (model->speaks) {
+        model->vocab_head = (VocabHead){ .below = below };
+        add_linear(model, weights, &model->vocab_head.linear, -1, ROLE_HEAD, SITE_LORA_HEAD);
+        return;
+    }
+    model->head = (Head){ .layer = arch->layers,
+                          .problem = arch->problem,
+                          .act = (int)arch->pooler_act,
+                          .pooler_dropout = arch->pooler_dropout,
+                          .dropout = arch->head_dropout,
+                          .below = below };
+    if (has(model, -1, ROLE_POOLER))
+        add_linear(model, weights, &model->head.pooler, -1, ROLE_POOLER, SITE_LORA_POOLER);
     add_linear(model, weights, &model->head.classifier, -1, ROLE_HEAD, SITE_LORA_HEAD);
 }
 
 /* Layers, and which gradients they need. model->blocks has room for all. */
 static void make_layers(Model *model, const Weights *weights)
 {
+    model->speaks = model->arch->task == TASK_CAUSAL_LM;
     make_embedding(model, weights);
     bool below = embedding_is_trained(&model->embedding);
     for (int64_t l = 0; l < model->arch->layers; l++) {
@@ -130,8 +204,7 @@ static void make_layers(Model *model, const Weights *weights)
         block_plan(&model->blocks[l], below);
         below = model->blocks[l].needs.out;
     }
-    make_head(model, weights);
-    model->head.below = below;
+    make_head(model, weights, below);
 }
 
 /* ---- memory ---------------------------------------------------------------- */
@@ -148,6 +221,20 @@ static void measure(const Linear *linear, bool drops, PassSizes *sizes)
         sizes->dropped_in = most(sizes->dropped_in, linear->in);
 }
 
+static void measure_block(const Model *model, const Block *block, bool drops, PassSizes *sizes)
+{
+    const ModelOptions *o = &model->options;
+    const Linear *linears[] = { &block->qkv, &block->q, &block->attn_out, &block->ff_up,
+                                &block->ff_down };
+    for (size_t i = 0; i < sizeof linears / sizeof *linears; i++)
+        measure(linears[i], drops, sizes);
+    sizes->attention = (size_t)most((int64_t)sizes->attention,
+                                    attention_scratch(&block->attention, o->longest, o->threads));
+    /* a model that trains predicts, too: what is kept is not used then */
+    if (block->gated)
+        sizes->pre = 2 * block->F;
+}
+
 static PassSizes pass_sizes(const Model *model)
 {
     const ModelArch *arch = model->arch;
@@ -157,21 +244,22 @@ static PassSizes pass_sizes(const Model *model)
         .most_tokens = o->most_tokens,
         .most_sequences = o->most_sequences,
         .longest = o->longest,
+        .most_read = arch->head_rows == READ_LABELLED ? o->most_tokens : o->most_sequences,
         .C = arch->C,
         .H = arch->H,
-        .wide = most(3 * arch->C, arch->F),
+        .across = most(arch->C, arch->H * arch->D),
+        .wide = most((arch->H + 2 * arch->K) * arch->D, arch->F),
+        .most_R = embedding_most_R(&model->embedding),
+        .stream = arch->pre_norm,
+        .places = has(model, -1, ROLE_POSITION) && !arch->image_size,
     };
-    for (int64_t l = 0; l < arch->layers; l++) {
-        const Block *block = &model->blocks[l];
-        const Linear *linears[] = { &block->qkv, &block->q, &block->attn_out, &block->ff_up,
-                                    &block->ff_down };
-        for (size_t i = 0; i < sizeof linears / sizeof *linears; i++)
-            measure(linears[i], drops, &sizes);
-        sizes.attention = (size_t)most(
-            (int64_t)sizes.attention, attention_scratch(&block->attention, o->longest, o->threads));
-    }
+    for (int64_t l = 0; l < arch->layers; l++)
+        measure_block(model, &model->blocks[l], drops, &sizes);
+    sizes.wide = most(sizes.wide, model->embedding.patches.in);
+    measure(&model->embedding.patches, drops, &sizes);
     measure(&model->head.pooler, drops, &sizes);
     measure(&model->head.classifier, drops, &sizes);
+    measure(&model->vocab_head.linear, drops, &sizes);
     return sizes;
 }
 
@@ -181,14 +269,18 @@ static void model_layout(Model *model, Layout *layout)
     const int64_t layers = model->arch->layers;
     const bool training = model->options.training;
     pass_layout(&model->pass, layout, &sizes);
-    embedding_layout(&model->embedding, layout, sizes.most_tokens,
+    rope_layout(&model->pass.rope, layout, model->arch, sizes.longest);
+    embedding_layout(&model->embedding, layout, &sizes, training,
                      training && (embedding_is_trained(&model->embedding) ||
                                   block_needs_input(&model->blocks[0])));
     for (int64_t l = 0; l < layers; l++) {
         const bool above = l + 1 < layers && block_needs_input(&model->blocks[l + 1]);
         block_layout(&model->blocks[l], layout, &sizes, training, above);
     }
-    head_layout(&model->head, layout, sizes.most_sequences, training);
+    if (model->speaks)
+        vocab_head_layout(&model->vocab_head, layout, &sizes, training);
+    else
+        head_layout(&model->head, layout, sizes.most_read, training);
 }
 
 static size_t count_bytes(Model *model)
@@ -210,29 +302,23 @@ int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOp
 
 /* ---- life ------------------------------------------------------------------ */
 
-static bool check(const ModelArch *arch, const SlotTable *table, Err *err)
+/* Tables of positions end; rotary positions and windows do not. */
+static bool check(const ModelArch *arch, const ModelOptions *options, Err *err)
 {
-    if (arch->task != TASK_SEQ_CLS)
-        return err_set(err, ERR_INPUT, "task_type '%s' is not supported yet",
-                       config_task_name(arch->task));
-    for (int i = 0; i < arch->module_count; i++) {
-        const Module *module = &arch->modules[i];
-        if (module->kind != MODULE_LINEAR && table->modules[i].a >= 0) {
-            err_set(err, ERR_INPUT, "a LoRA on '%s', which is no linear module, is not supported yet",
-                    module->path);
-            return err_hint(err, "name linear modules only in lora.target_modules");
-        }
-    }
-    return true;
+    if (arch->rope || options->longest <= arch->positions)
+        return true;
+    err_set(err, ERR_INPUT, "sequences of %lld tokens are longer than the model's %lld positions",
+            (long long)options->longest, (long long)arch->positions);
+    return err_hint(err, "lower data.max_length");
 }
 
 Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *weights,
                   const ModelOptions *options, Err *err)
 {
-    if (!check(arch, table, err))
-        return NULL;
-    REQUIRE(arch->H * arch->D == arch->C && arch->layers > 0);
+    REQUIRE(arch->layers > 0 && arch->H % arch->K == 0);
     REQUIRE(options->most_tokens > 0 && options->most_sequences > 0 && options->threads > 0);
+    if (!check(arch, options, err))
+        return NULL;
     Model *model = xcalloc(1, sizeof *model);
     *model = (Model){ .arch = arch, .table = table, .options = *options };
     model->blocks = xcalloc((size_t)arch->layers, sizeof *model->blocks);
@@ -244,6 +330,7 @@ Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *
     }
     Layout layout = { .arena = &model->arena };
     model_layout(model, &layout);
+    rope_fill(&model->pass.rope);
     gemm_set_threads(options->threads);
     return model;
 }
@@ -267,53 +354,133 @@ static int64_t longest_of(const Batch *batch)
     return longest;
 }
 
-static void begin(Model *model, const Batch *batch, const float *values)
+/* From the first to the last token of sequence b that has a goal. */
+static void read_labelled(Pass *pass, const Batch *batch, int64_t b)
+{
+    int64_t first = batch->start[b], end = batch->token_goal ? batch->start[b + 1] : first;
+    while (first < end && batch->token_goal[first] < 0)
+        first++;
+    while (end > first && batch->token_goal[end - 1] < 0)
+        end--;
+    pass->read_first[b] = first - batch->start[b];
+    pass->read_end[b] = end - batch->start[b];
+}
+
+/* The rows that the head reads; all: every token's logits are wanted. */
+static void choose_reads(Model *model, const Batch *batch, bool all)
+{
+    Pass *pass = &model->pass;
+    for (int64_t b = 0; b < batch->B; b++) {
+        const int64_t T = batch->start[b + 1] - batch->start[b];
+        const bool last = model->arch->head_rows == READ_LAST;
+        if (model->arch->head_rows != READ_LABELLED) {
+            pass->read_first[b] = last ? T - 1 : 0;
+            pass->read_end[b] = last ? T : 1;
+        } else if (all) {
+            pass->read_first[b] = 0;
+            pass->read_end[b] = T;
+        } else {
+            read_labelled(pass, batch, b);
+        }
+    }
+    pass_read(pass);
+}
+
+/* Rows of the position table. One that starts at an offset counts only tokens that are no
+ * padding, which have the row before (Transformers, create_position_ids_from_input_ids). */
+static void find_places(Model *model, const Batch *batch)
+{
+    const int64_t offset = model->arch->position_offset;
+    int32_t *places = model->pass.places;
+    for (int64_t b = 0; places && b < batch->B; b++) {
+        int32_t next = (int32_t)offset;
+        for (int64_t n = batch->start[b]; n < batch->start[b + 1]; n++) {
+            const bool padding = offset > 0 && batch->ids[n] == model->arch->pad_id;
+            places[n] = padding ? (int32_t)offset - 1 : next++;
+        }
+    }
+}
+
+static void begin(Model *model, const Batch *batch, const float *values, bool all)
 {
     const ModelOptions *o = &model->options;
     Pass *pass = &model->pass;
     pass->rows = (Rows){ .B = batch->B, .N = batch->N, .longest = longest_of(batch),
                          .start = batch->start };
-    pass->firsts = (Rows){ .B = batch->B, .N = batch->B, .longest = 1, .start = pass->first_start };
     REQUIRE(batch->B > 0 && batch->B <= o->most_sequences && batch->N <= o->most_tokens);
     REQUIRE(batch->start[0] == 0 && batch->start[batch->B] == batch->N);
-    REQUIRE(pass->rows.longest <= o->longest && pass->rows.longest <= model->arch->positions);
+    REQUIRE(pass->rows.longest <= o->longest);
     pass->example = batch->example;
     pass->values = values;
+    choose_reads(model, batch, all);
+    find_places(model, batch);
+    embedding_bind(&model->embedding, values);
     for (int64_t l = 0; l < model->arch->layers; l++)
         block_bind(&model->blocks[l], values);
-    head_bind(&model->head, values);
+    if (model->speaks)
+        vocab_head_bind(&model->vocab_head, values);
+    else
+        head_bind(&model->head, values);
+}
+
+static EmbeddingInput embedding_input(const Batch *batch)
+{
+    return (EmbeddingInput){ .ids = batch->ids, .types = batch->types, .pixels = batch->pixels };
 }
 
 static void forward(Model *model, const Batch *batch)
 {
-    embedding_forward(&model->embedding, batch->ids, batch->types, &model->pass);
+    const EmbeddingInput input = embedding_input(batch);
+    embedding_forward(&model->embedding, &input, &model->pass);
     for (int64_t l = 0; l < model->arch->layers; l++)
         block_forward(&model->blocks[l], &model->pass);
-    head_forward(&model->head, &model->pass);
+    if (!model->speaks)
+        head_forward(&model->head, &model->pass);
+}
+
+/* The loss of what forward left; in training its gradient at the hidden rows is in pass->x then. */
+static BatchLoss find_loss(Model *model, const Batch *batch)
+{
+    BatchLoss loss = { 0 };
+    Pass *pass = &model->pass;
+    if (model->speaks) {
+        loss.sum = vocab_head_loss(&model->vocab_head, batch->token_goal, &loss.count, pass);
+        return loss;
+    }
+    loss.sum = head_loss(&model->head, batch->goal, batch->token_goal, &loss.count, pass);
+    if (pass->grad)
+        head_backward(&model->head, pass);
+    return loss;
 }
 
 static void backward(Model *model, const Batch *batch)
 {
-    head_backward(&model->head, &model->pass);
+    const EmbeddingInput input = embedding_input(batch);
     for (int64_t l = model->arch->layers - 1; l >= 0 && model->blocks[l].needs.out; l--)
         block_backward(&model->blocks[l], &model->pass);
     if (embedding_is_trained(&model->embedding))
-        embedding_backward(&model->embedding, batch->ids, batch->types, &model->pass);
+        embedding_backward(&model->embedding, &input, &model->pass);
+}
+
+static bool has_goals(const Model *model, const Batch *batch)
+{
+    return model->arch->head_rows == READ_LABELLED ? batch->token_goal != NULL
+                                                   : batch->goal != NULL;
 }
 
 BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad,
                       int64_t step)
 {
-    REQUIRE(model->options.training && values && batch->goal);
+    REQUIRE(model->options.training && values && has_goals(model, batch));
     Pass *pass = &model->pass;
     memset(grad, 0, (size_t)model->table->size * sizeof *grad);
-    begin(model, batch, values);
+    begin(model, batch, values, false);
     pass->grad = grad;
     pass->drop = true;
     pass->seed = model->options.seed;
     pass->step = step;
     forward(model, batch);
-    const BatchLoss loss = { .sum = head_loss(&model->head, batch->goal, pass), .count = batch->B };
+    const BatchLoss loss = find_loss(model, batch);
     backward(model, batch);
     return loss;
 }
@@ -321,12 +488,18 @@ BatchLoss model_train(Model *model, const Batch *batch, const float *values, flo
 BatchLoss model_predict(Model *model, const Batch *batch, const float *values, float *logits)
 {
     Pass *pass = &model->pass;
-    begin(model, batch, values);
+    begin(model, batch, values, logits != NULL);
     pass->grad = NULL;
     pass->drop = false;
     forward(model, batch);
-    memcpy(logits, model->head.logits, (size_t)(batch->B * model->arch->labels) * sizeof *logits);
-    if (!batch->goal)
-        return (BatchLoss){ 0 };
-    return (BatchLoss){ .sum = head_loss(&model->head, batch->goal, pass), .count = batch->B };
+    BatchLoss loss = { 0 };
+    if (model->speaks && logits) {
+        loss.sum = vocab_head_logits(&model->vocab_head, logits, batch->token_goal, &loss.count,
+                                     pass);
+        return loss;
+    }
+    if (logits)
+        memcpy(logits, model->head.logits,
+               (size_t)(pass->reads.N * model->arch->labels) * sizeof *logits);
+    return has_goals(model, batch) ? find_loss(model, batch) : loss;
 }

@@ -1,0 +1,50 @@
+#include "worker/layers/norm.h"
+
+#include "worker/kernels/kernels.h"
+
+void norm_layout(Norm *norm, Layout *layout, int64_t most_rows, bool kept)
+{
+    norm->xhat = layout_floats_if(layout, kept, most_rows * norm->module.out);
+    norm->inv = layout_floats_if(layout, kept, most_rows);
+}
+
+void norm_apply(Norm *norm, float *y, const NormInput *input, const Rows *rows, const Pass *pass)
+{
+    const ModuleView *m = &norm->module;
+    const float *gain = module_weight(m, pass->values), *bias = module_bias(m, pass->values);
+    float *xhat = pass->grad ? norm->xhat : NULL;
+    float *inv = pass->grad ? norm->inv : NULL;
+    if (!input->residual) {
+        REQUIRE(!input->bias && input->dropout.p <= 0 && !input->sum);
+        norm_forward(y, xhat, inv, input->x, NULL, gain, bias, rows->N, m->out, norm->eps,
+                     norm->rms);
+        return;
+    }
+    bias_dropout_residual_norm_forward(y, input->sum, xhat, inv, input->x, input->bias, rows,
+                                       input->dropout, input->residual, gain, bias, m->out,
+                                       norm->eps, norm->rms);
+}
+
+void norm_pull(Norm *norm, float *ds, const float *dy, const float *dsum, const Rows *rows,
+               const Pass *pass)
+{
+    const ModuleView *m = &norm->module;
+    norm_backward(ds, module_grad(pass->grad, m->weight_at), module_grad(pass->grad, m->bias_at),
+                  dy, dsum, norm->xhat, norm->inv, module_weight(m, pass->values), rows->N, m->out,
+                  norm->rms);
+}
+
+void norm_restore(const Norm *norm, float *y, const Rows *rows, const Pass *pass)
+{
+    const int64_t C = norm->module.out;
+    const float *gain = module_weight(&norm->module, pass->values);
+    const float *bias = module_bias(&norm->module, pass->values);
+#pragma omp parallel for
+    for (int64_t n = 0; n < rows->N; n++) {
+        const float *xhat_n = norm->xhat + n * C;
+        float *y_n = y + n * C;
+#pragma omp simd
+        for (int64_t c = 0; c < C; c++)
+            y_n[c] = bias ? xhat_n[c] * gain[c] + bias[c] : xhat_n[c] * gain[c];
+    }
+}

@@ -1,0 +1,42 @@
+/* norm - a normalisation of rows (layer norm, or of the scale alone) with its gain
+ * and bias, frozen or trained, and what backward needs of it. Its output is not
+ * kept: it is made again from the normalised rows where somebody needs it.
+ *
+ * Owner: a block or the embedding. Threads: the caller's one. */
+#ifndef WORKER_LAYERS_NORM_H
+#define WORKER_LAYERS_NORM_H
+
+#include "worker/layers/layout.h"
+#include "worker/layers/module.h"
+#include "worker/layers/pass.h"
+
+typedef struct Norm {
+    ModuleView module;
+    float eps;
+    bool rms;          /* no mean, no bias */
+    float *xhat, *inv; /* [rows, C], [rows]; NULL: nobody needs them */
+} Norm;
+
+/* What is added to what: y = norm(dropout(x + bias) + residual), or norm(x) alone. */
+typedef struct NormInput {
+    const float *x;        /* [N,C] */
+    const float *bias;     /* [C] of the linear before it; NULL: none */
+    const float *residual; /* [N,C]; NULL: none, and no bias and dropout either */
+    Dropout dropout;
+    float *sum;            /* [N,C] receives what is normalised; may be the residual; NULL: not wanted */
+} NormInput;
+
+void norm_layout(Norm *norm, Layout *layout, int64_t most_rows, bool kept);
+
+/* y[N,C], another buffer than x. */
+void norm_apply(Norm *norm, float *y, const NormInput *input, const Rows *rows, const Pass *pass);
+
+/* ds[N,C] = gradient at what was normalised, from dy[N,C] at the output, plus dsum[N,C]
+ * (NULL: nothing). ds may be either. */
+void norm_pull(Norm *norm, float *ds, const float *dy, const float *dsum, const Rows *rows,
+               const Pass *pass);
+
+/* y[N,C] = what forward gave. */
+void norm_restore(const Norm *norm, float *y, const Rows *rows, const Pass *pass);
+
+#endif

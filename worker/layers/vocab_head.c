@@ -1,0 +1,157 @@
+#include "worker/layers/vocab_head.h"
+
+#include "worker/kernels/kernels.h"
+
+#include <string.h>
+
+/* Enough rows that the vocabulary matrix is read seldom, and logits that stay small. */
+enum { PIECE_FLOATS = 1 << 24, LEAST_PIECE = 32, MOST_PIECE = 512 };
+
+static int64_t piece_of(int64_t V, int64_t most_read)
+{
+    int64_t piece = PIECE_FLOATS / V;
+    piece = piece < LEAST_PIECE ? LEAST_PIECE : piece;
+    piece = piece > MOST_PIECE ? MOST_PIECE : piece;
+    return piece > most_read ? most_read : piece;
+}
+
+void vocab_head_layout(VocabHead *head, Layout *layout, const PassSizes *sizes, bool training)
+{
+    const int64_t V = head->linear.out, M = sizes->most_read, B = sizes->most_sequences;
+    head->piece = piece_of(V, M);
+    linear_layout(&head->linear, layout, head->piece, training);
+    head->rows = layout_floats(layout, head->piece * head->linear.in);
+    head->logits = layout_floats(layout, head->piece * V);
+    head->loss = layout_take(layout, (size_t)head->piece * sizeof(double));
+    head->labelled = layout_take(layout, (size_t)M * sizeof(int32_t));
+    head->goal = layout_take(layout, (size_t)M * sizeof(int32_t));
+    head->start = layout_take(layout, (size_t)(B + 1) * sizeof(int64_t));
+    head->from = layout_take(layout, (size_t)(B + 1) * sizeof(int64_t));
+}
+
+void vocab_head_bind(VocabHead *head, const float *values)
+{
+    linear_bind(&head->linear, values);
+}
+
+/* Lists the read rows that have a goal, or (token_goal NULL) all of them. */
+static int64_t list_rows(VocabHead *head, const int32_t *token_goal, bool all, const Pass *pass)
+{
+    int64_t count = 0, m = 0;
+    for (int64_t b = 0; b < pass->rows.B; b++) {
+        head->start[b] = count;
+        for (int64_t t = pass->read_first[b]; t < pass->read_end[b]; t++, m++) {
+            const int32_t goal = token_goal ? token_goal[pass->rows.start[b] + t] : -100;
+            if (!all && goal < 0)
+                continue;
+            head->labelled[count] = (int32_t)m;
+            head->goal[count++] = goal;
+        }
+    }
+    head->start[pass->rows.B] = count;
+    return count;
+}
+
+/* Rows [first, first + N) of those listed, as a micro-batch of its own: starts are counted
+ * from the piece, so that masks stay counted from the sequence. */
+static Rows rows_of_piece(VocabHead *head, int64_t first, int64_t N, const Pass *pass)
+{
+    for (int64_t b = 0; b <= pass->rows.B; b++)
+        head->from[b] = head->start[b] - first;
+    return (Rows){ .B = pass->rows.B, .N = N, .longest = N, .start = head->from };
+}
+
+/* The piece's hidden rows: in their place when they lie together there, else copied. */
+static float *hidden(VocabHead *head, int64_t first, int64_t N, const Pass *pass)
+{
+    const int64_t C = head->linear.in;
+    const int32_t *at = head->labelled + first;
+    if (at[N - 1] - at[0] == N - 1)
+        return pass->x + at[0] * C;
+    for (int64_t i = 0; i < N; i++)
+        memcpy(head->rows + i * C, pass->x + at[i] * C, (size_t)C * sizeof(float));
+    return head->rows;
+}
+
+static double sum_of(const double *x, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i];
+    return sum;
+}
+
+/* dlogits of the piece -> the gradient of its hidden rows, in x. */
+static void piece_backward(VocabHead *head, float *x, const Rows *rows, Pass *pass)
+{
+    const LinearGrad grad = { .dy = head->logits,
+                              .ldy = head->linear.out,
+                              .x = x,
+                              .dx = head->below ? x : NULL,
+                              .add = true };
+    linear_backward(&head->linear, &grad, rows, pass);
+}
+
+/* Gradients of a piece that was copied go back to their rows; rows between, which have no goal,
+ * are cleared by the caller at the end. */
+static void put_back(VocabHead *head, const float *x, int64_t first, int64_t N, const Pass *pass)
+{
+    const int64_t C = head->linear.in;
+    for (int64_t i = 0; x == head->rows && i < N; i++)
+        memcpy(pass->x + head->labelled[first + i] * C, x + i * C, (size_t)C * sizeof(float));
+}
+
+static void clear_the_others(const VocabHead *head, int64_t count, const Pass *pass)
+{
+    const int64_t C = head->linear.in;
+    int64_t next = 0;
+    for (int64_t m = 0; m < pass->reads.N; m++) {
+        if (next < count && head->labelled[next] == m)
+            next++;
+        else
+            memset(pass->x + m * C, 0, (size_t)C * sizeof(float));
+    }
+}
+
+double vocab_head_loss(VocabHead *head, const int32_t *token_goal, int64_t *count, Pass *pass)
+{
+    const int64_t V = head->linear.out, L = list_rows(head, token_goal, false, pass);
+    double loss = 0;
+    for (int64_t first = 0; first < L; first += head->piece) {
+        const int64_t N = L - first < head->piece ? L - first : head->piece;
+        const Rows rows = rows_of_piece(head, first, N, pass);
+        float *x = hidden(head, first, N, pass);
+        linear_forward(&head->linear, head->logits, V, x, &rows, pass);
+        linear_add_bias(&head->linear, head->logits, V, N);
+        wide_cross_entropy(head->logits, head->loss, head->goal + first, N, V, pass->grad != NULL);
+        loss += sum_of(head->loss, N);
+        if (!pass->grad)
+            continue;
+        piece_backward(head, x, &rows, pass);
+        put_back(head, x, first, N, pass);
+    }
+    if (pass->grad && head->below)
+        clear_the_others(head, L, pass);
+    *count = L;
+    return loss;
+}
+
+double vocab_head_logits(VocabHead *head, float *logits, const int32_t *token_goal, int64_t *count,
+                         Pass *pass)
+{
+    const int64_t V = head->linear.out, C = head->linear.in;
+    const int64_t M = list_rows(head, token_goal, true, pass);
+    double loss = 0;
+    *count = 0;
+    for (int64_t first = 0; first < M; first += head->piece) {
+        const int64_t N = M - first < head->piece ? M - first : head->piece;
+        const Rows rows = rows_of_piece(head, first, N, pass);
+        linear_forward(&head->linear, logits + first * V, V, pass->x + first * C, &rows, pass);
+        linear_add_bias(&head->linear, logits + first * V, V, N);
+        wide_cross_entropy(logits + first * V, head->loss, head->goal + first, N, V, false);
+        loss += sum_of(head->loss, N);
+        for (int64_t i = first; i < first + N; i++)
+            *count += head->goal[i] >= 0;
+    }
+    return loss;
+}
