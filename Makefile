@@ -96,11 +96,13 @@ test-dist: all ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 test-interop: all ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
 	tests/interop/run
 
-$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libworker.a $(B)/libcommon.a
+$(B)/tests/bench/oracle_bench: LIBS += $(MPI_LIBS)
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: bench
-bench: all $(B)/tests/bench/model_bench $(B)/tests/bench/kernels_bench $(B)/tests/bench/tokenizer_bench ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
+BENCHES := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*_bench.c))
+bench: all $(BENCHES) ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
 	tests/bench/run
 
 # ---- the rest ----------------------------------------------------------------
