@@ -9,7 +9,8 @@
 
 enum { MOST_LABELS = 1 << 20 };
 
-static const FamilyReader *const readers[] = { &bert_reader, &gpt2_reader };
+static const FamilyReader *const readers[] = { &bert_reader, &gpt2_reader, &llama_reader,
+                                               &mistral_reader, &qwen2_reader };
 enum { READERS = sizeof readers / sizeof *readers };
 
 /* ---- config.json and overrides ---------------------------------------------- */

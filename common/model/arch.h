@@ -142,7 +142,8 @@ int arch_module_index(const ModelArch *arch, int layer, Role role); /* -1: none 
 
 /* Rotary positions for sequences of up to `length` tokens: angle of position t, pair j is
  * t * inverse[j], j < D/2 (pairs are (j, j + D/2)); cosines and sines are multiplied by the return
- * value. Depends on length only for rope_type "dynamic". Source: modeling_rope_utils.py. */
+ * value. Depends on length only for rope_type "dynamic" and "longrope".
+ * Source: modeling_rope_utils.py. */
 double arch_rope(const ModelArch *arch, int64_t length, double *inverse);
 
 /* Parameters of the whole model with its head. */

@@ -17,7 +17,7 @@ typedef struct FamilyReader {
     void (*list)(ModelArch *arch);
 } FamilyReader;
 
-extern const FamilyReader bert_reader, gpt2_reader;
+extern const FamilyReader bert_reader, gpt2_reader, llama_reader, mistral_reader, qwen2_reader;
 
 /* ---- reading config.json: the fallback is Transformers' ------------------------ */
 
