@@ -79,10 +79,17 @@ typedef enum {
     READ_LABELLED /* every token that has a goal */
 } HeadRows;
 
+/* A part of a module's path, and what it was in an earlier Transformers. */
+typedef struct Rename {
+    const char *now, *before;
+} Rename;
+
 typedef struct Family {
     const char *model_type;             /* config.json's */
     const char *prefix;                 /* of the body's tensors; files may leave it out: "bert." */
+    const Rename *renames;              /* all that fit apply, {NULL} behind them; NULL: none */
     const char *const *default_targets; /* PEFT's, NULL-terminated; NULL: must be given */
+    const char *target_hint;            /* what to give then: "q_lin, v_lin" */
     const char *task_class[4];          /* Transformers' class by TaskType, NULL: not offered */
 } Family;
 
@@ -135,6 +142,9 @@ MUST_USE ModelArch *arch_open(const char *folder, const json_t *overrides, TaskT
                               const StringList *labels, int64_t label_count, ProblemType problem,
                               Err *err);
 void arch_close(ModelArch *arch);
+
+/* What `path` was called before the family's renames; owned; NULL: nothing else. */
+char *arch_old_path(const ModelArch *arch, const char *path);
 
 /* The module with this role in this layer (-1 outside), or NULL. */
 const Module *arch_module(const ModelArch *arch, int layer, Role role);
