@@ -571,6 +571,21 @@ static void a_table_under_a_lora_comes_along(void **state)
     assert_int_equal(base->count, word->count);
     assert_memory_equal(base->data, room, base->bytes);
     must(slots_read_adapter(c.values, c.table, folder, &err), &err);
+    /* the table of another model is refused */
+    TensorOut out[3];
+    room[7] += 1;
+    for (int i = 0; i < 3; i++) {
+        const TensorView *t = safetensors_at(adapter, i);
+        out[i] = (TensorOut){ .name = t->name, .dims = t->dims, .data = t == base ? room : t->data };
+        memcpy(out[i].dim, t->dim, sizeof out[i].dim);
+    }
+    char *other = temporary_folder(), *damaged = path_join(other, "adapter_model.safetensors");
+    must(safetensors_write(damaged, out, 3, &err), &err);
+    assert_false(slots_read_adapter(c.values, c.table, other, &err));
+    if (!strstr(err.what, "embed_tokens.base_layer.weight' is not the model's"))
+        fail_msg("%s | %s", err.what, err.where);
+    remove_temporary(other);
+    free(damaged);
     free(room);
     safetensors_close(files);
     safetensors_close(adapter);
@@ -620,6 +635,9 @@ static void settings_that_cannot_be_are_refused(void **state)
                    "'cls_token' matches no module", "");
     expect_refused("vit-imgcls", TASK_IMAGE_CLS, "{\"target_modules\": [\"queri\"]}",
                    "'queri' matches no module", "q_proj");
+    expect_refused("vit-imgcls", TASK_IMAGE_CLS,
+                   "{\"target_modules\": [\"q_proj\"], \"modules_to_save\": [\"score\"]}",
+                   "'score' matches no module", "classifier");
     expect_refused("gpt2-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"]}",
                    "'q_proj' matches no module", "c_attn");
 }

@@ -123,6 +123,72 @@ static void every_weight_is_the_files(void **state)
         }
 }
 
+static void remove_copy(char *path)
+{
+    Err err = { 0 };
+    char *folder = path_folder(path);
+    must(folder_remove(folder, &err), &err);
+    free(folder);
+    free(path);
+}
+
+static char *write_copy(const TensorOut *out, int64_t n)
+{
+    Err err = { 0 };
+    char folder[] = "/tmp/weights_families.XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char *path = path_join(folder, "model.safetensors");
+    must(safetensors_write(path, out, n, &err), &err);
+    return path;
+}
+
+/* The case's tensors, each under its k-th name (where it has so many). */
+static char *renamed_copy(const Case *c, int k)
+{
+    Err err = { 0 };
+    TensorOut *out = xcalloc(2 * (size_t)c->arch->module_count, sizeof *out);
+    int64_t n = 0;
+    for (int i = 0; i < 2 * c->arch->module_count; i++) {
+        const Module *m = &c->arch->modules[i / 2];
+        const TensorView *t = i % 2 == 0 || m->bias ? find(c, m, i % 2) : NULL;
+        if (!t)
+            continue;
+        char *name = stored_name(c->arch, m, i % 2, k);
+        float *data = xcalloc((size_t)t->count, sizeof *data);
+        must(tensor_to_f32(data, t, 0, t->count, &err), &err);
+        out[n] = (TensorOut){ .name = name ? name : stored_name(c->arch, m, i % 2, 0),
+                              .dims = t->dims,
+                              .data = data };
+        memcpy(out[n++].dim, t->dim, sizeof t->dim);
+    }
+    char *path = write_copy(out, n);
+    for (int64_t i = 0; i < n; i++) {
+        free((char *)(uintptr_t)out[i].name);
+        free((float *)(uintptr_t)out[i].data);
+    }
+    free(out);
+    return path;
+}
+
+static void tensors_are_found_under_each_of_their_names(void **state)
+{
+    (void)state;
+    for (size_t g = 0; g < sizeof golden / sizeof *golden; g++)
+        for (int k = 0; k < 8; k++) {
+            Case c, copy;
+            open_case(&c, golden[g].name, golden[g].task, NULL, 1);
+            char *path = renamed_copy(&c, k);
+            open_case(&copy, golden[g].name, golden[g].task, path, 1);
+            assert_int_equal(copy.weights.size, c.weights.size);
+            for (int i = 0; i < c.arch->module_count; i++)
+                assert_memory_equal(weights_weight(&copy.weights, i), weights_weight(&c.weights, i),
+                                    (size_t)stored_count(&c.arch->modules[i]) * sizeof(float));
+            remove_copy(path);
+            close_case(&copy);
+            close_case(&c);
+        }
+}
+
 static const float *weight(const Case *c, int layer, Role role)
 {
     return weights_weight(&c->weights, arch_module_index(c->arch, layer, role));
@@ -171,23 +237,11 @@ static char *with_head(bool table, float change)
         memcpy(out[n++].dim, t->dim, sizeof t->dim);
     }
     out[n++] = (TensorOut){ .name = "lm_head.weight", .dims = 2, .dim = { 604, 32 }, .data = head };
-    char folder[] = "/tmp/weights_families.XXXXXX";
-    assert_non_null(mkdtemp(folder));
-    char *path = path_join(folder, "model.safetensors");
-    must(safetensors_write(path, out, n, &err), &err);
+    char *path = write_copy(out, n);
     free(out);
     free(head);
     safetensors_close(st);
     return path;
-}
-
-static void remove_copy(char *path)
-{
-    Err err = { 0 };
-    char *folder = path_folder(path);
-    must(folder_remove(folder, &err), &err);
-    free(folder);
-    free(path);
 }
 
 static void a_tied_head_is_the_table_unless_the_file_says_otherwise(void **state)
@@ -230,10 +284,7 @@ static void a_matrix_the_wrong_way_round_is_refused(void **state)
             out[i].dim[1] = 32;
         }
     }
-    char folder[] = "/tmp/weights_families.XXXXXX";
-    assert_non_null(mkdtemp(folder));
-    char *path = path_join(folder, "model.safetensors");
-    must(safetensors_write(path, out, safetensors_count(st), &err), &err);
+    char *path = write_copy(out, safetensors_count(st));
     free(out);
     safetensors_close(st);
     const StringList none = { 0 };
@@ -255,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_weight_is_the_files),
+        cmocka_unit_test(tensors_are_found_under_each_of_their_names),
         cmocka_unit_test(grouped_heads_and_a_gated_mlp_are_one_product_each),
         cmocka_unit_test(a_tied_head_is_the_table_unless_the_file_says_otherwise),
         cmocka_unit_test(a_matrix_the_wrong_way_round_is_refused),
