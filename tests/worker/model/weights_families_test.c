@@ -6,7 +6,6 @@
 #include "common/model/stored.h"
 #include "worker/model/weights.h"
 
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
