@@ -124,22 +124,27 @@ static bool taps_init(Taps *t, int64_t in_size, int64_t out_size, ResampleFilter
 
 /* ---- the two passes -------------------------------------------------------------- */
 
+typedef uint8_t Pixel __attribute__((vector_size(IMAGE_PIXEL)));
+typedef int32_t Sum __attribute__((vector_size(IMAGE_PIXEL * 4)));
+
 static uint8_t rounded(int32_t sum)
 {
     sum >>= BITS;
     return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
 }
 
-/* to[width] = one row of `from` through t. */
+/* to[width] = one row of `from` through t; the channels of a pixel go side by side. */
 static void across(uint8_t *restrict to, const uint8_t *restrict from, const Taps *t, int64_t width)
 {
     for (int64_t x = 0; x < width; x++, to += IMAGE_PIXEL) {
         const uint8_t *p = from + t->first[x] * IMAGE_PIXEL;
         const int32_t *w = t->weight + x * t->most;
-        int32_t sum[IMAGE_PIXEL] = { 1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1) };
-        for (int64_t k = 0; k < t->count[x]; k++, p += IMAGE_PIXEL)
-            for (int c = 0; c < IMAGE_PIXEL; c++)
-                sum[c] += p[c] * w[k];
+        Sum sum = { 1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1) };
+        for (int64_t k = 0; k < t->count[x]; k++, p += IMAGE_PIXEL) {
+            Pixel pixel;
+            memcpy(&pixel, p, sizeof pixel);
+            sum += __builtin_convertvector(pixel, Sum) * w[k];
+        }
         for (int c = 0; c < IMAGE_PIXEL; c++)
             to[c] = rounded(sum[c]);
     }
