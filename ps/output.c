@@ -5,11 +5,13 @@
 #include "common/base/mem.h"
 #include "ps/run_state.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -45,10 +47,14 @@ void output_log(Run *run, json_t *entry, const char *extra, double value)
         set_real(line, extra, value);
     char *text = json_dumps(line, JSON_COMPACT);
     char *path = path_join(run->folder, "metrics.jsonl");
+    const int64_t before = file_size(path);
     FILE *file = fopen(path, "a");
     const bool ok = file && fprintf(file, "%s\n", text) > 0;
-    if ((file && fclose(file) != 0) || !ok)
-        log_warn("save", "cannot append path=%s", path);
+    if ((file && fclose(file) != 0) || !ok) {
+        log_warn("save", "a line is missing in metrics.jsonl: %s", strerror(errno));
+        if (before >= 0 && truncate(path, (off_t)before) != 0) /* whole lines only */
+            log_warn("save", "half a line stays path=%s", path);
+    }
     free(path);
     free(text);
     json_decref(line);
