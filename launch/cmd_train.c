@@ -174,7 +174,7 @@ static int supervise(const TrainArguments *given, const Server *server, Err *err
             restarts++;
             fprintf(stderr, "lora train: mpirun ended with code %d, starting the workers again\n", code);
             workers = start_workers(given, server->address, err);
-        } else if (workers < 0 && worker_code != 0) {
+        } else if (workers < 0 && told == 0 && worker_code != 0) {
             kill(server->pid, SIGTERM); /* nobody will work for it */
             process_wait(server->pid, 30);
             return worker_code;
