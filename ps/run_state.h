@@ -57,6 +57,7 @@ struct Run {
     double eval_start;
     double mend_at; /* when to try again for a checkpoint that takes the broken log's place */
     Traffic traffic;
+    int64_t missing_lines; /* of metrics.jsonl, since the disk is full */
     char *verdict; /* last sentence lent through CoreWorld */
     Progress progress;
 };
