@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Compares `lora encode` with Hugging Face tokenizers, id by id.
+"""Compares `lora encode` with Hugging Face tokenizers: ids, types, offsets, words, decoded text.
 
-    tokenizers.py MODEL... [--files FILE...] [--bytes=N] [--random=N [--pairs]] [--lora=bin/lora]
+    tokenizers.py MODEL... [--files FILE...] [--bytes=N] [--random=N [--pairs] [--seed=N]] [--lora=bin/lora]
     tokenizers.py --tables > worker/tokenizer/unicode_tables.c
+    tokenizers.py --categories > worker/tokenizer/unicode_categories.c
+    tokenizers.py --compositions > worker/tokenizer/unicode_compositions.c
     tokenizers.py --fixtures=12 > tests/worker/tokenizer/fixtures/tokenizer/kinds.jsonl
 
-MODEL is a folder with tokenizer.json or vocab.txt, or a tokenizer.json; FILE a text, a
+MODEL is a folder with tokenizer.json, vocab.txt or vocab.json, or a tokenizer.json; FILE a text, a
 line at a time (--bytes: only so much of it). --random adds lines of random Unicode.
 Exit code 1 and the first lines that differ, if any do. Needs tokenizers==0.23.3.
 """
@@ -14,6 +16,7 @@ import json
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -21,7 +24,7 @@ import unicodedata
 
 sys.path.pop(0)  # this file has the module's name
 import tokenizers  # noqa: E402
-from tokenizers import normalizers, pre_tokenizers, processors  # noqa: E402
+from tokenizers import decoders, normalizers, pre_tokenizers, processors  # noqa: E402
 
 
 def open_vocab_txt(folder):
@@ -36,12 +39,19 @@ def open_vocab_txt(folder):
         strip_accents=config.get("strip_accents"), lowercase=config.get("do_lower_case", True))
     real.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     real.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
+    real.decoder = decoders.WordPiece()
     real.add_special_tokens([t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocab])
     return real
 
 
 def open_real(model):
     path = os.path.join(model, "tokenizer.json") if os.path.isdir(model) else model
+    if not os.path.exists(path) and os.path.exists(os.path.join(model, "vocab.json")):
+        import transformers  # its classes know what such a folder means
+
+        config = json.load(open(os.path.join(model, "tokenizer_config.json"), encoding="utf-8"))
+        name = config.get("tokenizer_class", "RobertaTokenizer")
+        return getattr(transformers, name).from_pretrained(model)._tokenizer
     if not os.path.exists(path):
         return open_vocab_txt(model)
     text = json.load(open(path, encoding="utf-8"))
@@ -49,26 +59,33 @@ def open_real(model):
     return tokenizers.Tokenizer.from_str(json.dumps(text))
 
 
+SPACES = [" "] * 8 + ["  ", "   ", "\n", "\n\n", " \n ", "\t", "\r\n", "\u3000", "\u00a0", "\x85", "\u2028", "\u180e", "\u200b", "\u2581"]
+WORDS = ["[CLS]", "[SEP]", "[MASK]", "[UNK]", "[PAD]", "##ing", "İ", "Σς", "ẞ", "e\u0301\u0323", "\ufb01", " ", "<|endoftext|>", "<s>",
+         "</s>", " <mask> ", "<unk>", "<pad>", "<|im_end|>", "<|eot_id|>", "<|end|>  ", "<extra_id_0>", "'s", "'LL", "'\u017f", "'re", "'T",
+         "<0x0A>", "hello", "Hello world", " don't", "1234567", "3.14", "中文字符", "привет мир", "안녕", "日本語", "مرحبا", "नमस्ते", "😀👍🏽", "👨‍👩‍👧",
+         "...", "!!!", "http://a.b/c?d=e&f", "ＦＵＬＬ", "①②", "ﬁ", "Å", "が", "か\u3099"]
+
+
 def random_lines(count, seed=7):
-    """Letters of all scripts, marks in runs, controls, special tokens."""
+    """Letters of all scripts, marks in runs, controls, line ends, special tokens."""
+    print(f"seed {seed}")
     rng = random.Random(seed)
     pools = [(0x20, 0x7E)] * 4 + [(0, 0x10FFFF), (0, 0xFFFF), (0x80, 0x24F), (0x300, 0x36F), (0x370, 0x58F),
              (0x590, 0x8FF), (0x900, 0xDFF), (0xE00, 0x109F), (0x1100, 0x11FF), (0x1AB0, 0x1DFF),
              (0x1E00, 0x20FF), (0x2000, 0x206F), (0x3000, 0x33FF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3),
              (0xF900, 0xFFFF), (0x10400, 0x11FFF), (0x1D000, 0x1FFFF), (0x20000, 0x2FFFF), (0, 0x1F)]
-    words = ["[CLS]", "[SEP]", "[MASK]", "[UNK]", "[PAD]", "##ing", "İ", "Σς", "ẞ", "e\u0301\u0323", "\ufb01", " "]
     for _ in range(count):
         out = []
         for _ in range(rng.randint(1, 12)):
             first, last = rng.choice(pools)
-            if rng.random() < 0.1:
-                out.append(rng.choice(words))
+            if rng.random() < 0.25:
+                out.append(rng.choice(WORDS))
             for _ in range(rng.randint(1, 6)):
                 c = rng.randint(first, last)
-                if not 0xD800 <= c <= 0xDFFF and c not in (9, 10, 13):
+                if not 0xD800 <= c <= 0xDFFF:
                     out.append(chr(c))
-            if rng.random() < 0.3:
-                out.append(" ")
+            if rng.random() < 0.4:
+                out.append(rng.choice(SPACES))
         yield "".join(out)
 
 
@@ -100,18 +117,16 @@ def folder_of(model, work):
 def ours(lora, folder, lines, work):
     path = os.path.join(work, "lines.txt")
     with open(path, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(line + "\n" for line in lines)
-    run = subprocess.run([lora, "encode", "--model=" + folder, "--offsets", "--decode", path], stdout=subprocess.PIPE, check=True)
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    run = subprocess.run([lora, "encode", "--model=" + folder, "--json", "--offsets", "--decode", path], stdout=subprocess.PIPE, check=True)
     return [json.loads(line) for line in run.stdout.split(b"\n") if line]
 
 
 def compare(lora, model, name, lines):
     real = open_real(model)
-    # A TAB parts a pair; further ones belong to the second text. \r before \n is a line end's.
-    lines = [line[:-1] if line.endswith("\r") else line for line in lines]
-    texts = [tuple(line.split("\t", 1)) if "\t" in line else line for line in lines]
+    texts = lines
     with tempfile.TemporaryDirectory() as work:
-        got = ours(lora, folder_of(model, work), lines, work)
+        got = ours(lora, folder_of(model, work), texts, work)
     different = abs(len(got) - len(texts))
     decoded = real.decode_batch([one["input_ids"] for one in got])
     for i, (want, have) in enumerate(zip(real.encode_batch(texts), got)):
@@ -167,7 +182,12 @@ def tables():
     print(ranges_of("mark", lambda c: marks.normalize_str(c) == ""))
     print(ranges_of("numeric", lambda c: cut(digits, c) == 3))
     print(ranges_of("word", lambda c: cut(words, c) == 1))
-    print(ranges_of("ordered", ordered), end="")
+    print(ranges_of("ordered", ordered))
+    # Precompiled takes a cluster of characters by the replacement of its first: here 'a' is the only one, and becomes 'X'.
+    units = [0] * 1024
+    units[0], units[256 ^ ord("a")], units[256 ^ ord("a") ^ 512] = 256 << 10, ord("a") | 1 << 8 | 512 << 10, 1 << 31
+    clusters = normalizers.Precompiled(struct.pack("<I1024I", 4096, *units) + b"X\0")
+    print(ranges_of("joining", lambda c: clusters.normalize_str("a" + c) == "X"), end="")
 
 
 CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co Cn".split()
@@ -317,7 +337,8 @@ def main():
     parser.add_argument("--lora", default="bin/lora")
     parser.add_argument("--bytes", type=int, default=0)
     parser.add_argument("--random", type=int, default=0)
-    parser.add_argument("--pairs", action="store_true", help="random lines have a TAB in them")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--pairs", action="store_true", help="random lines are pairs")
     parser.add_argument("--tables", action="store_true")
     parser.add_argument("--categories", action="store_true")
     parser.add_argument("--compositions", action="store_true")
@@ -339,9 +360,9 @@ def main():
         for path in options.files:
             different += compare(options.lora, model, path, lines_of(path, options.bytes))
         if options.random:
-            lines = list(random_lines(options.random))
+            lines = list(random_lines(options.random, options.seed))
             if options.pairs:
-                lines = [a + "\t" + b for a, b in zip(lines[::2], lines[1::2])]
+                lines = list(zip(lines[::2], lines[1::2]))
             different += compare(options.lora, model, "random", lines)
     return 1 if different else 0
 

@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 enum { LONGEST_CLUSTER = 5 }; /* bytes; a longer one is only taken character by character */
 
@@ -169,14 +168,13 @@ void precompiled_run(const NormalizerOp *op, const Aligned *in, Aligned *out, Sc
     CodePoints *points = &scratch->points;
     points->count = 0;
     bool modified = false;
-    utf8proc_int32_t state = 0;
     for (size_t from = 0, end = 0; from < in->size; from = end) {
         int32_t before = unicode_next(in->data, &end);
-        state = 0;
+        int32_t state = 0;
         while (end < in->size) {
             size_t next = end;
             const int32_t c = unicode_next(in->data, &next);
-            if (utf8proc_grapheme_break_stateful(before, c, &state))
+            if (unicode_cluster_ends(before, c, &state))
                 break;
             before = c;
             end = next;
