@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Compares `lora encode` with Hugging Face tokenizers, id by id.
+"""Compares `lora encode` with Hugging Face tokenizers: ids, types, offsets, words, decoded text.
 
-    tokenizers.py MODEL... [--files FILE...] [--bytes=N] [--random=N [--pairs]] [--lora=bin/lora]
+    tokenizers.py MODEL... [--files FILE...] [--bytes=N] [--random=N [--pairs] [--seed=N]] [--lora=bin/lora]
     tokenizers.py --tables > worker/tokenizer/unicode_tables.c
+    tokenizers.py --categories > worker/tokenizer/unicode_categories.c
+    tokenizers.py --compositions > worker/tokenizer/unicode_compositions.c
     tokenizers.py --fixtures=12 > tests/worker/tokenizer/fixtures/tokenizer/kinds.jsonl
 
-MODEL is a folder with tokenizer.json or vocab.txt, or a tokenizer.json; FILE a text, a
+MODEL is a folder with tokenizer.json, vocab.txt or vocab.json, or a tokenizer.json; FILE a text, a
 line at a time (--bytes: only so much of it). --random adds lines of random Unicode.
 Exit code 1 and the first lines that differ, if any do. Needs tokenizers==0.23.3.
 """
@@ -14,13 +16,15 @@ import json
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 sys.path.pop(0)  # this file has the module's name
 import tokenizers  # noqa: E402
-from tokenizers import normalizers, pre_tokenizers, processors  # noqa: E402
+from tokenizers import decoders, normalizers, pre_tokenizers, processors  # noqa: E402
 
 
 def open_vocab_txt(folder):
@@ -35,12 +39,19 @@ def open_vocab_txt(folder):
         strip_accents=config.get("strip_accents"), lowercase=config.get("do_lower_case", True))
     real.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     real.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
+    real.decoder = decoders.WordPiece()
     real.add_special_tokens([t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocab])
     return real
 
 
 def open_real(model):
     path = os.path.join(model, "tokenizer.json") if os.path.isdir(model) else model
+    if not os.path.exists(path) and os.path.exists(os.path.join(model, "vocab.json")):
+        import transformers  # its classes know what such a folder means
+
+        config = json.load(open(os.path.join(model, "tokenizer_config.json"), encoding="utf-8"))
+        name = config.get("tokenizer_class", "RobertaTokenizer")
+        return getattr(transformers, name).from_pretrained(model)._tokenizer
     if not os.path.exists(path):
         return open_vocab_txt(model)
     text = json.load(open(path, encoding="utf-8"))
@@ -48,26 +59,33 @@ def open_real(model):
     return tokenizers.Tokenizer.from_str(json.dumps(text))
 
 
+SPACES = [" "] * 8 + ["  ", "   ", "\n", "\n\n", " \n ", "\t", "\r\n", "\u3000", "\u00a0", "\x85", "\u2028", "\u180e", "\u200b", "\u2581"]
+WORDS = ["[CLS]", "[SEP]", "[MASK]", "[UNK]", "[PAD]", "##ing", "İ", "Σς", "ẞ", "e\u0301\u0323", "\ufb01", " ", "<|endoftext|>", "<s>",
+         "</s>", " <mask> ", "<unk>", "<pad>", "<|im_end|>", "<|eot_id|>", "<|end|>  ", "<extra_id_0>", "'s", "'LL", "'\u017f", "'re", "'T",
+         "<0x0A>", "hello", "Hello world", " don't", "1234567", "3.14", "中文字符", "привет мир", "안녕", "日本語", "مرحبا", "नमस्ते", "😀👍🏽", "👨‍👩‍👧",
+         "...", "!!!", "http://a.b/c?d=e&f", "ＦＵＬＬ", "①②", "ﬁ", "Å", "が", "か\u3099"]
+
+
 def random_lines(count, seed=7):
-    """Letters of all scripts, marks in runs, controls, special tokens."""
+    """Letters of all scripts, marks in runs, controls, line ends, special tokens."""
+    print(f"seed {seed}")
     rng = random.Random(seed)
     pools = [(0x20, 0x7E)] * 4 + [(0, 0x10FFFF), (0, 0xFFFF), (0x80, 0x24F), (0x300, 0x36F), (0x370, 0x58F),
              (0x590, 0x8FF), (0x900, 0xDFF), (0xE00, 0x109F), (0x1100, 0x11FF), (0x1AB0, 0x1DFF),
              (0x1E00, 0x20FF), (0x2000, 0x206F), (0x3000, 0x33FF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3),
              (0xF900, 0xFFFF), (0x10400, 0x11FFF), (0x1D000, 0x1FFFF), (0x20000, 0x2FFFF), (0, 0x1F)]
-    words = ["[CLS]", "[SEP]", "[MASK]", "[UNK]", "[PAD]", "##ing", "İ", "Σς", "ẞ", "e\u0301\u0323", "\ufb01", " "]
     for _ in range(count):
         out = []
         for _ in range(rng.randint(1, 12)):
             first, last = rng.choice(pools)
-            if rng.random() < 0.1:
-                out.append(rng.choice(words))
+            if rng.random() < 0.25:
+                out.append(rng.choice(WORDS))
             for _ in range(rng.randint(1, 6)):
                 c = rng.randint(first, last)
-                if not 0xD800 <= c <= 0xDFFF and c not in (9, 10, 13):
+                if not 0xD800 <= c <= 0xDFFF:
                     out.append(chr(c))
-            if rng.random() < 0.3:
-                out.append(" ")
+            if rng.random() < 0.4:
+                out.append(rng.choice(SPACES))
         yield "".join(out)
 
 
@@ -80,36 +98,46 @@ def lines_of(path, most):
     return lines[:-1] if lines[-1] == "" else lines
 
 
+FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+
+
 def folder_of(model, work):
+    """A model folder with the tokenizer alone; of a file that, whatever lies beside it."""
     if os.path.isdir(model):
-        return model
-    shutil.copy(model, os.path.join(work, "tokenizer.json"))
+        for name in FILES:
+            if os.path.exists(os.path.join(model, name)):
+                shutil.copy(os.path.join(model, name), work)
+    else:
+        shutil.copy(model, os.path.join(work, "tokenizer.json"))
+    with open(os.path.join(work, "config.json"), "w") as file:
+        file.write("{}")
     return work
 
 
 def ours(lora, folder, lines, work):
     path = os.path.join(work, "lines.txt")
     with open(path, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(line + "\n" for line in lines)
-    run = subprocess.run([lora, "encode", "--model=" + folder, path], stdout=subprocess.PIPE, check=True)
-    return [json.loads(line) for line in run.stdout.splitlines()]
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    run = subprocess.run([lora, "encode", "--model=" + folder, "--json", "--offsets", "--decode", path], stdout=subprocess.PIPE, check=True)
+    return [json.loads(line) for line in run.stdout.split(b"\n") if line]
 
 
 def compare(lora, model, name, lines):
     real = open_real(model)
-    # A TAB parts a pair; further ones belong to the second text. \r before \n is a line end's.
-    lines = [line[:-1] if line.endswith("\r") else line for line in lines]
-    texts = [tuple(line.split("\t", 1)) if "\t" in line else line for line in lines]
+    texts = lines
     with tempfile.TemporaryDirectory() as work:
-        got = ours(lora, folder_of(model, work), lines, work)
+        got = ours(lora, folder_of(model, work), texts, work)
     different = abs(len(got) - len(texts))
-    for i, (want, have) in enumerate(zip(real.encode_batch_fast(texts), got)):
-        same = want.ids == have["input_ids"]
-        same = same and have.get("token_type_ids", want.type_ids) == want.type_ids
-        if not same:
+    decoded = real.decode_batch([one["input_ids"] for one in got])
+    for i, (want, have) in enumerate(zip(real.encode_batch(texts), got)):
+        both = {"input_ids": want.ids, "token_type_ids": want.type_ids, "offsets": [list(o) for o in want.offsets],
+                "words": [-1 if w is None else w for w in want.word_ids], "text": decoded[i]}
+        wrong = [key for key in both if have.get(key, both[key]) != both[key]]
+        if wrong:
             different += 1
             if different <= 5:
-                print(f"  line {i + 1}: {ascii(lines[i])}\n    wanted {want.ids}\n    got    {have['input_ids']}")
+                key = wrong[0]
+                print(f"  line {i + 1}: {ascii(lines[i])}\n    {key}: wanted {ascii(both[key])}\n    {key}: got    {ascii(have[key])}")
     print(f"{model}: {name}: {len(texts)} lines, {different} differ", flush=True)
     return different
 
@@ -154,7 +182,86 @@ def tables():
     print(ranges_of("mark", lambda c: marks.normalize_str(c) == ""))
     print(ranges_of("numeric", lambda c: cut(digits, c) == 3))
     print(ranges_of("word", lambda c: cut(words, c) == 1))
-    print(ranges_of("ordered", ordered), end="")
+    print(ranges_of("ordered", ordered))
+    # Precompiled takes a cluster of characters by the replacement of its first: here 'a' is the only one, and becomes 'X'.
+    units = [0] * 1024
+    units[0], units[256 ^ ord("a")], units[256 ^ ord("a") ^ 512] = 256 << 10, ord("a") | 1 << 8 | 512 << 10, 1 << 31
+    clusters = normalizers.Precompiled(struct.pack("<I1024I", 4096, *units) + b"X\0")
+    print(ranges_of("joining", lambda c: clusters.normalize_str("a" + c) == "X"), end="")
+
+
+CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co Cn".split()
+
+
+def wrapped(rows):
+    lines, line = [], "   "
+    for row in rows:
+        if len(line) + 1 + len(row) > 100:
+            lines.append(line)
+            line = "   "
+        line += " " + row
+    return "\n".join(lines + [line])
+
+
+def categories():
+    """General categories as the regular expressions of Split and Replace see them."""
+    text = "".join(chr(c) for c in range(1, 0x110000) if not 0xD800 <= c <= 0xDFFF)
+    place = lambda i: i + 1 if i + 1 < 0xD800 else i + 0x801
+    rows, words = [(0, 0, "Cc"), (0xD800, 0xDFFF, "Cs")], []
+    for name in CATEGORIES:
+        split = pre_tokenizers.Split(tokenizers.Regex(f"\\P{{{name}}}+"), "removed")
+        rows += [(place(a), place(b - 1), name) for _, (a, b) in split.pre_tokenize_str(text)]
+    for _, (a, b) in pre_tokenizers.Split(tokenizers.Regex("\\W+"), "removed").pre_tokenize_str(text):
+        words.append((place(a), place(b - 1)))
+    print("/* Made by tests/interop/tokenizers.py --categories; do not edit. */")
+    print("/* clang-format off */")
+    print('#include "worker/tokenizer/unicode_tables.h"\n')
+    assert unicodedata.unidata_version == "14.0.0", "PCRE2's Unicode is asked of Python's"
+    newer = []
+    for a, b, name in sorted(row for row in rows if row[2] not in ("Cn", "Cs")):
+        for c in (c for c in range(a, b + 1) if unicodedata.category(chr(c)) != name):
+            if newer and newer[-1][1:] == [c - 1, name]:
+                newer[-1][1] = c
+            else:
+                newer.append([c, c, name])
+    print("const UnicodeCategory unicode_newer[] = {")
+    print(wrapped(f"{{ 0x{a:X}, 0x{b:X}, \"{name}\" }}," for a, b, name in newer))
+    print("};\nconst size_t unicode_newer_count = sizeof(unicode_newer) / sizeof(unicode_newer[0]);\n")
+    for name, holds in (("regex_letter", "L"), ("regex_number", "N")):
+        ranges = []
+        for a, b, _ in sorted(row for row in rows if row[2][0] == holds):
+            if ranges and ranges[-1][1] == a - 1:
+                ranges[-1][1] = b
+            else:
+                ranges.append([a, b])
+        print_set(name, ranges)
+    print_set("regex_word", words)
+
+
+def print_set(name, ranges):
+    print(f"static const UnicodeRange {name}_ranges[] = {{")
+    print(wrapped(f"{{ 0x{a:X}, 0x{b:X} }}," for a, b in ranges))
+    print(f"}};\nconst UnicodeSet unicode_{name} = {{ {name}_ranges, sizeof({name}_ranges) / sizeof({name}_ranges[0]) }};")
+
+
+def compositions():
+    """Pairs that NFC joins, Hangul's syllables left out."""
+    nfc, nfd, rows = normalizers.NFC(), normalizers.NFD(), []
+    for c in range(0xC0, 0x110000):
+        if 0xAC00 <= c <= 0xD7A3 or 0xD800 <= c <= 0xDFFF:
+            continue
+        parts = nfd.normalize_str(chr(c))
+        if parts == chr(c) or nfc.normalize_str(chr(c)) != chr(c):
+            continue
+        first = nfc.normalize_str(parts[:-1])
+        assert len(first) == 1, hex(c)
+        rows.append((ord(first), ord(parts[-1]), c))
+    print("/* Made by tests/interop/tokenizers.py --compositions; do not edit. */")
+    print("/* clang-format off */")
+    print('#include "worker/tokenizer/unicode_tables.h"\n')
+    print("const UnicodePair unicode_pairs[] = {")
+    print(wrapped(f"{{ 0x{a:X}, 0x{b:X}, 0x{c:X} }}," for a, b, c in sorted(rows)))
+    print("};\nconst size_t unicode_pair_count = sizeof(unicode_pairs) / sizeof(unicode_pairs[0]);")
 
 
 def kinds():
@@ -230,14 +337,20 @@ def main():
     parser.add_argument("--lora", default="bin/lora")
     parser.add_argument("--bytes", type=int, default=0)
     parser.add_argument("--random", type=int, default=0)
-    parser.add_argument("--pairs", action="store_true", help="random lines have a TAB in them")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--pairs", action="store_true", help="random lines are pairs")
     parser.add_argument("--tables", action="store_true")
+    parser.add_argument("--categories", action="store_true")
+    parser.add_argument("--compositions", action="store_true")
     parser.add_argument("--fixtures", type=int, default=0, metavar="TEXTS")
     parser.add_argument("--files", nargs="*", default=[])
     parser.add_argument("models", nargs="*")
     options = parser.parse_args()
     if options.tables:
         tables()
+        return 0
+    if options.categories or options.compositions:
+        (categories if options.categories else compositions)()
         return 0
     if options.fixtures:
         fixtures(options.fixtures)
@@ -247,9 +360,9 @@ def main():
         for path in options.files:
             different += compare(options.lora, model, path, lines_of(path, options.bytes))
         if options.random:
-            lines = list(random_lines(options.random))
+            lines = list(random_lines(options.random, options.seed))
             if options.pairs:
-                lines = [a + "\t" + b for a, b in zip(lines[::2], lines[1::2])]
+                lines = list(zip(lines[::2], lines[1::2]))
             different += compare(options.lora, model, "random", lines)
     return 1 if different else 0
 
