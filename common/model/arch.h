@@ -1,8 +1,8 @@
 /* arch - what a model is, before any weight of it is read: config.json and the
  * family's description give its dimensions and the list of its modules.
  *
- * A family (BERT, later others) is a `Family`: a table of names, kinds and a
- * few choices; bert.c holds BERT's. Both programs need it: workers to compute,
+ * A family (BERT, GPT-2, ...) is a `Family`: a table of names, kinds and a few
+ * choices; bert.c holds BERT's. Both programs need it: workers to compute,
  * the parameter server to lay out the adapter. Names are Transformers' module
  * paths in the head model ("bert.encoder.layer.0.attention.self.query").
  *
@@ -112,8 +112,10 @@ typedef struct ModelArch {
     double head_dropout;      /* of the rows that go into ROLE_HEAD */
     int64_t image_size, patch, channels; /* 0: texts */
     int64_t pad_id, bos_id, eos_id; /* -1: none */
-    int64_t labels;      /* outputs of the head */
-    char **label_names;  /* [labels], owned */
+    int64_t still_row;   /* of the word table, without a gradient (padding_idx); -1: none */
+    bool tied;           /* lm_head and the word table are one tensor */
+    int64_t labels;      /* outputs of the head; CAUSAL_LM: V */
+    char **label_names;  /* [labels], owned; CAUSAL_LM: NULL */
     bool labels_known;   /* names came from run file or config.json, not "LABEL_0" */
     ProblemType problem; /* resolved, never AUTO */
     Module *modules;     /* in named_modules order */
