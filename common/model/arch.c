@@ -9,7 +9,10 @@
 
 enum { MOST_LABELS = 1 << 20 };
 
-static const FamilyReader *const readers[] = { &bert_reader, &gpt2_reader };
+static const FamilyReader *const readers[] = {
+    &bert_reader,  &distilbert_reader, &gpt2_reader, &llama_reader,      &mistral_reader,
+    &qwen2_reader, &roberta_reader,    &vit_reader,  &xlm_roberta_reader
+};
 enum { READERS = sizeof readers / sizeof *readers };
 
 /* ---- config.json and overrides ---------------------------------------------- */
@@ -266,6 +269,20 @@ void arch_close(ModelArch *arch)
 }
 
 /* ---- queries ------------------------------------------------------------------ */
+
+char *arch_old_path(const ModelArch *arch, const char *path)
+{
+    char *old = NULL;
+    for (const Rename *r = arch->family->renames; r && r->now; r++) {
+        const char *name = old ? old : path, *at = strstr(name, r->now);
+        if (!at)
+            continue;
+        char *next = xprintf("%.*s%s%s", (int)(at - name), name, r->before, at + strlen(r->now));
+        free(old);
+        old = next;
+    }
+    return old;
+}
 
 int arch_module_index(const ModelArch *arch, int layer, Role role)
 {

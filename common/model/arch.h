@@ -79,10 +79,17 @@ typedef enum {
     READ_LABELLED /* every token that has a goal */
 } HeadRows;
 
+/* A part of a module's path, and what it was in an earlier Transformers. */
+typedef struct Rename {
+    const char *now, *before;
+} Rename;
+
 typedef struct Family {
     const char *model_type;             /* config.json's */
     const char *prefix;                 /* of the body's tensors; files may leave it out: "bert." */
+    const Rename *renames;              /* all that fit apply, {NULL} behind them; NULL: none */
     const char *const *default_targets; /* PEFT's, NULL-terminated; NULL: must be given */
+    const char *target_hint;            /* what to give then: "q_lin, v_lin" */
     const char *task_class[4];          /* Transformers' class by TaskType, NULL: not offered */
 } Family;
 
@@ -136,13 +143,17 @@ MUST_USE ModelArch *arch_open(const char *folder, const json_t *overrides, TaskT
                               Err *err);
 void arch_close(ModelArch *arch);
 
+/* What `path` was called before the family's renames; owned; NULL: nothing else. */
+char *arch_old_path(const ModelArch *arch, const char *path);
+
 /* The module with this role in this layer (-1 outside), or NULL. */
 const Module *arch_module(const ModelArch *arch, int layer, Role role);
 int arch_module_index(const ModelArch *arch, int layer, Role role); /* -1: none */
 
 /* Rotary positions for sequences of up to `length` tokens: angle of position t, pair j is
  * t * inverse[j], j < D/2 (pairs are (j, j + D/2)); cosines and sines are multiplied by the return
- * value. Depends on length only for rope_type "dynamic". Source: modeling_rope_utils.py. */
+ * value. Depends on length only for rope_type "dynamic" and "longrope".
+ * Source: modeling_rope_utils.py. */
 double arch_rope(const ModelArch *arch, int64_t length, double *inverse);
 
 /* Parameters of the whole model with its head. */

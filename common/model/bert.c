@@ -10,22 +10,22 @@
 
 static const char *const default_targets[] = { "query", "value", NULL };
 
-static const char *const keys[] = { "attention_probs_dropout_prob",
-                                    "classifier_dropout",
-                                    "hidden_act",
-                                    "hidden_dropout_prob",
-                                    "hidden_size",
-                                    "initializer_range",
-                                    "intermediate_size",
-                                    "layer_norm_eps",
-                                    "max_position_embeddings",
-                                    "num_attention_heads",
-                                    "num_hidden_layers",
-                                    "pad_token_id",
-                                    "position_embedding_type",
-                                    "type_vocab_size",
-                                    "vocab_size",
-                                    NULL };
+const char *const bert_keys[] = { "attention_probs_dropout_prob",
+                                 "classifier_dropout",
+                                 "hidden_act",
+                                 "hidden_dropout_prob",
+                                 "hidden_size",
+                                 "initializer_range",
+                                 "intermediate_size",
+                                 "layer_norm_eps",
+                                 "max_position_embeddings",
+                                 "num_attention_heads",
+                                 "num_hidden_layers",
+                                 "pad_token_id",
+                                 "position_embedding_type",
+                                 "type_vocab_size",
+                                 "vocab_size",
+                                 NULL };
 
 static const Family bert = {
     .model_type = "bert",
@@ -35,13 +35,13 @@ static const Family bert = {
                     [TASK_TOKEN_CLS] = "BertForTokenClassification" },
 };
 
-static bool read_sizes(ModelArch *arch, Err *err)
+static bool read_sizes(ModelArch *arch, int64_t words, Err *err)
 {
     return arch_size(arch, "hidden_size", 768, &arch->C, err) &&
            arch_layers(arch, "num_hidden_layers", 12, err) &&
            arch_size(arch, "num_attention_heads", 12, &arch->H, err) &&
            arch_size(arch, "intermediate_size", 3072, &arch->F, err) &&
-           arch_size(arch, "vocab_size", 30522, &arch->V, err) &&
+           arch_size(arch, "vocab_size", words, &arch->V, err) &&
            arch_size(arch, "max_position_embeddings", 512, &arch->positions, err) &&
            arch_size(arch, "type_vocab_size", 2, &arch->types, err) &&
            arch_heads(arch, "hidden_size", "num_attention_heads", err);
@@ -57,11 +57,11 @@ static bool check_positions(const ModelArch *arch, Err *err)
                    "position_embedding_type '%s' is not supported, only 'absolute'", kind);
 }
 
-bool bert_read(ModelArch *arch, Err *err)
+bool bert_read(ModelArch *arch, int64_t words, Err *err)
 {
     arch->head_rows = arch->task == TASK_SEQ_CLS ? READ_FIRST : READ_LABELLED;
     arch->pooler_act = ACT_TANH;
-    if (!read_sizes(arch, err) || !check_positions(arch, err) || !arch_no_decoder(arch, err) ||
+    if (!read_sizes(arch, words, err) || !check_positions(arch, err) || !arch_no_decoder(arch, err) ||
         !arch_norms(arch, "layer_norm_eps", 1e-12, err) ||
         !arch_activation(arch, "hidden_act", "gelu", &arch->act, err) ||
         !arch_dropout(arch, "hidden_dropout_prob", 0.1, &arch->hidden_dropout, err) ||
@@ -74,7 +74,7 @@ bool bert_read(ModelArch *arch, Err *err)
 
 static bool read(ModelArch *arch, Err *err)
 {
-    if (!bert_read(arch, err) || !arch_tokens(arch, 0, -1, -1, err))
+    if (!bert_read(arch, 30522, err) || !arch_tokens(arch, 0, -1, -1, err))
         return false;
     arch->still_row = arch->pad_id;
     return true;
@@ -119,4 +119,4 @@ static void list(ModelArch *arch)
     arch_add_head(arch, xstrdup("classifier"), true);
 }
 
-const FamilyReader bert_reader = { &bert, keys, read, list };
+const FamilyReader bert_reader = { &bert, bert_keys, read, list };

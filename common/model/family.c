@@ -89,16 +89,23 @@ bool arch_flag(const ModelArch *arch, const char *key, bool fallback, bool *out,
     return err->kind == ERR_NONE;
 }
 
-bool arch_norms(ModelArch *arch, const char *eps_key, double eps, Err *err)
+bool arch_initializer(ModelArch *arch, Err *err)
 {
-    arch->norm_eps = json_get_real(arch->config, eps_key, eps, err);
     arch->initializer_range = json_get_real(arch->config, "initializer_range", 0.02, err);
     if (err->kind != ERR_NONE)
         return false;
-    if (!(arch->norm_eps > 0) || !(arch->initializer_range >= 0))
-        return err_set(err, ERR_INPUT, "'%s' is out of range",
-                       arch->norm_eps > 0 ? "initializer_range" : eps_key);
-    return true;
+    return arch->initializer_range >= 0 ||
+           err_set(err, ERR_INPUT, "'initializer_range' is out of range");
+}
+
+bool arch_norms(ModelArch *arch, const char *eps_key, double eps, Err *err)
+{
+    arch->norm_eps = json_get_real(arch->config, eps_key, eps, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    if (!(arch->norm_eps > 0))
+        return err_set(err, ERR_INPUT, "'%s' is out of range", eps_key);
+    return arch_initializer(arch, err);
 }
 
 /* null and, without a fallback, nothing are -1; of several end tokens the first counts. */

@@ -17,7 +17,8 @@ typedef struct FamilyReader {
     void (*list)(ModelArch *arch);
 } FamilyReader;
 
-extern const FamilyReader bert_reader, gpt2_reader;
+extern const FamilyReader bert_reader, distilbert_reader, gpt2_reader, llama_reader, mistral_reader,
+    qwen2_reader, roberta_reader, vit_reader, xlm_roberta_reader;
 
 /* ---- reading config.json: the fallback is Transformers' ------------------------ */
 
@@ -33,6 +34,8 @@ MUST_USE bool arch_dropout(const ModelArch *arch, const char *key, double fallba
                            Err *err);
 
 MUST_USE bool arch_flag(const ModelArch *arch, const char *key, bool fallback, bool *out, Err *err);
+
+MUST_USE bool arch_initializer(ModelArch *arch, Err *err); /* initializer_range */
 
 /* norm_eps, and initializer_range. */
 MUST_USE bool arch_norms(ModelArch *arch, const char *eps_key, double eps, Err *err);
@@ -57,7 +60,8 @@ MUST_USE bool arch_token_dropout(ModelArch *arch, Err *err);
 MUST_USE bool arch_no_decoder(const ModelArch *arch, Err *err);
 
 /* BERT's keys and blocks, which RoBERTa has too; all but the special tokens. */
-MUST_USE bool bert_read(ModelArch *arch, Err *err);
+MUST_USE bool bert_read(ModelArch *arch, int64_t words, Err *err);
+extern const char *const bert_keys[];
 void bert_list_layers(ModelArch *arch);
 
 /* ---- listing modules: each takes `path` ------------------------------------------ */
