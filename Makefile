@@ -26,7 +26,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
 CFLAGS   += -std=gnu11 $(OPT) -march=$(MARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN)
 MPI_CFLAGS = $(shell mpicc --showme:compile)
 MPI_LIBS   = $(shell mpicc --showme:link)
-LIBS := -lzmq -lmsgpackc -lopenblas -lyaml -ljansson -lcsv -lutf8proc -lpcre2-8 -lsodium -lxxhash -lm -lpthread
+LIBS := -lzmq -lmsgpackc -lopenblas -lyaml -ljansson -lcsv -lutf8proc -lpcre2-8 -lsodium -lxxhash -ljpeg -lpng -lm -lpthread
 
 objs = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(shell find $(1) -name '*.c')))
 MAINS    := worker/main.c ps/main.c launch/main.c
@@ -40,6 +40,8 @@ all: $(PROGRAMS)  ## build the three programs into bin/
 # ---- compile -----------------------------------------------------------------
 
 $(B)/worker/comm/%.o: CPPFLAGS += $(MPI_CFLAGS)
+# Fixed-point weights of the resampler must be those of a machine without fused multiply-add.
+$(B)/worker/images/resample.o: CFLAGS += -ffp-contract=off
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
@@ -94,6 +96,9 @@ test-interop: all ## PEFT from PyPI loads what is written here, and the other wa
 	tests/interop/run
 
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libworker.a $(B)/libcommon.a
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/tests/interop/%: $(B)/tests/interop/%.o $(B)/libworker.a $(B)/libcommon.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: bench
