@@ -34,6 +34,9 @@ TESTS    := $(shell find tests -name "*_test.c")
 HELPERS  := $(shell find tests -maxdepth 2 -path 'tests/support/*.c')
 PROGRAMS := bin/lora bin/lora_ps bin/lora_worker
 
+# `make V=1` shows the whole commands
+say = $(if $(V),,@echo '  $(1)' && )
+
 .PHONY: all
 all: $(PROGRAMS)  ## build the three programs into bin/
 
@@ -44,7 +47,7 @@ $(B)/worker/comm/%.o: CPPFLAGS += $(MPI_CFLAGS)
 $(B)/worker/images/resample.o: CFLAGS += -ffp-contract=off
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC $<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(B)/libcommon.a: $(call objs,common)
 $(B)/libworker.a: $(call objs,worker)
@@ -55,19 +58,19 @@ $(B)/lib%.a:
 
 bin/lora_worker: $(B)/worker/main.o $(B)/libworker.a $(B)/libcommon.a
 	@mkdir -p bin
-	$(CC) $(CFLAGS) -o $@ $^ $(MPI_LIBS) $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(MPI_LIBS) $(LIBS)
 bin/lora_ps: $(B)/ps/main.o $(B)/libps.a $(B)/libcommon.a
 	@mkdir -p bin
-	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 bin/lora: $(B)/launch/main.o $(B)/liblaunch.a $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	@mkdir -p bin
-	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 # ---- tests -------------------------------------------------------------------
 
 TEST_BINS := $(patsubst %.c,$(B)/%,$(TESTS))
 $(B)/tests/%_test: $(B)/tests/%_test.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
-	$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 CHOSEN = $(if $(T),$(foreach t,$(TEST_BINS),$(if $(findstring $(T),$(t)),$(t))),$(TEST_BINS))
 
@@ -99,7 +102,7 @@ test-interop: all $(B)/tests/interop/metrics_figures ## PEFT from PyPI loads wha
 	BUILD=$(B) tests/interop/run
 
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libworker.a $(B)/libcommon.a
-	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/tests/interop/%: $(B)/tests/interop/%.o $(B)/libworker.a $(B)/libcommon.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)

@@ -123,17 +123,18 @@ static const float *world_values(void *self)
 
 /* ---- a step ---------------------------------------------------------------------------------- */
 
-static void log_step(Run *run, double norm, double rate)
+/* A line of metrics.jsonl: means since the last one, which *mean and *speed also take for the terminal. */
+static void log_step(Run *run, double norm, double rate, double *mean, double *speed)
 {
     RunState *s = &run->state;
     const double seconds = s->seconds - s->seconds_logged;
-    const double speed = seconds > 0 ? (double)s->tokens_since / seconds : 0;
-    const double loss = s->loss_since / (double)(s->version - s->logged);
+    *speed = seconds > 0 ? (double)s->tokens_since / seconds : 0;
+    *mean = s->loss_since / (double)(s->version - s->logged);
     json_t *entry =
         json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch",
-                  output_epoch(run), "loss", loss, "grad_norm", norm, "learning_rate", rate);
+                  output_epoch(run), "loss", *mean, "grad_norm", norm, "learning_rate", rate);
     REQUIRE(entry);
-    output_log(run, entry, "tokens_per_second", speed);
+    output_log(run, entry, "tokens_per_second", *speed);
     s->loss_since = 0;
     s->tokens_since = 0;
     s->logged = s->version;
@@ -153,8 +154,9 @@ void run_apply_step(Run *run, const WalStep *step, const float *gradient)
                          step->step + 1 };
     const double norm =
         store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam);
-    const double loss = step->count > 0 ? step->loss / (double)step->count : 0;
+    double loss = step->count > 0 ? step->loss / (double)step->count : 0;
     const double seconds = step->seconds - s->seconds;
+    double speed = seconds > 0 ? (double)step->tokens / seconds : 0;
     s->version = step->step + 1;
     s->loss_total += loss;
     s->loss_since += loss;
@@ -163,10 +165,9 @@ void run_apply_step(Run *run, const WalStep *step, const float *gradient)
     s->seconds = step->seconds;
     const bool logged = s->version % train->logging_steps == 0;
     if (logged)
-        log_step(run, norm, rate);
+        log_step(run, norm, rate, &loss, &speed);
     if (!run->replaying)
-        progress_step(&run->progress, s->version, loss,
-                      seconds > 0 ? (double)step->tokens / seconds : 0, logged);
+        progress_step(&run->progress, s->version, loss, speed, logged);
 }
 
 static bool fail(Run *run, char *text, int *code, const char **out)

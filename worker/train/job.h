@@ -38,6 +38,7 @@ typedef struct Job {
     Metrics metrics;
     float *scratch;  /* [log2 M + 1, slot_size]: right-hand sums while a subtree is added up */
     float *logits;   /* of one evaluation chunk */
+    double measured; /* when this rank's memory was looked at */
 } Job;
 
 /* Everything up to the first lease: model, data, HELLO, memory. run_file NULL: the run comes from
