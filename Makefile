@@ -101,14 +101,16 @@ $(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS))
 test-interop: all $(B)/tests/interop/metrics_figures ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
 	BUILD=$(B) tests/interop/run
 
-$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libworker.a $(B)/libcommon.a
+$(B)/tests/bench/oracle_bench: LIBS += $(MPI_LIBS)
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/tests/interop/%: $(B)/tests/interop/%.o $(B)/libworker.a $(B)/libcommon.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: bench
-bench: all $(B)/tests/bench/model_bench $(B)/tests/bench/kernels_bench $(B)/tests/bench/tokenizer_bench ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
+BENCHES := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*_bench.c))
+bench: all $(BENCHES) ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
 	tests/bench/run
 
 # ---- the rest ----------------------------------------------------------------

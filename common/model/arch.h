@@ -10,20 +10,11 @@
 #ifndef COMMON_MODEL_ARCH_H
 #define COMMON_MODEL_ARCH_H
 
+#include "common/base/activation.h"
 #include "common/base/err.h"
 #include "common/config/config.h"
 
 #include <stdint.h>
-
-typedef enum {
-    ACT_GELU,
-    ACT_GELU_TANH,
-    ACT_GELU_FAST,
-    ACT_QUICK_GELU,
-    ACT_RELU,
-    ACT_SILU,
-    ACT_TANH
-} Activation;
 
 typedef enum {
     MODULE_LINEAR,
