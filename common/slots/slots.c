@@ -178,6 +178,7 @@ SlotTable *slots_open(const ModelArch *arch, const LoraConfig *lora, Err *err)
         return NULL;
     }
     SlotTable *table = xcalloc(1, sizeof *table);
+    table->arch = arch;
     table->modules = xcalloc((size_t)arch->module_count, sizeof *table->modules);
     for (int i = 0; i < arch->module_count; i++)
         add_module(table, arch, i, &matches[i], lora);

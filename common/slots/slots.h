@@ -50,6 +50,7 @@ typedef struct SavedBase {
 } SavedBase;
 
 typedef struct SlotTable {
+    const ModelArch *arch; /* borrowed */
     Slot *slots;
     int count;
     SavedBase *bases;
@@ -80,7 +81,8 @@ void slots_close(SlotTable *table);
 MUST_USE bool slots_init(float *values, const SlotTable *table, const ModelArch *arch,
                          const LoraConfig *lora, uint64_t seed, Err *err);
 
-/* values[0, size) <- FOLDER/adapter_model.safetensors, strictly. */
+/* values[0, size) <- FOLDER/adapter_model.safetensors, strictly. A table that came
+ * along has to be the model's own. */
 MUST_USE bool slots_read_adapter(float *values, const SlotTable *table, const char *folder,
                                  Err *err);
 

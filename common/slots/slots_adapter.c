@@ -32,7 +32,7 @@ static const TensorView *find_tensor(const SafeTensors *file, const Slot *slot)
     return found || !slot->old_name ? found : find_name(file, slot->old_name);
 }
 
-/* A frozen table that came along; this run has it from the model. */
+/* A frozen table that came along. */
 static bool is_saved_base(const SlotTable *table, const char *name)
 {
     for (int i = 0; i < table->base_count; i++)
@@ -102,9 +102,49 @@ static bool check_names(const SlotTable *table, const SafeTensors *file, Err *er
     return ok;
 }
 
+/* Transformers would take the adapter's table: it has to be the one that this run takes. */
+static bool same_values(const TensorView *a, const TensorView *b, Err *err)
+{
+    enum { CHUNK = 4096 };
+    float x[CHUNK], y[CHUNK];
+    if (a->count != b->count)
+        return false;
+    for (int64_t at = 0; at < a->count; at += CHUNK) {
+        const int64_t n = a->count - at < CHUNK ? a->count - at : CHUNK;
+        if (!tensor_to_f32(x, a, at, n, err) || !tensor_to_f32(y, b, at, n, err))
+            return false;
+        for (int64_t i = 0; i < n; i++)
+            if (x[i] != y[i])
+                return false;
+    }
+    return true;
+}
+
+static bool check_bases(const SlotTable *table, const SafeTensors *file, Err *err)
+{
+    SafeTensors *model = NULL;
+    bool ok = true;
+    for (int i = 0; ok && i < table->base_count; i++) {
+        const TensorView *tensor = safetensors_find(file, table->bases[i].name);
+        if (!tensor)
+            continue;
+        if (!model && !(model = safetensors_open_model(table->arch->folder, err)))
+            return false;
+        const Module *m = &table->arch->modules[table->bases[i].module];
+        const TensorView *own = slots_find_base(model, table->arch, m, false);
+        ok = own && same_values(tensor, own, err);
+        if (!ok && err && err->kind == ERR_NONE) {
+            err_set(err, ERR_INPUT, "'%s' is not the model's '%s'", tensor->name, m->path);
+            err_hint(err, "the adapter was made with another model, or a resized one");
+        }
+    }
+    safetensors_close(model);
+    return ok;
+}
+
 static bool read_slots(float *values, const SlotTable *table, const SafeTensors *file, Err *err)
 {
-    if (!check_names(table, file, err))
+    if (!check_names(table, file, err) || !check_bases(table, file, err))
         return false;
     memset(values, 0, (size_t)table->size * sizeof *values);
     for (int i = 0; i < table->count; i++) {

@@ -77,9 +77,9 @@ static bool is_untrained_head(const SlotTable *table, const ModelArch *arch, int
     return arch->modules[module].is_new && table->modules[module].weight < 0;
 }
 
-static bool needs_files(const SlotTable *table, const ModelArch *arch)
+static bool needs_files(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora)
 {
-    for (int i = 0; i < table->count; i++)
+    for (int i = 0; i < table->count && !lora->init_adapter; i++)
         if (is_base(&table->slots[i]))
             return true;
     for (int i = 0; i < arch->module_count; i++)
@@ -102,23 +102,32 @@ static bool check_heads(const SlotTable *table, const ModelArch *arch, const Saf
     return true;
 }
 
-bool slots_init(float *values, const SlotTable *table, const ModelArch *arch,
-                const LoraConfig *lora, uint64_t seed, Err *err)
+static bool init_all(float *values, const SlotTable *table, const ModelArch *arch,
+                     const SafeTensors *files, InitMode mode, uint64_t seed, Err *err)
 {
-    if (lora->init_adapter)
-        return slots_read_adapter(values, table, lora->init_adapter, err);
+    bool ok = true;
     memset(values, 0, (size_t)table->size * sizeof *values);
-    SafeTensors *files = NULL;
-    if (needs_files(table, arch) && !(files = safetensors_open_model(arch->folder, err)))
-        return false;
-    bool ok = !files || check_heads(table, arch, files, err);
     for (int i = 0; ok && i < table->count; i++) {
         const Slot *slot = &table->slots[i];
         if (is_base(slot))
             ok = init_base(values + slot->offset, slot, arch, files, seed, err);
         else
-            init_lora(values + slot->offset, slot, &arch->modules[slot->module], lora->init, seed);
+            init_lora(values + slot->offset, slot, &arch->modules[slot->module], mode, seed);
     }
+    return ok;
+}
+
+bool slots_init(float *values, const SlotTable *table, const ModelArch *arch,
+                const LoraConfig *lora, uint64_t seed, Err *err)
+{
+    SafeTensors *files = NULL;
+    if (needs_files(table, arch, lora) && !(files = safetensors_open_model(arch->folder, err)))
+        return false;
+    bool ok = !files || check_heads(table, arch, files, err);
+    if (ok && lora->init_adapter)
+        ok = slots_read_adapter(values, table, lora->init_adapter, err);
+    else if (ok)
+        ok = init_all(values, table, arch, files, lora->init, seed, err);
     safetensors_close(files);
     return ok;
 }

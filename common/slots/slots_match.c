@@ -45,12 +45,17 @@ void names_release(StringList *names)
     *names = (StringList){ 0 };
 }
 
+static bool adds_head_names(const ModelArch *arch)
+{
+    return arch->task == TASK_SEQ_CLS || arch->task == TASK_TOKEN_CLS;
+}
+
 StringList slots_saved_names(const ModelArch *arch, const LoraConfig *lora)
 {
     StringList names = { 0 };
     for (int i = 0; i < lora->modules_to_save.count; i++)
         names_add(&names, lora->modules_to_save.items[i]);
-    if (arch->task == TASK_SEQ_CLS || arch->task == TASK_TOKEN_CLS) {
+    if (adds_head_names(arch)) {
         names_add(&names, "classifier");
         names_add(&names, "score");
     }
@@ -275,7 +280,8 @@ static bool match_saved(Rules *rules, const ModelArch *arch, const LoraConfig *l
     if (!ok)
         return err_at(err, "lora.modules_to_save");
     /* the names that PEFT adds are for many families */
-    if (any || strcmp(name, "classifier") == 0 || strcmp(name, "score") == 0)
+    if (any || (adds_head_names(arch) &&
+                (strcmp(name, "classifier") == 0 || strcmp(name, "score") == 0)))
         return true;
     return near_error(arch, "modules_to_save", name, err);
 }

@@ -7,7 +7,6 @@
 #include "common/model/arch.h"
 #include "common/model/stored.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
