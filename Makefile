@@ -106,7 +106,7 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libps.a $(B)/libworker.a $(B)/libc
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/tests/interop/%: $(B)/tests/interop/%.o $(B)/libworker.a $(B)/libcommon.a
-	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: bench
 BENCHES := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*_bench.c))

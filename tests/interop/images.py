@@ -253,7 +253,8 @@ def resampled(folder, rng):
         file.write(struct.pack("<II", *source.size) + source.tobytes())
         for resample in range(6):
             for box, size in (((0, 0, 37, 29), (16, 16)), ((0, 0, 37, 29), (50, 41)), ((0, 0, 37, 29), (37, 8)),
-                              ((0, 0, 37, 29), (5, 29)), ((3, 2, 20, 25), (24, 24)), ((0, 0, 37, 29), (1, 1))):
+                              ((0, 0, 37, 29), (5, 29)), ((3, 2, 20, 25), (24, 24)), ((0, 0, 37, 29), (1, 1)),
+                              ((8, 0, 9, 29), (6, 6)), ((8, 0, 15, 29), (12, 12)), ((8, 0, 17, 29), (9, 13))):
                 image = source.crop((box[0], box[1], box[0] + box[2], box[1] + box[3])).resize(size, resample)
                 file.write(struct.pack("<7I", *box, *size, resample) + image.tobytes())
 

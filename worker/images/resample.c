@@ -124,36 +124,41 @@ static bool taps_init(Taps *t, int64_t in_size, int64_t out_size, ResampleFilter
 
 /* ---- the two passes -------------------------------------------------------------- */
 
+typedef uint8_t Pixel __attribute__((vector_size(IMAGE_PIXEL)));
+typedef int32_t Sum __attribute__((vector_size(IMAGE_PIXEL * 4)));
+
 static uint8_t rounded(int32_t sum)
 {
     sum >>= BITS;
     return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
 }
 
-/* to[width] = one row of `from` through t. */
+/* to[width] = one row of `from` through t; the channels of a pixel go side by side. */
 static void across(uint8_t *restrict to, const uint8_t *restrict from, const Taps *t, int64_t width)
 {
     for (int64_t x = 0; x < width; x++, to += IMAGE_PIXEL) {
         const uint8_t *p = from + t->first[x] * IMAGE_PIXEL;
         const int32_t *w = t->weight + x * t->most;
-        int32_t sum[IMAGE_PIXEL] = { 1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1) };
-        for (int64_t k = 0; k < t->count[x]; k++, p += IMAGE_PIXEL)
-            for (int c = 0; c < IMAGE_PIXEL; c++)
-                sum[c] += p[c] * w[k];
+        Sum sum = { 1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1) };
+        for (int64_t k = 0; k < t->count[x]; k++, p += IMAGE_PIXEL) {
+            Pixel pixel;
+            memcpy(&pixel, p, sizeof pixel);
+            sum += __builtin_convertvector(pixel, Sum) * w[k];
+        }
         for (int c = 0; c < IMAGE_PIXEL; c++)
             to[c] = rounded(sum[c]);
     }
 }
 
-/* to[bytes] = sum over k of w[k] * (row k of from); sum[bytes] is scratch. */
-static void down(uint8_t *restrict to, const uint8_t *restrict from, const int32_t *restrict w, int64_t count,
-                 int64_t bytes, int32_t *restrict sum)
+/* to[bytes] = sum over k of w[k] * from[k * stride + ...]; sum[bytes] is scratch. */
+static void down(uint8_t *restrict to, const uint8_t *restrict from, int64_t stride, const int32_t *restrict w,
+                 int64_t count, int64_t bytes, int32_t *restrict sum)
 {
     for (int64_t i = 0; i < bytes; i++)
         sum[i] = 1 << (BITS - 1);
     for (int64_t k = 0; k < count; k++)
         for (int64_t i = 0; i < bytes; i++)
-            sum[i] += from[k * bytes + i] * w[k];
+            sum[i] += from[k * stride + i] * w[k];
     for (int64_t i = 0; i < bytes; i++)
         to[i] = rounded(sum[i]);
 }
@@ -163,23 +168,11 @@ static const uint8_t *pixel_at(const Image *image, int64_t x, int64_t y)
     return image->data + (y * image->width + x) * IMAGE_PIXEL;
 }
 
-static void copy_box(Image *to, const Image *from, ImageBox box)
-{
-    for (int64_t y = 0; y < box.height; y++)
-        memcpy(to->data + y * box.width * IMAGE_PIXEL, pixel_at(from, box.left, box.top + y),
-               (size_t)box.width * IMAGE_PIXEL);
-}
-
+/* *to (written) = the box made `width` wide. */
 static bool pass_across(Image *to, const Image *from, ImageBox box, int64_t width, ResampleFilter filter, Err *err)
 {
-    if (!image_init(to, width, box.height, err))
-        return false;
-    if (width == box.width) {
-        copy_box(to, from, box);
-        return true;
-    }
     Taps taps;
-    if (!taps_init(&taps, box.width, width, filter, err))
+    if (!image_init(to, width, box.height, err) || !taps_init(&taps, box.width, width, filter, err))
         return false;
     for (int64_t y = 0; y < box.height; y++)
         across(to->data + y * width * IMAGE_PIXEL, pixel_at(from, box.left, box.top + y), &taps, width);
@@ -187,18 +180,46 @@ static bool pass_across(Image *to, const Image *from, ImageBox box, int64_t widt
     return true;
 }
 
-static bool pass_down(Image *to, const Image *from, int64_t height, ResampleFilter filter, Err *err)
+/* *to (written) = the box made `height` high. */
+static bool pass_down(Image *to, const Image *from, ImageBox box, int64_t height, ResampleFilter filter, Err *err)
 {
-    const int64_t bytes = from->width * IMAGE_PIXEL;
+    const int64_t bytes = box.width * IMAGE_PIXEL, stride = from->width * IMAGE_PIXEL;
     Taps taps = { 0 };
     int32_t *sum = NULL;
-    bool ok = image_init(to, from->width, height, err) && taps_init(&taps, from->height, height, filter, err);
+    bool ok = image_init(to, box.width, height, err) && taps_init(&taps, box.height, height, filter, err);
     ok = ok && (sum = mem_alloc((size_t)bytes * sizeof *sum, err)) != NULL;
     for (int64_t y = 0; ok && y < height; y++)
-        down(to->data + y * bytes, from->data + taps.first[y] * bytes, taps.weight + y * taps.most, taps.count[y],
-             bytes, sum);
+        down(to->data + y * bytes, pixel_at(from, box.left, box.top + taps.first[y]), stride,
+             taps.weight + y * taps.most, taps.count[y], bytes, sum);
     free(sum);
     taps_release(&taps);
+    return ok;
+}
+
+static bool copy_box(Image *to, const Image *from, ImageBox box, Err *err)
+{
+    if (!image_init(to, box.width, box.height, err))
+        return false;
+    for (int64_t y = 0; y < box.height; y++)
+        memcpy(to->data + y * box.width * IMAGE_PIXEL, pixel_at(from, box.left, box.top + y),
+               (size_t)box.width * IMAGE_PIXEL);
+    return true;
+}
+
+/* Pillow's order: across first, unless the height shrinks by more than twice what the width does. */
+static bool both_passes(Image *to, const Image *from, ImageBox box, int64_t width, int64_t height,
+                        ResampleFilter filter, Err *err)
+{
+    const bool down_first = box.height > height && 2 * (box.width - width) < box.height - height;
+    Image middle = { 0 };
+    bool ok;
+    if (down_first)
+        ok = pass_down(&middle, from, box, height, filter, err) &&
+             pass_across(to, &middle, (ImageBox){ 0, 0, box.width, height }, width, filter, err);
+    else
+        ok = pass_across(&middle, from, box, width, filter, err) &&
+             pass_down(to, &middle, (ImageBox){ 0, 0, width, box.height }, height, filter, err);
+    image_release(&middle);
     return ok;
 }
 
@@ -213,15 +234,18 @@ static int64_t *nearest_places(int64_t in_size, int64_t out_size)
     return place;
 }
 
-static void nearest(Image *to, const Image *from, ImageBox box)
+static bool nearest(Image *to, const Image *from, ImageBox box, int64_t width, int64_t height, Err *err)
 {
-    int64_t *column = nearest_places(box.width, to->width), *row = nearest_places(box.height, to->height);
-    for (int64_t y = 0; y < to->height; y++)
-        for (int64_t x = 0; x < to->width; x++)
-            memcpy(to->data + (y * to->width + x) * IMAGE_PIXEL,
-                   pixel_at(from, box.left + column[x], box.top + row[y]), IMAGE_PIXEL);
+    if (!image_init(to, width, height, err))
+        return false;
+    int64_t *column = nearest_places(box.width, width), *row = nearest_places(box.height, height);
+    for (int64_t y = 0; y < height; y++)
+        for (int64_t x = 0; x < width; x++)
+            memcpy(to->data + (y * width + x) * IMAGE_PIXEL, pixel_at(from, box.left + column[x], box.top + row[y]),
+                   IMAGE_PIXEL);
     free(column);
     free(row);
+    return true;
 }
 
 bool image_resample(Image *to, const Image *from, ImageBox box, int64_t width, int64_t height,
@@ -230,22 +254,18 @@ bool image_resample(Image *to, const Image *from, ImageBox box, int64_t width, i
     REQUIRE(box.left >= 0 && box.top >= 0 && box.width > 0 && box.height > 0);
     REQUIRE(box.left + box.width <= from->width && box.top + box.height <= from->height);
     REQUIRE(filter >= 0 && filter < RESAMPLE_FILTERS);
-    Image middle = { 0 };
     *to = (Image){ 0 };
     bool ok;
-    if (filter == RESAMPLE_NEAREST) {
-        ok = image_init(to, width, height, err);
-        if (ok)
-            nearest(to, from, box);
-    } else {
-        ok = pass_across(&middle, from, box, width, filter, err);
-        if (ok && height == box.height) {
-            *to = middle;
-            return true;
-        }
-        ok = ok && pass_down(to, &middle, height, filter, err);
-    }
-    image_release(&middle);
+    if (width == box.width && height == box.height)
+        ok = copy_box(to, from, box, err);
+    else if (filter == RESAMPLE_NEAREST)
+        ok = nearest(to, from, box, width, height, err);
+    else if (height == box.height)
+        ok = pass_across(to, from, box, width, filter, err);
+    else if (width == box.width)
+        ok = pass_down(to, from, box, height, filter, err);
+    else
+        ok = both_passes(to, from, box, width, height, filter, err);
     if (!ok)
         image_release(to);
     return ok;
