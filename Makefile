@@ -96,7 +96,7 @@ test-dist: all ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 	tests/dist/run $(T)
 
 $(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libworker.a $(B)/libcommon.a
-	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 test-interop: all $(B)/tests/interop/metrics_figures $(B)/tests/interop/images_driver ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
 	BUILD=$(B) tests/interop/run

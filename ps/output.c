@@ -5,11 +5,13 @@
 #include "common/base/mem.h"
 #include "ps/run_state.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -37,6 +39,26 @@ double output_epoch(const Run *run)
 
 /* ---- metrics.jsonl --------------------------------------------------------------------------- */
 
+/* A line is whole or not there; what a full disk swallows is said once, and counted. */
+static void append_metrics(Run *run, const char *line)
+{
+    char *path = path_join(run->folder, "metrics.jsonl");
+    const int64_t before = file_size(path);
+    FILE *file = fopen(path, "a");
+    bool ok = file && fprintf(file, "%s\n", line) > 0;
+    ok = (!file || fclose(file) == 0) && ok;
+    if (!ok && run->missing_lines++ == 0)
+        log_warn("save", "lines of metrics.jsonl are missing from here: %s", strerror(errno));
+    if (!ok && before >= 0 && truncate(path, (off_t)before) != 0)
+        log_warn("save", "half a line stays path=%s", path);
+    if (ok && run->missing_lines > 0) {
+        log_info("save", "metrics.jsonl goes on, missing lines=%lld",
+                 (long long)run->missing_lines);
+        run->missing_lines = 0;
+    }
+    free(path);
+}
+
 void output_log(Run *run, json_t *entry, const char *extra, double value)
 {
     json_array_append(run->state.history, entry);
@@ -44,12 +66,7 @@ void output_log(Run *run, json_t *entry, const char *extra, double value)
     if (extra)
         set_real(line, extra, value);
     char *text = json_dumps(line, JSON_COMPACT);
-    char *path = path_join(run->folder, "metrics.jsonl");
-    FILE *file = fopen(path, "a");
-    const bool ok = file && fprintf(file, "%s\n", text) > 0;
-    if ((file && fclose(file) != 0) || !ok)
-        log_warn("save", "cannot append path=%s", path);
-    free(path);
+    append_metrics(run, text);
     free(text);
     json_decref(line);
     json_decref(entry);

@@ -58,9 +58,9 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
         const WalBegin record = { *facts, M };
         const WalPart part = { &record, sizeof record };
         if (!config_set(&run->config, "parallel.micro_batches", number, &err) ||
-            !run_write_text(run, &err) || !wal_append(&run->wal, WAL_BEGIN, &part, 1, &err) ||
-            !wal_sync(&run->wal, &err))
-            log_warn("save", "the start of the run is not durable: %s", err.what);
+            !run_write_text(run, &err))
+            log_warn("save", "run.yaml does not say the micro-batches: %s", err.what);
+        run_record(run, WAL_BEGIN, &part, 1, true);
     }
     progress_init(&run->progress, run->state.version, run->total);
     run->clock_before = run->state.seconds;
@@ -298,8 +298,19 @@ static bool is_save_due(const Run *run)
 {
     const TrainConfig *t = &run->config.train;
     const bool last = t->save_strategy == WHEN_STEPS && run->state.version == run->total;
-    return run->saved != run->state.version &&
+    return run->saved != run->state.version && run->tried != run->state.version &&
            (last || is_due(run, t->save_strategy, t->save_steps));
+}
+
+/* A log that broke (a full disk) is mended by a checkpoint, tried every few seconds. */
+static bool is_mending_due(Run *run)
+{
+    const double pause = 5, now = clock_now();
+    if (!run->wal.broken || now < run->mend_at)
+        return false;
+    const bool due = run->mend_at > 0; /* it broke just now: there is no room yet */
+    run->mend_at = now + pause;
+    return due;
 }
 
 /* Order of Trainer at the end of a step: log, evaluate, save. */
@@ -316,10 +327,13 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
         return LEASE_EVAL;
     }
     Err err = { 0 };
-    if (is_save_due(run) && !run_checkpoint_now(run, &err)) {
+    const bool due = is_save_due(run), mending = is_mending_due(run);
+    if ((due || mending) && !run_checkpoint_now(run, &err)) {
         log_error("save", "no checkpoint at step %lld, the run goes on: %s (%s)",
                   (long long)version, err.what, err.where);
-        run->saved = version; /* not again at this step */
+        run->tried = version; /* not again at this step */
+    } else if (mending) {
+        log_info("save", "steps are durable again, checkpoint at step=%lld", (long long)version);
     }
     return version >= run->total || run->state.stop_early ? LEASE_STOP : LEASE_TRAIN;
 }
