@@ -90,10 +90,10 @@ test-unit-bare: $(TEST_BINS)
 test-dist: all ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 	tests/dist/run $(T)
 
-$(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libcommon.a
+$(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libworker.a $(B)/libcommon.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
-test-interop: all $(B)/tests/interop/metrics_figures ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
+test-interop: all $(B)/tests/interop/metrics_figures $(B)/tests/interop/chat_render ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
 	BUILD=$(B) tests/interop/run
 
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libworker.a $(B)/libcommon.a

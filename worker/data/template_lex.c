@@ -162,7 +162,8 @@ static bool is_digit(const Lexer *l, size_t i)
 
 static bool is_letter(const Lexer *l, size_t i)
 {
-    return i < l->n && ((l->s[i] | 0x20) >= 'a' ? (l->s[i] | 0x20) <= 'z' : l->s[i] == '_');
+    const char small = i < l->n ? (char)(l->s[i] | 0x20) : '\0';
+    return (small >= 'a' && small <= 'z') || (i < l->n && l->s[i] == '_');
 }
 
 static void lex_number(Lexer *l)

@@ -134,8 +134,7 @@ static void split_space(Call *c, int64_t most, List *list)
             return;
         size_t end = i;
         if (most-- == 0) {
-            const Value rest = stripped(value_string(s + i, n - i), NULL, false, true);
-            add_part(c, list, rest.string.data, rest.string.size);
+            add_part(c, list, s + i, n - i);
             return;
         }
         while (end < n && !words_space(s + end, n - end))

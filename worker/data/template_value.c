@@ -414,9 +414,9 @@ static void dump_string(Text *out, const char *data, size_t size, bool ascii)
     for (size_t i = 0; i < size;) {
         const size_t from = i;
         const int32_t c = unicode_next(data, &i);
-        const char *at = c < 0x80 && c ? strchr("\"\"\\\\\nn\rr\tt\ff\bb", (int)c) : NULL;
+        const char *special = "\"\\\n\r\t\f\b", *at = c < 0x80 && c ? strchr(special, (int)c) : NULL;
         if (at)
-            text_addf(out, "\\%c", at[1]);
+            text_addf(out, "\\%c", "\"\\nrtfb"[at - special]);
         else if (c >= 0x10000 && ascii)
             text_addf(out, "\\u%04x\\u%04x", 0xD800U + (((unsigned)c - 0x10000) >> 10), 0xDC00U + ((unsigned)c & 0x3FF));
         else if (c < 0x20 || (c > 0x7E && ascii))
