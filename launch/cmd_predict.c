@@ -9,43 +9,50 @@
 #include <string.h>
 
 typedef struct PredictArguments {
-    const char *adapter, *model, *length, *task;
+    const char *adapter, *model, *length;
     bool logits, help;
     int64_t max_length;
     Arguments rest;
 } PredictArguments;
 
-/* ---- what an adapter's run said: labels and problem ---------------------------------- */
+/* ---- what is known of an adapter ------------------------------------------------------- */
 
-/* run.yaml beside the adapter (or above a checkpoint); false: there is none. */
-static bool find_run(Config *config, const char *adapter, Err *err)
+/* run.yaml beside the adapter, or above a checkpoint. Owned; NULL: there is none. */
+static char *find_run(const char *adapter)
 {
-    char *beside = path_join(adapter, "run.yaml"), *above = path_join(adapter, "../run.yaml");
-    const char *file = file_exists(beside) ? beside : file_exists(above) ? above : NULL;
-    const ConfigSources sources = { .file = file };
-    const bool ok = file && config_load(config, &sources, err);
-    free(beside);
-    free(above);
-    return ok;
+    static const char *const names[] = { "run.yaml", "../run.yaml" };
+    for (int i = 0; i < 2; i++) {
+        char *path = path_join(adapter, names[i]);
+        if (file_exists(path))
+            return path;
+        free(path);
+    }
+    return NULL;
 }
 
-/* --task_type; else the run's, else what PEFT's adapter_config.json says. */
-static bool find_task(TaskType *task, const PredictArguments *given, const Config *run, Err *err)
+/* The adapter's run with the keys of the command line; an adapter of PEFT has no run, but a task. */
+static bool load_run(Config *config, const PredictArguments *given, Err *err)
 {
-    for (TaskType t = TASK_SEQ_CLS; given->task && t <= TASK_IMAGE_CLS; t++) {
-        *task = t;
-        if (strcmp(given->task, config_task_name(t)) == 0)
-            return true;
+    const Arguments *rest = &given->rest;
+    char *file = find_run(given->adapter), *task = NULL;
+    const char **keys = xcalloc((size_t)rest->override_count + 2, sizeof *keys);
+    int count = 0;
+    bool ok = true;
+    if (!file) {
+        TaskType type = TASK_SEQ_CLS;
+        ok = arguments_key(rest, "task_type") || session_task(&type, given->adapter, err);
+        task = xprintf("task_type=%s", config_task_name(type));
+        keys[count++] = task;
+        keys[count++] = "model=none";
     }
-    if (given->task) {
-        err_set(err, ERR_INPUT, "'%s' is not a task", given->task);
-        err_hint(err, "SEQ_CLS, TOKEN_CLS, CAUSAL_LM or IMAGE_CLS");
-        return err_at(err, "--task_type");
-    }
-    if (!run)
-        return session_task(task, given->adapter, err);
-    *task = run->task;
-    return true;
+    for (int i = 0; i < rest->override_count; i++)
+        keys[count++] = rest->overrides[i];
+    const ConfigSources sources = { .file = file, .overrides = keys, .override_count = count };
+    ok = ok && config_load(config, &sources, err);
+    free(keys);
+    free(task);
+    free(file);
+    return ok;
 }
 
 /* ---- answers ---------------------------------------------------------------------------- */
@@ -74,22 +81,15 @@ static bool open_input(PredictInput *input, Err *err)
     return err_at(err, "%s", input->path);
 }
 
-static bool predict(const PredictArguments *given, const Config *run_file, Err *err)
+static bool predict(const PredictArguments *given, const Config *c, Err *err)
 {
-    const StringList none = { 0 };
-    TaskType task;
-    if (!find_task(&task, given, run_file, err))
-        return false;
     const SessionOptions o = {
-        .model = given->model, .adapter = given->adapter, .task = task,
-        .model_config = run_file ? run_file->model_config : NULL,
-        .labels = run_file ? &run_file->labels : &none,
-        .problem = run_file ? run_file->problem_type : PROBLEM_AUTO,
-        .max_length = given->max_length > 0 ? given->max_length : run_file ? run_file->data.max_length : 512,
-        .most_tokens = 4096,
+        .model = given->model, .adapter = given->adapter, .task = c->task, .model_config = c->model_config,
+        .labels = &c->labels, .problem = c->problem_type,
+        .max_length = given->max_length > 0 ? given->max_length : c->data.max_length, .most_tokens = 4096,
     };
     const char *path = given->rest.positional_count > 0 ? given->rest.positionals[0] : "-";
-    PredictInput input = { .path = strcmp(path, "-") == 0 ? NULL : path, .logits = given->logits, .run = run_file };
+    PredictInput input = { .path = strcmp(path, "-") == 0 ? NULL : path, .logits = given->logits, .run = c };
     input.name = input.path ? input.path : "standard input";
     if (!open_input(&input, err))
         return false;
@@ -111,8 +111,7 @@ static bool run(PredictArguments *given, const OptionTable *table, Err *err)
         return err_hint(err, "lora predict --adapter=DIR [--model=DIR] [FILE]");
     }
     Config config = { 0 };
-    const bool known = find_run(&config, given->adapter, err);
-    const bool ok = err->kind == ERR_NONE && predict(given, known ? &config : NULL, err);
+    const bool ok = load_run(&config, given, err) && predict(given, &config, err);
     config_release(&config);
     return ok;
 }
@@ -123,14 +122,13 @@ int cmd_predict(int argc, char **argv)
     const Option own[] = {
         { "adapter", "DIR", "the adapter, as lora train or PEFT wrote it", &given.adapter, NULL },
         { "model", "DIR", "its base model; default: the one the adapter names", &given.model, NULL },
-        { "task_type", "WORD", "SEQ_CLS, TOKEN_CLS, IMAGE_CLS; default: what the adapter says", &given.task, NULL },
         { "max_length", "N", "at most N tokens a line", &given.length, NULL },
         { "logits", NULL, "print the logits too", NULL, &given.logits },
         { "help", NULL, "this text", NULL, &given.help },
     };
     const OptionTable table = { "lora predict", "[FILE]",
                                 "one JSON line an input line: a text (a TAB separates a pair), words, a path of an image", own,
-                                sizeof own / sizeof *own, false };
+                                sizeof own / sizeof *own, true };
     Err err = { 0 };
     bool ok = options_read(&given.rest, &table, argc, argv, &err);
     if (given.help) {

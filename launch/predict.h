@@ -17,7 +17,7 @@ typedef struct PredictInput {
     const char *path; /* NULL: standard input, where each line is answered at once */
     const char *name; /* for errors */
     bool logits;      /* print them too */
-    const Config *run; /* of the adapter; NULL: unknown */
+    const Config *run; /* of the adapter; defaults where it has none */
 } PredictInput;
 
 /* Lines: a text, or two with a TAB between. */
