@@ -7,13 +7,23 @@
 #include "worker/tokenizer/tokenizer.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct EncodeOptions {
     const char *model, *file; /* file NULL: standard input */
     int64_t max_length;       /* 0: no limit */
+    bool offsets, decode;
 } EncodeOptions;
+
+/* What the lines go through. */
+typedef struct Work {
+    const EncodeOptions *o;
+    const Tokenizer *tokenizer; /* borrowed */
+    Encoding encoding;
+    Text out, decoded;
+} Work;
 
 static void add_list(Text *out, const char *name, const int32_t *values, int64_t count)
 {
@@ -23,33 +33,59 @@ static void add_list(Text *out, const char *name, const int32_t *values, int64_t
     text_add(out, "]", 1);
 }
 
-static bool encode_line(const Tokenizer *tokenizer, const char *line, size_t n, int64_t max_length,
-                        Encoding *encoding, Text *out, Err *err)
+static void add_offsets(Text *out, const Encoding *encoding)
+{
+    text_adds(out, ", \"offsets\": [");
+    for (int64_t i = 0; i < encoding->count; i++)
+        text_addf(out, i > 0 ? ", [%d, %d]" : "[%d, %d]", encoding->offsets[2 * i],
+                  encoding->offsets[2 * i + 1]);
+    text_adds(out, "], ");
+    add_list(out, "words", encoding->words, encoding->count);
+}
+
+/* The ids as text again, without special tokens. */
+static void add_decoded(Work *work)
+{
+    text_clear(&work->decoded);
+    tokenizer_decode(work->tokenizer, work->encoding.ids, work->encoding.count, true,
+                     &work->decoded);
+    json_t *string = json_stringn(work->decoded.data, work->decoded.size);
+    char *quoted = json_dumps(string, JSON_ENCODE_ANY);
+    REQUIRE(quoted);
+    text_addf(&work->out, ", \"text\": %s", quoted);
+    free(quoted);
+    json_decref(string);
+}
+
+static bool encode_line(Work *work, const char *line, size_t n, Err *err)
 {
     const size_t valid = text_utf8_valid(line, n);
     if (valid != n)
         return err_set(err, ERR_INPUT, "not valid UTF-8 (byte %zu of the line)", valid + 1);
     const char *tab = memchr(line, '\t', n);
     const size_t first = tab ? (size_t)(tab - line) : n;
-    if (!tokenizer_encode(tokenizer, line, first, tab ? tab + 1 : NULL, tab ? n - first - 1 : 0,
-                          max_length, encoding, err))
+    Encoding *encoding = &work->encoding;
+    Text *out = &work->out;
+    if (!tokenizer_encode(work->tokenizer, line, first, tab ? tab + 1 : NULL,
+                          tab ? n - first - 1 : 0, work->o->max_length, encoding, err))
         return false;
     text_clear(out);
     text_add(out, "{", 1);
     add_list(out, "input_ids", encoding->ids, encoding->count);
-    if (tokenizer_has_types(tokenizer)) {
+    if (tokenizer_has_types(work->tokenizer)) {
         text_add(out, ", ", 2);
         add_list(out, "token_type_ids", encoding->types, encoding->count);
     }
+    if (work->o->offsets)
+        add_offsets(out, encoding);
+    if (work->o->decode)
+        add_decoded(work);
     text_add(out, "}\n", 2);
     return true;
 }
 
-static bool encode_stream(const Tokenizer *tokenizer, FILE *in, const char *name,
-                          int64_t max_length, Err *err)
+static bool encode_stream(Work *work, FILE *in, const char *name, Err *err)
 {
-    Encoding encoding = { 0 };
-    Text out = { 0 };
     char *line = NULL;
     size_t room = 0;
     bool ok = true;
@@ -62,10 +98,10 @@ static bool encode_stream(const Tokenizer *tokenizer, FILE *in, const char *name
             n--;
         if (n > 0 && line[n - 1] == '\r')
             n--;
-        ok = encode_line(tokenizer, line, n, max_length, &encoding, &out, err);
+        ok = encode_line(work, line, n, err);
         if (!ok)
             err_at(err, "%s:%lld", name, (long long)number);
-        else if (fwrite(out.data, 1, out.size, stdout) != out.size)
+        else if (fwrite(work->out.data, 1, work->out.size, stdout) != work->out.size)
             ok = err_errno(err, "cannot write to standard output");
     }
     if (ok && ferror(in))
@@ -73,8 +109,6 @@ static bool encode_stream(const Tokenizer *tokenizer, FILE *in, const char *name
     if (ok && fflush(stdout) != 0)
         ok = err_errno(err, "cannot write to standard output");
     free(line);
-    text_release(&out);
-    encoding_release(&encoding);
     return ok;
 }
 
@@ -96,8 +130,11 @@ static bool run(const EncodeOptions *o, Err *err)
     char *folder = model_find(o->model, err);
     Tokenizer *tokenizer = folder ? tokenizer_open(folder, err) : NULL;
     FILE *in = tokenizer ? open_input(o->file, err) : NULL;
-    const bool ok = in && encode_stream(tokenizer, in, o->file ? o->file : "standard input",
-                                        o->max_length, err);
+    Work work = { .o = o, .tokenizer = tokenizer };
+    const bool ok = in && encode_stream(&work, in, o->file ? o->file : "standard input", err);
+    text_release(&work.out);
+    text_release(&work.decoded);
+    encoding_release(&work.encoding);
     if (in && in != stdin)
         fclose(in);
     tokenizer_close(tokenizer);
@@ -139,6 +176,8 @@ int cmd_encode(int argc, char **argv)
         { "model", "DIR", "a model folder, or a hub name in the local cache", &o.model, NULL },
         { "max_length", "N", "at most N tokens with the special ones; longest_first", &length,
           NULL },
+        { "offsets", NULL, "offsets in characters, and the word of each token", NULL, &o.offsets },
+        { "decode", NULL, "the text that the ids stand for", NULL, &o.decode },
         { "help", NULL, "this text", NULL, &help },
     };
     const OptionTable table = { "lora encode",

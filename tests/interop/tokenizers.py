@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 sys.path.pop(0)  # this file has the module's name
 import tokenizers  # noqa: E402
@@ -80,10 +81,19 @@ def lines_of(path, most):
     return lines[:-1] if lines[-1] == "" else lines
 
 
+FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+
+
 def folder_of(model, work):
+    """A model folder with the tokenizer alone; of a file that, whatever lies beside it."""
     if os.path.isdir(model):
-        return model
-    shutil.copy(model, os.path.join(work, "tokenizer.json"))
+        for name in FILES:
+            if os.path.exists(os.path.join(model, name)):
+                shutil.copy(os.path.join(model, name), work)
+    else:
+        shutil.copy(model, os.path.join(work, "tokenizer.json"))
+    with open(os.path.join(work, "config.json"), "w") as file:
+        file.write("{}")
     return work
 
 
@@ -91,8 +101,8 @@ def ours(lora, folder, lines, work):
     path = os.path.join(work, "lines.txt")
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.writelines(line + "\n" for line in lines)
-    run = subprocess.run([lora, "encode", "--model=" + folder, path], stdout=subprocess.PIPE, check=True)
-    return [json.loads(line) for line in run.stdout.splitlines()]
+    run = subprocess.run([lora, "encode", "--model=" + folder, "--offsets", "--decode", path], stdout=subprocess.PIPE, check=True)
+    return [json.loads(line) for line in run.stdout.split(b"\n") if line]
 
 
 def compare(lora, model, name, lines):
@@ -103,13 +113,16 @@ def compare(lora, model, name, lines):
     with tempfile.TemporaryDirectory() as work:
         got = ours(lora, folder_of(model, work), lines, work)
     different = abs(len(got) - len(texts))
-    for i, (want, have) in enumerate(zip(real.encode_batch_fast(texts), got)):
-        same = want.ids == have["input_ids"]
-        same = same and have.get("token_type_ids", want.type_ids) == want.type_ids
-        if not same:
+    decoded = real.decode_batch([one["input_ids"] for one in got])
+    for i, (want, have) in enumerate(zip(real.encode_batch(texts), got)):
+        both = {"input_ids": want.ids, "token_type_ids": want.type_ids, "offsets": [list(o) for o in want.offsets],
+                "words": [-1 if w is None else w for w in want.word_ids], "text": decoded[i]}
+        wrong = [key for key in both if have.get(key, both[key]) != both[key]]
+        if wrong:
             different += 1
             if different <= 5:
-                print(f"  line {i + 1}: {ascii(lines[i])}\n    wanted {want.ids}\n    got    {have['input_ids']}")
+                key = wrong[0]
+                print(f"  line {i + 1}: {ascii(lines[i])}\n    {key}: wanted {ascii(both[key])}\n    {key}: got    {ascii(have[key])}")
     print(f"{model}: {name}: {len(texts)} lines, {different} differ", flush=True)
     return different
 
@@ -155,6 +168,80 @@ def tables():
     print(ranges_of("numeric", lambda c: cut(digits, c) == 3))
     print(ranges_of("word", lambda c: cut(words, c) == 1))
     print(ranges_of("ordered", ordered), end="")
+
+
+CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co Cn".split()
+
+
+def wrapped(rows):
+    lines, line = [], "   "
+    for row in rows:
+        if len(line) + 1 + len(row) > 100:
+            lines.append(line)
+            line = "   "
+        line += " " + row
+    return "\n".join(lines + [line])
+
+
+def categories():
+    """General categories as the regular expressions of Split and Replace see them."""
+    text = "".join(chr(c) for c in range(1, 0x110000) if not 0xD800 <= c <= 0xDFFF)
+    place = lambda i: i + 1 if i + 1 < 0xD800 else i + 0x801
+    rows, words = [(0, 0, "Cc"), (0xD800, 0xDFFF, "Cs")], []
+    for name in CATEGORIES:
+        split = pre_tokenizers.Split(tokenizers.Regex(f"\\P{{{name}}}+"), "removed")
+        rows += [(place(a), place(b - 1), name) for _, (a, b) in split.pre_tokenize_str(text)]
+    for _, (a, b) in pre_tokenizers.Split(tokenizers.Regex("\\W+"), "removed").pre_tokenize_str(text):
+        words.append((place(a), place(b - 1)))
+    print("/* Made by tests/interop/tokenizers.py --categories; do not edit. */")
+    print("/* clang-format off */")
+    print('#include "worker/tokenizer/unicode_tables.h"\n')
+    assert unicodedata.unidata_version == "14.0.0", "PCRE2's Unicode is asked of Python's"
+    newer = []
+    for a, b, name in sorted(row for row in rows if row[2] not in ("Cn", "Cs")):
+        for c in (c for c in range(a, b + 1) if unicodedata.category(chr(c)) != name):
+            if newer and newer[-1][1:] == [c - 1, name]:
+                newer[-1][1] = c
+            else:
+                newer.append([c, c, name])
+    print("const UnicodeCategory unicode_newer[] = {")
+    print(wrapped(f"{{ 0x{a:X}, 0x{b:X}, \"{name}\" }}," for a, b, name in newer))
+    print("};\nconst size_t unicode_newer_count = sizeof(unicode_newer) / sizeof(unicode_newer[0]);\n")
+    for name, holds in (("regex_letter", "L"), ("regex_number", "N")):
+        ranges = []
+        for a, b, _ in sorted(row for row in rows if row[2][0] == holds):
+            if ranges and ranges[-1][1] == a - 1:
+                ranges[-1][1] = b
+            else:
+                ranges.append([a, b])
+        print_set(name, ranges)
+    print_set("regex_word", words)
+
+
+def print_set(name, ranges):
+    print(f"static const UnicodeRange {name}_ranges[] = {{")
+    print(wrapped(f"{{ 0x{a:X}, 0x{b:X} }}," for a, b in ranges))
+    print(f"}};\nconst UnicodeSet unicode_{name} = {{ {name}_ranges, sizeof({name}_ranges) / sizeof({name}_ranges[0]) }};")
+
+
+def compositions():
+    """Pairs that NFC joins, Hangul's syllables left out."""
+    nfc, nfd, rows = normalizers.NFC(), normalizers.NFD(), []
+    for c in range(0xC0, 0x110000):
+        if 0xAC00 <= c <= 0xD7A3 or 0xD800 <= c <= 0xDFFF:
+            continue
+        parts = nfd.normalize_str(chr(c))
+        if parts == chr(c) or nfc.normalize_str(chr(c)) != chr(c):
+            continue
+        first = nfc.normalize_str(parts[:-1])
+        assert len(first) == 1, hex(c)
+        rows.append((ord(first), ord(parts[-1]), c))
+    print("/* Made by tests/interop/tokenizers.py --compositions; do not edit. */")
+    print("/* clang-format off */")
+    print('#include "worker/tokenizer/unicode_tables.h"\n')
+    print("const UnicodePair unicode_pairs[] = {")
+    print(wrapped(f"{{ 0x{a:X}, 0x{b:X}, 0x{c:X} }}," for a, b, c in sorted(rows)))
+    print("};\nconst size_t unicode_pair_count = sizeof(unicode_pairs) / sizeof(unicode_pairs[0]);")
 
 
 def kinds():
@@ -232,12 +319,17 @@ def main():
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--pairs", action="store_true", help="random lines have a TAB in them")
     parser.add_argument("--tables", action="store_true")
+    parser.add_argument("--categories", action="store_true")
+    parser.add_argument("--compositions", action="store_true")
     parser.add_argument("--fixtures", type=int, default=0, metavar="TEXTS")
     parser.add_argument("--files", nargs="*", default=[])
     parser.add_argument("models", nargs="*")
     options = parser.parse_args()
     if options.tables:
         tables()
+        return 0
+    if options.categories or options.compositions:
+        (categories if options.categories else compositions)()
         return 0
     if options.fixtures:
         fixtures(options.fixtures)

@@ -51,12 +51,18 @@ static bool read_token(AddedTokens *added, const json_t *spec, const Vocab *voca
     if (!vocab_add(&added->ids, content, strlen(content), token.id))
         return err_set(err, ERR_INPUT, "added token '%s' is listed twice", content);
 
+    if (special)
+        vocab_add(&added->specials, content, strlen(content), token.id);
+
     Scratch scratch = { 0 };
-    size_t n = strlen(content);
-    const char *looked_for =
-        normalized ? normalizer_run(normalizer, content, &n, &scratch) : content;
-    text_add(&token.content, looked_for, n);
+    Aligned written = { 0 };
+    aligned_lend(&written, content, strlen(content), 0);
+    const Aligned *looked_for =
+        normalized ? normalizer_run(normalizer, &written, &scratch) : &written;
+    const size_t n = looked_for->size;
+    text_add(&token.content, looked_for->data, n);
     scratch_release(&scratch);
+    aligned_release(&written);
     add(normalized ? &added->normalized : &added->raw, token);
     return n > 0 ||
            err_set(err, ERR_INPUT, "added token '%s' has nothing left when normalized", content);
@@ -112,6 +118,7 @@ void added_tokens_release(AddedTokens *added)
     set_release(&added->raw);
     set_release(&added->normalized);
     vocab_release(&added->ids);
+    vocab_release(&added->specials);
 }
 
 /* ---- finding --------------------------------------------------------------- */

@@ -29,7 +29,8 @@ typedef struct AddedSet {
 
 typedef struct AddedTokens {
     AddedSet raw, normalized;
-    Vocab ids; /* contents as written */
+    Vocab ids;      /* contents as written */
+    Vocab specials; /* those of them that are special */
 } AddedTokens;
 
 /* A place to go on from, and what was found there. Start with {0}. */

@@ -2,6 +2,7 @@
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "worker/tokenizer/byte_level.h"
 #include "worker/tokenizer/unicode.h"
 
 #include <stdlib.h>
@@ -17,80 +18,145 @@ static bool is_ascii(const char *text, size_t n)
     return any < 0x80;
 }
 
+static void put(Aligned *out, const Aligned *in, size_t at, int32_t c)
+{
+    char bytes[4];
+    const size_t n = unicode_encode(bytes, c);
+    aligned_put(out, in, at, bytes, n);
+}
+
+void normalizer_write(const CodePoints *points, const Aligned *in, size_t from, Aligned *out)
+{
+    size_t at = from, next = from; /* the last character of `in` that was used, and the next */
+    for (size_t i = 0; i < points->count; i++) {
+        const CodePoint point = points->data[i];
+        if (point.change <= 0) {
+            at = next;
+            if (next < in->size)
+                unicode_next(in->data, &next);
+        }
+        put(out, in, at, point.c);
+        for (int32_t skip = point.change; skip < 0 && next < in->size; skip++)
+            unicode_next(in->data, &next);
+        if (point.change < 0) /* what is put in next stands for the last of these */
+            at = unicode_before(in->data, next);
+    }
+}
+
 /* ---- normal forms ---------------------------------------------------------- */
 
 typedef struct NormalForm {
     bool compat, compose;
 } NormalForm;
 
-static void to_form(NormalForm form, const char *text, size_t n, Text *out, CodePoints *points)
+static bool is_its_own(NormalForm form, const char *text, size_t n)
 {
-    if (is_ascii(text, n)) { /* is its own normal form */
-        text_add(out, text, n);
+    if (is_ascii(text, n))
+        return true;
+    if (form.compat || !form.compose)
+        return false;
+    for (size_t at = 0; at < n;)
+        if (!unicode_is_plain_nfc(unicode_next(text, &at)))
+            return false;
+    return true;
+}
+
+static void to_form(NormalForm form, const Aligned *in, Aligned *out, CodePoints *points)
+{
+    if (is_its_own(form, in->data, in->size)) {
+        aligned_copy(out, in, 0, in->size);
         return;
     }
     points->count = 0;
-    for (size_t i = 0; i < n;)
-        unicode_decompose(points, unicode_next(text, &i), form.compat);
+    for (size_t i = 0; i < in->size;)
+        unicode_decompose(points, unicode_next(in->data, &i), form.compat);
     unicode_reorder(points, 0);
     if (form.compose)
         unicode_compose(points);
-    for (size_t i = 0; i < points->count; i++)
-        unicode_add(out, points->data[i]);
+    normalizer_write(points, in, 0, out);
 }
 
-static void run_nfc(const NormalizerOp *op, const char *text, size_t n, Text *out,
-                    CodePoints *points)
+static void run_nfc(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
 {
     (void)op;
-    to_form((NormalForm){ .compose = true }, text, n, out, points);
+    to_form((NormalForm){ .compose = true }, in, out, &scratch->points);
 }
 
-static void run_nfd(const NormalizerOp *op, const char *text, size_t n, Text *out,
-                    CodePoints *points)
+static void run_nfd(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
 {
     (void)op;
-    to_form((NormalForm){ .compose = false }, text, n, out, points);
+    to_form((NormalForm){ .compose = false }, in, out, &scratch->points);
 }
 
-static void run_nfkc(const NormalizerOp *op, const char *text, size_t n, Text *out,
-                     CodePoints *points)
+static void run_nfkc(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
 {
     (void)op;
-    to_form((NormalForm){ .compat = true, .compose = true }, text, n, out, points);
+    to_form((NormalForm){ .compat = true, .compose = true }, in, out, &scratch->points);
 }
 
-static void run_nfkd(const NormalizerOp *op, const char *text, size_t n, Text *out,
-                     CodePoints *points)
+static void run_nfkd(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
 {
     (void)op;
-    to_form((NormalForm){ .compat = true }, text, n, out, points);
+    to_form((NormalForm){ .compat = true }, in, out, &scratch->points);
 }
 
 /* ---- single characters ----------------------------------------------------- */
 
-static void run_lowercase(const NormalizerOp *op, const char *text, size_t n, Text *out,
-                          CodePoints *points)
+static void run_lowercase(const NormalizerOp *op, const Aligned *in, Aligned *out,
+                          Scratch *scratch)
 {
-    (void)op, (void)points;
-    for (size_t i = 0; i < n;) {
+    (void)op, (void)scratch;
+    for (size_t i = 0; i < in->size;) {
+        const size_t at = i;
         int32_t lower[2];
-        const size_t count = unicode_lower(lower, unicode_next(text, &i));
+        const size_t count = unicode_lower(lower, unicode_next(in->data, &i));
         for (size_t k = 0; k < count; k++)
-            unicode_add(out, lower[k]);
+            put(out, in, at, lower[k]);
     }
 }
 
 /* Unlike BertNormalizer this drops all marks, and decomposes nothing. */
-static void run_strip_accents(const NormalizerOp *op, const char *text, size_t n, Text *out,
-                              CodePoints *points)
+static void run_strip_accents(const NormalizerOp *op, const Aligned *in, Aligned *out,
+                              Scratch *scratch)
 {
-    (void)op, (void)points;
-    for (size_t i = 0; i < n;) {
-        const int32_t c = unicode_next(text, &i);
-        if (!unicode_is_mark(c))
-            unicode_add(out, c);
+    (void)op, (void)scratch;
+    for (size_t i = 0; i < in->size;) {
+        const size_t at = i;
+        if (!unicode_is_mark(unicode_next(in->data, &i)))
+            aligned_copy(out, in, at, i - at);
     }
+}
+
+/* What Google's NMT drops: most controls. */
+static bool is_nmt_dropped(int32_t c)
+{
+    return (c >= 0x1 && c <= 0x8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F ||
+           c == 0x8F || c == 0x9F;
+}
+
+static bool is_nmt_space(int32_t c)
+{
+    return c == '\t' || c == '\n' || c == '\f' || c == '\r' || c == 0x1680 ||
+           (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
+           c == 0xFEFF || c == 0xFFFD;
+}
+
+static void run_nmt(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
+{
+    (void)op, (void)scratch;
+    for (size_t i = 0; i < in->size;) {
+        const size_t at = i;
+        const int32_t c = unicode_next(in->data, &i);
+        if (!is_nmt_dropped(c))
+            put(out, in, at, is_nmt_space(c) ? ' ' : c);
+    }
+}
+
+static void run_byte_level(const NormalizerOp *op, const Aligned *in, Aligned *out,
+                           Scratch *scratch)
+{
+    (void)op, (void)scratch;
+    byte_level_write(in, 0, in->size, out);
 }
 
 /* ---- strings --------------------------------------------------------------- */
@@ -102,64 +168,77 @@ static bool read_strip(NormalizerOp *op, const json_t *settings, Err *err)
     return err->kind == ERR_NONE;
 }
 
-static void run_strip(const NormalizerOp *op, const char *text, size_t n, Text *out,
-                      CodePoints *points)
+static void run_strip(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
 {
-    (void)points;
-    size_t start = 0, end = n;
-    for (size_t i = 0; op->left && i < n && unicode_is_space(unicode_next(text, &i));)
+    (void)scratch;
+    size_t start = 0, end = in->size;
+    for (size_t i = 0; op->left && i < end && unicode_is_space(unicode_next(in->data, &i));)
         start = i;
     while (op->right && end > start) {
-        const size_t before = unicode_before(text, end);
+        const size_t before = unicode_before(in->data, end);
         size_t at = before;
-        if (!unicode_is_space(unicode_next(text, &at)))
+        if (!unicode_is_space(unicode_next(in->data, &at)))
             break;
         end = before;
     }
-    text_add(out, text + start, end - start);
+    aligned_copy(out, in, start, end - start);
 }
 
 static bool read_replace(NormalizerOp *op, const json_t *settings, Err *err)
 {
-    const json_t *pattern = json_object_get(settings, "pattern");
     const json_t *content = json_object_get(settings, "content");
-    if (json_object_get(pattern, "Regex"))
-        return err_set(err, ERR_INPUT, "normalizer 'Replace' with a 'Regex' is not supported yet");
-    const json_t *string = json_object_get(pattern, "String");
-    if (!json_is_string(string) || !json_is_string(content))
-        return err_set(err, ERR_INPUT, "normalizer 'Replace' has no 'pattern' or no 'content'");
-    if (json_string_length(string) == 0)
-        return err_set(err, ERR_INPUT, "normalizer 'Replace' has an empty 'pattern'");
-    text_add(&op->pattern, json_string_value(string), json_string_length(string));
+    if (!json_is_string(content))
+        return err_set(err, ERR_INPUT, "normalizer 'Replace' has no 'content'");
     text_add(&op->content, json_string_value(content), json_string_length(content));
-    return true;
+    return pattern_read(&op->pattern, json_object_get(settings, "pattern"), "normalizer 'Replace'",
+                        err);
 }
 
-static void run_replace(const NormalizerOp *op, const char *text, size_t n, Text *out,
-                        CodePoints *points)
+static void run_replace(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
 {
-    (void)points;
-    const char *end = text + n;
-    while (text < end) {
-        const char *hit = memmem(text, (size_t)(end - text), op->pattern.data, op->pattern.size);
-        const char *stop = hit ? hit : end;
-        text_add(out, text, (size_t)(stop - text));
-        if (!hit)
-            return;
-        text_add(out, op->content.data, op->content.size);
-        text = hit + op->pattern.size;
+    Segments *segments = &scratch->pre.segments;
+    segments->count = 0;
+    pattern_find(&op->pattern, in->data, in->size, segments);
+    for (size_t i = 0; i < segments->count; i++) {
+        const Segment part = segments->data[i];
+        if (!part.match)
+            aligned_copy(out, in, part.begin, part.end - part.begin);
+        else if (part.end > 0)
+            aligned_put_span(out, aligned_span(in, part.end - 1, 1), op->content.data,
+                             op->content.size);
+        else
+            aligned_put_span(out, (Span){ (uint32_t)in->base, (uint32_t)in->base },
+                             op->content.data, op->content.size);
     }
+}
+
+static bool read_prepend(NormalizerOp *op, const json_t *settings, Err *err)
+{
+    text_adds(&op->content, json_get_string(settings, "prepend", "", err));
+    return err->kind == ERR_NONE;
+}
+
+static void run_prepend(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
+{
+    (void)scratch;
+    if (in->size > 0)
+        aligned_put_span(out, aligned_span(in, 0, 1), op->content.data, op->content.size);
+    aligned_copy(out, in, 0, in->size);
 }
 
 /* ---- the list -------------------------------------------------------------- */
 
 static const NormalizerKind kinds[] = {
     { "BertNormalizer", bert_normalizer_read, bert_normalizer_run },
+    { "ByteLevel", NULL, run_byte_level },
     { "Lowercase", NULL, run_lowercase },
     { "NFC", NULL, run_nfc },
     { "NFD", NULL, run_nfd },
     { "NFKC", NULL, run_nfkc },
     { "NFKD", NULL, run_nfkd },
+    { "Nmt", NULL, run_nmt },
+    { "Precompiled", precompiled_read, precompiled_run },
+    { "Prepend", read_prepend, run_prepend },
     { "Replace", read_replace, run_replace },
     { "Strip", read_strip, run_strip },
     { "StripAccents", NULL, run_strip_accents },
@@ -201,23 +280,23 @@ bool normalizer_read(Normalizer *normalizer, const json_t *spec, Err *err)
 void normalizer_release(Normalizer *normalizer)
 {
     for (size_t i = 0; i < normalizer->count; i++) {
-        text_release(&normalizer->ops[i].pattern);
+        pattern_release(&normalizer->ops[i].pattern);
         text_release(&normalizer->ops[i].content);
+        text_release(&normalizer->ops[i].normalized);
+        free(normalizer->ops[i].trie);
     }
     free(normalizer->ops);
     *normalizer = (Normalizer){ 0 };
 }
 
-const char *normalizer_run(const Normalizer *normalizer, const char *text, size_t *n,
-                           Scratch *scratch)
+const Aligned *normalizer_run(const Normalizer *normalizer, const Aligned *text, Scratch *scratch)
 {
     for (size_t i = 0; i < normalizer->count; i++) {
         const NormalizerOp *op = &normalizer->ops[i];
-        Text *out = &scratch->normal[i % 2];
-        text_clear(out);
-        op->kind->run(op, text, *n, out, &scratch->points);
-        text = out->data ? out->data : "";
-        *n = out->size;
+        Aligned *out = &scratch->normal[i % 2];
+        aligned_clear(out);
+        op->kind->run(op, text, out, scratch);
+        text = out;
     }
     return text;
 }

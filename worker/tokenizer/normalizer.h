@@ -9,6 +9,8 @@
 
 #include "common/base/err.h"
 #include "common/base/text.h"
+#include "worker/tokenizer/aligned.h"
+#include "worker/tokenizer/pattern.h"
 #include "worker/tokenizer/scratch.h"
 
 #include <jansson.h>
@@ -19,15 +21,19 @@ typedef struct NormalizerKind {
     const char *name;
     /* Reads the settings; NULL: there are none. */
     bool (*read)(NormalizerOp *op, const json_t *settings, Err *err);
-    /* Writes the normal form of text[0, n) behind what `out` has. */
-    void (*run)(const NormalizerOp *op, const char *text, size_t n, Text *out, CodePoints *points);
+    /* Writes the normal form of `in` to `out`, which is empty. */
+    void (*run)(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch);
 } NormalizerKind;
 
 struct NormalizerOp {
     const NormalizerKind *kind;
     bool clean_text, chinese, strip_accents, lowercase; /* BertNormalizer */
     bool left, right;                                   /* Strip */
-    Text pattern, content;                              /* Replace */
+    Pattern pattern;                                    /* Replace */
+    Text content;                                       /* Replace, Prepend */
+    uint32_t *trie;                                     /* Precompiled: [units], owned */
+    size_t units;
+    Text normalized; /* Precompiled: what the trie's values point into */
 };
 
 /* Zeroed leaves texts as they are. */
@@ -40,14 +46,17 @@ typedef struct Normalizer {
 MUST_USE bool normalizer_read(Normalizer *normalizer, const json_t *spec, Err *err);
 void normalizer_release(Normalizer *normalizer);
 
-/* The normal form of text[0, *n), and its size to *n: lent until the next call with
- * this scratch, or text itself. */
-const char *normalizer_run(const Normalizer *normalizer, const char *text, size_t *n,
-                           Scratch *scratch);
+/* The normal form of `text`: lent until the next call with this scratch, or `text` itself. */
+const Aligned *normalizer_run(const Normalizer *normalizer, const Aligned *text, Scratch *scratch);
+
+/* Writes the list, made of `in` from `from` on, with what its characters stand for. */
+void normalizer_write(const CodePoints *points, const Aligned *in, size_t from, Aligned *out);
 
 /* The kinds that have files of their own. */
 bool bert_normalizer_read(NormalizerOp *op, const json_t *settings, Err *err);
-void bert_normalizer_run(const NormalizerOp *op, const char *text, size_t n, Text *out,
-                         CodePoints *points);
+void bert_normalizer_run(const NormalizerOp *op, const Aligned *in, Aligned *out,
+                         Scratch *scratch);
+bool precompiled_read(NormalizerOp *op, const json_t *settings, Err *err);
+void precompiled_run(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch);
 
 #endif

@@ -146,14 +146,49 @@ static bool read_bert(PostProcessor *post, const json_t *spec, const KnownTokens
     return true;
 }
 
+/* ---- RobertaProcessing: <s> A </s>, <s> A </s></s> B </s>; ByteLevel --------- */
+
+static bool read_trim(PostProcessor *post, const json_t *spec, const KnownTokens *known, Err *err)
+{
+    (void)known;
+    const bool prefix = json_get_bool(spec, "add_prefix_space", true, err);
+    if (!json_get_bool(spec, "trim_offsets", true, err))
+        return err->kind == ERR_NONE;
+    if (post->trims == MOST_TRIMS)
+        return err_set(err, ERR_INPUT, "the post_processor trims offsets too often");
+    post->prefix_space[post->trims++] = prefix;
+    return err->kind == ERR_NONE;
+}
+
+static bool read_roberta(PostProcessor *post, const json_t *spec, const KnownTokens *known,
+                         Err *err)
+{
+    int32_t cls = 0, sep = 0;
+    if (!read_named(&cls, spec, "cls", known, err) || !read_named(&sep, spec, "sep", known, err))
+        return false;
+    Template *const both[] = { &post->single, &post->pair };
+    for (size_t i = 0; i < LENGTH(both); i++) {
+        add_part(both[i], cls, 0);
+        add_part(both[i], TEMPLATE_A, 0);
+        add_part(both[i], sep, 0);
+    }
+    add_part(&post->pair, sep, 0);
+    add_part(&post->pair, TEMPLATE_B, 0);
+    add_part(&post->pair, sep, 0);
+    return read_trim(post, spec, known, err);
+}
+
 /* ---- the list -------------------------------------------------------------- */
 
 static const struct {
     const char *name;
     bool (*read)(PostProcessor *post, const json_t *spec, const KnownTokens *known, Err *err);
+    bool adds; /* tokens */
 } kinds[] = {
-    { "BertProcessing", read_bert },
-    { "TemplateProcessing", read_template },
+    { "BertProcessing", read_bert, true },
+    { "ByteLevel", read_trim, false },
+    { "RobertaProcessing", read_roberta, true },
+    { "TemplateProcessing", read_template, true },
 };
 
 static bool read_any(PostProcessor *post, const json_t *spec, const KnownTokens *known, Err *err);
@@ -180,7 +215,7 @@ static bool read_any(PostProcessor *post, const json_t *spec, const KnownTokens 
     for (size_t i = 0; i < LENGTH(kinds); i++) {
         if (strcmp(kinds[i].name, name) != 0)
             continue;
-        if (post->single.count > 0)
+        if (kinds[i].adds && post->single.count > 0)
             return err_set(err, ERR_INPUT,
                            "a second post_processor that adds tokens, '%s', "
                            "is not supported yet",

@@ -25,8 +25,14 @@ typedef struct Template {
     int64_t specials; /* parts that are tokens */
 } Template;
 
+enum { MOST_TRIMS = 4 };
+
 typedef struct PostProcessor {
     Template single, pair;
+    /* How often spaces of the byte-level alphabet are left out of offsets, and whether
+     * one before the text was put there and counts as none. */
+    bool prefix_space[MOST_TRIMS];
+    int trims;
 } PostProcessor;
 
 /* `spec` as in tokenizer.json; NULL or null: nothing is added. */

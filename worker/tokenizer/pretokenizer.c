@@ -45,73 +45,41 @@ static void run_bert(const PreTokenizerOp *op, PreText *pre)
 {
     (void)op;
     for (size_t i = 0; i < pre->pieces.count; i++)
-        cut_bert(pre->text, pre->pieces.data[i], &pre->next);
+        cut_bert(pre->text->data, pre->pieces.data[i], &pre->next);
 }
 
 /* ---- splitting at a class of characters ------------------------------------ */
 
-/* Whether the piece ends between two characters that are at places to split, or not. */
-static bool ends_between(SplitBehavior behavior, bool before, bool behind)
+/* Adds a segment for each character of the class and each run between. */
+static void find_class(bool (*here)(int32_t), const char *text, size_t n, Segments *out)
 {
-    switch (behavior) {
-    case SPLIT_MERGED_WITH_PREVIOUS:
-        return before;
-    case SPLIT_MERGED_WITH_NEXT:
-        return behind;
-    case SPLIT_CONTIGUOUS:
-        return before != behind;
-    case SPLIT_REMOVED:
-    case SPLIT_ISOLATED:
-        break;
-    }
-    return before || behind;
-}
-
-static void cut_at(SplitBehavior behavior, bool (*here)(int32_t), const char *text, Piece piece,
-                   Pieces *out)
-{
-    const size_t end = piece.at + piece.size;
-    size_t start = piece.at, at = piece.at;
-    bool before = false; /* of the character that ends at `at` */
-    while (at < end) {
+    size_t start = 0;
+    for (size_t at = 0; at < n;) {
         const size_t character = at;
-        const bool behind = here(unicode_next(text, &at));
-        if (character > start && ends_between(behavior, before, behind)) {
-            if (!(before && behavior == SPLIT_REMOVED))
-                pieces_add(out, start, character - start);
-            start = character;
-        }
-        before = behind;
+        if (!here(unicode_next(text, &at)))
+            continue;
+        if (character > start)
+            segments_add(out, start, character, false);
+        segments_add(out, character, at, true);
+        start = at;
     }
-    if (end > start && !(before && behavior == SPLIT_REMOVED))
-        pieces_add(out, start, end - start);
+    if (n > start)
+        segments_add(out, start, n, false);
 }
 
 static void split(const PreTokenizerOp *op, PreText *pre, bool (*here)(int32_t))
 {
-    for (size_t i = 0; i < pre->pieces.count; i++)
-        cut_at(op->behavior, here, pre->text, pre->pieces.data[i], &pre->next);
+    for (size_t i = 0; i < pre->pieces.count; i++) {
+        const Piece piece = pre->pieces.data[i];
+        pre->segments.count = 0;
+        find_class(here, pre->text->data + piece.at, piece.size, &pre->segments);
+        split_segments(&pre->segments, op->behavior, piece.at, &pre->next);
+    }
 }
 
 static bool read_punctuation(PreTokenizerOp *op, const json_t *settings, Err *err)
 {
-    static const struct {
-        const char *name;
-        SplitBehavior behavior;
-    } behaviors[] = {
-        { "Removed", SPLIT_REMOVED },
-        { "Isolated", SPLIT_ISOLATED },
-        { "Contiguous", SPLIT_CONTIGUOUS },
-        { "MergedWithPrevious", SPLIT_MERGED_WITH_PREVIOUS },
-        { "MergedWithNext", SPLIT_MERGED_WITH_NEXT },
-    };
-    const char *name = json_get_string(settings, "behavior", "Isolated", err);
-    for (size_t i = 0; i < LENGTH(behaviors); i++)
-        if (strcmp(behaviors[i].name, name) == 0) {
-            op->behavior = behaviors[i].behavior;
-            return err->kind == ERR_NONE;
-        }
-    return err_set(err, ERR_INPUT, "pre_tokenizer 'Punctuation' has unknown behavior '%s'", name);
+    return split_behavior_read(&op->behavior, settings, "pre_tokenizer 'Punctuation'", err);
 }
 
 static void run_punctuation(const PreTokenizerOp *op, PreText *pre)
@@ -170,15 +138,52 @@ static void run_whitespace(const PreTokenizerOp *op, PreText *pre)
 {
     (void)op;
     for (size_t i = 0; i < pre->pieces.count; i++)
-        cut_words(pre->text, pre->pieces.data[i], &pre->next);
+        cut_words(pre->text->data, pre->pieces.data[i], &pre->next);
+}
+
+/* ---- Split, CharDelimiterSplit --------------------------------------------- */
+
+static bool read_split(PreTokenizerOp *op, const json_t *settings, Err *err)
+{
+    static const char what[] = "pre_tokenizer 'Split'";
+    op->invert = json_get_bool(settings, "invert", false, err);
+    return split_behavior_read(&op->behavior, settings, what, err) &&
+           pattern_read(&op->pattern, json_object_get(settings, "pattern"), what, err);
+}
+
+static void run_split(const PreTokenizerOp *op, PreText *pre)
+{
+    Segments *segments = &pre->segments;
+    for (size_t i = 0; i < pre->pieces.count; i++) {
+        const Piece piece = pre->pieces.data[i];
+        segments->count = 0;
+        pattern_find(&op->pattern, pre->text->data + piece.at, piece.size, segments);
+        for (size_t k = 0; op->invert && k < segments->count; k++)
+            segments->data[k].match = !segments->data[k].match;
+        split_segments(segments, op->behavior, piece.at, &pre->next);
+    }
+}
+
+static bool read_delimiter(PreTokenizerOp *op, const json_t *settings, Err *err)
+{
+    const char *delimiter = json_get_string(settings, "delimiter", "", err);
+    if (delimiter[0] == '\0')
+        return err_set(err, ERR_INPUT, "pre_tokenizer 'CharDelimiterSplit' has no 'delimiter'");
+    text_adds(&op->pattern.string, delimiter);
+    op->behavior = SPLIT_REMOVED;
+    return true;
 }
 
 /* ---- the list -------------------------------------------------------------- */
 
 static const PreTokenizerKind kinds[] = {
     { "BertPreTokenizer", NULL, run_bert },
+    { "ByteLevel", byte_level_read, byte_level_run },
+    { "CharDelimiterSplit", read_delimiter, run_split },
     { "Digits", read_digits, run_digits },
+    { "Metaspace", metaspace_read, metaspace_run },
     { "Punctuation", read_punctuation, run_punctuation },
+    { "Split", read_split, run_split },
     { "Whitespace", NULL, run_whitespace },
     { "WhitespaceSplit", NULL, run_whitespace_split },
 };
@@ -218,16 +223,29 @@ bool pretokenizer_read(PreTokenizer *pretokenizer, const json_t *spec, Err *err)
 
 void pretokenizer_release(PreTokenizer *pretokenizer)
 {
+    for (size_t i = 0; i < pretokenizer->count; i++)
+        pattern_release(&pretokenizer->ops[i].pattern);
     free(pretokenizer->ops);
     *pretokenizer = (PreTokenizer){ 0 };
 }
 
-void pretokenizer_run(const PreTokenizer *pretokenizer, const char *text, size_t n, PreText *pre)
+bool pretokenizer_ends_in_bytes(const PreTokenizer *pretokenizer)
+{
+    const size_t n = pretokenizer->count;
+    return n > 0 && pretokenizer->ops[n - 1].kind->run == byte_level_run;
+}
+
+void pretokenizer_set_raw(PreTokenizer *pretokenizer)
+{
+    pretokenizer->ops[pretokenizer->count - 1].raw = true;
+}
+
+void pretokenizer_run(const PreTokenizer *pretokenizer, const Aligned *text, PreText *pre)
 {
     pre->text = text;
     pre->pieces.count = 0;
-    if (n > 0)
-        pieces_add(&pre->pieces, 0, n);
+    if (text->size > 0)
+        pieces_add(&pre->pieces, 0, text->size);
     for (size_t i = 0; i < pretokenizer->count; i++) {
         const PreTokenizerOp *op = &pretokenizer->ops[i];
         pre->next.count = 0;

@@ -21,6 +21,37 @@ static bool check_version(const json_t *whole, Err *err)
     return err->kind == ERR_NONE;
 }
 
+/* GPT-2's and RoBERTa's classes of Transformers put the setting of their configuration
+ * into the pre-tokenizer. */
+static void set_prefix_space(Tokenizer *tokenizer, const json_t *config, Err *err)
+{
+    const char *class = json_get_string(config, "tokenizer_class", "", err);
+    if (!json_get_bool(config, "add_prefix_space", false, err) ||
+        !(text_starts(class, "GPT2Tokenizer") || text_starts(class, "RobertaTokenizer")))
+        return;
+    PreTokenizer *pretokenizer = &tokenizer->pretokenizer;
+    for (size_t i = 0; i < pretokenizer->count; i++)
+        pretokenizer->ops[i].prefix_space = true; /* read by ByteLevel alone */
+}
+
+/* What follows from several parts. */
+static void finish(Tokenizer *tokenizer)
+{
+    TokenModel *model = &tokenizer->model;
+    if (pretokenizer_ends_in_bytes(&tokenizer->pretokenizer) && model->kind->take_bytes &&
+        model->kind->take_bytes(model->state))
+        pretokenizer_set_raw(&tokenizer->pretokenizer);
+    if (tokenizer->post.trims == 0)
+        return;
+    const Vocab *vocab = &model->vocab;
+    tokenizer->spaces = xcalloc((size_t)vocab->largest + 1, sizeof(tokenizer->spaces[0]));
+    for (int32_t id = 0; id <= vocab->largest; id++) {
+        const char *token = vocab_token(vocab, id);
+        if (token)
+            tokenizer->spaces[id] = token_spaces(token, strlen(token));
+    }
+}
+
 static bool read_parts(Tokenizer *tokenizer, const json_t *whole, Err *err)
 {
     Tokenizer *t = tokenizer;
@@ -33,21 +64,23 @@ static bool read_parts(Tokenizer *tokenizer, const json_t *whole, Err *err)
            added_tokens_read(&t->added, json_object_get(whole, "added_tokens"), &t->model.vocab,
                              &t->normalizer, err) &&
            postprocess_read(&t->post, json_object_get(whole, "post_processor"), &t->model.vocab,
-                            &t->added.ids, err);
+                            &t->added.ids, err) &&
+           decoder_read(&t->decoder, json_object_get(whole, "decoder"), err);
 }
 
-/* tokenizer_config.json of the folder, or NULL. Its bytes enter the digest. */
-static bool read_config(json_t **config, const char *folder, uint64_t *digest, Err *err)
+/* A file of the folder to *value, if it is there. Its bytes enter the digest. */
+static bool read_beside(json_t **value, const char *folder, const char *name, uint64_t *digest,
+                        Err *err)
 {
-    char *path = path_join(folder, "tokenizer_config.json");
+    char *path = path_join(folder, name);
     FileMap map = { 0 };
     bool ok = true;
     if (file_exists(path)) {
         ok = file_map(&map, path, err);
         if (ok) {
             *digest = digest_fast_more(*digest, map.data, map.size);
-            *config = json_bytes(map.data ? map.data : "", map.size, path, err);
-            ok = *config != NULL;
+            *value = json_bytes(map.data ? map.data : "", map.size, path, err);
+            ok = *value != NULL;
         }
     }
     file_unmap(&map);
@@ -88,54 +121,82 @@ static bool find_types(const Tokenizer *tokenizer, const json_t *config, Err *er
     return false;
 }
 
-/* The file to read: tokenizer.json, else vocab.txt. Owned; NULL: neither. */
-static char *find_file(const char *folder, bool *is_json, Err *err)
+typedef enum { FROM_TOKENIZER_JSON, FROM_VOCAB_TXT, FROM_VOCAB_JSON } Source;
+
+/* The file to read: tokenizer.json, else vocab.txt, else vocab.json. Owned; NULL: none. */
+static char *find_file(const char *folder, Source *source, Err *err)
 {
-    char *path = path_join(folder, "tokenizer.json");
-    *is_json = file_exists(path);
-    if (*is_json)
-        return path;
-    free(path);
-    path = path_join(folder, "vocab.txt");
-    if (file_exists(path))
-        return path;
-    free(path);
-    err_set(err, ERR_INPUT, "neither tokenizer.json nor vocab.txt is there");
+    static const char *const names[] = { "tokenizer.json", "vocab.txt", "vocab.json" };
+    for (size_t i = 0; i < LENGTH(names); i++) {
+        char *path = path_join(folder, names[i]);
+        *source = (Source)i;
+        if (file_exists(path))
+            return path;
+        free(path);
+    }
+    err_set(err, ERR_INPUT, "neither tokenizer.json nor vocab.txt nor vocab.json is there");
     err_at(err, "%s", folder);
     return NULL;
 }
 
-static bool read_file(Tokenizer *tokenizer, const char *folder, const char *path, bool is_json,
-                      Err *err)
+/* A whole tokenizer.json; NULL with *err set. */
+static json_t *read_merges_beside(const char *folder, const char *path, json_t *vocab,
+                                  const TokenizerFiles *files, uint64_t *digest, Err *err)
+{
+    char *merges = path_join(folder, "merges.txt");
+    FileMap map = { 0 };
+    json_t *whole = NULL;
+    if (file_map(&map, merges, err)) {
+        *digest = digest_fast_more(*digest, map.data, map.size);
+        whole = vocab_json_as_json(path, vocab, map.data ? map.data : "", map.size, files, err);
+    }
+    file_unmap(&map);
+    free(merges);
+    return whole;
+}
+
+static json_t *read_whole(const char *folder, const char *path, Source source,
+                          const TokenizerFiles *files, uint64_t *digest, Err *err)
 {
     FileMap map = { 0 };
-    json_t *config = NULL, *whole = NULL;
-    bool ok = file_map(&map, path, err);
-    if (ok) {
-        tokenizer->digest = digest_fast(map.data, map.size);
-        ok = read_config(&config, folder, &tokenizer->digest, err);
+    if (!file_map(&map, path, err))
+        return NULL;
+    const char *data = map.data ? map.data : "";
+    *digest = digest_fast_more(*digest, data, map.size);
+    json_t *whole = source == FROM_VOCAB_TXT
+                        ? vocab_txt_as_json(path, data, map.size, files->config, err)
+                        : json_bytes(data, map.size, path, err);
+    file_unmap(&map);
+    if (whole && source == FROM_VOCAB_JSON) {
+        json_t *vocab = whole;
+        whole = read_merges_beside(folder, path, vocab, files, digest, err);
+        json_decref(vocab);
     }
-    if (ok) {
-        const char *data = map.data ? map.data : "";
-        whole = is_json ? json_bytes(data, map.size, path, err)
-                        : vocab_txt_as_json(path, data, map.size, config, err);
-        ok = whole != NULL;
-    }
+    return whole;
+}
+
+static bool read_file(Tokenizer *tokenizer, const char *folder, const char *path, Source source,
+                      const TokenizerFiles *files, Err *err)
+{
+    json_t *whole = read_whole(folder, path, source, files, &tokenizer->digest, err);
+    bool ok = whole != NULL;
     if (ok && !read_parts(tokenizer, whole, err))
         ok = err_at(err, "%s", path);
-    if (ok)
-        tokenizer->has_types = find_types(tokenizer, config, err);
+    if (ok) {
+        set_prefix_space(tokenizer, files->config, err);
+        finish(tokenizer);
+        tokenizer->has_types = find_types(tokenizer, files->config, err);
+        ok = special_names_read(tokenizer, files, err);
+    }
     json_decref(whole);
-    json_decref(config);
-    file_unmap(&map);
     return ok && err->kind == ERR_NONE;
 }
 
 /* Tokens that only this file names would be lost without a word. */
-static bool check_beside(const char *folder, bool is_json, Err *err)
+static bool check_beside(const char *folder, Source source, Err *err)
 {
     char *path = path_join(folder, "added_tokens.json");
-    const bool ok = is_json || !file_exists(path);
+    const bool ok = source != FROM_VOCAB_TXT || !file_exists(path);
     if (!ok) {
         err_set(err, ERR_INPUT, "added_tokens.json beside vocab.txt is not supported yet");
         err_at(err, "%s", path);
@@ -145,18 +206,36 @@ static bool check_beside(const char *folder, bool is_json, Err *err)
     return ok;
 }
 
+static bool open_from(Tokenizer *tokenizer, const char *folder, const char *path, Source source,
+                      Err *err)
+{
+    TokenizerFiles files = { 0 };
+    uint64_t *digest = &tokenizer->digest;
+    const bool ok =
+        check_beside(folder, source, err) &&
+        read_beside(&files.config, folder, "tokenizer_config.json", digest, err) &&
+        read_beside(&files.specials, folder, "special_tokens_map.json", digest, err) &&
+        (source != FROM_VOCAB_JSON ||
+         read_beside(&files.added, folder, "added_tokens.json", digest, err)) &&
+        read_file(tokenizer, folder, path, source, &files, err);
+    json_decref(files.config);
+    json_decref(files.specials);
+    json_decref(files.added);
+    return ok;
+}
+
 Tokenizer *tokenizer_open(const char *model_folder, Err *err)
 {
     Err own = { 0 };
     if (!err)
         err = &own;
-    bool is_json = false;
-    char *path = find_file(model_folder, &is_json, err);
+    Source source = FROM_TOKENIZER_JSON;
+    char *path = find_file(model_folder, &source, err);
     if (!path)
         return NULL;
     Tokenizer *tokenizer = xcalloc(1, sizeof(*tokenizer));
-    if (!check_beside(model_folder, is_json, err) ||
-        !read_file(tokenizer, model_folder, path, is_json, err)) {
+    tokenizer->digest = digest_fast("", 0);
+    if (!open_from(tokenizer, model_folder, path, source, err)) {
         tokenizer_close(tokenizer);
         tokenizer = NULL;
     }
@@ -168,138 +247,15 @@ void tokenizer_close(Tokenizer *tokenizer)
 {
     if (!tokenizer)
         return;
+    special_names_release(tokenizer);
+    free(tokenizer->spaces);
+    decoder_release(&tokenizer->decoder);
     postprocess_release(&tokenizer->post);
     added_tokens_release(&tokenizer->added);
     token_model_release(&tokenizer->model);
     pretokenizer_release(&tokenizer->pretokenizer);
     normalizer_release(&tokenizer->normalizer);
     free(tokenizer);
-}
-
-/* ---- encoding -------------------------------------------------------------- */
-
-static void encode_words(const Tokenizer *tokenizer, const char *text, size_t n, PreText *pre,
-                         Ids *out)
-{
-    pretokenizer_run(&tokenizer->pretokenizer, text, n, pre);
-    const TokenModel *model = &tokenizer->model;
-    for (size_t i = 0; i < pre->pieces.count; i++) {
-        const Piece piece = pre->pieces.data[i];
-        model->kind->encode(model->state, pre->text + piece.at, piece.size, out);
-    }
-}
-
-/* text[0, n) holds no added token of the first kind. */
-static void encode_part(const Tokenizer *tokenizer, const char *text, size_t n, Scratch *scratch,
-                        Ids *out)
-{
-    text = normalizer_run(&tokenizer->normalizer, text, &n, scratch);
-    AddedMatch match = { 0 };
-    size_t done = 0;
-    while (added_tokens_next(&tokenizer->added.normalized, text, n, &match)) {
-        if (match.start > done)
-            encode_words(tokenizer, text + done, match.start - done, &scratch->pre, out);
-        ids_add(out, match.id);
-        done = match.end;
-    }
-    if (done < n)
-        encode_words(tokenizer, text + done, n - done, &scratch->pre, out);
-}
-
-static void encode_text(const Tokenizer *tokenizer, const char *text, size_t n, Scratch *scratch,
-                        Ids *out)
-{
-    out->count = 0;
-    AddedMatch match = { 0 };
-    size_t done = 0;
-    while (added_tokens_next(&tokenizer->added.raw, text, n, &match)) {
-        if (match.start > done)
-            encode_part(tokenizer, text + done, match.start - done, scratch, out);
-        ids_add(out, match.id);
-        done = match.end;
-    }
-    if (done < n)
-        encode_part(tokenizer, text + done, n - done, scratch, out);
-}
-
-/* longest_first as tokenizers does it: the shorter one is cut only when both
- * have more than half of the room. */
-static void truncate_both(int64_t *a, int64_t *b, int64_t room)
-{
-    if (*a + *b <= room)
-        return;
-    int64_t *shorter = *a <= *b ? a : b, *longer = *a <= *b ? b : a;
-    if (*shorter > room)
-        *longer = *shorter;
-    else
-        *longer = *shorter > room - *shorter ? *shorter : room - *shorter;
-    if (*shorter + *longer > room) {
-        *shorter = room / 2;
-        *longer = *shorter + room % 2;
-    }
-}
-
-static void put(Encoding *out, const int32_t *ids, int64_t count, int32_t type)
-{
-    for (int64_t i = 0; i < count; i++) {
-        out->ids[out->count] = ids[i];
-        out->types[out->count++] = type;
-    }
-}
-
-static void assemble(const Template *template, const Ids *a, const Ids *b, Encoding *out)
-{
-    const int64_t need = a->count + b->count + template->specials;
-    if (out->room < need) {
-        out->room = need > 2 * out->room ? need : 2 * out->room;
-        out->ids = xrealloc(out->ids, (size_t)out->room * sizeof(out->ids[0]));
-        out->types = xrealloc(out->types, (size_t)out->room * sizeof(out->types[0]));
-    }
-    out->count = 0;
-    for (int64_t i = 0; i < template->count; i++) {
-        const TemplatePart *part = &template->parts[i];
-        if (part->what == TEMPLATE_A)
-            put(out, a->data, a->count, part->type);
-        else if (part->what == TEMPLATE_B)
-            put(out, b->data, b->count, part->type);
-        else
-            put(out, &part->what, 1, part->type);
-    }
-}
-
-bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, const char *pair,
-                      size_t pair_n, int64_t max_length, Encoding *out, Err *err)
-{
-    const Template *template = pair ? &tokenizer->post.pair : &tokenizer->post.single;
-    const int64_t room = max_length > 0 ? max_length - template->specials : INT64_MAX;
-    if (room <= 0)
-        return err_set(err, ERR_INPUT,
-                       "max_length %lld leaves no room beside the %lld special tokens",
-                       (long long)max_length, (long long)template->specials);
-    if (!out->scratch)
-        out->scratch = xcalloc(1, sizeof(*out->scratch));
-    Scratch *scratch = out->scratch;
-    Ids *a = &scratch->ids[0], *b = &scratch->ids[1];
-    encode_text(tokenizer, text, n, scratch, a);
-    b->count = 0;
-    if (pair)
-        encode_text(tokenizer, pair, pair_n, scratch, b);
-    if (pair)
-        truncate_both(&a->count, &b->count, room);
-    else if (a->count > room)
-        a->count = room;
-    assemble(template, a, b, out);
-    return true;
-}
-
-void encoding_release(Encoding *encoding)
-{
-    free(encoding->ids);
-    free(encoding->types);
-    if (encoding->scratch)
-        scratch_release(encoding->scratch);
-    free(encoding->scratch);
-    *encoding = (Encoding){ 0 };
 }
 
 /* ---- asking ---------------------------------------------------------------- */
@@ -326,4 +282,18 @@ int32_t tokenizer_id(const Tokenizer *tokenizer, const char *token)
 bool tokenizer_has_types(const Tokenizer *tokenizer)
 {
     return tokenizer->has_types;
+}
+
+const char *tokenizer_token(const Tokenizer *tokenizer, int32_t id)
+{
+    const char *added = vocab_token(&tokenizer->added.ids, id);
+    return added ? added : vocab_token(&tokenizer->model.vocab, id);
+}
+
+int32_t tokenizer_special(const Tokenizer *tokenizer, const char *name)
+{
+    for (size_t i = 0; i < tokenizer->named_count; i++)
+        if (strcmp(tokenizer->named[i].name, name) == 0)
+            return tokenizer->named[i].id;
+    return -1;
 }

@@ -11,13 +11,13 @@
 /* No character's full decomposition is longer (U+FDFA has 18). */
 enum { LONGEST_DECOMPOSITION = 32 };
 
-void codepoints_add(CodePoints *list, int32_t c)
+void codepoints_add(CodePoints *list, int32_t c, int32_t change)
 {
     if (list->count == list->room) {
         list->room = list->room ? 2 * list->room : 256;
         list->data = xrealloc(list->data, list->room * sizeof(list->data[0]));
     }
-    list->data[list->count++] = c;
+    list->data[list->count++] = (CodePoint){ c, change };
 }
 
 void codepoints_release(CodePoints *list)
@@ -105,6 +105,16 @@ bool unicode_is_word(int32_t c)
     return in_set(c, &unicode_word);
 }
 
+bool unicode_is_regex_letter(int32_t c)
+{
+    return in_set(c, &unicode_regex_letter);
+}
+
+bool unicode_is_regex_number(int32_t c)
+{
+    return in_set(c, &unicode_regex_number);
+}
+
 bool unicode_is_cjk(int32_t c)
 {
     /* 2B920 is what tokenizers has; BERT's own code says 2B820. */
@@ -159,20 +169,10 @@ static bool is_too_new(int32_t c)
     return within(c, newer, LENGTH(newer));
 }
 
-/* First halves of compositions that came later: nothing may join them. */
-static bool starts_too_new(int32_t c)
-{
-    static const UnicodeRange newer[] = {
-        { 0x105D2, 0x105DA }, { 0x11382, 0x11390 }, { 0x113C2, 0x113C9 },
-        { 0x11935, 0x11935 }, { 0x1611E, 0x16129 }, { 0x16D63, 0x16D69 },
-    };
-    return within(c, newer, LENGTH(newer));
-}
-
 void unicode_decompose(CodePoints *out, int32_t c, bool compat)
 {
     if (c < 0x80 || is_too_new(c)) {
-        codepoints_add(out, c);
+        codepoints_add(out, c, 0);
         return;
     }
     utf8proc_int32_t parts[LONGEST_DECOMPOSITION];
@@ -183,7 +183,7 @@ void unicode_decompose(CodePoints *out, int32_t c, bool compat)
         utf8proc_decompose_char(c, parts, LONGEST_DECOMPOSITION, how, &boundary);
     REQUIRE(n >= 0 && n <= LONGEST_DECOMPOSITION);
     for (utf8proc_ssize_t i = 0; i < n; i++)
-        codepoints_add(out, parts[i]);
+        codepoints_add(out, parts[i], i > 0);
 }
 
 static int combining_class(int32_t c)
@@ -194,28 +194,28 @@ static int combining_class(int32_t c)
 }
 
 /* Stable, by counting: a run of marks may be as long as the text. */
-static void sort_long_run(int32_t *marks, size_t n)
+static void sort_long_run(CodePoint *marks, size_t n)
 {
     size_t start[257] = { 0 };
-    int32_t *sorted = xmalloc(n * sizeof(marks[0]));
+    CodePoint *sorted = xmalloc(n * sizeof(marks[0]));
     for (size_t i = 0; i < n; i++)
-        start[combining_class(marks[i]) + 1]++;
+        start[combining_class(marks[i].c) + 1]++;
     for (size_t k = 1; k < LENGTH(start); k++)
         start[k] += start[k - 1];
     for (size_t i = 0; i < n; i++)
-        sorted[start[combining_class(marks[i])]++] = marks[i];
+        sorted[start[combining_class(marks[i].c)]++] = marks[i];
     for (size_t i = 0; i < n; i++)
         marks[i] = sorted[i];
     free(sorted);
 }
 
-static void sort_run(int32_t *marks, size_t n)
+static void sort_run(CodePoint *marks, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
-        const int32_t mark = marks[i];
-        const int class = combining_class(mark);
+        const CodePoint mark = marks[i];
+        const int class = combining_class(mark.c);
         size_t k = i;
-        for (; k > 0 && combining_class(marks[k - 1]) > class; k--)
+        for (; k > 0 && combining_class(marks[k - 1].c) > class; k--)
             marks[k] = marks[k - 1];
         marks[k] = mark;
     }
@@ -226,7 +226,7 @@ void unicode_reorder(CodePoints *list, size_t from)
     enum { SHORT_RUN = 16 };
     size_t run = from; /* behind the last starter */
     for (size_t i = from; i <= list->count; i++) {
-        if (i < list->count && combining_class(list->data[i]) != 0)
+        if (i < list->count && combining_class(list->data[i].c) != 0)
             continue;
         if (i - run > SHORT_RUN)
             sort_long_run(list->data + run, i - run);
@@ -236,29 +236,72 @@ void unicode_reorder(CodePoints *list, size_t from)
     }
 }
 
-/* Whether utf8proc would compose across the place before b, but tokenizers not:
- * to it b is a starter, as marks newer than its tables are. U+11A7 is no trailing
- * consonant, but utf8proc 2.8 takes it for the empty one and drops it. */
-static bool parts(int32_t a, int32_t b)
+enum { /* Hangul's syllables are counted, not listed */
+    L_FIRST = 0x1100, L_COUNT = 19,
+    V_FIRST = 0x1161, V_COUNT = 21,
+    T_BEFORE = 0x11A7, T_COUNT = 28,
+    S_FIRST = 0xAC00, S_COUNT = L_COUNT * V_COUNT * T_COUNT
+};
+
+/* What the two are joined into; -1: they are not. */
+static int32_t joined(int32_t a, int32_t b)
 {
-    return starts_too_new(a) || b == 0x11A7 ||
-           (combining_class(b) == 0 && utf8proc_get_property(b)->combining_class != 0);
+    if (a >= L_FIRST && a < L_FIRST + L_COUNT && b >= V_FIRST && b < V_FIRST + V_COUNT)
+        return S_FIRST + ((a - L_FIRST) * V_COUNT + (b - V_FIRST)) * T_COUNT;
+    if (a >= S_FIRST && a < S_FIRST + S_COUNT && (a - S_FIRST) % T_COUNT == 0 && b > T_BEFORE &&
+        b < T_BEFORE + T_COUNT)
+        return a + (b - T_BEFORE);
+    if (b < 0x300)
+        return -1;
+    size_t low = 0, high = unicode_pair_count;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        const UnicodePair *pair = &unicode_pairs[middle];
+        if (pair->first == a && pair->second == b)
+            return pair->joined;
+        if (pair->first < a || (pair->first == a && pair->second < b))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
 }
 
-/* utf8proc composes each stretch in which the two agree. */
 void unicode_compose(CodePoints *list)
 {
-    size_t done = 0, kept = 0;
-    while (done < list->count) {
-        size_t end = done + 1;
-        while (end < list->count && !parts(list->data[end - 1], list->data[end]))
-            end++;
-        const utf8proc_ssize_t n = utf8proc_normalize_utf32(
-            list->data + done, (utf8proc_ssize_t)(end - done), UTF8PROC_COMPOSE | UTF8PROC_STABLE);
-        REQUIRE(n >= 0);
-        for (utf8proc_ssize_t i = 0; i < n; i++)
-            list->data[kept++] = list->data[done + (size_t)i];
-        done = end;
+    CodePoint *const data = list->data;
+    size_t kept = 0, starter = 0; /* data[starter] may be joined, if there is one */
+    bool has_starter = false;
+    int last = -1; /* class of the mark before that was kept; -1: none behind the starter */
+    for (size_t i = 0; i < list->count; i++) {
+        const CodePoint point = data[i];
+        const int class = combining_class(point.c);
+        if (has_starter && last < class) {
+            const int32_t whole = joined(data[starter].c, point.c);
+            if (whole >= 0) {
+                data[starter].c = whole;
+                data[starter].change += point.change - 1;
+                continue;
+            }
+        }
+        if (class == 0) {
+            has_starter = true;
+            starter = kept;
+            last = -1;
+        } else {
+            last = class;
+        }
+        data[kept++] = point;
     }
     list->count = kept;
+}
+
+bool unicode_is_plain_nfc(int32_t c)
+{
+    static const UnicodeRange plain[] = {
+        { 0x0, 0x2FF },     { 0x370, 0x373 },   { 0x388, 0x481 },   { 0x48A, 0x590 },
+        { 0x3041, 0x3098 }, { 0x309B, 0x30FF }, { 0x3400, 0x4DBF }, { 0x4E00, 0x9FFF },
+        { 0xAC00, 0xD7A3 }, { 0x1F300, 0x1F9FF },
+    };
+    return within(c, plain, LENGTH(plain));
 }

@@ -16,13 +16,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A code point of a text that is being rewritten. `change` is 1 for one that was put in
+ * (it stands for what the one before does), 0 for one that replaces the next of the
+ * source, -n if n more of the source go with that. */
+typedef struct CodePoint {
+    int32_t c, change;
+} CodePoint;
+
 /* A growing list of code points; zeroed is empty. */
 typedef struct CodePoints {
-    int32_t *data; /* [count], owned */
+    CodePoint *data; /* [count], owned */
     size_t count, room;
 } CodePoints;
 
-void codepoints_add(CodePoints *list, int32_t c);
+void codepoints_add(CodePoints *list, int32_t c, int32_t change);
 void codepoints_release(CodePoints *list);
 
 /* The code point at text[*at], *at moves behind it. text is valid UTF-8. */
@@ -60,6 +67,8 @@ bool unicode_is_mark(int32_t c);        /* M* */
 bool unicode_is_numeric(int32_t c);     /* N* */
 bool unicode_is_word(int32_t c);        /* \w of a regular expression */
 bool unicode_is_cjk(int32_t c);         /* what BERT sets apart as Chinese */
+bool unicode_is_regex_letter(int32_t c); /* \p{L} of a tokenizer's regular expression */
+bool unicode_is_regex_number(int32_t c); /* \p{N} of one */
 
 /* Full lower case of one character, out[0, 2); how many. Never contextual. */
 size_t unicode_lower(int32_t out[2], int32_t c);
@@ -72,5 +81,9 @@ void unicode_reorder(CodePoints *list, size_t from);
 
 /* Canonical composition of a decomposed and ordered list. */
 void unicode_compose(CodePoints *list);
+
+/* Whether a text of such characters alone is its own NFC: none of them decomposes,
+ * moves or joins what is before it. False for some of which that is true. */
+bool unicode_is_plain_nfc(int32_t c);
 
 #endif

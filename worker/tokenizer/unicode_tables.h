@@ -1,5 +1,5 @@
 /* unicode_tables - sorted ranges of code points, measured from tokenizers 0.23.3
- * by tests/interop/tokenizers.py --tables. */
+ * by tests/interop/tokenizers.py --tables, --categories and --compositions. */
 #ifndef WORKER_TOKENIZER_UNICODE_TABLES_H
 #define WORKER_TOKENIZER_UNICODE_TABLES_H
 
@@ -22,5 +22,27 @@ extern const UnicodeSet unicode_mark;
 extern const UnicodeSet unicode_numeric;
 extern const UnicodeSet unicode_word;
 extern const UnicodeSet unicode_ordered; /* canonical combining class is not 0 */
+
+/* What Oniguruma, of Unicode 16, takes for \p{L}, \p{N} and \w: --categories. */
+extern const UnicodeSet unicode_regex_letter;
+extern const UnicodeSet unicode_regex_number;
+extern const UnicodeSet unicode_regex_word;
+
+/* Characters whose general category is not that of Unicode 14, PCRE2's. */
+typedef struct UnicodeCategory {
+    int32_t first, last;
+    char name[3];
+} UnicodeCategory;
+
+extern const UnicodeCategory unicode_newer[];
+extern const size_t unicode_newer_count;
+
+/* NFC makes one of the two; sorted: --compositions. */
+typedef struct UnicodePair {
+    int32_t first, second, joined;
+} UnicodePair;
+
+extern const UnicodePair unicode_pairs[];
+extern const size_t unicode_pair_count;
 
 #endif

@@ -8,6 +8,7 @@
 void vocab_release(Vocab *vocab)
 {
     free(vocab->slots);
+    free(vocab->places);
     text_release(&vocab->bytes);
     *vocab = (Vocab){ 0 };
 }
@@ -58,6 +59,26 @@ static void grow(Vocab *vocab)
     free(old.slots);
 }
 
+static void set_place(Vocab *vocab, int32_t id, int64_t place)
+{
+    const size_t need = (size_t)id + 1, old = vocab->room;
+    if (need > old) {
+        vocab->room = need > 2 * old ? need : 2 * old;
+        vocab->places = xrealloc(vocab->places, vocab->room * sizeof(vocab->places[0]));
+        for (size_t i = old; i < vocab->room; i++)
+            vocab->places[i] = -1;
+    }
+    if (vocab->places[id] < 0)
+        vocab->places[id] = place;
+}
+
+const char *vocab_token(const Vocab *vocab, int32_t id)
+{
+    if (id < 0 || (size_t)id >= vocab->room || vocab->places[id] < 0)
+        return NULL;
+    return vocab->bytes.data + vocab->places[id];
+}
+
 bool vocab_add(Vocab *vocab, const char *token, size_t n, int32_t id)
 {
     if (!vocab->slots || 2 * vocab->count >= vocab->mask)
@@ -70,7 +91,9 @@ bool vocab_add(Vocab *vocab, const char *token, size_t n, int32_t id)
                          .size = (uint32_t)n,
                          .at = (int64_t)vocab->bytes.size,
                          .id = id };
+    set_place(vocab, id, slot->at);
     text_add(&vocab->bytes, token, n);
+    text_add(&vocab->bytes, "", 1);
     if (vocab->count == 0 || id > vocab->largest)
         vocab->largest = id;
     if (n > vocab->longest)

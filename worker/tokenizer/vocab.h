@@ -29,7 +29,9 @@ typedef struct Vocab {
     size_t mask, count;
     size_t longest;  /* bytes of the longest token */
     int64_t largest; /* id; -1 when empty */
-    Text bytes;
+    Text bytes;      /* the tokens, '\0' behind each */
+    int64_t *places; /* [largest + 1] of ids in `bytes`, -1: no such id; owned */
+    size_t room;
 } Vocab;
 
 void vocab_release(Vocab *vocab);
@@ -48,5 +50,8 @@ static inline uint64_t vocab_hash_more(uint64_t hash, char byte)
 /* -1: none. `hash` is vocab_hash_more over token[0, n) from VOCAB_HASH_START. */
 int32_t vocab_find_hashed(const Vocab *vocab, uint64_t hash, const char *token, size_t n);
 int32_t vocab_find(const Vocab *vocab, const char *token, size_t n);
+
+/* The token of an id, NULL: there is none. Of ids shared by tokens, the first. */
+const char *vocab_token(const Vocab *vocab, int32_t id);
 
 #endif

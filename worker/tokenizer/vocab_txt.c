@@ -116,5 +116,8 @@ json_t *vocab_txt_as_json(const char *path, const char *data, size_t size, const
                   "max_input_chars_per_word", 100, "vocab", vocab);
     json_decref(vocab);
     REQUIRE(whole);
+    json_object_set_new(whole, "decoder",
+                        json_pack("{s:s, s:s, s:b}", "type", "WordPiece", "prefix", "##",
+                                  "cleanup", 1));
     return whole;
 }

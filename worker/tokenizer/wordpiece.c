@@ -93,8 +93,10 @@ static bool too_long(const WordPiece *wordpiece, const char *word, size_t n)
     return chars > wordpiece->most_chars;
 }
 
-static void wordpiece_encode(const void *state, const char *word, size_t n, Ids *out)
+static void wordpiece_encode(const void *state, const char *word, size_t n, Scratch *scratch,
+                             Tokens *out)
 {
+    (void)scratch;
     const WordPiece *wordpiece = state;
     const int64_t before = out->count;
     size_t at = 0;
@@ -104,12 +106,12 @@ static void wordpiece_encode(const void *state, const char *word, size_t n, Ids 
         const int32_t id = longest(vocab, word + at, n - at, &size);
         if (id < 0)
             break;
-        ids_add(out, id);
+        tokens_add(out, id, at, at + size);
         at += size;
     }
     if (at < n) {
         out->count = before;
-        ids_add(out, wordpiece->unknown);
+        tokens_add(out, wordpiece->unknown, 0, n);
     }
 }
 

@@ -100,6 +100,38 @@ typedef struct Work {
     Encoding encoding;
 } Work;
 
+static void expect_offsets(const char *text, const Encoding *encoding, const json_t *want)
+{
+    json_t *flat = json_array();
+    for (size_t i = 0; i < json_array_size(want); i++)
+        for (size_t k = 0; k < 2; k++)
+            json_array_append(flat, json_array_get(json_array_get(want, i), k));
+    expect_list("offsets", text, encoding->offsets, 2 * encoding->count, flat);
+    json_decref(flat);
+}
+
+/* At once, and token by token. */
+static void expect_decoded(const Work *work, const json_t *want)
+{
+    const Encoding *encoding = &work->encoding;
+    Text whole = { 0 }, stream = { 0 };
+    tokenizer_decode(work->tokenizer, encoding->ids, encoding->count, true, &whole);
+    assert_string_equal(whole.data, json_string_value(want));
+    DecodeStream *decoder = decode_stream_new(work->tokenizer, true);
+    for (int64_t i = 0; i < encoding->count; i++) {
+        const size_t before = stream.size;
+        decode_stream_add(decoder, encoding->ids[i], &stream);
+        assert_int_equal(text_utf8_valid(stream.data + before, stream.size - before),
+                         stream.size - before);
+    }
+    decode_stream_end(decoder, &stream);
+    assert_int_equal(stream.size, whole.size);
+    assert_memory_equal(stream.data ? stream.data : "", whole.data, whole.size);
+    decode_stream_free(decoder);
+    text_release(&whole);
+    text_release(&stream);
+}
+
 static void check_vector(const json_t *line, void *with)
 {
     Work *work = with;
@@ -109,6 +141,8 @@ static void check_vector(const json_t *line, void *with)
                                  NULL, 0, 0, &work->encoding, &err));
     expect_list("ids", json_string_value(text), work->encoding.ids, work->encoding.count,
                 json_object_get(line, "ids"));
+    expect_offsets(json_string_value(text), &work->encoding, json_object_get(line, "offsets"));
+    expect_decoded(work, json_object_get(line, "decoded"));
 }
 
 static void check_pair(const json_t *line, void *with)
@@ -148,6 +182,30 @@ static void uncased_texts_and_pairs_are_those_of_tokenizers(void **state)
 {
     (void)state;
     check_golden(GOLDEN "bert-uncased");
+}
+
+static void gpt2_texts_and_pairs_are_those_of_tokenizers(void **state)
+{
+    (void)state;
+    check_golden(GOLDEN "gpt2");
+}
+
+static void roberta_texts_and_pairs_are_those_of_tokenizers(void **state)
+{
+    (void)state;
+    check_golden(GOLDEN "roberta");
+}
+
+static void qwen2_texts_and_pairs_are_those_of_tokenizers(void **state)
+{
+    (void)state;
+    check_golden(GOLDEN "qwen2");
+}
+
+static void llama_texts_and_pairs_are_those_of_tokenizers(void **state)
+{
+    (void)state;
+    check_golden(GOLDEN "llama");
 }
 
 static void check_vocab_txt(const char *folder)
@@ -322,19 +380,21 @@ static void kinds_that_are_not_known_are_refused_by_name(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        { "{\"model\": {\"type\": \"Unigram\"}}", "model type 'Unigram' is not supported yet" },
-        { "{\"model\": {\"vocab\": {}, \"merges\": []}}", "model type 'BPE' is not supported yet" },
-        { "{\"normalizer\": {\"type\": \"Nmt\"}}", "normalizer type 'Nmt' is not supported yet" },
+        { "{\"model\": {\"type\": \"SentencePiece\"}}",
+          "model type 'SentencePiece' is not supported yet" },
+        { "{\"normalizer\": {\"type\": \"Magic\"}}",
+          "normalizer type 'Magic' is not supported yet" },
         { "{\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFC\"}, "
-          "{\"type\": \"Precompiled\"}]}}",
-          "normalizer type 'Precompiled' is not supported yet" },
-        { "{\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \" +\"}, "
-          "\"content\": \" \"}}",
-          "'Replace' with a 'Regex' is not supported yet" },
-        { "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}}",
-          "pre_tokenizer type 'ByteLevel' is not supported yet" },
-        { "{" MODEL(VOCAB) ", \"post_processor\": {\"type\": \"RobertaProcessing\"}}",
-          "post_processor type 'RobertaProcessing' is not supported yet" },
+          "{\"type\": \"Magic\"}]}}",
+          "normalizer type 'Magic' is not supported yet" },
+        { "{\"pre_tokenizer\": {\"type\": \"UnicodeScripts\"}}",
+          "pre_tokenizer type 'UnicodeScripts' is not supported yet" },
+        { "{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"[a&&b]\"}}}",
+          "'&&' within a set is not supported yet" },
+        { "{" MODEL(VOCAB) ", \"post_processor\": {\"type\": \"Magic\"}}",
+          "post_processor type 'Magic' is not supported yet" },
+        { "{" MODEL(VOCAB) ", \"decoder\": {\"type\": \"CTC\"}}",
+          "decoder type 'CTC' is not supported yet" },
         { "{\"version\": \"2.0\", " MODEL(VOCAB) "}", "version '2.0' is not supported yet" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -397,7 +457,7 @@ static void a_folder_without_a_tokenizer_is_refused(void **state)
     (void)state;
     Err err = { 0 };
     assert_null(opened_from("config.json", "{}", &err));
-    assert_string_equal(err.what, "neither tokenizer.json nor vocab.txt is there");
+    assert_string_equal(err.what, "neither tokenizer.json nor vocab.txt nor vocab.json is there");
     assert_int_equal(err.kind, ERR_INPUT);
 }
 
@@ -407,6 +467,10 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cased_texts_and_pairs_are_those_of_tokenizers),
         cmocka_unit_test(uncased_texts_and_pairs_are_those_of_tokenizers),
+        cmocka_unit_test(gpt2_texts_and_pairs_are_those_of_tokenizers),
+        cmocka_unit_test(roberta_texts_and_pairs_are_those_of_tokenizers),
+        cmocka_unit_test(qwen2_texts_and_pairs_are_those_of_tokenizers),
+        cmocka_unit_test(llama_texts_and_pairs_are_those_of_tokenizers),
         cmocka_unit_test(vocab_txt_gives_the_same_as_tokenizer_json),
         cmocka_unit_test_prestate(every_kind_of_part_does_what_tokenizers_does,
                                   argc > 1 ? argv[1] : NULL),
