@@ -34,7 +34,21 @@ typedef struct Run {
 
 MUST_USE bool template_run(Run *run, const Node *tree);
 
-/* ---- between template_run.c and template_builtins.c ------------------------------------ */
+/* ---- between template_run.c, template_eval.c and the builtins --------------------------- */
+
+enum { RUN_MOST_MEMORY = 64 << 20 };
+
+struct Scope; /* variables that are in force; template_run.c's */
+
+/* Expressions (template_eval.c) and what they ask of the variables (template_run.c). */
+MUST_USE bool run_eval(Run *run, const Node *node, struct Scope *scope, Value *out);
+Value run_lookup(Run *run, const char *name, const struct Scope *scope);
+
+/* An undefined value and why it is: $1 and $2 of the format are a and b. */
+Value run_undefined(Run *run, const char *format, const char *a, const char *b);
+
+/* Counts a step; false: too many, or no room for `more` bytes. */
+MUST_USE bool run_room(Run *run, const Node *node, size_t more);
 
 /* A call of a filter, test, method or function. */
 typedef struct Call {
@@ -58,8 +72,8 @@ const Function *template_test(const char *name);
 const Function *template_function(const char *name);
 const Function *template_method(ValueKind kind, const char *name);
 
-/* Tables of template_strings.c; a name NULL ends them. */
-extern const Function template_string_filters[], template_string_methods[];
+/* Tables of template_strings.c and template_tests.c; a name NULL ends them. */
+extern const Function template_string_filters[], template_string_methods[], template_tests[];
 
 /* Arguments of a call, by place or by name. call_given: false where there is none; call_string and
  * call_whole: false with *err set where it is of another type, or missing and fallback NULL. */
@@ -68,6 +82,8 @@ bool call_flag(const Call *call, int64_t i, const char *name);
 MUST_USE bool call_string(Call *call, int64_t i, const char *name, const char *fallback, Value *out);
 MUST_USE bool call_whole(Call *call, int64_t i, const char *name, int64_t fallback, int64_t *out);
 MUST_USE bool call_soft(Call *call, Value *out); /* self as a string */
+
+MUST_USE bool run_macro(Run *run, const Node *node, const struct Macro *macro, const Call *call, Value *out);
 
 /* Checks the number and names of the arguments, then calls. */
 MUST_USE bool call_function(const Function *function, Call *call);
