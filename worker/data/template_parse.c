@@ -158,7 +158,7 @@ static Node *statement(Parser *p)
  * NULL: to the end of the template. */
 static bool statements(Parser *p, Node **first, const char *const *ends, const char **end)
 {
-    const int line = p->at->line;
+    const int line = (ends ? p->at - 1 : p->at)->line; /* of the tag that opened it */
     if (++p->depth > PARSER_DEEPEST)
         return parser_fail(p, line, "the template is nested too deep at", p->at->text.string.data);
     for (Node **last = first;; last = &(*last)->next) {
