@@ -65,6 +65,10 @@ static bool open_model(Job *job, Err *err)
     job->weights.data = comm_node_memory(job->comm, (size_t)job->weights.size * sizeof(float), err);
     const bool loaded = job->weights.data && weights_load(&job->weights, job->files, comm_node_rank(job->comm),
                                                           comm_node_size(job->comm), err);
+    if (loaded && comm_node_rank(job->comm) == 0)
+        job->base_digest = safetensors_digest(job->files);
+    safetensors_close(job->files);
+    job->files = NULL;
     return agree(job, loaded); /* also the barrier behind which all may read all */
 }
 
@@ -132,7 +136,7 @@ static void split_data(Job *job)
 static HelloFacts facts(const Job *job, uint64_t job_number)
 {
     return (HelloFacts){
-        .base_digest = safetensors_digest(job->files),
+        .base_digest = job->base_digest,
         .slot_hash = job->table->hash,
         .data_digest = digest_fast_more(job->train.digest, &job->validation.digest, sizeof job->validation.digest),
         .slot_size = job->table->size,
