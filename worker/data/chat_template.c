@@ -164,8 +164,8 @@ static Value message_value(Pool *pool, const json_t *message)
         reasoning = json_is_null(value) ? NULL : value;
     }
     if (!reasoning)
-        return value_json(pool, message);
-    const Value value = value_json(pool, reasoning), all = value_json(pool, message);
+        return value_from_json(pool, message);
+    const Value value = value_from_json(pool, reasoning), all = value_from_json(pool, message);
     Value out = value_dict(pool, VALUE_DICT);
     dict_put(pool, out.dict, value_text("thinking"), value);
     for (int64_t i = 0; i < all.dict->count; i++)
@@ -195,13 +195,13 @@ static void set_variables(Run *run, const ChatTemplate *t, const json_t *message
     for (size_t i = 0; i < count; i++)
         list_add(run->pool, list.list, message_value(run->pool, json_array_get(messages, i)));
     set(run, "messages", list);
-    set(run, "tools", o->tools ? value_json(run->pool, o->tools) : (Value){ .kind = VALUE_NONE });
+    set(run, "tools", o->tools ? value_from_json(run->pool, o->tools) : (Value){ .kind = VALUE_NONE });
     set(run, "documents", (Value){ .kind = VALUE_NONE });
     set(run, "add_generation_prompt", value_bool(o->add_generation_prompt));
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)o->variables, key, value)
-        set(run, key, value_json(run->pool, value));
+        set(run, key, value_from_json(run->pool, value));
 }
 
 /* Renders messages[0, count); *parts are the {% generation %} ones, NULL: nobody asks. */

@@ -129,7 +129,7 @@ const Value *dict_get(const Dict *dict, const char *key, size_t size)
     return NULL;
 }
 
-Value value_json(Pool *pool, const json_t *json)
+Value value_from_json(Pool *pool, const json_t *json)
 {
     switch (json_typeof(json)) {
     case JSON_OBJECT: {
@@ -137,13 +137,13 @@ Value value_json(Pool *pool, const json_t *json)
         const char *key;
         json_t *item;
         json_object_foreach((json_t *)(uintptr_t)json, key, item)
-            dict_put(pool, out.dict, value_text(key), value_json(pool, item));
+            dict_put(pool, out.dict, value_text(key), value_from_json(pool, item));
         return out;
     }
     case JSON_ARRAY: {
         Value out = value_list(pool, VALUE_LIST);
         for (size_t i = 0; i < json_array_size(json); i++)
-            list_add(pool, out.list, value_json(pool, json_array_get(json, i)));
+            list_add(pool, out.list, value_from_json(pool, json_array_get(json, i)));
         return out;
     }
     case JSON_STRING:

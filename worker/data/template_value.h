@@ -72,7 +72,7 @@ Value value_int(int64_t whole);
 Value value_real(double real);
 Value value_list(Pool *pool, ValueKind kind);
 Value value_dict(Pool *pool, ValueKind kind);
-Value value_json(Pool *pool, const json_t *json); /* strings are borrowed from json */
+Value value_from_json(Pool *pool, const json_t *json); /* strings are borrowed from json */
 
 void list_add(Pool *pool, List *list, Value item);
 void dict_put(Pool *pool, Dict *dict, Value key, Value value);
