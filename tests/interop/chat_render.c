@@ -1,4 +1,5 @@
-/* Renders cases, for tests/interop/chat_templates.py: a line of JSON in (tests/support/chat_case.h),
+/* Renders cases, for tests/interop/chat_templates.py: a line of JSON in
+ * (tests/support/chat_case.h),
  * {"text": ..., "ranges": ...} or
  * {"error": ..., "where": ...} out. */
 #include "tests/support/chat_case.h"

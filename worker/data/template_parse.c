@@ -26,7 +26,8 @@ static Node *target(Parser *p)
         names = names && n->kind == NODE_NAME;
     const bool attribute = out && out->kind == NODE_ATTRIBUTE && out->a->kind == NODE_NAME;
     if (out && (!names || (out->kind != NODE_NAME && out->kind != NODE_TUPLE && !attribute)))
-        return parser_fail(p, out->line, "the template sets what is no name before", p->at->text.string.data);
+        return parser_fail(p, out->line, "the template sets what is no name before",
+                           p->at->text.string.data);
     return out;
 }
 
@@ -38,15 +39,19 @@ static Node *for_block(Parser *p, int line)
         return NULL;
     if (!parser_skip_word(p, "in"))
         return parser_unexpected(p);
-    if (!(out->b = parser_tuple(p, parser_condition, false)) || (parser_skip_word(p, "if") && !(out->c = parser_expression(p))))
+    if (!(out->b = parser_tuple(p, parser_condition, false)) ||
+        (parser_skip_word(p, "if") && !(out->c = parser_expression(p))))
         return NULL;
     if (parser_is_word(p, "recursive"))
         return parser_unsupported(p, line, "a recursive loop");
     p->loops++;
-    const bool ok = end_block(p) && statements(p, &out->body, (const char *const[]){ "endfor", "else", NULL }, &end);
+    const bool ok =
+        end_block(p) &&
+        statements(p, &out->body, (const char *const[]){ "endfor", "else", NULL }, &end);
     p->loops--;
     if (!ok || (strcmp(end, "else") == 0 &&
-                (!end_block(p) || !statements(p, &out->other, (const char *const[]){ "endfor", NULL }, &end))))
+                (!end_block(p) ||
+                 !statements(p, &out->other, (const char *const[]){ "endfor", NULL }, &end))))
         return NULL;
     return end_block(p) ? out : NULL;
 }
@@ -61,7 +66,8 @@ static Node *if_block(Parser *p, int line)
                 out->other = parser_node(p, NODE_IF, p->at->line);
                 out = out->other;
             }
-            if (!(out->a = parser_tuple(p, parser_condition, false)) || !end_block(p) || !statements(p, &out->body, ends, &end))
+            if (!(out->a = parser_tuple(p, parser_condition, false)) || !end_block(p) ||
+                !statements(p, &out->body, ends, &end))
                 return NULL;
         } else if (!end_block(p) || !statements(p, &out->other, ends + 2, &end)) {
             return NULL;
@@ -96,14 +102,16 @@ static Node *macro_block(Parser *p, int line)
         if (out->a && !parser_expect_sign(p, ","))
             return NULL;
         *last = parser_node(p, NODE_PARAMETER, p->at->line);
-        if (!((*last)->name = parser_name(p)) || (parser_skip_sign(p, "=") && !((*last)->a = parser_expression(p))))
+        if (!((*last)->name = parser_name(p)) ||
+            (parser_skip_sign(p, "=") && !((*last)->a = parser_expression(p))))
             return NULL;
         last = &(*last)->next;
     }
     p->at++;
     const int loops = p->loops;
     p->loops = 0;
-    const bool ok = end_block(p) && statements(p, &out->body, (const char *const[]){ "endmacro", NULL }, &end);
+    const bool ok =
+        end_block(p) && statements(p, &out->body, (const char *const[]){ "endmacro", NULL }, &end);
     p->loops = loops;
     if (!ok)
         return NULL;
@@ -115,7 +123,8 @@ static Node *generation_block(Parser *p, int line)
 {
     const char *end;
     Node *out = parser_node(p, NODE_GENERATION, line);
-    if (!end_block(p) || !statements(p, &out->body, (const char *const[]){ "endgeneration", NULL }, &end))
+    if (!end_block(p) ||
+        !statements(p, &out->body, (const char *const[]){ "endgeneration", NULL }, &end))
         return NULL;
     return end_block(p) ? out : NULL;
 }
@@ -123,7 +132,8 @@ static Node *generation_block(Parser *p, int line)
 static Node *jump(Parser *p, int line, NodeKind kind)
 {
     if (p->loops == 0)
-        return parser_fail(p, line, "outside of a loop there is nothing to leave by", kind == NODE_BREAK ? "break" : "continue");
+        return parser_fail(p, line, "outside of a loop there is nothing to leave by",
+                           kind == NODE_BREAK ? "break" : "continue");
     return end_block(p) ? parser_node(p, kind, line) : NULL;
 }
 
@@ -190,7 +200,8 @@ static bool statements(Parser *p, Node **first, const char *const *ends, const c
     }
 }
 
-bool template_parse(Node **tree, Pool *pool, const char *source, size_t n, const char *where, Err *err)
+bool template_parse(Node **tree, Pool *pool, const char *source, size_t n, const char *where,
+                    Err *err)
 {
     Token *tokens;
     *tree = NULL;

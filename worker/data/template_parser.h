@@ -36,8 +36,8 @@ Node *parser_condition(Parser *p);  /* without */
 Node *parser_primary(Parser *p);
 Node *parser_postfix(Parser *p, Node *of);
 
-/* One `part`, or with commas a tuple; `closed`: inside (), where it may be empty. A tuple's end is a
- * closing sign, the end of the tag, or the word `in`. */
+/* One `part`, or with commas a tuple; `closed`: inside (), where it may be empty. A tuple's end is
+ * a closing sign, the end of the tag, or the word `in`. */
 Node *parser_tuple(Parser *p, Node *(*part)(Parser *), bool closed);
 
 #endif

@@ -293,8 +293,9 @@ size_t utf8_offset(const char *data, size_t size, int64_t at)
 
 const char *value_type(Value value)
 {
-    const char *const names[] = { "undefined", "NoneType", "bool", "int",       "float", "str",  "list",
-                                  "tuple",     "dict",     "namespace", "loop", "macro", "function" };
+    const char *const names[] = { "undefined", "NoneType", "bool",    "int",  "float",
+                                  "str",       "list",     "tuple",   "dict", "namespace",
+                                  "loop",      "macro",    "function" };
     return names[value.kind];
 }
 
@@ -340,7 +341,11 @@ static void write_quoted(Text *out, const char *data, size_t size)
         else if (c == ' ' || (!unicode_is_other(c) && !unicode_is_space(c)))
             text_add(out, data + from, i - from);
         else
-            text_addf(out, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
+            text_addf(out,
+                      c < 0x100     ? "\\x%02x"
+                      : c < 0x10000 ? "\\u%04x"
+                                    : "\\U%08x",
+                      (unsigned)c);
     }
     text_add(out, &quote, 1);
 }
@@ -414,11 +419,13 @@ static void dump_string(Text *out, const char *data, size_t size, bool ascii)
     for (size_t i = 0; i < size;) {
         const size_t from = i;
         const int32_t c = unicode_next(data, &i);
-        const char *special = "\"\\\n\r\t\f\b", *at = c < 0x80 && c ? strchr(special, (int)c) : NULL;
+        const char *special = "\"\\\n\r\t\f\b",
+                   *at = c < 0x80 && c ? strchr(special, (int)c) : NULL;
         if (at)
             text_addf(out, "\\%c", "\"\\nrtfb"[at - special]);
         else if (c >= 0x10000 && ascii)
-            text_addf(out, "\\u%04x\\u%04x", 0xD800U + (((unsigned)c - 0x10000) >> 10), 0xDC00U + ((unsigned)c & 0x3FF));
+            text_addf(out, "\\u%04x\\u%04x", 0xD800U + (((unsigned)c - 0x10000) >> 10),
+                      0xDC00U + ((unsigned)c & 0x3FF));
         else if (c < 0x20 || (c > 0x7E && ascii))
             text_addf(out, "\\u%04x", (unsigned)c);
         else
@@ -442,9 +449,11 @@ static int64_t next_key(const Dict *dict, int64_t before)
     int64_t best = dict->count;
     int order = 0;
     for (int64_t i = 0; i < dict->count; i++) {
-        if (before < dict->count && (!value_order(dict->keys[i], dict->keys[before], &order) || order <= 0))
+        if (before < dict->count &&
+            (!value_order(dict->keys[i], dict->keys[before], &order) || order <= 0))
             continue;
-        if (best == dict->count || (value_order(dict->keys[i], dict->keys[best], &order) && order < 0))
+        if (best == dict->count ||
+            (value_order(dict->keys[i], dict->keys[best], &order) && order < 0))
             best = i;
     }
     return best;
@@ -472,7 +481,8 @@ static bool dump(Text *out, Value v, const JsonStyle *style, int depth)
         break_line(out, style, depth + 1);
         if (dict) {
             key = style->sorted ? next_key(v.dict, key) : i;
-            dump_string(out, v.dict->keys[key].string.data, v.dict->keys[key].string.size, style->ascii);
+            dump_string(out, v.dict->keys[key].string.data, v.dict->keys[key].string.size,
+                        style->ascii);
             text_adds(out, style->colon);
         }
         if (!dump(out, dict ? v.dict->values[key] : v.list->items[i], style, depth + 1))

@@ -31,7 +31,7 @@ typedef enum {
     VALUE_TUPLE,
     VALUE_DICT,
     VALUE_NAMESPACE,
-    VALUE_LOOP,    /* `loop` inside a for */
+    VALUE_LOOP, /* `loop` inside a for */
     VALUE_MACRO,
     VALUE_FUNCTION /* a builtin, or a method bound to its object */
 } ValueKind;
