@@ -1,5 +1,7 @@
-/* Renders cases, for tests/interop/chat_templates.py: a line of JSON in (tests/support/chat_case.h),
- * {"text": ...} or {"error": ...} out. */
+/* Renders cases, for tests/interop/chat_templates.py: a line of JSON in
+ * (tests/support/chat_case.h),
+ * {"text": ..., "ranges": ...} or
+ * {"error": ..., "where": ...} out. */
 #include "tests/support/chat_case.h"
 
 #include <stdio.h>
@@ -16,8 +18,9 @@ int main(int argc, char **argv)
     while ((line = json_loadf(stdin, JSON_DISABLE_EOF_CHECK, &error)) != NULL) {
         Text text = { 0 };
         Err err = { 0 };
-        const bool ok = chat_case(sources, line, strtoll(argv[1], NULL, 10), &text, &err);
-        json_t *out = ok ? json_pack("{s:s}", "text", text.data)
+        json_t *ranges;
+        const bool ok = chat_case(sources, line, strtoll(argv[1], NULL, 10), &text, &ranges, &err);
+        json_t *out = ok ? json_pack("{s:s, s:o?}", "text", text.data, "ranges", ranges)
                          : json_pack("{s:s, s:s}", "error", err.what, "where", err.where);
         char *words = json_dumps(out, 0);
         puts(words);

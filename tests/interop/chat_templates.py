@@ -6,7 +6,9 @@
 
 Compares texts, and says which conversations differ. A MODEL is a folder with a template of
 its own, compared too. A line of a case: template, messages, options and `text`, or `error`
-(where Jinja refuses; the sentence only for raise_exception). The first line that uses a
+(where Jinja refuses; the sentence only for raise_exception), and `ranges`, the assistant's
+bytes in the text: those of {% generation %}, else what each of its messages adds to the
+prompt of those before it; null where the texts do not begin alike. The first line that uses a
 template holds its source, later ones its name.
 """
 import argparse
@@ -503,22 +505,48 @@ TOOLS = [dict(type="function", function=dict(name="get_weather", description="We
     type="object", properties=dict(city=dict(type="string", description="<city> & more")), required=["city"])))]
 
 
-def result(case):
-    """What Transformers makes of a case."""
+def rendered(case, count, prompt, mask=False):
     kwargs = dict(case.get("variables", {}))
     for name in ("bos", "eos"):
         if name in case:
             kwargs[name + "_token"] = case[name]
+    texts, parts = real.render_jinja_template(
+        [case["messages"][:count]], tools=case.get("tools"), chat_template=case["source"], add_generation_prompt=prompt,
+        return_assistant_tokens_mask=mask, **kwargs)
+    return texts[0], parts[0] if mask else []
+
+
+def ranges(case):
+    many, size = case["messages"], lambda text: len(text.encode())
+    whole = rendered(case, len(many), False)[0]
+    if "{% generation %}" in case["source"]:
+        return [[size(whole[:a]), size(whole[:b])] for a, b in rendered(case, len(many), False, True)[1]]
+    out = []
+    for i, message in enumerate(many):
+        if message["role"] == "assistant":
+            before, after = rendered(case, i, True)[0], rendered(case, i + 1, False)[0]
+            if not after.startswith(before) or not whole.startswith(after):
+                return None
+            out.append([size(before), size(after)])
+    return out
+
+
+def result(case):
+    """What Transformers makes of a case."""
     try:
-        texts, _ = real.render_jinja_template([case["messages"]], tools=case.get("tools"), chat_template=case["source"],
-                                              add_generation_prompt=case["prompt"], **kwargs)
+        out = dict(text=rendered(case, len(case["messages"]), case["prompt"])[0])
     except jinja2.exceptions.SecurityError:
         return dict(error="")
     except TemplateError as error:  # raise_exception's sentence is the whole of it
         return dict(error=str(error) if type(error) is TemplateError else "")
     except Exception:
         return dict(error="")
-    return dict(text=texts[0])
+    if not case["prompt"]:
+        try:
+            out["ranges"] = ranges(case)
+        except Exception:  # a beginning of the conversation is refused
+            out["ranges"] = None
+    return out
 
 
 def cases():
@@ -574,11 +602,14 @@ def main():
     got = [json.loads(line) for line in run.stdout.decode().split("\n")[:-1]]
     different = abs(len(got) - len(want))
     for line, have in zip(want, got):
-        same = "text" in have and line["text"] == have["text"] if "text" in line else "error" in have and line["error"] in have["error"]
+        if "text" in line:
+            same = line["text"] == have.get("text") and line.get("ranges") == have.get("ranges")
+        else:
+            same = "error" in have and line["error"] in have["error"]
         if not same:
             different += 1
             if different <= 12:
-                print(f"  {line['name']}: {ascii(line.get('source', line['messages']))[:300]}\n    wanted {ascii(line.get('text', line.get('error')))}\n"
+                print(f"  {line['name']}: {ascii(line.get('source', line['messages']))[:300]}\n    wanted {ascii(line.get('text', line.get('error')))} {line.get('ranges')}\n"
                       f"    got    {ascii(have)}")
     print(f"{len(want)} conversations, {different} differ")
     return 1 if different else 0

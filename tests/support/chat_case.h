@@ -6,7 +6,9 @@
 
 #include "worker/data/chat_template.h"
 
-/* sources: object name -> source, filled here. */
-bool chat_case(json_t *sources, const json_t *line, int64_t now, Text *out, Err *err);
+/* sources: object name -> source, filled here. *ranges: [[begin, end], ...] where the line asks for
+ * no prompt and they can be told, else NULL; the caller's. */
+bool chat_case(json_t *sources, const json_t *line, int64_t now, Text *out, json_t **ranges,
+               Err *err);
 
 #endif

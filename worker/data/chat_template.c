@@ -64,8 +64,8 @@ static const char *named_template(const json_t *list, const char *name, const ch
     return NULL;
 }
 
-static ChatTemplate *from_config(const json_t *config, const char *name, const char *folder, const char *path,
-                                 Err *err)
+static ChatTemplate *from_config(const json_t *config, const char *name, const char *folder,
+                                 const char *path, Err *err)
 {
     const json_t *value = json_object_get(config, "chat_template");
     const char *source = json_string_value(value);
@@ -75,11 +75,13 @@ static ChatTemplate *from_config(const json_t *config, const char *name, const c
             return NULL;
     } else if (!source) {
         err_set(err, ERR_INPUT, "the model has no chat template");
-        err_hint(err, "put its chat_template.jinja there; without one there is no telling how it was taught to talk");
+        err_hint(err, "put its chat_template.jinja there; without one there is no telling how it "
+                      "was taught to talk");
         err_at(err, "%s", config ? path : folder);
         return NULL;
     } else if (name && strcmp(name, "default") != 0) {
-        err_set(err, ERR_INPUT, "there is no chat template '%s': the model has one, without a name", name);
+        err_set(err, ERR_INPUT, "there is no chat template '%s': the model has one, without a name",
+                name);
         err_at(err, "%s: chat_template", path);
         return NULL;
     }
@@ -93,7 +95,8 @@ static ChatTemplate *from_file(const char *path, const char *name, Err *err)
 {
     size_t n;
     if (name && strcmp(name, "default") != 0) {
-        err_set(err, ERR_INPUT, "there is no chat template '%s': the model has one, without a name", name);
+        err_set(err, ERR_INPUT, "there is no chat template '%s': the model has one, without a name",
+                name);
         err_at(err, "%s", path);
         return NULL;
     }
@@ -108,8 +111,10 @@ static void read_tokens(ChatTemplate *t, const json_t *config)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)config, key, value) {
-        const char *token = json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
+    json_object_foreach((json_t *)(uintptr_t)config, key, value)
+    {
+        const char *token =
+            json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
         if (!token || !text_ends(key, "_token") || dict_get(t->tokens.dict, key, strlen(key)))
             continue;
         dict_put(&t->pool, t->tokens.dict, value_copy(&t->pool, key, strlen(key)),
@@ -133,12 +138,14 @@ static bool read_object(const char *path, json_t **object, Err *err)
 
 ChatTemplate *chat_template_open(const char *folder, const char *name, Err *err)
 {
-    char *file = path_join(folder, "chat_template.jinja"), *config_path = path_join(folder, "tokenizer_config.json");
+    char *file = path_join(folder, "chat_template.jinja"),
+         *config_path = path_join(folder, "tokenizer_config.json");
     char *map_path = path_join(folder, "special_tokens_map.json");
     json_t *config = NULL, *map = NULL;
     ChatTemplate *t = NULL;
     if (read_object(config_path, &config, err) && read_object(map_path, &map, err))
-        t = file_exists(file) ? from_file(file, name, err) : from_config(config, name, folder, config_path, err);
+        t = file_exists(file) ? from_file(file, name, err)
+                              : from_config(config, name, folder, config_path, err);
     if (t) {
         read_tokens(t, config);
         read_tokens(t, map);
@@ -164,8 +171,8 @@ static Value message_value(Pool *pool, const json_t *message)
         reasoning = json_is_null(value) ? NULL : value;
     }
     if (!reasoning)
-        return value_json(pool, message);
-    const Value value = value_json(pool, reasoning), all = value_json(pool, message);
+        return value_from_json(pool, message);
+    const Value value = value_from_json(pool, reasoning), all = value_from_json(pool, message);
     Value out = value_dict(pool, VALUE_DICT);
     dict_put(pool, out.dict, value_text("thinking"), value);
     for (int64_t i = 0; i < all.dict->count; i++)
@@ -195,21 +202,27 @@ static void set_variables(Run *run, const ChatTemplate *t, const json_t *message
     for (size_t i = 0; i < count; i++)
         list_add(run->pool, list.list, message_value(run->pool, json_array_get(messages, i)));
     set(run, "messages", list);
-    set(run, "tools", o->tools ? value_json(run->pool, o->tools) : (Value){ .kind = VALUE_NONE });
+    set(run, "tools",
+        o->tools ? value_from_json(run->pool, o->tools) : (Value){ .kind = VALUE_NONE });
     set(run, "documents", (Value){ .kind = VALUE_NONE });
     set(run, "add_generation_prompt", value_bool(o->add_generation_prompt));
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)o->variables, key, value)
-        set(run, key, value_json(run->pool, value));
+        set(run, key, value_from_json(run->pool, value));
 }
 
 /* Renders messages[0, count); *parts are the {% generation %} ones, NULL: nobody asks. */
-static bool render(const ChatTemplate *t, const json_t *messages, size_t count, const ChatOptions *o, Text *out,
-                   ChatRange **parts, int64_t *part_count, Err *err)
+static bool render(const ChatTemplate *t, const json_t *messages, size_t count,
+                   const ChatOptions *o, Text *out, ChatRange **parts, int64_t *part_count,
+                   Err *err)
 {
     Pool pool = { 0 };
-    Run run = { .pool = &pool, .where = t->where, .now = o->now ? (time_t)o->now : time(NULL), .err = err, .out = out };
+    Run run = { .pool = &pool,
+                .where = t->where,
+                .now = o->now ? (time_t)o->now : time(NULL),
+                .err = err,
+                .out = out };
     text_clear(out);
     set_variables(&run, t, messages, count, o);
     const bool ok = template_run(&run, t->tree);
@@ -231,16 +244,19 @@ static bool check_messages(const json_t *messages, Err *err)
     for (size_t i = 0; i < json_array_size(messages); i++) {
         const json_t *one = json_array_get(messages, i);
         if (!json_is_object(one) || !json_is_string(json_object_get(one, "role"))) {
-            err_set(err, ERR_INPUT, "message %zu of the conversation is no object with a \"role\"", i + 1);
+            err_set(err, ERR_INPUT, "message %zu of the conversation is no object with a \"role\"",
+                    i + 1);
             return err_hint(err, "messages look like {\"role\": \"user\", \"content\": \"Hello\"}");
         }
     }
     return true;
 }
 
-bool chat_template_render(const ChatTemplate *t, const json_t *messages, const ChatOptions *o, Text *out, Err *err)
+bool chat_template_render(const ChatTemplate *t, const json_t *messages, const ChatOptions *o,
+                          Text *out, Err *err)
 {
-    return check_messages(messages, err) && render(t, messages, json_array_size(messages), o, out, NULL, NULL, err);
+    return check_messages(messages, err) &&
+           render(t, messages, json_array_size(messages), o, out, NULL, NULL, err);
 }
 
 /* ---- the assistant's parts ---------------------------------------------------------------- */
@@ -251,8 +267,8 @@ static bool starts(const Text *whole, const Text *part)
 }
 
 /* What message `i` adds: from the end of the prompt for it to the end of the text with it. */
-static bool message_range(const ChatTemplate *t, const json_t *messages, size_t i, const ChatOptions *o,
-                          const Text *whole, ChatRange *range, Err *err)
+static bool message_range(const ChatTemplate *t, const json_t *messages, size_t i,
+                          const ChatOptions *o, const Text *whole, ChatRange *range, Err *err)
 {
     Text before = { 0 }, with = { 0 };
     ChatOptions prompt = *o;
@@ -260,9 +276,13 @@ static bool message_range(const ChatTemplate *t, const json_t *messages, size_t 
     bool ok = render(t, messages, i, &prompt, &before, NULL, NULL, err) &&
               render(t, messages, i + 1, o, &with, NULL, NULL, err);
     if (ok && (!starts(&with, &before) || !starts(whole, &with))) {
-        err_set(err, ERR_INPUT, "the chat template writes message %zu otherwise when others follow, so what the "
-                                "assistant says cannot be told from the rest", i + 1);
-        err_hint(err, "put {%% generation %%} and {%% endgeneration %%} around it in a chat_template.jinja");
+        err_set(err, ERR_INPUT,
+                "the chat template writes message %zu otherwise when others follow, so what the "
+                "assistant says cannot be told from the rest",
+                i + 1);
+        err_hint(
+            err,
+            "put {%% generation %%} and {%% endgeneration %%} around it in a chat_template.jinja");
         ok = err_at(err, "%s", t->where);
     }
     *range = (ChatRange){ before.size, with.size };
@@ -271,8 +291,8 @@ static bool message_range(const ChatTemplate *t, const json_t *messages, size_t 
     return ok;
 }
 
-bool chat_template_ranges(const ChatTemplate *t, const json_t *messages, const ChatOptions *o, Text *out,
-                          ChatRange **ranges, int64_t *count, Err *err)
+bool chat_template_ranges(const ChatTemplate *t, const json_t *messages, const ChatOptions *o,
+                          Text *out, ChatRange **ranges, int64_t *count, Err *err)
 {
     ChatOptions plain = *o;
     plain.add_generation_prompt = false;

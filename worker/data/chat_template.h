@@ -22,7 +22,8 @@ typedef struct ChatTemplate ChatTemplate;
 MUST_USE ChatTemplate *chat_template_open(const char *folder, const char *name, Err *err);
 
 /* source[0, n); errors are placed at "WHERE:LINE". Special tokens are undefined. */
-MUST_USE ChatTemplate *chat_template_parse(const char *source, size_t n, const char *where, Err *err);
+MUST_USE ChatTemplate *chat_template_parse(const char *source, size_t n, const char *where,
+                                           Err *err);
 void chat_template_close(ChatTemplate *t);
 
 typedef struct ChatOptions {
@@ -35,8 +36,8 @@ typedef struct ChatOptions {
 
 /* messages: array of objects with "role" and "content". Replaces *out's contents. What the template
  * refuses (raise_exception) is an error with its sentence. */
-MUST_USE bool chat_template_render(const ChatTemplate *t, const json_t *messages, const ChatOptions *o,
-                                   Text *out, Err *err);
+MUST_USE bool chat_template_render(const ChatTemplate *t, const json_t *messages,
+                                   const ChatOptions *o, Text *out, Err *err);
 
 /* What the assistant says: bytes [begin, end) of the text, with the marks that end its turn. */
 typedef struct ChatRange {
@@ -47,7 +48,8 @@ typedef struct ChatRange {
  * {% generation %} where the template has it; else, for each message of the assistant, what it adds
  * to the messages before it with a generation prompt. An error when those are not the beginning of
  * the whole text (a template that rewrites earlier turns). *ranges is the caller's: free() it. */
-MUST_USE bool chat_template_ranges(const ChatTemplate *t, const json_t *messages, const ChatOptions *o,
-                                   Text *out, ChatRange **ranges, int64_t *count, Err *err);
+MUST_USE bool chat_template_ranges(const ChatTemplate *t, const json_t *messages,
+                                   const ChatOptions *o, Text *out, ChatRange **ranges,
+                                   int64_t *count, Err *err);
 
 #endif

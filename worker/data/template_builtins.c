@@ -30,7 +30,8 @@ bool call_string(Call *c, int64_t i, const char *name, const char *fallback, Val
     const bool there = call_given(c, i, name, &value) && value.kind != VALUE_NONE;
     *out = value_text(fallback ? fallback : "");
     if (there && value.kind != VALUE_STRING)
-        return run_fail(c->run, c->node, "'%s' wants to be a string, not '%s'", name, value_type(value));
+        return run_fail(c->run, c->node, "'%s' wants to be a string, not '%s'", name,
+                        value_type(value));
     *out = there ? value : *out;
     return there || fallback || run_fail(c->run, c->node, "'%s' is missing", name);
 }
@@ -41,7 +42,8 @@ bool call_whole(Call *c, int64_t i, const char *name, int64_t fallback, int64_t 
     call_given(c, i, name, &value);
     *out = value.whole;
     return value.kind == VALUE_INT || value.kind == VALUE_BOOL ||
-           run_fail(c->run, c->node, "'%s' wants to be a whole number, not '%s'", name, value_type(value));
+           run_fail(c->run, c->node, "'%s' wants to be a whole number, not '%s'", name,
+                    value_type(value));
 }
 
 /* Whether `name` is one of the words of `names`. */
@@ -63,7 +65,8 @@ bool call_function(const Function *f, Call *c)
         most++;
     const bool any = f->names[0] == '*'; /* takes what comes */
     if (!any && c->args.count > most)
-        return run_fail(c->run, c->node, "'%s' takes %lld arguments at most", f->name, (long long)most);
+        return run_fail(c->run, c->node, "'%s' takes %lld arguments at most", f->name,
+                        (long long)most);
     for (int64_t i = 0; !any && i < c->keywords.count; i++)
         if (!listed(f->names, c->keywords.keys[i]))
             return run_fail(c->run, c->node, "'%s' has no argument '%s' that is supported", f->name,
@@ -180,7 +183,8 @@ static bool dict_items(Call *c)
     if (c->self.kind != VALUE_DICT)
         return run_fail(c->run, c->node, "items wants a dict, not '%s'", value_type(c->self));
     for (int64_t i = 0; i < c->self.dict->count; i++)
-        list_add(c->run->pool, c->out.list, pair(c, c->self.dict->keys[i], c->self.dict->values[i]));
+        list_add(c->run->pool, c->out.list,
+                 pair(c, c->self.dict->keys[i], c->self.dict->values[i]));
     return true;
 }
 
@@ -253,7 +257,9 @@ static bool pick(Call *c, int64_t offset, bool keep)
         if (!call_string(c, offset, "test", NULL, &name))
             return false;
         if (!(test = template_test(name.string.data)))
-            return run_fail(c->run, c->node, "the template uses the test '%s', which is not supported", name.string.data);
+            return run_fail(c->run, c->node,
+                            "the template uses the test '%s', which is not supported",
+                            name.string.data);
     }
     if (!run_items(c->run, c->node, c->self, &items))
         return false;
@@ -303,7 +309,9 @@ static bool map(Call *c)
         if (!call_string(c, 0, "filter", NULL, &name))
             return false;
         if (!(filter = template_filter(name.string.data)))
-            return run_fail(c->run, c->node, "the template uses the filter '%s', which is not supported", name.string.data);
+            return run_fail(c->run, c->node,
+                            "the template uses the filter '%s', which is not supported",
+                            name.string.data);
     }
     if (!run_items(c->run, c->node, c->self, &items))
         return false;
@@ -321,7 +329,8 @@ static bool map(Call *c)
     return true;
 }
 
-/* ---- other filters ---------------------------------------------------------------------------- */
+/* ---- other filters ----------------------------------------------------------------------------
+ */
 
 static bool string(Call *c)
 {
@@ -347,7 +356,8 @@ static bool to_json(Call *c)
 {
     Value indent = { .kind = VALUE_NONE }, separators;
     char spaces[33];
-    JsonStyle style = { .ascii = call_flag(c, 0, "ensure_ascii"), .sorted = call_flag(c, 3, "sort_keys") };
+    JsonStyle style = { .ascii = call_flag(c, 0, "ensure_ascii"),
+                        .sorted = call_flag(c, 3, "sort_keys") };
     call_given(c, 1, "indent", &indent);
     if (indent.kind == VALUE_INT && indent.whole >= 0 && indent.whole <= 32) {
         snprintf(spaces, sizeof spaces, "%*s", (int)indent.whole, "");
@@ -360,8 +370,10 @@ static bool to_json(Call *c)
     style.comma = style.indent ? "," : ", ";
     style.colon = ": ";
     if (call_given(c, 2, "separators", &separators) && separators.kind != VALUE_NONE) {
-        const bool two = (separators.kind == VALUE_TUPLE || separators.kind == VALUE_LIST) && separators.list->count == 2 &&
-                         separators.list->items[0].kind == VALUE_STRING && separators.list->items[1].kind == VALUE_STRING;
+        const bool two = (separators.kind == VALUE_TUPLE || separators.kind == VALUE_LIST) &&
+                         separators.list->count == 2 &&
+                         separators.list->items[0].kind == VALUE_STRING &&
+                         separators.list->items[1].kind == VALUE_STRING;
         if (!two)
             return run_fail(c->run, c->node, "tojson wants two separators");
         style.comma = separators.list->items[0].string.data;
@@ -407,143 +419,25 @@ static bool absolute(Call *c)
     double real;
     if (!value_number(c->self, &real))
         return run_fail(c->run, c->node, "abs wants a number, not '%s'", value_type(c->self));
-    c->out = c->self.kind == VALUE_REAL ? value_real(fabs(real)) : value_int(c->self.whole < 0 ? -c->self.whole : c->self.whole);
+    c->out = c->self.kind == VALUE_REAL
+                 ? value_real(fabs(real))
+                 : value_int(c->self.whole < 0 ? -c->self.whole : c->self.whole);
     return true;
 }
 
-/* ---- tests -------------------------------------------------------------------------------------- */
-
-static bool answer(Call *c, bool yes)
-{
-    c->out = value_bool(yes);
-    return true;
-}
-
-static bool is_defined(Call *c)
-{
-    return answer(c, c->self.kind != VALUE_UNDEFINED);
-}
-static bool is_undefined(Call *c)
-{
-    return answer(c, c->self.kind == VALUE_UNDEFINED);
-}
-static bool is_none(Call *c)
-{
-    return answer(c, c->self.kind == VALUE_NONE);
-}
-static bool is_string(Call *c)
-{
-    return answer(c, c->self.kind == VALUE_STRING);
-}
-static bool is_number(Call *c)
-{
-    double number;
-    return answer(c, value_number(c->self, &number));
-}
-static bool is_integer(Call *c)
-{
-    return answer(c, c->self.kind == VALUE_INT);
-}
-static bool is_float(Call *c)
-{
-    return answer(c, c->self.kind == VALUE_REAL);
-}
-static bool is_boolean(Call *c)
-{
-    return answer(c, c->self.kind == VALUE_BOOL);
-}
-static bool is_true(Call *c)
-{
-    return answer(c, c->self.kind == VALUE_BOOL && c->self.whole);
-}
-static bool is_false(Call *c)
-{
-    return answer(c, c->self.kind == VALUE_BOOL && !c->self.whole);
-}
-static bool is_mapping(Call *c)
-{
-    return answer(c, c->self.kind == VALUE_DICT);
-}
-static bool has_items(const Call *c)
-{
-    return c->self.kind == VALUE_STRING || c->self.kind == VALUE_LIST || c->self.kind == VALUE_TUPLE ||
-           c->self.kind == VALUE_DICT || c->self.kind == VALUE_UNDEFINED;
-}
-static bool is_iterable(Call *c)
-{
-    return answer(c, has_items(c) || c->self.kind == VALUE_LOOP);
-}
-static bool is_sequence(Call *c) /* what has a length and items: dicts too */
-{
-    return answer(c, has_items(c));
-}
-static bool is_callable(Call *c)
-{
-    return answer(c, c->self.kind == VALUE_MACRO || c->self.kind == VALUE_FUNCTION);
-}
-
-static bool other(Call *c, Value *value)
-{
-    return call_given(c, 0, "other", value) || run_fail(c->run, c->node, "the test lacks what to compare with");
-}
-
-static bool is_equal(Call *c)
-{
-    Value value;
-    return other(c, &value) && answer(c, value_equal(c->self, value));
-}
-static bool is_unequal(Call *c)
-{
-    Value value;
-    return other(c, &value) && answer(c, !value_equal(c->self, value));
-}
-static bool is_in(Call *c)
-{
-    Value list;
-    List items;
-    if (!other(c, &list))
-        return false;
-    if (list.kind == VALUE_STRING && c->self.kind == VALUE_STRING)
-        return answer(c, strstr(list.string.data, c->self.string.data) != NULL);
-    if (!run_items(c->run, c->node, list, &items))
-        return false;
-    bool yes = false;
-    for (int64_t i = 0; i < items.count; i++)
-        yes = yes || value_equal(items.items[i], c->self);
-    return answer(c, yes);
-}
-
-static bool divisible(Call *c, int64_t by, int64_t rest)
-{
-    if ((c->self.kind != VALUE_INT && c->self.kind != VALUE_BOOL) || by == 0)
-        return run_fail(c->run, c->node, "the test wants whole numbers");
-    return answer(c, by == -1 || llabs(c->self.whole % by) == rest);
-}
-static bool is_odd(Call *c)
-{
-    return divisible(c, 2, 1);
-}
-static bool is_even(Call *c)
-{
-    return divisible(c, 2, 0);
-}
-static bool is_divisible(Call *c)
-{
-    int64_t by;
-    return call_whole(c, 0, "other", 0, &by) && divisible(c, by, 0);
-}
-
-/* ---- functions ------------------------------------------------------------------------------------ */
+/* ---- functions
+ * ------------------------------------------------------------------------------------ */
 
 static bool range(Call *c)
 {
     enum { MOST = 100000 }; /* Jinja's sandbox has the same bound */
     int64_t a, b, step;
-    if (!call_whole(c, 0, "start", 0, &a) || !call_whole(c, 1, "stop", 0, &b) || !call_whole(c, 2, "step", 1, &step))
+    if (!call_whole(c, 0, "start", 0, &a) || !call_whole(c, 1, "stop", 0, &b) ||
+        !call_whole(c, 2, "step", 1, &step))
         return false;
     const int64_t begin = c->args.count > 1 ? a : 0, end = c->args.count > 1 ? b : a;
-    if (step == 0 || llabs(begin) > INT32_MAX || llabs(end) > INT32_MAX || llabs(step) > INT32_MAX ||
-        llabs(end - begin) / llabs(step) > MOST)
+    if (step == 0 || llabs(begin) > INT32_MAX || llabs(end) > INT32_MAX ||
+        llabs(step) > INT32_MAX || llabs(end - begin) / llabs(step) > MOST)
         return run_fail(c->run, c->node, "the range is too large or has no step");
     c->out = value_list(c->run->pool, VALUE_LIST);
     for (int64_t i = begin; step > 0 ? i < end : i > end; i += step)
@@ -557,7 +451,8 @@ static bool make_dict(Call *c, ValueKind kind)
     for (int64_t i = 0; i < c->args.count; i++) {
         const Value from = c->args.items[i];
         if (from.kind != VALUE_DICT)
-            return run_fail(c->run, c->node, "a dict is made of a dict, not of '%s'", value_type(from));
+            return run_fail(c->run, c->node, "a dict is made of a dict, not of '%s'",
+                            value_type(from));
         for (int64_t k = 0; k < from.dict->count; k++)
             dict_put(c->run->pool, c->out.dict, from.dict->keys[k], from.dict->values[k]);
     }
@@ -613,7 +508,8 @@ static bool loop_cycle(Call *c)
     return true;
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------ */
+/* ---- tables
+ * ------------------------------------------------------------------------------------------ */
 
 static const Function filters[] = {
     { .name = "tojson", .names = "ensure_ascii indent separators sort_keys", .call = to_json },
@@ -638,31 +534,6 @@ static const Function filters[] = {
     { .name = "int", .names = "default", .call = to_int },
     { .name = "float", .names = "default", .call = to_float },
     { .name = "abs", .names = "", .call = absolute },
-    { 0 },
-};
-
-static const Function tests[] = {
-    { .name = "defined", .names = "", .call = is_defined },
-    { .name = "undefined", .names = "", .call = is_undefined },
-    { .name = "none", .names = "", .call = is_none },
-    { .name = "string", .names = "", .call = is_string },
-    { .name = "number", .names = "", .call = is_number },
-    { .name = "integer", .names = "", .call = is_integer },
-    { .name = "float", .names = "", .call = is_float },
-    { .name = "boolean", .names = "", .call = is_boolean },
-    { .name = "true", .names = "", .call = is_true },
-    { .name = "false", .names = "", .call = is_false },
-    { .name = "mapping", .names = "", .call = is_mapping },
-    { .name = "iterable", .names = "", .call = is_iterable },
-    { .name = "sequence", .names = "", .call = is_sequence },
-    { .name = "callable", .names = "", .call = is_callable },
-    { .name = "equalto", .names = "other", .call = is_equal },
-    { .name = "eq", .names = "other", .call = is_equal },
-    { .name = "ne", .names = "other", .call = is_unequal },
-    { .name = "in", .names = "other", .call = is_in },
-    { .name = "odd", .names = "", .call = is_odd },
-    { .name = "even", .names = "", .call = is_even },
-    { .name = "divisibleby", .names = "other", .call = is_divisible },
     { 0 },
 };
 
@@ -704,7 +575,7 @@ const Function *template_filter(const char *name)
 
 const Function *template_test(const char *name)
 {
-    return found(tests, name);
+    return found(template_tests, name);
 }
 
 const Function *template_function(const char *name)

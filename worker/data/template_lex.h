@@ -25,7 +25,7 @@ typedef struct Token {
 } Token;
 
 /* tokens[0, count), the last is TOKEN_END; owned by the caller, texts by the pool. */
-MUST_USE bool template_lex(Token **tokens, Pool *pool, const char *source, size_t n, const char *where,
-                           Err *err);
+MUST_USE bool template_lex(Token **tokens, Pool *pool, const char *source, size_t n,
+                           const char *where, Err *err);
 
 #endif

@@ -24,23 +24,23 @@ typedef enum {
     NODE_BREAK,
     NODE_CONTINUE,
     /* expressions */
-    NODE_CONST,     /* value */
-    NODE_NAME,      /* name */
-    NODE_LIST,      /* a items */
-    NODE_TUPLE,     /* a items */
-    NODE_DICT,      /* a key, value, key, value, ... */
-    NODE_ATTRIBUTE, /* a, name */
-    NODE_ITEM,      /* a, b index */
-    NODE_SLICE,     /* a, then b: begin, end, step; NODE_CONST none where left out */
-    NODE_CALL,      /* a, b arguments (KEYWORD: name, a) */
-    NODE_FILTER,    /* a, name, b arguments */
-    NODE_TEST,      /* a, name, b arguments */
-    NODE_NOT,       /* a */
-    NODE_NEGATIVE,  /* a */
-    NODE_AND,       /* a, b */
-    NODE_OR,        /* a, b */
-    NODE_CHOICE,    /* a condition, b then, c else or NULL */
-    NODE_CONCAT,    /* a ~ b */
+    NODE_CONST,      /* value */
+    NODE_NAME,       /* name */
+    NODE_LIST,       /* a items */
+    NODE_TUPLE,      /* a items */
+    NODE_DICT,       /* a key, value, key, value, ... */
+    NODE_ATTRIBUTE,  /* a, name */
+    NODE_ITEM,       /* a, b index */
+    NODE_SLICE,      /* a, then b: begin, end, step; NODE_CONST none where left out */
+    NODE_CALL,       /* a, b arguments (KEYWORD: name, a) */
+    NODE_FILTER,     /* a, name, b arguments */
+    NODE_TEST,       /* a, name, b arguments */
+    NODE_NOT,        /* a */
+    NODE_NEGATIVE,   /* a */
+    NODE_AND,        /* a, b */
+    NODE_OR,         /* a, b */
+    NODE_CHOICE,     /* a condition, b then, c else or NULL */
+    NODE_CONCAT,     /* a ~ b */
     NODE_ARITHMETIC, /* name: + - * / // % **; a, b */
     NODE_COMPARE,    /* a, then b: COMPARISON ... */
     NODE_COMPARISON, /* name: == != < <= > >= in "not in"; a */
@@ -59,7 +59,7 @@ typedef struct Node {
 
 /* source[0, n): valid UTF-8; *tree may be NULL for an empty template. Errors are placed at
  * "WHERE:LINE". Nodes live in the pool. */
-MUST_USE bool template_parse(Node **tree, Pool *pool, const char *source, size_t n, const char *where,
-                             Err *err);
+MUST_USE bool template_parse(Node **tree, Pool *pool, const char *source, size_t n,
+                             const char *where, Err *err);
 
 #endif

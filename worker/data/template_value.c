@@ -129,7 +129,7 @@ const Value *dict_get(const Dict *dict, const char *key, size_t size)
     return NULL;
 }
 
-Value value_json(Pool *pool, const json_t *json)
+Value value_from_json(Pool *pool, const json_t *json)
 {
     switch (json_typeof(json)) {
     case JSON_OBJECT: {
@@ -137,13 +137,13 @@ Value value_json(Pool *pool, const json_t *json)
         const char *key;
         json_t *item;
         json_object_foreach((json_t *)(uintptr_t)json, key, item)
-            dict_put(pool, out.dict, value_text(key), value_json(pool, item));
+            dict_put(pool, out.dict, value_text(key), value_from_json(pool, item));
         return out;
     }
     case JSON_ARRAY: {
         Value out = value_list(pool, VALUE_LIST);
         for (size_t i = 0; i < json_array_size(json); i++)
-            list_add(pool, out.list, value_json(pool, json_array_get(json, i)));
+            list_add(pool, out.list, value_from_json(pool, json_array_get(json, i)));
         return out;
     }
     case JSON_STRING:
@@ -293,8 +293,9 @@ size_t utf8_offset(const char *data, size_t size, int64_t at)
 
 const char *value_type(Value value)
 {
-    const char *const names[] = { "undefined", "NoneType", "bool", "int",       "float", "str",  "list",
-                                  "tuple",     "dict",     "namespace", "loop", "macro", "function" };
+    const char *const names[] = { "undefined", "NoneType", "bool",    "int",  "float",
+                                  "str",       "list",     "tuple",   "dict", "namespace",
+                                  "loop",      "macro",    "function" };
     return names[value.kind];
 }
 
@@ -340,7 +341,11 @@ static void write_quoted(Text *out, const char *data, size_t size)
         else if (c == ' ' || (!unicode_is_other(c) && !unicode_is_space(c)))
             text_add(out, data + from, i - from);
         else
-            text_addf(out, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
+            text_addf(out,
+                      c < 0x100     ? "\\x%02x"
+                      : c < 0x10000 ? "\\u%04x"
+                                    : "\\U%08x",
+                      (unsigned)c);
     }
     text_add(out, &quote, 1);
 }
@@ -414,11 +419,13 @@ static void dump_string(Text *out, const char *data, size_t size, bool ascii)
     for (size_t i = 0; i < size;) {
         const size_t from = i;
         const int32_t c = unicode_next(data, &i);
-        const char *special = "\"\\\n\r\t\f\b", *at = c < 0x80 && c ? strchr(special, (int)c) : NULL;
+        const char *special = "\"\\\n\r\t\f\b",
+                   *at = c < 0x80 && c ? strchr(special, (int)c) : NULL;
         if (at)
             text_addf(out, "\\%c", "\"\\nrtfb"[at - special]);
         else if (c >= 0x10000 && ascii)
-            text_addf(out, "\\u%04x\\u%04x", 0xD800U + (((unsigned)c - 0x10000) >> 10), 0xDC00U + ((unsigned)c & 0x3FF));
+            text_addf(out, "\\u%04x\\u%04x", 0xD800U + (((unsigned)c - 0x10000) >> 10),
+                      0xDC00U + ((unsigned)c & 0x3FF));
         else if (c < 0x20 || (c > 0x7E && ascii))
             text_addf(out, "\\u%04x", (unsigned)c);
         else
@@ -442,9 +449,11 @@ static int64_t next_key(const Dict *dict, int64_t before)
     int64_t best = dict->count;
     int order = 0;
     for (int64_t i = 0; i < dict->count; i++) {
-        if (before < dict->count && (!value_order(dict->keys[i], dict->keys[before], &order) || order <= 0))
+        if (before < dict->count &&
+            (!value_order(dict->keys[i], dict->keys[before], &order) || order <= 0))
             continue;
-        if (best == dict->count || (value_order(dict->keys[i], dict->keys[best], &order) && order < 0))
+        if (best == dict->count ||
+            (value_order(dict->keys[i], dict->keys[best], &order) && order < 0))
             best = i;
     }
     return best;
@@ -472,7 +481,8 @@ static bool dump(Text *out, Value v, const JsonStyle *style, int depth)
         break_line(out, style, depth + 1);
         if (dict) {
             key = style->sorted ? next_key(v.dict, key) : i;
-            dump_string(out, v.dict->keys[key].string.data, v.dict->keys[key].string.size, style->ascii);
+            dump_string(out, v.dict->keys[key].string.data, v.dict->keys[key].string.size,
+                        style->ascii);
             text_adds(out, style->colon);
         }
         if (!dump(out, dict ? v.dict->values[key] : v.list->items[i], style, depth + 1))

@@ -31,7 +31,7 @@ typedef enum {
     VALUE_TUPLE,
     VALUE_DICT,
     VALUE_NAMESPACE,
-    VALUE_LOOP,    /* `loop` inside a for */
+    VALUE_LOOP, /* `loop` inside a for */
     VALUE_MACRO,
     VALUE_FUNCTION /* a builtin, or a method bound to its object */
 } ValueKind;
@@ -72,7 +72,7 @@ Value value_int(int64_t whole);
 Value value_real(double real);
 Value value_list(Pool *pool, ValueKind kind);
 Value value_dict(Pool *pool, ValueKind kind);
-Value value_json(Pool *pool, const json_t *json); /* strings are borrowed from json */
+Value value_from_json(Pool *pool, const json_t *json); /* strings are borrowed from json */
 
 void list_add(Pool *pool, List *list, Value item);
 void dict_put(Pool *pool, Dict *dict, Value key, Value value);
