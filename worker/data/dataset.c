@@ -137,8 +137,21 @@ static void describe(const DatasetOptions *o, const ModelArch *arch, Text *words
     text_addf(words, "%d %lld %lld %lld %d %d %d %lld %lld %lld", (int)o->kind, (long long)o->max_length,
               (long long)o->block_size, (long long)o->limit, o->skip_bad_rows, o->labelled, (int)arch->problem,
               (long long)arch->types, (long long)arch->image_size, (long long)arch->patch);
-    for (int64_t i = 0; i < arch->labels; i++)
+    for (int64_t i = 0; arch->label_names && i < arch->labels; i++)
         text_addf(words, "\n%s", arch->label_names[i]);
+}
+
+/* The chat template lies in one of these. */
+static bool add_template(uint64_t *key, const ModelArch *arch, Err *err)
+{
+    static const char *const names[] = { "chat_template.jinja", "tokenizer_config.json" };
+    bool ok = true;
+    for (int i = 0; ok && i < 2; i++) {
+        char *path = path_join(arch->folder, names[i]);
+        ok = !file_exists(path) || add_path(key, path, err);
+        free(path);
+    }
+    return ok;
 }
 
 static bool content_key(uint64_t *key, const DatasetOptions *o, const ModelArch *arch,
@@ -148,6 +161,8 @@ static bool content_key(uint64_t *key, const DatasetOptions *o, const ModelArch 
     describe(o, arch, &words);
     *key = digest_fast_more(tokenizer ? tokenizer_digest(tokenizer) : 0, words.data, words.size);
     text_release(&words);
+    if (o->kind == ROWS_MESSAGES && !add_template(key, arch, err))
+        return false;
     for (int i = 0; i < o->files->count; i++) {
         /* the ending says how a file is read */
         const char *name = path_name(o->files->items[i]);
@@ -182,9 +197,13 @@ bool dataset_open(Dataset *data, const DatasetOptions *options, const ModelArch 
         return false;
     if (cache_open(data, key))
         return true;
-    Builder b = { .rows = { .options = options, .arch = arch, .tokenizer = tokenizer } };
+    ChatTemplate *chat = NULL;
+    if (options->kind == ROWS_MESSAGES && !(chat = chat_template_open(arch->folder, NULL, err)))
+        return false;
+    Builder b = { .rows = { .options = options, .arch = arch, .tokenizer = tokenizer, .chat = chat } };
     const bool ok = build(data, &b, err) && cache_save(data, key, err);
     rows_release(&b.rows);
+    chat_template_close(chat);
     if (!ok)
         dataset_release(data);
     return ok;

@@ -5,13 +5,15 @@
 #ifndef WORKER_DATA_ROWS_H
 #define WORKER_DATA_ROWS_H
 
+#include "worker/data/chat_template.h"
 #include "worker/data/dataset.h"
 
-/* Zero it, set the first three, release it. Arrays are Texts of bytes. */
+/* Zero it, set what comes from outside, release it. Arrays are Texts of bytes. */
 typedef struct Rows {
     const DatasetOptions *options;
     const ModelArch *arch;
     const Tokenizer *tokenizer; /* NULL for images */
+    const ChatTemplate *chat;   /* MESSAGES; else NULL */
     int file;                   /* index of the file that is read */
     Text start, ids, types, goal, token_goal, images;
     Text image_at; /* int64_t offsets into images, one an example */

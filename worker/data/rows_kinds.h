@@ -11,6 +11,7 @@ MUST_USE bool rows_add_words(Rows *rows, const Record *r, Err *bad);
 MUST_USE bool rows_add_text(Rows *rows, const Record *r, Err *bad);
 MUST_USE bool rows_add_to_blocks(Rows *rows, const Record *r, Err *bad);
 MUST_USE bool rows_add_completion(Rows *rows, const Record *r, Err *bad);
+MUST_USE bool rows_add_messages(Rows *rows, const Record *r, Err *bad);
 
 /* Every id is a word of the model. */
 MUST_USE bool rows_check_ids(const Rows *rows, const Encoding *e, Err *bad);
@@ -20,5 +21,8 @@ void rows_put_ids(Rows *rows, const int32_t *ids, const int32_t *types, int64_t 
 void rows_put_goal(Rows *rows, const float *goal);
 void rows_put_token_goals(Rows *rows, const int32_t *goals, int64_t n);
 void rows_put_example(Rows *rows, int64_t length);
+
+/* An example of a language model: labels[n] as Transformers has them, not yet shifted. */
+void rows_put_language(Rows *rows, const int32_t *ids, const int32_t *labels, int64_t n);
 
 #endif

@@ -153,6 +153,14 @@ static void check_case(const char *name)
     }
 CASE(a_text_with_a_label_is_encoded_as_in_transformers, "bert-seqcls")
 CASE(a_list_of_labels_is_encoded_as_in_transformers, "bert-multilabel")
+CASE(words_with_tags_are_encoded_as_in_run_ner, "bert-tokcls")
+CASE(a_pair_is_cut_from_its_longer_text, "roberta-pair")
+CASE(a_number_is_a_goal_of_regression, "distilbert-regress")
+CASE(a_text_without_special_tokens_has_its_label, "gpt2-seqcls")
+CASE(completions_are_learnt_as_in_trl, "gpt2-clm")
+CASE(blocks_are_cut_as_in_run_clm, "gpt2-text")
+CASE(completions_with_a_first_token_are_learnt_as_in_trl, "llama-clm")
+CASE(completions_of_a_byte_level_model_are_learnt_as_in_trl, "qwen2-clm")
 CASE(images_come_by_class_and_name, "vit-imgcls")
 
 /* ---- images --------------------------------------------------------------------------------- */
@@ -196,15 +204,42 @@ static void images_have_the_pixels_of_transformers(void **state)
     case_close(&c);
 }
 
+/* ---- batches -------------------------------------------------------------------------------- */
+
+static void a_batch_has_the_goals_of_its_tokens(void **state)
+{
+    (void)state;
+    Case c;
+    Err err = { 0 };
+    case_open(&c, "bert-tokcls");
+    BatchRoom room = { 0 };
+    check(batch_room(&room, &(BatchSize){ 3 * c.train.longest, 3, 0, 0 }, &err), &err);
+    const uint32_t rows[] = { 7, 2, 11 };
+    const Batch batch = batch_fill(&room, &c.train, rows, 3);
+    assert_int_equal(batch.B, 3);
+    assert_null(batch.goal);
+    for (int64_t b = 0; b < 3; b++) {
+        const int64_t from = c.train.start[rows[b]], n = c.train.start[rows[b] + 1] - from;
+        assert_int_equal(batch.example[b], rows[b]);
+        assert_int_equal(batch.start[b + 1] - batch.start[b], n);
+        assert_memory_equal(batch.ids + batch.start[b], c.train.ids + from, (size_t)n * sizeof(int32_t));
+        assert_memory_equal(batch.token_goal + batch.start[b], c.train.token_goal + from,
+                            (size_t)n * sizeof(int32_t));
+    }
+    assert_int_equal(batch.N, batch.start[3]);
+    batch_release(&room);
+    case_close(&c);
+}
+
 static void a_second_opening_maps_what_the_first_has_encoded(void **state)
 {
     (void)state;
     Case a, b;
-    case_open(&a, "bert-seqcls");
-    case_open(&b, "bert-seqcls");
+    case_open(&a, "bert-tokcls");
+    case_open(&b, "bert-tokcls");
     assert_int_equal(a.train.digest, b.train.digest);
     assert_int_equal(a.train.block_size, b.train.block_size);
-    assert_memory_equal(a.train.ids, b.train.ids, (size_t)a.train.start[a.train.count] * 4);
+    assert_memory_equal(a.train.token_goal, b.train.token_goal, (size_t)a.train.start[a.train.count] * 4);
     case_close(&a);
     case_close(&b);
 }
@@ -231,8 +266,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_with_a_label_is_encoded_as_in_transformers),
         cmocka_unit_test(a_list_of_labels_is_encoded_as_in_transformers),
+        cmocka_unit_test(words_with_tags_are_encoded_as_in_run_ner),
+        cmocka_unit_test(a_pair_is_cut_from_its_longer_text),
+        cmocka_unit_test(a_number_is_a_goal_of_regression),
+        cmocka_unit_test(a_text_without_special_tokens_has_its_label),
+        cmocka_unit_test(completions_are_learnt_as_in_trl),
+        cmocka_unit_test(blocks_are_cut_as_in_run_clm),
+        cmocka_unit_test(completions_with_a_first_token_are_learnt_as_in_trl),
+        cmocka_unit_test(completions_of_a_byte_level_model_are_learnt_as_in_trl),
         cmocka_unit_test(images_come_by_class_and_name),
         cmocka_unit_test(images_have_the_pixels_of_transformers),
+        cmocka_unit_test(a_batch_has_the_goals_of_its_tokens),
         cmocka_unit_test(a_second_opening_maps_what_the_first_has_encoded),
     };
     return cmocka_run_group_tests(tests, make_cache, remove_cache);
