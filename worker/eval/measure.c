@@ -56,3 +56,52 @@ void measure_batch(Metrics *metrics, Model *model, const Batch *batch, const flo
         break;
     }
 }
+
+/* ---- generated texts ------------------------------------------------------------------ */
+
+/* Tokens of a row before the last stretch that is learnt. */
+static int64_t prompt_size(const int32_t *goal, int64_t n)
+{
+    while (n > 0 && goal[n - 1] == -100)
+        n--;
+    while (n > 0 && goal[n - 1] != -100)
+        n--;
+    return n + 1; /* goal[i] is token i + 1 */
+}
+
+static void add_text(Metrics *metrics, const MeasureTexts *how, const Generated *made, const int32_t *ids, int64_t n)
+{
+    Text text = { 0 }, wanted = { 0 };
+    tokenizer_decode(how->tokenizer, made->ids, made->count, true, &text);
+    tokenizer_decode(how->tokenizer, ids, n, true, &wanted);
+    const char *reference = wanted.data ? wanted.data : "";
+    metrics_add_text(metrics, text.data ? text.data : "", &reference, 1);
+    text_release(&text);
+    text_release(&wanted);
+}
+
+bool measure_texts(Metrics *metrics, const MeasureTexts *how, const Batch *batch, Err *err)
+{
+    const size_t B = (size_t)batch->B;
+    int64_t *start = xmalloc((B + 1) * sizeof *start);
+    int32_t *ids = xmalloc((size_t)batch->N * sizeof *ids);
+    Generated *made = xcalloc(B, sizeof *made);
+    start[0] = 0;
+    for (int64_t b = 0; b < batch->B; b++) {
+        const int64_t from = batch->start[b], n = prompt_size(batch->token_goal + from, batch->start[b + 1] - from);
+        memcpy(ids + start[b], batch->ids + from, (size_t)n * sizeof *ids);
+        start[b + 1] = start[b] + n;
+    }
+    const GeneratePrompts prompts = { batch->B, start, ids, batch->example };
+    const bool ok = generate(made, how->options, &prompts, how->engine, how->tokenizer, err);
+    for (int64_t b = 0; b < batch->B; b++) {
+        const int64_t at = batch->start[b] + start[b + 1] - start[b];
+        if (ok)
+            add_text(metrics, how, &made[b], batch->ids + at, batch->start[b + 1] - at);
+        generated_release(&made[b]);
+    }
+    free(made);
+    free(ids);
+    free(start);
+    return ok;
+}

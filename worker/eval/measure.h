@@ -5,6 +5,7 @@
 #define WORKER_EVAL_MEASURE_H
 
 #include "common/metrics/metrics.h"
+#include "worker/eval/generate.h"
 #include "worker/model/model.h"
 
 /* Borrows the arch's names. */
@@ -19,5 +20,16 @@ int64_t measure_logits(const ModelArch *arch, int64_t tokens, int64_t examples);
 
 /* Predicts and adds. logits: room for measure_logits floats. */
 void measure_batch(Metrics *metrics, Model *model, const Batch *batch, const float *values, float *logits);
+
+/* CAUSAL_LM: how completions are written, for BLEU and ROUGE-L. */
+typedef struct MeasureTexts {
+    const GenerateOptions *options;
+    const GenerateEngine *engine;
+    const Tokenizer *tokenizer;
+} MeasureTexts;
+
+/* Generates what stands behind the prompt of each row (all before the last stretch that is learnt) and
+ * adds it beside what stands there. */
+MUST_USE bool measure_texts(Metrics *metrics, const MeasureTexts *how, const Batch *batch, Err *err);
 
 #endif
