@@ -60,10 +60,12 @@ static bool load_run(Config *config, const PredictArguments *given, Err *err)
 static bool answer(Session *session, const PredictInput *input, Err *err)
 {
     switch (session->arch->task) {
+    case TASK_TOKEN_CLS:
+        return predict_words(session, input, err);
     case TASK_IMAGE_CLS:
         return predict_images(session, input, err);
-    case TASK_TOKEN_CLS:
     case TASK_CAUSAL_LM:
+        return err_set(err, ERR_INPUT, "texts cannot be generated yet");
     case TASK_SEQ_CLS:
         break;
     }

@@ -1,11 +1,12 @@
 /* predict - what `lora predict` answers, a file a task: predict_texts.c, predict_words.c,
- * predict_images.c. One JSON line an input line, on stdout.
+ * predict_images.c, predict_prompts.c. One JSON line an input line, on stdout.
  *
  * Owner: cmd_predict.c. Threads: one. */
 #ifndef LAUNCH_PREDICT_H
 #define LAUNCH_PREDICT_H
 
 #include "launch/session.h"
+#include "worker/eval/generate.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -28,6 +29,10 @@ MUST_USE bool predict_words(Session *session, const PredictInput *input, Err *er
 
 /* An image, a folder of them, or lines that are paths of images (relative to the working folder). */
 MUST_USE bool predict_images(Session *session, const PredictInput *input, Err *err);
+
+/* Lines are prompts; or a .jsonl, .csv or .tsv file with the run's prompts or conversations. One prompt
+ * gets the same text whatever stands beside it. */
+MUST_USE bool predict_prompts(Session *session, const PredictInput *input, const GenerateEngine *engine, Err *err);
 
 /* Called with each line of the input, without its end. */
 typedef bool (*PredictLine)(void *self, const char *line, size_t n, Err *err);

@@ -17,7 +17,7 @@ static bool print_answers(Pending *p, Err *err)
 {
     Session *s = p->session;
     const Batch batch = { .B = p->count, .N = p->tokens, .start = p->start, .ids = s->room.ids,
-                          .types = s->arch->types > 0 ? s->room.types : NULL, .example = p->example };
+                          .types = s->arch->types > 1 ? s->room.types : NULL, .example = p->example };
     if (p->count > 0)
         session_predict(s, &batch);
     bool ok = true;
