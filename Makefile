@@ -98,7 +98,8 @@ test-dist: all ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 $(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-test-interop: all $(B)/tests/interop/metrics_figures $(B)/tests/interop/images_driver ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
+INTEROP := $(addprefix $(B)/tests/interop/,metrics_figures chat_render images_driver)
+test-interop: all $(INTEROP) ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
 	BUILD=$(B) tests/interop/run
 
 $(B)/tests/bench/oracle_bench: LIBS += $(MPI_LIBS)

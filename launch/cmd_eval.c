@@ -1,11 +1,13 @@
 #include "launch/cmd_eval.h"
 
 #include "common/base/file.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/config/options.h"
-#include "common/metrics/metrics.h"
 #include "launch/session.h"
+#include "worker/eval/measure.h"
 #include "worker/train/plan.h"
+#include "worker/train/settings.h"
 
 #include <stdlib.h>
 
@@ -27,23 +29,27 @@ static const StringList *eval_files(const Config *c, Err *err)
     return NULL;
 }
 
-static bool measure(Session *session, const Dataset *data, Metrics *metrics, Err *err)
+/* `pictures` of a data set of images, else empty. */
+static bool measure(Session *session, const Dataset *data, Pictures *pictures, Metrics *metrics, Err *err)
 {
+    const int64_t count = data->images ? pictures->good_count : data->count;
     int64_t *ends;
-    uint32_t *rows = xmalloc((size_t)data->count * sizeof *rows);
-    for (int64_t i = 0; i < data->count; i++)
-        rows[i] = (uint32_t)i;
-    const int64_t chunks = plan_chunks(data->start, NULL, data->count, session->most_tokens, &ends);
-    for (int64_t i = 0, begin = 0; i < chunks; begin = ends[i++]) {
-        const Batch batch = batch_fill(&session->room, data, rows + begin, ends[i] - begin);
-        const BatchLoss loss = session_predict(session, &batch);
-        metrics_add(metrics, session->logits, batch.goal, batch.B, loss.sum);
+    uint32_t *rows = xmalloc((size_t)count * sizeof *rows);
+    for (int64_t i = 0; i < count; i++)
+        rows[i] = data->images ? pictures->good[i] : (uint32_t)i;
+    const int64_t chunks = plan_chunks(data->start, rows, count, session->most_tokens, &ends);
+    bool ok = true;
+    for (int64_t i = 0, begin = 0; ok && i < chunks; begin = ends[i++]) {
+        Batch batch = batch_fill(&session->room, data, rows + begin, ends[i] - begin);
+        ok = batch.ids || pictures_fill(pictures, &session->room, &batch, 0, err);
+        if (ok)
+            measure_batch(metrics, session->model, &batch, session->values, session->logits);
     }
     free(ends);
     free(rows);
-    if (metrics->sums[1] - metrics->sums[1] != 0.0)
+    if (ok && metrics->sums[1] - metrics->sums[1] != 0.0)
         return err_set(err, ERR_TRAINING, "the loss is not finite");
-    return true;
+    return ok;
 }
 
 static void print_figures(const Metrics *metrics)
@@ -68,26 +74,34 @@ static bool evaluate(const Config *c, const char *adapter, Err *err)
     const StringList *files = eval_files(c, err);
     if (!files)
         return false;
+    const DatasetOptions data = settings_data(c, files);
     const SessionOptions o = {
-        .model = c->model, .adapter = adapter, .model_config = c->model_config, .labels = &c->labels,
-        .label_count = c->label_count, .problem = c->problem_type, .lora = &c->lora,
-        .max_length = c->data.max_length, .most_tokens = c->parallel.micro_batch_tokens,
+        .model = c->model, .adapter = adapter, .task = c->task, .model_config = c->model_config,
+        .labels = &c->labels, .label_count = c->label_count, .problem = c->problem_type, .lora = &c->lora,
+        .max_length = data.kind == ROWS_BLOCKS ? data.block_size : data.max_length,
+        .most_tokens = c->parallel.micro_batch_tokens,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
     };
-    const DataConfig *d = &c->data;
-    const DatasetOptions data = { files, d->text, d->text_pair, d->label, d->max_length, d->limit, d->skip_bad_rows, true };
     Session session;
     Dataset set = { 0 };
+    Pictures pictures = { 0 };
+    const PicturesOptions images = { .files = files, .skip_bad_rows = c->data.skip_bad_rows };
     Metrics metrics = { 0 };
     const bool open = session_open(&session, &o, err) &&
-                      dataset_open(&set, &data, session.arch, session.tokenizer, err);
-    if (open)
-        metrics_init(&metrics, &(MetricsSpec){ session.arch->task, session.arch->problem, session.arch->labels,
-                                               (const char *const *)session.arch->label_names });
-    const bool ok = open && measure(&session, &set, &metrics, err);
+                      dataset_open(&set, &data, session.arch, session.tokenizer, err) &&
+                      (!set.images || pictures_open(&pictures, &set, session.arch, &images, err));
+    if (open) {
+        const MetricsSpec spec = measure_spec(session.arch);
+        metrics_init(&metrics, &spec);
+    }
+    const char *odd = open ? measure_odd_tag(session.arch) : NULL;
+    if (odd)
+        log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'", odd);
+    const bool ok = open && measure(&session, &set, &pictures, &metrics, err);
     if (ok)
         print_figures(&metrics);
     metrics_release(&metrics);
+    pictures_close(&pictures);
     dataset_release(&set);
     session_close(&session);
     return ok;

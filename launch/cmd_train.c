@@ -11,7 +11,7 @@
 #include "common/base/version.h"
 #include "common/config/options.h"
 #include "common/model/arch.h"
-#include "worker/data/dataset.h"
+#include "worker/train/settings.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -61,7 +61,8 @@ static void words_release(Words *words)
 /* Names of the labels, when neither run file nor model has any: found in the data. */
 static bool find_labels(const Config *c, Words *server, Err *err)
 {
-    if (c->labels.count > 0 || c->label_count > 0 || c->problem_type == PROBLEM_REGRESSION)
+    if (c->labels.count > 0 || c->label_count > 0 || c->problem_type == PROBLEM_REGRESSION ||
+        c->task == TASK_CAUSAL_LM)
         return true;
     char *folder = model_find(c->model, err);
     ModelArch *arch = folder ? arch_open(folder, c->model_config, c->task, &c->labels, 0, c->problem_type, err) : NULL;
@@ -72,8 +73,7 @@ static bool find_labels(const Config *c, Words *server, Err *err)
     arch_close(arch);
     if (!search)
         return true;
-    const DataConfig *d = &c->data;
-    const DatasetOptions o = { &d->train, d->text, d->text_pair, d->label, d->max_length, d->limit, true, true };
+    const DatasetOptions o = settings_data(c, &c->data.train);
     StringList names = { 0 };
     Text list = { 0 };
     const bool ok = dataset_labels(&o, &names, err);

@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/tensor/safetensors.h"
+#include "worker/eval/measure.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +28,40 @@ static char *base_of(const char *adapter, Err *err)
     return name;
 }
 
+bool session_task(TaskType *task, const char *adapter, Err *err)
+{
+    char *path = path_join(adapter, "adapter_config.json");
+    json_t *config = json_file(path, err);
+    const char *name = config ? json_get_string(config, "task_type", "IMAGE_CLS", err) : NULL;
+    bool known = false;
+    for (TaskType t = TASK_SEQ_CLS; name && t <= TASK_IMAGE_CLS; t++) {
+        if (strcmp(config_task_name(t), name) == 0) {
+            *task = t;
+            known = true;
+        }
+    }
+    if (name && !known && err->kind == ERR_NONE)
+        err_set(err, ERR_INPUT, "task_type '%s' is not supported", name);
+    if (!known && err->kind != ERR_NONE && !err->where[0])
+        err_at(err, "%s", path);
+    json_decref(config);
+    free(path);
+    return known && err->kind == ERR_NONE;
+}
+
 /* Outputs of the trained head; 0: the adapter has none. */
 static int64_t head_labels(const char *adapter, Err *err)
 {
+    static const char *const names[] = { "classifier", "classifier.out_proj", "score" };
     char *path = path_join(adapter, "adapter_model.safetensors");
     SafeTensors *st = safetensors_open(path, err);
-    const TensorView *head = st ? safetensors_find(st, "base_model.model.classifier.weight") : NULL;
-    const int64_t labels = head && head->dims == 2 ? head->dim[0] : 0;
+    int64_t labels = 0;
+    for (size_t i = 0; st && labels == 0 && i < sizeof names / sizeof *names; i++) {
+        char *name = xprintf("base_model.model.%s.weight", names[i]);
+        const TensorView *head = safetensors_find(st, name);
+        labels = head && head->dims == 2 ? head->dim[0] : 0;
+        free(name);
+    }
     safetensors_close(st);
     free(path);
     return labels;
@@ -42,7 +70,7 @@ static int64_t head_labels(const char *adapter, Err *err)
 static bool open_base(Session *s, const SessionOptions *o, const char *name, Err *err)
 {
     int64_t labels = o->label_count;
-    if (o->labels->count == 0 && labels == 0 && o->adapter) {
+    if (o->labels->count == 0 && labels == 0 && o->adapter && o->task != TASK_CAUSAL_LM) {
         labels = head_labels(o->adapter, err);
         if (err->kind != ERR_NONE)
             return false;
@@ -50,8 +78,9 @@ static bool open_base(Session *s, const SessionOptions *o, const char *name, Err
     char *folder = model_find(name, err);
     SafeTensors *files = NULL;
     bool ok = folder &&
-              (s->arch = arch_open(folder, o->model_config, TASK_SEQ_CLS, o->labels, labels, o->problem, err)) &&
-              (s->tokenizer = tokenizer_open(folder, err)) && (files = safetensors_open_model(folder, err)) &&
+              (s->arch = arch_open(folder, o->model_config, o->task, o->labels, labels, o->problem, err)) &&
+              (s->arch->image_size > 0 || (s->tokenizer = tokenizer_open(folder, err))) &&
+              (files = safetensors_open_model(folder, err)) &&
               weights_plan(&s->weights, s->arch, files, err) &&
               (s->base = mem_alloc((size_t)s->weights.size * sizeof(float), err));
     s->weights.data = s->base;
@@ -86,16 +115,20 @@ bool session_open(Session *s, const SessionOptions *o, Err *err)
     free(name);
     if (!ok)
         return false;
-    if (s->max_length > s->arch->positions)
+    const bool images = s->arch->image_size > 0; /* each has as many rows as the model has positions */
+    if (s->max_length > s->arch->positions || images)
         s->max_length = s->arch->positions;
     if (s->most_tokens < s->max_length)
         s->most_tokens = s->max_length;
-    const int64_t longest = s->max_length;
+    const int64_t sequences = images ? s->most_tokens / s->max_length : s->most_tokens;
     const int threads = o->threads > 0 ? o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    const ModelOptions options = { s->most_tokens, s->most_tokens, longest, false, threads, 0.0, 0 };
+    const ModelOptions options = { s->most_tokens, sequences, s->max_length, false, threads, 0.0, 0 };
     const int64_t width = s->arch->problem == PROBLEM_MULTI_LABEL ? s->arch->labels : 1;
-    s->logits = mem_alloc((size_t)(s->most_tokens * s->arch->labels) * sizeof(float), err);
-    return s->logits && batch_room(&s->room, s->most_tokens, s->most_tokens, width, err) &&
+    const BatchSize size = { s->most_tokens, sequences, width, pictures_floats(s->arch) };
+    if (images && !pictures_process(&s->process, s->arch, err))
+        return false;
+    s->logits = mem_alloc((size_t)measure_logits(s->arch, s->most_tokens, sequences) * sizeof(float), err);
+    return s->logits && batch_room(&s->room, &size, err) &&
            (s->model = model_open(s->arch, s->table, &s->weights, &options, err));
 }
 

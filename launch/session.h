@@ -5,13 +5,14 @@
 #define LAUNCH_SESSION_H
 
 #include "common/config/config.h"
-#include "worker/data/batch.h"
+#include "worker/data/pictures.h"
 #include "worker/model/model.h"
 #include "worker/tokenizer/tokenizer.h"
 
 typedef struct SessionOptions {
     const char *model;       /* folder or hub name; NULL: what the adapter says it was made for */
     const char *adapter;     /* folder; NULL: the base model alone */
+    TaskType task;
     const json_t *model_config;
     const StringList *labels; /* may be empty */
     int64_t label_count;     /* 0: from the adapter's head, else the model's config */
@@ -28,17 +29,21 @@ typedef struct Session {
     Weights weights;
     float *base;       /* weights.data, owned */
     float *values;     /* of the adapter; NULL: base alone */
-    Tokenizer *tokenizer;
+    Tokenizer *tokenizer; /* NULL for images */
     Model *model;
     int64_t max_length, most_tokens;
     BatchRoom room;
-    float *logits;
+    ImageProcess process; /* of a model of images */
+    float *logits;     /* measure_logits(most_tokens) */
 } Session;
+
+/* task_type of an adapter folder; PEFT has no word for images: null is IMAGE_CLS. */
+MUST_USE bool session_task(TaskType *task, const char *adapter, Err *err);
 
 MUST_USE bool session_open(Session *session, const SessionOptions *options, Err *err);
 void session_close(Session *session);
 
-/* Logits [B, labels] of a batch, in session->logits; the batch's loss. */
+/* Logits of a batch as model_predict writes them, in session->logits; the batch's loss. */
 BatchLoss session_predict(Session *session, const Batch *batch);
 
 #endif

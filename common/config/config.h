@@ -53,10 +53,20 @@ typedef struct DataConfig {
     StringList train, validation, test; /* files, absolute */
     double validation_split;            /* 0: none */
     char *text, *text_pair, *label;     /* text_pair may be NULL */
+    char *prompt, *completion;          /* CAUSAL_LM: both or neither (NULL) */
+    char *messages;                     /* CAUSAL_LM; may be NULL */
+    char *tokens, *tags;                /* TOKEN_CLS */
     int64_t max_length;
+    int64_t block_size; /* CAUSAL_LM on plain text; -1: none */
     bool shuffle;
     int64_t limit; /* -1: all */
     bool skip_bad_rows;
+    bool random_crop, random_flip; /* IMAGE_CLS, while training */
+    bool generate;                 /* evaluations also generate */
+    int64_t max_new_tokens, top_k; /* top_k 0: all */
+    bool do_sample;
+    double temperature, top_p, repetition_penalty;
+    StringList stop_strings;
 } DataConfig;
 
 typedef struct LoraConfig {

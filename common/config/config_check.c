@@ -22,14 +22,81 @@ static bool at_keys(const Config *config, const char *a, const char *b, Err *err
 
 /* ---- data and labels ---- */
 
-static bool check_data(const Config *c, Err *err)
+/* Keys that mean something for one task only; the others must leave them alone. */
+static bool check_task_keys(const Config *c, Err *err)
+{
+    const DataConfig *d = &c->data;
+    const struct {
+        const char *key;
+        bool set;
+        TaskType task;
+    } rows[] = {
+        { "data.text_pair", d->text_pair != NULL, TASK_SEQ_CLS },
+        { "data.prompt", d->prompt != NULL, TASK_CAUSAL_LM },
+        { "data.completion", d->completion != NULL, TASK_CAUSAL_LM },
+        { "data.messages", d->messages != NULL, TASK_CAUSAL_LM },
+        { "data.block_size", d->block_size > 0, TASK_CAUSAL_LM },
+        { "data.generate", d->generate, TASK_CAUSAL_LM },
+        { "data.random_crop", d->random_crop, TASK_IMAGE_CLS },
+        { "data.random_flip", d->random_flip, TASK_IMAGE_CLS },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!rows[i].set || rows[i].task == c->task)
+            continue;
+        err_set(err, ERR_INPUT, "%s is a key of %s, the task is %s", rows[i].key,
+                config_task_name(rows[i].task), config_task_name(c->task));
+        err_hint(err, "set task_type: %s, or remove the key", config_task_name(rows[i].task));
+        return at_keys(c, rows[i].key, "task_type", err);
+    }
+    return true;
+}
+
+/* What the model learns to say, and whether there are classes at all. */
+static bool check_labels(const Config *c, Err *err)
+{
+    const bool any = c->labels.count > 0 || c->label_count > 0;
+    if (c->task == TASK_CAUSAL_LM && any) {
+        err_set(err, ERR_INPUT, "a language model has no labels");
+        err_hint(err, "remove labels, or set task_type: SEQ_CLS");
+        return at_keys(c, "labels", "task_type", err);
+    }
+    const bool kinds = c->task == TASK_SEQ_CLS ||
+                       (c->task == TASK_IMAGE_CLS && c->problem_type == PROBLEM_SINGLE_LABEL);
+    if (c->problem_type != PROBLEM_AUTO && !kinds) {
+        err_set(err, ERR_INPUT, "problem_type does not go with task_type %s",
+                config_task_name(c->task));
+        err_hint(err, c->task == TASK_IMAGE_CLS ? "images have one class each: remove the key"
+                                                : "problem_type is a key of SEQ_CLS: remove it");
+        return at_keys(c, "problem_type", "task_type", err);
+    }
+    const bool classes = c->task == TASK_TOKEN_CLS || c->task == TASK_IMAGE_CLS ||
+                         c->problem_type == PROBLEM_SINGLE_LABEL;
+    if (classes && c->label_count == 1) {
+        err_set(err, ERR_INPUT, "a single label leaves nothing to choose");
+        err_hint(err, "two labels or more%s",
+                 c->task == TASK_SEQ_CLS ? ", or problem_type: regression" : "");
+        return c->task == TASK_SEQ_CLS ? at_keys(c, "labels", "problem_type", err)
+                                       : at_key(c, "labels", err);
+    }
+    return true;
+}
+
+static bool used_twice(const Config *c, const char *a, const char *b, const char *name, Err *err)
+{
+    err_set(err, ERR_INPUT, "column '%s' is used twice", name);
+    err_hint(err, "name the columns of your data");
+    return at_keys(c, a, b, err);
+}
+
+static bool check_columns(const Config *c, Err *err)
 {
     const DataConfig *data = &c->data;
-    if (data->validation.count > 0 && data->validation_split > 0) {
-        err_set(err, ERR_INPUT, "validation data is named and split off as well");
-        err_hint(err, "keep data.validation or data.validation_split");
-        return at_keys(c, "data.validation", "data.validation_split", err);
-    }
+    if (c->task == TASK_TOKEN_CLS && strcmp(data->tokens, data->tags) == 0)
+        return used_twice(c, "data.tokens", "data.tags", data->tokens, err);
+    if (data->prompt && data->completion && strcmp(data->prompt, data->completion) == 0)
+        return used_twice(c, "data.prompt", "data.completion", data->prompt, err);
+    if (c->task != TASK_SEQ_CLS)
+        return true;
     if (strcmp(data->text, data->label) == 0) {
         err_set(err, ERR_INPUT, "text and label are the same column '%s'", data->text);
         err_hint(err, "name the columns of your data");
@@ -41,12 +108,53 @@ static bool check_data(const Config *c, Err *err)
         err_hint(err, "name the columns of your data");
         return at_key(c, "data.text_pair", err);
     }
-    if (c->problem_type == PROBLEM_SINGLE_LABEL && c->label_count == 1) {
-        err_set(err, ERR_INPUT, "a single label leaves nothing to choose");
-        err_hint(err, "two labels or more, or problem_type: regression");
-        return at_keys(c, "labels", "problem_type", err);
+    return true;
+}
+
+/* Plain text, prompts with completions, or conversations. */
+static bool check_language(const Config *c, Err *err)
+{
+    const DataConfig *d = &c->data;
+    if (!d->prompt != !d->completion) {
+        err_set(err, ERR_INPUT, "a prompt and its completion go together");
+        err_hint(err, "set data.prompt and data.completion, or neither");
+        return at_keys(c, "data.prompt", "data.completion", err);
+    }
+    const char *rows = d->prompt ? "data.prompt" : d->messages ? "data.messages" : NULL;
+    if (d->prompt && d->messages) {
+        err_set(err, ERR_INPUT, "the data has prompts and conversations at once");
+        err_hint(err, "keep data.prompt with data.completion, or data.messages");
+        return at_keys(c, "data.prompt", "data.messages", err);
+    }
+    if (rows && d->block_size > 0) {
+        err_set(err, ERR_INPUT, "blocks are cut from plain text, not from rows");
+        err_hint(err, "remove data.block_size, or %s", rows);
+        return at_keys(c, "data.block_size", rows, err);
+    }
+    if (d->generate && !rows) {
+        err_set(err, ERR_INPUT, "there are no prompts to generate from");
+        err_hint(err, "set data.prompt and data.completion, or data.messages");
+        return at_key(c, "data.generate", err);
+    }
+    if (!d->do_sample && (d->temperature != 1.0 || d->top_p != 1.0)) {
+        err_set(err, ERR_INPUT, "nothing is drawn at random, so it has no effect");
+        err_hint(err, "set data.do_sample: true, or remove it");
+        return at_keys(c, d->temperature != 1.0 ? "data.temperature" : "data.top_p",
+                       "data.do_sample", err);
     }
     return true;
+}
+
+static bool check_data(const Config *c, Err *err)
+{
+    const DataConfig *data = &c->data;
+    if (data->validation.count > 0 && data->validation_split > 0) {
+        err_set(err, ERR_INPUT, "validation data is named and split off as well");
+        err_hint(err, "keep data.validation or data.validation_split");
+        return at_keys(c, "data.validation", "data.validation_split", err);
+    }
+    return check_task_keys(c, err) && check_columns(c, err) && check_language(c, err) &&
+           check_labels(c, err);
 }
 
 /* ---- lora ---- */
@@ -102,26 +210,53 @@ static bool is_one_of(const char *word, const char *const *words)
     return false;
 }
 
+/* The metrics of a task, in the words of its evaluation. */
+static void metric_names(const Config *c, const char *names[8])
+{
+    static const char *const of_classes[] = { "accuracy", "f1", "precision", "recall", "matthews" };
+    static const char *const of_values[] = { "pearson", "spearman", "mse" };
+    int n = 0;
+    names[n++] = "loss";
+    if (c->task == TASK_CAUSAL_LM) {
+        names[n++] = "perplexity";
+        if (c->data.generate) {
+            names[n++] = "bleu";
+            names[n++] = "rougeL";
+        }
+    } else if (c->problem_type == PROBLEM_REGRESSION) {
+        for (size_t i = 0; i < sizeof of_values / sizeof *of_values; i++)
+            names[n++] = of_values[i];
+    } else {
+        /* Matthews' coefficient is one of exclusive classes */
+        const bool exclusive =
+            c->task != TASK_TOKEN_CLS && c->problem_type != PROBLEM_MULTI_LABEL;
+        for (size_t i = 0; i < (exclusive ? 5u : 4u); i++)
+            names[n++] = of_classes[i];
+    }
+    names[n] = NULL;
+}
+
 static bool check_metric(const Config *c, Err *err)
 {
-    static const char *const classes[] = { "loss",   "accuracy", "f1", "precision",
-                                           "recall", "matthews", NULL };
-    static const char *const values[] = { "loss", "pearson", "spearman", "mse", NULL };
-    const char *metric = c->train.metric_for_best_model;
-    const bool of_classes = is_one_of(metric, classes) && c->problem_type != PROBLEM_REGRESSION;
-    const bool of_values = is_one_of(metric, values) && (c->problem_type == PROBLEM_REGRESSION ||
-                                                         c->problem_type == PROBLEM_AUTO);
-    /* Matthews' coefficient is one of exclusive classes */
-    const bool exclusive =
-        c->problem_type == PROBLEM_MULTI_LABEL && strcmp(metric, "matthews") == 0;
-    if ((of_classes || of_values) && !exclusive)
+    static const char *const of_values[] = { "pearson", "spearman", "mse", NULL };
+    const char *metric = c->train.metric_for_best_model, *names[8];
+    metric_names(c, names);
+    /* SEQ_CLS may turn out to be a regression: its labels say so, or the model's config */
+    const bool maybe = c->task == TASK_SEQ_CLS && c->problem_type == PROBLEM_AUTO;
+    if (is_one_of(metric, names) || (maybe && is_one_of(metric, of_values)))
         return true;
+    Text list = { 0 };
+    for (int i = 0; names[i]; i++)
+        text_addf(&list, "%s%s", i ? ", " : "", names[i]);
     err_set(err, ERR_INPUT, "this task has no metric '%s'", metric);
-    if (c->problem_type == PROBLEM_REGRESSION)
-        err_hint(err, "regression has loss, pearson, spearman, mse");
-    else
-        err_hint(err, "classification has loss, accuracy, f1, precision, recall%s",
-                 c->problem_type == PROBLEM_MULTI_LABEL ? "" : ", matthews");
+    err_hint(err, "%s has %s%s",
+             c->task != TASK_SEQ_CLS                  ? config_task_name(c->task)
+             : c->problem_type == PROBLEM_REGRESSION ? "regression"
+                                                      : "classification",
+             list.data,
+             c->task == TASK_CAUSAL_LM && !c->data.generate ? "; data.generate adds bleu, rougeL"
+                                                            : "");
+    text_release(&list);
     return at_key(c, "train.metric_for_best_model", err);
 }
 

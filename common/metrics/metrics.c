@@ -282,7 +282,8 @@ static int label_figures(const Metrics *m, Figure *figures, int n)
     double prf[3] = { 0, 0, 0 };
     for (int64_t l = 0; l < m->spec.labels; l++)
         add_prf(prf, counts[3 * l], counts[3 * l + 1], counts[3 * l + 2]);
-    return put_prf(figures, n, ratio(m->sums[HEAD], m->sums[EXAMPLES]), prf, (double)m->spec.labels);
+    return put_prf(figures, n, ratio(m->sums[HEAD], m->sums[EXAMPLES]), prf,
+                   (double)m->spec.labels);
 }
 
 static double pearson(const double *x, const double *y, int64_t n)

@@ -28,8 +28,8 @@
 /* What is measured; names are borrowed and must outlive the Metrics. */
 typedef struct MetricsSpec {
     TaskType task;
-    ProblemType problem;           /* SEQ_CLS, IMAGE_CLS */
-    int64_t labels;                /* outputs of the head; CAUSAL_LM: not used */
+    ProblemType problem;            /* SEQ_CLS, IMAGE_CLS */
+    int64_t labels;                 /* outputs of the head; CAUSAL_LM: not used */
     const char *const *label_names; /* [labels], TOKEN_CLS only; else may be NULL */
 } MetricsSpec;
 

@@ -225,7 +225,8 @@ BleuCounts bleu_count(const char *text, const char *const *references, int64_t c
         for (int64_t i = 1; i < s.count; i++)
             tally_reference(tally, n, grams, grams_of(&s.words[i], order, grams));
         for (int64_t t = 0; t < n; t++)
-            out.matched[order - 1] += (double)(tally[t].here < tally[t].there ? tally[t].here : tally[t].there);
+            out.matched[order - 1] +=
+                (double)(tally[t].here < tally[t].there ? tally[t].here : tally[t].there);
     }
     free(tally);
     free(grams);

@@ -2,12 +2,14 @@
 """Checks that PEFT understands an adapter as we do.
 
     peft_check.py ADAPTER_DIR RUN.yaml PREDICTIONS.jsonl [--tolerance=1e-4] [--key=value ...]
+    peft_check.py ADAPTER_DIR RUN.yaml --eval=FILE.json [--tolerance=1e-4] [--key=value ...]
     peft_check.py --texts=FILE RUN.yaml
 
 Loads the run's base model and the adapter with PEFT. The adapter's tensors must be exactly those that PEFT makes
 for the run file (names and shapes), all of them must arrive, and the logits of the validation rows must be the
 "logits" of PREDICTIONS.jsonl, which `lora predict --logits` printed for the FILE that --texts writes: a
-validation row a line, a TAB between the texts of a pair.
+validation row a line, a TAB between the texts of a pair. With --eval, the metrics that `lora eval` printed must
+be PEFT's instead: for tasks whose logits are not a line a row.
 """
 import json
 import os
@@ -55,7 +57,7 @@ def check_tensors(run, folder):
 
 def check_logits(run, model, path, tolerance):
     features = rows.encode(run, run["data"]["validation"])
-    want = reference.predict(model, features, rows.load_tokenizer(run["model"]).pad_token_id)
+    want = torch.stack(reference.predict(model, features, rows.pad_id(run)))
     with open(path, encoding="utf-8") as file:
         got = torch.tensor([json.loads(line)["logits"] for line in file])
     if got.shape != want.shape:
@@ -69,20 +71,35 @@ def check_logits(run, model, path, tolerance):
     return len(features), worst
 
 
+def check_metrics(run, model, path, tolerance):
+    features = rows.encode(run, run["data"]["validation"])
+    want = reference.evaluate(run, model, features, rows.pad_id(run))
+    with open(path, encoding="utf-8") as file:
+        got = json.load(file)
+    off = {k: abs(got.get(k, float("nan")) - v) / max(1, abs(v)) for k, v in want.items()}
+    for key, distance in off.items():
+        if not distance <= tolerance:
+            raise SystemExit(f"{key} is {got.get(key)}, PEFT: {want[key]}")
+    return len(features), max(off.values())
+
+
 def main():
-    paths, options, overrides = run_file.split_arguments(sys.argv[1:], ("tolerance", "texts"))
-    if len(paths) != (1 if "texts" in options else 3):
+    paths, options, overrides = run_file.split_arguments(sys.argv[1:], ("tolerance", "texts", "eval"))
+    if len(paths) != (1 if "texts" in options else 2 if "eval" in options else 3):
         raise SystemExit(__doc__)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     if "texts" in options:
         write_texts(run_file.read_run(paths[0], overrides), options["texts"])
         return
-    folder, run_path, predictions = paths
-    run = run_file.read_run(run_path, overrides)
+    folder, run = paths[0], run_file.read_run(paths[1], overrides)
     model, tensors = check_tensors(run, folder)
-    count, worst = check_logits(run, model, predictions, float(options.get("tolerance", 1e-4)))
-    print(f"{folder}: PEFT loads all {tensors} tensors; logits of {count} rows differ by at most {worst:.1e}")
+    tolerance, what = float(options.get("tolerance", 1e-4)), "metrics" if "eval" in options else "logits"
+    if "eval" in options:
+        count, worst = check_metrics(run, model, options["eval"], tolerance)
+    else:
+        count, worst = check_logits(run, model, paths[2], tolerance)
+    print(f"{folder}: PEFT loads all {tensors} tensors; {what} of {count} rows differ by at most {worst:.1e}")
 
 
 main()

@@ -43,7 +43,7 @@ def main():
 
     features = rows.encode(run, run["data"]["train"])
     validation = rows.encode(run, run["data"]["validation"]) if run["data"]["validation"] else None
-    pad = rows.load_tokenizer(run["model"]).pad_token_id
+    pad = rows.pad_id(run)
     model = reference.make_model(run)
     if "save-init" in options:
         model.save_pretrained(options["save-init"])

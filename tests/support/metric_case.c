@@ -62,7 +62,8 @@ static void add_tags(Metrics *m, const Rows *rows)
         for (int64_t t = start[b]; t < start[b + 1]; t++) {
             const size_t i = (size_t)(t - start[b]);
             goal[t] = (int32_t)json_integer_value(json_array_get(row(rows, "goal", b), i));
-            logits[t * rows->labels + json_integer_value(json_array_get(row(rows, "guess", b), i))] = 1;
+            logits[t * rows->labels +
+                   json_integer_value(json_array_get(row(rows, "guess", b), i))] = 1;
         }
     metrics_add_tags(m, logits, goal, start, rows->count, losses(rows));
     free(start);

@@ -8,14 +8,21 @@
 /* Room for the largest; reused. Zeroed is empty. */
 typedef struct BatchRoom {
     int64_t *start, *example;
-    int32_t *ids, *types;
-    float *goal;
+    int32_t *ids, *types, *token_goal;
+    uint32_t *row; /* as example */
+    float *goal, *pixels;
 } BatchRoom;
 
-MUST_USE bool batch_room(BatchRoom *room, int64_t tokens, int64_t examples, int64_t goal_width, Err *err);
+/* The most that a batch to come holds. */
+typedef struct BatchSize {
+    int64_t tokens, examples, goal_width;
+    int64_t pixels; /* floats of an image; 0: texts */
+} BatchSize;
+
+MUST_USE bool batch_room(BatchRoom *room, const BatchSize *size, Err *err);
 void batch_release(BatchRoom *room);
 
-/* Borrows room until the next call. */
+/* Borrows room until the next call. Images are still without their pixels (pictures.h). */
 Batch batch_fill(BatchRoom *room, const Dataset *data, const uint32_t *rows, int64_t count);
 
 #endif

@@ -10,26 +10,34 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CACHE_MAGIC UINT64_C(0x31306174616461) /* "adata01" */
+#define CACHE_MAGIC UINT64_C(0x32306174616461) /* "adata02" */
 
 typedef struct CacheHead {
     uint64_t magic, key, digest; /* digest of all behind the head */
-    int64_t count, goal_width, tokens, longest, skipped, has_types;
-    int64_t spare[7];
+    int64_t count, goal_width, tokens, longest, skipped, has_types, has_ids, has_token_goals, image_bytes;
+    int64_t spare[4];
 } CacheHead;
 
 /* Where the arrays lie behind the head. */
 typedef struct CacheLayout {
-    size_t start, ids, types, goal, size;
+    size_t start, ids, types, goal, token_goal, image_at, images, size;
 } CacheLayout;
 
 static CacheLayout layout(const CacheHead *h)
 {
+    const size_t tokens = (size_t)h->tokens * sizeof(int32_t), count = (size_t)h->count;
     CacheLayout l = { .start = sizeof *h };
-    l.ids = l.start + (size_t)(h->count + 1) * sizeof(int64_t);
-    l.types = l.ids + arena_cost((size_t)h->tokens * sizeof(int32_t));
-    l.goal = l.types + (h->has_types ? arena_cost((size_t)h->tokens * sizeof(int32_t)) : 0);
-    l.size = l.goal + (size_t)(h->count * h->goal_width) * sizeof(float);
+    l.ids = l.start + (count + 1) * sizeof(int64_t);
+    l.types = l.ids + (h->has_ids ? arena_cost(tokens) : 0);
+    l.goal = l.types + (h->has_types ? arena_cost(tokens) : 0);
+    l.token_goal = l.goal + count * (size_t)h->goal_width * sizeof(float);
+    l.image_at = l.token_goal + (h->has_token_goals ? tokens : 0);
+    l.size = l.image_at;
+    if (h->image_bytes > 0) {
+        l.image_at = arena_cost(l.image_at);
+        l.images = l.image_at + count * sizeof(int64_t);
+        l.size = l.images + (size_t)h->image_bytes;
+    }
     return l;
 }
 
@@ -45,28 +53,51 @@ static void attach(Dataset *data, void *block, size_t size)
         .skipped = h->skipped,
         .digest = h->digest,
         .start = (const int64_t *)(const void *)(base + l.start),
-        .ids = (const int32_t *)(const void *)(base + l.ids),
+        .ids = h->has_ids ? (const int32_t *)(const void *)(base + l.ids) : NULL,
         .types = h->has_types ? (const int32_t *)(const void *)(base + l.types) : NULL,
-        .goal = (const float *)(const void *)(base + l.goal),
+        .goal = h->goal_width > 0 ? (const float *)(const void *)(base + l.goal) : NULL,
+        .token_goal = h->has_token_goals ? (const int32_t *)(const void *)(base + l.token_goal) : NULL,
+        .image_at = h->image_bytes > 0 ? (const int64_t *)(const void *)(base + l.image_at) : NULL,
+        .images = h->image_bytes > 0 ? base + l.images : NULL,
         .block = block,
         .block_size = size,
     };
 }
 
+static void put(char *block, size_t at, const void *bytes, size_t n)
+{
+    if (n > 0)
+        memcpy(block + at, bytes, n);
+}
+
 bool cache_pack(Dataset *data, const CacheParts *p, Err *err)
 {
-    const CacheHead head = { CACHE_MAGIC, 0, 0, p->count, p->goal_width, p->tokens, p->longest, p->skipped, p->types != NULL, { 0 } };
+    const CacheHead head = {
+        .magic = CACHE_MAGIC,
+        .count = p->count,
+        .goal_width = p->goal_width,
+        .tokens = p->tokens,
+        .longest = p->longest,
+        .skipped = p->skipped,
+        .has_types = p->types != NULL,
+        .has_ids = p->ids != NULL,
+        .has_token_goals = p->token_goal != NULL,
+        .image_bytes = p->image_bytes,
+    };
     const CacheLayout l = layout(&head);
+    const size_t tokens = (size_t)p->tokens * sizeof(int32_t), count = (size_t)p->count;
     /* anonymous mapping, so that release has one way */
     char *block = mmap(NULL, l.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED)
         return err_set(err, ERR_MEMORY, "no room for %.1f MB of encoded data", (double)l.size / 1e6);
-    memcpy(block, &head, sizeof head);
-    memcpy(block + l.start, p->start, (size_t)(p->count + 1) * sizeof *p->start);
-    memcpy(block + l.ids, p->ids, (size_t)p->tokens * sizeof *p->ids);
-    if (p->types)
-        memcpy(block + l.types, p->types, (size_t)p->tokens * sizeof *p->types);
-    memcpy(block + l.goal, p->goal, (size_t)(p->count * p->goal_width) * sizeof *p->goal);
+    put(block, 0, &head, sizeof head);
+    put(block, l.start, p->start, (count + 1) * sizeof *p->start);
+    put(block, l.ids, p->ids, p->ids ? tokens : 0);
+    put(block, l.types, p->types, p->types ? tokens : 0);
+    put(block, l.goal, p->goal, count * (size_t)p->goal_width * sizeof *p->goal);
+    put(block, l.token_goal, p->token_goal, p->token_goal ? tokens : 0);
+    put(block, l.image_at, p->image_at, p->image_bytes > 0 ? count * sizeof *p->image_at : 0);
+    put(block, l.images, p->images, (size_t)p->image_bytes);
     ((CacheHead *)(void *)block)->digest = digest_fast(block + sizeof head, l.size - sizeof head);
     attach(data, block, l.size);
     return true;

@@ -1,9 +1,9 @@
-/* dataset - labelled texts as token ids: files are read, checked and encoded once, into a cache file
- * that the ranks of a node map.
+/* dataset - examples as token ids with what is to be learnt: files are read, checked and encoded once,
+ * into a cache file that the ranks of a node map.
  *
- * Readers (records.h) give records with file:line; labels are names or numbers. The cache lies in
- * the run's output_dir and is keyed by the content of the files and by everything that encoding
- * depends on.
+ * Readers (records.h) give records with file:line, rows.h turns them into examples. The cache
+ * (cache.h) is keyed by the content of the files and by everything that encoding depends on. Of
+ * images only the names are kept; pictures.h opens them.
  *
  * Owner: whoever opened it. Threads: const after opening. */
 #ifndef WORKER_DATA_DATASET_H
@@ -11,41 +11,49 @@
 
 #include "common/config/config.h"
 #include "common/model/arch.h"
+#include "worker/data/records.h"
 #include "worker/tokenizer/tokenizer.h"
 
 typedef struct Dataset {
-    int64_t count;          /* examples */
-    int64_t goal_width;     /* floats of goal an example: 1, or labels when multi-label */
-    const int64_t *start;   /* [count+1] into ids */
-    const int32_t *ids;     /* tokens */
-    const int32_t *types;   /* token types, NULL when the model has none */
-    const float *goal;      /* [count * goal_width] */
-    int64_t longest;        /* tokens of the longest example */
-    int64_t skipped;        /* bad rows left out (data.skip_bad_rows) */
-    uint64_t digest;        /* of all of it */
-    void *block;            /* owned */
+    int64_t count;             /* examples */
+    int64_t goal_width;        /* floats of goal an example: 1, labels when multi-label, 0 when goals are a token's */
+    const int64_t *start;      /* [count+1] rows of the model: tokens; of an image 1 + patches */
+    const int32_t *ids;        /* tokens; NULL for images */
+    const int32_t *types;      /* token types, NULL when the model has none */
+    const float *goal;         /* [count * goal_width]; NULL when goals are a token's */
+    const int32_t *token_goal; /* a token's goal as in worker/model's Batch; NULL when goals are an example's */
+    const int64_t *image_at;   /* [count] into images: "FILE:PATH", FILE an index into the options' files */
+    const char *images;
+    int64_t longest;           /* tokens of the longest example */
+    int64_t skipped;           /* bad rows left out (data.skip_bad_rows) */
+    uint64_t digest;           /* of all of it */
+    void *block;               /* owned */
     size_t block_size;
 } Dataset;
 
+/* What is read, and how; strings are borrowed and may be NULL where the kind does not need them. */
 typedef struct DatasetOptions {
+    RowKind kind;
     const StringList *files;
-    const char *text, *text_pair, *label; /* columns; text_pair may be NULL */
-    int64_t max_length;
-    int64_t limit; /* examples of each file, -1: all */
+    const char *text, *text_pair, *label; /* columns; COMPLETIONS: text is the prompt, text_pair the completion */
+    const char *tokens, *tags, *messages;
+    int64_t max_length, block_size;
+    int64_t limit; /* rows of each file, -1: all */
     bool skip_bad_rows;
     bool labelled; /* false: a missing label column is fine, goal is 0 (prediction) */
 } DatasetOptions;
 
+/* tokenizer may be NULL for images. */
 MUST_USE bool dataset_open(Dataset *data, const DatasetOptions *options, const ModelArch *arch,
                            const Tokenizer *tokenizer, Err *err);
 void dataset_release(Dataset *data);
 
-/* Names of all labels in the files, sorted, when they are names (not 0 .. n-1): for runs and models
- * that do not say. Adds to *names. */
+/* Names of all labels in the files (LABELLED, WORDS, IMAGES), sorted, when they are names (not
+ * 0 .. n-1): for runs and models that do not say. Adds to *names. */
 MUST_USE bool dataset_labels(const DatasetOptions *options, StringList *names, Err *err);
 
-/* The last `share` of a torch-ordered permutation goes to `other`, as validation_split; both views
- * stay valid while *data does (indices into it). Returns how many examples stay for training. */
-int64_t dataset_split(const Dataset *data, double share, uint64_t seed, uint32_t *order);
+/* order[0, count) = a torch-ordered permutation, whose last `share` is held back, as validation_split.
+ * Returns how many examples stay for training. */
+int64_t dataset_split(int64_t count, double share, uint64_t seed, uint32_t *order);
 
 #endif

@@ -1,41 +1,40 @@
 #include "worker/data/records.h"
 
 #include "common/base/file.h"
-#include "common/base/json.h"
-#include "common/base/mem.h"
+#include "worker/data/records_parts.h"
 
-#include <csv.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- one row, whatever the format ------------------------------------------ */
 
-typedef struct Reader {
-    const char *path;
-    const RecordColumns *columns;
-    RecordVisit visit;
-    void *self;
-    Err *err;
-} Reader;
+static bool bad_words(const WordList *words)
+{
+    for (int64_t i = 0; i < words->count; i++)
+        if (text_utf8_valid(words->text[i], words->size[i]) < words->size[i])
+            return true;
+    return false;
+}
 
-static bool bad_utf8(const Record *r, Err *bad)
+static void check_utf8(const Record *r, Err *bad)
 {
     const size_t at = text_utf8_valid(r->text, r->text_size);
     if (at < r->text_size)
         err_set(bad, ERR_INPUT, "byte %zu of the text is not valid UTF-8", at + 1);
     else if (r->pair && text_utf8_valid(r->pair, r->pair_size) < r->pair_size)
         err_set(bad, ERR_INPUT, "the second text is not valid UTF-8");
+    else if (bad_words(&r->words))
+        err_set(bad, ERR_INPUT, "a word is not valid UTF-8");
     else
-        return false;
+        return;
     err_hint(bad, "convert the file (iconv -t UTF-8), or set data.skip_bad_rows: true");
-    return true;
 }
 
-static bool give(const Reader *reader, const Record *record, Err *bad)
+bool records_give(const RecordReader *reader, const Record *record, Err *bad)
 {
     if (bad->kind == ERR_NONE)
-        bad_utf8(record, bad);
-    if (bad->kind != ERR_NONE) {
+        check_utf8(record, bad);
+    if (bad->kind != ERR_NONE && !bad->where[0]) {
         if (record->line > 0)
             err_at(bad, "%s:%lld", record->file, (long long)record->line);
         else
@@ -44,241 +43,10 @@ static bool give(const Reader *reader, const Record *record, Err *bad)
     return reader->visit(reader->self, record, bad, reader->err);
 }
 
-/* ---- csv, tsv --------------------------------------------------------------- */
+/* ---- plain text ---------------------------------------------------------------- */
 
-typedef struct Table {
-    Reader *reader;
-    char **names; /* header, owned */
-    Text cells;   /* of the current row, '\0' between */
-    size_t *ends; /* of each cell in `cells` */
-    size_t count, room;
-    size_t header_count;
-    int text, pair, label; /* column numbers, -1: none */
-    int64_t line, row_line; /* now, and where the row began */
-    bool in_header, ok, row_open;
-} Table;
-
-static void add_cell(Table *t, const char *bytes, size_t n)
-{
-    if (t->count == t->room) {
-        t->room = t->room ? 2 * t->room : 16;
-        t->ends = xrealloc(t->ends, t->room * sizeof *t->ends);
-    }
-    text_add(&t->cells, bytes, n);
-    t->ends[t->count++] = t->cells.size;
-    text_add(&t->cells, "", 1);
-}
-
-static void table_cell(void *bytes, size_t n, void *self)
-{
-    add_cell(self, bytes, n);
-}
-
-static const char *cell(const Table *t, int column, size_t *n)
-{
-    const size_t begin = column == 0 ? 0 : t->ends[column - 1] + 1;
-    *n = t->ends[column] - begin;
-    return t->cells.data + begin;
-}
-
-static int find_column(Table *t, const char *name, bool needed)
-{
-    if (!name)
-        return -1;
-    for (size_t i = 0; i < t->header_count; i++)
-        if (strcmp(t->names[i], name) == 0)
-            return (int)i;
-    if (!needed)
-        return -1;
-    Text have = { 0 };
-    for (size_t i = 0; i < t->header_count; i++)
-        text_addf(&have, "%s%s", i ? ", " : "", t->names[i]);
-    err_set(t->reader->err, ERR_INPUT, "no column '%s'", name);
-    err_at(t->reader->err, "%s:1", t->reader->path);
-    err_hint(t->reader->err, "the columns are: %s; set data.text and data.label", have.data ? have.data : "");
-    text_release(&have);
-    t->ok = false;
-    return -1;
-}
-
-static void table_header(Table *t)
-{
-    const RecordColumns *c = t->reader->columns;
-    t->names = xcalloc(t->count + 1, sizeof *t->names);
-    t->header_count = t->count;
-    for (size_t i = 0; i < t->count; i++) {
-        size_t n;
-        const char *name = cell(t, (int)i, &n);
-        if (i == 0 && n >= 3 && memcmp(name, "\xEF\xBB\xBF", 3) == 0) /* byte order mark */
-            name += 3, n -= 3;
-        t->names[i] = xstrndup(name, n);
-    }
-    t->text = find_column(t, c->text, true);
-    if (t->ok)
-        t->pair = find_column(t, c->pair, true);
-    if (t->ok)
-        t->label = find_column(t, c->label, c->labelled);
-    t->in_header = false;
-}
-
-static void table_row(int end, void *self)
-{
-    (void)end;
-    Table *t = self;
-    if (t->ok && t->in_header) {
-        table_header(t);
-    } else if (t->ok) {
-        Record r = { .file = t->reader->path, .line = t->row_line };
-        Err bad = { 0 };
-        const int most = t->text > t->label ? t->text : t->label;
-        if ((int)t->count <= (most > t->pair ? most : t->pair)) {
-            err_set(&bad, ERR_INPUT, "the row has %zu columns, the header %zu", t->count, t->header_count);
-        } else {
-            size_t n;
-            r.text = cell(t, t->text, &r.text_size);
-            if (t->pair >= 0)
-                r.pair = cell(t, t->pair, &r.pair_size);
-            if (t->label >= 0)
-                r.label = cell(t, t->label, &n);
-        }
-        t->ok = give(t->reader, &r, &bad);
-    }
-    text_clear(&t->cells);
-    t->count = 0;
-    t->row_open = false;
-}
-
-/* End of a cell that is quoted as a whole ("a ""b"" c" and then a tab or the end), or NULL: in a
- * .tsv a quote is a letter unless it wraps the cell. */
-static const char *quoted_end(const char *at, const char *end)
-{
-    for (const char *c = at + 1; c < end; c++) {
-        if (*c != '"')
-            continue;
-        if (c + 1 < end && c[1] == '"')
-            c++;
-        else
-            return c + 1 == end || c[1] == '\t' ? c : NULL;
-    }
-    return NULL;
-}
-
-static void split_tsv(Table *t, const char *at, const char *end)
-{
-    for (;;) {
-        const char *close = at < end && *at == '"' ? quoted_end(at, end) : NULL;
-        if (close) {
-            Text plain = { 0 };
-            for (const char *c = at + 1; c < close; c++) {
-                text_add(&plain, c, 1);
-                c += *c == '"';
-            }
-            add_cell(t, plain.data ? plain.data : "", plain.size);
-            text_release(&plain);
-            at = close + 1;
-        } else {
-            const char *tab = memchr(at, '\t', (size_t)(end - at));
-            const char *stop = tab ? tab : end;
-            add_cell(t, at, (size_t)(stop - at));
-            at = stop;
-        }
-        if (at >= end)
-            break;
-        at++; /* the tab */
-    }
-    table_row('\n', t);
-}
-
-/* libcsv is fed line by line, so that a row's first line is known. */
-static bool read_table(Reader *reader, char delimiter)
-{
-    FileMap map;
-    if (!file_map(&map, reader->path, reader->err))
-        return false;
-    struct csv_parser parser;
-    Table t = { .reader = reader, .text = -1, .pair = -1, .label = -1, .in_header = true, .ok = true };
-    REQUIRE(csv_init(&parser, CSV_APPEND_NULL) == 0);
-    csv_set_delim(&parser, (unsigned char)delimiter);
-    csv_set_space_func(&parser, NULL);
-    for (size_t at = 0; t.ok && at < map.size;) {
-        const char *end = memchr(map.data + at, '\n', map.size - at);
-        const size_t n = end ? (size_t)(end - map.data) - at + 1 : map.size - at;
-        t.line++;
-        if (!t.row_open) {
-            t.row_line = t.line;
-            t.row_open = true;
-        }
-        if (delimiter == '\t') {
-            size_t k = end ? n - 1 : n;
-            if (k > 0 && map.data[at + k - 1] == '\r')
-                k--;
-            if (k > 0)
-                split_tsv(&t, map.data + at, map.data + at + k);
-            t.row_open = false;
-        } else {
-            csv_parse(&parser, map.data + at, n, table_cell, table_row, &t);
-        }
-        at += n;
-    }
-    if (t.ok)
-        csv_fini(&parser, table_cell, table_row, &t);
-    csv_free(&parser);
-    for (size_t i = 0; i < t.header_count; i++)
-        free(t.names[i]);
-    free(t.names);
-    free(t.ends);
-    text_release(&t.cells);
-    file_unmap(&map);
-    return t.ok;
-}
-
-/* ---- jsonl -------------------------------------------------------------------- */
-
-static const char *json_text(const json_t *row, const char *key, size_t *n, Err *bad)
-{
-    const json_t *v = key ? json_object_get(row, key) : NULL;
-    if (!key || bad->kind != ERR_NONE)
-        return NULL;
-    if (!json_is_string(v)) {
-        err_set(bad, ERR_INPUT, v ? "field '%s' is not a string" : "no field '%s'", key);
-        err_hint(bad, "data.text, data.text_pair and data.label name the fields");
-        return NULL;
-    }
-    *n = json_string_length(v);
-    return json_string_value(v);
-}
-
-static bool give_json(Reader *reader, const char *line, size_t n, int64_t number)
-{
-    const RecordColumns *c = reader->columns;
-    Record r = { .file = reader->path, .line = number };
-    Err bad = { 0 };
-    json_error_t fault;
-    json_t *row = json_loadb(line, n, JSON_REJECT_DUPLICATES, &fault);
-    char label[64] = "";
-    if (!json_is_object(row)) {
-        err_set(&bad, ERR_INPUT, "not a JSON object: %s", row ? "another kind of value" : fault.text);
-    } else {
-        r.text = json_text(row, c->text, &r.text_size, &bad);
-        r.pair = json_text(row, c->pair, &r.pair_size, &bad);
-        const json_t *v = c->label ? json_object_get(row, c->label) : NULL;
-        if (!v && c->labelled && bad.kind == ERR_NONE)
-            err_set(&bad, ERR_INPUT, "no field '%s'", c->label);
-        r.label_json = v;
-        if (json_is_integer(v))
-            snprintf(label, sizeof label, "%lld", (long long)json_integer_value(v));
-        else if (json_is_real(v))
-            snprintf(label, sizeof label, "%.17g", json_real_value(v));
-        r.label = json_is_string(v) ? json_string_value(v) : label[0] ? label : NULL;
-    }
-    if (bad.kind != ERR_NONE)
-        r.text = "", r.text_size = 0;
-    const bool ok = give(reader, &r, &bad);
-    json_decref(row);
-    return ok;
-}
-
-static bool read_jsonl(Reader *reader)
+/* Every line is a row, its newline included. */
+static bool read_lines(RecordReader *reader)
 {
     FileMap map;
     if (!file_map(&map, reader->path, reader->err))
@@ -287,48 +55,61 @@ static bool read_jsonl(Reader *reader)
     int64_t line = 0;
     for (size_t at = 0; ok && at < map.size;) {
         const char *end = memchr(map.data + at, '\n', map.size - at);
-        const size_t n = end ? (size_t)(end - map.data) - at : map.size - at;
-        line++;
-        if (n > 0 && !(n == 1 && map.data[at] == '\r'))
-            ok = give_json(reader, map.data + at, n, line);
-        at += n + 1;
+        const size_t n = end ? (size_t)(end - map.data) - at + 1 : map.size - at;
+        Err bad = { 0 };
+        const Record r = { .text = map.data + at, .text_size = n, .file = reader->path, .line = ++line };
+        ok = records_give(reader, &r, &bad);
+        at += n;
     }
     file_unmap(&map);
     return ok;
 }
 
-/* ---- folders of texts ------------------------------------------------------------ */
+/* ---- folders of class folders ----------------------------------------------------- */
 
-static bool read_text_file(Reader *reader, const char *path, const char *label)
+static bool read_text_file(RecordReader *reader, const char *path, const char *label)
 {
     Err bad = { 0 };
     FileMap map;
     if (!file_map(&map, path, reader->err))
         return false;
     const Record r = { .text = map.data ? map.data : "", .text_size = map.size, .label = label, .file = path };
-    const bool ok = give(reader, &r, &bad);
+    const bool ok = records_give(reader, &r, &bad);
     file_unmap(&map);
     return ok;
 }
 
-static bool read_class(Reader *reader, const char *folder, const char *label)
+static bool give_image(RecordReader *reader, const char *folder, const char *name)
+{
+    Err bad = { 0 };
+    char *inside = path_join(folder, name);
+    const Record r = { .text = "", .label = folder, .image = inside, .file = reader->path };
+    const bool ok = records_give(reader, &r, &bad);
+    free(inside);
+    return ok;
+}
+
+/* The files of one class, by name. */
+static bool read_class(RecordReader *reader, const char *folder, const char *label)
 {
     size_t count;
     char **names = folder_list(folder, &count, reader->err);
     bool ok = names != NULL;
     for (size_t i = 0; i < count; i++) {
-        if (ok && text_ends(names[i], ".txt")) {
-            char *path = path_join(folder, names[i]);
+        const bool image = reader->columns->kind == ROWS_IMAGES;
+        char *path = path_join(folder, names[i]);
+        if (ok && image && names[i][0] != '.' && !file_is_folder(path))
+            ok = give_image(reader, label, names[i]);
+        else if (ok && !image && text_ends(names[i], ".txt"))
             ok = read_text_file(reader, path, label);
-            free(path);
-        }
+        free(path);
         free(names[i]);
     }
     free(names);
     return ok;
 }
 
-static bool read_folder(Reader *reader)
+static bool read_folder(RecordReader *reader)
 {
     size_t count;
     char **names = folder_list(reader->path, &count, reader->err);
@@ -336,7 +117,8 @@ static bool read_folder(Reader *reader)
     for (size_t i = 0; i < count; i++) {
         char *path = path_join(reader->path, names[i]);
         /* IMDb's unlabelled reviews lie beside the classes */
-        if (ok && file_is_folder(path) && strcmp(names[i], "unsup") != 0)
+        const bool beside = reader->columns->kind == ROWS_LABELLED && strcmp(names[i], "unsup") == 0;
+        if (ok && names[i][0] != '.' && file_is_folder(path) && !beside)
             ok = read_class(reader, path, names[i]);
         free(path);
         free(names[i]);
@@ -345,22 +127,61 @@ static bool read_folder(Reader *reader)
     return ok;
 }
 
+/* ---- which file holds what ----------------------------------------------------------- */
+
+typedef struct Format {
+    const char *ending; /* "/": a folder */
+    bool (*read)(RecordReader *reader);
+} Format;
+
+static const Format formats[] = {
+    { ".jsonl", records_jsonl }, { ".tsv", records_tsv },    { ".csv", records_csv },
+    { ".conll", records_conll }, { ".txt", read_lines },     { "/", read_folder },
+};
+
+static bool holds(RowKind kind, const char *ending)
+{
+    static const char *const endings[] = {
+        [ROWS_LABELLED] = ".csv .tsv .jsonl /", [ROWS_WORDS] = ".conll .jsonl",
+        [ROWS_TEXTS] = ".csv .tsv .jsonl",      [ROWS_BLOCKS] = ".txt .csv .tsv .jsonl",
+        [ROWS_COMPLETIONS] = ".csv .tsv .jsonl", [ROWS_MESSAGES] = ".jsonl",
+        [ROWS_IMAGES] = "/",
+    };
+    const char *at = strstr(endings[kind], ending);
+    const size_t n = strlen(ending);
+    return at && (at[n] == ' ' || at[n] == '\0');
+}
+
+static bool refuse(const RecordReader *reader, bool known)
+{
+    static const char *const hints[] = {
+        [ROWS_LABELLED] = "name it .csv, .tsv or .jsonl, or give a folder with a folder of .txt files a class",
+        [ROWS_WORDS] = "name it .conll (a word a line, its tag last, a blank line between sentences) or .jsonl",
+        [ROWS_TEXTS] = "name it .csv, .tsv or .jsonl, or cut plain text into blocks: data.block_size: 512",
+        [ROWS_BLOCKS] = "name it .txt, .csv, .tsv or .jsonl",
+        [ROWS_COMPLETIONS] = "name it .csv, .tsv or .jsonl",
+        [ROWS_MESSAGES] = "name it .jsonl: an object a line, with a list of {role, content}",
+        [ROWS_IMAGES] = "give a folder with a folder of images a class",
+    };
+    err_set(reader->err, ERR_INPUT,
+            known ? "this kind of file does not hold what the task learns from"
+                  : "what kind of data this is cannot be told from its name");
+    err_at(reader->err, "%s", reader->path);
+    return err_hint(reader->err, "%s", hints[reader->columns->kind]);
+}
+
 bool records_read(const char *path, const RecordColumns *columns, RecordVisit visit, void *self, Err *err)
 {
-    Reader reader = { path, columns, visit, self, err };
-    if (file_is_folder(path))
-        return read_folder(&reader);
-    if (text_ends(path, ".jsonl"))
-        return read_jsonl(&reader);
-    if (text_ends(path, ".tsv"))
-        return read_table(&reader, '\t');
-    if (text_ends(path, ".csv"))
-        return read_table(&reader, ',');
-    if (!file_exists(path)) {
+    RecordReader reader = { path, columns, visit, self, err };
+    const bool folder = file_is_folder(path);
+    if (!folder && !file_exists(path)) {
         err_set(err, ERR_INPUT, "no such file");
         return err_at(err, "%s", path);
     }
-    err_set(err, ERR_INPUT, "what kind of data this is cannot be told from its name");
-    err_at(err, "%s", path);
-    return err_hint(err, "name it .csv, .tsv or .jsonl, or give a folder with a folder of .txt files a class");
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        const char *ending = formats[i].ending;
+        if (folder ? strcmp(ending, "/") == 0 : text_ends(path, ending))
+            return holds(columns->kind, ending) ? formats[i].read(&reader) : refuse(&reader, true);
+    }
+    return refuse(&reader, false);
 }

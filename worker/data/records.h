@@ -1,7 +1,9 @@
 /* records - rows of a data file with the place they come from.
  *
- * .csv .tsv (header row; RFC 4180 quotes), .jsonl (an object a line), a folder of class folders with
- * .txt files (IMDb's layout). Rows are UTF-8 or an error.
+ * What a row is depends on what is learnt (RowKind); which files hold such rows, the table in
+ * records.c says: .csv .tsv (header row; RFC 4180 quotes), .jsonl (an object a line), .conll (a
+ * word a line, sentences between blank lines), .txt (lines), folders of class folders with texts
+ * (IMDb's layout) or images. Rows are UTF-8 or an error.
  *
  * Threads: one per call. */
 #ifndef WORKER_DATA_RECORDS_H
@@ -9,22 +11,42 @@
 
 #include "common/base/err.h"
 #include "common/base/text.h"
+#include "worker/tokenizer/tokenizer.h"
 
 #include <jansson.h>
 #include <stdint.h>
 
+typedef enum {
+    ROWS_LABELLED,    /* a text or a pair, and a label */
+    ROWS_WORDS,       /* words, and a tag for each */
+    ROWS_TEXTS,       /* a text to learn, each an example */
+    ROWS_BLOCKS,      /* texts that are joined and cut into blocks */
+    ROWS_COMPLETIONS, /* a prompt and its completion */
+    ROWS_MESSAGES,    /* a conversation */
+    ROWS_IMAGES       /* an image file and a label */
+} RowKind;
+
+/* Borrowed during the visit. */
 typedef struct Record {
-    const char *text, *pair; /* pair NULL: none */
+    const char *text, *pair; /* pair NULL: none; COMPLETIONS: prompt and completion */
     size_t text_size, pair_size;
-    const char *label;       /* as text; NULL: absent */
+    const char *label;        /* LABELLED, IMAGES: as text; NULL: absent */
     const json_t *label_json; /* jsonl only: the value itself, else NULL */
+    WordList words;           /* WORDS */
+    const char *const *tags;  /* [words.count]; NULL: absent */
+    bool line_a_word;         /* word i stands on line + i */
+    const json_t *messages;   /* MESSAGES: an array */
+    const char *image;        /* IMAGES: path within `file` */
     const char *file;
-    int64_t line;            /* 1-based; of the row's first line; 0: the whole file */
+    int64_t line;             /* 1-based; of the row's first line; 0: the whole file */
 } Record;
 
+/* Names of columns or fields; NULL: none. */
 typedef struct RecordColumns {
-    const char *text, *pair, *label; /* pair may be NULL */
-    bool labelled;           /* a missing label column is an error */
+    RowKind kind;
+    const char *text, *pair, *label; /* COMPLETIONS: text is the prompt, pair the completion */
+    const char *tokens, *tags, *messages;
+    bool labelled; /* a missing label column, or missing tags, are an error */
 } RecordColumns;
 
 /* Called for every row; a row that cannot be used comes with *bad set instead. False stops. */

@@ -4,6 +4,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "worker/eval/measure.h"
+#include "worker/train/settings.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -56,7 +58,7 @@ static bool open_model(Job *job, Err *err)
     if (folder)
         job->arch = arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err);
     const bool ok = job->arch && (job->table = slots_open(job->arch, &c->lora, err)) &&
-                    (job->tokenizer = tokenizer_open(folder, err)) &&
+                    (job->arch->image_size > 0 || (job->tokenizer = tokenizer_open(folder, err))) &&
                     (job->files = safetensors_open_model(folder, err)) &&
                     weights_plan(&job->weights, job->arch, job->files, err);
     free(folder);
@@ -74,57 +76,102 @@ static bool open_model(Job *job, Err *err)
 
 static bool open_set(Job *job, Dataset *data, const StringList *files, Err *err)
 {
-    const DataConfig *d = &job->config.data;
-    const DatasetOptions o = { files, d->text, d->text_pair, d->label, d->max_length, d->limit, d->skip_bad_rows, true };
-    if (job->config.data.max_length > job->arch->positions)
-        return err_set(err, ERR_INPUT, "data.max_length is %lld, the model has %lld positions",
-                       (long long)d->max_length, (long long)job->arch->positions);
+    const DatasetOptions o = settings_data(&job->config, files);
     return dataset_open(data, &o, job->arch, job->tokenizer, err);
+}
+
+static bool open_sets(Job *job, Err *err)
+{
+    const DataConfig *d = &job->config.data;
+    return open_set(job, &job->train, &d->train, err) &&
+           (d->validation.count == 0 || open_set(job, &job->validation, &d->validation, err));
+}
+
+/* Images: those that are trained on may be augmented, those that are evaluated are not. */
+static bool open_pictures(Job *job, Err *err)
+{
+    const DataConfig *d = &job->config.data;
+    const bool held = d->validation.count > 0;
+    PicturesOptions o = { &d->train, d->random_crop, d->random_flip, job->config.train.seed, d->skip_bad_rows };
+    if (!job->train.images)
+        return true;
+    if (!pictures_open(&job->train_pictures, &job->train, job->arch, &o, err))
+        return false;
+    o = (PicturesOptions){ held ? &d->validation : &d->train, false, false, 0, d->skip_bad_rows };
+    return (!held && d->validation_split <= 0) ||
+           pictures_open(&job->eval_pictures, held ? &job->validation : &job->train, job->arch, &o, err);
+}
+
+static void warn(const Job *job)
+{
+    const Pictures *train = &job->train_pictures, *held = &job->eval_pictures;
+    const int64_t images = train->count - train->good_count +
+                           (job->config.data.validation.count > 0 ? held->count - held->good_count : 0);
+    const int64_t skipped = job->train.skipped + job->validation.skipped + images;
+    const char *odd = measure_odd_tag(job->arch);
+    if (skipped > 0)
+        log_warn("data", "skipped_rows=%lld", (long long)skipped);
+    if (odd)
+        log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'", odd);
 }
 
 /* The first rank of a node encodes into the cache, the others map what it wrote. */
 static bool open_data(Job *job, Err *err)
 {
-    const DataConfig *d = &job->config.data;
     const bool first = comm_node_rank(job->comm) == 0;
     bool ok = true;
     for (int turn = 0; turn < 2; turn++) {
         if (first == (turn == 0))
-            ok = open_set(job, &job->train, &d->train, err) &&
-                 (d->validation.count == 0 || open_set(job, &job->validation, &d->validation, err));
+            ok = open_sets(job, err) && open_pictures(job, err);
         if (!agree(job, ok))
             return false;
     }
-    if (first && job->train.skipped + job->validation.skipped > 0)
-        log_warn("data", "skipped_rows=%lld", (long long)(job->train.skipped + job->validation.skipped));
+    if (comm_rank(job->comm) == 0)
+        warn(job);
     return true;
 }
 
+/* Rows [0, count), or those with a good image. */
+static uint32_t *usable_rows(const Dataset *data, const Pictures *pictures, int64_t *count)
+{
+    *count = data->images ? pictures->good_count : data->count;
+    uint32_t *rows = xmalloc((size_t)*count * sizeof *rows);
+    for (int64_t i = 0; i < *count; i++)
+        rows[i] = data->images ? pictures->good[i] : (uint32_t)i;
+    return rows;
+}
+
+/* What is trained on and what is evaluated. */
 static void split_data(Job *job)
 {
-    const Dataset *held = job->config.data.validation.count > 0 ? &job->validation : NULL;
-    job->train_count = job->train.count;
-    job->longest = job->train.longest > job->validation.longest ? job->train.longest : job->validation.longest;
-    if (held) {
-        job->eval_data = held;
-        job->eval_count = held->count;
-        job->all_rows = xmalloc((size_t)held->count * sizeof *job->all_rows);
-        for (int64_t i = 0; i < held->count; i++)
-            job->all_rows[i] = (uint32_t)i;
-        job->eval_rows = job->all_rows;
-    } else if (job->config.data.validation_split > 0) {
-        job->rows = xmalloc((size_t)job->train.count * sizeof *job->rows);
-        job->train_count = dataset_split(&job->train, job->config.data.validation_split, job->config.train.seed, job->rows);
+    const DataConfig *d = &job->config.data;
+    job->rows = usable_rows(&job->train, &job->train_pictures, &job->train_count);
+    if (d->validation.count > 0) {
+        job->eval_data = &job->validation;
+        job->held_rows = usable_rows(&job->validation, &job->eval_pictures, &job->eval_count);
+        job->eval_rows = job->held_rows;
+    } else if (d->validation_split > 0) {
+        const int64_t count = job->train_count;
+        uint32_t *order = xmalloc((size_t)count * sizeof *order);
+        job->train_count = dataset_split(count, d->validation_split, job->config.train.seed, order);
+        for (int64_t i = 0; i < count; i++)
+            order[i] = job->rows[order[i]];
+        free(job->rows);
+        job->rows = order;
         job->eval_data = &job->train;
-        job->eval_count = job->train.count - job->train_count;
+        job->eval_count = count - job->train_count;
         job->eval_rows = job->rows + job->train_count;
     }
+}
+
+static void cut_chunks(Job *job)
+{
+    const MetricsSpec spec = measure_spec(job->arch);
+    metrics_init(&job->metrics, &spec);
+    job->longest = job->train.longest > job->validation.longest ? job->train.longest : job->validation.longest;
     if (job->eval_data)
         job->chunks = plan_chunks(job->eval_data->start, job->eval_rows, job->eval_count,
                                   job->config.parallel.micro_batch_tokens, &job->chunk_ends);
-    const ModelArch *arch = job->arch;
-    metrics_init(&job->metrics, &(MetricsSpec){ arch->task, arch->problem, arch->labels,
-                                                (const char *const *)arch->label_names });
     for (int64_t i = 0, begin = 0; i < job->chunks; begin = job->chunk_ends[i++]) {
         const int64_t width = metrics_width(&job->metrics.spec, job->chunk_ends[i] - begin);
         job->eval_width = width > job->eval_width ? width : job->eval_width;
@@ -133,12 +180,25 @@ static void split_data(Job *job)
 
 /* ---- HELLO ------------------------------------------------------------------------------- */
 
+/* Of all that is trained on and evaluated. */
+static uint64_t data_digest(const Job *job)
+{
+    uint64_t digest = digest_fast_more(job->train.digest, &job->validation.digest, sizeof job->validation.digest);
+    const Pixels *pixels[] = { job->train_pictures.pixels, job->eval_pictures.pixels };
+    for (int i = 0; i < 2; i++) {
+        const uint64_t own = pixels[i] ? pixels_digest(pixels[i]) : 0;
+        if (own)
+            digest = digest_fast_more(digest, &own, sizeof own);
+    }
+    return digest;
+}
+
 static HelloFacts facts(const Job *job, uint64_t job_number)
 {
     return (HelloFacts){
         .base_digest = job->base_digest,
         .slot_hash = job->table->hash,
-        .data_digest = digest_fast_more(job->train.digest, &job->validation.digest, sizeof job->validation.digest),
+        .data_digest = data_digest(job),
         .slot_size = job->table->size,
         .examples = job->train_count,
         .longest = job->train.longest,
@@ -225,12 +285,13 @@ static bool open_step(Job *job, Err *err)
     }
     examples = chunk > examples ? chunk : examples;
     const ModelOptions o = { tokens, examples, job->longest, true, threads_of(job), c->lora.dropout, c->train.seed };
+    const BatchSize size = { tokens, examples, job->train.goal_width, pictures_floats(job->arch) };
     int depth = 1;
     for (int64_t width = 1; width < plan.micro_batches; width *= 2)
         depth++;
     job->scratch = mem_alloc((size_t)depth * (size_t)job->table->size * sizeof(float), err);
-    job->logits = mem_alloc((size_t)(examples * job->arch->labels) * sizeof(float), err);
-    return job->scratch && job->logits && batch_room(&job->room, tokens, examples, job->train.goal_width, err) &&
+    job->logits = mem_alloc((size_t)measure_logits(job->arch, tokens, examples) * sizeof(float), err);
+    return job->scratch && job->logits && batch_room(&job->room, &size, err) &&
            (job->model = model_open(job->arch, job->table, &job->weights, &o, err));
 }
 
@@ -241,6 +302,7 @@ bool job_open(Job *job, Comm *comm, const ConfigSources *sources, const char *ad
         !open_model(job, err) || !open_data(job, err))
         return false;
     split_data(job);
+    cut_chunks(job);
     return say_hello(job, sources->file != NULL, err) && agree(job, open_step(job, err)) &&
            agree(job, node_open(&job->node, comm, job->table->size, job->eval_width, job->config.parallel.micro_batches, err));
 }
@@ -251,6 +313,8 @@ void job_close(Job *job)
     model_close(job->model);
     plan_close(job->plan);
     batch_release(&job->room);
+    pictures_close(&job->train_pictures);
+    pictures_close(&job->eval_pictures);
     metrics_release(&job->metrics);
     dataset_release(&job->train);
     dataset_release(&job->validation);
@@ -261,7 +325,7 @@ void job_close(Job *job)
     arch_close(job->arch);
     config_release(&job->config);
     free(job->rows);
-    free(job->all_rows);
+    free(job->held_rows);
     free(job->chunk_ends);
     free(job->scratch);
     free(job->logits);

@@ -6,7 +6,7 @@
 
 #include "common/config/config.h"
 #include "common/metrics/metrics.h"
-#include "worker/data/batch.h"
+#include "worker/data/pictures.h"
 #include "worker/model/model.h"
 #include "worker/train/node.h"
 #include "worker/train/plan.h"
@@ -23,11 +23,12 @@ typedef struct Job {
     Weights weights;
     Tokenizer *tokenizer;
     Dataset train, validation;
-    uint32_t *rows;         /* of a validation_split: training rows, then the others; else NULL */
+    Pictures train_pictures, eval_pictures; /* of images, else zeroed; the latter of eval_data */
+    uint32_t *rows;         /* rows that are trained on, then those held back; NULL: all, in order */
     int64_t train_count, eval_count;
     const Dataset *eval_data; /* &validation, or &train with a split; NULL: none */
     const uint32_t *eval_rows; /* [eval_count] */
-    uint32_t *all_rows;       /* 0 .. for eval_rows without a split; owned */
+    uint32_t *held_rows;      /* eval_rows without a split; owned */
     int64_t *chunk_ends;      /* [chunks], owned */
     int64_t chunks;
     int64_t eval_width;       /* doubles of a chunk's sums */

@@ -39,6 +39,7 @@ bool node_open(Node *node, Comm *comm, int64_t slot_size, int64_t eval_width, in
         pthread_barrierattr_destroy(&shared);
         node->shared->micro_batches = micro_batches;
     }
+    *node_box(node, node->rank) = (NodeBox){ 0 };
     comm_node_barrier(comm);
     return true;
 }

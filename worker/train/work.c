@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/process.h"
 #include "common/slots/tree.h"
+#include "worker/eval/measure.h"
 
 #include <string.h>
 
@@ -31,6 +32,25 @@ static void measure_memory(Job *job)
     job->measured = now;
 }
 
+/* False: an image cannot be read any more; said in this rank's box. */
+static bool add_pixels(Job *job, Pictures *pictures, Batch *batch, int64_t epoch)
+{
+    NodeBox *box = node_box(&job->node, job->node.rank);
+    return batch->ids || pictures_fill(pictures, &job->room, batch, epoch, &box->failure);
+}
+
+/* Leader: what any rank of the node could not do. */
+static bool any_failure(const Job *job, Err *err)
+{
+    for (int r = 0; r < job->node.size; r++) {
+        if (node_box(&job->node, r)->failure.kind == ERR_NONE)
+            continue;
+        *err = node_box(&job->node, r)->failure;
+        return true;
+    }
+    return false;
+}
+
 static void one_micro_batch(Job *job, int64_t step, int64_t m, float *grad, NodeSum *sum)
 {
     const uint32_t *rows;
@@ -40,7 +60,11 @@ static void one_micro_batch(Job *job, int64_t step, int64_t m, float *grad, Node
         memset(grad, 0, (size_t)job->table->size * sizeof *grad);
         return;
     }
-    const Batch batch = batch_fill(&job->room, &job->train, rows, n);
+    Batch batch = batch_fill(&job->room, &job->train, rows, n);
+    if (!add_pixels(job, &job->train_pictures, &batch, step / plan_steps_per_epoch(job->plan))) {
+        memset(grad, 0, (size_t)job->table->size * sizeof *grad); /* not pushed */
+        return;
+    }
     const BatchLoss loss = model_train(job->model, &batch, job->node.values, grad, step);
     sum->loss = loss.sum;
     sum->count = loss.count;
@@ -122,6 +146,8 @@ static bool push_sums(Job *job, int64_t step, Err *err)
     int count = 0;
     int64_t memory = 0;
     double seconds = 0;
+    if (any_failure(job, err))
+        return false;
     for (int r = 0; r < node->size; r++) {
         const NodeBox *box = node_box(node, r);
         seconds = box->seconds > seconds ? box->seconds : seconds;
@@ -167,10 +193,10 @@ static void evaluate_chunk(Job *job, int64_t chunk)
     NodeBox *box = node_box(&job->node, job->node.rank);
     const int64_t begin = chunk == 0 ? 0 : job->chunk_ends[chunk - 1], n = job->chunk_ends[chunk] - begin;
     const double start = clock_now();
-    const Batch batch = batch_fill(&job->room, job->eval_data, job->eval_rows + begin, n);
-    const BatchLoss loss = model_predict(job->model, &batch, job->node.values, job->logits);
+    Batch batch = batch_fill(&job->room, job->eval_data, job->eval_rows + begin, n);
     metrics_clear(&job->metrics);
-    metrics_add(&job->metrics, job->logits, batch.goal, n, loss.sum);
+    if (add_pixels(job, &job->eval_pictures, &batch, 0))
+        measure_batch(&job->metrics, job->model, &batch, job->node.values, job->logits);
     REQUIRE(job->metrics.size <= job->eval_width);
     memcpy(node_eval(&job->node, job->node.rank), job->metrics.sums, (size_t)job->metrics.size * sizeof(double));
     box->eval_size = job->metrics.size;
@@ -180,6 +206,8 @@ static void evaluate_chunk(Job *job, int64_t chunk)
 
 static bool push_chunks(Job *job, int64_t step, Err *err)
 {
+    if (any_failure(job, err))
+        return false;
     for (int r = 0; r < job->node.size; r++) {
         const NodeBox *box = node_box(&job->node, r);
         const Push push = {

@@ -212,6 +212,112 @@ static void training_needs_data_and_a_folder(void **state)
     config_release(&c);
 }
 
+static void keys_belong_to_their_task(void **state)
+{
+    (void)state;
+    static const char *const bad[][3] = {
+        { "SEQ_CLS", "data.block_size=64", "CAUSAL_LM" },
+        { "SEQ_CLS", "data.prompt=p", "CAUSAL_LM" },
+        { "TOKEN_CLS", "data.messages=m", "CAUSAL_LM" },
+        { "TOKEN_CLS", "data.text_pair=b", "SEQ_CLS" },
+        { "IMAGE_CLS", "data.generate=true", "CAUSAL_LM" },
+        { "CAUSAL_LM", "data.random_flip=true", "IMAGE_CLS" },
+        { "CAUSAL_LM", "data.random_crop=true", "IMAGE_CLS" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char task[64];
+        snprintf(task, sizeof task, "task_type=%s", bad[i][0]);
+        expect_refused("model: m\n", OVERRIDES(task, bad[i][1]), bad[i][2], "task_type",
+                       "set task_type");
+    }
+    const char *clm = "model: m\ntask_type: CAUSAL_LM\n";
+    expect_refused(clm, OVERRIDES("labels=[a, b]"), "has no labels", "--labels", "SEQ_CLS");
+    expect_refused(clm, OVERRIDES("problem_type=regression"), "does not go with",
+                   "--problem_type", "SEQ_CLS");
+    expect_refused("model: m\ntask_type: IMAGE_CLS\n",
+                   OVERRIDES("problem_type=multi_label_classification"), "does not go with",
+                   "--problem_type", "one class each");
+    Config c;
+    load_good(&c, "model: m\ntask_type: IMAGE_CLS\n",
+              OVERRIDES("data.random_flip=true", "problem_type=single_label_classification"));
+    assert_true(c.data.random_flip && !c.data.random_crop);
+    config_release(&c);
+}
+
+static void a_language_model_learns_from_one_kind_of_text(void **state)
+{
+    (void)state;
+    const char *clm = "model: m\ntask_type: CAUSAL_LM\n";
+    Config c;
+    load_good(&c, clm, OVERRIDES("data.prompt=p", "data.completion=c", "data.generate=true"));
+    assert_string_equal(c.data.prompt, "p");
+    assert_string_equal(c.data.completion, "c");
+    assert_int_equal(c.data.block_size, -1);
+    config_release(&c);
+    load_good(&c, clm, OVERRIDES("data.block_size=128"));
+    assert_int_equal(c.data.block_size, 128);
+    config_release(&c);
+    expect_refused(clm, OVERRIDES("data.prompt=p"), "go together", "--data.prompt", "neither");
+    expect_refused(clm, OVERRIDES("data.completion=p"), "go together", "--data.completion", "");
+    expect_refused(clm, OVERRIDES("data.prompt=p", "data.completion=p"), "used twice",
+                   "--data.prompt and --data.completion", "");
+    expect_refused(clm, OVERRIDES("data.prompt=p", "data.completion=c", "data.messages=m"),
+                   "at once", "--data.messages", "keep");
+    expect_refused(clm, OVERRIDES("data.prompt=p", "data.completion=c", "data.block_size=8"),
+                   "plain text", "--data.block_size and --data.prompt", "");
+    expect_refused(clm, OVERRIDES("data.messages=m", "data.block_size=8"), "plain text",
+                   "--data.block_size and --data.messages", "");
+    expect_refused(clm, OVERRIDES("data.generate=true"), "no prompts", "--data.generate", "");
+    expect_refused(clm, OVERRIDES("data.block_size=1"), "out of range", "--data.block_size", "");
+    expect_refused(clm, OVERRIDES("data.temperature=0.7"), "no effect", "--data.temperature",
+                   "data.do_sample");
+    load_good(&c, clm, OVERRIDES("data.temperature=0.7", "data.do_sample=true",
+                                 "data.stop_strings=[\"\\n\", \"###\"]"));
+    assert_int_equal(c.data.stop_strings.count, 2);
+    assert_string_equal(c.data.stop_strings.items[0], "\n");
+    config_release(&c);
+}
+
+static void words_and_tags_are_two_fields(void **state)
+{
+    (void)state;
+    Config c;
+    load_good(&c, "model: m\ntask_type: TOKEN_CLS\n", NULL);
+    assert_string_equal(c.data.tokens, "tokens");
+    assert_string_equal(c.data.tags, "tags");
+    config_release(&c);
+    expect_refused("model: m\ntask_type: TOKEN_CLS\n", OVERRIDES("data.tags=tokens"),
+                   "used twice", "--data.tags", "");
+    expect_refused("model: m\ntask_type: TOKEN_CLS\n", OVERRIDES("labels=1"), "single label",
+                   "--labels", "two labels");
+}
+
+static void each_task_has_its_metrics(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = { /* task, good, bad */
+        { "TOKEN_CLS", "f1", "matthews" },      { "TOKEN_CLS", "accuracy", "pearson" },
+        { "CAUSAL_LM", "perplexity", "bleu" },  { "CAUSAL_LM", "loss", "accuracy" },
+        { "IMAGE_CLS", "matthews", "spearman" }, { "SEQ_CLS", "spearman", "perplexity" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char task[64], metric[64];
+        Config c;
+        snprintf(task, sizeof task, "task_type=%s", rows[i][0]);
+        snprintf(metric, sizeof metric, "train.metric_for_best_model=eval_%s", rows[i][1]);
+        load_good(&c, BASE, OVERRIDES(task, metric));
+        config_release(&c);
+        snprintf(metric, sizeof metric, "train.metric_for_best_model=%s", rows[i][2]);
+        expect_refused(BASE, OVERRIDES(task, metric), "this task has no metric",
+                       "--train.metric_for_best_model", "has loss");
+    }
+    Config c;
+    load_good(&c, BASE "task_type: CAUSAL_LM\n",
+              OVERRIDES("data.prompt=p", "data.completion=c", "data.generate=true",
+                        "train.metric_for_best_model=bleu"));
+    config_release(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +335,10 @@ int main(void)
         cmocka_unit_test(a_lease_outlives_a_heartbeat),
         cmocka_unit_test(a_single_label_is_no_choice),
         cmocka_unit_test(training_needs_data_and_a_folder),
+        cmocka_unit_test(keys_belong_to_their_task),
+        cmocka_unit_test(a_language_model_learns_from_one_kind_of_text),
+        cmocka_unit_test(words_and_tags_are_two_fields),
+        cmocka_unit_test(each_task_has_its_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -309,9 +309,6 @@ static void what_comes_later_is_refused_by_name(void **state)
 {
     (void)state;
     static const char *const later[][2] = {
-        { "task_type", "TOKEN_CLS" },
-        { "task_type", "CAUSAL_LM" },
-        { "task_type", "IMAGE_CLS" },
         { "train.precision", "bf16" },
         { "train.precision", "nf4" },
         { "train.gradient_checkpointing", "true" },
@@ -325,13 +322,6 @@ static void what_comes_later_is_refused_by_name(void **state)
         { "parallel.data", "4" },
         { "parallel.pipeline", "2" },
         { "parallel.tensor", "2" },
-        { "data.block_size", "128" },
-        { "data.prompt", "p" },
-        { "data.completion", "c" },
-        { "data.messages", "m" },
-        { "data.tokens", "tokens" },
-        { "data.tags", "tags" },
-        { "data.generate", "true" },
         { "lora.use_rslora", "true" },
         { "lora.use_dora", "false" },
         { "lora.method", "adalora" },
@@ -346,8 +336,8 @@ static void what_comes_later_is_refused_by_name(void **state)
         expect_refused("model: m\n", OVERRIDES(override), "is not supported yet", where, "");
         expect_refused("model: m\n", OVERRIDES(override), later[i][0], where, "");
     }
-    expect_refused("model: m\ntask_type: TOKEN_CLS\n", NULL,
-                   "task_type: TOKEN_CLS is not supported yet", "run.yaml:2: task_type", "SEQ_CLS");
+    expect_refused("model: m\nps:\n  mode: async\n", NULL, "ps.mode: async is not supported yet",
+                   "run.yaml:3: ps.mode", "sync");
 }
 
 static void what_comes_later_may_be_given_as_it_is_now(void **state)
@@ -355,7 +345,7 @@ static void what_comes_later_may_be_given_as_it_is_now(void **state)
     (void)state;
     Config c;
     load_good(&c,
-              "model: m\ndata: {block_size: null}\n"
+              "model: m\n"
               "train: {precision: fp32, gradient_checkpointing: False}\n"
               "ps: {mode: sync, staleness: 2, wire_dtype: fp32, keys: ~, http: null}\n"
               "parallel: {data: auto, pipeline: auto, tensor: auto, micro_batches: auto}\n",

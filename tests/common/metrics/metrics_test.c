@@ -79,7 +79,8 @@ static void figures_are_those_of_the_libraries(void **state)
     for_cases(check_figures);
 }
 
-/* However the examples are cut, counts are the same bits; only sums of reals may round otherwise. */
+/* However the examples are cut, counts are the same bits; only sums of reals may round otherwise.
+ */
 static void check_chunks(const json_t *line)
 {
     const char **names, **more;

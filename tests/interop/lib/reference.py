@@ -14,20 +14,28 @@ from rows import collate, epoch_order
 from run_file import label_names
 
 
+AUTO = {"SEQ_CLS": transformers.AutoModelForSequenceClassification,
+        "TOKEN_CLS": transformers.AutoModelForTokenClassification,
+        "CAUSAL_LM": transformers.AutoModelForCausalLM, "IMAGE_CLS": transformers.AutoModelForImageClassification}
+
+
 def load_base(run, **more):
     """The frozen model, with as many labels as the run file says."""
-    names = label_names(run)
-    settings = dict(dtype=torch.float32, num_labels=len(names), id2label=dict(enumerate(names)),
-                    label2id={n: i for i, n in enumerate(names)}, **(run["model_config"] or {}), **more)
+    settings = dict(dtype=torch.float32, **(run["model_config"] or {}), **more)
+    if run["task_type"] != "CAUSAL_LM":
+        names = label_names(run)
+        settings |= dict(num_labels=len(names), id2label=dict(enumerate(names)),
+                         label2id={n: i for i, n in enumerate(names)})
     if run["problem_type"]:
         settings["problem_type"] = run["problem_type"]
-    return transformers.AutoModelForSequenceClassification.from_pretrained(run["model"], **settings)
+    return AUTO[run["task_type"]].from_pretrained(run["model"], **settings)
 
 
 def lora_config(run, base):
     settings = {k: v for k, v in run["lora"].items() if k != "init_adapter"}
     settings["fan_in_fan_out"] = base.config.model_type == "gpt2"  # Conv1D keeps its weight as [in, out]
-    return peft.LoraConfig(task_type=run["task_type"], **settings)
+    task = None if run["task_type"] == "IMAGE_CLS" else run["task_type"]  # PEFT has no word for images
+    return peft.LoraConfig(task_type=task, **settings)
 
 
 def check_keys(got, want, who):
@@ -95,12 +103,17 @@ def train(run, model, features, pad, stop=None):
         schedule.step()
         optimizer.zero_grad()
         yield {"step": step + 1, "epoch": epoch + (i + 1) / per_epoch, "loss": loss.item(), "grad_norm": norm.item(),
-               "learning_rate": rate, "tokens": sum(len(r["input_ids"]) for r in rows)}
+               "learning_rate": rate, "tokens": sum(length(r) for r in rows)}
+
+
+def length(feature):
+    """Tokens; of an image 0."""
+    return len(feature.get("input_ids", ()))
 
 
 def predict(model, features, pad, size=32):
-    """Logits [rows, labels] in the rows' order; computed by length, so that little is padding."""
-    order = sorted(range(len(features)), key=lambda i: len(features[i]["input_ids"]))
+    """A row's logits, in the rows' order, without those of padding; computed by length, so that there is little."""
+    order = sorted(range(len(features)), key=lambda i: length(features[i]))
     logits = [None] * len(features)
     model.eval()
     with torch.no_grad():
@@ -109,17 +122,42 @@ def predict(model, features, pad, size=32):
             batch = collate([features[i] for i in some], pad)
             del batch["labels"]
             for i, row in zip(some, model(**batch).logits):
-                logits[i] = row
-    return torch.stack(logits)
+                logits[i] = row[:length(features[i])] if row.ndim > 1 else row
+    return logits
 
 
 def evaluate(run, model, features, pad):
-    """Metrics over all rows at once; eval_loss is an exact mean over rows."""
-    logits = predict(model, features, pad).double()
-    goal = torch.tensor([f["labels"] for f in features])
+    """Metrics over all rows at once; eval_loss is an exact mean over rows, or over learnt tokens."""
+    logits = [row.double() for row in predict(model, features, pad)]
+    if run["task_type"] == "CAUSAL_LM":
+        return measure_tokens(logits, features)
+    if run["task_type"] == "TOKEN_CLS":
+        return measure_tags(run, logits, features)
+    logits, goal = torch.stack(logits), torch.tensor([f["labels"] for f in features])
     if run["problem_type"] == "regression":
         return measure_values(logits[:, 0], goal.double())
     return measure_classes(run, logits, goal)
+
+
+def measure_tokens(logits, features):
+    goal = torch.tensor([t for f in features for t in f["token_labels"][1:]])
+    loss = torch.nn.functional.cross_entropy(torch.cat([row[:-1] for row in logits]), goal, ignore_index=-100).item()
+    return {"eval_loss": loss, "eval_perplexity": math.exp(loss)}
+
+
+def measure_tags(run, logits, features):
+    from seqeval import metrics
+    names = label_names(run)
+    goal = torch.tensor([t for f in features for t in f["token_labels"]])
+    loss = torch.nn.functional.cross_entropy(torch.cat(logits), goal, ignore_index=-100).item()
+    wanted, guessed = [], []
+    for row, f in zip(logits, features):
+        pairs = [(g, p) for g, p in zip(f["token_labels"], row.argmax(-1).tolist()) if g != -100]
+        wanted.append([names[g] for g, _ in pairs])
+        guessed.append([names[p] for _, p in pairs])
+    scores = {"eval_f1": metrics.f1_score, "eval_precision": metrics.precision_score, "eval_recall": metrics.recall_score}
+    return {"eval_loss": loss, "eval_accuracy": metrics.accuracy_score(wanted, guessed),
+            **{k: float(score(wanted, guessed, zero_division=0)) for k, score in scores.items()}}
 
 
 def measure_values(guess, goal):

@@ -7,6 +7,7 @@ import yaml
 DEFAULTS = {
     "model": None, "model_config": {}, "task_type": "SEQ_CLS", "labels": None, "problem_type": None,
     "data": {"train": None, "validation": None, "test": None, "text": "text", "text_pair": None, "label": "label",
+             "prompt": None, "completion": None, "tokens": "tokens", "tags": "tags", "block_size": None,
              "max_length": 512, "shuffle": True, "limit": None},
     "lora": {"r": 8, "lora_alpha": 16.0, "lora_dropout": 0.0, "target_modules": None, "exclude_modules": None,
              "modules_to_save": None, "layers_to_transform": None, "rank_pattern": {}, "alpha_pattern": {},
@@ -76,8 +77,10 @@ def read_run(path, overrides=()):
 
 
 def check(run):
-    needs = {"task_type: SEQ_CLS": run["task_type"] == "SEQ_CLS", "train.precision: fp32": run["train"]["precision"] == "fp32",
-             "labels": run["labels"] is not None, "model": run["model"], "data.train": run["data"]["train"]}
+    language = run["task_type"] == "CAUSAL_LM"
+    needs = {"train.precision: fp32": run["train"]["precision"] == "fp32", "model": run["model"],
+             "labels": language or run["labels"] is not None, "data.train": run["data"]["train"],
+             "data.prompt or data.block_size": not language or run["data"]["prompt"] or run["data"]["block_size"]}
     for what, given in needs.items():
         if not given:
             raise SystemExit(f"error: the reference side needs {what}")

@@ -1,0 +1,100 @@
+#include "launch/predict.h"
+
+#include "common/base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+bool predict_lines(const PredictInput *input, PredictLine visit, void *self, Err *err)
+{
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t n;
+    int64_t number = 0;
+    bool ok = true;
+    if (!input->file)
+        return err_set(err, ERR_INPUT, "is a folder, not a file of lines") || err_at(err, "%s", input->name);
+    while (ok && (n = getline(&line, &room, input->file)) >= 0) {
+        number++;
+        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+            n--;
+        if (text_utf8_valid(line, (size_t)n) < (size_t)n)
+            ok = err_set(err, ERR_INPUT, "the line is not valid UTF-8");
+        else
+            ok = visit(self, line, (size_t)n, err);
+        if (!ok)
+            err_at(err, "%s:%lld", input->name, (long long)number);
+    }
+    free(line);
+    return ok;
+}
+
+static void softmax(double *p, const float *logits, int64_t n)
+{
+    double most = (double)logits[0], sum = 0;
+    for (int64_t i = 1; i < n; i++)
+        most = (double)logits[i] > most ? (double)logits[i] : most;
+    for (int64_t i = 0; i < n; i++)
+        sum += p[i] = exp((double)logits[i] - most);
+    for (int64_t i = 0; i < n; i++)
+        p[i] /= sum;
+}
+
+int64_t predict_best(const float *logits, int64_t labels)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < labels; i++)
+        best = logits[i] > logits[best] ? i : best;
+    return best;
+}
+
+static void add_labels(json_t *out, const ModelArch *arch, const float *logits)
+{
+    json_t *on = json_array(), *named = json_object();
+    for (int64_t i = 0; i < arch->labels; i++) {
+        json_object_set_new(named, arch->label_names[i], json_real(1.0 / (1.0 + exp(-(double)logits[i]))));
+        if (logits[i] > 0.0f)
+            json_array_append_new(on, json_string(arch->label_names[i]));
+    }
+    json_object_set_new(out, "labels", on);
+    json_object_set_new(out, "probabilities", named);
+}
+
+static void add_label(json_t *out, const ModelArch *arch, const float *logits)
+{
+    json_t *named = json_object();
+    double *p = xmalloc((size_t)arch->labels * sizeof *p);
+    softmax(p, logits, arch->labels);
+    for (int64_t i = 0; i < arch->labels; i++)
+        json_object_set_new(named, arch->label_names[i], json_real(p[i]));
+    json_object_set_new(out, "label", json_string(arch->label_names[predict_best(logits, arch->labels)]));
+    json_object_set_new(out, "probabilities", named);
+    free(p);
+}
+
+json_t *predict_classes(const ModelArch *arch, const float *logits, bool with_logits)
+{
+    json_t *out = json_object();
+    if (arch->problem == PROBLEM_REGRESSION)
+        json_object_set_new(out, "score", json_real((double)logits[0]));
+    else if (arch->problem == PROBLEM_MULTI_LABEL)
+        add_labels(out, arch, logits);
+    else
+        add_label(out, arch, logits);
+    if (with_logits) {
+        json_t *list = json_array();
+        for (int64_t i = 0; i < arch->labels; i++)
+            json_array_append_new(list, json_real((double)logits[i]));
+        json_object_set_new(out, "logits", list);
+    }
+    return out;
+}
+
+bool predict_print(json_t *line, Err *err)
+{
+    char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    const bool ok = text && puts(text) >= 0 && fflush(stdout) == 0;
+    free(text);
+    json_decref(line);
+    return ok || err_errno(err, "cannot write");
+}

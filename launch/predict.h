@@ -1,0 +1,50 @@
+/* predict - what `lora predict` answers, a file a task: predict_texts.c, predict_words.c,
+ * predict_images.c, predict_prompts.c. One JSON line an input line, on stdout.
+ *
+ * Owner: cmd_predict.c. Threads: one. */
+#ifndef LAUNCH_PREDICT_H
+#define LAUNCH_PREDICT_H
+
+#include "launch/session.h"
+#include "worker/eval/generate.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+enum { PREDICT_BATCH = 64 }; /* answered together, in order */
+
+typedef struct PredictInput {
+    FILE *file;
+    const char *path; /* NULL: standard input, where each line is answered at once */
+    const char *name; /* for errors */
+    bool logits;      /* print them too */
+    const Config *run; /* of the adapter; defaults where it has none */
+} PredictInput;
+
+/* Lines: a text, or two with a TAB between. */
+MUST_USE bool predict_texts(Session *session, const PredictInput *input, Err *err);
+
+/* Lines of words between spaces; or a .conll or .jsonl file. */
+MUST_USE bool predict_words(Session *session, const PredictInput *input, Err *err);
+
+/* An image, a folder of them, or lines that are paths of images (relative to the working folder). */
+MUST_USE bool predict_images(Session *session, const PredictInput *input, Err *err);
+
+/* Lines are prompts; or a .jsonl, .csv or .tsv file with the run's prompts or conversations. One prompt
+ * gets the same text whatever stands beside it. */
+MUST_USE bool predict_prompts(Session *session, const PredictInput *input, const GenerateEngine *engine, Err *err);
+
+/* Called with each line of the input, without its end. */
+typedef bool (*PredictLine)(void *self, const char *line, size_t n, Err *err);
+MUST_USE bool predict_lines(const PredictInput *input, PredictLine visit, void *self, Err *err);
+
+/* Label and probabilities of an example; new. */
+json_t *predict_classes(const ModelArch *arch, const float *logits, bool with_logits);
+
+/* Class with the largest logit. */
+int64_t predict_best(const float *logits, int64_t labels);
+
+/* Takes line. */
+MUST_USE bool predict_print(json_t *line, Err *err);
+
+#endif

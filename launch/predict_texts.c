@@ -1,0 +1,69 @@
+#include "common/base/mem.h"
+#include "launch/predict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Lines that wait for the model, laid end to end. */
+typedef struct Pending {
+    Session *session;
+    const PredictInput *input;
+    int64_t count, tokens;
+    int64_t start[PREDICT_BATCH + 1], example[PREDICT_BATCH];
+    Encoding encoding;
+} Pending;
+
+static bool print_answers(Pending *p, Err *err)
+{
+    Session *s = p->session;
+    const Batch batch = { .B = p->count, .N = p->tokens, .start = p->start, .ids = s->room.ids,
+                          .types = s->arch->types > 1 ? s->room.types : NULL, .example = p->example };
+    if (p->count > 0)
+        session_predict(s, &batch);
+    bool ok = true;
+    for (int64_t b = 0; ok && b < p->count; b++)
+        ok = predict_print(predict_classes(s->arch, s->logits + b * s->arch->labels, p->input->logits), err);
+    p->count = p->tokens = 0;
+    return ok;
+}
+
+static bool add_encoding(Pending *p, Err *err)
+{
+    Session *s = p->session;
+    const Encoding *e = &p->encoding;
+    if ((p->count == PREDICT_BATCH || p->tokens + e->count > s->most_tokens) && !print_answers(p, err))
+        return false;
+    for (int64_t i = 0; i < e->count; i++)
+        if (e->ids[i] >= s->arch->V)
+            return err_set(err, ERR_INPUT, "the tokenizer gives id %d, the model has %lld words", e->ids[i],
+                           (long long)s->arch->V);
+    memcpy(s->room.ids + p->tokens, e->ids, (size_t)e->count * sizeof *e->ids);
+    memcpy(s->room.types + p->tokens, e->types, (size_t)e->count * sizeof *e->types);
+    p->start[p->count] = p->tokens;
+    p->example[p->count] = p->count;
+    p->tokens += e->count;
+    p->start[++p->count] = p->tokens;
+    return true;
+}
+
+static bool add_line(void *self, const char *line, size_t n, Err *err)
+{
+    Pending *p = self;
+    const Session *s = p->session;
+    const char *tab = memchr(line, '\t', n);
+    const size_t first = tab ? (size_t)(tab - line) : n;
+    return tokenizer_encode(s->tokenizer, line, first, tab ? tab + 1 : NULL, tab ? n - first - 1 : 0, s->max_length,
+                            &p->encoding, err) &&
+           add_encoding(p, err) && (p->input->path || print_answers(p, err));
+}
+
+bool predict_texts(Session *session, const PredictInput *input, Err *err)
+{
+    Pending *p = xcalloc(1, sizeof *p);
+    p->session = session;
+    p->input = input;
+    const bool ok = predict_lines(input, add_line, p, err) && print_answers(p, err);
+    encoding_release(&p->encoding);
+    free(p);
+    return ok;
+}

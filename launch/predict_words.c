@@ -1,0 +1,122 @@
+#include "common/base/mem.h"
+#include "launch/predict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Tagger {
+    Session *session;
+    const PredictInput *input;
+    Encoding encoding;
+    const char **text; /* words of a line, into it */
+    size_t *size, room;
+} Tagger;
+
+/* {"tokens": [...], "tags": [...]}; null for words that max_length cut off, or that have no token. */
+static json_t *answer(const Tagger *t, const WordList *words, const float *logits)
+{
+    const ModelArch *arch = t->session->arch;
+    const Encoding *e = &t->encoding;
+    json_t *out = json_object(), *tokens = json_array(), *tags = json_array();
+    for (int64_t i = 0; i < words->count; i++) {
+        json_array_append_new(tokens, json_stringn(words->text[i], words->size[i]));
+        json_array_append_new(tags, json_null());
+    }
+    for (int64_t i = 0, last = -1; i < e->count; last = e->words[i++]) {
+        if (e->words[i] < 0 || e->words[i] == last)
+            continue;
+        const int64_t best = predict_best(logits + i * arch->labels, arch->labels);
+        json_array_set_new(tags, (size_t)e->words[i], json_string(arch->label_names[best]));
+    }
+    json_object_set_new(out, "tokens", tokens);
+    json_object_set_new(out, "tags", tags);
+    return out;
+}
+
+static bool add_logits(json_t *out, const Tagger *t, const float *logits)
+{
+    const int64_t labels = t->session->arch->labels;
+    json_t *all = json_array();
+    for (int64_t i = 0, last = -1; i < t->encoding.count; last = t->encoding.words[i++]) {
+        if (t->encoding.words[i] < 0 || t->encoding.words[i] == last)
+            continue;
+        json_t *row = json_array();
+        for (int64_t l = 0; l < labels; l++)
+            json_array_append_new(row, json_real((double)logits[i * labels + l]));
+        json_array_append_new(all, row);
+    }
+    return json_object_set_new(out, "logits", all) == 0;
+}
+
+static bool tag(Tagger *t, const WordList *words, Err *err)
+{
+    Session *s = t->session;
+    const Encoding *e = &t->encoding;
+    if (!tokenizer_encode_words(s->tokenizer, words, s->max_length, &t->encoding, err))
+        return false;
+    for (int64_t i = 0; i < e->count; i++)
+        if (e->ids[i] >= s->arch->V)
+            return err_set(err, ERR_INPUT, "the tokenizer gives id %d, the model has %lld words", e->ids[i],
+                           (long long)s->arch->V);
+    const int64_t start[] = { 0, e->count }, example[] = { 0 };
+    const Batch batch = { .B = 1, .N = e->count, .start = start, .ids = e->ids, .example = example,
+                          .types = s->arch->types > 1 ? e->types : NULL };
+    if (e->count > 0)
+        session_predict(s, &batch);
+    json_t *out = answer(t, words, s->logits);
+    if (t->input->logits)
+        add_logits(out, t, s->logits);
+    return predict_print(out, err);
+}
+
+static bool tag_line(void *self, const char *line, size_t n, Err *err)
+{
+    Tagger *t = self;
+    size_t count = 0;
+    for (size_t at = 0; at < n;) {
+        if (line[at] == ' ' || line[at] == '\t') {
+            at++;
+            continue;
+        }
+        size_t end = at;
+        while (end < n && line[end] != ' ' && line[end] != '\t')
+            end++;
+        if (count == t->room) {
+            t->room = t->room ? 2 * t->room : 64;
+            t->text = xrealloc(t->text, t->room * sizeof *t->text);
+            t->size = xrealloc(t->size, t->room * sizeof *t->size);
+        }
+        t->text[count] = line + at;
+        t->size[count++] = end - at;
+        at = end;
+    }
+    return tag(t, &(WordList){ t->text, t->size, (int64_t)count }, err);
+}
+
+static bool tag_record(void *self, const Record *record, Err *bad, Err *err)
+{
+    if (bad->kind != ERR_NONE) {
+        *err = *bad;
+        return false;
+    }
+    return tag(self, &record->words, err) ||
+           err_at(err, "%s:%lld", record->file, (long long)record->line);
+}
+
+bool predict_words(Session *session, const PredictInput *input, Err *err)
+{
+    Tagger t = { .session = session, .input = input };
+    const char *path = input->path;
+    bool ok;
+    if (path && (text_ends(path, ".conll") || text_ends(path, ".jsonl"))) {
+        const RecordColumns columns = { .kind = ROWS_WORDS,
+                                        .tokens = input->run->data.tokens };
+        ok = records_read(path, &columns, tag_record, &t, err);
+    } else {
+        ok = predict_lines(input, tag_line, &t, err);
+    }
+    encoding_release(&t.encoding);
+    free(t.text);
+    free(t.size);
+    return ok;
+}

@@ -1,0 +1,379 @@
+/* Rows that cannot be learnt from, and what is said of them; labels that the data itself names. */
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "worker/data/pictures.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- helpers ------------------------------------------------------------------------------- */
+
+static char folder[] = "/tmp/rows_test_XXXXXX";
+
+typedef struct Opened {
+    ModelArch *arch;
+    Tokenizer *tokenizer;
+    Dataset data;
+    Err err;
+    bool ok;
+} Opened;
+
+static StringList labels_of(const char *const *names)
+{
+    StringList list = { 0 };
+    while (names && names[list.count])
+        list.count++;
+    list.items = (char **)(uintptr_t)names;
+    return list;
+}
+
+/* A data set of one file with these bytes, for the model of a golden case. */
+static void open_rows(Opened *t, const char *model, TaskType task, const char *const *labels, const char *name,
+                      const char *bytes, DatasetOptions o)
+{
+    *t = (Opened){ 0 };
+    const StringList names = labels_of(labels);
+    char *dir = model[0] == '/' ? xstrdup(model) : xprintf("tests/golden/%s/model", model);
+    char *path = path_join(folder, name);
+    StringList files = { &path, 1 };
+    assert_true(file_write(path, bytes, strlen(bytes), &t->err));
+    t->arch = arch_open(dir, NULL, task, &names, 0, PROBLEM_AUTO, &t->err);
+    assert_non_null(t->arch);
+    t->tokenizer = task == TASK_IMAGE_CLS ? NULL : tokenizer_open(dir, &t->err);
+    o.files = &files;
+    o.labelled = true;
+    o.limit = o.limit ? o.limit : -1;
+    t->ok = dataset_open(&t->data, &o, t->arch, t->tokenizer, &t->err);
+    free(path);
+    free(dir);
+}
+
+static void close_rows(Opened *t)
+{
+    dataset_release(&t->data);
+    tokenizer_close(t->tokenizer);
+    arch_close(t->arch);
+}
+
+static void expect_bad(Opened *t, const char *what, const char *where, const char *hint)
+{
+    assert_false(t->ok);
+    if (!strstr(t->err.what, what) || !strstr(t->err.where, where) || !strstr(t->err.hint, hint))
+        fail_msg("%s | %s | %s", t->err.what, t->err.where, t->err.hint);
+    assert_int_equal(err_exit_code(&t->err), 2);
+    close_rows(t);
+}
+
+static const char *const tags[] = { "O", "B-PER", "I-PER", NULL };
+static const DatasetOptions words = { .kind = ROWS_WORDS, .tokens = "tokens", .tags = "tags", .max_length = 16 };
+static const DatasetOptions prompts = { .kind = ROWS_COMPLETIONS, .text = "p", .text_pair = "c", .max_length = 16 };
+static const DatasetOptions texts = { .kind = ROWS_TEXTS, .text = "text", .max_length = 8 };
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+static void a_tag_that_is_no_label_is_named_by_its_line(void **state)
+{
+    (void)state;
+    Opened t;
+    open_rows(&t, "bert-tokcls", TASK_TOKEN_CLS, tags, "a.conll", "a O\nb O\n\nc O\nd B-LOC\n", words);
+    expect_bad(&t, "'B-LOC' is not one of the 3 labels", "a.conll:5", "O, B-PER, I-PER");
+    DatasetOptions skipping = words;
+    skipping.skip_bad_rows = true;
+    open_rows(&t, "bert-tokcls", TASK_TOKEN_CLS, tags, "a.conll", "a O\nb O\n\nc O\nd B-LOC\n", skipping);
+    assert_true(t.ok);
+    assert_int_equal(t.data.count, 1);
+    assert_int_equal(t.data.skipped, 1);
+    close_rows(&t);
+}
+
+static void tags_may_be_class_numbers(void **state)
+{
+    (void)state;
+    Opened t;
+    open_rows(&t, "bert-tokcls", TASK_TOKEN_CLS, tags, "n.jsonl", "{\"tokens\": [\"the\", \"garden\"], \"tags\": [0, 2]}\n",
+              words);
+    assert_true(t.ok);
+    int64_t seen = 0, sum = 0;
+    for (int64_t i = 0; i < t.data.start[1]; i++) {
+        seen += t.data.token_goal[i] >= 0;
+        sum += t.data.token_goal[i] >= 0 ? t.data.token_goal[i] : 0;
+    }
+    assert_int_equal(seen, 2);
+    assert_int_equal(sum, 2);
+    close_rows(&t);
+    open_rows(&t, "bert-tokcls", TASK_TOKEN_CLS, tags, "n.jsonl", "{\"tokens\": [\"the\"], \"tags\": [3]}\n", words);
+    expect_bad(&t, "'3' is not one of", "n.jsonl:1", "");
+}
+
+static void a_sentence_without_tokens_is_bad(void **state)
+{
+    (void)state;
+    Opened t;
+    open_rows(&t, "bert-tokcls", TASK_TOKEN_CLS, tags, "e.jsonl", "{\"tokens\": [\"\", \" \"], \"tags\": [0, 0]}\n", words);
+    expect_bad(&t, "no word of the sentence has a token", "e.jsonl:1", "");
+}
+
+/* ---- prompts and completions ------------------------------------------------------------------- */
+
+static void a_completion_must_leave_something_to_learn(void **state)
+{
+    (void)state;
+    Opened t;
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "e.jsonl", "{\"p\": \"the garden\", \"c\": \"\"}\n", prompts);
+    expect_bad(&t, "the completion is empty", "e.jsonl:1", "");
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "l.jsonl",
+              "{\"p\": \"the garden and the bridge and the winter and the map and the jacket of the garden\", "
+              "\"c\": \" is red\"}\n",
+              prompts);
+    expect_bad(&t, "leaves none for the completion", "l.jsonl:1", "raise data.max_length (it is 16)");
+}
+
+static void a_prompt_must_end_where_a_token_ends(void **state)
+{
+    (void)state;
+    Opened t;
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "s.jsonl", "{\"p\": \"the gar\", \"c\": \"den\"}\n", prompts);
+    expect_bad(&t, "share a token", "s.jsonl:1", "begin the completion with a space");
+}
+
+static void only_the_completion_and_the_end_are_learnt(void **state)
+{
+    (void)state;
+    Opened t;
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "g.jsonl", "{\"p\": \"the garden\", \"c\": \" is red\"}\n", prompts);
+    assert_true(t.ok);
+    const int64_t n = t.data.start[1];
+    Encoding prompt = { 0 };
+    assert_true(tokenizer_encode(t.tokenizer, "the garden", 10, NULL, 0, 0, &prompt, &t.err));
+    for (int64_t i = 0; i < n; i++) {
+        const bool learnt = i + 1 >= prompt.count && i + 1 < n;
+        assert_int_equal(t.data.token_goal[i], learnt ? t.data.ids[i + 1] : -100);
+    }
+    assert_int_equal(t.data.ids[n - 1], tokenizer_special(t.tokenizer, "eos_token"));
+    encoding_release(&prompt);
+    close_rows(&t);
+}
+
+/* ---- conversations ------------------------------------------------------------------------------------ */
+
+static const char chatml[] = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}"
+                             "{% if add_generation_prompt %}<assistant>{% endif %}";
+
+/* The model of gpt2-clm with a chat template beside it; owned. */
+static char *chat_model(void)
+{
+    static const char *const names[] = { "config.json", "tokenizer.json", "tokenizer_config.json" };
+    Err err = { 0 };
+    char *dir = path_join(folder, "chat");
+    assert_true(folder_make(dir, &err));
+    for (size_t i = 0; i < 3; i++) {
+        char *from = path_join("tests/golden/gpt2-clm/model", names[i]), *to = path_join(dir, names[i]);
+        assert_true(file_copy(from, to, &err));
+        free(from);
+        free(to);
+    }
+    char *path = path_join(dir, "chat_template.jinja");
+    assert_true(file_write(path, chatml, strlen(chatml), &err));
+    free(path);
+    return dir;
+}
+
+/* What is learnt of the first example, as a text. */
+static void expect_learnt(const Opened *t, const char *want)
+{
+    Text got = { 0 };
+    for (int64_t i = 0; i < t->data.start[1]; i++)
+        if (t->data.token_goal[i] != -100) {
+            assert_int_equal(t->data.token_goal[i], t->data.ids[i + 1]);
+            tokenizer_decode(t->tokenizer, &t->data.token_goal[i], 1, false, &got);
+        }
+    assert_string_equal(got.data ? got.data : "", want);
+    text_release(&got);
+}
+
+static void what_the_assistant_says_is_learnt(void **state)
+{
+    (void)state;
+    Opened t;
+    char *dir = chat_model();
+    const char *talk = "{\"m\": [{\"role\": \"user\", \"content\": \"the gard\u00ebn\"}, {\"role\": \"assistant\", "
+                       "\"content\": \"is red\"}, {\"role\": \"user\", \"content\": \"and\"}, {\"role\": \"assistant\", "
+                       "\"content\": \"blue\"}]}\n";
+    DatasetOptions o = { .kind = ROWS_MESSAGES, .messages = "m", .max_length = 64 };
+    open_rows(&t, dir, TASK_CAUSAL_LM, NULL, "m.jsonl", talk, o);
+    assert_true(t.ok);
+    expect_learnt(&t, "is red</s>blue</s>");
+    close_rows(&t);
+    o.max_length = 4;
+    open_rows(&t, dir, TASK_CAUSAL_LM, NULL, "m.jsonl", talk, o);
+    expect_bad(&t, "among the first 4 tokens", "m.jsonl:1", "data.max_length");
+    o.max_length = 64;
+    open_rows(&t, dir, TASK_CAUSAL_LM, NULL, "m.jsonl", "{\"m\": [{\"role\": \"user\", \"content\": \"x\"}]}\n", o);
+    expect_bad(&t, "the assistant says nothing", "m.jsonl:1", "");
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "m.jsonl", talk, o);
+    expect_bad(&t, "chat", "", "");
+    free(dir);
+}
+
+/* ---- plain text -------------------------------------------------------------------------------------- */
+
+static void a_text_is_learnt_with_its_end(void **state)
+{
+    (void)state;
+    Opened t;
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "t.jsonl",
+              "{\"text\": \"red\"}\n{\"text\": \"the garden is red and the bridge is blue and the winter too\"}\n", texts);
+    assert_true(t.ok);
+    assert_int_equal(t.data.count, 2);
+    assert_int_equal(t.data.ids[t.data.start[1] - 1], tokenizer_special(t.tokenizer, "eos_token"));
+    assert_int_equal(t.data.start[2] - t.data.start[1], 8); /* cut */
+    assert_int_equal(t.data.token_goal[t.data.start[1] - 2], t.data.ids[t.data.start[1] - 1]);
+    close_rows(&t);
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "t.jsonl", "{\"text\": \"\"}\n", texts);
+    expect_bad(&t, "nothing to predict", "t.jsonl:1", "");
+}
+
+static void blocks_go_over_the_ends_of_lines(void **state)
+{
+    (void)state;
+    Opened t;
+    const DatasetOptions o = { .kind = ROWS_BLOCKS, .text = "text", .max_length = 4, .block_size = 5 };
+    const char *lines = "the garden is red\nand the bridge\nis blue\n\nthe winter was dull\n";
+    open_rows(&t, "gpt2-text", TASK_CAUSAL_LM, NULL, "b.txt", lines, o);
+    assert_true(t.ok);
+    int32_t ids[256];
+    int64_t n = 0;
+    Encoding e = { 0 };
+    for (const char *at = lines, *end; (end = strchr(at, '\n')); at = end + 1) {
+        assert_true(tokenizer_encode(t.tokenizer, at, (size_t)(end + 1 - at), NULL, 0, 0, &e, &t.err));
+        for (int64_t i = 0; i < e.count; i++)
+            ids[n++] = e.ids[i];
+    }
+    assert_int_equal(t.data.count, n / 5);
+    assert_memory_equal(t.data.ids, ids, (size_t)(n / 5 * 5) * sizeof *ids);
+    assert_int_equal(t.data.token_goal[3], ids[4]);
+    assert_int_equal(t.data.token_goal[4], -100);
+    encoding_release(&e);
+    close_rows(&t);
+    const DatasetOptions large = { .kind = ROWS_BLOCKS, .text = "text", .block_size = 64 };
+    open_rows(&t, "gpt2-text", TASK_CAUSAL_LM, NULL, "b.txt", "red\n", large);
+    expect_bad(&t, "fewer than one block", "", "data.block_size (it is 64)");
+    const DatasetOptions over = { .kind = ROWS_BLOCKS, .text = "text", .block_size = 100000 };
+    open_rows(&t, "gpt2-text", TASK_CAUSAL_LM, NULL, "b.txt", "red\n", over);
+    expect_bad(&t, "data.block_size is 100000, the model has", "", "or less");
+}
+
+/* ---- images ----------------------------------------------------------------------------------------------- */
+
+static void a_damaged_image_is_a_bad_row(void **state)
+{
+    (void)state;
+    static const char *const classes[] = { "cat", "dog", NULL };
+    const StringList names = labels_of(classes);
+    Err err = { 0 };
+    char *cat = path_join(folder, "pictures/cat"), *dog = path_join(folder, "pictures/dog");
+    char *good = path_join(cat, "a.png"), *bad = path_join(dog, "b.png"), *root = path_join(folder, "pictures");
+    StringList files = { &root, 1 };
+    assert_true(folder_make(cat, &err) && folder_make(dog, &err) &&
+                file_copy("tests/golden/vit-imgcls/train/bars/000.png", good, &err) &&
+                file_write(bad, "\x89PNG\r\n\x1a\n????", 12, &err));
+    ModelArch *arch = arch_open("tests/golden/vit-imgcls/model", NULL, TASK_IMAGE_CLS, &names, 0, PROBLEM_AUTO, &err);
+    assert_non_null(arch);
+    const DatasetOptions o = { .kind = ROWS_IMAGES, .files = &files, .limit = -1, .labelled = true };
+    Dataset data;
+    Pictures pictures;
+    PicturesOptions p = { .files = &files };
+    assert_true(dataset_open(&data, &o, arch, NULL, &err));
+    assert_int_equal(data.count, 2);
+    assert_string_equal(data.images + data.image_at[0], "0:cat/a.png");
+    assert_int_equal(data.start[1], arch->positions);
+    assert_false(pictures_open(&pictures, &data, arch, &p, &err));
+    assert_non_null(strstr(err.where, "dog/b.png"));
+    assert_int_equal(err_exit_code(&err), 2);
+    pictures_close(&pictures);
+    err = (Err){ 0 };
+    p.skip_bad_rows = true;
+    assert_true(pictures_open(&pictures, &data, arch, &p, &err));
+    assert_int_equal(pictures.good_count, 1);
+    assert_int_equal(pictures.good[0], 0);
+    pictures_close(&pictures);
+    dataset_release(&data);
+    arch_close(arch);
+    free(cat);
+    free(dog);
+    free(good);
+    free(bad);
+    free(root);
+}
+
+/* ---- labels that the data names ------------------------------------------------------------------------------ */
+
+static void expect_labels(DatasetOptions o, const char *path, const char *want)
+{
+    char *name = path_join(folder, path);
+    StringList files = { &name, 1 }, found = { 0 };
+    Err err = { 0 };
+    Text got = { 0 };
+    o.files = &files;
+    assert_true(dataset_labels(&o, &found, &err));
+    for (int i = 0; i < found.count; i++) {
+        text_addf(&got, "%s%s", i ? " " : "", found.items[i]);
+        free(found.items[i]);
+    }
+    assert_string_equal(got.data, want);
+    text_release(&got);
+    free(found.items);
+    free(name);
+}
+
+static void labels_are_found_in_tags_and_folders(void **state)
+{
+    (void)state;
+    Err err = { 0 };
+    char *path = path_join(folder, "found.conll"), *numbers = path_join(folder, "found.jsonl");
+    const char *sentences = "a O\nb B-PER\n\nc I-PER\nd O\n", *list = "{\"tokens\": [\"a\", \"b\", \"c\"], \"tags\": [10, 9, 10]}\n";
+    assert_true(file_write(path, sentences, strlen(sentences), &err) && file_write(numbers, list, strlen(list), &err));
+    expect_labels(words, "found.conll", "B-PER I-PER O");
+    expect_labels(words, "found.jsonl", "9 10");
+    expect_labels((DatasetOptions){ .kind = ROWS_IMAGES }, "pictures", "cat dog");
+    free(path);
+    free(numbers);
+}
+
+/* ---- all --------------------------------------------------------------------------------------------------------- */
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) && setenv("LORA_CACHE", folder, 1) == 0 ? 0 : 1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    Err err = { 0 };
+    return folder_remove(folder, &err) ? 0 : 1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tag_that_is_no_label_is_named_by_its_line),
+        cmocka_unit_test(tags_may_be_class_numbers),
+        cmocka_unit_test(a_sentence_without_tokens_is_bad),
+        cmocka_unit_test(a_damaged_image_is_a_bad_row),
+        cmocka_unit_test(labels_are_found_in_tags_and_folders),
+        cmocka_unit_test(a_completion_must_leave_something_to_learn),
+        cmocka_unit_test(a_prompt_must_end_where_a_token_ends),
+        cmocka_unit_test(only_the_completion_and_the_end_are_learnt),
+        cmocka_unit_test(what_the_assistant_says_is_learnt),
+        cmocka_unit_test(a_text_is_learnt_with_its_end),
+        cmocka_unit_test(blocks_go_over_the_ends_of_lines),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

@@ -1,0 +1,90 @@
+#include "worker/data/labels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* "negative, neutral, positive", for errors. */
+static void list_labels(const ModelArch *arch, Err *bad)
+{
+    Text names = { 0 };
+    for (int64_t i = 0; i < arch->labels && i < 20; i++)
+        text_addf(&names, "%s%s", i ? ", " : "", arch->label_names[i]);
+    err_hint(bad, "the labels are %s (or their numbers from 0); set `labels:` in the run file", names.data);
+    text_release(&names);
+}
+
+int64_t label_class(const ModelArch *arch, const char *label, Err *bad)
+{
+    for (int64_t i = 0; i < arch->labels; i++)
+        if (strcmp(arch->label_names[i], label) == 0)
+            return i;
+    char *rest;
+    const long long number = strtoll(label, &rest, 10);
+    if (rest != label && *rest == '\0' && number >= 0 && number < arch->labels)
+        return number;
+    err_set(bad, ERR_INPUT, "'%s' is not one of the %lld labels", label, (long long)arch->labels);
+    list_labels(arch, bad);
+    return -1;
+}
+
+static bool parse_class(float *goal, const ModelArch *arch, const char *label, Err *bad)
+{
+    const int64_t at = label_class(arch, label, bad);
+    *goal = (float)at;
+    return at >= 0;
+}
+
+static bool parse_real(float *goal, const char *label, Err *bad)
+{
+    char *rest;
+    *goal = strtof(label, &rest);
+    if (rest != label && *rest == '\0' && *goal - *goal == 0.0f)
+        return true;
+    return err_set(bad, ERR_INPUT, "'%s' is not a number", label);
+}
+
+/* A list of 0 and 1, one a label; or a list of label names. */
+static bool parse_many(float *goal, const ModelArch *arch, const json_t *value, Err *bad)
+{
+    memset(goal, 0, (size_t)arch->labels * sizeof *goal);
+    if (!json_is_array(value)) {
+        err_set(bad, ERR_INPUT, "the label of a multi-label row must be a list");
+        return err_hint(bad, "[0, 1, 0] or a list of label names, in a .jsonl file");
+    }
+    const bool names = json_array_size(value) > 0 && json_is_string(json_array_get(value, 0));
+    if (!names && (int64_t)json_array_size(value) != arch->labels)
+        return err_set(bad, ERR_INPUT, "the label has %zu numbers, there are %lld labels",
+                       json_array_size(value), (long long)arch->labels);
+    size_t i;
+    json_t *v;
+    json_array_foreach(value, i, v) {
+        float at;
+        if (names) {
+            if (!json_is_string(v) || !parse_class(&at, arch, json_string_value(v), bad))
+                return bad->kind != ERR_NONE ? false : err_set(bad, ERR_INPUT, "a label is not a name");
+            goal[(int64_t)at] = 1.0f;
+        } else {
+            goal[i] = (float)json_number_value(v);
+            if (!json_is_number(v) || goal[i] < 0.0f || goal[i] > 1.0f)
+                return err_set(bad, ERR_INPUT, "number %zu of the label is not between 0 and 1", i + 1);
+        }
+    }
+    return true;
+}
+
+int64_t label_width(const ModelArch *arch)
+{
+    if (arch->task == TASK_TOKEN_CLS || arch->task == TASK_CAUSAL_LM)
+        return 0;
+    return arch->problem == PROBLEM_MULTI_LABEL ? arch->labels : 1;
+}
+
+bool label_goal(float *goal, const ModelArch *arch, const Record *record, Err *bad)
+{
+    if (arch->problem == PROBLEM_MULTI_LABEL)
+        return parse_many(goal, arch, record->label_json, bad);
+    if (!record->label)
+        return err_set(bad, ERR_INPUT, "the row has no label");
+    return arch->problem == PROBLEM_REGRESSION ? parse_real(goal, record->label, bad)
+                                               : parse_class(goal, arch, record->label, bad);
+}

@@ -1,0 +1,45 @@
+/* pictures - the images of a data set, opened: which of them are good, and their pixels in batches.
+ *
+ * worker/images does the work: images that are always the same stay in a cache of bytes, augmented ones
+ * are decoded when a batch needs them. Nothing is made ahead: ranks have a core each, and a thread beside
+ * the one that computes would only take turns with it.
+ *
+ * Owner: whoever opened it. Threads: one. */
+#ifndef WORKER_DATA_PICTURES_H
+#define WORKER_DATA_PICTURES_H
+
+#include "worker/data/batch.h"
+#include "worker/images/pixels.h"
+
+typedef struct PicturesOptions {
+    const StringList *files;       /* of the data set; borrowed */
+    bool random_crop, random_flip; /* torchvision's RandomResizedCrop, RandomHorizontalFlip */
+    uint64_t seed;                 /* of these */
+    bool skip_bad_rows;            /* else a file that is no image is an error */
+} PicturesOptions;
+
+/* Zeroed is empty. */
+typedef struct Pictures {
+    ImageProcess process;
+    Pixels *pixels;
+    char **paths; /* [count], owned */
+    int64_t count;
+    uint32_t *good; /* [good_count] rows that have an image, owned */
+    int64_t good_count;
+} Pictures;
+
+/* MODEL/preprocessor_config.json; what it makes must have the model's size. */
+MUST_USE bool pictures_process(ImageProcess *process, const ModelArch *arch, Err *err);
+
+/* `data` is of images. Decodes all of them once, unless the cache knows them. */
+MUST_USE bool pictures_open(Pictures *pictures, const Dataset *data, const ModelArch *arch,
+                            const PicturesOptions *options, Err *err);
+void pictures_close(Pictures *pictures); /* safe on zeroed memory */
+
+/* Floats of one image; 0: a model of texts. */
+int64_t pictures_floats(const ModelArch *arch);
+
+/* Fills in the pixels of a batch that batch_fill made of good rows, in the room. */
+MUST_USE bool pictures_fill(Pictures *pictures, BatchRoom *room, Batch *batch, int64_t epoch, Err *err);
+
+#endif

@@ -1,0 +1,24 @@
+/* records_parts - what the readers of the file formats share. Only worker/data/records*.c includes
+ * it. */
+#ifndef WORKER_DATA_RECORDS_PARTS_H
+#define WORKER_DATA_RECORDS_PARTS_H
+
+#include "worker/data/records.h"
+
+typedef struct RecordReader {
+    const char *path;
+    const RecordColumns *columns;
+    RecordVisit visit;
+    void *self;
+    Err *err;
+} RecordReader;
+
+/* Checks the record's texts, places *bad, and calls the visitor. */
+MUST_USE bool records_give(const RecordReader *reader, const Record *record, Err *bad);
+
+MUST_USE bool records_csv(RecordReader *reader);
+MUST_USE bool records_tsv(RecordReader *reader);
+MUST_USE bool records_jsonl(RecordReader *reader);
+MUST_USE bool records_conll(RecordReader *reader);
+
+#endif

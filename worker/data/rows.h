@@ -1,0 +1,34 @@
+/* rows - records become examples: token ids with what is to be learnt from them. One function a kind
+ * of row (rows.c says which rule of Transformers or TRL each follows); examples are laid end to end.
+ *
+ * Only worker/data includes this. Owner: dataset_open. Threads: one. */
+#ifndef WORKER_DATA_ROWS_H
+#define WORKER_DATA_ROWS_H
+
+#include "worker/data/chat_template.h"
+#include "worker/data/dataset.h"
+
+/* Zero it, set what comes from outside, release it. Arrays are Texts of bytes. */
+typedef struct Rows {
+    const DatasetOptions *options;
+    const ModelArch *arch;
+    const Tokenizer *tokenizer; /* NULL for images */
+    const ChatTemplate *chat;   /* MESSAGES; else NULL */
+    int file;                   /* index of the file that is read */
+    Text start, ids, types, goal, token_goal, images;
+    Text image_at; /* int64_t offsets into images, one an example */
+    int64_t count, tokens, longest;
+    /* while it works */
+    Encoding encoding, prompt;
+    Text joined;  /* a prompt with its completion */
+    Text labels;  /* int32_t, one a token of the row */
+    Text corpus;  /* BLOCKS: ids that fill no block yet */
+} Rows;
+
+void rows_release(Rows *rows);
+
+/* Adds what the record gives: an example; of BLOCKS none or several. False with *bad set and
+ * nothing added. */
+MUST_USE bool rows_add(Rows *rows, const Record *record, Err *bad);
+
+#endif

@@ -1,0 +1,134 @@
+#include "worker/eval/sample.h"
+
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAMPLE_STREAM = 0x67656e }; /* "gen": apart from the streams of dropout */
+
+void sampler_release(Sampler *sampler)
+{
+    free(sampler->tokens);
+    free(sampler->seen);
+    sampler->tokens = NULL;
+    sampler->seen = NULL;
+    sampler->count = sampler->room = 0;
+}
+
+static void reserve(Sampler *s, int64_t V)
+{
+    if (s->room >= V)
+        return;
+    s->room = V;
+    s->tokens = xrealloc(s->tokens, (size_t)V * sizeof *s->tokens);
+    s->seen = xrealloc(s->seen, (size_t)V * sizeof *s->seen);
+    memset(s->seen, 0, (size_t)V * sizeof *s->seen);
+}
+
+static int likeliest_first(const void *a, const void *b)
+{
+    const SampleToken *x = a, *y = b;
+    if (x->logit != y->logit)
+        return x->logit < y->logit ? 1 : -1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Tokens that have occurred: above 0 divided, below 0 multiplied. */
+static void penalize(Sampler *s, const int32_t *ids, int64_t n, int64_t V)
+{
+    const float penalty = (float)s->o.repetition_penalty;
+    for (int64_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= V || s->seen[ids[i]])
+            continue;
+        SampleToken *t = &s->tokens[ids[i]];
+        t->logit = t->logit < 0.0f ? t->logit * penalty : t->logit / penalty;
+        s->seen[ids[i]] = true;
+    }
+    for (int64_t i = 0; i < n; i++)
+        if (ids[i] >= 0 && ids[i] < V)
+            s->seen[ids[i]] = false;
+}
+
+/* The likeliest to the front without sorting the rest. */
+static void best_first(Sampler *s)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < s->count; i++)
+        if (s->tokens[i].logit > s->tokens[best].logit)
+            best = i;
+    s->tokens[0] = s->tokens[best];
+    s->count = 1;
+}
+
+/* Those as likely as the k-th, or likelier. Sorted. */
+static void keep_top_k(Sampler *s)
+{
+    qsort(s->tokens, (size_t)s->count, sizeof *s->tokens, likeliest_first);
+    int64_t k = s->o.top_k;
+    if (k == 0 || k >= s->count)
+        return;
+    while (k < s->count && s->tokens[k].logit == s->tokens[s->o.top_k - 1].logit)
+        k++;
+    s->count = k;
+}
+
+static double weights(const Sampler *s)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < s->count; i++)
+        sum += exp((double)(s->tokens[i].logit - s->tokens[0].logit));
+    return sum;
+}
+
+/* The fewest whose probabilities reach top_p: one goes when it and all less likely ones together
+ * have at most 1 - top_p. */
+static void keep_top_p(Sampler *s)
+{
+    if (s->o.top_p >= 1.0)
+        return;
+    const double sum = weights(s);
+    double tail = 0;
+    while (s->count > 1) {
+        tail += exp((double)(s->tokens[s->count - 1].logit - s->tokens[0].logit)) / sum;
+        if (tail > 1.0 - s->o.top_p)
+            break;
+        s->count--;
+    }
+}
+
+void sampler_process(Sampler *s, const float *logits, int64_t V, const int32_t *ids, int64_t n)
+{
+    reserve(s, V);
+    s->count = V;
+    for (int64_t i = 0; i < V; i++)
+        s->tokens[i] = (SampleToken){ (int32_t)i, logits[i] };
+    if (s->o.repetition_penalty != 1.0)
+        penalize(s, ids, n, V);
+    if (!s->o.do_sample) {
+        best_first(s);
+        return;
+    }
+    if (s->o.temperature != 1.0)
+        for (int64_t i = 0; i < V; i++)
+            s->tokens[i].logit /= (float)s->o.temperature;
+    keep_top_k(s);
+    keep_top_p(s);
+}
+
+int32_t sampler_next(Sampler *s, const float *logits, int64_t V, const int32_t *ids, int64_t n, int64_t example)
+{
+    sampler_process(s, logits, V, ids, n);
+    if (s->count == 1)
+        return s->tokens[0].id;
+    double left = weights(s) * (double)rng_uniform(rng_key(s->o.seed, n, example, SAMPLE_STREAM), 0);
+    int64_t i = 0;
+    for (; i < s->count - 1; i++) {
+        left -= exp((double)(s->tokens[i].logit - s->tokens[0].logit));
+        if (left < 0)
+            break;
+    }
+    return s->tokens[i].id;
+}

@@ -1,0 +1,44 @@
+/* sample - which token comes next: Transformers' logits processors, then the likeliest or a draw.
+ *
+ * Order and definitions are those of Transformers' generation/logits_process.py: repetition penalty;
+ * where do_sample is set also temperature, top_k, top_p. A draw is a function of (seed, example,
+ * position), not of the batch it stands in. (torch's own draws cannot be had without torch.)
+ *
+ * Threads: any, each with a Sampler of its own. */
+#ifndef WORKER_EVAL_SAMPLE_H
+#define WORKER_EVAL_SAMPLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct SampleOptions {
+    bool do_sample;
+    double temperature, top_p, repetition_penalty; /* 1: no effect */
+    int64_t top_k;                                 /* 0: all */
+    uint64_t seed;
+} SampleOptions;
+
+typedef struct SampleToken {
+    int32_t id;
+    float logit;
+} SampleToken;
+
+/* Zeroed, with o set, is ready. */
+typedef struct Sampler {
+    SampleOptions o;
+    SampleToken *tokens; /* candidates, likeliest first; owned */
+    bool *seen;          /* [room], owned */
+    int64_t count, room;
+} Sampler;
+
+void sampler_release(Sampler *sampler);
+
+/* The candidates for what follows ids[0, n), by logits[V]: sampler->tokens[0, count), likeliest
+ * first (the lower id where equal), with their processed logits. */
+void sampler_process(Sampler *sampler, const float *logits, int64_t V, const int32_t *ids, int64_t n);
+
+/* sampler_process, and the token chosen of them. */
+int32_t sampler_next(Sampler *sampler, const float *logits, int64_t V, const int32_t *ids, int64_t n,
+                     int64_t example);
+
+#endif

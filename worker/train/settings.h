@@ -1,0 +1,10 @@
+/* settings - what the run file says, as the options of the modules below. */
+#ifndef WORKER_TRAIN_SETTINGS_H
+#define WORKER_TRAIN_SETTINGS_H
+
+#include "worker/data/dataset.h"
+
+/* How the files of a run are read; borrows the config and the list. */
+DatasetOptions settings_data(const Config *config, const StringList *files);
+
+#endif
