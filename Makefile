@@ -93,6 +93,12 @@ test-unit-bare: $(TEST_BINS)
 test-dist: all ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 	tests/dist/run $(T)
 
+.PHONY: test-slurm test-hosts
+test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (2 minutes; more where requeued jobs wait)
+	tests/dist/run slurm tests/cluster
+test-hosts: all ## launch/hosts on 4 network namespaces, a cut cable (1 minute; as root)
+	tests/dist/run hosts tests/cluster
+
 test-interop: all ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
 	tests/interop/run
 
