@@ -26,7 +26,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
 CFLAGS   += -std=gnu11 $(OPT) -march=$(MARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN)
 MPI_CFLAGS = $(shell mpicc --showme:compile)
 MPI_LIBS   = $(shell mpicc --showme:link)
-LIBS := -lzmq -lmsgpackc -lopenblas -lyaml -ljansson -lcsv -lutf8proc -lpcre2-8 -lsodium -lxxhash -lm -lpthread
+LIBS := -lzmq -lmsgpackc -lopenblas -lyaml -ljansson -lcsv -lutf8proc -lpcre2-8 -lsodium -lxxhash -ljpeg -lpng -lm -lpthread
 
 objs = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(shell find $(1) -name '*.c')))
 MAINS    := worker/main.c ps/main.c launch/main.c
@@ -43,6 +43,8 @@ all: $(PROGRAMS)  ## build the three programs into bin/
 # ---- compile -----------------------------------------------------------------
 
 $(B)/worker/comm/%.o: CPPFLAGS += $(MPI_CFLAGS)
+# Fixed-point weights of the resampler must be those of a machine without fused multiply-add.
+$(B)/worker/images/resample.o: CFLAGS += -ffp-contract=off
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC $<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
@@ -90,8 +92,11 @@ test-asan: ## the unit tests under the address and undefined-behaviour sanitizer
 test-unit-bare: $(TEST_BINS)
 	tests/run $(CHOSEN)
 
-test-dist: all ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
-	tests/dist/run $(T)
+$(B)/tests/dist/%: $(B)/tests/dist/%.o $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+test-dist: all $(B)/tests/dist/make_model ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
+	BUILD=$(B) tests/dist/run $(T)
 
 .PHONY: test-slurm test-hosts
 test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (2 minutes; more where requeued jobs wait)
@@ -99,14 +104,19 @@ test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (2 m
 test-hosts: all ## launch/hosts on 4 network namespaces, a cut cable (1 minute; as root)
 	tests/dist/run hosts tests/cluster
 
-test-interop: all ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
-	tests/interop/run
+$(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libworker.a $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libworker.a $(B)/libcommon.a
+test-interop: all $(B)/tests/interop/metrics_figures $(B)/tests/interop/images_driver ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
+	BUILD=$(B) tests/interop/run
+
+$(B)/tests/bench/oracle_bench: LIBS += $(MPI_LIBS)
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: bench
-bench: all $(B)/tests/bench/model_bench $(B)/tests/bench/kernels_bench $(B)/tests/bench/tokenizer_bench ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
+BENCHES := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*_bench.c))
+bench: all $(BENCHES) ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
 	tests/bench/run
 
 # ---- the rest ----------------------------------------------------------------

@@ -192,7 +192,8 @@ static void card_metrics(const Run *run, Text *card)
     text_adds(card, "\n## Evaluation\n\n| metric | value |\n|---|---|\n");
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)entry, key, value) if (text_starts(key, "eval_"))
+    json_object_foreach((json_t *)(uintptr_t)entry, key, value)
+    if (text_starts(key, "eval_") && !text_ends(key, "_runtime") && !text_ends(key, "_per_second"))
         text_addf(card, "| %s | %.6g |\n", key + strlen("eval_"), json_number_value(value));
 }
 
@@ -225,8 +226,11 @@ static bool write_card(const Run *run, const char *folder, Err *err)
 
 bool output_extras(const Run *run, const char *folder, Err *err)
 {
-    static const char *const names[] = { "tokenizer.json", "tokenizer_config.json", "vocab.txt",
-                                         "special_tokens_map.json" };
+    static const char *const names[] = {
+        "tokenizer.json", "tokenizer_config.json",   "special_tokens_map.json",
+        "vocab.txt",      "vocab.json",              "merges.txt",
+        "tokenizer.model", "chat_template.jinja",    "preprocessor_config.json"
+    };
     bool ok = true;
     for (size_t i = 0; ok && i < sizeof names / sizeof *names; i++) {
         char *from = path_join(run->arch->folder, names[i]), *to = path_join(folder, names[i]);

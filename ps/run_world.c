@@ -238,8 +238,11 @@ static void world_evaluated(void *self, int64_t version, const double *const *su
                             const int64_t *sizes, int64_t chunks)
 {
     Run *run = self;
+    const ModelArch *arch = run->arch;
+    const MetricsSpec spec = { arch->task, arch->problem, arch->labels,
+                               (const char *const *)arch->label_names };
     Metrics metrics;
-    metrics_init(&metrics, run->arch->problem, run->arch->labels);
+    metrics_init(&metrics, &spec);
     for (int64_t i = 0; i < chunks; i++)
         if (!metrics_merge(&metrics, sums[i], sizes[i]))
             log_error("eval", "sums of another size chunk=%lld", (long long)i);

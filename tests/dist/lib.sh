@@ -6,6 +6,7 @@ export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OM
 export OMPI_MCA_btl=self,vader OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
+build=$root/${BUILD:-build/gcc-release} # helper programs
 work=$(mktemp -d "${place:-${TMPDIR:-/tmp}}/lora-test-XXXXXX")
 export LORA_CACHE=$work/cache
 trap 'status=$?; kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$work"; exit $status' EXIT

@@ -37,7 +37,7 @@ static Run *open_run(const char *folder, bool overwrite, const char *extra, Err 
 static void evaluate(const CoreWorld *world, int64_t version)
 {
     Metrics one;
-    metrics_init(&one, PROBLEM_SINGLE_LABEL, 3);
+    metrics_init(&one, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 3, NULL });
     const float logits[3] = { 0, (float)version, 1 }, goal[1] = { 1 };
     metrics_add(&one, logits, goal, 1, 1.0 / (double)version);
     const double *sums[] = { one.sums, one.sums };

@@ -18,7 +18,8 @@ typedef struct Job {
     char *address;
     ModelArch *arch;
     SlotTable *table;
-    SafeTensors *files;
+    SafeTensors *files;  /* until the weights are loaded: a mapping of them all */
+    uint64_t base_digest; /* the leader's */
     Weights weights;
     Tokenizer *tokenizer;
     Dataset train, validation;
