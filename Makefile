@@ -98,6 +98,13 @@ $(B)/tests/dist/%: $(B)/tests/dist/%.o $(B)/libcommon.a
 test-dist: all $(B)/tests/dist/make_model ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 	BUILD=$(B) tests/dist/run $(T)
 
+# ---- fuzz: PROFILE=asan builds what is attacked
+
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+$(B)/lora_ps: $(B)/ps/main.o $(B)/libps.a $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
 .PHONY: test-slurm test-hosts
 test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (2 minutes; more where requeued jobs wait)
 	tests/dist/run slurm tests/cluster
