@@ -80,6 +80,7 @@ test: ## install what is missing, build, run every test (about 15 minutes)
 	$(MAKE) all
 	$(MAKE) test-unit
 	$(MAKE) test-asan
+	$(MAKE) fuzz SECONDS=4
 	$(MAKE) test-dist
 
 test-unit: $(TEST_BINS) all ## unit and golden tests; T=word picks
@@ -104,6 +105,13 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libps.a $(B)/libworker.a $(B)/libcom
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 $(B)/lora_ps: $(B)/ps/main.o $(B)/libps.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+.PHONY: fuzz fuzz-bare
+SECONDS ?= 60
+fuzz: all ## mutated bytes into the parsers and into a server that trains, with sanitizers; SECONDS=60 of each (10 minutes)
+	$(MAKE) PROFILE=asan MARCH=$(MARCH) SECONDS=$(SECONDS) fuzz-bare
+fuzz-bare: $(B)/lora_ps $(B)/tests/fuzz/parse_fuzz $(B)/tests/fuzz/ps_fuzz
+	BUILD=$(B) SECONDS_EACH=$(SECONDS) tests/dist/run "" tests/fuzz
 
 .PHONY: test-slurm test-hosts
 test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (2 minutes; more where requeued jobs wait)

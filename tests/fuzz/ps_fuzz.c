@@ -3,7 +3,7 @@
  * Everything is written to TCP by hand, so that each layer can be wrong on its own: no ZMTP at all, a
  * wrong greeting, wrong frames, wrong headers in right frames, wrong tensors behind right headers,
  * messages without an end, connections that say nothing, peers that never read. Prints how many of
- * each there were. Ends with 1 when the server does not answer a STATUS any more. */
+ * each there were. Ends with 1 when the server is there and does not answer a STATUS any more. */
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/wire/socket.h"
@@ -271,7 +271,8 @@ static void send_little(Fuzz *fuzz, int fd)
 
 /* ---- the server still answers ---------------------------------------------------------------- */
 
-static bool answers(const char *address)
+/* *over: nobody listens any more. */
+static bool answers(Fuzz *fuzz, const char *address, bool *over)
 {
     Err err = { 0 };
     WireContext *context = wire_context_open(&err);
@@ -280,7 +281,11 @@ static bool answers(const char *address)
     bool answered = false;
     const double until = clock_now() + 20;
     double again = 0;
-    while (ok && !answered && clock_now() < until) {
+    while (ok && !answered && !*over && clock_now() < until) {
+        const int fd = connect_to(fuzz);
+        *over = fd < 0;
+        if (fd >= 0)
+            close(fd);
         const Msg ask = { .type = MSG_STATUS, .client = 1 };
         if (clock_now() >= again && wire_send(control, NULL, &ask, &err) == WIRE_SENT)
             again = clock_now() + 2;
@@ -300,11 +305,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(Fuzz *fuzz, int fd);
-    } attacks[] = { { "noise", send_noise },       { "greetings", send_wrong_greeting },
-                    { "frames", send_wrong_frames }, { "large frames", send_large_frame },
-                    { "messages", send_messages },   { "messages", send_messages },
-                    { "messages", send_messages },   { "endless messages", send_endless },
-                    { "half-open", send_little } };
+        int weight; /* of 100 */
+    } attacks[] = { { "noise", send_noise, 10 },         { "greetings", send_wrong_greeting, 10 },
+                    { "frames", send_wrong_frames, 15 }, { "large frames", send_large_frame, 5 },
+                    { "messages", send_messages, 48 },   { "endless messages", send_endless, 2 },
+                    { "half-open", send_little, 10 } };
     enum { KINDS = sizeof attacks / sizeof *attacks };
     long long counts[KINDS] = { 0 };
     char *host = NULL;
@@ -321,11 +326,19 @@ int main(int argc, char **argv)
     inet_pton(AF_INET, host, &fuzz.to.sin_addr);
     for (int i = 0; i < HELD; i++)
         fuzz.held[i] = -1;
-    while (clock_now() < fuzz.until) {
-        const size_t kind = chance_below(&fuzz.chance, KINDS);
+    int in_vain = 0; /* a run that is over has no server any more */
+    while (clock_now() < fuzz.until && in_vain < 100) {
+        int draw = (int)chance_below(&fuzz.chance, 100);
+        size_t kind = 0;
+        while ((draw -= attacks[kind].weight) >= 0)
+            kind++;
         const int fd = connect_to(&fuzz);
-        if (fd < 0)
+        if (fd < 0) {
+            in_vain++;
+            clock_sleep(0.01);
             continue;
+        }
+        in_vain = 0;
         fuzz.size = 0;
         attacks[kind].run(&fuzz, fd);
         counts[kind]++;
@@ -333,8 +346,9 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < KINDS; i++)
         printf("%s%lld %s", i > 0 ? ", " : "  ", counts[i], attacks[i].name);
-    const bool ok = answers(argv[1]);
-    printf("; the server %s\n", ok ? "answers" : "DOES NOT ANSWER");
+    bool over = in_vain > 0;
+    const bool ok = over || answers(&fuzz, argv[1], &over) || over;
+    printf("; the server %s\n", over ? "has ended" : ok ? "answers" : "DOES NOT ANSWER");
     for (int i = 0; i < HELD; i++)
         if (fuzz.held[i] >= 0)
             close(fuzz.held[i]);
