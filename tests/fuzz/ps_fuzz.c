@@ -182,6 +182,28 @@ static bool send_bytes(int fd, const unsigned char *bytes, size_t size)
     return size == 0;
 }
 
+/* Greets and waits for the server's READY: what comes before it is taken for a part of the handshake. */
+static bool shake_hands(Fuzz *fuzz, int fd)
+{
+    unsigned char answer[256];
+    size_t got = 0;
+    const double until = clock_now() + 1;
+    fuzz->size = 0;
+    put_start(fuzz);
+    if (!send_bytes(fd, fuzz->bytes, fuzz->size))
+        return false;
+    fuzz->size = 0;
+    while (got < GREETING + 2 || got < GREETING + 2 + (size_t)answer[GREETING + 1]) {
+        struct pollfd wait = { fd, POLLIN, 0 };
+        poll(&wait, 1, 50);
+        const ssize_t n = recv(fd, answer + got, sizeof answer - got, MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno != EAGAIN) || clock_now() > until)
+            return false;
+        got += n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
 static void hold(Fuzz *fuzz, int fd)
 {
     int *place = &fuzz->held[chance_below(&fuzz->chance, HELD)];
@@ -212,20 +234,21 @@ static void send_wrong_greeting(Fuzz *fuzz, int fd)
 
 static void send_wrong_frames(Fuzz *fuzz, int fd)
 {
-    put_start(fuzz);
-    const size_t start = fuzz->size;
+    if (!shake_hands(fuzz, fd))
+        return;
     for (size_t n = 1 + chance_below(&fuzz->chance, 20); n > 0; n--) {
         put_head(fuzz, (int)chance_below(&fuzz->chance, 256), chance_below(&fuzz->chance, 600));
         put_noise(fuzz, chance_below(&fuzz->chance, 600));
     }
-    fuzz->size = start + mutate(&fuzz->chance, fuzz->bytes + start, fuzz->size - start, ROOM - start);
+    fuzz->size = mutate(&fuzz->chance, fuzz->bytes, fuzz->size, ROOM);
     send_bytes(fd, fuzz->bytes, fuzz->size);
 }
 
 static void send_large_frame(Fuzz *fuzz, int fd)
 {
     const int shift = (int)chance_below(&fuzz->chance, 41);
-    put_start(fuzz);
+    if (!shake_hands(fuzz, fd))
+        return;
     put_head(fuzz, (int)chance_below(&fuzz->chance, 2), ((uint64_t)(4 << 20) << shift) + 1);
     put_noise(fuzz, 64 << 10);
     send_bytes(fd, fuzz->bytes, fuzz->size);
@@ -233,7 +256,8 @@ static void send_large_frame(Fuzz *fuzz, int fd)
 
 static void send_messages(Fuzz *fuzz, int fd)
 {
-    put_start(fuzz);
+    if (!shake_hands(fuzz, fd))
+        return;
     for (size_t n = 1 + chance_below(&fuzz->chance, 40); n > 0; n--)
         put_message(fuzz);
     send_bytes(fd, fuzz->bytes, fuzz->size);
@@ -248,10 +272,8 @@ static void send_endless(Fuzz *fuzz, int fd)
 {
     const size_t part = chance_below(&fuzz->chance, 3) == 0 ? chance_below(&fuzz->chance, 3)
                                                             : 1 + chance_below(&fuzz->chance, 100000);
-    put_start(fuzz);
-    if (!send_bytes(fd, fuzz->bytes, fuzz->size))
+    if (!shake_hands(fuzz, fd))
         return;
-    fuzz->size = 0;
     while (fuzz->size + part + 9 <= ROOM) {
         put_head(fuzz, MORE, part);
         memset(fuzz->bytes + fuzz->size, 0, part);
