@@ -38,7 +38,8 @@ struct Guard {
     void *socket, *events; /* ZeroMQ's: watched, lent; where its monitor tells us, owned */
     Connection *at;        /* [room], by descriptor; owned */
     int room, count, most_count;
-    double next;
+    double next, told; /* when to look again, when a cut was last said */
+    long long cuts;    /* since then */
     bool empty; /* since the last look */
 };
 
@@ -109,10 +110,16 @@ void guard_empty(Guard *guard)
     guard->empty = true;
 }
 
-/* ZeroMQ's thread closes the descriptor when it sees the end. */
+/* ZeroMQ's thread closes the descriptor when it sees the end. Said once a second. */
 static void cut(Guard *guard, int fd, const char *why)
 {
-    log_warn("wire", "cut a connection: %s", why);
+    const double now = clock_now();
+    guard->cuts++;
+    if (now - guard->told > 1) {
+        log_warn("wire", "cut connections=%lld last: %s", guard->cuts, why);
+        guard->told = now;
+        guard->cuts = 0;
+    }
     shutdown(fd, SHUT_RDWR);
     guard->at[fd].open = false;
     guard->count--;
@@ -126,7 +133,7 @@ static void cut_silent(Guard *guard, int newest)
         if (c->open && c->delivered == 0 && c->since < guard->at[oldest].since)
             oldest = fd;
     }
-    cut(guard, oldest, "there are too many, and it has said nothing yet");
+    cut(guard, oldest, "there were too many, and it had said nothing");
 }
 
 static void accepted(Guard *guard, int fd, double now)
@@ -205,7 +212,7 @@ void guard_look(Guard *guard, size_t most)
     read_events(guard, now);
     for (int fd = 0; fd < guard->room; fd++)
         if (guard->at[fd].open && is_endless(guard, fd, (int64_t)most))
-            cut(guard, fd, "it sends a message without an end");
+            cut(guard, fd, "it sent a message without an end");
     guard->next = now + (guard->count < MANY ? pause : pause_many);
     guard->empty = false;
 }

@@ -89,7 +89,7 @@ static Msg odd_message(Fuzz *fuzz, char *text, float *data)
     Chance *chance = &fuzz->chance;
     Msg msg = { .type = (MsgType)chance_below(chance, MSG_TYPES),
                 .run = chance_bits(chance),
-                .client = 1 + chance_below(chance, 1000),
+                .client = chance_below(chance, 2) ? 1 + chance_below(chance, 100) : chance_bits(chance),
                 .step = odd_number(fuzz),
                 .kind = (LeaseKind)chance_below(chance, 3),
                 .count = odd_number(fuzz),

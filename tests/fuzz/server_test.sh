@@ -33,6 +33,6 @@ attack() {
 
 export ASAN_OPTIONS=quarantine_size_mb=8
 server=$build/lora_ps
-attack "$work/sanitized" 250
+attack "$work/sanitized" 1000 # its allocator gives nothing back
 server=$root/bin/lora_ps
-attack "$work/plain" 80
+attack "$work/plain" 150
