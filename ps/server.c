@@ -13,6 +13,7 @@
 
 static const double tick = 0.1;         /* seconds between core_ticks */
 static const double farewell = 1.0;     /* seconds that clients have to say BYE at the end */
+static const double return_time = 5.0;  /* and to come back to a server that was killed at the end */
 static const double route_life = 600.0; /* seconds of silence until a routing id is forgotten */
 enum { MOST_ROUTES = 8192, ROUND_MESSAGES = 256 };
 
@@ -258,9 +259,11 @@ static void count(Server *server)
 static void serve(Server *server)
 {
     WireSocket *const sockets[] = { server->control, server->data };
-    double next_tick = 0;
-    while (!interrupted && !core_is_over(server->core)) {
-        const double now = clock_now();
+    double next_tick = 0, now = clock_now();
+    const double stay = core_is_over(server->core) ? now + return_time : now;
+    while (!interrupted &&
+           (!core_is_over(server->core) || (now < stay && server->most_clients == 0))) {
+        now = clock_now();
         if (now >= next_tick) {
             core_tick(server->core, now);
             answer_all(server, NULL);
