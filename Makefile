@@ -80,6 +80,7 @@ test: ## install what is missing, build, run every test (about 15 minutes)
 	$(MAKE) all
 	$(MAKE) test-unit
 	$(MAKE) test-asan
+	$(MAKE) fuzz SECONDS=4
 	$(MAKE) test-dist
 
 test-unit: $(TEST_BINS) all ## unit and golden tests; T=word picks
@@ -92,8 +93,31 @@ test-asan: ## the unit tests under the address and undefined-behaviour sanitizer
 test-unit-bare: $(TEST_BINS)
 	tests/run $(CHOSEN)
 
-test-dist: all ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
-	tests/dist/run $(T)
+$(B)/tests/dist/%: $(B)/tests/dist/%.o $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+test-dist: all $(B)/tests/dist/make_model ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
+	BUILD=$(B) tests/dist/run $(T)
+
+# ---- fuzz: PROFILE=asan builds what is attacked
+
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+$(B)/lora_ps: $(B)/ps/main.o $(B)/libps.a $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+.PHONY: fuzz fuzz-bare
+SECONDS ?= 60
+fuzz: all ## mutated bytes into the parsers and into a server that trains, with sanitizers; SECONDS=60 of each (10 minutes)
+	$(MAKE) PROFILE=asan MARCH=$(MARCH) SECONDS=$(SECONDS) fuzz-bare
+fuzz-bare: $(B)/lora_ps $(B)/tests/fuzz/parse_fuzz $(B)/tests/fuzz/ps_fuzz
+	BUILD=$(B) SECONDS_EACH=$(SECONDS) tests/dist/run "" tests/fuzz
+
+.PHONY: test-slurm test-hosts
+test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (2 minutes; more where requeued jobs wait)
+	tests/dist/run slurm tests/cluster
+test-hosts: all ## launch/hosts on 4 network namespaces, a cut cable (1 minute; as root)
+	tests/dist/run hosts tests/cluster
 
 $(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)

@@ -34,7 +34,11 @@ static int serve(Config *config, const PsArguments *given, Err *err)
                                     .lease_timeout = ps.lease_timeout,
                                     .ready_file = given->port_file };
     Run *run = config_check_training(config, err) ? run_open(config, given->overwrite, err) : NULL;
-    const int code = run ? server_run(run, &options, err) : err_exit_code(err);
+    int code = err_exit_code(err);
+    if (run && run_is_complete(run)) /* it does not listen: nobody shall wait for it */
+        log_info("run", "the run in this folder is complete, --overwrite starts anew");
+    else if (run)
+        code = server_run(run, &options, err);
     run_close(run);
     free(address);
     return code;

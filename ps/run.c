@@ -147,8 +147,10 @@ static bool lock(Run *run, Err *err)
         err_errno(err, "cannot open");
         return err_at(err, "%s", run->folder);
     }
-    if (flock(run->lock, LOCK_EX | LOCK_NB) == 0)
-        return true;
+    const double patience = 3; /* a server that was interrupted may still write its checkpoint */
+    for (const double until = clock_now() + patience; clock_now() < until; clock_sleep(0.05))
+        if (flock(run->lock, LOCK_EX | LOCK_NB) == 0)
+            return true;
     err_set(err, ERR_INPUT, "another parameter server writes into this folder");
     err_hint(err, "wait for it, end it, or choose another train.output_dir");
     return err_at(err, "%s", run->folder);
@@ -418,6 +420,11 @@ uint64_t run_id(const Run *run)
 bool run_is_begun(const Run *run)
 {
     return run->begun;
+}
+
+bool run_is_complete(const Run *run)
+{
+    return run->complete;
 }
 
 int64_t run_version(const Run *run)

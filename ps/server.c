@@ -13,8 +13,9 @@
 
 static const double tick = 0.1;         /* seconds between core_ticks */
 static const double farewell = 1.0;     /* seconds that clients have to say BYE at the end */
+static const double return_time = 5.0;  /* and to come back to a server that was killed at the end */
 static const double route_life = 600.0; /* seconds of silence until a routing id is forgotten */
-enum { MOST_ROUTES = 65536, ROUND_MESSAGES = 256 };
+enum { MOST_ROUTES = 8192, ROUND_MESSAGES = 256 };
 
 /* Where a client can be reached, whether the core knows it or not. */
 typedef struct Route {
@@ -75,19 +76,30 @@ static Route *route_find(Server *server, uint64_t client)
     return NULL;
 }
 
-/* NULL: there are more clients than anybody has, some of them made up. */
+/* Room for one more. When there are more clients than anybody has, most of them are made up: the one
+ * that was silent longest and is no member makes room. NULL: all are members. */
+static Route *route_new(Server *server)
+{
+    if (server->count == MOST_ROUTES) {
+        Route *oldest = NULL;
+        for (int i = 0; i < server->count; i++)
+            if (!server->routes[i].member && (!oldest || server->routes[i].seen < oldest->seen))
+                oldest = &server->routes[i];
+        return oldest;
+    }
+    if (server->count == server->room) {
+        server->room = server->room ? 2 * server->room : 16;
+        server->routes = xrealloc(server->routes, (size_t)server->room * sizeof *server->routes);
+    }
+    return &server->routes[server->count++];
+}
+
 static Route *route_note(Server *server, const Msg *msg, const WireId *from, bool data, double now)
 {
     Route *route = route_find(server, msg->client);
     if (!route) {
-        if (server->count == MOST_ROUTES)
+        if (!(route = route_new(server)))
             return NULL;
-        if (server->count == server->room) {
-            server->room = server->room ? 2 * server->room : 16;
-            server->routes =
-                xrealloc(server->routes, (size_t)server->room * sizeof *server->routes);
-        }
-        route = &server->routes[server->count++];
         *route = (Route){ .client = msg->client };
     }
     *(data ? &route->data : &route->control) = *from;
@@ -247,9 +259,11 @@ static void count(Server *server)
 static void serve(Server *server)
 {
     WireSocket *const sockets[] = { server->control, server->data };
-    double next_tick = 0;
-    while (!interrupted && !core_is_over(server->core)) {
-        const double now = clock_now();
+    double next_tick = 0, now = clock_now();
+    const double stay = core_is_over(server->core) ? now + return_time : now;
+    while (!interrupted &&
+           (!core_is_over(server->core) || (now < stay && server->most_clients == 0))) {
+        now = clock_now();
         if (now >= next_tick) {
             core_tick(server->core, now);
             answer_all(server, NULL);

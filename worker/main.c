@@ -76,7 +76,7 @@ static int with_mpi(Comm *comm, const ConfigSources *sources, const char *addres
     char *everywhere = comm_share_text(comm, address);
     int code;
     if (!everywhere) {
-        code = own->code > 0 ? own->code : 2;
+        code = own->code; /* 0: the run is complete already */
     } else if (own->pid > 0 && comm_nodes(comm) > 1) {
         err_set(err, ERR_INPUT, "the ranks are on %d nodes, and there is no ps.address", comm_nodes(comm));
         err_hint(err, "start lora_ps on one node and give --ps.address=tcp://HOST:PORT");
@@ -98,7 +98,7 @@ static int run(int *argc, char ***argv, const WorkerArguments *given, Err *err)
         .overrides = given->rest.overrides,
         .override_count = given->rest.override_count,
     };
-    Server own = { .pid = -1 };
+    Server own = { .pid = -1, .code = 0 };
     char *address = is_first_rank() ? given_address(given, &sources, err) : NULL;
     if (is_first_rank() && !address && err->kind == ERR_NONE) {
         if (!sources.file) {

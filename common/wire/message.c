@@ -61,7 +61,7 @@ static const Field fields[] = {
     { "slot_size",     FIELD_INT, AT(facts.slot_size),     BIT(HELLO), 1, (int64_t)1 << 36 },
     { "examples",      FIELD_INT, AT(facts.examples),      BIT(HELLO), 0, MOST_COUNT },
     { "longest",       FIELD_INT, AT(facts.longest),       BIT(HELLO), 0, MOST_COUNT },
-    { "eval_chunks",   FIELD_INT, AT(facts.eval_chunks),   BIT(HELLO), 0, (int64_t)1 << 32 },
+    { "eval_chunks",   FIELD_INT, AT(facts.eval_chunks),   BIT(HELLO), 0, 1 << 24 },
     { "eval_examples", FIELD_INT, AT(facts.eval_examples), BIT(HELLO), 0, MOST_COUNT },
     { "eval_width",    FIELD_INT, AT(facts.eval_width),    BIT(HELLO), 0, (int64_t)1 << 24 },
     { "ranks",         FIELD_INT, AT(facts.ranks),         BIT(HELLO), 1, 1 << 20 },

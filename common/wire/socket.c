@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/base/text.h"
+#include "common/wire/guard.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ struct WireSocket {
     bool blocked; /* DEALER: the last send found no room */
     size_t most_tensor;
     char endpoint[256];
+    Guard *guard;     /* ROUTER; owned */
     Waiting *waiting; /* owned, oldest first */
     int64_t out, in;  /* bytes */
 };
@@ -99,10 +101,11 @@ static WireSocket *socket_new(WireContext *context, bool router, Err *err)
     WireSocket *socket = xcalloc(1, sizeof *socket);
     socket->router = router;
     socket->zmq = zmq_socket(context->zmq, router ? ZMQ_ROUTER : ZMQ_DEALER);
-    if (socket->zmq && set_common(socket->zmq) &&
-        (router ? set_int(socket->zmq, ZMQ_ROUTER_MANDATORY, 1) : set_dealer(socket->zmq)))
+    if (!socket->zmq || !set_common(socket->zmq) ||
+        !(router ? set_int(socket->zmq, ZMQ_ROUTER_MANDATORY, 1) : set_dealer(socket->zmq)))
+        zmq_failed(err, "cannot open a ZeroMQ socket");
+    else if (!router || (socket->guard = guard_open(context->zmq, socket->zmq, err)))
         return socket;
-    zmq_failed(err, "cannot open a ZeroMQ socket");
     wire_close(socket);
     return NULL;
 }
@@ -124,6 +127,7 @@ void wire_close(WireSocket *socket)
         waiting_free(socket->waiting);
         socket->waiting = next;
     }
+    guard_close(socket->guard);
     if (socket->zmq)
         zmq_close(socket->zmq);
     free(socket);
@@ -141,8 +145,9 @@ const char *wire_endpoint(const WireSocket *socket)
 
 void wire_traffic(const WireSocket *socket, int64_t *out, int64_t *in)
 {
-    *out = socket->out;
-    *in = socket->in;
+    const int64_t segments = 4, segment = 1514, acknowledgement = 66;
+    *out = socket->out + socket->in / (segments * segment) * acknowledgement;
+    *in = socket->in + socket->out / (segments * segment) * acknowledgement;
 }
 
 /* ---- addresses ----------------------------------------------------------------------------- */
@@ -380,7 +385,7 @@ WireSent wire_send(WireSocket *socket, const WireId *to, const Msg *msg, Err *er
 /* ---- receiving ----------------------------------------------------------------------------- */
 
 /* False: nothing is there. */
-static bool next_part(WireSocket *socket, zmq_msg_t *part)
+static bool take_part(WireSocket *socket, zmq_msg_t *part)
 {
     zmq_msg_init(part);
     int n;
@@ -391,7 +396,17 @@ static bool next_part(WireSocket *socket, zmq_msg_t *part)
         zmq_msg_close(part);
         return false;
     }
-    socket->in += on_the_wire((size_t)n);
+    return true;
+}
+
+/* A part that came over the wire: all but a ROUTER's first. */
+static bool next_part(WireSocket *socket, zmq_msg_t *part)
+{
+    if (!take_part(socket, part))
+        return false;
+    socket->in += on_the_wire(zmq_msg_size(part));
+    if (socket->guard)
+        guard_count(socket->guard, zmq_msg_get(part, ZMQ_SRCFD), zmq_msg_size(part));
     return true;
 }
 
@@ -465,8 +480,10 @@ WireReceived wire_receive(WireSocket *socket, Msg *msg, WireId *from, Err *err)
     bool more = true;
     if (socket->router) {
         zmq_msg_t id;
-        if (!next_part(socket, &id))
+        if (!take_part(socket, &id)) {
+            guard_empty(socket->guard);
             return WIRE_NOTHING;
+        }
         more = zmq_msg_more(&id);
         keep_id(from, &id);
         zmq_msg_close(&id);
@@ -495,6 +512,10 @@ void wire_wait(WireSocket *const *sockets, int count, int fd, double seconds)
     REQUIRE(count <= MOST_SOCKETS);
     for (int i = 0; i < count; i++) {
         flush(sockets[i]);
+        if (sockets[i]->guard && seconds > 0.02)
+            seconds = 0.02;
+        if (sockets[i]->guard)
+            guard_look(sockets[i]->guard, sockets[i]->most_tensor + WIRE_HEADER_BYTES);
         items[i] = (zmq_pollitem_t){ .socket = sockets[i]->zmq, .events = ZMQ_POLLIN };
         if (sockets[i]->blocked)
             items[i].events |= ZMQ_POLLOUT;

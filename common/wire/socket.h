@@ -71,7 +71,8 @@ void wire_wait(WireSocket *const *sockets, int count, int fd, double seconds);
 
 /* Bytes out and in so far: frames, plus an estimate of their framing: 2 or 9 bytes ZMTP a frame
  * (below 256 bytes, or above), and 66 bytes Ethernet, IPv4 and TCP (with timestamps) for each
- * 1448 bytes begun. Handshakes and bare TCP acknowledgements are not in it. */
+ * 1448 bytes begun, and a bare TCP acknowledgement of 66 for each fourth of these (TCP sends one
+ * for two, or fewer where the card joins segments). Handshakes are not in it. */
 void wire_traffic(const WireSocket *socket, int64_t *out, int64_t *in);
 
 /* "tcp://host:port": checks it; *port 0 for `*`. host is owned by the caller. */

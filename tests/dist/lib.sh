@@ -1,12 +1,13 @@
 # Shared by the process tests: a place to work in, the golden case as a run, checks that count.
-# Sourced; `work` is a folder of this test's own.
+# Sourced; `work` is a folder of this test's own, in $place.
 
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_pml=ob1
 export OMPI_MCA_btl=self,vader OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/lora-test-XXXXXX")
+build=$root/${BUILD:-build/gcc-release} # helper programs
+work=$(mktemp -d "${place:-${TMPDIR:-/tmp}}/lora-test-XXXXXX")
 export LORA_CACHE=$work/cache
 trap 'status=$?; kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$work"; exit $status' EXIT
 trap 'exit 1' INT TERM
@@ -15,6 +16,11 @@ fail() {
     echo "  FAILED: $*"
     [ -f "$work/log" ] && tail -n 15 "$work/log" | sed 's/^/  | /'
     exit 1
+}
+
+skip() {
+    echo "  skipped: $*"
+    exit 77
 }
 
 # run the golden case bert-seqcls with dropout and 8 micro-batches: every bit that could move, moves

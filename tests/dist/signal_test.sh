@@ -60,3 +60,28 @@ same_bits "$work/server" "SIGINT to the server"
 mpirun -n 2 "$root/bin/lora_worker" "$case_dir/run.yaml" --train.output_dir="$work/own" "${bits[@]}" \
     --train.max_steps=$steps >>"$work/log" 2>&1 || fail "workers with their own server ended with $?"
 same_bits "$work/own" "a server of their own"
+before=$(cat "$work"/own/* | sha256sum)
+start=$(date +%s)
+for command in "mpirun -n 2 $root/bin/lora_worker" "$root/bin/lora_ps" "$root/bin/lora train --ranks=1"; do
+    ends_with 0 "$command on a complete run" $command "$case_dir/run.yaml" --train.output_dir="$work/own" \
+        "${bits[@]}" --train.max_steps=$steps >>"$work/log" 2>&1
+done
+[ $(($(date +%s) - start)) -lt 20 ] || fail "somebody waited for the server of a complete run"
+[ "$(cat "$work"/own/* | sha256sum)" = "$before" ] || fail "a complete run was changed"
+
+# SIGINT to workers with a server of their own ends all of it; the same command goes on
+steps=2500
+reference "$work/long"
+want=$(sha "$work/long")
+own() {
+    mpirun -n 2 "$root/bin/lora_worker" "$case_dir/run.yaml" --train.output_dir="$work/end" "${bits[@]}" \
+        --train.max_steps=$steps >>"$work/log" 2>&1
+}
+own &
+job=$!
+await 30 reached "$work/end" 20
+kill -INT "$(pgrep -P $job mpirun)"
+wait $job && fail "workers with their own server ended with 0 after SIGINT"
+await 5 ls -d "$work"/end/checkpoint-*
+ends_with 0 "the same command" own
+same_bits "$work/end" "SIGINT to workers with their own server"

@@ -1,0 +1,218 @@
+#include "common/wire/guard.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <zmq.h>
+
+/* linux/tcp.h has the newer tcp_info, and cannot stand beside netinet/tcp.h. */
+#include <linux/tcp.h>
+
+static const double pause = 0.02, pause_many = 0.1; /* seconds between looks */
+
+enum {
+    MANY = 256,
+    SLACK = 128 << 10,        /* ZeroMQ's read buffer, greetings, frame heads */
+    QUEUED = 10,              /* messages that ZeroMQ may hold of a peer: its high-water mark and more */
+    QUEUED_SLACK = 1 << 20,   /* and of what it reads ahead */
+    MOST_DESCRIPTORS = 16384, /* that the process asks for */
+    RESERVED = 64             /* descriptors that are not connections */
+};
+
+typedef struct Connection {
+    int64_t delivered; /* bytes, with their framing */
+    int64_t before;    /* delivered at the last look */
+    double since;
+    bool open, suspect;
+} Connection;
+
+struct Guard {
+    void *socket, *events; /* ZeroMQ's: watched, lent; where its monitor tells us, owned */
+    Connection *at;        /* [room], by descriptor; owned */
+    int room, count, most_count;
+    double next, told; /* when to look again, when a cut was last said */
+    long long cuts;    /* since then */
+    bool empty; /* since the last look */
+};
+
+/* The soft limit is often 1024, the hard one far above. Returns how many connections may be. */
+static int make_room(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 256;
+    const rlim_t want = limit.rlim_max < MOST_DESCRIPTORS ? limit.rlim_max : MOST_DESCRIPTORS;
+    if (limit.rlim_cur < want) {
+        const struct rlimit more = { want, limit.rlim_max };
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            limit = more;
+    }
+    const rlim_t all = limit.rlim_cur < MOST_DESCRIPTORS ? limit.rlim_cur : MOST_DESCRIPTORS;
+    return all > 2 * RESERVED ? (int)(all - RESERVED) / 2 : RESERVED / 2; /* there are two sockets */
+}
+
+Guard *guard_open(void *zmq_context, void *watched, Err *err)
+{
+    Guard *guard = xcalloc(1, sizeof *guard);
+    const int none = 0;
+    char *address = xprintf("inproc://guard-%p", watched);
+    guard->socket = watched;
+    guard->most_count = make_room();
+    guard->events = zmq_socket_monitor(watched, address, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) == 0
+                        ? zmq_socket(zmq_context, ZMQ_PAIR)
+                        : NULL;
+    /* without a limit: a full queue of events would stop ZeroMQ's own thread */
+    const bool ok = guard->events &&
+                    zmq_setsockopt(guard->events, ZMQ_RCVHWM, &none, sizeof none) == 0 &&
+                    zmq_setsockopt(guard->events, ZMQ_LINGER, &none, sizeof none) == 0 &&
+                    zmq_connect(guard->events, address) == 0;
+    free(address);
+    if (ok)
+        return guard;
+    err_set(err, ERR_IO, "cannot watch a ZeroMQ socket: %s", zmq_strerror(zmq_errno()));
+    guard_close(guard);
+    return NULL;
+}
+
+void guard_close(Guard *guard)
+{
+    if (!guard)
+        return;
+    zmq_socket_monitor(guard->socket, NULL, 0);
+    if (guard->events)
+        zmq_close(guard->events);
+    free(guard->at);
+    free(guard);
+}
+
+static Connection *connection(Guard *guard, int fd)
+{
+    return fd >= 0 && fd < guard->room && guard->at[fd].open ? &guard->at[fd] : NULL;
+}
+
+void guard_count(Guard *guard, int fd, size_t size)
+{
+    Connection *c = connection(guard, fd);
+    if (c)
+        c->delivered += (int64_t)size + (size < 256 ? 2 : 9);
+}
+
+void guard_empty(Guard *guard)
+{
+    guard->empty = true;
+}
+
+/* ZeroMQ's thread closes the descriptor when it sees the end. Said once a second. */
+static void cut(Guard *guard, int fd, const char *why)
+{
+    const double now = clock_now();
+    guard->cuts++;
+    if (now - guard->told > 1) {
+        log_warn("wire", "cut connections=%lld last: %s", guard->cuts, why);
+        guard->told = now;
+        guard->cuts = 0;
+    }
+    shutdown(fd, SHUT_RDWR);
+    guard->at[fd].open = false;
+    guard->count--;
+}
+
+static void cut_silent(Guard *guard, int newest)
+{
+    int oldest = newest;
+    for (int fd = 0; fd < guard->room; fd++) {
+        const Connection *c = &guard->at[fd];
+        if (c->open && c->delivered == 0 && c->since < guard->at[oldest].since)
+            oldest = fd;
+    }
+    cut(guard, oldest, "there were too many, and it had said nothing");
+}
+
+static void accepted(Guard *guard, int fd, double now)
+{
+    if (fd < 0 || fd > 1 << 20)
+        return;
+    if (fd >= guard->room) {
+        const int room = 2 * fd + 16;
+        guard->at = xrealloc(guard->at, (size_t)room * sizeof *guard->at);
+        memset(guard->at + guard->room, 0, (size_t)(room - guard->room) * sizeof *guard->at);
+        guard->room = room;
+    }
+    guard->count += !guard->at[fd].open;
+    guard->at[fd] = (Connection){ .open = true, .since = now };
+    if (guard->count > guard->most_count)
+        cut_silent(guard, fd);
+}
+
+static void gone(Guard *guard, int fd)
+{
+    Connection *c = connection(guard, fd);
+    if (!c)
+        return;
+    c->open = false;
+    guard->count--;
+}
+
+/* An event: a frame of u16 kind and u32 value, and one with the endpoint. */
+static void read_events(Guard *guard, double now)
+{
+    char frame[6], rest[256];
+    while (zmq_recv(guard->events, frame, sizeof frame, ZMQ_DONTWAIT) == (int)sizeof frame) {
+        uint16_t kind;
+        uint32_t value;
+        memcpy(&kind, frame, sizeof kind);
+        memcpy(&value, frame + sizeof kind, sizeof value);
+        zmq_recv(guard->events, rest, sizeof rest, ZMQ_DONTWAIT);
+        if (kind == ZMQ_EVENT_ACCEPTED)
+            accepted(guard, (int)value, now);
+        else
+            gone(guard, (int)value);
+    }
+}
+
+/* Bytes that ZeroMQ has read from the connection so far; -1: cannot be known. */
+static int64_t bytes_read(int fd)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    int waiting = 0;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+        size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received ||
+        ioctl(fd, FIONREAD, &waiting) != 0)
+        return -1;
+    return (int64_t)info.tcpi_bytes_received - waiting;
+}
+
+/* What is read of an unfinished message, and of whole ones that are still to come out: the latter
+ * come out between two looks when we empty the socket, and are few when we do not. */
+static bool is_endless(Guard *guard, int fd, int64_t most)
+{
+    Connection *c = &guard->at[fd];
+    const int64_t owed = bytes_read(fd) - c->delivered;
+    const bool suspect = guard->empty && owed > most + SLACK;
+    const bool endless = suspect && c->suspect && c->delivered == c->before;
+    c->suspect = suspect;
+    c->before = c->delivered;
+    return endless || owed > QUEUED * most + QUEUED_SLACK;
+}
+
+void guard_look(Guard *guard, size_t most)
+{
+    const double now = clock_now();
+    if (now < guard->next)
+        return;
+    read_events(guard, now);
+    for (int fd = 0; fd < guard->room; fd++)
+        if (guard->at[fd].open && is_endless(guard, fd, (int64_t)most))
+            cut(guard, fd, "it sent a message without an end");
+    guard->next = now + (guard->count < MANY ? pause : pause_many);
+    guard->empty = false;
+}

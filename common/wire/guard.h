@@ -1,0 +1,34 @@
+/* guard - cuts connections to a ROUTER that send what never becomes a message.
+ *
+ * libzmq bounds a frame and counts whole messages, but keeps the frames of an unfinished message
+ * without limit and without telling anybody. So the guard compares what the kernel has received on
+ * each connection with what came out of the socket: who owes more than a whole message, twice in a
+ * row, is cut, and so is whoever has not said anything yet when there are too many. A client that is
+ * cut by mistake connects again and repeats what was not answered.
+ *
+ * Owner: common/wire/socket. Threads: the socket's. */
+#ifndef COMMON_WIRE_GUARD_H
+#define COMMON_WIRE_GUARD_H
+
+#include "common/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Guard Guard;
+
+/* zmq_context, watched: ZeroMQ's own; the socket is not bound yet. */
+MUST_USE Guard *guard_open(void *zmq_context, void *watched, Err *err);
+void guard_close(Guard *guard); /* before the socket; NULL is fine */
+
+/* A frame of `size` bytes came out of the socket, from the connection with this descriptor. */
+void guard_count(Guard *guard, int fd, size_t size);
+
+/* Nothing whole is left in the socket. */
+void guard_empty(Guard *guard);
+
+/* Looks after the connections, when it is time to; wants to be called 50 times a second.
+ * most: bytes of the largest message. */
+void guard_look(Guard *guard, size_t most);
+
+#endif
