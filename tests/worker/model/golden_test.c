@@ -1,0 +1,133 @@
+/* The models of all golden cases beside Transformers and PEFT: logits before and after training, the
+ * loss and every gradient of the first step. Token ids are those of the case, so nothing but the model
+ * is tested here. */
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/mem.h"
+#include "tests/support/model_case.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- logits ------------------------------------------------------------------------- */
+
+static void expect_logits(const SafeTensors *file, const char *name, const float *logits, int64_t count)
+{
+    Err err = { 0 };
+    const TensorView *view = safetensors_find(file, name);
+    assert_non_null(view);
+    assert_int_equal(view->count, count);
+    float *expected = xcalloc((size_t)count, sizeof *expected);
+    must(tensor_to_f32(expected, view, 0, count, &err), &err);
+    for (int64_t i = 0; i < count; i++)
+        if (!(fabsf(logits[i] - expected[i]) < 1e-5f))
+            fail_msg("%s: logit %lld is %g instead of %g", name, (long long)i, (double)logits[i], (double)expected[i]);
+    free(expected);
+}
+
+static void check_logits(const Subject *s, const char *when, const char *adapter)
+{
+    Err err = { 0 };
+    char *folder = file_of(s, adapter), *path = file_of(s, "expected/logits.safetensors");
+    must(slots_read_adapter(s->c.values, s->c.table, folder, &err), &err);
+    const bool tokens = s->c.arch->head_rows == READ_LABELLED;
+    Packed p = pack(s, &s->dev, NULL, tokens ? 2 : s->dev.count);
+    Model *model = open_subject_model(s, &p, 0);
+    const int64_t rows = tokens ? p.batch.N : p.batch.B, labels = s->c.arch->labels;
+    float *logits = xcalloc((size_t)(rows * labels), sizeof *logits);
+    model_predict(model, &p.batch, s->c.values, logits);
+    SafeTensors *file = safetensors_open(path, &err);
+    must(file != NULL, &err);
+    char name[40];
+    for (int r = 0; r < (tokens ? 2 : 1); r++) {
+        snprintf(name, sizeof name, tokens ? "%s.row%d" : "%s.rows", when, r);
+        expect_logits(file, name, logits + (tokens ? p.start[r] * labels : 0),
+                      (tokens ? p.start[r + 1] - p.start[r] : rows) * labels);
+    }
+    safetensors_close(file);
+    model_close(model);
+    unpack(&p);
+    free(logits);
+    free(folder);
+    free(path);
+}
+
+/* ---- the first step ----------------------------------------------------------------- */
+
+/* Its rows and its mean loss. */
+static double first_step(const Subject *s, int *rows, int *count)
+{
+    Err err = { 0 };
+    char *path = file_of(s, "expected/trajectory.jsonl"), *text = file_read(path, NULL, &err);
+    must(text != NULL, &err);
+    json_t *step = json_bytes(text, strcspn(text, "\n"), path, &err);
+    must(step != NULL, &err);
+    const json_t *list = json_object_get(step, "rows");
+    *count = (int)json_array_size(list);
+    for (int i = 0; i < *count; i++)
+        rows[i] = (int)json_integer_value(json_array_get(list, (size_t)i));
+    const double loss = json_real_value(json_object_get(step, "loss"));
+    json_decref(step);
+    free(text);
+    free(path);
+    return loss;
+}
+
+static void check_first_step(const Subject *s)
+{
+    int rows[MOST_ROWS], count;
+    const double expected_loss = first_step(s, rows, &count);
+    Packed p = pack(s, &s->train, rows, count);
+    Model *model = open_subject_model(s, &p, 0);
+    const SlotTable *table = s->c.table;
+    float *grad = xcalloc((size_t)table->size, sizeof *grad), *wanted = xcalloc((size_t)table->size, sizeof *wanted);
+    const BatchLoss loss = model_train(model, &p.batch, s->c.values, grad, 0);
+    assert_float_equal(loss.sum / (double)loss.count, expected_loss, 1e-5);
+
+    Err err = { 0 };
+    char *path = file_of(s, "expected/grads.safetensors");
+    SafeTensors *file = safetensors_open(path, &err);
+    must(file != NULL, &err);
+    assert_int_equal(safetensors_count(file), table->count);
+    for (int i = 0; i < table->count; i++) {
+        const Slot *slot = &table->slots[i];
+        const TensorView *view = safetensors_find(file, slot->name);
+        assert_non_null(view);
+        must(tensor_to_f32(wanted, view, 0, slot->count, &err), &err);
+        for (int64_t k = 0; k < slot->count; k++)
+            grad[slot->offset + k] /= (float)loss.count;
+        const double off = difference(grad + slot->offset, wanted, slot->count);
+        if (!(off < 1e-4))
+            fail_msg("%s: the gradient is off by %g of its largest", slot->name, off);
+    }
+    safetensors_close(file);
+    model_close(model);
+    unpack(&p);
+    free(path);
+    free(grad);
+    free(wanted);
+}
+
+static void check(void **state)
+{
+    Subject *s = open_subject((int)((const GoldenCase *)*state - golden));
+    check_logits(s, "after", "expected");
+    check_logits(s, "before", "init");
+    check_first_step(s);
+    close_subject(s);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[GOLDEN];
+    for (int g = 0; g < GOLDEN; g++)
+        tests[g] = (struct CMUnitTest){ golden[g].name, check, NULL, NULL, (void *)(uintptr_t)&golden[g] };
+    return _cmocka_run_group_tests("golden models", tests, GOLDEN, NULL, NULL);
+}

@@ -1,0 +1,119 @@
+/* Gradients of every family with everything trained that can be, dropout on, beside differences of the
+ * loss; and the same in pieces. What the golden cases do not train is covered here. */
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "tests/support/model_case.h"
+#include "tests/support/slopes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { FEW = 6 };
+
+typedef struct Everything {
+    const char *name, *lora;
+} Everything;
+
+#define SETTINGS "\"r\": 3, \"lora_alpha\": 6, "
+
+static const Everything cases[] = {
+    { "bert-tokcls", "{" SETTINGS "\"target_modules\": [\"query\", \"key\", \"value\", \"word_embeddings\"], \"bias\": \"all\","
+                     "\"modules_to_save\": [\"LayerNorm\", \"position_embeddings\", \"intermediate.dense\", \"output.dense\"]}" },
+    { "roberta-pair", "{" SETTINGS "\"target_modules\": \"all-linear\", \"bias\": \"all\","
+                      "\"modules_to_save\": [\"LayerNorm\", \"word_embeddings\", \"position_embeddings\"]}" },
+    { "distilbert-regress", "{" SETTINGS "\"target_modules\": [\"q_lin\", \"k_lin\", \"v_lin\", \"out_lin\", \"lin1\", \"lin2\"],"
+                            "\"bias\": \"all\", \"modules_to_save\": [\"LayerNorm\", \"sa_layer_norm\"]}" },
+    { "gpt2-clm", "{" SETTINGS "\"target_modules\": [\"c_attn\", \"c_proj\", \"c_fc\", \"wte\"], \"bias\": \"all\","
+                  "\"modules_to_save\": [\"ln_1\", \"ln_2\", \"ln_f\", \"wpe\"]}" },
+    { "gpt2-text", "{" SETTINGS "\"target_modules\": [\"c_fc\"], \"modules_to_save\": [\"c_attn\", \"lm_head\"]}" },
+    { "gpt2-seqcls", "{" SETTINGS "\"target_modules\": [\"c_attn\", \"c_proj\"], \"modules_to_save\": [\"wte\", \"ln_f\"]}" },
+    { "llama-clm", "{" SETTINGS "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\","
+                   "\"down_proj\", \"lm_head\"], \"modules_to_save\": [\"input_layernorm\", \"post_attention_layernorm\", \"norm\"]}" },
+    { "qwen2-clm", "{" SETTINGS "\"target_modules\": [\"v_proj\", \"up_proj\"], \"bias\": \"all\","
+                   "\"modules_to_save\": [\"gate_proj\", \"q_proj\"]}" },
+    { "vit-imgcls", "{" SETTINGS "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"fc1\", \"fc2\", \"projection\"],"
+                    "\"bias\": \"all\", \"modules_to_save\": [\"classifier\", \"layernorm_before\", \"layernorm\"]}" },
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+static Subject *open_everything(const Everything *e, double dropout)
+{
+    int g = 0;
+    while (strcmp(golden[g].name, e->name) != 0)
+        g++;
+    Subject *s = open_subject_with(g, e->lora);
+    ModelArch *arch = s->c.arch;
+    arch->embed_dropout = arch->hidden_dropout = arch->attention_dropout = dropout;
+    arch->pooler_dropout = arch->head_dropout = dropout;
+    Err err = { 0 };
+    must(slots_init(s->c.values, s->c.table, arch, &s->c.lora, 5, &err), &err);
+    stir_values(s->c.values, s->c.table);
+    return s;
+}
+
+static void slopes(void **state)
+{
+    const double dropouts[] = { 0, 0.2 };
+    for (int i = 0; i < 2; i++) {
+        Subject *s = open_everything(*state, dropouts[i]);
+        Packed p = pack(s, &s->train, NULL, FEW);
+        Model *model = open_subject_model(s, &p, dropouts[i]);
+        expect_slopes(model, s->c.arch, s->c.table, &p.batch, s->c.values);
+        model_close(model);
+        unpack(&p);
+        close_subject(s);
+    }
+}
+
+/* Rows alone, in another order, add up to the gradient of all together: masks belong to the rows. */
+static void pieces(void **state)
+{
+    Subject *s = open_everything(*state, 0.2);
+    const size_t bytes = (size_t)s->c.table->size * sizeof(float);
+    float *whole = xmalloc(bytes), *part = xmalloc(bytes), *sum = xcalloc(1, bytes);
+    Packed all = pack(s, &s->train, NULL, FEW);
+    Model *model = open_subject_model(s, &all, 0.1);
+    const BatchLoss loss = model_train(model, &all.batch, s->c.values, whole, 9);
+    double parts = 0;
+    int64_t count = 0;
+    for (int b = FEW - 1; b >= 0; b--) {
+        Packed one = pack(s, &s->train, &b, 1);
+        one.example[0] = b;
+        const BatchLoss l = model_train(model, &one.batch, s->c.values, part, 9);
+        parts += l.sum;
+        count += l.count;
+        for (int64_t i = 0; i < s->c.table->size; i++)
+            sum[i] += part[i];
+        unpack(&one);
+    }
+    assert_int_equal(count, loss.count);
+    assert_float_equal(parts, loss.sum, 1e-5 * loss.sum);
+    for (int i = 0; i < s->c.table->count; i++) {
+        const Slot *slot = &s->c.table->slots[i];
+        const double off = difference(sum + slot->offset, whole + slot->offset, slot->count);
+        if (!is_noise(s->c.arch, slot) && !(off < 2e-5))
+            fail_msg("%s: the pieces' sum is off by %g", slot->name, off);
+    }
+    model_close(model);
+    unpack(&all);
+    close_subject(s);
+    free(whole);
+    free(part);
+    free(sum);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[2 * CASES];
+    for (int i = 0; i < CASES; i++) {
+        tests[2 * i] = (struct CMUnitTest){ cases[i].name, slopes, NULL, NULL, (void *)(uintptr_t)&cases[i] };
+        tests[2 * i + 1] = (struct CMUnitTest){ cases[i].name, pieces, NULL, NULL, (void *)(uintptr_t)&cases[i] };
+    }
+    return _cmocka_run_group_tests("slopes", tests, 2 * CASES, NULL, NULL);
+}
