@@ -134,9 +134,68 @@ static void damaged_tokenizers_are_refused_or_work(void **unused)
     assert_true(folder_remove(folder, &err));
 }
 
+/* ---- faults that are told by name ------------------------------------------- */
+
+#define BPE(more) "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2}, " more "}}"
+#define UNIGRAM(more) "{\"model\": {\"type\": \"Unigram\", " more "}}"
+#define NORMALIZER(more) "{\"normalizer\": {" more "}}"
+#define PRETOKENIZER(more) "{\"pre_tokenizer\": {" more "}}"
+#define DECODER(more)                                                                              \
+    "{\"model\": {\"type\": \"WordLevel\", \"unk_token\": \"a\", \"vocab\": {\"a\": 0}}, "           \
+    "\"decoder\": {" more "}}"
+
+static void broken_parts_are_refused_by_name(void **unused)
+{
+    (void)unused;
+    static const char *const cases[][2] = {
+        { BPE("\"merges\": 1"), "the model has no list 'merges'" },
+        { BPE("\"merges\": [\"a b\", \"ab\"]"), "merge 2 is not a pair of tokens" },
+        { BPE("\"merges\": [[\"a\", \"b\", \"c\"]]"), "merge 1 is not a pair of tokens" },
+        { BPE("\"merges\": [[\"a\", \"c\"]]"), "merge 1: 'c' is not in the vocabulary" },
+        { BPE("\"merges\": [[\"b\", \"a\"]]"), "merge 1: 'ba' is not in the vocabulary" },
+        { BPE("\"merges\": [], \"dropout\": 0.1"), "BPE with 'dropout' is not supported yet" },
+        { BPE("\"merges\": [], \"unk_token\": \"x\""), "the unk_token 'x' is not in the vocabulary" },
+        { UNIGRAM("\"vocab\": [[\"a\", -1.0], [\"b\"]], \"unk_id\": 0"),
+          "'vocab' row 1 is not a token and its score" },
+        { UNIGRAM("\"vocab\": [[\"a\", -1.0]], \"unk_id\": 1"), "'unk_id' 1 is not in the" },
+        { UNIGRAM("\"vocab\": [[\"a\", -1.0]]"), "Unigram without an 'unk_id'" },
+        { UNIGRAM("\"vocab\": [[\"a\", 0], [\"a\", 0]], \"unk_id\": 0"), "has token 'a' twice" },
+        { NORMALIZER("\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AB*=\""),
+          "is not base64 (character 3)" },
+        { NORMALIZER("\"type\": \"Precompiled\", \"precompiled_charsmap\": \"/////w==\""),
+          "its trie is said to have 4294967295" },
+        { NORMALIZER("\"type\": \"Replace\", \"pattern\": {\"String\": \"\"}, \"content\": \"\""),
+          "normalizer 'Replace' has an empty 'pattern'" },
+        { PRETOKENIZER("\"type\": \"Metaspace\", \"replacement\": \"ab\""),
+          "Metaspace has a 'replacement' that is no character: 'ab'" },
+        { PRETOKENIZER("\"type\": \"Metaspace\", \"prepend_scheme\": \"last\""),
+          "Metaspace has unknown prepend_scheme 'last'" },
+        { PRETOKENIZER("\"type\": \"Split\", \"pattern\": {\"Regex\": \"a\"}, \"behavior\": \"x\""),
+          "pre_tokenizer 'Split' has unknown behavior 'x'" },
+        { DECODER("\"type\": \"Strip\", \"content\": \"ab\""), "decoder 'Strip' needs a character" },
+        { DECODER("\"type\": \"Sequence\""), "decoder 'Sequence' has no list 'decoders'" },
+    };
+    Err made = { 0 };
+    char folder[] = "/tmp/damage_test_XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char *path = path_join(folder, "tokenizer.json");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        Err err = { 0 };
+        assert_true(file_write(path, cases[i][0], strlen(cases[i][0]), &made));
+        if (tokenizer_open(folder, &err))
+            fail_msg("was opened: %s", cases[i][0]);
+        if (!strstr(err.what, cases[i][1]))
+            fail_msg("wanted \"%s\", got \"%s\"", cases[i][1], err.what);
+        assert_non_null(strstr(err.where, path));
+    }
+    free(path);
+    assert_true(folder_remove(folder, &made));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(broken_parts_are_refused_by_name),
         cmocka_unit_test(damaged_tokenizers_are_refused_or_work),
     };
     return cmocka_run_group_tests_name("damage", tests, NULL, NULL);

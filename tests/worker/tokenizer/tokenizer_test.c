@@ -209,12 +209,12 @@ static void llama_texts_and_pairs_are_those_of_tokenizers(void **state)
     check_golden(GOLDEN "llama");
 }
 
-static void check_vocab_txt(const char *folder)
+/* The golden texts with the tokenizer that these files of the folder make. */
+static void check_files(const char *folder, const char *const *files, int count)
 {
     Err err = { 0 };
     char *copy = new_folder();
-    const char *const files[] = { "vocab.txt", "tokenizer_config.json" };
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < count; i++) {
         char *from = path_join(folder, files[i]), *to = path_join(copy, files[i]);
         assert_true(file_copy(from, to, &err));
         free(from);
@@ -234,8 +234,18 @@ static void check_vocab_txt(const char *folder)
 static void vocab_txt_gives_the_same_as_tokenizer_json(void **state)
 {
     (void)state;
-    check_vocab_txt(GOLDEN "bert-cased");
-    check_vocab_txt(GOLDEN "bert-uncased");
+    static const char *const files[] = { "vocab.txt", "tokenizer_config.json" };
+    check_files(GOLDEN "bert-cased", files, 2);
+    check_files(GOLDEN "bert-uncased", files, 2);
+}
+
+static void vocab_json_and_merges_give_the_same_as_tokenizer_json(void **state)
+{
+    (void)state;
+    static const char *const files[] = { "vocab.json", "merges.txt", "tokenizer_config.json",
+                                         "special_tokens_map.json" };
+    check_files(GOLDEN "gpt2", files, 4);
+    check_files(GOLDEN "roberta", files, 4);
 }
 
 /* ---- kinds ----------------------------------------------------------------- */
@@ -502,6 +512,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(qwen2_texts_and_pairs_are_those_of_tokenizers),
         cmocka_unit_test(llama_texts_and_pairs_are_those_of_tokenizers),
         cmocka_unit_test(vocab_txt_gives_the_same_as_tokenizer_json),
+        cmocka_unit_test(vocab_json_and_merges_give_the_same_as_tokenizer_json),
         cmocka_unit_test_prestate(every_kind_of_part_does_what_tokenizers_does,
                                   argc > 1 ? argv[1] : NULL),
         cmocka_unit_test(size_and_ids_are_those_of_the_vocabulary),
