@@ -5,13 +5,14 @@
     tokenizers.py --tables > worker/tokenizer/unicode_tables.c
     tokenizers.py --categories > worker/tokenizer/unicode_categories.c
     tokenizers.py --compositions > worker/tokenizer/unicode_compositions.c
-    tokenizers.py --fixtures=12 > tests/worker/tokenizer/fixtures/tokenizer/kinds.jsonl
+    tokenizers.py --fixtures=4 > tests/worker/tokenizer/fixtures/tokenizer/kinds.jsonl
 
 MODEL is a folder with tokenizer.json, vocab.txt or vocab.json, or a tokenizer.json; FILE a text, a
 line at a time (--bytes: only so much of it). --random adds lines of random Unicode.
 Exit code 1 and the first lines that differ, if any do. Needs tokenizers==0.23.3.
 """
 import argparse
+import base64
 import json
 import os
 import random
@@ -264,14 +265,93 @@ def compositions():
     print("};\nconst size_t unicode_pair_count = sizeof(unicode_pairs) / sizeof(unicode_pairs[0]);")
 
 
+def charsmap(changes):
+    """A precompiled_charsmap (Darts' double array, then strings) that makes these changes."""
+    units, used, strings, places = [0] * 65536, {0}, b"", {}
+    for old, text in changes.items():
+        places[old.encode()] = len(strings)
+        strings += text.encode() + b"\0"
+
+    def fill(at, prefix):
+        labels = sorted({key[len(prefix)] for key in places if key.startswith(prefix) and len(key) > len(prefix)})
+        leaf = prefix in places
+        base = next(b for b in range(256, 65536, 256) if not used & {b ^ label for label in labels + [0] * leaf})
+        used.update(base ^ label for label in labels + [0] * leaf)
+        units[at] |= (at ^ base) << 10 | leaf << 8
+        if leaf:
+            units[base] = places[prefix] | 1 << 31
+        for label in labels:
+            units[base ^ label] |= label
+            fill(base ^ label, prefix + bytes([label]))
+
+    fill(0, b"")
+    size = (max(used) | 255) + 1
+    return base64.b64encode(struct.pack(f"<I{size}I", 4 * size, *units[:size]) + strings).decode()
+
+
+def byte_alphabet():
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = [b for b in range(256) if b not in plain]
+    return {**{b: chr(b) for b in plain}, **{b: chr(256 + i) for i, b in enumerate(rest)}}
+
+
+def bpe(letters, merges, first=("<unk>", "<s>", "</s>"), **more):
+    tokens = list(first) + [c for c in letters if c not in first]
+    prefix = more.get("continuing_subword_prefix") or ""
+    for a, b in merges:
+        whole = a + b[len(prefix):]
+        if whole not in tokens:
+            tokens.append(whole)
+    return {**dict(type="BPE", dropout=None, unk_token=None, continuing_subword_prefix=None, end_of_word_suffix=None, fuse_unk=False,
+                   byte_fallback=False, ignore_merges=False), **more, "vocab": {t: i for i, t in enumerate(tokens)},
+            "merges": [list(m) for m in merges]}
+
+
+MERGES = [("a", "b"), ("ab", "ab"), ("T", "o"), ("To", "k"), ("l", "l"), ("1", "2"), ("b", "a"), ("o", "k")]
+BYTES = ["<0x%02X>" % b for b in range(256)]
+
+
+def models(letters):
+    """Byte-level, SentencePiece's, with affixes; Unigram; WordLevel."""
+    space = byte_alphabet()[32]
+    marked = [("\u2581", "a"), ("\u2581", "\u2581"), ("\u2581", "T"), ("\u2581T", "ok")]
+    plain = [c for c in letters if c not in "é中É²"]
+    scores = {"<unk>": 0.0, "<s>": 0.0, "\u2581": -2.5, "ab": -3.0, "abab": -4.1, "\u2581ab": -3.1, "Tok": -5.0, "\u2581Tok": -5.5, "12": -6.0,
+              "\u2581a": -3.5, "ba": -3.3, "``": -7.0, **{c: -6.0 - i / 32 for i, c in enumerate(plain)}}
+    unigram = lambda **more: dict(type="Unigram", unk_id=0, byte_fallback=False, vocab=[list(row) for row in scores.items()], **more)
+    return dict(
+        bytes=bpe(byte_alphabet().values(), [(space, "a"), (space, space), (space + "a", "b"), ("Ã", "©")] + MERGES),
+        whole=bpe(byte_alphabet().values(), [(space, "a")] + MERGES, ignore_merges=True),
+        marks=bpe(["\u2581", *plain, *BYTES], marked + MERGES, unk_token="<unk>", fuse_unk=True, byte_fallback=True),
+        fused=bpe(["\u2581", *plain], marked + MERGES, unk_token="<unk>", fuse_unk=True),
+        single=bpe(["\u2581", *plain], marked + MERGES + [("a", "\u2581"), ("b", "\u2581")], unk_token="<unk>"),
+        silent=bpe(plain, MERGES),
+        affix=bpe([*plain, *["##" + c for c in plain], *[c + "</w>" for c in plain], *["##" + c + "</w>" for c in plain]],
+                  [("a", "##b"), ("ab", "##ab"), ("##a", "##b"), ("T", "##o"), ("##o", "##k</w>")], unk_token="<unk>",
+                  continuing_subword_prefix="##", end_of_word_suffix="</w>"),
+        unigram=unigram(),
+        spelled={**unigram(), "byte_fallback": True, "vocab": [list(row) for row in scores.items()] + [[b, -9.0] for b in BYTES]},
+        words=dict(type="WordLevel", unk_token="<unk>", vocab={t: i for i, t in enumerate(["<unk>", "<s>", "</s>", "ab", "a", "b", "Tok", ".", "12"])}),
+    )
+
+
+LLAMA3_SPLIT = ("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
+                "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")
+
+
 def kinds():
-    """Every kind of normalizer, pre-tokenizer and post-processor, and added tokens' flags."""
+    """Every kind of normalizer, pre-tokenizer, model, post-processor and decoder, and added tokens' flags."""
     form = lambda name, **more: dict(type=name, **more)
     bert = lambda **on: form("BertNormalizer", **{**dict(clean_text=True, handle_chinese_chars=True,
                                                          strip_accents=None, lowercase=True), **on})
     replace = lambda a, b: form("Replace", pattern={"String": a}, content=b)
+    regex = lambda a, b: form("Replace", pattern={"Regex": a}, content=b)
     sequence = lambda key, *parts: {"type": "Sequence", key: list(parts)}
-    for name in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"):
+    level = lambda prefix=False, use=True, trim=True: form("ByteLevel", add_prefix_space=prefix, trim_offsets=trim, use_regex=use)
+    meta = lambda scheme="always", split=True: form("Metaspace", replacement="\u2581", prepend_scheme=scheme, split=split)
+    split = lambda pattern, behavior="Isolated", invert=False: form("Split", pattern=pattern, behavior=behavior, invert=invert)
+    behaviors = ("Removed", "Isolated", "Contiguous", "MergedWithPrevious", "MergedWithNext")
+    for name in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt", "ByteLevel"):
         yield dict(normalizer=form(name))
     for left in (True, False):
         for right in (True, False):
@@ -281,14 +361,29 @@ def kinds():
     yield dict(normalizer=bert(lowercase=False, strip_accents=True), pre_tokenizer=form("BertPreTokenizer"))
     yield dict(normalizer=replace("ab", "ba"))
     yield dict(normalizer=replace(" ", ""))
+    yield dict(normalizer=regex(" +|b*", "<"))
+    yield dict(normalizer=regex("\\s+|[^\\w\\s]\\p{L}?", "é中"))
+    yield dict(normalizer=form("Prepend", prepend="中é"))
+    changes = {"\ufb01": "fi", "\u3000": " ", "\t": " ", "e\u0301": "é", "\u200b": "", "b": "", "Tok": "ok", "\u1112\u1161": "中", "İ": "i",
+               "\u0001": "", "Ⅷ": "VIII", "\r\n": "\n", ".": "...", "\u0301": "ab"}
+    yield dict(normalizer=form("Precompiled", precompiled_charsmap=charsmap(changes)))
+    yield dict(normalizer=sequence("normalizers", form("Precompiled", precompiled_charsmap=charsmap(changes)), form("NFD"), form("StripAccents"),
+                                   form("Strip", strip_left=True, strip_right=True), regex(" {2,}", " ")), pre_tokenizer=meta("first"), model="unigram")
     yield dict(normalizer=sequence("normalizers", form("NFKD"), form("StripAccents"), sequence(
         "normalizers", form("Lowercase"), replace("``", '"')), form("NFC")), pre_tokenizer=form("Whitespace"))
-    for behavior in ("Removed", "Isolated", "Contiguous", "MergedWithPrevious", "MergedWithNext"):
+    for behavior in behaviors:
         yield dict(pre_tokenizer=form("Punctuation", behavior=behavior))
+        for invert in (False, True):
+            yield dict(pre_tokenizer=split({"Regex": "ab|\\s|[.,]"}, behavior, invert))
+        yield dict(pre_tokenizer=split({"String": "ab"}, behavior))
+        yield dict(pre_tokenizer=split({"Regex": "b*"}, behavior))
+    for pattern in ("\\p{Lu}+|\\P{L}", "[^\\W\\p{Ll}]+", "\\d|\\w\\b", "(?i:tok|\\u00e9)", "[\\p{M}\\p{Zs}]+", "^.|.$", "\\h+(?=\\S)"):
+        yield dict(pre_tokenizer=split({"Regex": pattern}, "Isolated"))
     for individual in (True, False):
         yield dict(pre_tokenizer=form("Digits", individual_digits=individual))
     for name in ("Whitespace", "WhitespaceSplit", "BertPreTokenizer"):
         yield dict(pre_tokenizer=form(name))
+    yield dict(pre_tokenizer=form("CharDelimiterSplit", delimiter="a"))
     yield dict(pre_tokenizer=sequence("pretokenizers", form("WhitespaceSplit"), form("Punctuation", behavior="Isolated"),
                                       form("Digits", individual_digits=False)))
     cls = dict(cls=["[CLS]", 1], sep=["[SEP]", 2])
@@ -300,36 +395,89 @@ def kinds():
                 yield dict(normalizer=normalizer, pre_tokenizer=form("BertPreTokenizer"), added=[
                     ("Tok", normalized, {flag: True}), ("Tokab", normalized, {}), ("b A", True, {flag: True}),
                     ("<x>", not normalized, {"lstrip": True, "rstrip": True})])
+    cls = dict(cls=["<s>", 1], sep=["</s>", 2])
+    mask = [("<mask>", False, {"lstrip": True}), ("Tok", True, {"rstrip": True})]
+    for prefix in (False, True):
+        for trim in (False, True):
+            roberta = form("RobertaProcessing", trim_offsets=trim, add_prefix_space=prefix, **cls)
+            yield dict(model="bytes", pre_tokenizer=level(prefix), post_processor=roberta, decoder=level(), added=mask)
+        for use in (False, True):
+            yield dict(model="whole", normalizer=form("NFC"), pre_tokenizer=level(prefix, use), post_processor=level(prefix), decoder=level(), added=mask)
+    for pattern in (LLAMA3_SPLIT, LLAMA3_SPLIT.replace("{1,3}", "")):
+        yield dict(model="whole", pre_tokenizer=sequence("pretokenizers", split({"Regex": pattern}), level(False, False)), decoder=level(),
+                   post_processor=sequence("processors", level(True, True, False), form(
+                       "TemplateProcessing", single=[{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                       pair=[{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                       special_tokens={"<s>": dict(id="<s>", ids=[1], tokens=["<s>"]), "</s>": dict(id="</s>", ids=[2, 1], tokens=["</s>", "<s>"])})))
+    yield dict(model="bytes", normalizer=form("ByteLevel"), decoder=level())
+    yield dict(model="bytes", pre_tokenizer=sequence("pretokenizers", form("WhitespaceSplit"), level(True, False), form("Digits", individual_digits=True)),
+               post_processor=level(True), decoder=level())
+    llama = sequence("normalizers", form("Prepend", prepend="\u2581"), replace(" ", "\u2581"))
+    spaces = sequence("decoders", replace("\u2581", " "), form("ByteFallback"), form("Fuse"), form("Strip", content=" ", start=1, stop=0))
+    for model in ("marks", "fused", "single"):
+        yield dict(model=model, normalizer=llama, decoder=spaces, added=mask)
+        yield dict(model=model, pre_tokenizer=meta("first", False), decoder=sequence("decoders", form("Fuse"), form("Strip", content="b", start=0, stop=2)))
+    for model in ("unigram", "spelled"):
+        for scheme in ("always", "first", "never"):
+            yield dict(model=model, pre_tokenizer=meta(scheme, scheme != "never"), added=mask, decoder=meta(scheme))
+        yield dict(model=model, pre_tokenizer=sequence("pretokenizers", form("WhitespaceSplit"), meta()), decoder=sequence(
+            "decoders", form("ByteFallback"), meta("never")))
+    yield dict(model="silent", pre_tokenizer=form("WhitespaceSplit"))
+    yield dict(model="affix", pre_tokenizer=form("Whitespace"), decoder=form("BPEDecoder", suffix="</w>"))
+    yield dict(model="affix", pre_tokenizer=form("WhitespaceSplit"), decoder=sequence(
+        "decoders", form("BPEDecoder", suffix="</w>"), form("Replace", pattern={"Regex": "#+"}, content=""), form("Fuse"), form("Strip", content="a", start=2, stop=1)))
+    yield dict(model="words", pre_tokenizer=form("Whitespace"))
+    for cleanup in (True, False):
+        yield dict(pre_tokenizer=form("BertPreTokenizer"), decoder=form("WordPiece", prefix="##", cleanup=cleanup))
 
 
 def kind_texts(rng, count):
     alphabet = list("abAB ab  .,'`12 ") + ["Tok", "Tokab", "tok", "<x>", "b A", "``", "é", "É", "e\u0301", "\u0323", "\u0301", "İ",
                                              "ß", "Σ", "中", "Ⅷ", "²", "\u00a0", "\u3000", "\t", "\n", "\u200b", "\u0001", "\ufb01",
-                                             "가", "\u1112\u1161", "_", "-", "—", "$", "١", "\u0903", "\U0001d15e", "\u1df6"]
+                                             "가", "\u1112\u1161", "_", "-", "—", "$", "١", "\u0903", "\U0001d15e", "\u1df6", "<mask>", " 'll", "'S",
+                                             "abab", "\r\n", "\u2581", "<0x41>", "<s>", "aaaaaaaaaaaaaaaaaaaaaaaaaaaab", "\u10d4d", "\u0897"]
     for _ in range(count):
         yield "".join(rng.choice(alphabet) for _ in range(rng.randint(1, 14)))
 
 
-def fixtures(count):
-    """A line a tokenizer: {"tokenizer": tokenizer.json, "cases": [[text, ids], ...]}."""
-    rng = random.Random(11)
+def decoded(real, ids):
+    try:
+        return real.decode(ids)
+    except BaseException as fault:  # Strip panics on a token shorter than what it strips
+        if type(fault).__name__ != "PanicException":
+            raise
+        return None
+
+
+def fixtures(count, seed):
+    """A line a tokenizer: {"tokenizer": tokenizer.json, "cases": [{text, ids, offsets, words, decoded}, ...]}."""
+    rng = random.Random(seed)
     for kind in kinds():
         texts = list(kind_texts(rng, count))
-        letters = sorted(set("".join(texts)) | set("abcdefghijklmnopqrstuvwxyz\"") | set(
+        letters = sorted(set("".join(texts)) | set("abcdefghijklmnopqrstuvwxyzT12\"") | set(
             normalizers.NFKD().normalize_str("".join(texts)) + normalizers.NFC().normalize_str("".join(texts)).lower()))
         letters = [c for c in letters if c != "\0"]
         tokens = ["[UNK]", "[CLS]", "[SEP]", "ab", "##ab"] + letters + ["##" + c for c in letters]
+        wordpiece = dict(type="WordPiece", unk_token="[UNK]", continuing_subword_prefix="##",
+                         max_input_chars_per_word=10, vocab={t: i for i, t in enumerate(tokens)})
+        model = models([c for c in letters if c not in ("\u2581",)]).get(kind.pop("model", None), wordpiece)
+        size = len(model["vocab"])
         added = []
         for content, normalized, flags in kind.pop("added", []):
-            added.append({**dict(id=len(tokens) + len(added), content=content, normalized=normalized, special=False,
+            known = {t if isinstance(t, str) else t[0]: i for i, t in enumerate(model["vocab"])}
+            fresh = size + sum(one["id"] >= size for one in added)
+            added.append({**dict(id=known.get(content, fresh), content=content, normalized=normalized, special=content == "<mask>",
                                  single_word=False, lstrip=False, rstrip=False), **flags})
         whole = dict(version="1.0", truncation=None, padding=None, added_tokens=added, decoder=None, normalizer=None,
                      pre_tokenizer=None, post_processor=None)
         whole.update(kind)
-        whole["model"] = dict(type="WordPiece", unk_token="[UNK]", continuing_subword_prefix="##",
-                              max_input_chars_per_word=10, vocab={t: i for i, t in enumerate(tokens)})
+        whole["model"] = model
         real = tokenizers.Tokenizer.from_str(json.dumps(whole))
-        print(json.dumps(dict(tokenizer=whole, cases=[[t, real.encode(t).ids] for t in texts])))
+        of = lambda one, **more: dict(**more, ids=one.ids, offsets=one.offsets, words=[-1 if w is None else w for w in one.word_ids])
+        cases = [of(one, text=t, decoded=decoded(real, one.ids)) for t, one in ((t, real.encode(t)) for t in texts)]
+        words = [texts[i:i + 3] for i in range(0, len(texts), 3)]
+        cases += [of(real.encode(w, is_pretokenized=True), split=w) for w in words]
+        print(json.dumps(dict(tokenizer=whole, cases=cases), separators=(",", ":")))
 
 
 def main():
@@ -353,7 +501,7 @@ def main():
         (categories if options.categories else compositions)()
         return 0
     if options.fixtures:
-        fixtures(options.fixtures)
+        fixtures(options.fixtures, options.seed)
         return 0
     different = 0
     for model in options.models:
