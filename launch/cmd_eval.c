@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/config/options.h"
 #include "launch/session.h"
+#include "worker/eval/engine.h"
 #include "worker/eval/measure.h"
 #include "worker/train/plan.h"
 #include "worker/train/settings.h"
@@ -29,8 +30,9 @@ static const StringList *eval_files(const Config *c, Err *err)
     return NULL;
 }
 
-/* `pictures` of a data set of images, else empty. */
-static bool measure(Session *session, const Dataset *data, Pictures *pictures, Metrics *metrics, Err *err)
+/* `pictures` of a data set of images, else empty; texts NULL: nothing is generated. */
+static bool measure(Session *session, const Dataset *data, Pictures *pictures, const MeasureTexts *texts, Metrics *metrics,
+                    Err *err)
 {
     const int64_t count = data->images ? pictures->good_count : data->count;
     int64_t *ends;
@@ -44,11 +46,29 @@ static bool measure(Session *session, const Dataset *data, Pictures *pictures, M
         ok = batch.ids || pictures_fill(pictures, &session->room, &batch, 0, err);
         if (ok)
             measure_batch(metrics, session->model, &batch, session->values, session->logits);
+        ok = ok && (!texts || measure_texts(metrics, texts, &batch, err));
     }
     free(ends);
     free(rows);
     if (ok && metrics->sums[1] - metrics->sums[1] != 0.0)
         return err_set(err, ERR_TRAINING, "the loss is not finite");
+    return ok;
+}
+
+static bool measure_all(Session *s, const Dataset *data, Pictures *pictures, const Config *c, Metrics *metrics, Err *err)
+{
+    if (!c->data.generate)
+        return measure(s, data, pictures, NULL, metrics, err);
+    GenerateOptions options;
+    TextEngine own = { 0 };
+    bool ok = generate_options(&options, &c->data, c->train.seed, s->arch->folder, s->max_length, s->tokenizer, err) &&
+              text_engine_open(&own, s->model, s->arch, s->values, s->max_length, 1, err);
+    if (ok) {
+        const GenerateEngine engine = text_engine(&own);
+        const MeasureTexts texts = { &options, &engine, s->tokenizer };
+        ok = measure(s, data, pictures, &texts, metrics, err);
+    }
+    text_engine_close(&own);
     return ok;
 }
 
@@ -78,7 +98,8 @@ static bool evaluate(const Config *c, const char *adapter, Err *err)
     const SessionOptions o = {
         .model = c->model, .adapter = adapter, .task = c->task, .model_config = c->model_config,
         .labels = &c->labels, .label_count = c->label_count, .problem = c->problem_type, .lora = &c->lora,
-        .max_length = data.kind == ROWS_BLOCKS ? data.block_size : data.max_length,
+        .max_length = (data.kind == ROWS_BLOCKS ? data.block_size : data.max_length) +
+                      (c->data.generate ? c->data.max_new_tokens : 0),
         .most_tokens = c->parallel.micro_batch_tokens,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
     };
@@ -97,7 +118,7 @@ static bool evaluate(const Config *c, const char *adapter, Err *err)
     const char *odd = open ? measure_odd_tag(session.arch) : NULL;
     if (odd)
         log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'", odd);
-    const bool ok = open && measure(&session, &set, &pictures, &metrics, err);
+    const bool ok = open && measure_all(&session, &set, &pictures, c, &metrics, err);
     if (ok)
         print_figures(&metrics);
     metrics_release(&metrics);

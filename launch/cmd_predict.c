@@ -65,7 +65,7 @@ static bool answer(Session *session, const PredictInput *input, Err *err)
     case TASK_IMAGE_CLS:
         return predict_images(session, input, err);
     case TASK_CAUSAL_LM:
-        return err_set(err, ERR_INPUT, "texts cannot be generated yet");
+        return predict_prompts(session, input, err);
     case TASK_SEQ_CLS:
         break;
     }
@@ -88,7 +88,9 @@ static bool predict(const PredictArguments *given, const Config *c, Err *err)
     const SessionOptions o = {
         .model = given->model, .adapter = given->adapter, .task = c->task, .model_config = c->model_config,
         .labels = &c->labels, .problem = c->problem_type,
-        .max_length = given->max_length > 0 ? given->max_length : c->data.max_length, .most_tokens = 4096,
+        .max_length = (given->max_length > 0 ? given->max_length : c->data.max_length) +
+                      (c->task == TASK_CAUSAL_LM ? c->data.max_new_tokens : 0),
+        .most_tokens = 4096,
     };
     const char *path = given->rest.positional_count > 0 ? given->rest.positionals[0] : "-";
     PredictInput input = { .path = strcmp(path, "-") == 0 ? NULL : path, .logits = given->logits, .run = c };
@@ -129,7 +131,7 @@ int cmd_predict(int argc, char **argv)
         { "help", NULL, "this text", NULL, &given.help },
     };
     const OptionTable table = { "lora predict", "[FILE]",
-                                "one JSON line an input line: a text (a TAB separates a pair), words, a path of an image", own,
+                                "one JSON line an input line: a text (a TAB separates a pair), words, a prompt, a path of an image", own,
                                 sizeof own / sizeof *own, true };
     Err err = { 0 };
     bool ok = options_read(&given.rest, &table, argc, argv, &err);

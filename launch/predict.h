@@ -6,7 +6,6 @@
 #define LAUNCH_PREDICT_H
 
 #include "launch/session.h"
-#include "worker/eval/generate.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -32,7 +31,7 @@ MUST_USE bool predict_images(Session *session, const PredictInput *input, Err *e
 
 /* Lines are prompts; or a .jsonl, .csv or .tsv file with the run's prompts or conversations. One prompt
  * gets the same text whatever stands beside it. */
-MUST_USE bool predict_prompts(Session *session, const PredictInput *input, const GenerateEngine *engine, Err *err);
+MUST_USE bool predict_prompts(Session *session, const PredictInput *input, Err *err);
 
 /* Called with each line of the input, without its end. */
 typedef bool (*PredictLine)(void *self, const char *line, size_t n, Err *err);

@@ -17,3 +17,16 @@ start_job 1; c=$job
 wait $ps || fail "three jobs: the server ended with $?"
 wait $a $b $c
 [ "$(sha "$work/jobs")" = "$want" ] || fail "three jobs give another adapter"
+
+# tokens and images too
+for name in gpt2-clm vit-imgcls; do
+    options="--parallel.micro_batches=8 --lora.lora_dropout=0.1 --train.max_steps=12"
+    [ $name = gpt2-clm ] || options="$options --data.random_crop=true --data.random_flip=true"
+    for ranks in 1 2 4; do
+        "$root/bin/lora" train "$root/tests/golden/$name/run.yaml" --ranks=$ranks --train.output_dir="$work/$name-$ranks" \
+            $options >"$work/log" 2>&1 || fail "$name with $ranks ranks ended with $?"
+        [ "$(sha "$work/$name-$ranks")" = "$(sha "$work/$name-1")" ] || fail "$name: $ranks ranks give another adapter"
+        cmp -s <(grep -o '"eval_loss": *[^,}]*' "$work/$name-$ranks/metrics.jsonl") \
+            <(grep -o '"eval_loss": *[^,}]*' "$work/$name-1/metrics.jsonl") || fail "$name: $ranks ranks evaluate otherwise"
+    done
+done

@@ -74,7 +74,8 @@ static bool is_stopped(const GenerateOptions *o, const Lane *lane, const Tokeniz
     text_clear(text);
     tokenizer_decode(tokenizer, lane->ids + lane->prompt, lane->count - lane->prompt, true, text);
     for (int i = 0; i < o->stop->count; i++)
-        if (o->stop->items[i][0] && text->data && strstr(text->data, o->stop->items[i]))
+        if (o->stop->items[i][0] && text->size > 0 &&
+            memmem(text->data, text->size, o->stop->items[i], strlen(o->stop->items[i])))
             return true;
     return false;
 }

@@ -259,6 +259,24 @@ static int threads_of(const Job *job)
     return each > 1 ? (int)each : 1;
 }
 
+/* Tokens of any sequence to come. */
+static int64_t longest_of(const Job *job)
+{
+    const DataConfig *d = &job->config.data;
+    const int64_t most = job->longest + (d->generate ? d->max_new_tokens : 0);
+    return most < job->arch->positions ? most : job->arch->positions;
+}
+
+/* data.generate: evaluations write behind the prompts. */
+static bool open_generation(Job *job, Err *err)
+{
+    const Config *c = &job->config;
+    const int64_t longest = longest_of(job);
+    return !c->data.generate ||
+           (generate_options(&job->generate, &c->data, c->train.seed, job->arch->folder, longest, job->tokenizer, err) &&
+            text_engine_open(&job->engine, job->model, job->arch, job->node.values, longest, 1, err));
+}
+
 static bool open_step(Job *job, Err *err)
 {
     const Config *c = &job->config;
@@ -284,7 +302,8 @@ static bool open_step(Job *job, Err *err)
         chunk = job->chunk_ends[i] - begin > chunk ? job->chunk_ends[i] - begin : chunk;
     }
     examples = chunk > examples ? chunk : examples;
-    const ModelOptions o = { tokens, examples, job->longest, true, threads_of(job), c->lora.dropout, c->train.seed };
+    tokens = longest_of(job) > tokens ? longest_of(job) : tokens;
+    const ModelOptions o = { tokens, examples, longest_of(job), true, threads_of(job), c->lora.dropout, c->train.seed };
     const BatchSize size = { tokens, examples, job->train.goal_width, pictures_floats(job->arch) };
     int depth = 1;
     for (int64_t width = 1; width < plan.micro_batches; width *= 2)
@@ -304,12 +323,14 @@ bool job_open(Job *job, Comm *comm, const ConfigSources *sources, const char *ad
     split_data(job);
     cut_chunks(job);
     return say_hello(job, sources->file != NULL, err) && agree(job, open_step(job, err)) &&
-           agree(job, node_open(&job->node, comm, job->table->size, job->eval_width, job->config.parallel.micro_batches, err));
+           agree(job, node_open(&job->node, comm, job->table->size, job->eval_width, job->config.parallel.micro_batches, err)) &&
+           agree(job, open_generation(job, err));
 }
 
 void job_close(Job *job)
 {
     ps_client_close(job->client);
+    text_engine_close(&job->engine);
     model_close(job->model);
     plan_close(job->plan);
     batch_release(&job->room);

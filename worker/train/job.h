@@ -7,6 +7,7 @@
 #include "common/config/config.h"
 #include "common/metrics/metrics.h"
 #include "worker/data/pictures.h"
+#include "worker/eval/engine.h"
 #include "worker/model/model.h"
 #include "worker/train/node.h"
 #include "worker/train/plan.h"
@@ -38,6 +39,8 @@ typedef struct Job {
     BatchRoom room;
     Node node;
     Metrics metrics;
+    TextEngine engine; /* data.generate: writes completions; else zeroed */
+    GenerateOptions generate;
     float *scratch;  /* [log2 M + 1, slot_size]: right-hand sums while a subtree is added up */
     float *logits;   /* of one evaluation chunk */
     double measured; /* when this rank's memory was looked at */

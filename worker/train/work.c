@@ -188,6 +188,16 @@ static bool train_range(Job *job, int64_t step, Range range, Err *err)
 
 /* ---- evaluation ------------------------------------------------------------------- */
 
+/* What cannot be done is said in this rank's box. */
+static void write_texts(Job *job, const Batch *batch)
+{
+    NodeBox *box = node_box(&job->node, job->node.rank);
+    const GenerateEngine engine = text_engine(&job->engine);
+    const MeasureTexts how = { &job->generate, &engine, job->tokenizer };
+    const bool ok = measure_texts(&job->metrics, &how, batch, &box->failure);
+    REQUIRE(ok || box->failure.kind != ERR_NONE);
+}
+
 static void evaluate_chunk(Job *job, int64_t chunk)
 {
     NodeBox *box = node_box(&job->node, job->node.rank);
@@ -197,6 +207,8 @@ static void evaluate_chunk(Job *job, int64_t chunk)
     metrics_clear(&job->metrics);
     if (add_pixels(job, &job->eval_pictures, &batch, 0))
         measure_batch(&job->metrics, job->model, &batch, job->node.values, job->logits);
+    if (job->config.data.generate)
+        write_texts(job, &batch);
     REQUIRE(job->metrics.size <= job->eval_width);
     memcpy(node_eval(&job->node, job->node.rank), job->metrics.sums, (size_t)job->metrics.size * sizeof(double));
     box->eval_size = job->metrics.size;

@@ -1,0 +1,128 @@
+#include "common/base/mem.h"
+#include "launch/predict.h"
+#include "worker/data/chat_template.h"
+#include "worker/eval/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Prompts that wait for the model, laid end to end. */
+typedef struct Writer {
+    Session *session;
+    const PredictInput *input;
+    TextEngine engine;
+    GenerateOptions options;
+    ChatTemplate *chat; /* opened with the first conversation */
+    Encoding encoding;
+    Text ids; /* int32_t */
+    int64_t count, done; /* waiting; answered before them, which keys the draws */
+    int64_t start[PREDICT_BATCH + 1], example[PREDICT_BATCH];
+} Writer;
+
+static bool print_answers(Writer *w, Err *err)
+{
+    Generated texts[PREDICT_BATCH];
+    const GeneratePrompts prompts = { w->count, w->start, (const int32_t *)(const void *)w->ids.data, w->example };
+    if (w->count == 0)
+        return true;
+    const GenerateEngine engine = text_engine(&w->engine);
+    bool ok = generate(texts, &w->options, &prompts, &engine, w->session->tokenizer, err);
+    for (int64_t b = 0; b < w->count; b++) {
+        Text text = { 0 };
+        tokenizer_decode(w->session->tokenizer, texts[b].ids, texts[b].count, true, &text);
+        json_t *line = json_object(); /* the text may hold a NUL */
+        json_object_set_new(line, "text", json_stringn(text.data ? text.data : "", text.size));
+        json_object_set_new(line, "tokens", json_integer((json_int_t)texts[b].count));
+        if (ok)
+            ok = predict_print(line, err);
+        else
+            json_decref(line);
+        text_release(&text);
+        generated_release(&texts[b]);
+    }
+    w->done += w->count;
+    w->count = 0;
+    text_clear(&w->ids);
+    return ok;
+}
+
+/* What is in w->encoding waits, or is answered at once where a person waits for it. */
+static bool add_prompt(Writer *w, Err *err)
+{
+    const Encoding *e = &w->encoding;
+    const ModelArch *arch = w->session->arch;
+    if (e->count == 0)
+        return err_set(err, ERR_INPUT, "the prompt has no token");
+    if (e->count >= w->options.positions) {
+        err_set(err, ERR_INPUT, "the prompt has %lld tokens, there is room for %lld with what follows",
+                (long long)e->count, (long long)w->options.positions);
+        return err_hint(err, "raise --max_length; the model has %lld positions", (long long)arch->positions);
+    }
+    for (int64_t i = 0; i < e->count; i++)
+        if (e->ids[i] < 0 || e->ids[i] >= arch->V)
+            return err_set(err, ERR_INPUT, "the tokenizer gives id %d, the model has %lld words", e->ids[i],
+                           (long long)arch->V);
+    text_add(&w->ids, (const char *)e->ids, (size_t)e->count * sizeof *e->ids);
+    w->example[w->count] = w->done + w->count;
+    w->start[w->count + 1] = w->start[w->count] + e->count;
+    w->count++;
+    return (w->count < PREDICT_BATCH && w->input->path) || print_answers(w, err);
+}
+
+static bool add_line(void *self, const char *line, size_t n, Err *err)
+{
+    Writer *w = self;
+    return tokenizer_encode(w->session->tokenizer, line, n, NULL, 0, 0, &w->encoding, err) && add_prompt(w, err);
+}
+
+static bool add_conversation(Writer *w, const json_t *messages, Err *err)
+{
+    const ChatOptions options = { .add_generation_prompt = true };
+    Text text = { 0 };
+    if (!w->chat && !(w->chat = chat_template_open(w->session->arch->folder, NULL, err)))
+        return false;
+    const bool ok = chat_template_render(w->chat, messages, &options, &text, err) &&
+                    tokenizer_encode_plain(w->session->tokenizer, text.data ? text.data : "", text.size, &w->encoding,
+                                           err) &&
+                    add_prompt(w, err);
+    text_release(&text);
+    return ok;
+}
+
+static bool add_record(void *self, const Record *r, Err *bad, Err *err)
+{
+    Writer *w = self;
+    if (bad->kind != ERR_NONE) {
+        *err = *bad;
+        return false;
+    }
+    const bool ok = r->messages ? add_conversation(w, r->messages, err) : add_line(w, r->text, r->text_size, err);
+    return ok || err_at(err, "%s:%lld", r->file, (long long)r->line);
+}
+
+bool predict_prompts(Session *session, const PredictInput *input, Err *err)
+{
+    const DataConfig *d = &input->run->data;
+    const char *path = input->path;
+    Writer *w = xcalloc(1, sizeof *w);
+    w->session = session;
+    w->input = input;
+    bool ok = generate_options(&w->options, d, input->run->train.seed, session->arch->folder, session->max_length,
+                               session->tokenizer, err) &&
+              text_engine_open(&w->engine, session->model, session->arch, session->values, session->max_length,
+                               PREDICT_BATCH, err);
+    if (ok && path && (text_ends(path, ".jsonl") || text_ends(path, ".csv") || text_ends(path, ".tsv"))) {
+        const RecordColumns columns = { .kind = d->messages ? ROWS_MESSAGES : ROWS_TEXTS,
+                                        .text = d->prompt ? d->prompt : d->text, .messages = d->messages };
+        ok = records_read(path, &columns, add_record, w, err);
+    } else if (ok) {
+        ok = predict_lines(input, add_line, w, err);
+    }
+    ok = ok && print_answers(w, err);
+    text_engine_close(&w->engine);
+    chat_template_close(w->chat);
+    encoding_release(&w->encoding);
+    text_release(&w->ids);
+    free(w);
+    return ok;
+}

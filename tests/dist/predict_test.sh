@@ -1,0 +1,71 @@
+#!/bin/bash
+# `lora predict` of every task: texts as Transformers' generate writes them (fixtures/generated.jsonl: greedy, 16
+# tokens, the golden adapters), tags, classes of images; draws that only the seed decides.
+. "$(dirname "$0")/lib.sh"
+
+# CASE PENALTY: what the fixture has for them
+texts() {
+    python3 - "$root/tests/dist/fixtures/generated.jsonl" "$@" <<'END'
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
+rows = [r for r in rows if r["case"] == sys.argv[2] and r["repetition_penalty"] == float(sys.argv[3])]
+with open(sys.argv[4], "w", encoding="utf-8") as prompts, open(sys.argv[5], "w", encoding="utf-8") as wanted:
+    prompts.writelines(r["prompt"] + "\n" for r in rows)
+    json.dump([r["text"] for r in rows], wanted)
+END
+}
+
+# FIELD LINES WANTED: the field of each line is the list
+same() {
+    python3 -c '
+import json, sys
+got = [json.loads(line)[sys.argv[1]] for line in open(sys.argv[2], encoding="utf-8")]
+want = json.load(open(sys.argv[3], encoding="utf-8"))
+bad = [(g, w) for g, w in zip(got, want) if g != w]
+print(len(got), len(want), bad[:3])
+sys.exit(bool(bad) or len(got) != len(want))' "$@" >>"$work/log"
+}
+
+predict() {
+    "$root/bin/lora" predict --adapter="$root/tests/golden/$1/expected" --model="$root/tests/golden/$1/model" "${@:2}" \
+        2>>"$work/log" || fail "lora predict of $1 ended with $?"
+}
+
+for name in gpt2-clm llama-clm; do
+    for penalty in 1.0 1.3; do
+        texts $name $penalty "$work/prompts.txt" "$work/wanted.json"
+        predict $name --data.max_new_tokens=16 --data.repetition_penalty=$penalty "$work/prompts.txt" >"$work/got.jsonl"
+        same text "$work/got.jsonl" "$work/wanted.json" || fail "$name writes other texts than Transformers"
+    done
+done
+
+draw() {
+    predict gpt2-clm --data.max_new_tokens=12 --data.do_sample=true --data.temperature=1.5 "$@" "$work/prompts.txt"
+}
+texts gpt2-clm 1.0 "$work/prompts.txt" "$work/wanted.json"
+draw >"$work/one"
+draw >"$work/two"
+draw --train.seed=7 >"$work/other"
+cmp -s "$work/one" "$work/two" || fail "the same seed draws other texts"
+! cmp -s "$work/one" "$work/other" || fail "another seed draws the same texts"
+head -n 1 "$work/prompts.txt" >"$work/first.txt"
+predict gpt2-clm --data.max_new_tokens=12 --data.do_sample=true --data.temperature=1.5 "$work/first.txt" >"$work/alone"
+[ "$(cat "$work/alone")" = "$(head -n 1 "$work/one")" ] || fail "a draw depends on what stands beside it"
+
+# words in a line, in a file, with as many tags
+labels="--labels=[O, B-PER, I-PER, B-LOC, I-LOC, B-ORG, I-ORG]"
+echo "in New Delhi" | predict bert-tokcls "$labels" >"$work/tags"
+grep -q '^{"tokens":\["in","New","Delhi"\],"tags":\["[^,]*","[^,]*","[^,]*"\]}$' "$work/tags" || fail "no tags: $(cat "$work/tags")"
+predict bert-tokcls "$labels" "$root/tests/golden/bert-tokcls/dev.conll" >"$work/tags"
+[ "$(wc -l <"$work/tags")" = "$(grep -c '"split": "dev"' "$root/tests/golden/bert-tokcls/expected/encoded.jsonl")" ] || fail "not a line a sentence"
+
+# an image, a list, a folder; the last digits may depend on how many go together
+label() {
+    sed 's/"probabilities":{[^}]*}//'
+}
+images=$root/tests/golden/vit-imgcls/dev
+predict vit-imgcls --labels=bars,columns,spot "$images" >"$work/all"
+[ "$(wc -l <"$work/all")" = "$(find "$images" -name '*.png' | wc -l)" ] || fail "not a line an image"
+predict vit-imgcls --labels=bars,columns,spot "$images/bars/000.png" | label | cmp -s - <(head -n 1 "$work/all" | label) || fail "an image alone is another"
+find "$images" -name '*.png' | LC_ALL=C sort >"$work/list"
+predict vit-imgcls --labels=bars,columns,spot "$work/list" | label | cmp -s - <(label <"$work/all") || fail "a list gives other classes"
