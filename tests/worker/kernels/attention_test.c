@@ -5,6 +5,7 @@ enum { MOST_SEQUENCES = 8 };
 /* One micro-batch and everything attention reads and writes. */
 typedef struct Case {
     int64_t start[MOST_SEQUENCES + 1];
+    int64_t q_first[MOST_SEQUENCES], q_end[MOST_SEQUENCES]; /* wanted rows */
     RngKey keys[MOST_SEQUENCES];
     Rows rows;
     AttentionShape shape;
@@ -84,13 +85,14 @@ static void reference_row(Case *c, int64_t b, int64_t h, int64_t i)
     const AttentionShape *s = &c->shape;
     const int64_t start = c->start[b], T = c->start[b + 1] - start, D = s->D;
     const int64_t k = h / (s->H / s->K), seen = s->causal ? i + 1 : T;
+    const int64_t hidden = s->window > 0 && i + 1 > s->window ? i + 1 - s->window : 0;
     const int64_t q_at = (start + i) * s->ldqkv + h * D, out_at = (start + i) * s->ldout + h * D;
     const int64_t k_at = start * s->ldqkv + (s->H + k) * D, v_at = k_at + s->K * D;
     double *p = doubles_new(seen), *dp = doubles_new(seen);
     double sum = 0.0, mean = 0.0;
-    for (int64_t j = 0; j < seen; j++)
+    for (int64_t j = hidden; j < seen; j++)
         sum += p[j] = exp(dot(c->qkv + q_at, c->qkv + k_at + j * s->ldqkv, D) * (double)s->scale);
-    for (int64_t j = 0; j < seen; j++) {
+    for (int64_t j = hidden; j < seen; j++) {
         const double m = kept(c, b, h, i, j, T);
         p[j] /= sum;
         dp[j] = m * dot(c->dout + out_at, c->qkv + v_at + j * s->ldqkv, D);
@@ -100,7 +102,7 @@ static void reference_row(Case *c, int64_t b, int64_t h, int64_t i)
             c->dqkv_ref[v_at + j * s->ldqkv + d] += p[j] * m * (double)c->dout[out_at + d];
         }
     }
-    for (int64_t j = 0; j < seen; j++) {
+    for (int64_t j = hidden; j < seen; j++) {
         const double ds = p[j] * (dp[j] - mean) * (double)s->scale;
         for (int64_t d = 0; d < D; d++) {
             c->dqkv_ref[q_at + d] += ds * (double)c->qkv[k_at + j * s->ldqkv + d];
@@ -112,23 +114,36 @@ static void reference_row(Case *c, int64_t b, int64_t h, int64_t i)
     free(dp);
 }
 
+/* Query rows [first, first + rows) of each sequence are wanted, as far as it has them. */
+typedef struct Wanted {
+    int64_t first, rows; /* rows 0: all */
+} Wanted;
+
 /* Runs the kernels and the reference, and compares all that should be written;
  * what should not be must still hold the guard's value. */
-static void check_case(const int64_t *lengths, int64_t count, AttentionShape shape, float p)
+static void check_wanted(const int64_t *lengths, int64_t count, AttentionShape shape, float p,
+                         Wanted wanted)
 {
     Case c;
     case_init(&c, lengths, count, shape, p);
+    for (int64_t b = 0; b < count && wanted.rows > 0; b++) {
+        c.q_first[b] = wanted.first < lengths[b] ? wanted.first : lengths[b] - 1;
+        c.q_end[b] = c.q_first[b] + wanted.rows < lengths[b] ? c.q_first[b] + wanted.rows : lengths[b];
+    }
+    if (wanted.rows > 0) {
+        c.shape.q_first = c.q_first;
+        c.shape.q_end = c.q_end;
+    }
     run(&c);
     const AttentionShape *s = &c.shape;
     for (int64_t b = 0; b < count; b++) {
-        const int64_t wanted = s->q_rows < lengths[b] ? s->q_rows : lengths[b];
         for (int64_t h = 0; h < s->H; h++) {
-            for (int64_t i = 0; i < wanted; i++)
+            for (int64_t i = c.q_first[b]; i < c.q_end[b]; i++)
                 reference_row(&c, b, h, i);
         }
         for (int64_t i = 0; i < lengths[b]; i++) {
             const int64_t n = c.start[b] + i, width = (s->H + 2 * s->K) * s->D;
-            const int64_t out_width = i < wanted ? s->H * s->D : 0;
+            const int64_t out_width = i >= c.q_first[b] && i < c.q_end[b] ? s->H * s->D : 0;
             check_all_near("out", c.out + n * s->ldout, c.out_ref + n * s->ldout, out_width, 3e-6);
             check_all_near("dqkv", c.dqkv + n * s->ldqkv, c.dqkv_ref + n * s->ldqkv, width, 2e-5);
             for (int64_t d = out_width; d < s->ldout; d++)
@@ -138,6 +153,11 @@ static void check_case(const int64_t *lengths, int64_t count, AttentionShape sha
         }
     }
     case_release(&c);
+}
+
+static void check_case(const int64_t *lengths, int64_t count, AttentionShape shape, float p)
+{
+    check_wanted(lengths, count, shape, p, (Wanted){ 0 });
 }
 
 static void equals_the_definition_at_odd_lengths(void **state)
@@ -190,8 +210,23 @@ static void only_the_wanted_query_rows_are_computed(void **state)
 {
     (void)state;
     const int64_t lengths[] = { 1, 3, 130 };
-    check_case(lengths, 3, (AttentionShape){ .H = 2, .K = 2, .D = 32, .q_rows = 1 }, 0.1f);
-    check_case(lengths, 3, (AttentionShape){ .H = 2, .K = 2, .D = 32, .q_rows = 2 }, 0.0f);
+    const AttentionShape shape = { .H = 2, .K = 2, .D = 32 };
+    check_wanted(lengths, 3, shape, 0.1f, (Wanted){ 0, 1 });
+    check_wanted(lengths, 3, shape, 0.0f, (Wanted){ 0, 2 });
+    check_wanted(lengths, 3, shape, 0.1f, (Wanted){ 65, 40 });
+    check_wanted(lengths, 3, (AttentionShape){ .H = 4, .K = 2, .D = 8, .causal = true }, 0.1f, (Wanted){ 100, 30 });
+}
+
+static void a_window_hides_what_lies_behind_it(void **state)
+{
+    (void)state;
+    const int64_t lengths[] = { 1, 17, 200 }, windows[] = { 1, 3, 64, 65, 100, 1000 };
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        const AttentionShape shape = { .H = 2, .K = 1, .D = 8, .causal = true, .window = windows[i] };
+        check_case(lengths, 3, shape, 0.0f);
+        check_case(lengths, 3, shape, 0.1f);
+        check_wanted(lengths, 3, shape, 0.1f, (Wanted){ 70, 80 });
+    }
 }
 
 static void large_scores_do_not_overflow(void **state)
@@ -261,6 +296,7 @@ int main(void)
         cmocka_unit_test(causal_rows_see_nothing_behind_them),
         cmocka_unit_test(grouped_heads_share_keys_and_add_their_gradients),
         cmocka_unit_test(only_the_wanted_query_rows_are_computed),
+        cmocka_unit_test(a_window_hides_what_lies_behind_it),
         cmocka_unit_test(large_scores_do_not_overflow),
         cmocka_unit_test(a_sequence_alone_gives_the_bits_it_gives_in_a_batch),
         cmocka_unit_test(two_threads_give_the_bits_of_one),

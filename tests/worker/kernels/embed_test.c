@@ -13,8 +13,12 @@ static void a_row_is_the_sum_of_its_three_embeddings(void **state)
     float *type = random_new(TYPES * C, 1.0f, 3), *y = guarded_new(rows.N * C);
     for (int form = 0; form < 3; form++) { /* no table of types; no types; both */
         for (int64_t offset = 0; offset <= 2; offset += 2) {
-            embed_forward(y, ids, form == 2 ? types : NULL, word, position, form == 0 ? NULL : type,
-                          &rows, C, offset);
+            int32_t places[9];
+            for (int64_t b = 0; b < rows.B; b++)
+                for (int64_t i = 0; i < lengths[b]; i++)
+                    places[start[b] + i] = (int32_t)(i + offset);
+            embed_forward(y, ids, form == 2 ? types : NULL, word, position, places,
+                          form == 0 ? NULL : type, rows.N, C);
             for (int64_t b = 0; b < rows.B; b++) {
                 for (int64_t i = 0; i < lengths[b] * C; i++) {
                     const int64_t n = start[b] + i / C, c = i % C;

@@ -79,7 +79,7 @@ static void open_fixture(Fixture *f, bool whole, double dropout)
     lay_out(f, &layout);
     assert_int_equal(f->arena.used, f->arena.size);
     f->pass.rows = rows;
-    f->pass.firsts = (Rows){ .B = B, .N = B, .longest = 1, .start = first_start };
+    f->pass.reads = (Rows){ .B = B, .N = B, .longest = 1, .start = first_start };
     f->pass.example = example;
     f->pass.values = f->values;
     f->pass.grad = f->grad;
