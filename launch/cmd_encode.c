@@ -14,7 +14,7 @@
 typedef struct EncodeOptions {
     const char *model, *file; /* file NULL: standard input */
     int64_t max_length;       /* 0: no limit */
-    bool offsets, decode;
+    bool offsets, decode, json;
 } EncodeOptions;
 
 /* What the lines go through. */
@@ -57,17 +57,14 @@ static void add_decoded(Work *work)
     json_decref(string);
 }
 
-static bool encode_line(Work *work, const char *line, size_t n, Err *err)
+/* pair NULL: a single text. */
+static bool encode_pair(Work *work, const char *text, size_t n, const char *pair, size_t pair_n,
+                        Err *err)
 {
-    const size_t valid = text_utf8_valid(line, n);
-    if (valid != n)
-        return err_set(err, ERR_INPUT, "not valid UTF-8 (byte %zu of the line)", valid + 1);
-    const char *tab = memchr(line, '\t', n);
-    const size_t first = tab ? (size_t)(tab - line) : n;
     Encoding *encoding = &work->encoding;
     Text *out = &work->out;
-    if (!tokenizer_encode(work->tokenizer, line, first, tab ? tab + 1 : NULL,
-                          tab ? n - first - 1 : 0, work->o->max_length, encoding, err))
+    if (!tokenizer_encode(work->tokenizer, text, n, pair, pair_n, work->o->max_length, encoding,
+                          err))
         return false;
     text_clear(out);
     text_add(out, "{", 1);
@@ -84,6 +81,32 @@ static bool encode_line(Work *work, const char *line, size_t n, Err *err)
     return true;
 }
 
+static bool encode_line(Work *work, const char *line, size_t n, Err *err)
+{
+    const size_t valid = text_utf8_valid(line, n);
+    if (valid != n)
+        return err_set(err, ERR_INPUT, "not valid UTF-8 (byte %zu of the line)", valid + 1);
+    const char *tab = memchr(line, '\t', n);
+    const size_t first = tab ? (size_t)(tab - line) : n;
+    return encode_pair(work, line, first, tab ? tab + 1 : NULL, tab ? n - first - 1 : 0, err);
+}
+
+/* "text", or ["text", "pair"]. */
+static bool encode_json(Work *work, const char *line, size_t n, Err *err)
+{
+    json_t *value = json_loadb(line, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    const json_t *text = json_is_array(value) ? json_array_get(value, 0) : value;
+    const json_t *pair = json_array_get(value, 1);
+    bool ok = json_is_string(text) && (!json_is_array(value) || json_is_string(pair));
+    if (!ok)
+        err_set(err, ERR_INPUT, "not a JSON string, nor a list of two");
+    else
+        ok = encode_pair(work, json_string_value(text), json_string_length(text),
+                         json_string_value(pair), json_string_length(pair), err);
+    json_decref(value);
+    return ok;
+}
+
 static bool encode_stream(Work *work, FILE *in, const char *name, Err *err)
 {
     char *line = NULL;
@@ -98,7 +121,7 @@ static bool encode_stream(Work *work, FILE *in, const char *name, Err *err)
             n--;
         if (n > 0 && line[n - 1] == '\r')
             n--;
-        ok = encode_line(work, line, n, err);
+        ok = work->o->json ? encode_json(work, line, n, err) : encode_line(work, line, n, err);
         if (!ok)
             err_at(err, "%s:%lld", name, (long long)number);
         else if (fwrite(work->out.data, 1, work->out.size, stdout) != work->out.size)
@@ -178,6 +201,7 @@ int cmd_encode(int argc, char **argv)
           NULL },
         { "offsets", NULL, "offsets in characters, and the word of each token", NULL, &o.offsets },
         { "decode", NULL, "the text that the ids stand for", NULL, &o.decode },
+        { "json", NULL, "each line is a JSON string, or a list of two", NULL, &o.json },
         { "help", NULL, "this text", NULL, &help },
     };
     const OptionTable table = { "lora encode",

@@ -61,6 +61,7 @@ static bool read_token(AddedTokens *added, const json_t *spec, const Vocab *voca
         normalized ? normalizer_run(normalizer, &written, &scratch) : &written;
     const size_t n = looked_for->size;
     text_add(&token.content, looked_for->data, n);
+    vocab_add_name(&added->shown, looked_for->data, n, token.id);
     scratch_release(&scratch);
     aligned_release(&written);
     add(normalized ? &added->normalized : &added->raw, token);
@@ -119,6 +120,7 @@ void added_tokens_release(AddedTokens *added)
     set_release(&added->normalized);
     vocab_release(&added->ids);
     vocab_release(&added->specials);
+    vocab_release(&added->shown);
 }
 
 /* ---- finding --------------------------------------------------------------- */

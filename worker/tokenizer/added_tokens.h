@@ -31,6 +31,7 @@ typedef struct AddedTokens {
     AddedSet raw, normalized;
     Vocab ids;      /* contents as written */
     Vocab specials; /* those of them that are special */
+    Vocab shown;    /* names alone: what ids are decoded to, contents in their normal form */
 } AddedTokens;
 
 /* A place to go on from, and what was found there. Start with {0}. */

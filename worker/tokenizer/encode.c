@@ -158,7 +158,8 @@ static void trim_offsets(const PostProcessor *post, Tokens *tokens)
             uint32_t lead = token->lead;
             const uint32_t trail = token->trail;
             if (lead > 0) {
-                lead -= post->prefix_space[k] && (i == 0 || token->begin == 0);
+                if (lead == 1 && post->prefix_space[k] && (i == 0 || token->begin == 0))
+                    lead = 0; /* it was put there */
                 const uint32_t begin = token->begin + lead;
                 token->begin = begin < token->end ? begin : token->end;
             }

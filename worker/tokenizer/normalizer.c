@@ -25,10 +25,33 @@ static void put(Aligned *out, const Aligned *in, size_t at, int32_t c)
     aligned_put(out, in, at, bytes, n);
 }
 
+/* The ASCII characters from points[i] on that replace ones of in[at, ..): how many. */
+static size_t write_ascii(const CodePoints *points, size_t i, const Aligned *in, size_t at,
+                          Aligned *out)
+{
+    char chunk[256];
+    size_t n = 0;
+    for (; n < sizeof(chunk) && i + n < points->count && at + n < in->size; n++) {
+        const CodePoint point = points->data[i + n];
+        if (point.change != 0 || point.c >= 0x80 || (in->data[at + n] & 0x80))
+            break;
+        chunk[n] = (char)point.c;
+    }
+    aligned_write(out, in, at, n, chunk);
+    return n;
+}
+
 void normalizer_write(const CodePoints *points, const Aligned *in, size_t from, Aligned *out)
 {
     size_t at = from, next = from; /* the last character of `in` that was used, and the next */
     for (size_t i = 0; i < points->count; i++) {
+        const size_t ascii = write_ascii(points, i, in, next, out);
+        if (ascii > 0) {
+            i += ascii - 1;
+            next += ascii;
+            at = next - 1;
+            continue;
+        }
         const CodePoint point = points->data[i];
         if (point.change <= 0) {
             at = next;

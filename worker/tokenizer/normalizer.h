@@ -33,7 +33,8 @@ struct NormalizerOp {
     Text content;                                       /* Replace, Prepend */
     uint32_t *trie;                                     /* Precompiled: [units], owned */
     size_t units;
-    Text normalized; /* Precompiled: what the trie's values point into */
+    Text normalized;    /* Precompiled: what the trie's values point into */
+    bool replaced[128]; /* Precompiled: ASCII that is not left as it is */
 };
 
 /* Zeroed leaves texts as they are. */

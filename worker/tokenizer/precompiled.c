@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 enum { LONGEST_CLUSTER = 5 }; /* bytes; a longer one is only taken character by character */
 
@@ -74,21 +73,7 @@ static bool read_map(NormalizerOp *op, const Text *map, Err *err)
     return true;
 }
 
-bool precompiled_read(NormalizerOp *op, const json_t *settings, Err *err)
-{
-    const char *text = json_get_string(settings, "precompiled_charsmap", NULL, err);
-    if (!text)
-        return err->kind == ERR_NONE
-                   ? err_set(err, ERR_INPUT,
-                             "normalizer 'Precompiled' has no 'precompiled_charsmap'")
-                   : false;
-    Text map = { 0 };
-    const bool ok = decode_base64(text, &map, err) && read_map(op, &map, err);
-    text_release(&map);
-    return ok;
-}
-
-/* ---- running --------------------------------------------------------------- */
+/* ---- the trie -------------------------------------------------------------- */
 
 static size_t unit_offset(uint32_t unit)
 {
@@ -119,6 +104,27 @@ static const char *replacement(const NormalizerOp *op, const char *text, size_t 
     }
     return NULL;
 }
+
+bool precompiled_read(NormalizerOp *op, const json_t *settings, Err *err)
+{
+    const char *text = json_get_string(settings, "precompiled_charsmap", NULL, err);
+    if (!text)
+        return err->kind == ERR_NONE
+                   ? err_set(err, ERR_INPUT,
+                             "normalizer 'Precompiled' has no 'precompiled_charsmap'")
+                   : false;
+    Text map = { 0 };
+    const bool ok = decode_base64(text, &map, err) && read_map(op, &map, err);
+    text_release(&map);
+    for (int c = 0; ok && c < 128; c++) {
+        const char character = (char)c;
+        size_t size = 0;
+        op->replaced[c] = replacement(op, &character, 1, &size) != NULL;
+    }
+    return ok;
+}
+
+/* ---- running --------------------------------------------------------------- */
 
 static size_t count_chars(const char *text, size_t n)
 {
@@ -164,19 +170,30 @@ static bool rewrite_cluster(const NormalizerOp *op, const Aligned *in, size_t fr
     return modified;
 }
 
+/* ASCII that stays, and is a cluster of its own. */
+static bool is_plain(const NormalizerOp *op, const Aligned *in, size_t at)
+{
+    const char c = in->data[at], next = at + 1 < in->size ? in->data[at + 1] : ' ';
+    return !(c & 0x80) && !(next & 0x80) && c != '\r' && !op->replaced[(int)c];
+}
+
 void precompiled_run(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
 {
     CodePoints *points = &scratch->points;
     points->count = 0;
     bool modified = false;
-    utf8proc_int32_t state = 0;
     for (size_t from = 0, end = 0; from < in->size; from = end) {
+        if (is_plain(op, in, from)) {
+            codepoints_add(points, in->data[from], 0);
+            end = from + 1;
+            continue;
+        }
         int32_t before = unicode_next(in->data, &end);
-        state = 0;
+        int32_t state = 0;
         while (end < in->size) {
             size_t next = end;
             const int32_t c = unicode_next(in->data, &next);
-            if (utf8proc_grapheme_break_stateful(before, c, &state))
+            if (unicode_cluster_ends(before, c, &state))
                 break;
             before = c;
             end = next;

@@ -2,11 +2,13 @@
 
 #include "worker/tokenizer/regex.h"
 
+#include "common/base/mem.h"
 #include "common/base/text.h"
 #include "worker/tokenizer/unicode.h"
 #include "worker/tokenizer/unicode_tables.h"
 
 #include <pcre2.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -86,6 +88,29 @@ static const UnicodeSet *set_of(const char *name)
     return NULL;
 }
 
+/* \w within brackets: to Oniguruma the numbers of Latin-1 that are no digits (one half,
+ * squared) are of a word on their own, but not there. */
+static void add_word_inside(Text *out, bool negated)
+{
+    static const UnicodeRange latin[] = {
+        { '0', '9' },   { 'A', 'Z' },   { '_', '_' },   { 'a', 'z' },   { 0xAA, 0xAA },
+        { 0xB5, 0xB5 }, { 0xBA, 0xBA }, { 0xC0, 0xD6 }, { 0xD8, 0xF6 }, { 0xF8, 0xFF },
+    };
+    const UnicodeSet *all = &unicode_regex_word;
+    UnicodeRange *ranges = xmalloc((LENGTH(latin) + all->count) * sizeof(ranges[0]));
+    size_t count = 0;
+    for (; count < LENGTH(latin); count++)
+        ranges[count] = latin[count];
+    for (size_t i = 0; i < all->count; i++) {
+        const UnicodeRange range = all->ranges[i];
+        if (range.last > 0xFF)
+            ranges[count++] =
+                (UnicodeRange){ range.first > 0xFF ? range.first : 0x100, range.last };
+    }
+    add_set(out, &(UnicodeSet){ ranges, count }, negated);
+    free(ranges);
+}
+
 /* A class by name, within brackets or on its own. */
 static void add_class(Text *out, const char *name, bool negated, bool inside)
 {
@@ -93,7 +118,9 @@ static void add_class(Text *out, const char *name, bool negated, bool inside)
     const bool turn = negated && !inside; /* [^..] says it shorter */
     if (!inside)
         text_adds(out, turn ? "[^" : "[");
-    if (set)
+    if (inside && strcmp(name, "w") == 0)
+        add_word_inside(out, negated);
+    else if (set)
         add_set(out, set, negated && inside);
     else
         add_category(out, name, negated && inside);
@@ -132,9 +159,35 @@ static void read_property(Reader *r)
     r->at = end + 1;
 }
 
+/* \b and \B: a place where one side is of a word, or both are alike. */
+static void add_border(Text *out, bool is_border)
+{
+    static const char *const looks[] = { "(?:(?<=", "(?!", "|(?<!", "(?=" };
+    static const char *const others[] = { "(?:(?<=", "(?=", "|(?<!", "(?!" };
+    for (size_t i = 0; i < LENGTH(looks); i++) {
+        text_adds(out, is_border ? looks[i] : others[i]);
+        add_class(out, "w", false, false);
+        text_adds(out, ")");
+    }
+    text_adds(out, ")");
+}
+
+/* \u0041, as PCRE2 writes it. */
+static bool read_code_point(Reader *r, Err *err)
+{
+    const char *digits = r->at + 2;
+    if (strspn(digits, "0123456789abcdefABCDEF") < 4)
+        return err_set(err, ERR_INPUT, "'\\u' without four digits");
+    text_addf(&r->out, "\\x{%.4s}", digits);
+    r->at += 6;
+    return true;
+}
+
 static bool read_escape(Reader *r, Err *err)
 {
     const char c = r->at[1];
+    if (c == 'u')
+        return read_code_point(r, err);
     if (c == '\0')
         return err_set(err, ERR_INPUT, "the expression ends in a backslash");
     if ((c == 'p' || c == 'P') && r->at[2] == '{') {
@@ -145,6 +198,8 @@ static bool read_escape(Reader *r, Err *err)
     if (lower == 's' || lower == 'w' || lower == 'h' || lower == 'd') {
         const char name[3] = { lower == 'd' ? 'N' : lower, lower == 'd' ? 'd' : '\0', '\0' };
         add_class(&r->out, name, lower != c, r->inside);
+    } else if ((c == 'b' || c == 'B') && !r->inside) {
+        add_border(&r->out, c == 'b');
     } else if (strchr("GKRXyYkg", c)) {
         return err_set(err, ERR_INPUT, "'\\%c' is not supported yet", c);
     } else {

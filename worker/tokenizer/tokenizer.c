@@ -286,7 +286,7 @@ bool tokenizer_has_types(const Tokenizer *tokenizer)
 
 const char *tokenizer_token(const Tokenizer *tokenizer, int32_t id)
 {
-    const char *added = vocab_token(&tokenizer->added.ids, id);
+    const char *added = vocab_token(&tokenizer->added.shown, id);
     return added ? added : vocab_token(&tokenizer->model.vocab, id);
 }
 

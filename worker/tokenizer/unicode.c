@@ -125,6 +125,27 @@ bool unicode_is_cjk(int32_t c)
     return c >= cjk[0].first && within(c, cjk, LENGTH(cjk));
 }
 
+/* ---- clusters -------------------------------------------------------------- */
+
+/* c, or one that the installed utf8proc knows to join as c does. */
+static int32_t known_cluster(int32_t c)
+{
+    enum { SOME_MARK = 0x301, SOME_LETTER = 'b' };
+    if (c < 0x300)
+        return c;
+    const int class = utf8proc_get_property(c)->boundclass;
+    const bool joins = class == UTF8PROC_BOUNDCLASS_EXTEND || class == UTF8PROC_BOUNDCLASS_ZWJ ||
+                       class == UTF8PROC_BOUNDCLASS_SPACINGMARK;
+    if (in_set(c, &unicode_joining) == joins)
+        return c;
+    return joins ? SOME_LETTER : SOME_MARK;
+}
+
+bool unicode_cluster_ends(int32_t before, int32_t c, int32_t *state)
+{
+    return utf8proc_grapheme_break_stateful(known_cluster(before), known_cluster(c), state);
+}
+
 /* ---- lower case ------------------------------------------------------------ */
 
 size_t unicode_lower(int32_t out[2], int32_t c)

@@ -70,6 +70,10 @@ bool unicode_is_cjk(int32_t c);         /* what BERT sets apart as Chinese */
 bool unicode_is_regex_letter(int32_t c); /* \p{L} of a tokenizer's regular expression */
 bool unicode_is_regex_number(int32_t c); /* \p{N} of one */
 
+/* Whether a cluster of characters (what a reader takes for one) ends before c; *state is
+ * 0 at the start of each. */
+bool unicode_cluster_ends(int32_t before, int32_t c, int32_t *state);
+
 /* Full lower case of one character, out[0, 2); how many. Never contextual. */
 size_t unicode_lower(int32_t out[2], int32_t c);
 

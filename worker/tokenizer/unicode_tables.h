@@ -22,6 +22,7 @@ extern const UnicodeSet unicode_mark;
 extern const UnicodeSet unicode_numeric;
 extern const UnicodeSet unicode_word;
 extern const UnicodeSet unicode_ordered; /* canonical combining class is not 0 */
+extern const UnicodeSet unicode_joining; /* is in one cluster with a letter before it */
 
 /* What Oniguruma, of Unicode 16, takes for \p{L}, \p{N} and \w: --categories. */
 extern const UnicodeSet unicode_regex_letter;

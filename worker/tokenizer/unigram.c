@@ -12,7 +12,8 @@ static const double UNKNOWN_PENALTY = 10.0;
 
 typedef struct Unigram {
     const Vocab *vocab; /* borrowed */
-    Vocab starts;       /* beginnings of tokens at ends of characters */
+    Vocab starts; /* tokens, and beginnings of them, whose id is `count` */
+    int32_t count;
     double *scores;     /* [count], owned */
     double unknown_score;
     int32_t unknown;
@@ -39,11 +40,11 @@ static void unigram_free(void *state)
 
 /* ---- reading --------------------------------------------------------------- */
 
-static void add_starts(Vocab *starts, const char *token, size_t n)
+static void add_starts(Unigram *unigram, const char *token, size_t n)
 {
     for (size_t end = 0; end < n;) {
         unicode_next(token, &end);
-        vocab_add(starts, token, end, 0);
+        vocab_add(&unigram->starts, token, end, unigram->count);
     }
 }
 
@@ -52,6 +53,7 @@ static bool read_vocab(Unigram *unigram, const json_t *list, Vocab *vocab, Err *
     const size_t count = json_array_size(list);
     if (count == 0 || count > INT32_MAX)
         return err_set(err, ERR_INPUT, "'vocab' is not a list of tokens and scores");
+    unigram->count = (int32_t)count;
     unigram->scores = xcalloc(count, sizeof(unigram->scores[0]));
     double least = 0;
     for (size_t i = 0; i < count; i++) {
@@ -64,8 +66,10 @@ static bool read_vocab(Unigram *unigram, const json_t *list, Vocab *vocab, Err *
         least = i == 0 || score < least ? score : least;
         if (!vocab_add(vocab, text, json_string_length(token), (int32_t)i))
             return err_set(err, ERR_INPUT, "'vocab' has token '%s' twice", text);
-        add_starts(&unigram->starts, text, json_string_length(token));
+        vocab_add(&unigram->starts, text, json_string_length(token), (int32_t)i);
     }
+    for (int32_t id = 0; id < unigram->count; id++) /* tokens first: they keep their ids */
+        add_starts(unigram, vocab_token(vocab, id), strlen(vocab_token(vocab, id)));
     unigram->unknown_score = least - UNKNOWN_PENALTY;
     return true;
 }
@@ -126,13 +130,13 @@ static void step_on(const Unigram *unigram, const char *piece, size_t at, size_t
         unicode_next(piece, &end);
         for (; done < end; done++)
             hash = vocab_hash_more(hash, piece[done]);
-        const int32_t id = vocab_find_hashed(unigram->vocab, hash, piece + at, end - at);
-        if (id >= 0) {
+        const int32_t id = vocab_find_hashed(&unigram->starts, hash, piece + at, end - at);
+        if (id < 0)
+            break;
+        if (id < unigram->count) {
             improve(steps, end, at, unigram->scores[id] + here, id);
             single |= end == character;
         }
-        if (vocab_find_hashed(&unigram->starts, hash, piece + at, end - at) < 0)
-            break;
     }
     if (!single)
         improve(steps, character, at, unigram->unknown_score + here, unigram->unknown);

@@ -79,6 +79,13 @@ const char *vocab_token(const Vocab *vocab, int32_t id)
     return vocab->bytes.data + vocab->places[id];
 }
 
+void vocab_add_name(Vocab *vocab, const char *token, size_t n, int32_t id)
+{
+    set_place(vocab, id, (int64_t)vocab->bytes.size);
+    text_add(&vocab->bytes, token, n);
+    text_add(&vocab->bytes, "", 1);
+}
+
 bool vocab_add(Vocab *vocab, const char *token, size_t n, int32_t id)
 {
     if (!vocab->slots || 2 * vocab->count >= vocab->mask)
@@ -91,9 +98,7 @@ bool vocab_add(Vocab *vocab, const char *token, size_t n, int32_t id)
                          .size = (uint32_t)n,
                          .at = (int64_t)vocab->bytes.size,
                          .id = id };
-    set_place(vocab, id, slot->at);
-    text_add(&vocab->bytes, token, n);
-    text_add(&vocab->bytes, "", 1);
+    vocab_add_name(vocab, token, n, id);
     if (vocab->count == 0 || id > vocab->largest)
         vocab->largest = id;
     if (n > vocab->longest)

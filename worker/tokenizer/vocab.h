@@ -39,6 +39,9 @@ void vocab_release(Vocab *vocab);
 /* False: the token is there already, and keeps its id. */
 bool vocab_add(Vocab *vocab, const char *token, size_t n, int32_t id);
 
+/* What vocab_token says of an id, if nothing yet; it is not found by that. */
+void vocab_add_name(Vocab *vocab, const char *token, size_t n, int32_t id);
+
 /* Adds a json object of token: id. The ids must be 0 .. count - 1, each once. */
 MUST_USE bool vocab_read(Vocab *vocab, const json_t *object, Err *err);
 

@@ -116,7 +116,8 @@ static void expect_decoded(const Work *work, const json_t *want)
     const Encoding *encoding = &work->encoding;
     Text whole = { 0 }, stream = { 0 };
     tokenizer_decode(work->tokenizer, encoding->ids, encoding->count, true, &whole);
-    assert_string_equal(whole.data, json_string_value(want));
+    if (strcmp(whole.data, json_string_value(want)) != 0)
+        fail_msg("wanted \"%s\", decoded \"%s\"", json_string_value(want), whole.data);
     DecodeStream *decoder = decode_stream_new(work->tokenizer, true);
     for (int64_t i = 0; i < encoding->count; i++) {
         const size_t before = stream.size;
@@ -208,12 +209,12 @@ static void llama_texts_and_pairs_are_those_of_tokenizers(void **state)
     check_golden(GOLDEN "llama");
 }
 
-static void check_vocab_txt(const char *folder)
+/* The golden texts with the tokenizer that these files of the folder make. */
+static void check_files(const char *folder, const char *const *files, int count)
 {
     Err err = { 0 };
     char *copy = new_folder();
-    const char *const files[] = { "vocab.txt", "tokenizer_config.json" };
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < count; i++) {
         char *from = path_join(folder, files[i]), *to = path_join(copy, files[i]);
         assert_true(file_copy(from, to, &err));
         free(from);
@@ -233,11 +234,57 @@ static void check_vocab_txt(const char *folder)
 static void vocab_txt_gives_the_same_as_tokenizer_json(void **state)
 {
     (void)state;
-    check_vocab_txt(GOLDEN "bert-cased");
-    check_vocab_txt(GOLDEN "bert-uncased");
+    static const char *const files[] = { "vocab.txt", "tokenizer_config.json" };
+    check_files(GOLDEN "bert-cased", files, 2);
+    check_files(GOLDEN "bert-uncased", files, 2);
+}
+
+static void vocab_json_and_merges_give_the_same_as_tokenizer_json(void **state)
+{
+    (void)state;
+    static const char *const files[] = { "vocab.json", "merges.txt", "tokenizer_config.json",
+                                         "special_tokens_map.json" };
+    check_files(GOLDEN "gpt2", files, 4);
+    check_files(GOLDEN "roberta", files, 4);
 }
 
 /* ---- kinds ----------------------------------------------------------------- */
+
+static void encode_case(Work *work, const json_t *one)
+{
+    enum { MOST_WORDS = 8 };
+    Err err = { 0 };
+    const json_t *text = json_object_get(one, "text"), *split = json_object_get(one, "split");
+    if (text) {
+        assert_true(tokenizer_encode(work->tokenizer, json_string_value(text),
+                                     json_string_length(text), NULL, 0, 0, &work->encoding, &err));
+        return;
+    }
+    const char *words[MOST_WORDS];
+    size_t sizes[MOST_WORDS];
+    const size_t count = json_array_size(split);
+    assert_true(count > 0 && count <= MOST_WORDS);
+    for (size_t i = 0; i < count; i++) {
+        words[i] = json_string_value(json_array_get(split, i));
+        sizes[i] = json_string_length(json_array_get(split, i));
+    }
+    const WordList list = { words, sizes, (int64_t)count };
+    assert_true(tokenizer_encode_words(work->tokenizer, &list, 0, &work->encoding, &err));
+}
+
+static void check_case(Work *work, const json_t *one)
+{
+    char *name = json_dumps(one, JSON_COMPACT);
+    const Encoding *encoding = &work->encoding;
+    encode_case(work, one);
+    expect_list("ids", name, encoding->ids, encoding->count, json_object_get(one, "ids"));
+    expect_list("words", name, encoding->words, encoding->count, json_object_get(one, "words"));
+    expect_offsets(name, encoding, json_object_get(one, "offsets"));
+    const json_t *decoded = json_object_get(one, "decoded");
+    if (json_is_string(decoded))
+        expect_decoded(work, decoded);
+    free(name);
+}
 
 static void check_kind(const json_t *line, void *with)
 {
@@ -246,18 +293,11 @@ static void check_kind(const json_t *line, void *with)
     char *text = json_dumps(json_object_get(line, "tokenizer"), 0);
     Work work = { .tokenizer = opened_from("tokenizer.json", text, &err) };
     if (!work.tokenizer)
-        fail_msg("%s", err.what);
+        fail_msg("%s: %s", err.where, err.what);
     free(text);
     size_t i;
     json_t *one;
-    json_array_foreach(json_object_get(line, "cases"), i, one)
-    {
-        const json_t *input = json_array_get(one, 0);
-        assert_true(tokenizer_encode(work.tokenizer, json_string_value(input),
-                                     json_string_length(input), NULL, 0, 0, &work.encoding, &err));
-        expect_list("ids", json_string_value(input), work.encoding.ids, work.encoding.count,
-                    json_array_get(one, 1));
-    }
+    json_array_foreach(json_object_get(line, "cases"), i, one) check_case(&work, one);
     encoding_release(&work.encoding);
     tokenizer_close(work.tokenizer);
 }
@@ -265,7 +305,7 @@ static void check_kind(const json_t *line, void *with)
 static void every_kind_of_part_does_what_tokenizers_does(void **state)
 {
     const char *other = *state;
-    assert_true(for_lines(other ? other : FIXTURES "kinds.jsonl", check_kind, NULL) > 40);
+    assert_true(for_lines(other ? other : FIXTURES "kinds.jsonl", check_kind, NULL) > 110);
 }
 
 /* ---- questions ------------------------------------------------------------- */
@@ -472,6 +512,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(qwen2_texts_and_pairs_are_those_of_tokenizers),
         cmocka_unit_test(llama_texts_and_pairs_are_those_of_tokenizers),
         cmocka_unit_test(vocab_txt_gives_the_same_as_tokenizer_json),
+        cmocka_unit_test(vocab_json_and_merges_give_the_same_as_tokenizer_json),
         cmocka_unit_test_prestate(every_kind_of_part_does_what_tokenizers_does,
                                   argc > 1 ? argv[1] : NULL),
         cmocka_unit_test(size_and_ids_are_those_of_the_vocabulary),
