@@ -23,8 +23,10 @@ static void case_init(Case *c, const int64_t *lengths, int64_t count, AttentionS
     c->shape.ldqkv = (shape.H + 2 * shape.K) * shape.D + 3; /* a gap that nothing may write */
     c->shape.ldout = shape.H * shape.D + 1;
     c->shape.scale = 1.0f / sqrtf((float)shape.D);
-    if (shape.q_rows == 0)
-        c->shape.q_rows = c->rows.longest;
+    for (int64_t b = 0; b < count; b++) {
+        c->q_first[b] = 0;
+        c->q_end[b] = lengths[b];
+    }
     for (int64_t b = 0; b < count; b++)
         c->keys[b] = rng_key(3, 1, 100 + b, 9);
     c->dropout = (Dropout){ .p = p, .keys = p > 0.0f ? c->keys : NULL };
