@@ -26,7 +26,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
 CFLAGS   += -std=gnu11 $(OPT) -march=$(MARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN)
 MPI_CFLAGS = $(shell mpicc --showme:compile)
 MPI_LIBS   = $(shell mpicc --showme:link)
-LIBS := -lzmq -lmsgpackc -lopenblas -lyaml -ljansson -lcsv -lutf8proc -lpcre2-8 -lsodium -lxxhash -lm -lpthread
+LIBS := -lzmq -lmsgpackc -lopenblas -lyaml -ljansson -lcsv -lutf8proc -lpcre2-8 -lsodium -lxxhash -ljpeg -lpng -lm -lpthread
 
 objs = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(shell find $(1) -name '*.c')))
 MAINS    := worker/main.c ps/main.c launch/main.c
@@ -34,15 +34,20 @@ TESTS    := $(shell find tests -name "*_test.c")
 HELPERS  := $(shell find tests -maxdepth 2 -path 'tests/support/*.c')
 PROGRAMS := bin/lora bin/lora_ps bin/lora_worker
 
+# `make V=1` shows the whole commands
+say = $(if $(V),,@echo '  $(1)' && )
+
 .PHONY: all
 all: $(PROGRAMS)  ## build the three programs into bin/
 
 # ---- compile -----------------------------------------------------------------
 
 $(B)/worker/comm/%.o: CPPFLAGS += $(MPI_CFLAGS)
+# Fixed-point weights of the resampler must be those of a machine without fused multiply-add.
+$(B)/worker/images/resample.o: CFLAGS += -ffp-contract=off
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC $<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(B)/libcommon.a: $(call objs,common)
 $(B)/libworker.a: $(call objs,worker)
@@ -53,19 +58,19 @@ $(B)/lib%.a:
 
 bin/lora_worker: $(B)/worker/main.o $(B)/libworker.a $(B)/libcommon.a
 	@mkdir -p bin
-	$(CC) $(CFLAGS) -o $@ $^ $(MPI_LIBS) $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(MPI_LIBS) $(LIBS)
 bin/lora_ps: $(B)/ps/main.o $(B)/libps.a $(B)/libcommon.a
 	@mkdir -p bin
-	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 bin/lora: $(B)/launch/main.o $(B)/liblaunch.a $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	@mkdir -p bin
-	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 # ---- tests -------------------------------------------------------------------
 
 TEST_BINS := $(patsubst %.c,$(B)/%,$(TESTS))
 $(B)/tests/%_test: $(B)/tests/%_test.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
-	$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 CHOSEN = $(if $(T),$(foreach t,$(TEST_BINS),$(if $(findstring $(T),$(t)),$(t))),$(TEST_BINS))
 
@@ -90,14 +95,19 @@ test-unit-bare: $(TEST_BINS)
 test-dist: all ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 	tests/dist/run $(T)
 
-test-interop: all ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
-	tests/interop/run
+$(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libworker.a $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libworker.a $(B)/libcommon.a
-	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+test-interop: all $(B)/tests/interop/metrics_figures $(B)/tests/interop/images_driver ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
+	BUILD=$(B) tests/interop/run
+
+$(B)/tests/bench/oracle_bench: LIBS += $(MPI_LIBS)
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: bench
-bench: all $(B)/tests/bench/model_bench $(B)/tests/bench/kernels_bench $(B)/tests/bench/tokenizer_bench ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
+BENCHES := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*_bench.c))
+bench: all $(BENCHES) ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
 	tests/bench/run
 
 # ---- the rest ----------------------------------------------------------------

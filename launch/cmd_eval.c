@@ -82,7 +82,8 @@ static bool evaluate(const Config *c, const char *adapter, Err *err)
     const bool open = session_open(&session, &o, err) &&
                       dataset_open(&set, &data, session.arch, session.tokenizer, err);
     if (open)
-        metrics_init(&metrics, session.arch->problem, session.arch->labels);
+        metrics_init(&metrics, &(MetricsSpec){ session.arch->task, session.arch->problem, session.arch->labels,
+                                               (const char *const *)session.arch->label_names });
     const bool ok = open && measure(&session, &set, &metrics, err);
     if (ok)
         print_figures(&metrics);

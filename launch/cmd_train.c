@@ -135,6 +135,7 @@ static pid_t start_workers(const TrainArguments *given, const char *address, Err
 {
     Words words = { 0 };
     add_word(&words, xstrdup("mpirun"));
+    add_word(&words, xstrdup("--quiet")); /* a worker that ends says why itself */
     add_word(&words, xstrdup("-n"));
     add_word(&words, xprintf("%lld", (long long)given->rank_count));
     add_word(&words, process_sibling("lora_worker"));
@@ -171,9 +172,9 @@ static int supervise(const TrainArguments *given, const Server *server, Err *err
         }
         if (workers < 0 && told == 0 && code > 0 && worth_a_restart(code) && restarts < MOST_RESTARTS) {
             restarts++;
-            fprintf(stderr, "lora train: the workers ended with code %d, starting them again\n", code);
+            fprintf(stderr, "lora train: mpirun ended with code %d, starting the workers again\n", code);
             workers = start_workers(given, server->address, err);
-        } else if (workers < 0 && worker_code != 0) {
+        } else if (workers < 0 && told == 0 && worker_code != 0) {
             kill(server->pid, SIGTERM); /* nobody will work for it */
             process_wait(server->pid, 30);
             return worker_code;

@@ -5,11 +5,13 @@
 #include "common/base/mem.h"
 #include "ps/run_state.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -37,6 +39,26 @@ double output_epoch(const Run *run)
 
 /* ---- metrics.jsonl --------------------------------------------------------------------------- */
 
+/* A line is whole or not there; what a full disk swallows is said once, and counted. */
+static void append_metrics(Run *run, const char *line)
+{
+    char *path = path_join(run->folder, "metrics.jsonl");
+    const int64_t before = file_size(path);
+    FILE *file = fopen(path, "a");
+    bool ok = file && fprintf(file, "%s\n", line) > 0;
+    ok = (!file || fclose(file) == 0) && ok;
+    if (!ok && run->missing_lines++ == 0)
+        log_warn("save", "lines of metrics.jsonl are missing from here: %s", strerror(errno));
+    if (!ok && before >= 0 && truncate(path, (off_t)before) != 0)
+        log_warn("save", "half a line stays path=%s", path);
+    if (ok && run->missing_lines > 0) {
+        log_info("save", "metrics.jsonl goes on, missing lines=%lld",
+                 (long long)run->missing_lines);
+        run->missing_lines = 0;
+    }
+    free(path);
+}
+
 void output_log(Run *run, json_t *entry, const char *extra, double value)
 {
     json_array_append(run->state.history, entry);
@@ -44,12 +66,7 @@ void output_log(Run *run, json_t *entry, const char *extra, double value)
     if (extra)
         set_real(line, extra, value);
     char *text = json_dumps(line, JSON_COMPACT);
-    char *path = path_join(run->folder, "metrics.jsonl");
-    FILE *file = fopen(path, "a");
-    const bool ok = file && fprintf(file, "%s\n", text) > 0;
-    if ((file && fclose(file) != 0) || !ok)
-        log_warn("save", "cannot append path=%s", path);
-    free(path);
+    append_metrics(run, text);
     free(text);
     json_decref(line);
     json_decref(entry);
@@ -175,7 +192,8 @@ static void card_metrics(const Run *run, Text *card)
     text_adds(card, "\n## Evaluation\n\n| metric | value |\n|---|---|\n");
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)entry, key, value) if (text_starts(key, "eval_"))
+    json_object_foreach((json_t *)(uintptr_t)entry, key, value)
+    if (text_starts(key, "eval_") && !text_ends(key, "_runtime") && !text_ends(key, "_per_second"))
         text_addf(card, "| %s | %.6g |\n", key + strlen("eval_"), json_number_value(value));
 }
 
@@ -208,8 +226,11 @@ static bool write_card(const Run *run, const char *folder, Err *err)
 
 bool output_extras(const Run *run, const char *folder, Err *err)
 {
-    static const char *const names[] = { "tokenizer.json", "tokenizer_config.json", "vocab.txt",
-                                         "special_tokens_map.json" };
+    static const char *const names[] = {
+        "tokenizer.json", "tokenizer_config.json",   "special_tokens_map.json",
+        "vocab.txt",      "vocab.json",              "merges.txt",
+        "tokenizer.model", "chat_template.jinja",    "preprocessor_config.json"
+    };
     bool ok = true;
     for (size_t i = 0; ok && i < sizeof names / sizeof *names; i++) {
         char *from = path_join(run->arch->folder, names[i]), *to = path_join(folder, names[i]);
@@ -232,7 +253,8 @@ static void set_traffic(const Run *run, json_t *to)
     set_int(to, "wire_bytes_up", wire->up);
     set_int(to, "wire_bytes_down", wire->down);
     set_real(to, "wire_share", full > 0 ? (double)(wire->up + wire->down) / full : 0);
-    set_int(to, "peak_rss_worker", wire->worker_bytes);
+    /* told with heartbeats: a run shorter than one never heard of it */
+    set(to, "peak_rss_worker", wire->worker_bytes > 0 ? json_integer(wire->worker_bytes) : NULL);
     struct rusage usage = { 0 };
     getrusage(RUSAGE_SELF, &usage);
     set_int(to, "peak_rss_ps", (int64_t)usage.ru_maxrss * 1024);

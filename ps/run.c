@@ -262,6 +262,7 @@ static bool log_has_begun(const Run *run)
 static bool open_folder(Run *run, bool overwrite, Err *err)
 {
     char *wal = inside(run, "wal");
+    run->made_folder = !file_is_folder(run->folder);
     bool ok =
         folder_make(run->folder, err) && lock(run, err) && (!overwrite || remove_run(run, err));
     const bool continued =
@@ -275,7 +276,7 @@ static bool open_folder(Run *run, bool overwrite, Err *err)
     else if (ok && finished)
         ok = load_state_of_complete(run, err);
     else if (ok)
-        ok = output_cut_metrics(run, err) && folder_make(wal, err) && start_log(run, err) &&
+        ok = (run->fresh = true) && output_cut_metrics(run, err) && folder_make(wal, err) && start_log(run, err) &&
              folder_sync(run->folder, err);
     free(wal);
     return ok;
@@ -287,7 +288,7 @@ Run *run_open(Config *config, bool overwrite, Err *err)
     run->config = *config;
     memset(config, 0, sizeof *config);
     run->lock = -1;
-    run->saved = -1;
+    run->saved = run->tried = -1;
     run->wal = WAL_CLOSED;
     run->id = rng_entropy();
     run->state = (RunState){ .evaluated = -1, .best_step = -1, .history = json_array() };
@@ -300,12 +301,31 @@ Run *run_open(Config *config, bool overwrite, Err *err)
     return NULL;
 }
 
+/* A run that never began leaves nothing behind. */
+static void take_back(Run *run)
+{
+    char *wal = inside(run, "wal"), *text = inside(run, "run.yaml"),
+         *metrics = inside(run, "metrics.jsonl");
+    Err err = { 0 };
+    if (!folder_remove(wal, &err))
+        log_warn("run", "the empty log stays: %s path=%s", err.what, wal);
+    unlink(text);
+    unlink(metrics);
+    if (run->made_folder)
+        rmdir(run->folder); /* unless somebody put something into it */
+    free(wal);
+    free(text);
+    free(metrics);
+}
+
 void run_close(Run *run)
 {
     if (!run)
         return;
     progress_end(&run->progress);
     wal_close(&run->wal);
+    if (run->fresh && !run->begun)
+        take_back(run);
     store_release(&run->store);
     slots_close(run->table);
     arch_close(run->arch);
@@ -323,9 +343,9 @@ void run_close(Run *run)
 
 bool run_checkpoint_now(Run *run, Err *err)
 {
-    if (run->complete || run->saved == run->state.version || !run->begun)
+    if (run->complete || !run->begun || (run->saved == run->state.version && !run->wal.broken))
         return wal_sync(&run->wal, err);
-    if (!wal_sync(&run->wal, err) || !checkpoint_write(run, err))
+    if ((!run->wal.broken && !wal_sync(&run->wal, err)) || !checkpoint_write(run, err))
         return false;
     return start_log(run, err); /* on failure the old log still holds all that the new one would */
 }
@@ -393,6 +413,11 @@ bool run_finish(Run *run, Err *err)
 uint64_t run_id(const Run *run)
 {
     return run->id;
+}
+
+bool run_is_begun(const Run *run)
+{
+    return run->begun;
 }
 
 int64_t run_version(const Run *run)

@@ -18,6 +18,7 @@ void run_close(Run *run);
 
 uint64_t run_id(const Run *run);
 int64_t run_version(const Run *run);
+bool run_is_begun(const Run *run); /* a worker has joined, now or before */
 int64_t run_slot_size(const Run *run);
 CoreWorld run_world(Run *run);
 

@@ -47,14 +47,17 @@ struct Run {
     HelloFacts facts;
     int64_t M, per_epoch, total; /* 0 before the first HELLO */
     bool begun, complete, replaying;
+    bool fresh, made_folder; /* the folder held no run, or was not there, before this process */
     Schedule schedule;
     RunState state;
-    int64_t saved;                    /* newest version with a checkpoint; -1 */
+    int64_t saved, tried;             /* newest version with a checkpoint, with a failed one; -1 */
     uint64_t initial;                 /* XXH3 of the first values */
     int64_t base;                     /* version that the log starts from */
     double clock_before, clock_start; /* state.seconds and the clock when this process began */
     double eval_start;
+    double mend_at; /* when to try again for a checkpoint that takes the broken log's place */
     Traffic traffic;
+    int64_t missing_lines; /* of metrics.jsonl, since the disk is full */
     char *verdict; /* last sentence lent through CoreWorld */
     Progress progress;
 };

@@ -58,9 +58,9 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
         const WalBegin record = { *facts, M };
         const WalPart part = { &record, sizeof record };
         if (!config_set(&run->config, "parallel.micro_batches", number, &err) ||
-            !run_write_text(run, &err) || !wal_append(&run->wal, WAL_BEGIN, &part, 1, &err) ||
-            !wal_sync(&run->wal, &err))
-            log_warn("save", "the start of the run is not durable: %s", err.what);
+            !run_write_text(run, &err))
+            log_warn("save", "run.yaml does not say the micro-batches: %s", err.what);
+        run_record(run, WAL_BEGIN, &part, 1, true);
     }
     progress_init(&run->progress, run->state.version, run->total);
     run->clock_before = run->state.seconds;
@@ -123,17 +123,18 @@ static const float *world_values(void *self)
 
 /* ---- a step ---------------------------------------------------------------------------------- */
 
-static void log_step(Run *run, double norm, double rate)
+/* A line of metrics.jsonl: means since the last one, which *mean and *speed also take for the terminal. */
+static void log_step(Run *run, double norm, double rate, double *mean, double *speed)
 {
     RunState *s = &run->state;
     const double seconds = s->seconds - s->seconds_logged;
-    const double speed = seconds > 0 ? (double)s->tokens_since / seconds : 0;
-    const double loss = s->loss_since / (double)(s->version - s->logged);
+    *speed = seconds > 0 ? (double)s->tokens_since / seconds : 0;
+    *mean = s->loss_since / (double)(s->version - s->logged);
     json_t *entry =
         json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch",
-                  output_epoch(run), "loss", loss, "grad_norm", norm, "learning_rate", rate);
+                  output_epoch(run), "loss", *mean, "grad_norm", norm, "learning_rate", rate);
     REQUIRE(entry);
-    output_log(run, entry, "tokens_per_second", speed);
+    output_log(run, entry, "tokens_per_second", *speed);
     s->loss_since = 0;
     s->tokens_since = 0;
     s->logged = s->version;
@@ -153,8 +154,9 @@ void run_apply_step(Run *run, const WalStep *step, const float *gradient)
                          step->step + 1 };
     const double norm =
         store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam);
-    const double loss = step->count > 0 ? step->loss / (double)step->count : 0;
+    double loss = step->count > 0 ? step->loss / (double)step->count : 0;
     const double seconds = step->seconds - s->seconds;
+    double speed = seconds > 0 ? (double)step->tokens / seconds : 0;
     s->version = step->step + 1;
     s->loss_total += loss;
     s->loss_since += loss;
@@ -163,10 +165,9 @@ void run_apply_step(Run *run, const WalStep *step, const float *gradient)
     s->seconds = step->seconds;
     const bool logged = s->version % train->logging_steps == 0;
     if (logged)
-        log_step(run, norm, rate);
+        log_step(run, norm, rate, &loss, &speed);
     if (!run->replaying)
-        progress_step(&run->progress, s->version, loss,
-                      seconds > 0 ? (double)step->tokens / seconds : 0, logged);
+        progress_step(&run->progress, s->version, loss, speed, logged);
 }
 
 static bool fail(Run *run, char *text, int *code, const char **out)
@@ -237,8 +238,11 @@ static void world_evaluated(void *self, int64_t version, const double *const *su
                             const int64_t *sizes, int64_t chunks)
 {
     Run *run = self;
+    const ModelArch *arch = run->arch;
+    const MetricsSpec spec = { arch->task, arch->problem, arch->labels,
+                               (const char *const *)arch->label_names };
     Metrics metrics;
-    metrics_init(&metrics, run->arch->problem, run->arch->labels);
+    metrics_init(&metrics, &spec);
     for (int64_t i = 0; i < chunks; i++)
         if (!metrics_merge(&metrics, sums[i], sizes[i]))
             log_error("eval", "sums of another size chunk=%lld", (long long)i);
@@ -288,8 +292,19 @@ static bool is_save_due(const Run *run)
 {
     const TrainConfig *t = &run->config.train;
     const bool last = t->save_strategy == WHEN_STEPS && run->state.version == run->total;
-    return run->saved != run->state.version &&
+    return run->saved != run->state.version && run->tried != run->state.version &&
            (last || is_due(run, t->save_strategy, t->save_steps));
+}
+
+/* A log that broke (a full disk) is mended by a checkpoint, tried every few seconds. */
+static bool is_mending_due(Run *run)
+{
+    const double pause = 5, now = clock_now();
+    if (!run->wal.broken || now < run->mend_at)
+        return false;
+    const bool due = run->mend_at > 0; /* it broke just now: there is no room yet */
+    run->mend_at = now + pause;
+    return due;
 }
 
 /* Order of Trainer at the end of a step: log, evaluate, save. */
@@ -306,10 +321,13 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
         return LEASE_EVAL;
     }
     Err err = { 0 };
-    if (is_save_due(run) && !run_checkpoint_now(run, &err)) {
+    const bool due = is_save_due(run), mending = is_mending_due(run);
+    if ((due || mending) && !run_checkpoint_now(run, &err)) {
         log_error("save", "no checkpoint at step %lld, the run goes on: %s (%s)",
                   (long long)version, err.what, err.where);
-        run->saved = version; /* not again at this step */
+        run->tried = version; /* not again at this step */
+    } else if (mending) {
+        log_info("save", "steps are durable again, checkpoint at step=%lld", (long long)version);
     }
     return version >= run->total || run->state.stop_early ? LEASE_STOP : LEASE_TRAIN;
 }

@@ -56,6 +56,7 @@ static void catch_signals(struct sigaction old[2])
     interrupted = 0;
     sigaction(SIGTERM, &action, &old[0]);
     sigaction(SIGINT, &action, &old[1]);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write, as a full disk is */
 }
 
 static void restore_signals(const struct sigaction old[2])
@@ -323,7 +324,9 @@ static void say_farewell(Server *server, int code, char *text, bool tell)
 static int leave_interrupted(Server *server, Err *err)
 {
     const int code = 128 + interrupted; /* as shells count: 130, 143 */
-    log_warn("server", "interrupted, checkpoint at step=%lld", (long long)run_version(server->run));
+    if (run_is_begun(server->run))
+        log_warn("server", "interrupted, checkpoint at step=%lld",
+                 (long long)run_version(server->run));
     const bool saved = run_checkpoint_now(server->run, err);
     char text[] = "the parameter server was interrupted; the same command goes on";
     say_farewell(server, code, text, true);

@@ -7,6 +7,7 @@
 #include "common/config/options.h"
 #include "worker/train/job.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,15 +56,18 @@ static bool start_server(Server *server, const WorkerArguments *given, const cha
     return ok;
 }
 
+/* What keeps one rank from opening ends all, and each with that rank's code: mpirun reports the
+ * code of the first that leaves. */
 static int train(Comm *comm, const ConfigSources *sources, const char *address, Err *err)
 {
     Job job;
     int code = 0;
-    const bool ok = job_open(&job, comm, sources, address, err) && job_work(&job, &code, err);
-    if (!ok && err->kind == ERR_NONE) /* another rank told why */
-        code = 1;
+    if (!job_open(&job, comm, sources, address, err))
+        code = comm_most(comm, err_exit_code(err));
+    else if (!job_work(&job, &code, err) && err->kind != ERR_NONE)
+        code = err_exit_code(err);
     job_close(&job);
-    return ok ? code : err->kind != ERR_NONE ? err_exit_code(err) : code;
+    return code;
 }
 
 /* Between MPI_Init and its end. Every rank knows the address, or that there is none. */
@@ -111,6 +115,8 @@ static int run(int *argc, char ***argv, const WorkerArguments *given, Err *err)
     if (err->kind != ERR_NONE && err->what[0])
         err_print(err, stderr);
     if (own.pid > 0 && own.address) {
+        if (code != 0) /* nobody will work for it */
+            kill(own.pid, SIGTERM);
         const int verdict = process_wait(own.pid, 30);
         code = code ? code : verdict;
     }

@@ -1,6 +1,7 @@
 #include "common/base/file.h"
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -248,10 +249,36 @@ const char *path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* Without "." and "..", as far as the path exists: a ".." behind a symbolic link is not the
+ * folder before it, so only the kernel can tell. Takes and returns an owned path. */
+static char *resolve(char *path)
+{
+    char known[PATH_MAX];
+    size_t end = strlen(path);
+    while (end > 1) {
+        char *front = xstrndup(path, end);
+        const bool found = realpath(front, known) != NULL;
+        free(front);
+        if (found)
+            break;
+        while (end > 1 && path[end - 1] == '/')
+            end--;
+        while (end > 1 && path[end - 1] != '/')
+            end--;
+    }
+    const char *rest = path + end;
+    while (*rest == '/')
+        rest++;
+    if (end <= 1 || strstr(rest, ".."))
+        return path;
+    char *clean = *rest ? path_join(known, rest) : xstrdup(known);
+    free(path);
+    return clean;
+}
+
 char *path_absolute(const char *path)
 {
     char here[PATH_MAX];
-    if (path[0] == '/' || !getcwd(here, sizeof here))
-        return xstrdup(path);
-    return path_join(here, path);
+    char *whole = path[0] == '/' || !getcwd(here, sizeof here) ? xstrdup(path) : path_join(here, path);
+    return strstr(whole, "/../") || strstr(whole, "/./") || text_ends(whole, "/..") || text_ends(whole, "/.") ? resolve(whole) : whole;
 }

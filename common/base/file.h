@@ -48,6 +48,7 @@ MUST_USE char **folder_list(const char *path, size_t *count, Err *err);
 char *path_join(const char *folder, const char *name);
 char *path_folder(const char *path); /* "." when there is none. Owned. */
 const char *path_name(const char *path); /* behind the last slash */
-char *path_absolute(const char *path); /* by the working directory. Owned. */
+/* By the working directory, without "." and ".." where the folders exist. Owned. */
+char *path_absolute(const char *path);
 
 #endif

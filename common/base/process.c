@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -68,6 +69,19 @@ int process_wait(pid_t pid, double seconds)
     while ((code = process_ended(pid)) < 0 && clock_now() < until)
         clock_sleep(0.01);
     return code;
+}
+
+int64_t process_memory(void)
+{
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    char line[256];
+    long long kilobytes = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "Pss: %lld kB", &kilobytes) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return kilobytes * 1024;
 }
 
 char *process_sibling(const char *name)

@@ -6,6 +6,7 @@
 
 #include "common/base/err.h"
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Starts argv[0] (looked up in PATH when it has no slash) in a process group of its own; it gets
@@ -17,6 +18,10 @@ int process_ended(pid_t pid);
 
 /* As process_ended, but waits up to `seconds`. */
 int process_wait(pid_t pid, double seconds);
+
+/* Memory of this process, pages that it shares with others counted by its share of them (Pss of
+ * /proc/self/smaps_rollup), in bytes; 0 where the kernel does not tell. Any thread. */
+int64_t process_memory(void);
 
 /* NAME in the folder of the running program. Owned by the caller. */
 char *process_sibling(const char *name);

@@ -1,6 +1,8 @@
 #include "common/metrics/metrics.h"
 
 #include "common/base/mem.h"
+#include "common/metrics/entities.h"
+#include "common/metrics/overlap.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,23 +10,51 @@
 
 enum { EXAMPLES, LOSS, HEAD };
 
-static int64_t fixed_size(ProblemType problem, int64_t labels)
+/* Behind the head of a row: */
+enum { TAGS, TAGS_RIGHT, ENTITIES_BOTH, ENTITIES_GUESSED, ENTITIES_WANTED, TAGS_SIZE };
+enum {
+    TOKENS,
+    TEXTS,
+    BLEU_WORDS,
+    BLEU_REFERENCE,
+    BLEU_MATCHED,
+    BLEU_TOTAL = BLEU_MATCHED + BLEU_ORDER,
+    ROUGE = BLEU_TOTAL + BLEU_ORDER,
+    TOKENS_SIZE
+};
+
+/* What a row holds. */
+typedef enum { ROW_CLASSES, ROW_LABELS, ROW_PAIRS, ROW_TAGS, ROW_TOKENS } RowKind;
+
+static RowKind kind_of(const MetricsSpec *spec)
 {
-    switch (problem) {
-    case PROBLEM_REGRESSION:
-        return HEAD;
-    case PROBLEM_MULTI_LABEL:
-        return HEAD + 1 + 3 * labels;
-    case PROBLEM_AUTO:
-    case PROBLEM_SINGLE_LABEL:
-        break;
-    }
-    return HEAD + labels * labels;
+    if (spec->task == TASK_TOKEN_CLS || spec->task == TASK_CAUSAL_LM)
+        return spec->task == TASK_TOKEN_CLS ? ROW_TAGS : ROW_TOKENS;
+    if (spec->problem == PROBLEM_REGRESSION)
+        return ROW_PAIRS;
+    return spec->problem == PROBLEM_MULTI_LABEL ? ROW_LABELS : ROW_CLASSES;
 }
 
-int64_t metrics_width(ProblemType problem, int64_t labels, int64_t examples)
+static int64_t fixed_size(const MetricsSpec *spec)
 {
-    return fixed_size(problem, labels) + (problem == PROBLEM_REGRESSION ? 2 * examples : 0);
+    switch (kind_of(spec)) {
+    case ROW_PAIRS:
+        return HEAD;
+    case ROW_LABELS:
+        return HEAD + 1 + 3 * spec->labels;
+    case ROW_TAGS:
+        return HEAD + TAGS_SIZE;
+    case ROW_TOKENS:
+        return HEAD + TOKENS_SIZE;
+    case ROW_CLASSES:
+        break;
+    }
+    return HEAD + spec->labels * spec->labels;
+}
+
+int64_t metrics_width(const MetricsSpec *spec, int64_t examples)
+{
+    return fixed_size(spec) + (kind_of(spec) == ROW_PAIRS ? 2 * examples : 0);
 }
 
 static void reserve(Metrics *m, int64_t size)
@@ -35,15 +65,15 @@ static void reserve(Metrics *m, int64_t size)
     m->sums = xrealloc(m->sums, (size_t)m->room * sizeof(double));
 }
 
-void metrics_init(Metrics *m, ProblemType problem, int64_t labels)
+void metrics_init(Metrics *m, const MetricsSpec *spec)
 {
-    *m = (Metrics){ .problem = problem, .labels = labels };
+    *m = (Metrics){ .spec = *spec };
     metrics_clear(m);
 }
 
 void metrics_clear(Metrics *m)
 {
-    m->size = fixed_size(m->problem, m->labels);
+    m->size = fixed_size(&m->spec);
     reserve(m, m->size);
     memset(m->sums, 0, (size_t)m->size * sizeof(double));
 }
@@ -54,20 +84,22 @@ void metrics_release(Metrics *m)
     *m = (Metrics){ 0 };
 }
 
-static void add_class(Metrics *m, const float *logits, float goal)
+/* ---- adding ----------------------------------------------------------------- */
+
+static int32_t largest(const float *logits, int64_t labels)
 {
-    int64_t guess = 0;
-    for (int64_t l = 1; l < m->labels; l++)
+    int32_t guess = 0;
+    for (int32_t l = 1; l < labels; l++)
         if (logits[l] > logits[guess])
             guess = l;
-    m->sums[HEAD + (int64_t)goal * m->labels + guess] += 1;
+    return guess;
 }
 
 static void add_labels(Metrics *m, const float *logits, const float *goal)
 {
     bool exact = true;
     double *counts = m->sums + HEAD + 1;
-    for (int64_t l = 0; l < m->labels; l++) {
+    for (int64_t l = 0; l < m->spec.labels; l++) {
         const bool guessed = logits[l] > 0.0f, wanted = goal[l] > 0.5f;
         counts[3 * l] += guessed && wanted;
         counts[3 * l + 1] += guessed && !wanted;
@@ -79,27 +111,86 @@ static void add_labels(Metrics *m, const float *logits, const float *goal)
 
 void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, double loss)
 {
+    const int64_t L = m->spec.labels;
+    const RowKind kind = kind_of(&m->spec);
+    REQUIRE(kind != ROW_TAGS && kind != ROW_TOKENS);
     m->sums[EXAMPLES] += (double)B;
     m->sums[LOSS] += loss;
     for (int64_t b = 0; b < B; b++) {
-        if (m->problem == PROBLEM_REGRESSION) {
+        if (kind == ROW_PAIRS) {
             reserve(m, m->size + 2);
             m->sums[m->size++] = (double)logits[b];
             m->sums[m->size++] = (double)goal[b];
-        } else if (m->problem == PROBLEM_MULTI_LABEL) {
-            add_labels(m, logits + b * m->labels, goal + b * m->labels);
+        } else if (kind == ROW_LABELS) {
+            add_labels(m, logits + b * L, goal + b * L);
         } else {
-            add_class(m, logits + b * m->labels, goal[b]);
+            m->sums[HEAD + (int64_t)goal[b] * L + largest(logits + b * L, L)] += 1;
         }
     }
 }
 
+void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, const int64_t *start,
+                      int64_t B, double loss)
+{
+    const int64_t L = m->spec.labels;
+    REQUIRE(kind_of(&m->spec) == ROW_TAGS && m->spec.label_names);
+    int64_t longest = 1;
+    for (int64_t b = 0; b < B; b++)
+        longest = start[b + 1] - start[b] > longest ? start[b + 1] - start[b] : longest;
+    int32_t *wanted = xmalloc((size_t)(2 * longest) * sizeof *wanted), *guessed = wanted + longest;
+    double *sums = m->sums + HEAD;
+    m->sums[EXAMPLES] += (double)B;
+    m->sums[LOSS] += loss;
+    for (int64_t b = 0; b < B; b++) {
+        int64_t n = 0, right = 0;
+        for (int64_t t = start[b]; t < start[b + 1]; t++) {
+            if (goal[t] < 0)
+                continue;
+            wanted[n] = goal[t];
+            guessed[n] = largest(logits + t * L, L);
+            right += wanted[n] == guessed[n];
+            n++;
+        }
+        const EntityCounts counts = entities_count(m->spec.label_names, wanted, guessed, n);
+        sums[TAGS] += (double)n;
+        sums[TAGS_RIGHT] += (double)right;
+        sums[ENTITIES_BOTH] += (double)counts.both;
+        sums[ENTITIES_GUESSED] += (double)counts.guessed;
+        sums[ENTITIES_WANTED] += (double)counts.wanted;
+    }
+    free(wanted);
+}
+
+void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss)
+{
+    REQUIRE(kind_of(&m->spec) == ROW_TOKENS);
+    m->sums[EXAMPLES] += (double)B;
+    m->sums[LOSS] += loss;
+    m->sums[HEAD + TOKENS] += (double)tokens;
+}
+
+void metrics_add_text(Metrics *m, const char *text, const char *const *references, int64_t count)
+{
+    REQUIRE(kind_of(&m->spec) == ROW_TOKENS);
+    const BleuCounts counts = bleu_count(text, references, count);
+    double *sums = m->sums + HEAD;
+    sums[TEXTS] += 1;
+    sums[BLEU_WORDS] += counts.words;
+    sums[BLEU_REFERENCE] += counts.reference_words;
+    for (int n = 0; n < BLEU_ORDER; n++) {
+        sums[BLEU_MATCHED + n] += counts.matched[n];
+        sums[BLEU_TOTAL + n] += counts.total[n];
+    }
+    sums[ROUGE] += rouge_l(text, references, count);
+}
+
 bool metrics_merge(Metrics *m, const double *sums, int64_t size)
 {
-    const int64_t fixed = fixed_size(m->problem, m->labels);
-    if (size < fixed || (m->problem != PROBLEM_REGRESSION && size != fixed))
+    const int64_t fixed = fixed_size(&m->spec);
+    const bool joins = kind_of(&m->spec) == ROW_PAIRS;
+    if (size < fixed || (!joins && size != fixed))
         return false;
-    if (m->problem == PROBLEM_REGRESSION && (double)(size - fixed) != 2 * sums[EXAMPLES])
+    if (joins && (double)(size - fixed) != 2 * sums[EXAMPLES])
         return false;
     for (int64_t i = 0; i < fixed; i++)
         m->sums[i] += sums[i];
@@ -158,7 +249,7 @@ static double matthews(const double *confusion, int64_t L, double total, double 
 
 static int class_figures(const Metrics *m, Figure *figures, int n)
 {
-    const int64_t L = m->labels;
+    const int64_t L = m->spec.labels;
     const double *confusion = m->sums + HEAD;
     double right = 0, prf[3] = { 0, 0, 0 };
     for (int64_t l = 0; l < L; l++) {
@@ -189,9 +280,9 @@ static int label_figures(const Metrics *m, Figure *figures, int n)
 {
     const double *counts = m->sums + HEAD + 1;
     double prf[3] = { 0, 0, 0 };
-    for (int64_t l = 0; l < m->labels; l++)
+    for (int64_t l = 0; l < m->spec.labels; l++)
         add_prf(prf, counts[3 * l], counts[3 * l + 1], counts[3 * l + 2]);
-    return put_prf(figures, n, ratio(m->sums[HEAD], m->sums[EXAMPLES]), prf, (double)m->labels);
+    return put_prf(figures, n, ratio(m->sums[HEAD], m->sums[EXAMPLES]), prf, (double)m->spec.labels);
 }
 
 static double pearson(const double *x, const double *y, int64_t n)
@@ -257,12 +348,49 @@ static int regression_figures(const Metrics *m, Figure *figures, int n)
     return n;
 }
 
+/* seqeval's, micro averages over all types */
+static int tag_figures(const Metrics *m, Figure *figures, int n)
+{
+    const double *sums = m->sums + HEAD;
+    const double precision = ratio(sums[ENTITIES_BOTH], sums[ENTITIES_GUESSED]);
+    const double recall = ratio(sums[ENTITIES_BOTH], sums[ENTITIES_WANTED]);
+    n = put(figures, n, "accuracy", ratio(sums[TAGS_RIGHT], sums[TAGS]));
+    n = put(figures, n, "f1", ratio(2 * precision * recall, precision + recall));
+    n = put(figures, n, "precision", precision);
+    return put(figures, n, "recall", recall);
+}
+
+static int token_figures(const Metrics *m, Figure *figures, int n)
+{
+    const double *sums = m->sums + HEAD;
+    n = put(figures, n, "perplexity", exp(figures[0].value));
+    if (sums[TEXTS] == 0)
+        return n;
+    BleuCounts counts = { sums[BLEU_WORDS], sums[BLEU_REFERENCE], { 0 }, { 0 } };
+    memcpy(counts.matched, sums + BLEU_MATCHED, sizeof counts.matched);
+    memcpy(counts.total, sums + BLEU_TOTAL, sizeof counts.total);
+    n = put(figures, n, "bleu", bleu_score(&counts));
+    return put(figures, n, "rougeL", sums[ROUGE] / sums[TEXTS]);
+}
+
 int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES])
 {
-    const int n = put(figures, 0, "loss", ratio(m->sums[LOSS], m->sums[EXAMPLES]));
-    if (m->problem == PROBLEM_REGRESSION)
+    const RowKind kind = kind_of(&m->spec);
+    const double over = kind == ROW_TAGS     ? m->sums[HEAD + TAGS]
+                        : kind == ROW_TOKENS ? m->sums[HEAD + TOKENS]
+                                             : m->sums[EXAMPLES];
+    const int n = put(figures, 0, "loss", ratio(m->sums[LOSS], over));
+    switch (kind) {
+    case ROW_PAIRS:
         return regression_figures(m, figures, n);
-    if (m->problem == PROBLEM_MULTI_LABEL)
+    case ROW_LABELS:
         return label_figures(m, figures, n);
+    case ROW_TAGS:
+        return tag_figures(m, figures, n);
+    case ROW_TOKENS:
+        return token_figures(m, figures, n);
+    case ROW_CLASSES:
+        break;
+    }
     return class_figures(m, figures, n);
 }

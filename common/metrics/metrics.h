@@ -1,15 +1,23 @@
 /* metrics - evaluation as sums that add, so that it can be spread over workers and is exact.
  *
- * A chunk of the validation set gives one row of doubles, `metrics_width` of them; rows are added
- * in chunk order and turned into figures at the end.
+ * A chunk of the validation set gives one row of doubles, at most `metrics_width` of them; rows
+ * are added in chunk order and turned into figures at the end. Counts are whole numbers, so only
+ * the order of the chunks matters, not who measured them.
  *
  *   all        [0] examples  [1] sum of losses
- *   classes    confusion[L*L] (goal, guess)
+ *   classes    confusion[L*L] (goal, guess)                        SEQ_CLS, IMAGE_CLS
  *   multi      exact matches, then L times (true pos, false pos, false neg)
  *   regression pairs (guess, goal) of the chunk: rows are joined, not added
+ *   tags       labelled tokens, right ones, entities: both, guessed, wanted      TOKEN_CLS
+ *   tokens     predicted tokens, then of generated texts: their number, BLEU's words here and in
+ *              the nearest reference, n-grams matched[4], n-grams[4], sum of ROUGE-L  CAUSAL_LM
  *
  * Definitions: scikit-learn's (f1, precision and recall binary for 2 labels, macro for more,
- * 0 where undefined; matthews as matthews_corrcoef), scipy's pearson and spearman. */
+ * 0 where undefined; matthews as matthews_corrcoef), scipy's pearson and spearman, seqeval's
+ * (entities.h), sacrebleu's and rouge_score's (overlap.h). `loss` is a mean over examples, for
+ * TOKEN_CLS and CAUSAL_LM over tokens; perplexity is its exponential.
+ *
+ * Owner: whoever measures. Threads: one at a time. */
 #ifndef COMMON_METRICS_METRICS_H
 #define COMMON_METRICS_METRICS_H
 
@@ -17,25 +25,45 @@
 
 #include <stdint.h>
 
+/* What is measured; names are borrowed and must outlive the Metrics. */
+typedef struct MetricsSpec {
+    TaskType task;
+    ProblemType problem;           /* SEQ_CLS, IMAGE_CLS */
+    int64_t labels;                /* outputs of the head; CAUSAL_LM: not used */
+    const char *const *label_names; /* [labels], TOKEN_CLS only; else may be NULL */
+} MetricsSpec;
+
 typedef struct Metrics {
-    ProblemType problem;
-    int64_t labels;
-    double *sums;    /* owned */
+    MetricsSpec spec;
+    double *sums;       /* owned */
     int64_t size, room; /* doubles in sums */
 } Metrics;
 
-void metrics_init(Metrics *m, ProblemType problem, int64_t labels);
+void metrics_init(Metrics *m, const MetricsSpec *spec);
 void metrics_release(Metrics *m);
 void metrics_clear(Metrics *m);
 
-/* Adds B examples: logits[B, labels], goal as in worker/model's Batch, loss their sum. */
+/* SEQ_CLS, IMAGE_CLS: adds B examples: logits[B, labels], goal as in worker/model's Batch, loss
+ * their sum. */
 void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, double loss);
 
-/* Adds what another Metrics of the same kind summed; false when the size does not fit. */
+/* TOKEN_CLS: B sentences of start[B+1] tokens, logits[N, labels]; goal[N] is a label or -100. The
+ * tags of a sentence are its labelled tokens, in order. loss: sum over labelled tokens. */
+void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, const int64_t *start,
+                      int64_t B, double loss);
+
+/* CAUSAL_LM: loss is the sum over the `tokens` predicted tokens of B sequences. */
+void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss);
+
+/* CAUSAL_LM: one generated text beside references[count >= 1], all valid UTF-8 and without
+ * special tokens. Does not count as an example: call metrics_add_tokens too. */
+void metrics_add_text(Metrics *m, const char *text, const char *const *references, int64_t count);
+
+/* Adds what another Metrics of the same spec summed; false when the size does not fit. */
 bool metrics_merge(Metrics *m, const double *sums, int64_t size);
 
 /* Most doubles that a chunk of `examples` can take. */
-int64_t metrics_width(ProblemType problem, int64_t labels, int64_t examples);
+int64_t metrics_width(const MetricsSpec *spec, int64_t examples);
 
 typedef struct Figure {
     const char *name; /* "loss", "accuracy", ... */
@@ -43,7 +71,11 @@ typedef struct Figure {
 } Figure;
 enum { METRICS_FIGURES = 8 };
 
-/* figures[0, return value). */
+/* figures[0, return value): `loss`, then
+ *   classes and TOKEN_CLS  accuracy f1 precision recall, classes also matthews
+ *   multi label            accuracy f1 precision recall
+ *   regression             mse pearson spearman
+ *   CAUSAL_LM              perplexity, and with generated texts bleu (0..100), rougeL (0..1) */
 int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES]);
 
 #endif

@@ -7,83 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No product or sum of sizes below these overflows 64 bits. */
-enum { MOST_SIZE = 1 << 22, MOST_LAYERS = 4096, MOST_LABELS = 1 << 20 };
+enum { MOST_LABELS = 1 << 20 };
 
-static const FamilyReader *const readers[] = { &bert_reader };
+static const FamilyReader *const readers[] = {
+    &bert_reader,  &distilbert_reader, &gpt2_reader, &llama_reader,      &mistral_reader,
+    &qwen2_reader, &roberta_reader,    &vit_reader,  &xlm_roberta_reader
+};
 enum { READERS = sizeof readers / sizeof *readers };
-
-/* ---- what families use ------------------------------------------------------ */
-
-void arch_add(ModelArch *arch, char *path, const Module *module)
-{
-    arch->modules =
-        xrealloc(arch->modules, ((size_t)arch->module_count + 1) * sizeof *arch->modules);
-    Module *added = &arch->modules[arch->module_count++];
-    *added = *module;
-    added->path = path;
-}
-
-bool arch_size(const ModelArch *arch, const char *key, int64_t fallback, int64_t *out, Err *err)
-{
-    *out = json_get_int(arch->config, key, fallback, err);
-    if (err->kind != ERR_NONE)
-        return false;
-    const int64_t most = strcmp(key, "num_hidden_layers") == 0 ? MOST_LAYERS : MOST_SIZE;
-    if (*out < 1 || *out > most)
-        return err_set(err, ERR_INPUT, "'%s' is %lld, allowed is 1 to %lld", key, (long long)*out,
-                       (long long)most);
-    return true;
-}
-
-bool arch_dropout(const ModelArch *arch, const char *key, double fallback, double *out, Err *err)
-{
-    *out = json_get_real(arch->config, key, fallback, err);
-    if (err->kind != ERR_NONE)
-        return false;
-    if (!(*out >= 0 && *out < 1))
-        return err_set(err, ERR_INPUT, "'%s' is %g, allowed is 0 to below 1", key, *out);
-    return true;
-}
-
-/* Source: transformers/activations.py, ACT2CLS. */
-bool arch_activation(const ModelArch *arch, const char *key, const char *fallback, Activation *act,
-                     Err *err)
-{
-    static const struct {
-        const char *name;
-        Activation act;
-    } known[] = {
-        { "gelu", ACT_GELU },
-        { "gelu_python", ACT_GELU },
-        { "gelu_new", ACT_GELU_TANH },
-        { "gelu_pytorch_tanh", ACT_GELU_TANH },
-        { "gelu_python_tanh", ACT_GELU_TANH },
-        { "gelu_accurate", ACT_GELU_TANH },
-        { "gelu_fast", ACT_GELU_FAST },
-        { "quick_gelu", ACT_QUICK_GELU },
-        { "relu", ACT_RELU },
-        { "silu", ACT_SILU },
-        { "swish", ACT_SILU },
-        { "tanh", ACT_TANH },
-    };
-    const char *name = json_get_string(arch->config, key, fallback, err);
-    if (err->kind != ERR_NONE)
-        return false;
-    Text names = { 0 };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(name, known[i].name) == 0) {
-            *act = known[i].act;
-            text_release(&names);
-            return true;
-        }
-        text_addf(&names, "%s%s", i > 0 ? ", " : "", known[i].name);
-    }
-    err_set(err, ERR_INPUT, "%s '%s' is not supported", key, name);
-    err_hint(err, "known are %s", names.data);
-    text_release(&names);
-    return false;
-}
 
 /* ---- config.json and overrides ---------------------------------------------- */
 
@@ -213,6 +143,10 @@ static void drop_labels(ModelArch *arch)
  * config.json agrees with keeps the names from there. */
 static bool read_labels(ModelArch *arch, const StringList *names, int64_t count, Err *err)
 {
+    if (arch->task == TASK_CAUSAL_LM) { /* the words are the labels */
+        arch->labels = arch->V;
+        return true;
+    }
     const json_t *map = json_object_get(arch->config, "id2label");
     if (names->count > 0) {
         name_labels(arch, names->count);
@@ -260,9 +194,12 @@ static bool read_problem(ModelArch *arch, ProblemType problem, Err *err)
     return err_set(err, ERR_INPUT, "problem_type '%s' is not known", name);
 }
 
-/* Transformers, modeling_bert: one label is a regression unless told otherwise. */
+/* Transformers, modeling_bert: one label is a regression unless told otherwise. Heads
+ * that read tokens know one loss. */
 static bool resolve_problem(ModelArch *arch, Err *err)
 {
+    if (arch->task == TASK_TOKEN_CLS || arch->task == TASK_CAUSAL_LM)
+        arch->problem = PROBLEM_SINGLE_LABEL;
     if (arch->problem == PROBLEM_AUTO)
         arch->problem = arch->labels == 1 ? PROBLEM_REGRESSION : PROBLEM_SINGLE_LABEL;
     if (arch->problem == PROBLEM_SINGLE_LABEL && arch->labels == 1) {
@@ -324,12 +261,28 @@ void arch_close(ModelArch *arch)
     for (int i = 0; i < arch->module_count; i++)
         free(arch->modules[i].path);
     free(arch->modules);
+    free(arch->windows);
+    free(arch->scales);
     json_decref(arch->config);
     free(arch->folder);
     free(arch);
 }
 
 /* ---- queries ------------------------------------------------------------------ */
+
+char *arch_old_path(const ModelArch *arch, const char *path)
+{
+    char *old = NULL;
+    for (const Rename *r = arch->family->renames; r && r->now; r++) {
+        const char *name = old ? old : path, *at = strstr(name, r->now);
+        if (!at)
+            continue;
+        char *next = xprintf("%.*s%s%s", (int)(at - name), name, r->before, at + strlen(r->now));
+        free(old);
+        old = next;
+    }
+    return old;
+}
 
 int arch_module_index(const ModelArch *arch, int layer, Role role)
 {
@@ -350,6 +303,8 @@ int64_t arch_parameters(const ModelArch *arch)
     int64_t sum = 0;
     for (int i = 0; i < arch->module_count; i++) {
         const Module *m = &arch->modules[i];
+        if (m->tied)
+            continue;
         sum += (m->kind == MODULE_NORM ? m->out : m->out * m->in) + (m->bias ? m->out : 0);
     }
     return sum;

@@ -1,8 +1,8 @@
 /* arch - what a model is, before any weight of it is read: config.json and the
  * family's description give its dimensions and the list of its modules.
  *
- * A family (BERT, later others) is a `Family`: a table of names, kinds and a
- * few choices; bert.c holds BERT's. Both programs need it: workers to compute,
+ * A family (BERT, GPT-2, ...) is a `Family`: a table of names, kinds and a few
+ * choices; bert.c holds BERT's. Both programs need it: workers to compute,
  * the parameter server to lay out the adapter. Names are Transformers' module
  * paths in the head model ("bert.encoder.layer.0.attention.self.query").
  *
@@ -10,20 +10,11 @@
 #ifndef COMMON_MODEL_ARCH_H
 #define COMMON_MODEL_ARCH_H
 
+#include "common/base/activation.h"
 #include "common/base/err.h"
 #include "common/config/config.h"
 
 #include <stdint.h>
-
-typedef enum {
-    ACT_GELU,
-    ACT_GELU_TANH,
-    ACT_GELU_FAST,
-    ACT_QUICK_GELU,
-    ACT_RELU,
-    ACT_SILU,
-    ACT_TANH
-} Activation;
 
 typedef enum {
     MODULE_LINEAR,
@@ -79,10 +70,17 @@ typedef enum {
     READ_LABELLED /* every token that has a goal */
 } HeadRows;
 
+/* A part of a module's path, and what it was in an earlier Transformers. */
+typedef struct Rename {
+    const char *now, *before;
+} Rename;
+
 typedef struct Family {
     const char *model_type;             /* config.json's */
     const char *prefix;                 /* of the body's tensors; files may leave it out: "bert." */
+    const Rename *renames;              /* all that fit apply, {NULL} behind them; NULL: none */
     const char *const *default_targets; /* PEFT's, NULL-terminated; NULL: must be given */
+    const char *target_hint;            /* what to give then: "q_lin, v_lin" */
     const char *task_class[4];          /* Transformers' class by TaskType, NULL: not offered */
 } Family;
 
@@ -112,8 +110,10 @@ typedef struct ModelArch {
     double head_dropout;      /* of the rows that go into ROLE_HEAD */
     int64_t image_size, patch, channels; /* 0: texts */
     int64_t pad_id, bos_id, eos_id; /* -1: none */
-    int64_t labels;      /* outputs of the head */
-    char **label_names;  /* [labels], owned */
+    int64_t still_row;   /* of the word table, without a gradient (padding_idx); -1: none */
+    bool tied;           /* lm_head and the word table are one tensor */
+    int64_t labels;      /* outputs of the head; CAUSAL_LM: V */
+    char **label_names;  /* [labels], owned; CAUSAL_LM: NULL */
     bool labels_known;   /* names came from run file or config.json, not "LABEL_0" */
     ProblemType problem; /* resolved, never AUTO */
     Module *modules;     /* in named_modules order */
@@ -134,13 +134,17 @@ MUST_USE ModelArch *arch_open(const char *folder, const json_t *overrides, TaskT
                               Err *err);
 void arch_close(ModelArch *arch);
 
+/* What `path` was called before the family's renames; owned; NULL: nothing else. */
+char *arch_old_path(const ModelArch *arch, const char *path);
+
 /* The module with this role in this layer (-1 outside), or NULL. */
 const Module *arch_module(const ModelArch *arch, int layer, Role role);
 int arch_module_index(const ModelArch *arch, int layer, Role role); /* -1: none */
 
 /* Rotary positions for sequences of up to `length` tokens: angle of position t, pair j is
  * t * inverse[j], j < D/2 (pairs are (j, j + D/2)); cosines and sines are multiplied by the return
- * value. Depends on length only for rope_type "dynamic". Source: modeling_rope_utils.py. */
+ * value. Depends on length only for rope_type "dynamic" and "longrope".
+ * Source: modeling_rope_utils.py. */
 double arch_rope(const ModelArch *arch, int64_t length, double *inverse);
 
 /* Parameters of the whole model with its head. */

@@ -5,6 +5,7 @@
 
 #include "common/base/digest.h"
 #include "common/base/mem.h"
+#include "common/model/stored.h"
 #include "common/slots/slots_match.h"
 
 #include <ctype.h>
@@ -29,24 +30,33 @@ static bool decays(const Module *module, const char *name)
     return !found;
 }
 
-/* Takes `name`. The slot's index. */
-static int add_slot(SlotTable *table, const ModelArch *arch, int module, SlotKind kind, char *name,
-                    int64_t rows, int64_t columns)
+/* The adapter's name for a tensor of the module: `end` is ".lora_A.weight". Owned. */
+static char *slot_name(const char *path, const char *end)
 {
+    return xprintf("base_model.model.%s%s", path, end);
+}
+
+/* Adds a slot with the shape that `shape` has (dims, dim, transposed). Its index. */
+static int add_slot(SlotTable *table, const ModelArch *arch, int module, SlotKind kind,
+                    const char *end, const Slot *shape)
+{
+    const char *path = arch->modules[module].path;
+    char *old = arch_old_path(arch, path);
     table->slots = xrealloc(table->slots, ((size_t)table->count + 1) * sizeof *table->slots);
     Slot *slot = &table->slots[table->count];
-    *slot = (Slot){
-        .name = name,
-        .kind = kind,
-        .module = module,
-        .dims = columns > 0 ? 2 : 1,
-        .dim = { rows, columns },
-        .offset = table->size,
-        .count = rows * (columns > 0 ? columns : 1),
-        .decay = decays(&arch->modules[module], name),
-    };
+    *slot = *shape;
+    slot->name = slot_name(path, end);
+    slot->old_name = old ? slot_name(old, end) : NULL;
+    slot->kind = kind;
+    slot->module = module;
+    slot->offset = table->size;
+    slot->count = 1;
+    for (int d = 0; d < slot->dims; d++)
+        slot->count *= slot->dim[d];
+    slot->decay = decays(&arch->modules[module], slot->name);
     table->size += (slot->count + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN;
     table->trainable += slot->count;
+    free(old);
     return table->count++;
 }
 
@@ -54,33 +64,95 @@ static void add_lora(SlotTable *table, const ModelArch *arch, int module, const 
 {
     const Module *m = &arch->modules[module];
     ModuleSlots *of = &table->modules[module];
-    of->r = match->r;
-    of->scale = (float)(match->alpha / (double)match->r);
-    of->a = add_slot(table, arch, module, SLOT_LORA_A,
-                     xprintf("base_model.model.%s.lora_A.weight", m->path), of->r, m->in);
-    of->b = add_slot(table, arch, module, SLOT_LORA_B,
-                     xprintf("base_model.model.%s.lora_B.weight", m->path), m->out, of->r);
+    const int64_t r = match->r;
+    Slot a = { .dims = 2, .dim = { r, m->in } }, b = { .dims = 2, .dim = { m->out, r } };
+    const char *a_end = ".lora_A.weight", *b_end = ".lora_B.weight";
+    if (m->kind == MODULE_EMBEDDING) { /* rows are picked: A is indexed by them */
+        a.dim[1] = m->out;
+        b.dim[0] = m->in;
+        a_end = ".lora_embedding_A";
+        b_end = ".lora_embedding_B";
+    } else if (m->kind == MODULE_CONV) {
+        stored_shape(arch, m, false, a.dim);
+        a.dim[0] = r;
+        a.dims = b.dims = 4;
+        b.dim[2] = b.dim[3] = 1;
+    }
+    of->r = r;
+    of->scale = (float)(match->alpha / (double)r);
+    of->a = add_slot(table, arch, module, SLOT_LORA_A, a_end, &a);
+    of->b = add_slot(table, arch, module, SLOT_LORA_B, b_end, &b);
+}
+
+static void add_weight(SlotTable *table, const ModelArch *arch, int module)
+{
+    const Module *m = &arch->modules[module];
+    Slot shape = { .transposed = m->transposed };
+    shape.dims = stored_shape(arch, m, false, shape.dim);
+    if (m->transposed) {
+        shape.dim[0] = m->out;
+        shape.dim[1] = m->in;
+    }
+    table->modules[module].weight =
+        add_slot(table, arch, module, SLOT_WEIGHT, m->kind == MODULE_TENSOR ? "" : ".weight",
+                 &shape);
+}
+
+static void add_base(SlotTable *table, const Module *m, int module)
+{
+    table->bases =
+        xrealloc(table->bases, ((size_t)table->base_count + 1) * sizeof *table->bases);
+    table->bases[table->base_count++] =
+        (SavedBase){ .name = slot_name(m->path, ".base_layer.weight"), .module = module };
 }
 
 static void add_module(SlotTable *table, const ModelArch *arch, int module,
-                       const ModuleMatch *match, BiasMode bias)
+                       const ModuleMatch *match, const LoraConfig *lora)
 {
     const Module *m = &arch->modules[module];
     ModuleSlots *of = &table->modules[module];
     *of = (ModuleSlots){ .a = -1, .b = -1, .bias = -1, .weight = -1 };
     if (match->target)
         add_lora(table, arch, module, match);
-    const bool trained =
-        match->saved || bias == BIAS_ALL || (bias == BIAS_LORA_ONLY && match->target);
+    const bool trained = match->saved || lora->bias == BIAS_ALL ||
+                         (lora->bias == BIAS_LORA_ONLY && match->target);
     if (m->bias && trained)
-        of->bias = add_slot(
-            table, arch, module, SLOT_BIAS,
-            xprintf("base_model.model.%s%s.bias", m->path, match->target ? ".base_layer" : ""),
-            m->out, 0);
+        of->bias = add_slot(table, arch, module, SLOT_BIAS,
+                            match->target ? ".base_layer.bias" : ".bias",
+                            &(Slot){ .dims = 1, .dim = { m->out } });
     if (match->saved)
-        of->weight = add_slot(table, arch, module, SLOT_WEIGHT,
-                              xprintf("base_model.model.%s.weight", m->path), m->out,
-                              m->kind == MODULE_NORM ? 0 : m->in);
+        add_weight(table, arch, module);
+}
+
+/* PEFT saves frozen tables when one of these names is a target (utils/save_and_load.py,
+ * EMBEDDING_LAYER_NAMES): of a list the very word, of an expression what it matches. */
+static bool names_table(const ModelArch *arch, const LoraConfig *lora, const ModuleMatch *matches)
+{
+    static const char *const tables[] = { "embed_tokens", "lm_head" };
+    for (int t = 0; t < 2; t++) {
+        if (names_have(&lora->target_modules, tables[t]))
+            return true;
+        for (int i = 0; lora->target_regex && i < arch->module_count; i++) {
+            const char *dot = strrchr(arch->modules[i].path, '.');
+            if (matches[i].target &&
+                strcmp(dot ? dot + 1 : arch->modules[i].path, tables[t]) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void add_bases(SlotTable *table, const ModelArch *arch, const LoraConfig *lora,
+                      const ModuleMatch *matches)
+{
+    if (!names_table(arch, lora, matches))
+        return;
+    for (int i = 0; i < arch->module_count; i++) {
+        const Module *m = &arch->modules[i];
+        const bool is_output = m->role == ROLE_HEAD && arch->task == TASK_CAUSAL_LM;
+        if (matches[i].target && (m->role == ROLE_WORD || is_output))
+            add_base(table, m, i);
+    }
 }
 
 static uint64_t table_hash(const SlotTable *table)
@@ -88,7 +160,8 @@ static uint64_t table_hash(const SlotTable *table)
     uint64_t hash = 0;
     for (int i = 0; i < table->count; i++) {
         const Slot *s = &table->slots[i];
-        const int64_t numbers[] = { s->kind, s->dims, s->dim[0], s->dim[1], s->offset, s->decay };
+        const int64_t numbers[] = { s->kind,   s->dims,   s->dim[0], s->dim[1],
+                                    s->dim[2], s->dim[3], s->offset, s->decay };
         const float scale = table->modules[s->module].scale;
         hash = digest_fast_more(hash, s->name, strlen(s->name) + 1);
         hash = digest_fast_more(hash, numbers, sizeof numbers);
@@ -105,9 +178,11 @@ SlotTable *slots_open(const ModelArch *arch, const LoraConfig *lora, Err *err)
         return NULL;
     }
     SlotTable *table = xcalloc(1, sizeof *table);
+    table->arch = arch;
     table->modules = xcalloc((size_t)arch->module_count, sizeof *table->modules);
     for (int i = 0; i < arch->module_count; i++)
-        add_module(table, arch, i, &matches[i], lora->bias);
+        add_module(table, arch, i, &matches[i], lora);
+    add_bases(table, arch, lora, matches);
     free(matches);
     table->hash = table_hash(table);
     const StringList targets = slots_target_names(arch, lora);
@@ -120,8 +195,13 @@ void slots_close(SlotTable *table)
 {
     if (!table)
         return;
-    for (int i = 0; i < table->count; i++)
+    for (int i = 0; i < table->count; i++) {
         free(table->slots[i].name);
+        free(table->slots[i].old_name);
+    }
+    for (int i = 0; i < table->base_count; i++)
+        free(table->bases[i].name);
+    free(table->bases);
     for (int i = 0; i < table->target_count; i++)
         free(table->targets[i]);
     free(table->targets);
@@ -141,13 +221,28 @@ static int64_t module_trained(const SlotTable *table, const ModuleSlots *of)
     return sum;
 }
 
-static void describe_module(const SlotTable *table, const Module *m, const ModuleSlots *of,
-                            int width, Text *out)
+/* What is to say of a module that nothing is trained of. */
+static const char *idle_words(const Module *m)
 {
-    char shape[48];
-    snprintf(shape, sizeof shape, m->kind == MODULE_NORM ? "[%lld]" : "[%lld, %lld]",
-             (long long)m->out, (long long)m->in);
-    text_addf(out, "%-*s  %-14s  ", width, m->path, shape);
+    return m->kind == MODULE_NORM     ? "- (a norm takes no lora)"
+           : m->kind == MODULE_TENSOR ? "- (no module, takes no lora)"
+           : m->tied                  ? "- (the word table's tensor)"
+                                      : "-";
+}
+
+static void describe_module(const SlotTable *table, const ModelArch *arch, int module, int width,
+                            Text *out)
+{
+    const Module *m = &arch->modules[module];
+    const ModuleSlots *of = &table->modules[module];
+    Text shape = { 0 };
+    int64_t dim[4] = { m->out, m->in };
+    const int dims = m->kind == MODULE_LINEAR ? 2 : stored_shape(arch, m, false, dim);
+    for (int d = 0; d < dims; d++)
+        text_addf(&shape, "%s%lld", d > 0 ? ", " : "[", (long long)dim[d]);
+    text_adds(&shape, "]");
+    text_addf(out, "%-*s  %-14s  ", width, m->path, shape.data);
+    text_release(&shape);
     if (of->a >= 0)
         text_addf(out, "lora r=%lld scale=%g%s", (long long)of->r, (double)of->scale,
                   of->bias >= 0 ? " + bias" : "");
@@ -156,7 +251,7 @@ static void describe_module(const SlotTable *table, const Module *m, const Modul
     else if (of->bias >= 0)
         text_adds(out, "bias");
     else
-        text_adds(out, m->kind == MODULE_LINEAR ? "-" : "- (no linear module)");
+        text_adds(out, idle_words(m));
     const int64_t trained = module_trained(table, of);
     if (trained > 0)
         text_addf(out, "  %lld parameters", (long long)trained);
@@ -173,7 +268,7 @@ void slots_describe(const SlotTable *table, const ModelArch *arch, Text *out)
         whole += table->modules[i].weight >= 0;
     }
     for (int i = 0; i < arch->module_count; i++)
-        describe_module(table, &arch->modules[i], &table->modules[i], width, out);
+        describe_module(table, arch, i, width, out);
     const int64_t all = arch_parameters(arch);
     text_addf(out, "\n%d of %d modules adapted, %d trained whole\n", adapted, arch->module_count,
               whole);

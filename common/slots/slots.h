@@ -17,18 +17,20 @@
 #include "common/model/arch.h"
 
 typedef enum {
-    SLOT_LORA_A, /* [r, in] */
-    SLOT_LORA_B, /* [out, r] */
+    SLOT_LORA_A, /* [r, in]; embedding: [r, rows]; convolution: [r, channels, k, k] */
+    SLOT_LORA_B, /* [out, r]; embedding: [width, r]; convolution: [out, r, 1, 1] */
     SLOT_BIAS,   /* [out]: a base bias that is trained, or a saved module's */
     SLOT_WEIGHT  /* a module in modules_to_save: the base's shape */
 } SlotKind;
 
 typedef struct Slot {
-    char *name; /* key in adapter_model.safetensors */
+    char *name;     /* key in adapter_model.safetensors */
+    char *old_name; /* in adapters from before the family's renames; NULL: the same */
     SlotKind kind;
     int module; /* index in arch->modules */
     int dims;
-    int64_t dim[2];
+    int64_t dim[4];  /* in memory, row-major */
+    bool transposed; /* files hold dim[1], dim[0] (a Conv1D that is trained whole) */
     int64_t offset, count; /* floats in the flat buffer; offset a multiple of 16 */
     bool decay;            /* AdamW's weight_decay applies (Trainer's rule) */
 } Slot;
@@ -40,33 +42,47 @@ typedef struct ModuleSlots {
     float scale; /* alpha / r */
 } ModuleSlots;
 
+/* A frozen tensor that PEFT puts into the adapter all the same: the table under a
+ * LoRA on embed_tokens or lm_head. */
+typedef struct SavedBase {
+    char *name;
+    int module;
+} SavedBase;
+
 typedef struct SlotTable {
+    const ModelArch *arch; /* borrowed */
     Slot *slots;
     int count;
+    SavedBase *bases;
+    int base_count;
     ModuleSlots *modules; /* [arch->module_count] */
     int64_t size;         /* floats in the flat buffer, padding included (padding stays 0) */
     int64_t trainable;    /* parameters without padding */
     uint64_t hash;        /* of every name, shape, offset, decay flag, scale */
-    char **targets;       /* what adapter_config.json's target_modules says, sorted, owned */
+    char **targets;       /* what adapter_config.json's target_modules says, sorted, owned;
+                             in today's names, whatever lora.target_modules says */
     int target_count;
 } SlotTable;
 
 /* NULL with *err: nothing matches (names near misses), a list entry matches
  * nothing (PEFT ignores it in silence; we do not), rank above what the module
  * allows is fine, target also in modules_to_save is an error. SEQ_CLS and
- * TOKEN_CLS add "classifier" and "score" to modules_to_save, as PEFT does. */
+ * TOKEN_CLS add "classifier" and "score" to modules_to_save, as PEFT does.
+ * Names of target_modules and exclude_modules may be those of before a rename. */
 MUST_USE SlotTable *slots_open(const ModelArch *arch, const LoraConfig *lora, Err *err);
 void slots_close(SlotTable *table);
 
 /* First values: init_lora_weights for A (B is 0), the base's own values for
- * biases and saved modules (a new head: N(0, initializer_range), bias 0), from
- * counters keyed by seed and slot name; or, with lora->init_adapter, that
+ * biases and saved modules (a new head: N(0, initializer_range), bias 0; the B of
+ * an embedding is N(0, 1) and its A is 0), from counters keyed by seed and slot
+ * name. A head that nothing holds and nothing trains is an error; or, with lora->init_adapter, that
  * folder's tensors (old and new names understood; missing, unexpected and
  * wrongly shaped ones are errors that name them). values[0, table->size). */
 MUST_USE bool slots_init(float *values, const SlotTable *table, const ModelArch *arch,
                          const LoraConfig *lora, uint64_t seed, Err *err);
 
-/* values[0, size) <- FOLDER/adapter_model.safetensors, strictly. */
+/* values[0, size) <- FOLDER/adapter_model.safetensors, strictly. A table that came
+ * along has to be the model's own. */
 MUST_USE bool slots_read_adapter(float *values, const SlotTable *table, const char *folder,
                                  Err *err);
 

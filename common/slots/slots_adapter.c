@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "common/model/stored.h"
 #include "common/slots/slots_config.h"
 #include "common/slots/slots_tensor.h"
 
@@ -13,16 +14,31 @@
 /* ---- reading ---------------------------------------------------------------------- */
 
 /* PEFT before 0.6 wrote the bias of an adapted module without "base_layer". */
-static const TensorView *find_tensor(const SafeTensors *file, const Slot *slot)
+static const TensorView *find_name(const SafeTensors *file, const char *name)
 {
-    const TensorView *found = safetensors_find(file, slot->name);
-    const char *infix = strstr(slot->name, ".base_layer.bias");
+    const TensorView *found = safetensors_find(file, name);
+    const char *infix = strstr(name, ".base_layer.bias");
     if (found || !infix)
         return found;
-    char *old = xprintf("%.*s.bias", (int)(infix - slot->name), slot->name);
+    char *old = xprintf("%.*s.bias", (int)(infix - name), name);
     found = safetensors_find(file, old);
     free(old);
     return found;
+}
+
+static const TensorView *find_tensor(const SafeTensors *file, const Slot *slot)
+{
+    const TensorView *found = find_name(file, slot->name);
+    return found || !slot->old_name ? found : find_name(file, slot->old_name);
+}
+
+/* A frozen table that came along. */
+static bool is_saved_base(const SlotTable *table, const char *name)
+{
+    for (int i = 0; i < table->base_count; i++)
+        if (strcmp(table->bases[i].name, name) == 0)
+            return true;
+    return false;
 }
 
 /* With bias=all PEFT 0.21 also writes the biases inside its wrappers of saved
@@ -66,7 +82,7 @@ static bool check_names(const SlotTable *table, const SafeTensors *file, Err *er
     }
     for (int64_t t = 0; t < safetensors_count(file); t++) {
         const TensorView *tensor = safetensors_at(file, t);
-        bool known = is_wrapper_part(tensor->name);
+        bool known = is_wrapper_part(tensor->name) || is_saved_base(table, tensor->name);
         for (int i = 0; !known && i < table->count; i++)
             known = used[i] == tensor;
         if (!known)
@@ -86,16 +102,56 @@ static bool check_names(const SlotTable *table, const SafeTensors *file, Err *er
     return ok;
 }
 
+/* Transformers would take the adapter's table: it has to be the one that this run takes. */
+static bool same_values(const TensorView *a, const TensorView *b, Err *err)
+{
+    enum { CHUNK = 4096 };
+    float x[CHUNK], y[CHUNK];
+    if (a->count != b->count)
+        return false;
+    for (int64_t at = 0; at < a->count; at += CHUNK) {
+        const int64_t n = a->count - at < CHUNK ? a->count - at : CHUNK;
+        if (!tensor_to_f32(x, a, at, n, err) || !tensor_to_f32(y, b, at, n, err))
+            return false;
+        for (int64_t i = 0; i < n; i++)
+            if (x[i] != y[i])
+                return false;
+    }
+    return true;
+}
+
+static bool check_bases(const SlotTable *table, const SafeTensors *file, Err *err)
+{
+    SafeTensors *model = NULL;
+    bool ok = true;
+    for (int i = 0; ok && i < table->base_count; i++) {
+        const TensorView *tensor = safetensors_find(file, table->bases[i].name);
+        if (!tensor)
+            continue;
+        if (!model && !(model = safetensors_open_model(table->arch->folder, err)))
+            return false;
+        const Module *m = &table->arch->modules[table->bases[i].module];
+        const TensorView *own = slots_find_base(model, table->arch, m, false);
+        ok = own && same_values(tensor, own, err);
+        if (!ok && err && err->kind == ERR_NONE) {
+            err_set(err, ERR_INPUT, "'%s' is not the model's '%s'", tensor->name, m->path);
+            err_hint(err, "the adapter was made with another model, or a resized one");
+        }
+    }
+    safetensors_close(model);
+    return ok;
+}
+
 static bool read_slots(float *values, const SlotTable *table, const SafeTensors *file, Err *err)
 {
-    if (!check_names(table, file, err))
+    if (!check_names(table, file, err) || !check_bases(table, file, err))
         return false;
     memset(values, 0, (size_t)table->size * sizeof *values);
     for (int i = 0; i < table->count; i++) {
         const Slot *slot = &table->slots[i];
         const TensorView *tensor = find_tensor(file, slot);
         if (!slot_fits(slot, tensor, err) ||
-            !tensor_to_f32(values + slot->offset, tensor, 0, slot->count, err))
+            !slot_read(values + slot->offset, slot, tensor, err))
             return false;
     }
     return true;
@@ -123,19 +179,56 @@ bool slots_read_adapter(float *values, const SlotTable *table, const char *folde
 
 /* ---- writing ---------------------------------------------------------------------- */
 
-static bool write_tensors(const char *folder, const float *values, const SlotTable *table, Err *err)
+/* A view of the slot as files hold it; `room` gets what has to be made for it. */
+static bool slot_out(TensorOut *out, float **room, const Slot *slot, const float *values, Err *err)
 {
-    TensorOut *tensors = xcalloc((size_t)table->count, sizeof *tensors);
-    for (int i = 0; i < table->count; i++) {
-        const Slot *slot = &table->slots[i];
-        tensors[i] = (TensorOut){ .name = slot->name,
-                                  .dims = slot->dims,
-                                  .dim = { slot->dim[0], slot->dim[1] },
-                                  .data = values + slot->offset };
-    }
+    *out = (TensorOut){ .name = slot->name, .dims = slot->dims, .data = values + slot->offset };
+    int64_t dim[4];
+    slot_file_shape(slot, dim);
+    memcpy(out->dim, dim, sizeof dim);
+    if (!slot->transposed)
+        return true;
+    *room = mem_alloc((size_t)slot->count * sizeof **room, err);
+    if (!*room)
+        return false;
+    matrix_transpose(*room, out->data, slot->dim[0], slot->dim[1]);
+    out->data = *room;
+    return true;
+}
+
+static bool base_out(TensorOut *out, float **room, const SavedBase *base, const ModelArch *arch,
+                     const SafeTensors *files, Err *err)
+{
+    const Module *m = &arch->modules[base->module];
+    const TensorView *tensor = slots_find_base(files, arch, m, false);
+    if (!tensor || tensor->count != stored_count(m))
+        return err_set(err, ERR_INPUT, "no tensor for '%s'", base->name) ||
+               err_at(err, "%s", arch->folder);
+    *out = (TensorOut){ .name = base->name, .dims = 2, .dim = { m->out, m->in } };
+    *room = mem_alloc((size_t)tensor->count * sizeof **room, err);
+    out->data = *room;
+    return *room && tensor_to_f32(*room, tensor, 0, tensor->count, err);
+}
+
+static bool write_tensors(const char *folder, const float *values, const SlotTable *table,
+                          const ModelArch *arch, Err *err)
+{
+    const int count = table->count + table->base_count;
+    TensorOut *tensors = xcalloc((size_t)count, sizeof *tensors);
+    float **rooms = xcalloc((size_t)count, sizeof *rooms);
+    SafeTensors *files = NULL;
+    bool ok = table->base_count == 0 || (files = safetensors_open_model(arch->folder, err));
+    for (int i = 0; ok && i < table->count; i++)
+        ok = slot_out(&tensors[i], &rooms[i], &table->slots[i], values, err);
+    for (int i = table->count; ok && i < count; i++)
+        ok = base_out(&tensors[i], &rooms[i], &table->bases[i - table->count], arch, files, err);
     char *path = path_join(folder, "adapter_model.safetensors");
-    const bool ok = safetensors_write(path, tensors, table->count, err);
+    ok = ok && safetensors_write(path, tensors, count, err);
     free(path);
+    safetensors_close(files);
+    for (int i = 0; i < count; i++)
+        free(rooms[i]);
+    free(rooms);
     free(tensors);
     return ok;
 }
@@ -146,7 +239,7 @@ bool slots_write_adapter(const char *folder, const float *values, const SlotTabl
 {
     json_t *config = slots_config_json(table, arch, lora, model_name);
     char *path = path_join(folder, "adapter_config.json");
-    const bool ok = write_tensors(folder, values, table, err) && json_write(path, config, err);
+    const bool ok = write_tensors(folder, values, table, arch, err) && json_write(path, config, err);
     free(path);
     json_decref(config);
     return ok;

@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/slots/slots_match.h"
 
 #include <math.h>
@@ -61,6 +62,33 @@ static json_t *layers(const LoraConfig *lora)
     return array;
 }
 
+/* What PEFT's dispatcher leaves there: the kind of the last linear it adapted. */
+static bool fan_in_fan_out(const SlotTable *table, const ModelArch *arch)
+{
+    bool last = false;
+    for (int i = 0; i < arch->module_count; i++)
+        if (table->modules[i].a >= 0 && arch->modules[i].kind == MODULE_LINEAR)
+            last = arch->modules[i].transposed;
+    return last;
+}
+
+/* PEFT knows no task for images: such an adapter says which class it wraps. */
+static void set_task(json_t *to, const ModelArch *arch)
+{
+    if (arch->task != TASK_IMAGE_CLS) {
+        json_object_set_new(to, "task_type", json_string(config_task_name(arch->task)));
+        return;
+    }
+    const Family *family = arch->family;
+    char *library = xprintf("transformers.models.%s.modeling_%s", family->model_type,
+                            family->model_type);
+    json_object_set_new(to, "task_type", json_null());
+    json_object_set_new(to, "auto_mapping",
+                        json_pack("{s:s, s:s}", "base_model_class",
+                                  family->task_class[arch->task], "parent_library", library));
+    free(library);
+}
+
 json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora,
                           const char *model_name)
 {
@@ -70,8 +98,10 @@ json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const L
     json_t *to = json_loads(defaults, 0, NULL);
     REQUIRE(to);
     StringList saved = slots_saved_names(arch, lora);
+    StringList excluded = slots_excluded_names(arch, lora);
+    set_task(to, arch);
+    json_object_set_new(to, "fan_in_fan_out", json_boolean(fan_in_fan_out(table, arch)));
     json_object_set_new(to, "base_model_name_or_path", json_string(model_name));
-    json_object_set_new(to, "task_type", json_string(config_task_name(arch->task)));
     json_object_set_new(to, "r", json_integer(lora->r));
     json_object_set_new(to, "lora_alpha", number(lora->alpha));
     json_object_set_new(to, "lora_dropout", json_real(lora->dropout));
@@ -83,12 +113,12 @@ json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const L
                                            : list(table->targets, table->target_count));
     json_object_set_new(to, "exclude_modules",
                         lora->exclude_regex ? json_string(lora->exclude_regex)
-                                            : list_or_null(lora->exclude_modules.items,
-                                                           lora->exclude_modules.count));
+                                            : list_or_null(excluded.items, excluded.count));
     json_object_set_new(to, "modules_to_save", list_or_null(saved.items, saved.count));
     json_object_set_new(to, "layers_to_transform", layers(lora));
     json_object_set_new(to, "rank_pattern", patterns(&lora->rank_pattern));
     json_object_set_new(to, "alpha_pattern", patterns(&lora->alpha_pattern));
+    names_release(&excluded);
     names_release(&saved);
     return to;
 }
@@ -171,7 +201,6 @@ static bool check_unsupported(const json_t *config, Err *err)
                                         "lora_bias",
                                         "use_qalora",
                                         "use_bdlora",
-                                        "fan_in_fan_out",
                                         "layers_pattern",
                                         "layer_replication",
                                         "trainable_token_indices",

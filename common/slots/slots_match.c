@@ -45,12 +45,17 @@ void names_release(StringList *names)
     *names = (StringList){ 0 };
 }
 
+static bool adds_head_names(const ModelArch *arch)
+{
+    return arch->task == TASK_SEQ_CLS || arch->task == TASK_TOKEN_CLS;
+}
+
 StringList slots_saved_names(const ModelArch *arch, const LoraConfig *lora)
 {
     StringList names = { 0 };
     for (int i = 0; i < lora->modules_to_save.count; i++)
         names_add(&names, lora->modules_to_save.items[i]);
-    if (arch->task == TASK_SEQ_CLS || arch->task == TASK_TOKEN_CLS) {
+    if (adds_head_names(arch)) {
         names_add(&names, "classifier");
         names_add(&names, "score");
     }
@@ -106,7 +111,8 @@ static bool regex_hits(bool *hits, const ModelArch *arch, const char *pattern, b
     Regex regex = { 0 };
     bool ok = regex_init(&regex, pattern, whole, err);
     for (int i = 0; ok && i < arch->module_count; i++)
-        ok = regex_match(&regex, arch->modules[i].path, &hits[i], err);
+        if (arch->modules[i].kind != MODULE_TENSOR)
+            ok = regex_match(&regex, arch->modules[i].path, &hits[i], err);
     regex_release(&regex);
     return ok;
 }
@@ -115,11 +121,18 @@ static bool regex_hits(bool *hits, const ModelArch *arch, const char *pattern, b
 
 /* What each module is by each rule, before they are put together. */
 typedef struct Rules {
+    char **old;     /* paths before the family's renames; NULL: the same */
     bool *named;    /* target_modules means it */
     bool *excluded; /* by exclude_modules */
     bool *barred;   /* from LoRA, by modules_to_save */
     bool *saved;    /* trained whole */
 } Rules;
+
+/* A bare tensor is in no named_modules: no name means it but its parents'. */
+static bool is_module(const ModelArch *arch, int i)
+{
+    return arch->modules[i].kind != MODULE_TENSOR;
+}
 
 /* Equal, or the last parts of the path. */
 static bool is_suffix(const char *path, const char *name, bool *exact)
@@ -127,6 +140,14 @@ static bool is_suffix(const char *path, const char *name, bool *exact)
     *exact = strcmp(path, name) == 0;
     const size_t n = strlen(path), k = strlen(name);
     return *exact || (k < n && text_ends(path, name) && path[n - k - 1] == '.');
+}
+
+/* By today's path or the one of before. */
+static bool is_meant(const Rules *rules, const ModelArch *arch, int i, const char *name,
+                     bool *exact)
+{
+    return is_module(arch, i) && (is_suffix(arch->modules[i].path, name, exact) ||
+                                  (rules->old[i] && is_suffix(rules->old[i], name, exact)));
 }
 
 static bool is_transformed(const LoraConfig *lora, int layer)
@@ -140,15 +161,16 @@ static bool is_transformed(const LoraConfig *lora, int layer)
 }
 
 /* The module or one of its parents ends with the name (no dot is needed). */
-static bool ends_somewhere(const char *path, const char *name)
+static bool ends_somewhere(const ModelArch *arch, int i, const char *name)
 {
+    const char *path = arch->modules[i].path;
     const size_t k = strlen(name);
     for (const char *end = path; end; end = strchr(end + 1, '.')) {
         const size_t n = (size_t)(end - path);
         if (k <= n && strncmp(path + n - k, name, k) == 0)
             return true;
     }
-    return text_ends(path, name);
+    return is_module(arch, i) && text_ends(path, name);
 }
 
 static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lora,
@@ -158,7 +180,7 @@ static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lo
     bool barred = false, excluded = false;
     for (int i = 0; i < arch->module_count; i++) {
         bool exact;
-        if (!is_suffix(arch->modules[i].path, name, &exact))
+        if (!is_meant(rules, arch, i, name, &exact))
             continue;
         hits++;
         barred = barred || rules->barred[i];
@@ -182,11 +204,15 @@ static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lo
     return err_at(err, "lora.target_modules");
 }
 
+/* PEFT leaves out the output words, and of SEQ_CLS a head that is one linear. In
+ * TOKEN_CLS it reaches the head, which is trained whole, and fails; here it does not. */
 static bool is_all_linear(const ModelArch *arch, int i)
 {
     const Module *module = &arch->modules[i];
-    return module->kind == MODULE_LINEAR &&
-           !(arch->task == TASK_SEQ_CLS && module->role == ROLE_HEAD);
+    if (module->kind != MODULE_LINEAR || arch->task == TASK_IMAGE_CLS)
+        return module->kind == MODULE_LINEAR;
+    return strcmp(module->path, "lm_head") != 0 && strcmp(module->path, "score") != 0 &&
+           strcmp(module->path, "classifier") != 0;
 }
 
 static bool match_targets(Rules *rules, const ModelArch *arch, const LoraConfig *lora, Err *err)
@@ -208,6 +234,7 @@ static bool match_targets(Rules *rules, const ModelArch *arch, const LoraConfig 
     if (!names) {
         err_set(err, ERR_INPUT, "model_type '%s' has no default target_modules",
                 arch->family->model_type);
+        err_hint(err, "lora.target_modules: [%s], or all-linear", arch->family->target_hint);
         return err_at(err, "lora.target_modules");
     }
     for (int i = 0; names[i]; i++)
@@ -225,7 +252,7 @@ static bool match_excluded(Rules *rules, const ModelArch *arch, const LoraConfig
         bool any = false;
         for (int i = 0; i < arch->module_count; i++) {
             bool exact;
-            if (is_suffix(arch->modules[i].path, lora->exclude_modules.items[e], &exact))
+            if (is_meant(rules, arch, i, lora->exclude_modules.items[e], &exact))
                 any = rules->excluded[i] = true;
         }
         if (!any)
@@ -234,15 +261,18 @@ static bool match_excluded(Rules *rules, const ModelArch *arch, const LoraConfig
     return true;
 }
 
-static bool match_saved(Rules *rules, const ModelArch *arch, const char *name, Err *err)
+static bool match_saved(Rules *rules, const ModelArch *arch, const LoraConfig *lora,
+                        const char *name, Err *err)
 {
     bool *hits = xcalloc((size_t)arch->module_count, sizeof *hits);
     char *pattern = xprintf("(^|.*\\.)%s($|\\..*)", name);
     const bool ok = regex_hits(hits, arch, pattern, false, err);
     bool any = false;
+    /* TOKEN_CLS: PEFT adds its names when the adapters are in place already */
+    const bool bars = arch->task != TASK_TOKEN_CLS || names_have(&lora->modules_to_save, name);
     for (int i = 0; i < arch->module_count; i++) {
-        rules->barred[i] = rules->barred[i] || hits[i];
-        if (ends_somewhere(arch->modules[i].path, name))
+        rules->barred[i] = rules->barred[i] || (bars && hits[i]);
+        if (ends_somewhere(arch, i, name))
             any = rules->saved[i] = true;
     }
     free(pattern);
@@ -250,7 +280,8 @@ static bool match_saved(Rules *rules, const ModelArch *arch, const char *name, E
     if (!ok)
         return err_at(err, "lora.modules_to_save");
     /* the names that PEFT adds are for many families */
-    if (any || strcmp(name, "classifier") == 0 || strcmp(name, "score") == 0)
+    if (any || (adds_head_names(arch) &&
+                (strcmp(name, "classifier") == 0 || strcmp(name, "score") == 0)))
         return true;
     return near_error(arch, "modules_to_save", name, err);
 }
@@ -260,7 +291,7 @@ static bool apply_rules(Rules *rules, const ModelArch *arch, const LoraConfig *l
     StringList saved = slots_saved_names(arch, lora);
     bool ok = true;
     for (int i = 0; ok && i < saved.count; i++)
-        ok = match_saved(rules, arch, saved.items[i], err);
+        ok = match_saved(rules, arch, lora, saved.items[i], err);
     names_release(&saved);
     return ok && match_excluded(rules, arch, lora, err) && match_targets(rules, arch, lora, err);
 }
@@ -313,8 +344,8 @@ static bool check_target(const ModelArch *arch, const Rules *rules, int i, Err *
                       "exclude_modules can take one from the targets");
         return err_at(err, "lora.modules_to_save");
     }
-    if (module->kind != MODULE_LINEAR) {
-        err_set(err, ERR_INPUT, "a LoRA on '%s', which is no linear module, is not supported",
+    if (module->kind == MODULE_NORM) {
+        err_set(err, ERR_INPUT, "a LoRA on '%s', which is a norm, is not supported",
                 module->path);
         err_hint(err, "modules_to_save trains it whole");
         return err_at(err, "lora.target_modules");
@@ -350,6 +381,21 @@ static bool combine(ModuleMatch *matches, const ModelArch *arch, const LoraConfi
            apply_patterns(matches, arch, &lora->alpha_pattern, "alpha_pattern", err);
 }
 
+static char **old_paths(const ModelArch *arch)
+{
+    char **old = xcalloc((size_t)arch->module_count, sizeof *old);
+    for (int i = 0; i < arch->module_count; i++)
+        old[i] = arch_old_path(arch, arch->modules[i].path);
+    return old;
+}
+
+static void free_paths(char **old, const ModelArch *arch)
+{
+    for (int i = 0; i < arch->module_count; i++)
+        free(old[i]);
+    free(old);
+}
+
 static bool check_layers(const ModelArch *arch, const LoraConfig *lora, Err *err)
 {
     for (int i = 0; i < lora->layers_count; i++) {
@@ -369,9 +415,10 @@ bool slots_match(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *
         return false;
     const size_t n = (size_t)arch->module_count;
     bool *flags = xcalloc(4 * n, sizeof *flags);
-    Rules rules = { flags, flags + n, flags + 2 * n, flags + 3 * n };
+    Rules rules = { old_paths(arch), flags, flags + n, flags + 2 * n, flags + 3 * n };
     const bool ok =
         apply_rules(&rules, arch, lora, err) && combine(matches, arch, lora, &rules, err);
+    free_paths(rules.old, arch);
     free(flags);
     return ok;
 }
@@ -387,7 +434,7 @@ static const char *shortest_end(const ModelArch *arch, const char *name)
             continue;
         bool shared = false, exact;
         for (int i = 0; !shared && i < arch->module_count; i++)
-            shared = !is_all_linear(arch, i) && is_suffix(arch->modules[i].path, end, &exact);
+            shared = is_module(arch, i) && !is_all_linear(arch, i) && is_suffix(arch->modules[i].path, end, &exact);
         if (!shared && !near_is_parent(arch, end))
             return end;
     }
@@ -412,6 +459,51 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static const char *last_part(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+/* What a name of before is called today: the last part of the modules it means when
+ * it means all that end so, else their whole paths. */
+static void add_modern(StringList *names, const Rules *rules, const ModelArch *arch,
+                       const char *name)
+{
+    bool exact, any = false;
+    for (int i = 0; i < arch->module_count; i++)
+        any = any || (is_module(arch, i) && is_suffix(arch->modules[i].path, name, &exact));
+    if (any) {
+        names_add(names, name);
+        return;
+    }
+    for (int i = 0; i < arch->module_count; i++) {
+        if (!is_meant(rules, arch, i, name, &exact))
+            continue;
+        const char *path = arch->modules[i].path, *part = last_part(path);
+        bool all = true, other;
+        for (int k = 0; all && k < arch->module_count; k++)
+            all = !is_suffix(arch->modules[k].path, part, &other) ||
+                  is_meant(rules, arch, k, name, &other);
+        names_add(names, all ? part : path);
+    }
+}
+
+static StringList modern_names(const ModelArch *arch, const StringList *given)
+{
+    StringList names = { 0 };
+    const Rules rules = { .old = old_paths(arch) };
+    for (int i = 0; i < given->count; i++)
+        add_modern(&names, &rules, arch, given->items[i]);
+    free_paths(rules.old, arch);
+    return names;
+}
+
+StringList slots_excluded_names(const ModelArch *arch, const LoraConfig *lora)
+{
+    return modern_names(arch, &lora->exclude_modules);
+}
+
 StringList slots_target_names(const ModelArch *arch, const LoraConfig *lora)
 {
     StringList names = { 0 };
@@ -419,8 +511,8 @@ StringList slots_target_names(const ModelArch *arch, const LoraConfig *lora)
         return names;
     if (lora->all_linear)
         add_all_linear(&names, arch);
-    for (int i = 0; i < lora->target_modules.count; i++)
-        names_add(&names, lora->target_modules.items[i]);
+    else
+        names = modern_names(arch, &lora->target_modules);
     const char *const *defaults = names.count > 0 ? NULL : arch->family->default_targets;
     for (; defaults && *defaults; defaults++)
         names_add(&names, *defaults);

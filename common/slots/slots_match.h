@@ -26,8 +26,11 @@ StringList slots_saved_names(const ModelArch *arch, const LoraConfig *lora);
 
 /* target_modules as adapter_config.json lists it, sorted: the list, the family's
  * default, or the shortest suffixes of all-linear; empty for a regular
- * expression. Owned; names_release it. */
+ * expression. In today's names. Owned; names_release it. */
 StringList slots_target_names(const ModelArch *arch, const LoraConfig *lora);
+
+/* exclude_modules in today's names. Owned; names_release it. */
+StringList slots_excluded_names(const ModelArch *arch, const LoraConfig *lora);
 
 void names_add(StringList *names, const char *name); /* unless it is there */
 bool names_have(const StringList *names, const char *name);

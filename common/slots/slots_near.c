@@ -48,7 +48,8 @@ static size_t list_ends(const ModelArch *arch, int parts, bool linear_only, cons
     size_t count = 0;
     for (int p = 1; p <= parts; p++)
         for (int i = 0; i < arch->module_count; i++)
-            if (!linear_only || arch->modules[i].kind == MODULE_LINEAR)
+            if (!linear_only || arch->modules[i].kind == MODULE_LINEAR ||
+                arch->modules[i].kind == MODULE_CONV)
                 add(names, &count, tail(arch->modules[i].path, p));
     return count;
 }

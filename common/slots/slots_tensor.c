@@ -1,9 +1,69 @@
 #include "common/slots/slots_tensor.h"
 
-static bool has_shape(const TensorView *tensor, const Slot *slot)
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/model/stored.h"
+
+#include <stdlib.h>
+
+static const TensorView *find(const SafeTensors *files, const ModelArch *arch,
+                              const Module *module, bool bias)
 {
-    return tensor->dims == slot->dims && tensor->dim[0] == slot->dim[0] &&
-           (slot->dims == 1 || tensor->dim[1] == slot->dim[1]);
+    const TensorView *found = NULL;
+    char *name;
+    for (int k = 0; !found && (name = stored_name(arch, module, bias, k)); k++) {
+        found = safetensors_find(files, name);
+        free(name);
+    }
+    return found;
+}
+
+const TensorView *slots_find_base(const SafeTensors *files, const ModelArch *arch,
+                                  const Module *module, bool bias)
+{
+    const TensorView *found = find(files, arch, module, bias);
+    if (found || bias || !arch->tied || arch->task != TASK_CAUSAL_LM)
+        return found;
+    const Role other = module->role == ROLE_HEAD ? ROLE_WORD : ROLE_HEAD;
+    const bool tied = module->role == ROLE_HEAD || module->role == ROLE_WORD;
+    return tied ? find(files, arch, arch_module(arch, -1, other), false) : NULL;
+}
+
+void slot_file_shape(const Slot *slot, int64_t dim[4])
+{
+    for (int d = 0; d < 4; d++)
+        dim[d] = slot->dim[d];
+    if (slot->transposed) {
+        dim[0] = slot->dim[1];
+        dim[1] = slot->dim[0];
+    }
+}
+
+static bool has_shape(const TensorView *tensor, int dims, const int64_t *dim)
+{
+    bool same = tensor->dims == dims;
+    for (int d = 0; same && d < dims; d++)
+        same = tensor->dim[d] == dim[d];
+    return same;
+}
+
+void matrix_transpose(float *out, const float *x, int64_t rows, int64_t columns)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++)
+            out[c * rows + r] = x[r * columns + c];
+}
+
+bool slot_read(float *out, const Slot *slot, const TensorView *tensor, Err *err)
+{
+    if (!slot->transposed)
+        return tensor_to_f32(out, tensor, 0, slot->count, err);
+    float *room = mem_alloc((size_t)slot->count * sizeof *room, err);
+    const bool ok = room && tensor_to_f32(room, tensor, 0, slot->count, err);
+    if (ok)
+        matrix_transpose(out, room, slot->dim[1], slot->dim[0]);
+    free(room);
+    return ok;
 }
 
 static void shape_text(Text *out, int dims, const int64_t *dim)
@@ -16,11 +76,13 @@ static void shape_text(Text *out, int dims, const int64_t *dim)
 
 bool slot_fits(const Slot *slot, const TensorView *tensor, Err *err)
 {
-    if (has_shape(tensor, slot))
+    int64_t dim[4];
+    slot_file_shape(slot, dim);
+    if (has_shape(tensor, slot->dims, dim))
         return true;
     Text has = { 0 }, wants = { 0 };
     shape_text(&has, tensor->dims, tensor->dim);
-    shape_text(&wants, slot->dims, slot->dim);
+    shape_text(&wants, slot->dims, dim);
     err_set(err, ERR_INPUT, "'%s' has the shape %s, this run needs %s", tensor->name, has.data,
             wants.data);
     text_release(&has);

@@ -5,6 +5,20 @@
 #include "common/slots/slots.h"
 #include "common/tensor/safetensors.h"
 
+/* The module's tensor in the model's files; a tied head's may be the word table's, and
+ * the other way round. NULL: none. */
+const TensorView *slots_find_base(const SafeTensors *files, const ModelArch *arch,
+                                  const Module *module, bool bias);
+
+/* The slot's shape in files. */
+void slot_file_shape(const Slot *slot, int64_t dim[4]);
+
+/* out[count] <- a tensor that fits. */
+MUST_USE bool slot_read(float *out, const Slot *slot, const TensorView *tensor, Err *err);
+
+/* out[columns,rows] = x[rows,columns] */
+void matrix_transpose(float *out, const float *x, int64_t rows, int64_t columns);
+
 /* False with both shapes in *err when the tensor is shaped otherwise. */
 MUST_USE bool slot_fits(const Slot *slot, const TensorView *tensor, Err *err);
 

@@ -67,7 +67,6 @@ static const Field fields[] = {
     { "ranks",         FIELD_INT, AT(facts.ranks),         BIT(HELLO), 1, 1 << 20 },
     { "job_ranks",     FIELD_INT, AT(facts.job_ranks),     BIT(HELLO), 1, 1 << 20 },
     { "job",           FIELD_U64, AT(facts.job),           BIT(HELLO), 0, 0 },
-    { "pss",           FIELD_INT, AT(facts.pss_bytes),     BIT(HELLO), 0, MOST_COUNT },
     { "text",     FIELD_TEXT,   AT(text),      TEXTS, 0, 0 },
     { "size",     FIELD_INT,    offsetof(Header, size),     TENSOR, 0, MOST_COUNT },
     { "sum",      FIELD_U64,    offsetof(Header, checksum), TENSOR, 0, 0 },

@@ -72,7 +72,6 @@ typedef struct HelloFacts {
     int64_t ranks;      /* that share this client */
     int64_t job_ranks;  /* of the whole mpirun */
     uint64_t job;       /* the same in all clients of one mpirun */
-    int64_t pss_bytes;  /* memory of its ranks */
 } HelloFacts;
 
 typedef struct Msg {

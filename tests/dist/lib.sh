@@ -18,8 +18,8 @@ fail() {
 }
 
 # run the golden case bert-seqcls with dropout and 8 micro-batches: every bit that could move, moves
-bits="--parallel.micro_batches=8 --lora.lora_dropout=0.1 --train.max_steps=24 --train.eval_strategy=no
---model_config={hidden_dropout_prob:\ 0.1,attention_probs_dropout_prob:\ 0.1}"
+bits=(--parallel.micro_batches=8 --lora.lora_dropout=0.1 --train.eval_strategy=no
+    "--model_config={hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1}")
 case_dir=$root/tests/golden/bert-seqcls
 
 sha() {
@@ -37,15 +37,13 @@ await() {
     fail "waited in vain for: $*"
 }
 
-# OUT [option...]: a server in the background; $ps is its pid, $address where it listens
+# OUT [option...]: a server ($server, or lora_ps) in the background; $ps is its pid, $address where it listens
 start_ps() {
     local out=$1
     shift
     rm -f "$work/port"
-    "$root/bin/lora_ps" "$case_dir/run.yaml" --train.output_dir="$out" --parallel.micro_batches=8 \
-        --lora.lora_dropout=0.1 --train.eval_strategy=no --train.max_steps="${steps:-24}" \
-        "--model_config={hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1}" \
-        --port-file="$work/port" "$@" >>"$work/log" 2>&1 &
+    "${server:-$root/bin/lora_ps}" "$case_dir/run.yaml" --train.output_dir="$out" "${bits[@]}" \
+        --train.max_steps="${steps:-24}" --port-file="$work/port" "$@" >>"$work/log" 2>&1 &
     ps=$!
     await 20 test -s "$work/port"
     address=$(cat "$work/port")
@@ -68,4 +66,17 @@ reference() {
     start_job 1
     wait $ps || fail "the reference run ended with $?"
     wait $job || fail "its worker ended with $?"
+}
+
+# CODE WHAT COMMAND...: the command must end with the code
+ends_with() {
+    local code=$1 what=$2 got=0
+    shift 2
+    "$@" || got=$?
+    [ $got = "$code" ] || fail "$what ended with $got instead of $code"
+}
+
+# OUT: its adapter must be the reference's ($want)
+same_bits() {
+    [ "$(sha "$1")" = "$want" ] || fail "$2 changes the adapter"
 }

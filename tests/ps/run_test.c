@@ -37,7 +37,7 @@ static Run *open_run(const char *folder, bool overwrite, const char *extra, Err 
 static void evaluate(const CoreWorld *world, int64_t version)
 {
     Metrics one;
-    metrics_init(&one, PROBLEM_SINGLE_LABEL, 3);
+    metrics_init(&one, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 3, NULL });
     const float logits[3] = { 0, (float)version, 1 }, goal[1] = { 1 };
     metrics_add(&one, logits, goal, 1, 1.0 / (double)version);
     const double *sums[] = { one.sums, one.sums };
@@ -163,6 +163,32 @@ static void another_configuration_in_the_folder_is_refused_by_key(void **state)
     assert_true(folder_remove(folder, NULL));
 }
 
+static void a_run_that_nobody_joined_leaves_nothing(void **state)
+{
+    (void)state;
+    char parent[] = "/tmp/run_test.XXXXXX";
+    assert_non_null(mkdtemp(parent));
+    char *folder = path_join(parent, "out"), *mine = path_join(parent, "notes.txt");
+    Err err = { 0 };
+    Run *run = open_run(folder, false, NULL, &err);
+    assert_non_null(run);
+    run_close(run);
+    assert_false(file_exists(folder));
+    assert_true(file_write(mine, "kept", 4, &err));
+    run = open_run(parent, false, NULL, &err); /* a folder that was there stays */
+    assert_non_null(run);
+    run_close(run);
+    size_t count = 0;
+    char **names = folder_list(parent, &count, &err);
+    assert_int_equal(count, 1);
+    assert_string_equal(names[0], "notes.txt");
+    free(names[0]);
+    free(names);
+    free(folder);
+    free(mine);
+    assert_true(folder_remove(parent, NULL));
+}
+
 static void a_gradient_that_is_not_finite_is_named_and_not_applied(void **state)
 {
     (void)state;
@@ -194,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_killed_after_every_step_ends_with_the_same_adapter),
         cmocka_unit_test(another_configuration_in_the_folder_is_refused_by_key),
+        cmocka_unit_test(a_run_that_nobody_joined_leaves_nothing),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_named_and_not_applied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

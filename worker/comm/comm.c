@@ -125,6 +125,14 @@ bool comm_agree(Comm *c, bool ok)
     return all != 0;
 }
 
+int comm_most(Comm *c, int number)
+{
+    (void)c;
+    int most = number;
+    MPI_Allreduce(&number, &most, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
+    return most;
+}
+
 char *comm_share_text(Comm *c, const char *text)
 {
     long long size = c->rank == 0 && text ? (long long)strlen(text) : -1;

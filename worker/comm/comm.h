@@ -34,6 +34,9 @@ void comm_node_barrier(Comm *comm); /* collective over the node */
 /* True on every rank when `ok` was true on every rank of the job. Collective: yes, over the job. */
 bool comm_agree(Comm *comm, bool ok);
 
+/* The largest of all ranks' numbers. Collective: job. */
+int comm_most(Comm *comm, int number);
+
 /* Rank 0's text on every rank (owned by the caller; NULL where rank 0 has NULL). Collective: job. */
 char *comm_share_text(Comm *comm, const char *text);
 

@@ -3,7 +3,7 @@
 #include "worker/kernels/vmath.h"
 
 #include "common/base/err.h"
-#include "common/model/arch.h"
+#include "common/base/activation.h"
 
 static const float inv_sqrt_2pi = 0.3989422804014327f;
 static const float gelu_tanh_a = 0.7978845608028654f; /* sqrt(2 / pi) */

@@ -51,7 +51,7 @@ void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const
 /* ---- activations ---------------------------------------------------------- */
 
 /* y[N,F] = act(x[N,F] + bias[F]); bias may be NULL. `pre` (may be NULL, may be x)
- * receives x + bias for backward. kind: Activation of common/model/arch.h as int. */
+ * receives x + bias for backward. kind: an Activation of common/base/activation.h as int. */
 void bias_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F,
                       int kind);
 

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/model/stored.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,39 +11,63 @@ enum { ALIGN = 16 }; /* floats */
 
 /* ---- names ---------------------------------------------------------------------- */
 
-/* With the family's prefix or none; norms also as old files call them: gamma, beta. */
 static const TensorView *find(const SafeTensors *files, const ModelArch *arch, const Module *m,
                               bool bias)
 {
-    static const char *const names[2][2] = { { "weight", "gamma" }, { "bias", "beta" } };
     const TensorView *found = NULL;
-    for (int k = 0; !found && k < (m->kind == MODULE_NORM ? 2 : 1); k++) {
-        char *name = xprintf("%s.%s", m->path, names[bias][k]);
+    char *name;
+    for (int k = 0; !found && (name = stored_name(arch, m, bias, k)); k++) {
         found = safetensors_find(files, name);
-        if (!found && text_starts(name, arch->family->prefix))
-            found = safetensors_find(files, name + strlen(arch->family->prefix));
         free(name);
     }
     return found;
 }
 
-static int64_t weight_count(const Module *m)
+static bool has_shape(const TensorView *t, const ModelArch *arch, const Module *m, bool bias)
 {
-    return m->kind == MODULE_NORM ? m->out : m->out * m->in;
+    int64_t dim[4];
+    if (t->dims != stored_shape(arch, m, bias, dim))
+        return false;
+    for (int d = 0; d < t->dims; d++)
+        if (t->dim[d] != dim[d])
+            return false;
+    return true;
 }
 
-static bool has_shape(const TensorView *t, const Module *m, bool bias)
+/* A tied head that the file holds too is tied only when it is the same; a word table
+ * that is not there is the head (transformers 5, PreTrainedModel.tie_weights). */
+static bool same_tensor(const TensorView *a, const TensorView *b)
 {
-    if (bias || m->kind == MODULE_NORM)
-        return t->dims == 1 && t->dim[0] == m->out;
-    return t->dims == 2 && t->dim[0] == m->out && t->dim[1] == m->in;
+    return a->dtype == b->dtype && a->bytes == b->bytes &&
+           (a->data == b->data || memcmp(a->data, b->data, (size_t)a->bytes) == 0);
+}
+
+static bool is_tied(const ModelArch *arch, const SafeTensors *files, const Module *m)
+{
+    if (!m->tied)
+        return false;
+    const TensorView *own = find(files, arch, m, false);
+    const TensorView *word = find(files, arch, arch_module(arch, -1, ROLE_WORD), false);
+    return !own || !word || same_tensor(own, word);
+}
+
+/* The tensor to load into the module's place; of a tied pair the one that is there. */
+static const TensorView *find_source(const SafeTensors *files, const ModelArch *arch,
+                                     const Module *m, bool bias)
+{
+    const TensorView *t = find(files, arch, m, bias);
+    if (!t && !bias && m->role == ROLE_WORD && arch->tied && arch->task == TASK_CAUSAL_LM)
+        t = find(files, arch, arch_module(arch, -1, ROLE_HEAD), false);
+    return t;
 }
 
 static bool missing(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias,
                     Err *err)
 {
     const int64_t count = safetensors_count(files);
-    err_set(err, ERR_INPUT, "there is no tensor '%s.%s'", m->path, bias ? "bias" : "weight");
+    char *name = stored_name(arch, m, bias, 0);
+    err_set(err, ERR_INPUT, "there is no tensor '%s'", name);
+    free(name);
     err_at(err, "%s", count ? safetensors_at(files, 0)->file : arch->folder);
     return err_hint(err,
                     "it is looked for with and without '%s'; there are %lld tensors, the first is "
@@ -51,14 +76,16 @@ static bool missing(const SafeTensors *files, const ModelArch *arch, const Modul
                     count ? safetensors_at(files, 0)->name : "", arch->folder);
 }
 
-static bool misshapen(const TensorView *t, const Module *m, bool bias, Err *err)
+static bool misshapen(const TensorView *t, const ModelArch *arch, const Module *m, bool bias,
+                      Err *err)
 {
     Text has = { 0 }, wanted = { 0 };
     for (int d = 0; d < t->dims; d++)
         text_addf(&has, "%s%lld", d ? ", " : "", (long long)t->dim[d]);
-    text_addf(&wanted, "%lld", (long long)m->out);
-    if (!bias && m->kind != MODULE_NORM)
-        text_addf(&wanted, ", %lld", (long long)m->in);
+    int64_t dim[4];
+    const int dims = stored_shape(arch, m, bias, dim);
+    for (int d = 0; d < dims; d++)
+        text_addf(&wanted, "%s%lld", d ? ", " : "", (long long)dim[d]);
     err_set(err, ERR_INPUT, "its shape is [%s], config.json says [%s]", has.data ? has.data : "",
             wanted.data);
     text_release(&has);
@@ -75,12 +102,12 @@ static bool misshapen(const TensorView *t, const Module *m, bool bias, Err *err)
 static bool check(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias,
                   Err *err)
 {
-    const TensorView *t = find(files, arch, m, bias);
-    if (!t && m->is_new)
+    const TensorView *t = find_source(files, arch, m, bias);
+    if (!t && (m->is_new || m->tied))
         return true;
     if (!t)
         return missing(files, arch, m, bias, err);
-    return has_shape(t, m, bias) || misshapen(t, m, bias, err);
+    return has_shape(t, arch, m, bias) || misshapen(t, arch, m, bias, err);
 }
 
 /* ---- layout ------------------------------------------------------------------------ */
@@ -96,43 +123,56 @@ static int64_t aligned(int64_t at)
     return (at + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* q, k and v of a layer: their weights one behind the other, then their biases. */
-static void place_qkv(Weights *w, int64_t *at, int layer)
+/* Modules that are one product: their weights one behind the other, then their biases. */
+typedef struct Group {
+    Role roles[3];
+    int count;
+} Group;
+
+static const Group qkv = { { ROLE_Q, ROLE_K, ROLE_V }, 3 };
+static const Group gate_up = { { ROLE_FF_GATE, ROLE_FF_UP }, 2 };
+
+static void place_group(Weights *w, int64_t *at, int layer, const Group *group)
 {
-    static const Role roles[] = { ROLE_Q, ROLE_K, ROLE_V };
-    const int q = arch_module_index(w->arch, layer, ROLE_Q);
+    const int first = arch_module_index(w->arch, layer, group->roles[0]);
     *at = aligned(*at);
-    for (int i = 0; i < 3; i++) {
-        const int m = arch_module_index(w->arch, layer, roles[i]);
-        place(at, &w->modules[m].weight, weight_count(&w->arch->modules[m]));
+    for (int i = 0; i < group->count; i++) {
+        const int m = arch_module_index(w->arch, layer, group->roles[i]);
+        place(at, &w->modules[m].weight, stored_count(&w->arch->modules[m]));
     }
     *at = aligned(*at);
-    for (int i = 0; i < 3; i++) {
-        const int m = arch_module_index(w->arch, layer, roles[i]);
+    for (int i = 0; i < group->count; i++) {
+        const int m = arch_module_index(w->arch, layer, group->roles[i]);
         w->modules[m].bias = -1;
-        REQUIRE(w->arch->modules[m].bias == w->arch->modules[q].bias); /* all or none */
+        REQUIRE(w->arch->modules[m].bias == w->arch->modules[first].bias); /* all or none */
         if (w->arch->modules[m].bias)
             place(at, &w->modules[m].bias, w->arch->modules[m].out);
     }
 }
 
-static void lay_out(Weights *w)
+static void lay_out(Weights *w, const SafeTensors *files)
 {
+    const ModelArch *arch = w->arch;
     int64_t at = 0;
-    for (int i = 0; i < w->arch->module_count; i++) {
-        const Module *m = &w->arch->modules[i];
-        if (m->role == ROLE_K || m->role == ROLE_V)
+    for (int i = 0; i < arch->module_count; i++) {
+        const Module *m = &arch->modules[i];
+        WeightSpan *span = &w->modules[i];
+        if (m->role == ROLE_K || m->role == ROLE_V || (m->role == ROLE_FF_UP && arch->gated))
+            continue; /* in their groups */
+        if (m->role == ROLE_Q || m->role == ROLE_FF_GATE) {
+            place_group(w, &at, m->layer, m->role == ROLE_Q ? &qkv : &gate_up);
             continue;
-        if (m->role == ROLE_Q) {
-            place_qkv(w, &at, m->layer);
+        }
+        span->bias = -1;
+        if (is_tied(arch, files, m)) {
+            span->weight = w->modules[arch_module_index(arch, -1, ROLE_WORD)].weight;
             continue;
         }
         at = aligned(at);
-        place(&at, &w->modules[i].weight, weight_count(m));
+        place(&at, &span->weight, stored_count(m));
         at = aligned(at);
-        w->modules[i].bias = -1;
         if (m->bias)
-            place(&at, &w->modules[i].bias, m->out);
+            place(&at, &span->bias, m->out);
     }
     w->size = aligned(at);
 }
@@ -148,7 +188,7 @@ bool weights_plan(Weights *w, const ModelArch *arch, const SafeTensors *files, E
             return false;
         }
     }
-    lay_out(w);
+    lay_out(w, files);
     return true;
 }
 
@@ -160,14 +200,39 @@ void weights_release(Weights *w)
 
 /* ---- loading ------------------------------------------------------------------------- */
 
+/* out[begin, end) of a matrix [O,I] that the file holds as [I,O]: elements are counted
+ * in the order of out. A few rows at a time, so that both sides stay in the cache. */
+static bool load_transposed(float *out, const TensorView *t, int64_t I, int64_t begin, int64_t end,
+                            Err *err)
+{
+    enum { ROWS = 64 };
+    float column[ROWS];
+    const int64_t O = t->count / I, last = (end - 1) / I;
+    for (int64_t o = begin / I; o <= last; o += ROWS) {
+        const int64_t rows = last - o + 1 < ROWS ? last - o + 1 : ROWS;
+        for (int64_t i = 0; i < I; i++) {
+            if (!tensor_to_f32(column, t, i * O + o, rows, err))
+                return false;
+            for (int64_t r = 0; r < rows; r++) {
+                const int64_t at = (o + r) * I + i;
+                if (at >= begin && at < end)
+                    out[at] = column[r];
+            }
+        }
+    }
+    return true;
+}
+
 /* The part [begin, end) of the block, as far as it lies in this tensor's place. */
 static bool load_tensor(const Weights *w, const TensorView *t, int64_t offset, int64_t count,
-                        int64_t begin, int64_t end, Err *err)
+                        int64_t transposed_in, int64_t begin, int64_t end, Err *err)
 {
     const int64_t from = offset > begin ? offset : begin;
     const int64_t to = offset + count < end ? offset + count : end;
     if (from >= to)
         return true;
+    if (t && transposed_in > 0)
+        return load_transposed(w->data + offset, t, transposed_in, from - offset, to - offset, err);
     if (t)
         return tensor_to_f32(w->data + from, t, from - offset, to - from, err);
     memset(w->data + from, 0, (size_t)(to - from) * sizeof *w->data);
@@ -178,14 +243,17 @@ bool weights_load(const Weights *w, const SafeTensors *files, int part, int part
 {
     REQUIRE(w->data && part >= 0 && part < parts);
     const int64_t begin = w->size * part / parts, end = w->size * (part + 1) / parts;
+    const int word = arch_module_index(w->arch, -1, ROLE_WORD); /* -1: images */
     for (int i = 0; i < w->arch->module_count; i++) {
         const Module *m = &w->arch->modules[i];
         const WeightSpan *at = &w->modules[i];
-        if (!load_tensor(w, find(files, w->arch, m, false), at->weight, weight_count(m), begin, end,
-                         err))
+        if (m->tied && at->weight == w->modules[word].weight)
+            continue;
+        if (!load_tensor(w, find_source(files, w->arch, m, false), at->weight, stored_count(m),
+                         m->transposed ? m->in : 0, begin, end, err))
             return false;
         if (m->bias &&
-            !load_tensor(w, find(files, w->arch, m, true), at->bias, m->out, begin, end, err))
+            !load_tensor(w, find(files, w->arch, m, true), at->bias, m->out, 0, begin, end, err))
             return false;
     }
     return true;

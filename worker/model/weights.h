@@ -1,8 +1,10 @@
 /* weights - the frozen tensors of a model, as f32 in one block of memory that
  * the ranks of a node may share: each loads its part, all read the whole.
  *
- * Layout: modules in arch order; q, k and v of a layer lie one behind the other
- * so that they are one [3C, C] matrix and one [3C] bias for the compute code.
+ * Layout: modules in arch order, each [out, in] (Conv1D of the files is transposed);
+ * q, k and v of a layer lie one behind the other so that they are one matrix
+ * [(H + 2K) D, C] and one bias for the compute code, gate and up of a gated MLP as
+ * well ([2F, C]). A tied head has the word table's place.
  * Modules that are trained whole (modules_to_save) are in it too (unused).
  *
  * Threads: const after loading. Collective: weights_load is called by every
@@ -25,8 +27,8 @@ typedef struct Weights {
 } Weights;
 
 /* Lays out; data is NULL. Checks that every tensor is in the files with its
- * shape (prefix or none, gamma/beta or weight/bias): errors name the tensor,
- * what was looked for and what the file holds instead. A new head may be absent. */
+ * shape, under one of its names (common/model/stored): errors name the tensor, what was
+ * looked for and what the file holds instead. A new head may be absent. */
 MUST_USE bool weights_plan(Weights *weights, const ModelArch *arch, const SafeTensors *files,
                            Err *err);
 

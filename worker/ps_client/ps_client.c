@@ -47,7 +47,7 @@ struct PsClient {
     bool known;     /* and does so now, as far as we know */
     uint64_t run;
     int64_t slot_size;
-    int64_t rss_bytes;
+    _Atomic int64_t rss_bytes;
     double heard; /* when the server last said something */
     Err failed;   /* for good: every call gives it */
     bool closing;
@@ -114,7 +114,7 @@ static void send_beat(PsClient *client, double now, double *next_beat)
     if (!client->welcome || !client->known || now < *next_beat)
         return;
     const Msg beat = {
-        .type = MSG_BEAT, .run = client->run, .client = client->id, .rss_bytes = client->rss_bytes
+        .type = MSG_BEAT, .run = client->run, .client = client->id, .rss_bytes = atomic_load(&client->rss_bytes)
     };
     Err err = { 0 };
     if (wire_send(client->control, NULL, &beat, &err) == WIRE_SENT)
@@ -485,7 +485,6 @@ bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_
     REQUIRE(!client->hello); /* once */
     client->hello = hello;
     client->slot_size = facts->slot_size;
-    client->rss_bytes = facts->pss_bytes;
     return text_request(client, hello, fixed, err);
 }
 
@@ -554,6 +553,11 @@ bool ps_client_push(PsClient *client, const Push *push, Err *err)
     pthread_mutex_unlock(&client->lock);
     wake(client);
     return ok;
+}
+
+void ps_client_memory(PsClient *client, int64_t bytes)
+{
+    atomic_store(&client->rss_bytes, bytes);
 }
 
 void ps_client_traffic(const PsClient *client, int64_t *up, int64_t *down)

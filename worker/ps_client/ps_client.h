@@ -58,6 +58,9 @@ typedef struct Push {
 
 MUST_USE bool ps_client_push(PsClient *client, const Push *push, Err *err);
 
+/* Memory of the ranks behind this client, told to the server with the heartbeats. */
+void ps_client_memory(PsClient *client, int64_t bytes);
+
 /* Bytes sent and received so far, framing included. */
 void ps_client_traffic(const PsClient *client, int64_t *up, int64_t *down);
 

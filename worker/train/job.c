@@ -65,6 +65,10 @@ static bool open_model(Job *job, Err *err)
     job->weights.data = comm_node_memory(job->comm, (size_t)job->weights.size * sizeof(float), err);
     const bool loaded = job->weights.data && weights_load(&job->weights, job->files, comm_node_rank(job->comm),
                                                           comm_node_size(job->comm), err);
+    if (loaded && comm_node_rank(job->comm) == 0)
+        job->base_digest = safetensors_digest(job->files);
+    safetensors_close(job->files);
+    job->files = NULL;
     return agree(job, loaded); /* also the barrier behind which all may read all */
 }
 
@@ -118,8 +122,11 @@ static void split_data(Job *job)
     if (job->eval_data)
         job->chunks = plan_chunks(job->eval_data->start, job->eval_rows, job->eval_count,
                                   job->config.parallel.micro_batch_tokens, &job->chunk_ends);
+    const ModelArch *arch = job->arch;
+    metrics_init(&job->metrics, &(MetricsSpec){ arch->task, arch->problem, arch->labels,
+                                                (const char *const *)arch->label_names });
     for (int64_t i = 0, begin = 0; i < job->chunks; begin = job->chunk_ends[i++]) {
-        const int64_t width = metrics_width(job->arch->problem, job->arch->labels, job->chunk_ends[i] - begin);
+        const int64_t width = metrics_width(&job->metrics.spec, job->chunk_ends[i] - begin);
         job->eval_width = width > job->eval_width ? width : job->eval_width;
     }
 }
@@ -129,7 +136,7 @@ static void split_data(Job *job)
 static HelloFacts facts(const Job *job, uint64_t job_number)
 {
     return (HelloFacts){
-        .base_digest = safetensors_digest(job->files),
+        .base_digest = job->base_digest,
         .slot_hash = job->table->hash,
         .data_digest = digest_fast_more(job->train.digest, &job->validation.digest, sizeof job->validation.digest),
         .slot_size = job->table->size,
@@ -221,7 +228,6 @@ static bool open_step(Job *job, Err *err)
     int depth = 1;
     for (int64_t width = 1; width < plan.micro_batches; width *= 2)
         depth++;
-    metrics_init(&job->metrics, job->arch->problem, job->arch->labels);
     job->scratch = mem_alloc((size_t)depth * (size_t)job->table->size * sizeof(float), err);
     job->logits = mem_alloc((size_t)(examples * job->arch->labels) * sizeof(float), err);
     return job->scratch && job->logits && batch_room(&job->room, tokens, examples, job->train.goal_width, err) &&

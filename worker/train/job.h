@@ -18,7 +18,8 @@ typedef struct Job {
     char *address;
     ModelArch *arch;
     SlotTable *table;
-    SafeTensors *files;
+    SafeTensors *files;  /* until the weights are loaded: a mapping of them all */
+    uint64_t base_digest; /* the leader's */
     Weights weights;
     Tokenizer *tokenizer;
     Dataset train, validation;
@@ -38,6 +39,7 @@ typedef struct Job {
     Metrics metrics;
     float *scratch;  /* [log2 M + 1, slot_size]: right-hand sums while a subtree is added up */
     float *logits;   /* of one evaluation chunk */
+    double measured; /* when this rank's memory was looked at */
 } Job;
 
 /* Everything up to the first lease: model, data, HELLO, memory. run_file NULL: the run comes from

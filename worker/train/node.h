@@ -34,6 +34,7 @@ typedef struct NodeBox {
     int count;
     NodeSum sums[NODE_SUMS];
     double seconds;
+    int64_t memory; /* bytes of the rank, its share of what the node shares */
     int64_t eval_size; /* doubles in eval[] */
     int64_t eval_chunk; /* -1: none */
 } NodeBox;

@@ -8,6 +8,7 @@
 #include "worker/train/job.h"
 
 #include "common/base/clock.h"
+#include "common/base/process.h"
 #include "common/slots/tree.h"
 
 #include <string.h>
@@ -17,6 +18,17 @@ static void add(float *sum, const float *more, int64_t n)
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         sum[i] += more[i];
+}
+
+/* The rank's memory, into its box; looked at seldom, as the kernel walks all its pages. */
+static void measure_memory(Job *job)
+{
+    const double now = clock_now(), pause = 5;
+    NodeBox *box = node_box(&job->node, job->node.rank);
+    if (box->memory > 0 && now < job->measured + pause)
+        return;
+    box->memory = process_memory();
+    job->measured = now;
 }
 
 static void one_micro_batch(Job *job, int64_t step, int64_t m, float *grad, NodeSum *sum)
@@ -73,6 +85,7 @@ static void compute_part(Job *job, int64_t step, Range range)
         at = stop;
     }
     box->seconds = clock_now() - start;
+    measure_memory(job);
 }
 
 /* ---- the leader joins and pushes ------------------------------------------------ */
@@ -107,16 +120,19 @@ static bool push_sums(Job *job, int64_t step, Err *err)
     Node *node = &job->node;
     Piece pieces[2 * NODE_SUMS];
     int count = 0;
+    int64_t memory = 0;
     double seconds = 0;
     for (int r = 0; r < node->size; r++) {
         const NodeBox *box = node_box(node, r);
         seconds = box->seconds > seconds ? box->seconds : seconds;
+        memory += box->memory;
         for (int i = 0; i < box->count; i++) {
             REQUIRE(count < 2 * NODE_SUMS);
             pieces[count++] = (Piece){ box->sums[i], node_sum(node, r, i) };
             count = join_siblings(pieces, count, node->shared->micro_batches, node->slot_size);
         }
     }
+    ps_client_memory(job->client, memory);
     for (int i = 0; i < count; i++) {
         const NodeSum *s = &pieces[i].sum;
         const Push push = {

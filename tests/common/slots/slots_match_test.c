@@ -125,7 +125,7 @@ static void a_name_that_means_nothing_is_an_error(void **state)
     expect_refused(with_targets("attention"),
                    "'attention' is no module with weights, but the parent", "lora.target_modules",
                    "query");
-    expect_refused(with_targets("LayerNorm"), "LayerNorm', which is no linear module",
+    expect_refused(with_targets("LayerNorm"), "LayerNorm', which is a norm",
                    "lora.target_modules", "modules_to_save");
     expect_refused(with_targets("que.*"), "'que.*' matches no module", "lora.target_modules", "");
     LoraConfig lora = with_targets("query");

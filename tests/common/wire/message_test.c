@@ -50,7 +50,7 @@ static Msg example(MsgType type)
         msg.known = true;
     }
     if (type == MSG_HELLO)
-        msg.facts = (HelloFacts){ UINT64_MAX, 2, 3, 294912, 67349, 128, 7, 872, 12, 16, 32, 9, 5 };
+        msg.facts = (HelloFacts){ UINT64_MAX, 2, 3, 294912, 67349, 128, 7, 872, 12, 16, 32, 9 };
     if (type == MSG_RUN || type == MSG_HELLO || type == MSG_WELCOME || type == MSG_REFUSE ||
         type == MSG_LEASE || type == MSG_STATUS)
         msg.text = run_text;

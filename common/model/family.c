@@ -1,0 +1,229 @@
+#include "common/model/family.h"
+
+#include "common/base/json.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+#include <math.h>
+#include <string.h>
+
+/* No product or sum of sizes below these overflows 64 bits. */
+enum { MOST_SIZE = 1 << 22, MOST_LAYERS = 4096 };
+
+/* ---- reading config.json -------------------------------------------------------- */
+
+static bool read_count(const ModelArch *arch, const char *key, int64_t fallback, int64_t most,
+                       int64_t *out, Err *err)
+{
+    *out = json_get_int(arch->config, key, fallback, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    if (*out < 1 || *out > most)
+        return err_set(err, ERR_INPUT, "'%s' is %lld, allowed is 1 to %lld", key, (long long)*out,
+                       (long long)most);
+    return true;
+}
+
+bool arch_size(const ModelArch *arch, const char *key, int64_t fallback, int64_t *out, Err *err)
+{
+    return read_count(arch, key, fallback, MOST_SIZE, out, err);
+}
+
+bool arch_layers(ModelArch *arch, const char *key, int64_t fallback, Err *err)
+{
+    return read_count(arch, key, fallback, MOST_LAYERS, &arch->layers, err);
+}
+
+bool arch_dropout(const ModelArch *arch, const char *key, double fallback, double *out, Err *err)
+{
+    *out = json_get_real(arch->config, key, fallback, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    if (!(*out >= 0 && *out < 1))
+        return err_set(err, ERR_INPUT, "'%s' is %g, allowed is 0 to below 1", key, *out);
+    return true;
+}
+
+/* Source: transformers/activations.py, ACT2CLS. */
+bool arch_activation(const ModelArch *arch, const char *key, const char *fallback, Activation *act,
+                     Err *err)
+{
+    static const struct {
+        const char *name;
+        Activation act;
+    } known[] = {
+        { "gelu", ACT_GELU },
+        { "gelu_python", ACT_GELU },
+        { "gelu_new", ACT_GELU_TANH },
+        { "gelu_pytorch_tanh", ACT_GELU_TANH },
+        { "gelu_python_tanh", ACT_GELU_TANH },
+        { "gelu_accurate", ACT_GELU_TANH },
+        { "gelu_fast", ACT_GELU_FAST },
+        { "quick_gelu", ACT_QUICK_GELU },
+        { "relu", ACT_RELU },
+        { "silu", ACT_SILU },
+        { "swish", ACT_SILU },
+        { "tanh", ACT_TANH },
+    };
+    const char *name = json_get_string(arch->config, key, fallback, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    Text names = { 0 };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcmp(name, known[i].name) == 0) {
+            *act = known[i].act;
+            text_release(&names);
+            return true;
+        }
+        text_addf(&names, "%s%s", i > 0 ? ", " : "", known[i].name);
+    }
+    err_set(err, ERR_INPUT, "%s '%s' is not supported", key, name);
+    err_hint(err, "known are %s", names.data);
+    text_release(&names);
+    return false;
+}
+
+bool arch_flag(const ModelArch *arch, const char *key, bool fallback, bool *out, Err *err)
+{
+    *out = json_get_bool(arch->config, key, fallback, err);
+    return err->kind == ERR_NONE;
+}
+
+bool arch_initializer(ModelArch *arch, Err *err)
+{
+    arch->initializer_range = json_get_real(arch->config, "initializer_range", 0.02, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    return arch->initializer_range >= 0 ||
+           err_set(err, ERR_INPUT, "'initializer_range' is out of range");
+}
+
+bool arch_norms(ModelArch *arch, const char *eps_key, double eps, Err *err)
+{
+    arch->norm_eps = json_get_real(arch->config, eps_key, eps, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    if (!(arch->norm_eps > 0))
+        return err_set(err, ERR_INPUT, "'%s' is out of range", eps_key);
+    return arch_initializer(arch, err);
+}
+
+/* null and, without a fallback, nothing are -1; of several end tokens the first counts. */
+static int64_t read_token(const ModelArch *arch, const char *key, int64_t fallback, Err *err)
+{
+    const json_t *value = json_object_get(arch->config, key);
+    if (json_is_null(value))
+        return -1;
+    if (json_is_array(value) && json_is_integer(json_array_get(value, 0)))
+        return json_integer_value(json_array_get(value, 0));
+    return json_get_int(arch->config, key, fallback, err);
+}
+
+bool arch_tokens(ModelArch *arch, int64_t pad, int64_t bos, int64_t eos, Err *err)
+{
+    arch->pad_id = read_token(arch, "pad_token_id", pad, err);
+    arch->bos_id = read_token(arch, "bos_token_id", bos, err);
+    arch->eos_id = read_token(arch, "eos_token_id", eos, err);
+    return err->kind == ERR_NONE;
+}
+
+void arch_scale(ModelArch *arch)
+{
+    arch->scales = xcalloc((size_t)arch->layers, sizeof *arch->scales);
+    for (int64_t l = 0; l < arch->layers; l++)
+        arch->scales[l] = 1.0 / sqrt((double)arch->D);
+}
+
+bool arch_heads(ModelArch *arch, const char *width_key, const char *heads_key, Err *err)
+{
+    if (arch->C % arch->H != 0)
+        return err_set(err, ERR_INPUT, "%s %lld is no multiple of %s %lld", width_key,
+                       (long long)arch->C, heads_key, (long long)arch->H);
+    arch->D = arch->C / arch->H;
+    arch->K = arch->H;
+    arch_scale(arch);
+    return true;
+}
+
+/* Source: modeling_layers.GenericForTokenClassification, GPT2ForTokenClassification. */
+bool arch_token_dropout(ModelArch *arch, Err *err)
+{
+    double hidden;
+    return arch_dropout(arch, "hidden_dropout", 0.1, &hidden, err) &&
+           arch_dropout(arch, "classifier_dropout", hidden, &arch->head_dropout, err);
+}
+
+bool arch_no_decoder(const ModelArch *arch, Err *err)
+{
+    bool decoder, cross;
+    if (!arch_flag(arch, "is_decoder", false, &decoder, err) ||
+        !arch_flag(arch, "add_cross_attention", false, &cross, err))
+        return false;
+    if (decoder || cross)
+        return err_set(err, ERR_INPUT, "a %s with '%s' is not supported", arch->family->model_type,
+                       decoder ? "is_decoder" : "add_cross_attention");
+    return true;
+}
+
+/* ---- listing modules --------------------------------------------------------------- */
+
+void arch_add(ModelArch *arch, char *path, const Module *module)
+{
+    arch->modules =
+        xrealloc(arch->modules, ((size_t)arch->module_count + 1) * sizeof *arch->modules);
+    Module *added = &arch->modules[arch->module_count++];
+    *added = *module;
+    added->path = path;
+}
+
+void arch_add_linear(ModelArch *arch, char *path, int layer, Role role, int64_t out, int64_t in,
+                     bool bias)
+{
+    arch_add(arch, path,
+             &(Module){ .kind = MODULE_LINEAR,
+                        .role = role,
+                        .layer = layer,
+                        .out = out,
+                        .in = in,
+                        .bias = bias });
+}
+
+void arch_add_table(ModelArch *arch, char *path, Role role, int64_t rows)
+{
+    arch_add(arch, path,
+             &(Module){
+                 .kind = MODULE_EMBEDDING, .role = role, .layer = -1, .out = rows, .in = arch->C });
+}
+
+void arch_add_norm(ModelArch *arch, char *path, int layer, Role role)
+{
+    arch_add(arch, path,
+             &(Module){ .kind = MODULE_NORM,
+                        .role = role,
+                        .layer = layer,
+                        .out = arch->C,
+                        .bias = arch->norm == NORM_LAYER });
+}
+
+void arch_add_head(ModelArch *arch, char *path, bool bias)
+{
+    arch_add(arch, path,
+             &(Module){ .kind = MODULE_LINEAR,
+                        .role = ROLE_HEAD,
+                        .layer = -1,
+                        .out = arch->labels,
+                        .in = arch->C,
+                        .bias = bias,
+                        .is_new = true });
+}
+
+void arch_add_lm_head(ModelArch *arch, bool tied)
+{
+    arch_add(arch, xstrdup("lm_head"),
+             &(Module){ .kind = MODULE_LINEAR,
+                        .role = ROLE_HEAD,
+                        .layer = -1,
+                        .out = arch->V,
+                        .in = arch->C,
+                        .tied = tied });
+}

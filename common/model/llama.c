@@ -1,0 +1,252 @@
+/* Llama, and Mistral and Qwen2, which differ in defaults, biases and windows:
+ * rotary positions, pre-norm blocks with RMSNorm, grouped keys and values, a gated
+ * MLP. Source of names and defaults: Transformers 5.23, models/{llama,mistral,qwen2}. */
+#include "common/model/family.h"
+
+#include "common/base/json.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/model/rope.h"
+
+#include <string.h>
+
+static const char *const default_targets[] = { "q_proj", "v_proj", NULL };
+
+static const char *const keys[] = { "attention_bias",
+                                    "attention_dropout",
+                                    "bos_token_id",
+                                    "classifier_dropout",
+                                    "eos_token_id",
+                                    "head_dim",
+                                    "hidden_act",
+                                    "hidden_dropout",
+                                    "hidden_size",
+                                    "initializer_range",
+                                    "intermediate_size",
+                                    "layer_types",
+                                    "max_position_embeddings",
+                                    "max_window_layers",
+                                    "mlp_bias",
+                                    "num_attention_heads",
+                                    "num_hidden_layers",
+                                    "num_key_value_heads",
+                                    "pad_token_id",
+                                    "rms_norm_eps",
+                                    "rope_parameters",
+                                    "rope_scaling",
+                                    "rope_theta",
+                                    "sliding_window",
+                                    "tie_word_embeddings",
+                                    "token_classification_bias",
+                                    "use_sliding_window",
+                                    "vocab_size",
+                                    NULL };
+
+#define FAMILY(name, class_name)                                                                   \
+    static const Family name = {                                                                   \
+        .model_type = #name,                                                                       \
+        .prefix = "model.",                                                                        \
+        .default_targets = default_targets,                                                        \
+        .task_class = { [TASK_SEQ_CLS] = class_name "ForSequenceClassification",                   \
+                        [TASK_TOKEN_CLS] = class_name "ForTokenClassification",                    \
+                        [TASK_CAUSAL_LM] = class_name "ForCausalLM" },                             \
+    }
+
+FAMILY(llama, "Llama");
+FAMILY(mistral, "Mistral");
+FAMILY(qwen2, "Qwen2");
+
+/* What a config.json without the key means. */
+typedef struct Defaults {
+    int64_t F, K, V, positions; /* K 0: as many as H */
+    int64_t bos, eos;
+} Defaults;
+
+static const Defaults llama_defaults = { 11008, 0, 32000, 2048, 1, 2 };
+static const Defaults mistral_defaults = { 14336, 8, 32000, 131072, 1, 2 };
+static const Defaults qwen2_defaults = { 22016, 32, 151936, 32768, -1, -1 };
+
+/* ---- reading -------------------------------------------------------------------- */
+
+static bool read_heads(ModelArch *arch, const Defaults *d, Err *err)
+{
+    const json_t *K = json_object_get(arch->config, "num_key_value_heads");
+    const int64_t heads = json_is_null(K) || d->K == 0 ? arch->H : d->K;
+    const json_t *D = json_object_get(arch->config, "head_dim");
+    const bool own_size = D && !json_is_null(D);
+    if (!own_size && !arch_heads(arch, "hidden_size", "num_attention_heads", err))
+        return false;
+    if (!arch_size(arch, "head_dim", arch->D, &arch->D, err) ||
+        !arch_size(arch, "num_key_value_heads", heads, &arch->K, err))
+        return false;
+    if (own_size)
+        arch_scale(arch);
+    return arch->H % arch->K == 0 ||
+           err_set(err, ERR_INPUT,
+                   "num_attention_heads %lld is no multiple of num_key_value_heads %lld",
+                   (long long)arch->H, (long long)arch->K);
+}
+
+static bool read_sizes(ModelArch *arch, const Defaults *d, Err *err)
+{
+    return arch_size(arch, "hidden_size", 4096, &arch->C, err) &&
+           arch_layers(arch, "num_hidden_layers", 32, err) &&
+           arch_size(arch, "num_attention_heads", 32, &arch->H, err) &&
+           arch_size(arch, "intermediate_size", d->F, &arch->F, err) &&
+           arch_size(arch, "vocab_size", d->V, &arch->V, err) &&
+           arch_size(arch, "max_position_embeddings", d->positions, &arch->positions, err) &&
+           read_heads(arch, d, err);
+}
+
+/* Flags that listing the modules asks for again. */
+static bool check_biases(const ModelArch *arch, Err *err)
+{
+    bool is;
+    return arch_flag(arch, "attention_bias", false, &is, err) &&
+           arch_flag(arch, "mlp_bias", false, &is, err) &&
+           arch_flag(arch, "token_classification_bias", true, &is, err);
+}
+
+static bool read_common(ModelArch *arch, const Defaults *d, Err *err)
+{
+    arch->norm = NORM_RMS;
+    arch->pre_norm = true;
+    arch->gated = true;
+    arch->causal = true;
+    arch->rope = true;
+    arch->head_rows = arch->task == TASK_SEQ_CLS ? READ_LAST : READ_LABELLED;
+    if (!read_sizes(arch, d, err) || !rope_check(arch, err) ||
+        !arch_norms(arch, "rms_norm_eps", 1e-6, err) ||
+        !arch_tokens(arch, -1, d->bos, d->eos, err) ||
+        !arch_activation(arch, "hidden_act", "silu", &arch->act, err) ||
+        !arch_dropout(arch, "attention_dropout", 0.0, &arch->attention_dropout, err) ||
+        (arch->task == TASK_TOKEN_CLS && !arch_token_dropout(arch, err)))
+        return false;
+    arch->still_row = arch->pad_id;
+    return check_biases(arch, err) && arch_flag(arch, "tie_word_embeddings", false, &arch->tied, err);
+}
+
+/* sliding_window: rows below the fallback where the key is not there; null: 0. */
+static bool read_window(const ModelArch *arch, int64_t *window, Err *err)
+{
+    const json_t *value = json_object_get(arch->config, "sliding_window");
+    *window = 0;
+    return json_is_null(value) || arch_size(arch, "sliding_window", 4096, window, err);
+}
+
+static bool read_llama(ModelArch *arch, Err *err)
+{
+    return read_common(arch, &llama_defaults, err);
+}
+
+static bool read_mistral(ModelArch *arch, Err *err)
+{
+    int64_t window;
+    if (!read_common(arch, &mistral_defaults, err) || !read_window(arch, &window, err))
+        return false;
+    arch->windows = xcalloc((size_t)arch->layers, sizeof *arch->windows);
+    for (int64_t l = 0; l < arch->layers; l++)
+        arch->windows[l] = window;
+    return true;
+}
+
+/* layer_types, where it is there, says which layers have the window. */
+static bool read_layer_types(ModelArch *arch, const json_t *types, int64_t window, Err *err)
+{
+    if (!json_is_array(types) || (int64_t)json_array_size(types) != arch->layers)
+        return err_set(err, ERR_INPUT, "'layer_types' is not a list of %lld names",
+                       (long long)arch->layers);
+    for (int64_t l = 0; l < arch->layers; l++) {
+        const char *type = json_string_value(json_array_get(types, (size_t)l));
+        const bool slides = type && strcmp(type, "sliding_attention") == 0;
+        if (!slides && !(type && strcmp(type, "full_attention") == 0))
+            return err_set(err, ERR_INPUT, "layer_types '%s' is not supported", type ? type : "");
+        if (slides && window == 0)
+            return err_set(err, ERR_INPUT, "layer_types has 'sliding_attention', but there is no "
+                                           "sliding_window in use");
+        arch->windows[l] = slides ? window : 0;
+    }
+    return true;
+}
+
+static bool read_qwen2(ModelArch *arch, Err *err)
+{
+    int64_t window = 0;
+    bool slides;
+    if (!read_common(arch, &qwen2_defaults, err) ||
+        !arch_flag(arch, "use_sliding_window", false, &slides, err) ||
+        (slides && !read_window(arch, &window, err)))
+        return false;
+    const int64_t full = json_get_int(arch->config, "max_window_layers", 28, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    arch->windows = xcalloc((size_t)arch->layers, sizeof *arch->windows);
+    const json_t *types = json_object_get(arch->config, "layer_types");
+    if (types && !json_is_null(types))
+        return read_layer_types(arch, types, window, err);
+    for (int64_t l = 0; l < arch->layers; l++)
+        arch->windows[l] = l >= full ? window : 0;
+    return true;
+}
+
+/* ---- listing ---------------------------------------------------------------------- */
+
+static bool says(const ModelArch *arch, const char *key, bool fallback)
+{
+    const json_t *value = json_object_get(arch->config, key);
+    return json_is_boolean(value) ? json_is_true(value) : fallback;
+}
+
+typedef struct Biases {
+    bool qkv, out, mlp;
+} Biases;
+
+static Biases find_biases(const ModelArch *arch)
+{
+    if (arch->family == &qwen2)
+        return (Biases){ .qkv = true };
+    if (arch->family == &mistral)
+        return (Biases){ 0 };
+    const bool attention = says(arch, "attention_bias", false);
+    return (Biases){ attention, attention, says(arch, "mlp_bias", false) };
+}
+
+static void add(ModelArch *arch, int layer, const char *name, Role role, int64_t out, int64_t in,
+                bool bias)
+{
+    arch_add_linear(arch, xprintf("model.layers.%d.%s", layer, name), layer, role, out, in, bias);
+}
+
+static void list_layer(ModelArch *arch, int layer, Biases bias)
+{
+    const int64_t C = arch->C, F = arch->F, Q = arch->H * arch->D, K = arch->K * arch->D;
+    add(arch, layer, "self_attn.q_proj", ROLE_Q, Q, C, bias.qkv);
+    add(arch, layer, "self_attn.k_proj", ROLE_K, K, C, bias.qkv);
+    add(arch, layer, "self_attn.v_proj", ROLE_V, K, C, bias.qkv);
+    add(arch, layer, "self_attn.o_proj", ROLE_ATTN_OUT, C, Q, bias.out);
+    add(arch, layer, "mlp.gate_proj", ROLE_FF_GATE, F, C, bias.mlp);
+    add(arch, layer, "mlp.up_proj", ROLE_FF_UP, F, C, bias.mlp);
+    add(arch, layer, "mlp.down_proj", ROLE_FF_DOWN, C, F, bias.mlp);
+    arch_add_norm(arch, xprintf("model.layers.%d.input_layernorm", layer), layer, ROLE_ATTN_NORM);
+    arch_add_norm(arch, xprintf("model.layers.%d.post_attention_layernorm", layer), layer,
+                  ROLE_FF_NORM);
+}
+
+static void list(ModelArch *arch)
+{
+    const Biases bias = find_biases(arch);
+    arch_add_table(arch, xstrdup("model.embed_tokens"), ROLE_WORD, arch->V);
+    for (int layer = 0; layer < arch->layers; layer++)
+        list_layer(arch, layer, bias);
+    arch_add_norm(arch, xstrdup("model.norm"), -1, ROLE_FINAL_NORM);
+    if (arch->task == TASK_CAUSAL_LM)
+        arch_add_lm_head(arch, arch->tied);
+    else
+        arch_add_head(arch, xstrdup("score"),
+                      arch->task == TASK_TOKEN_CLS &&
+                          says(arch, "token_classification_bias", true));
+}
+
+const FamilyReader llama_reader = { &llama, keys, read_llama, list };
+const FamilyReader mistral_reader = { &mistral, keys, read_mistral, list };
+const FamilyReader qwen2_reader = { &qwen2, keys, read_qwen2, list };

@@ -1,0 +1,287 @@
+/* DESIGN. config.json holds either rope_theta and rope_scaling (Transformers 4) or
+ * rope_parameters with both (5). They are read into a Rope once to be checked when
+ * the model is opened, and again whenever frequencies are asked for.
+ * Source: Transformers 5.23, modeling_rope_utils.py. */
+#include "common/model/rope.h"
+
+#include "common/base/json.h"
+#include "common/base/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef enum {
+    ROPE_DEFAULT,
+    ROPE_LINEAR,
+    ROPE_DYNAMIC,
+    ROPE_LLAMA3,
+    ROPE_YARN,
+    ROPE_LONGROPE,
+    ROPE_KINDS
+} RopeKind;
+
+static const char *const kind_names[ROPE_KINDS] = { "default", "linear", "dynamic",
+                                                    "llama3",  "yarn",   "longrope" };
+
+typedef struct Rope {
+    RopeKind kind;
+    const json_t *from; /* rope_scaling or rope_parameters; may be NULL */
+    double theta, factor;
+    double now;             /* max_position_embeddings */
+    double original;        /* longest sequence before it was stretched */
+    double low, high;       /* llama3: of frequencies; yarn: of rotations */
+    double attention;       /* of cosines and sines */
+    const json_t *by_pair;  /* longrope: short_factor */
+    const json_t *by_pair2; /* longrope: long_factor, of sequences beyond the original length */
+} Rope;
+
+/* ---- reading ------------------------------------------------------------------ */
+
+static bool read_kind(Rope *rope, Err *err)
+{
+    const char *old = json_get_string(rope->from, "type", "default", err);
+    const char *name = json_get_string(rope->from, "rope_type", old, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    for (int i = 0; i < ROPE_KINDS; i++) {
+        if (strcmp(name, kind_names[i]) == 0) {
+            rope->kind = (RopeKind)i;
+            return true;
+        }
+    }
+    err_set(err, ERR_INPUT, "rope_type '%s' is not supported", name);
+    return err_hint(err, "known are default, linear, dynamic, llama3, yarn, longrope");
+}
+
+/* Above zero, and finite as all numbers of JSON are. The fallback 0: it has to be there. */
+static bool read_positive(const Rope *rope, const char *key, double fallback, double *out, Err *err)
+{
+    *out = json_get_real(rope->from, key, fallback, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    if (*out > 0)
+        return true;
+    if (!json_object_get(rope->from, key))
+        return err_set(err, ERR_INPUT, "rope_type '%s' without '%s'", kind_names[rope->kind], key);
+    return err_set(err, ERR_INPUT, "'%s' is %g, allowed is above 0", key, *out);
+}
+
+/* Of the model, else of the rope, else what the model has now. */
+static bool read_original(Rope *rope, const ModelArch *arch, Err *err)
+{
+    static const char key[] = "original_max_position_embeddings";
+    const double own = json_get_real(rope->from, key, rope->now, err);
+    rope->original = json_get_real(arch->config, key, own, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    return rope->original > 1 || err_set(err, ERR_INPUT, "'%s' is %g, allowed is above 1", key,
+                                         rope->original);
+}
+
+static double yarn_scale(double factor, double by)
+{
+    return factor <= 1 ? 1 : 0.1 * by * log(factor) + 1;
+}
+
+static bool read_yarn(Rope *rope, Err *err)
+{
+    const double one = json_get_real(rope->from, "mscale", 0, err);
+    const double all = json_get_real(rope->from, "mscale_all_dim", 0, err);
+    double usual = yarn_scale(rope->factor, 1);
+    if (one != 0 && all != 0)
+        usual = yarn_scale(rope->factor, one) / yarn_scale(rope->factor, all);
+    rope->attention = json_get_real(rope->from, "attention_factor", usual, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    if (!(rope->theta > 1))
+        return err_set(err, ERR_INPUT, "rope_type 'yarn' with a rope_theta of %g", rope->theta);
+    return read_positive(rope, "beta_fast", 32, &rope->high, err) &&
+           read_positive(rope, "beta_slow", 1, &rope->low, err);
+}
+
+static bool read_pairs(const Rope *rope, const char *key, int64_t pairs, const json_t **out,
+                       Err *err)
+{
+    const json_t *list = json_object_get(rope->from, key);
+    *out = list;
+    bool ok = json_is_array(list) && (int64_t)json_array_size(list) == pairs;
+    for (int64_t i = 0; ok && i < pairs; i++)
+        ok = json_number_value(json_array_get(list, (size_t)i)) > 0;
+    return ok || err_set(err, ERR_INPUT, "'%s' is not a list of %lld numbers above 0", key,
+                         (long long)pairs);
+}
+
+static bool read_longrope(Rope *rope, const ModelArch *arch, Err *err)
+{
+    const double usual =
+        rope->factor <= 1 ? 1 : sqrt(1 + log(rope->factor) / log(rope->original));
+    rope->attention = json_get_real(rope->from, "attention_factor", usual, err);
+    return err->kind == ERR_NONE &&
+           read_pairs(rope, "short_factor", arch->D / 2, &rope->by_pair, err) &&
+           read_pairs(rope, "long_factor", arch->D / 2, &rope->by_pair2, err);
+}
+
+static bool read_llama3(Rope *rope, Err *err)
+{
+    if (!read_positive(rope, "low_freq_factor", 0, &rope->low, err) ||
+        !read_positive(rope, "high_freq_factor", 0, &rope->high, err))
+        return false;
+    return rope->high > rope->low ||
+           err_set(err, ERR_INPUT, "high_freq_factor %g is not above low_freq_factor %g",
+                   rope->high, rope->low);
+}
+
+static bool read_stretch(Rope *rope, const ModelArch *arch, Err *err)
+{
+    if (rope->kind == ROPE_DEFAULT)
+        return true;
+    if (!read_original(rope, arch, err))
+        return false;
+    /* where it may be left out, it is the ratio of lengths */
+    const bool ratio = rope->kind == ROPE_YARN || rope->kind == ROPE_LONGROPE;
+    if (!read_positive(rope, "factor", ratio ? rope->now / rope->original : 0, &rope->factor, err))
+        return false;
+    switch (rope->kind) {
+    case ROPE_LLAMA3:
+        return read_llama3(rope, err);
+    case ROPE_YARN:
+        return read_yarn(rope, err);
+    case ROPE_LONGROPE:
+        return read_longrope(rope, arch, err);
+    default:
+        return true;
+    }
+}
+
+/* rope_parameters of models with several kinds of layers are an object for each. */
+static bool check_flat(const Rope *rope, Err *err)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)rope->from, key, value)
+    {
+        if (json_is_object(value))
+            return err_set(err, ERR_INPUT, "rope parameters of their own for '%s' are not supported",
+                           key);
+    }
+    const double part = json_get_real(rope->from, "partial_rotary_factor", 1, err);
+    if (err->kind == ERR_NONE && part != 1)
+        err_set(err, ERR_INPUT, "a partial_rotary_factor of %g is not supported", part);
+    return err->kind == ERR_NONE;
+}
+
+static bool read(Rope *rope, const ModelArch *arch, Err *err)
+{
+    static const char *const keys[] = { "rope_scaling", "rope_parameters" };
+    *rope = (Rope){ .attention = 1 };
+    for (size_t i = 0; i < 2 && !rope->from; i++) {
+        const json_t *value = json_object_get(arch->config, keys[i]);
+        if (value && !json_is_null(value) && !json_is_object(value))
+            return err_set(err, ERR_INPUT, "'%s' is not an object", keys[i]);
+        if (json_object_size(value) > 0)
+            rope->from = value;
+    }
+    if (!check_flat(rope, err) || !read_kind(rope, err))
+        return false;
+    const double theta = json_get_real(arch->config, "rope_theta", 10000, err);
+    rope->now = json_get_real(arch->config, "max_position_embeddings", 0, err);
+    return err->kind == ERR_NONE && read_positive(rope, "rope_theta", theta, &rope->theta, err) &&
+           read_stretch(rope, arch, err);
+}
+
+bool rope_check(ModelArch *arch, Err *err)
+{
+    Rope rope;
+    if (arch->D % 2 != 0)
+        return err_set(err, ERR_INPUT, "a head size of %lld is odd: rotary positions turn pairs",
+                       (long long)arch->D);
+    /* arch_rope will ask again, when positions may be more */
+    json_object_set_new(arch->config, "max_position_embeddings", json_integer(arch->positions));
+    if (!read(&rope, arch, err))
+        return false;
+    if (rope.kind != ROPE_DYNAMIC)
+        return true;
+    if (arch->D <= 2)
+        return err_set(err, ERR_INPUT, "rope_type 'dynamic' with a head size of 2");
+    if (rope.factor > 1 && rope.factor < 4096)
+        arch->positions = (int64_t)((double)arch->positions * rope.factor);
+    return true;
+}
+
+/* ---- frequencies ---------------------------------------------------------------- */
+
+/* theta^(-2j/D) */
+static double frequency(double theta, int64_t j, int64_t D)
+{
+    return 1.0 / pow(theta, 2.0 * (double)j / (double)D);
+}
+
+/* Long waves are stretched, short ones are not, between them it slides. */
+static double stretch_llama3(const Rope *rope, double f)
+{
+    const double turns = rope->original * f / (2 * M_PI); /* in the original length */
+    if (turns > rope->high)
+        return f;
+    if (turns < rope->low)
+        return f / rope->factor;
+    const double smooth = (turns - rope->low) / (rope->high - rope->low);
+    return (1 - smooth) * f / rope->factor + smooth * f;
+}
+
+/* The pair that turns so many times in the original length, as a real number. */
+static double yarn_pair(const Rope *rope, double turns, int64_t D)
+{
+    return (double)D * log(rope->original / (turns * 2 * M_PI)) / (2 * log(rope->theta));
+}
+
+static double stretch_yarn(const Rope *rope, double f, int64_t j, int64_t D)
+{
+    double from = yarn_pair(rope, rope->high, D), to = yarn_pair(rope, rope->low, D);
+    const json_t *cut = json_object_get(rope->from, "truncate");
+    if (!json_is_false(cut)) {
+        from = floor(from);
+        to = ceil(to);
+    }
+    from = fmax(from, 0);
+    to = fmin(to, (double)(D - 1));
+    if (from == to)
+        to += 0.001;
+    const double stretched = fmin(fmax(((double)j - from) / (to - from), 0), 1);
+    return f / rope->factor * stretched + f * (1 - stretched);
+}
+
+static double pair_frequency(const Rope *rope, const ModelArch *arch, int64_t length, int64_t j)
+{
+    const double f = frequency(rope->theta, j, arch->D);
+    switch (rope->kind) {
+    case ROPE_LINEAR:
+        return f / rope->factor;
+    case ROPE_DYNAMIC: {
+        const double D = (double)arch->D;
+        const double long_by = fmax((double)length / rope->now, 1);
+        const double by = pow(rope->factor * long_by - (rope->factor - 1), D / (D - 2));
+        return frequency(rope->theta * by, j, arch->D);
+    }
+    case ROPE_LLAMA3:
+        return stretch_llama3(rope, f);
+    case ROPE_YARN:
+        return stretch_yarn(rope, f, j, arch->D);
+    case ROPE_LONGROPE:
+        return f / json_number_value(json_array_get(
+                       (double)length > rope->original ? rope->by_pair2 : rope->by_pair,
+                       (size_t)j));
+    default:
+        return f;
+    }
+}
+
+double arch_rope(const ModelArch *arch, int64_t length, double *inverse)
+{
+    Rope rope;
+    Err err = { 0 };
+    REQUIRE(arch->rope && read(&rope, arch, &err)); /* checked when it was opened */
+    /* Transformers keeps them as f32, and long positions show it */
+    for (int64_t j = 0; j < arch->D / 2; j++)
+        inverse[j] = (float)pair_frequency(&rope, arch, length, j);
+    return rope.attention;
+}

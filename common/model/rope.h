@@ -1,0 +1,12 @@
+/* rope - rotary positions as config.json describes them. Only common/model
+ * includes this; arch_rope gives the frequencies. */
+#ifndef COMMON_MODEL_ROPE_H
+#define COMMON_MODEL_ROPE_H
+
+#include "common/model/arch.h"
+
+/* What arch_rope needs is in arch->config and has sense. Raises arch->positions to
+ * what "dynamic" stretches the model to. */
+MUST_USE bool rope_check(ModelArch *arch, Err *err);
+
+#endif

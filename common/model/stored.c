@@ -1,0 +1,55 @@
+#include "common/model/stored.h"
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+char *stored_name(const ModelArch *arch, const Module *module, bool bias, int k)
+{
+    static const char *const ends[2][2] = { { ".weight", ".gamma" }, { ".bias", ".beta" } };
+    const int prefixes = text_starts(module->path, arch->family->prefix) ? 2 : 1;
+    const int kinds = module->kind == MODULE_NORM && arch->norm == NORM_LAYER ? 2 : 1;
+    char *old = arch_old_path(arch, module->path);
+    const int paths = old ? 2 : 1;
+    char *name = NULL;
+    if (k < paths * prefixes * kinds) {
+        const char *path = k % paths == 1 ? old : module->path;
+        const bool bare = k / paths % prefixes == 1;
+        const char *end = ends[bias][k / paths / prefixes];
+        name = xprintf("%s%s", path + (bare ? strlen(arch->family->prefix) : 0),
+                       module->kind == MODULE_TENSOR ? "" : end);
+    }
+    free(old);
+    return name;
+}
+
+int stored_shape(const ModelArch *arch, const Module *module, bool bias, int64_t dim[4])
+{
+    dim[0] = module->out;
+    if (bias || module->kind == MODULE_NORM)
+        return 1;
+    if (module->kind == MODULE_TENSOR) {
+        dim[0] = 1;
+        dim[1] = module->out;
+        dim[2] = module->in;
+        return 3;
+    }
+    if (module->kind == MODULE_CONV) {
+        dim[1] = arch->channels;
+        dim[2] = dim[3] = arch->patch;
+        return 4;
+    }
+    dim[1] = module->in;
+    if (module->transposed) {
+        dim[0] = module->in;
+        dim[1] = module->out;
+    }
+    return 2;
+}
+
+int64_t stored_count(const Module *module)
+{
+    return module->kind == MODULE_NORM ? module->out : module->out * module->in;
+}

@@ -1,0 +1,86 @@
+/* Paths as people write them. */
+#include "common/base/file.h"
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* A folder with a/, b/ and `link` -> a/. */
+static int make_place(void **state)
+{
+    char folder[] = "/tmp/file_test.XXXXXX";
+    if (!mkdtemp(folder))
+        return -1;
+    *state = realpath(folder, NULL);
+    char *a = path_join(*state, "a"), *deep = path_join(a, "deep"), *link = path_join(*state, "link");
+    const int bad = mkdir(a, 0700) || mkdir(deep, 0700) || symlink(deep, link);
+    free(a);
+    free(deep);
+    free(link);
+    return bad;
+}
+
+static int remove_place(void **state)
+{
+    const bool ok = folder_remove(*state, NULL);
+    free(*state);
+    return ok ? 0 : -1;
+}
+
+static void expect(const char *place, const char *path, const char *wanted)
+{
+    char *given = path_join(place, path), *want = path_join(place, wanted), *got = path_absolute(given);
+    assert_string_equal(got, want);
+    free(given);
+    free(want);
+    free(got);
+}
+
+static void dots_are_taken_out_as_far_as_the_path_exists(void **state)
+{
+    expect(*state, "a/../new/out", "new/out");
+    expect(*state, "a/./deep/..", "a");
+    expect(*state, "a/deep", "a/deep");
+}
+
+static void the_parent_of_a_link_is_its_targets_parent(void **state)
+{
+    expect(*state, "link/../x", "a/x");
+    expect(*state, "link", "link"); /* and a link without dots stays one */
+}
+
+static void what_does_not_exist_keeps_its_dots(void **state)
+{
+    expect(*state, "none/../x", "none/../x");
+}
+
+static void a_relative_path_begins_at_the_working_directory(void **state)
+{
+    (void)state;
+    char here[4096];
+    assert_non_null(getcwd(here, sizeof here));
+    char *want = path_join(here, "no-such-file"), *got = path_absolute("no-such-file");
+    assert_string_equal(got, want);
+    free(want);
+    free(got);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dots_are_taken_out_as_far_as_the_path_exists),
+        cmocka_unit_test(the_parent_of_a_link_is_its_targets_parent),
+        cmocka_unit_test(what_does_not_exist_keeps_its_dots),
+        cmocka_unit_test(a_relative_path_begins_at_the_working_directory),
+    };
+    return cmocka_run_group_tests(tests, make_place, remove_place);
+}

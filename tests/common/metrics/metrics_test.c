@@ -1,0 +1,206 @@
+#include "common/metrics/metrics.h"
+
+#include "common/base/mem.h"
+#include "common/metrics/entities.h"
+#include "common/metrics/overlap.h"
+#include "tests/support/metric_case.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CASES "tests/common/metrics/fixtures/metrics/cases.jsonl"
+
+/* ---- helpers ------------------------------------------------------------- */
+
+/* Calls `check` with every case of the fixture. */
+static void for_cases(void (*check)(const json_t *line))
+{
+    FILE *file = fopen(CASES, "r");
+    assert_non_null(file);
+    json_error_t error;
+    json_t *line;
+    int count = 0;
+    for (; (line = json_loadf(file, JSON_DISABLE_EOF_CHECK, &error)) != NULL; count++) {
+        check(line);
+        json_decref(line);
+    }
+    fclose(file);
+    assert_int_equal(count, 98);
+}
+
+static void near(double have, double want)
+{
+    if (!(fabs(have - want) <= 1e-6 * fmax(1, fabs(want))))
+        fail_msg("%.9g, wanted %.9g", have, want);
+}
+
+static double figure(const Metrics *m, const char *name)
+{
+    Figure figures[METRICS_FIGURES];
+    const int count = metrics_figures(m, figures);
+    for (int i = 0; i < count; i++)
+        if (strcmp(figures[i].name, name) == 0)
+            return figures[i].value;
+    fail_msg("there is no figure %s", name);
+    return 0;
+}
+
+/* ---- tests ------------------------------------------------------------------ */
+
+static void check_figures(const json_t *line)
+{
+    const json_t *want = json_object_get(line, "figures");
+    const char **names;
+    Metrics m = metric_case(line, 4, &names);
+    Figure figures[METRICS_FIGURES];
+    const int count = metrics_figures(&m, figures);
+    assert_int_equal(count, json_object_size(want));
+    for (int i = 0; i < count; i++) {
+        const json_t *value = json_object_get(want, figures[i].name);
+        assert_non_null(value);
+        const double number = json_number_value(value);
+        if (!(fabs(figures[i].value - number) <= 1e-6 * fmax(1, fabs(number))))
+            fail_msg("%s is %.9g, wanted %.9g, of %s", figures[i].name, figures[i].value, number,
+                     json_dumps(line, 0));
+    }
+    metrics_release(&m);
+    free(names);
+}
+
+static void figures_are_those_of_the_libraries(void **state)
+{
+    (void)state;
+    for_cases(check_figures);
+}
+
+/* However the examples are cut, counts are the same bits; only sums of reals may round otherwise. */
+static void check_chunks(const json_t *line)
+{
+    const char **names, **more;
+    Metrics a = metric_case(line, 1, &names), b = metric_case(line, 1000, &more);
+    assert_int_equal(a.size, b.size);
+    for (int64_t i = 0; i < a.size; i++)
+        if (a.sums[i] == floor(a.sums[i]))
+            assert_true(a.sums[i] == b.sums[i]);
+        else
+            near(b.sums[i], a.sums[i]);
+    metrics_release(&a);
+    metrics_release(&b);
+    free(names);
+    free(more);
+}
+
+static void sums_do_not_depend_on_the_chunks(void **state)
+{
+    (void)state;
+    for_cases(check_chunks);
+}
+
+static void rows_of_another_size_are_refused(void **state)
+{
+    (void)state;
+    const double row[16] = { 2, 1, 0, 0, 0, 0 };
+    const struct {
+        MetricsSpec spec;
+        int64_t fits, more;
+    } cases[] = {
+        { { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL }, 6, 7 },
+        { { TASK_IMAGE_CLS, PROBLEM_SINGLE_LABEL, 3, NULL }, 11, 12 },
+        { { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL }, 9, 8 },
+        { { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL }, 6, 5 }, /* two pairs, as row[0] says */
+        { { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, NULL }, 7, 6 },
+        { { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 2, NULL }, 15, 16 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Metrics m;
+        metrics_init(&m, &cases[i].spec);
+        assert_int_equal(metrics_width(&cases[i].spec, 2), cases[i].fits);
+        assert_true(metrics_merge(&m, row, cases[i].fits));
+        assert_false(metrics_merge(&m, row, cases[i].more));
+        assert_false(metrics_merge(&m, row, 1));
+        metrics_release(&m);
+        metrics_release(&m);
+    }
+}
+
+static void nothing_measured_gives_figures_that_are_numbers(void **state)
+{
+    (void)state;
+    const char *const names[] = { "O", "B-A" };
+    const MetricsSpec specs[] = {
+        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL },
+        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 4, NULL },
+        { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL },
+        { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL },
+        { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, names },
+        { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 0, NULL },
+    };
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        Metrics m;
+        metrics_init(&m, &specs[i]);
+        Figure figures[METRICS_FIGURES];
+        const int count = metrics_figures(&m, figures);
+        assert_true(count >= 2 && count <= METRICS_FIGURES);
+        for (int k = 0; k < count; k++)
+            assert_true(isfinite(figures[k].value));
+        metrics_release(&m);
+    }
+}
+
+static void clearing_begins_anew(void **state)
+{
+    (void)state;
+    Metrics m;
+    metrics_init(&m, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL });
+    const float logits[] = { 1, 2 }, goal[] = { 1, 3 };
+    metrics_add(&m, logits, goal, 2, 1);
+    near(figure(&m, "mse"), 0.5);
+    metrics_clear(&m);
+    metrics_add(&m, logits, goal, 1, 0.25);
+    near(figure(&m, "mse"), 0);
+    near(figure(&m, "loss"), 0.25);
+    metrics_release(&m);
+}
+
+static void one_text_alone_is_scored_as_a_corpus_of_one(void **state)
+{
+    (void)state;
+    const char *references[] = { "The cat is on the mat.", "There is a cat on the mat." };
+    const BleuCounts same = bleu_count(references[0], (const char *const *)references, 2);
+    near(bleu_score(&same), 100);
+    const BleuCounts none = bleu_count("", (const char *const *)references, 2);
+    near(bleu_score(&none), 0);
+    near(rouge_l("the cat", (const char *const *)references, 1), 0.5);
+    near(rouge_l("", (const char *const *)references, 2), 0);
+}
+
+static void an_inside_tag_behind_another_type_begins_an_entity(void **state)
+{
+    (void)state;
+    const char *const names[] = { "O", "B-A", "I-A", "I-B" };
+    const int32_t goal[] = { 1, 2, 3, 0, 2 }, guess[] = { 1, 2, 2, 0, 1 };
+    const EntityCounts counts = entities_count(names, goal, guess, 5);
+    assert_int_equal(counts.wanted, 3);
+    assert_int_equal(counts.guessed, 2);
+    assert_int_equal(counts.both, 1); /* I-A alone and B-A alone are the same entity */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(figures_are_those_of_the_libraries),
+        cmocka_unit_test(sums_do_not_depend_on_the_chunks),
+        cmocka_unit_test(rows_of_another_size_are_refused),
+        cmocka_unit_test(nothing_measured_gives_figures_that_are_numbers),
+        cmocka_unit_test(clearing_begins_anew),
+        cmocka_unit_test(one_text_alone_is_scored_as_a_corpus_of_one),
+        cmocka_unit_test(an_inside_tag_behind_another_type_begins_an_entity),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

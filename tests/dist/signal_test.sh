@@ -1,0 +1,62 @@
+#!/bin/bash
+# SIGINT ends in good order, a second one at once; the same command goes on to the same bits.
+. "$(dirname "$0")/lib.sh"
+steps=400
+reference "$work/one"
+want=$(sha "$work/one")
+
+# OUT: `lora train` in the background; $train is its pid
+start_train() {
+    "$root/bin/lora" train "$case_dir/run.yaml" --ranks=2 --train.output_dir="$1" "${bits[@]}" \
+        --train.max_steps=$steps >>"$work/log" 2>&1 &
+    train=$!
+}
+ranks() {
+    pgrep -f "lora_worker --ps.address=.*" -P "$(pgrep -P $train mpirun)"
+}
+
+start_train "$work/once"
+await 30 reached "$work/once" 20
+kill -INT $train
+ends_with 130 "lora train after SIGINT" wait $train
+ls -d "$work"/once/checkpoint-* >/dev/null 2>&1 || fail "no checkpoint after SIGINT"
+[ ! -e "$work/once/adapter_model.safetensors" ] || fail "SIGINT wrote a final adapter"
+start_train "$work/once"
+ends_with 0 "the same command" wait $train
+same_bits "$work/once" "SIGINT"
+
+# workers that do not answer: the first signal would wait a second for them, the second does not
+start_train "$work/twice"
+await 30 reached "$work/twice" 20
+stopped=$(ranks)
+[ -n "$stopped" ] || fail "no worker ranks found"
+kill -STOP $stopped
+start=$(date +%s%N)
+kill -INT $train
+sleep 0.1
+kill -INT $train
+ends_with 130 "lora train after two SIGINTs" wait $train
+took=$((($(date +%s%N) - start) / 1000000))
+kill -CONT $stopped
+[ $took -lt 900 ] || fail "two SIGINTs took $took ms"
+start_train "$work/twice"
+ends_with 0 "the same command" wait $train
+same_bits "$work/twice" "SIGINT twice"
+
+# the server alone: its workers hear of it, and the next ones go on
+start_ps "$work/server"
+start_job 2
+await 30 reached "$work/server" 20
+kill -INT $ps
+ends_with 130 "the server after SIGINT" wait $ps
+ends_with 130 "its workers" wait $job
+start_ps "$work/server"
+start_job 3
+ends_with 0 "the server" wait $ps
+ends_with 0 "its workers" wait $job
+same_bits "$work/server" "SIGINT to the server"
+
+# without an address the workers bring a server of their own
+mpirun -n 2 "$root/bin/lora_worker" "$case_dir/run.yaml" --train.output_dir="$work/own" "${bits[@]}" \
+    --train.max_steps=$steps >>"$work/log" 2>&1 || fail "workers with their own server ended with $?"
+same_bits "$work/own" "a server of their own"

@@ -1,0 +1,178 @@
+#include "tests/support/slots_case.h"
+
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+const GoldenCase golden[GOLDEN] = {
+    { "bert-seqcls", TASK_SEQ_CLS, 3 },       { "bert-multilabel", TASK_SEQ_CLS, 4 },
+    { "bert-tokcls", TASK_TOKEN_CLS, 7 },     { "roberta-pair", TASK_SEQ_CLS, 2 },
+    { "distilbert-regress", TASK_SEQ_CLS, 1 }, { "gpt2-clm", TASK_CAUSAL_LM, 0 },
+    { "gpt2-text", TASK_CAUSAL_LM, 0 },       { "gpt2-seqcls", TASK_SEQ_CLS, 3 },
+    { "llama-clm", TASK_CAUSAL_LM, 0 },       { "qwen2-clm", TASK_CAUSAL_LM, 0 },
+    { "vit-imgcls", TASK_IMAGE_CLS, 3 },
+};
+
+void must(bool ok, const Err *err)
+{
+    if (!ok)
+        fail_msg("%s | %s | %s", err->what, err->where, err->hint);
+}
+
+ModelArch *open_arch(const char *folder, TaskType task, int64_t labels)
+{
+    Err err = { 0 };
+    const StringList none = { 0 };
+    ModelArch *arch = arch_open(folder, NULL, task, &none, labels,
+                                labels == 1 ? PROBLEM_REGRESSION : PROBLEM_AUTO, &err);
+    must(arch != NULL, &err);
+    return arch;
+}
+
+char *temporary_folder(void)
+{
+    char *folder = xstrdup("/tmp/slots_families.XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    return folder;
+}
+
+void remove_temporary(char *folder)
+{
+    Err err = { 0 };
+    must(folder_remove(folder, &err), &err);
+    free(folder);
+}
+
+/* LoRA settings of an adapter_config.json that holds these keys. */
+LoraConfig read_settings(const json_t *keys)
+{
+    json_t *config = json_deep_copy(keys);
+    if (!json_object_get(config, "r"))
+        json_object_set_new(config, "r", json_integer(4));
+    json_object_set_new(config, "peft_type", json_string("LORA"));
+    char *folder = temporary_folder(), *path = path_join(folder, "adapter_config.json");
+    Err err = { 0 };
+    LoraConfig lora;
+    must(json_write(path, config, &err), &err);
+    must(lora_config_read(&lora, folder, &err), &err);
+    remove_temporary(folder);
+    free(path);
+    json_decref(config);
+    return lora;
+}
+
+LoraConfig settings(const char *json)
+{
+    json_t *keys = json_loads(json, 0, NULL);
+    assert_non_null(keys);
+    const LoraConfig lora = read_settings(keys);
+    json_decref(keys);
+    return lora;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(json_string_value(*(json_t *const *)a), json_string_value(*(json_t *const *)b));
+}
+
+/* Lists of names are sets to PEFT. */
+static void sort_list(const json_t *list)
+{
+    const size_t n = json_array_size(list);
+    json_t **items = xcalloc(n + 1, sizeof *items);
+    for (size_t i = 0; i < n; i++)
+        items[i] = json_incref(json_array_get(list, i));
+    if (n > 0 && json_is_string(items[0]))
+        qsort(items, n, sizeof *items, by_text);
+    for (size_t i = 0; i < n; i++)
+        json_array_set_new((json_t *)(uintptr_t)list, i, items[i]);
+    free(items);
+}
+
+/* Each key of `wanted` is in `got` with the same value. */
+void expect_config(const char *what, json_t *got, const json_t *wanted)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)wanted, key, value)
+    {
+        json_t *mine = json_object_get(got, key);
+        if (strcmp(key, "layers_to_transform") != 0) {
+            sort_list(mine);
+            sort_list(value);
+        }
+        if (!mine || !json_equal(mine, value))
+            fail_msg("%s: %s is %s, PEFT has %s", what, key, json_dumps(mine, JSON_ENCODE_ANY),
+                     json_dumps(value, JSON_ENCODE_ANY));
+    }
+}
+
+const Slot *find_slot(const SlotTable *table, const char *bare)
+{
+    for (int i = 0; i < table->count; i++)
+        if (strcmp(table->slots[i].name + strlen(PREFIX), bare) == 0)
+            return &table->slots[i];
+    return NULL;
+}
+
+json_t *written_config(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora)
+{
+    char *folder = temporary_folder(), *path = path_join(folder, "adapter_config.json");
+    float *values = xcalloc((size_t)table->size, sizeof *values);
+    Err err = { 0 };
+    must(slots_write_adapter(folder, values, table, arch, lora, "model", &err), &err);
+    json_t *config = json_file(path, &err);
+    must(config != NULL, &err);
+    remove_temporary(folder);
+    free(values);
+    free(path);
+    return config;
+}
+
+void open_table(Case *c)
+{
+    Err err = { 0 };
+    c->table = slots_open(c->arch, &c->lora, &err);
+    must(c->table != NULL, &err);
+    c->values = xcalloc((size_t)c->table->size, sizeof *c->values);
+}
+
+void open_golden(Case *c, int g)
+{
+    Err err = { 0 };
+    char *folder = xprintf("tests/golden/%s/model", golden[g].name);
+    char *adapter = xprintf("tests/golden/%s/expected", golden[g].name);
+    c->arch = open_arch(folder, golden[g].task, golden[g].labels);
+    must(lora_config_read(&c->lora, adapter, &err), &err);
+    open_table(c);
+    free(adapter);
+    free(folder);
+}
+
+/* A golden model with settings of its own. */
+void open_with(Case *c, const char *name, TaskType task, const char *lora)
+{
+    char *folder = xprintf("tests/golden/%s/model", name);
+    c->arch = open_arch(folder, task, task == TASK_CAUSAL_LM ? 0 : 3);
+    c->lora = settings(lora);
+    open_table(c);
+    free(folder);
+}
+
+void close_case(Case *c)
+{
+    free(c->values);
+    slots_close(c->table);
+    lora_config_release(&c->lora);
+    arch_close(c->arch);
+}

@@ -1,0 +1,46 @@
+/* slots_case - golden models with LoRA settings, for tests of slots. Every failure is
+ * the test's. Threads: the test's. */
+#ifndef TESTS_SUPPORT_SLOTS_CASE_H
+#define TESTS_SUPPORT_SLOTS_CASE_H
+
+#include "common/slots/slots.h"
+
+#define PREFIX "base_model.model."
+
+typedef struct GoldenCase {
+    const char *name; /* folder in tests/golden */
+    TaskType task;
+    int64_t labels;
+} GoldenCase;
+
+enum { GOLDEN = 11 };
+extern const GoldenCase golden[GOLDEN];
+
+typedef struct Case {
+    ModelArch *arch;
+    LoraConfig lora;
+    SlotTable *table;
+    float *values; /* [table->size] */
+} Case;
+
+void open_golden(Case *c, int g); /* with the settings of its expected adapter */
+/* A golden model with settings of its own: keys of adapter_config.json. */
+void open_with(Case *c, const char *name, TaskType task, const char *lora);
+void open_table(Case *c); /* of an arch and settings that are there */
+void close_case(Case *c);
+
+ModelArch *open_arch(const char *folder, TaskType task, int64_t labels);
+LoraConfig read_settings(const json_t *keys);
+LoraConfig settings(const char *json);
+const Slot *find_slot(const SlotTable *table, const char *bare); /* without PREFIX; NULL: none */
+
+/* adapter_config.json as it is written. json_decref it. */
+json_t *written_config(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora);
+/* Each key of `wanted` is in `got` with the same value; lists of names in any order. */
+void expect_config(const char *what, json_t *got, const json_t *wanted);
+
+void must(bool ok, const Err *err);
+char *temporary_folder(void);
+void remove_temporary(char *folder); /* takes it */
+
+#endif
