@@ -62,7 +62,7 @@ static bool measure_all(Session *s, const Dataset *data, Pictures *pictures, con
     GenerateOptions options;
     TextEngine own = { 0 };
     bool ok = generate_options(&options, &c->data, c->train.seed, s->arch->folder, s->max_length, s->tokenizer, err) &&
-              text_engine_open(&own, s->model, s->arch, s->values, s->max_length, 1, err);
+              session_writes(s, &own, 1, err);
     if (ok) {
         const GenerateEngine engine = text_engine(&own);
         const MeasureTexts texts = { &options, &engine, s->tokenizer };

@@ -109,8 +109,7 @@ bool predict_prompts(Session *session, const PredictInput *input, Err *err)
     w->input = input;
     bool ok = generate_options(&w->options, d, input->run->train.seed, session->arch->folder, session->max_length,
                                session->tokenizer, err) &&
-              text_engine_open(&w->engine, session->model, session->arch, session->values, session->max_length,
-                               PREDICT_BATCH, err);
+              session_writes(session, &w->engine, PREDICT_BATCH, err);
     if (ok && path && (text_ends(path, ".jsonl") || text_ends(path, ".csv") || text_ends(path, ".tsv"))) {
         const RecordColumns columns = { .kind = d->messages ? ROWS_MESSAGES : ROWS_TEXTS,
                                         .text = d->prompt ? d->prompt : d->text, .messages = d->messages };

@@ -122,7 +122,8 @@ bool session_open(Session *s, const SessionOptions *o, Err *err)
         s->most_tokens = s->max_length;
     const int64_t sequences = images ? s->most_tokens / s->max_length : s->most_tokens;
     const int threads = o->threads > 0 ? o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    const ModelOptions options = { s->most_tokens, sequences, s->max_length, false, threads, 0.0, 0 };
+    s->threads = threads;
+    const ModelOptions options = { s->most_tokens, sequences, s->max_length, false, threads, 0.0, 0, false };
     const int64_t width = s->arch->problem == PROBLEM_MULTI_LABEL ? s->arch->labels : 1;
     const BatchSize size = { s->most_tokens, sequences, width, pictures_floats(s->arch) };
     if (images && !pictures_process(&s->process, s->arch, err))
@@ -145,6 +146,18 @@ void session_close(Session *s)
     free(s->base);
     free(s->logits);
     *s = (Session){ 0 };
+}
+
+bool session_writes(Session *s, TextEngine *engine, int64_t lanes, Err *err)
+{
+    const TextEngineOptions o = { .arch = s->arch,
+                                  .table = s->table,
+                                  .weights = &s->weights,
+                                  .values = s->values,
+                                  .longest = s->max_length,
+                                  .lanes = lanes,
+                                  .threads = s->threads };
+    return text_engine_open(engine, &o, err);
 }
 
 BatchLoss session_predict(Session *s, const Batch *batch)

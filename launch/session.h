@@ -6,6 +6,7 @@
 
 #include "common/config/config.h"
 #include "worker/data/pictures.h"
+#include "worker/eval/engine.h"
 #include "worker/model/model.h"
 #include "worker/tokenizer/tokenizer.h"
 
@@ -32,6 +33,7 @@ typedef struct Session {
     Tokenizer *tokenizer; /* NULL for images */
     Model *model;
     int64_t max_length, most_tokens;
+    int threads;
     BatchRoom room;
     ImageProcess process; /* of a model of images */
     float *logits;     /* measure_logits(most_tokens) */
@@ -45,5 +47,9 @@ void session_close(Session *session);
 
 /* Logits of a batch as model_predict writes them, in session->logits; the batch's loss. */
 BatchLoss session_predict(Session *session, const Batch *batch);
+
+/* An engine that writes texts of up to max_length tokens with the session's model and adapter, which it
+ * borrows. */
+MUST_USE bool session_writes(Session *session, TextEngine *engine, int64_t lanes, Err *err);
 
 #endif

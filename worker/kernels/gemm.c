@@ -45,6 +45,10 @@ void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w,
 {
     if (is_empty(y, ldy, N, O, I, beta))
         return;
+    if (N == 1) {
+        gemv(y, x, w, ldw, O, I, alpha, beta);
+        return;
+    }
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, narrow(N), narrow(O), narrow(I), alpha, x,
                 narrow(ldx), w, narrow(ldw), beta, y, narrow(ldy));
 }

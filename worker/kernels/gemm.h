@@ -17,6 +17,10 @@ void gemm_set_threads(int n);
 void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,
              int64_t N, int64_t O, int64_t I, float alpha, float beta);
 
+/* The same for one row, which gemm_nt leaves to it: y[O] = alpha * w[O,I] x[I] + beta * y[O]. The result
+ * does not depend on the number of threads. */
+void gemv(float *y, const float *x, const float *w, int64_t ldw, int64_t O, int64_t I, float alpha, float beta);
+
 /* y[N,I] = alpha * x[N,O] . w[O,I] + beta * y */
 void gemm_nn(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,
              int64_t N, int64_t I, int64_t O, float alpha, float beta);

@@ -139,6 +139,11 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
                         const Rows *rows, const AttentionShape *shape, Dropout dropout,
                         void *scratch);
 
+/* out[H*D] of one query row q[H*D] that sees the first `seen` rows (the last `window` of them) of
+ * keys[,K*D] and values[,K*D]. scores[H, ldscores]: room, ldscores >= seen. */
+void attention_row(float *out, const float *q, const float *keys, const float *values, int64_t seen,
+                   const AttentionShape *shape, float *scores, int64_t ldscores);
+
 /* ---- losses (sums, not means; double) ------------------------------------- */
 
 /* Sum over rows of -log softmax(logits[n])[goal[n]]; dlogits[N,V] written as the

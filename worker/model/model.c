@@ -7,26 +7,10 @@
 
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/kernels.h"
-#include "worker/layers/block.h"
-#include "worker/layers/embedding.h"
-#include "worker/layers/head.h"
-#include "worker/layers/vocab_head.h"
+#include "worker/model/model_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct Model {
-    const ModelArch *arch;
-    const SlotTable *table;
-    ModelOptions options;
-    Embedding embedding;
-    Block *blocks; /* [arch->layers] */
-    bool speaks;   /* its outputs are the vocabulary */
-    Head head;
-    VocabHead vocab_head; /* instead of head, where it speaks */
-    Pass pass;
-    Arena arena;
-};
 
 /* ---- from arch, weights and slots to layers -------------------------------- */
 
@@ -137,8 +121,8 @@ static void make_norms(const Model *model, const Weights *weights, Block *block)
         return;
     }
     block->norm1 = make_norm(model, weights, l, ROLE_FF_NORM);
-    block->norm2 = block->tail ? make_norm(model, weights, -1, ROLE_FINAL_NORM)
-                               : make_norm(model, weights, l + 1, ROLE_ATTN_NORM);
+    block->norm2 = l + 1 < model->arch->layers ? make_norm(model, weights, l + 1, ROLE_ATTN_NORM)
+                                               : make_norm(model, weights, -1, ROLE_FINAL_NORM);
 }
 
 static void make_block(Model *model, const Weights *weights, int64_t layer)
@@ -154,7 +138,7 @@ static void make_block(Model *model, const Weights *weights, int64_t layer)
         .act = (int)arch->act,
         .pre_norm = arch->pre_norm,
         .gated = arch->gated,
-        .tail = layer == arch->layers - 1,
+        .tail = layer == arch->layers - 1 && !model->options.decodes,
         .hidden_dropout = arch->hidden_dropout,
         .attention_dropout = arch->attention_dropout,
         .before = layer > 0 ? block - 1 : NULL,
@@ -401,6 +385,18 @@ static void find_places(Model *model, const Batch *batch)
     }
 }
 
+void model_bind(Model *model, const float *values)
+{
+    model->pass.values = values;
+    embedding_bind(&model->embedding, values);
+    for (int64_t l = 0; l < model->arch->layers; l++)
+        block_bind(&model->blocks[l], values);
+    if (model->speaks)
+        vocab_head_bind(&model->vocab_head, values);
+    else
+        head_bind(&model->head, values);
+}
+
 static void begin(Model *model, const Batch *batch, const float *values, bool all)
 {
     const ModelOptions *o = &model->options;
@@ -411,16 +407,9 @@ static void begin(Model *model, const Batch *batch, const float *values, bool al
     REQUIRE(batch->start[0] == 0 && batch->start[batch->B] == batch->N);
     REQUIRE(pass->rows.longest <= o->longest);
     pass->example = batch->example;
-    pass->values = values;
     choose_reads(model, batch, all);
     find_places(model, batch);
-    embedding_bind(&model->embedding, values);
-    for (int64_t l = 0; l < model->arch->layers; l++)
-        block_bind(&model->blocks[l], values);
-    if (model->speaks)
-        vocab_head_bind(&model->vocab_head, values);
-    else
-        head_bind(&model->head, values);
+    model_bind(model, values);
 }
 
 static EmbeddingInput embedding_input(const Batch *batch)

@@ -272,9 +272,16 @@ static bool open_generation(Job *job, Err *err)
 {
     const Config *c = &job->config;
     const int64_t longest = longest_of(job);
+    const TextEngineOptions engine = { .arch = job->arch,
+                                       .table = job->table,
+                                       .weights = &job->weights,
+                                       .values = job->node.values,
+                                       .longest = longest,
+                                       .lanes = 1,
+                                       .threads = threads_of(job) };
     return !c->data.generate ||
            (generate_options(&job->generate, &c->data, c->train.seed, job->arch->folder, longest, job->tokenizer, err) &&
-            text_engine_open(&job->engine, job->model, job->arch, job->node.values, longest, 1, err));
+            text_engine_open(&job->engine, &engine, err));
 }
 
 static bool open_step(Job *job, Err *err)
@@ -303,7 +310,7 @@ static bool open_step(Job *job, Err *err)
     }
     examples = chunk > examples ? chunk : examples;
     tokens = longest_of(job) > tokens ? longest_of(job) : tokens;
-    const ModelOptions o = { tokens, examples, longest_of(job), true, threads_of(job), c->lora.dropout, c->train.seed };
+    const ModelOptions o = { tokens, examples, longest_of(job), true, threads_of(job), c->lora.dropout, c->train.seed, false };
     const BatchSize size = { tokens, examples, job->train.goal_width, pictures_floats(job->arch) };
     int depth = 1;
     for (int64_t width = 1; width < plan.micro_batches; width *= 2)
