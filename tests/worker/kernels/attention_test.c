@@ -6,6 +6,7 @@ enum { MOST_SEQUENCES = 8 };
 typedef struct Case {
     int64_t start[MOST_SEQUENCES + 1];
     RngKey keys[MOST_SEQUENCES];
+    int64_t q_first[MOST_SEQUENCES], q_end[MOST_SEQUENCES];
     Rows rows;
     AttentionShape shape;
     Dropout dropout;
@@ -22,10 +23,11 @@ static void case_init(Case *c, const int64_t *lengths, int64_t count, AttentionS
     c->shape.ldqkv = (shape.H + 2 * shape.K) * shape.D + 3; /* a gap that nothing may write */
     c->shape.ldout = shape.H * shape.D + 1;
     c->shape.scale = 1.0f / sqrtf((float)shape.D);
-    if (shape.q_rows == 0)
-        c->shape.q_rows = c->rows.longest;
-    for (int64_t b = 0; b < count; b++)
+    for (int64_t b = 0; b < count; b++) {
         c->keys[b] = rng_key(3, 1, 100 + b, 9);
+        c->q_first[b] = shape.q_first != NULL ? shape.q_first[b] : 0;
+        c->q_end[b] = shape.q_end != NULL ? shape.q_end[b] : lengths[b];
+    }
     c->dropout = (Dropout){ .p = p, .keys = p > 0.0f ? c->keys : NULL };
     c->qkv_size = c->rows.N * c->shape.ldqkv;
     c->out_size = c->rows.N * c->shape.ldout;
@@ -84,13 +86,14 @@ static void reference_row(Case *c, int64_t b, int64_t h, int64_t i)
     const AttentionShape *s = &c->shape;
     const int64_t start = c->start[b], T = c->start[b + 1] - start, D = s->D;
     const int64_t k = h / (s->H / s->K), seen = s->causal ? i + 1 : T;
+    const int64_t from = s->window > 0 && i >= s->window ? i - s->window + 1 : 0;
     const int64_t q_at = (start + i) * s->ldqkv + h * D, out_at = (start + i) * s->ldout + h * D;
     const int64_t k_at = start * s->ldqkv + (s->H + k) * D, v_at = k_at + s->K * D;
     double *p = doubles_new(seen), *dp = doubles_new(seen);
     double sum = 0.0, mean = 0.0;
-    for (int64_t j = 0; j < seen; j++)
+    for (int64_t j = from; j < seen; j++)
         sum += p[j] = exp(dot(c->qkv + q_at, c->qkv + k_at + j * s->ldqkv, D) * (double)s->scale);
-    for (int64_t j = 0; j < seen; j++) {
+    for (int64_t j = from; j < seen; j++) {
         const double m = kept(c, b, h, i, j, T);
         p[j] /= sum;
         dp[j] = m * dot(c->dout + out_at, c->qkv + v_at + j * s->ldqkv, D);
@@ -100,7 +103,7 @@ static void reference_row(Case *c, int64_t b, int64_t h, int64_t i)
             c->dqkv_ref[v_at + j * s->ldqkv + d] += p[j] * m * (double)c->dout[out_at + d];
         }
     }
-    for (int64_t j = 0; j < seen; j++) {
+    for (int64_t j = from; j < seen; j++) {
         const double ds = p[j] * (dp[j] - mean) * (double)s->scale;
         for (int64_t d = 0; d < D; d++) {
             c->dqkv_ref[q_at + d] += ds * (double)c->qkv[k_at + j * s->ldqkv + d];
@@ -112,23 +115,41 @@ static void reference_row(Case *c, int64_t b, int64_t h, int64_t i)
     free(dp);
 }
 
+static bool is_wanted(const Case *c, int64_t b, int64_t i)
+{
+    return i >= c->q_first[b] && i < c->q_end[b];
+}
+
+/* What must not be read cannot be used: not a number where no query row is wanted. */
+static void spoil_unwanted(Case *c)
+{
+    for (int64_t b = 0; b < c->rows.B; b++)
+        for (int64_t i = 0; i < c->start[b + 1] - c->start[b]; i++)
+            for (int64_t d = 0; d < c->shape.ldout && !is_wanted(c, b, i); d++)
+                c->dout[(c->start[b] + i) * c->shape.ldout + d] = NAN;
+}
+
 /* Runs the kernels and the reference, and compares all that should be written;
  * what should not be must still hold the guard's value. */
 static void check_case(const int64_t *lengths, int64_t count, AttentionShape shape, float p)
 {
     Case c;
     case_init(&c, lengths, count, shape, p);
+    spoil_unwanted(&c);
     run(&c);
     const AttentionShape *s = &c.shape;
     for (int64_t b = 0; b < count; b++) {
-        const int64_t wanted = s->q_rows < lengths[b] ? s->q_rows : lengths[b];
         for (int64_t h = 0; h < s->H; h++) {
-            for (int64_t i = 0; i < wanted; i++)
-                reference_row(&c, b, h, i);
+            for (int64_t i = 0; i < lengths[b]; i++) {
+                if (is_wanted(&c, b, i))
+                    reference_row(&c, b, h, i);
+                else
+                    assert_true(c.lse[h * c.rows.N + c.start[b] + i] == guard_value);
+            }
         }
         for (int64_t i = 0; i < lengths[b]; i++) {
             const int64_t n = c.start[b] + i, width = (s->H + 2 * s->K) * s->D;
-            const int64_t out_width = i < wanted ? s->H * s->D : 0;
+            const int64_t out_width = is_wanted(&c, b, i) ? s->H * s->D : 0;
             check_all_near("out", c.out + n * s->ldout, c.out_ref + n * s->ldout, out_width, 3e-6);
             check_all_near("dqkv", c.dqkv + n * s->ldqkv, c.dqkv_ref + n * s->ldqkv, width, 2e-5);
             for (int64_t d = out_width; d < s->ldout; d++)
@@ -189,9 +210,36 @@ static void grouped_heads_share_keys_and_add_their_gradients(void **state)
 static void only_the_wanted_query_rows_are_computed(void **state)
 {
     (void)state;
-    const int64_t lengths[] = { 1, 3, 130 };
-    check_case(lengths, 3, (AttentionShape){ .H = 2, .K = 2, .D = 32, .q_rows = 1 }, 0.1f);
-    check_case(lengths, 3, (AttentionShape){ .H = 2, .K = 2, .D = 32, .q_rows = 2 }, 0.0f);
+    const int64_t lengths[] = { 1, 3, 130, 70, 5 };
+    const int64_t zero[] = { 0, 0, 0, 0, 0 }, one[] = { 1, 1, 1, 1, 1 }, two[] = { 1, 2, 2, 2, 2 };
+    const int64_t first[] = { 0, 2, 61, 69, 3 }, end[] = { 1, 3, 130, 70, 3 }; /* the last: none */
+    AttentionShape shape = { .H = 2, .K = 2, .D = 32, .q_first = zero, .q_end = one };
+    check_case(lengths, 5, shape, 0.1f);
+    shape.q_end = two;
+    check_case(lengths, 5, shape, 0.0f);
+    shape.q_first = first;
+    shape.q_end = end;
+    check_case(lengths, 5, shape, 0.0f);
+    check_case(lengths, 5, shape, 0.1f);
+    shape.causal = true;
+    shape.K = 1;
+    check_case(lengths, 5, shape, 0.1f);
+    shape.window = 9;
+    check_case(lengths, 5, shape, 0.2f);
+}
+
+static void a_window_hides_the_keys_before_it(void **state)
+{
+    (void)state;
+    const int64_t lengths[] = { 1, 17, 65, 130, 300 };
+    const int64_t windows[] = { 1, 3, 16, 17, 64, 65, 128, 1000 };
+    for (size_t w = 0; w < COUNT_OF(windows); w++) {
+        AttentionShape shape = { .H = 2, .K = 1, .D = 20, .causal = true, .window = windows[w] };
+        check_case(lengths, 5, shape, 0.0f);
+        check_case(lengths, 5, shape, 0.2f);
+        shape.causal = false; /* then it bounds only what lies before */
+        check_case(lengths, 4, shape, 0.1f);
+    }
 }
 
 static void large_scores_do_not_overflow(void **state)
@@ -237,7 +285,7 @@ static void two_threads_give_the_bits_of_one(void **state)
 {
     (void)state;
     const int64_t lengths[] = { 17, 130, 1, 65 };
-    AttentionShape shape = { .H = 4, .K = 2, .D = 32 };
+    AttentionShape shape = { .H = 4, .K = 2, .D = 32, .causal = true, .window = 50 };
     Case one, two;
     case_init(&one, lengths, 4, shape, 0.1f);
     shape.threads = 2;
@@ -261,6 +309,7 @@ int main(void)
         cmocka_unit_test(causal_rows_see_nothing_behind_them),
         cmocka_unit_test(grouped_heads_share_keys_and_add_their_gradients),
         cmocka_unit_test(only_the_wanted_query_rows_are_computed),
+        cmocka_unit_test(a_window_hides_the_keys_before_it),
         cmocka_unit_test(large_scores_do_not_overflow),
         cmocka_unit_test(a_sequence_alone_gives_the_bits_it_gives_in_a_batch),
         cmocka_unit_test(two_threads_give_the_bits_of_one),

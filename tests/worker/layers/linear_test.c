@@ -19,7 +19,6 @@ enum {
 };
 
 static const int64_t start[B + 1] = { 0, 3, N };
-static const int64_t first_start[B + 1] = { 0, 1, 2 };
 static const int64_t example[B] = { 31, 8 };
 static const Rows rows = { .B = B, .N = N, .longest = 4, .start = start };
 
@@ -53,7 +52,7 @@ static ModuleView part_of(const Fixture *f, int part, bool whole)
 static void lay_out(Fixture *f, Layout *layout)
 {
     const PassSizes sizes = { .most_tokens = N, .most_sequences = B, .longest = 4, .C = I, .H = 1,
-                              .wide = OUT, .most_R = R, .dropped_in = I };
+                              .across = I, .wide = OUT, .most_R = R, .dropped_in = I };
     pass_layout(&f->pass, layout, &sizes);
     linear_layout(&f->linear, layout, N, true);
 }
@@ -79,7 +78,6 @@ static void open_fixture(Fixture *f, bool whole, double dropout)
     lay_out(f, &layout);
     assert_int_equal(f->arena.used, f->arena.size);
     f->pass.rows = rows;
-    f->pass.firsts = (Rows){ .B = B, .N = B, .longest = 1, .start = first_start };
     f->pass.example = example;
     f->pass.values = f->values;
     f->pass.grad = f->grad;
