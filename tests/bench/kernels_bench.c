@@ -194,8 +194,7 @@ static void bench_shape(const Shape *s)
                                .D = D,
                                .ldqkv = 3 * C,
                                .ldout = C,
-                               .scale = 0.125f,
-                               .q_rows = s->T } };
+                               .scale = 0.125f } };
     b.x = filled(N * F, 1);
     b.y = filled(N * F, 2);
     b.z = filled(N * F, 3);

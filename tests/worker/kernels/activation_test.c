@@ -124,6 +124,89 @@ static void two_threads_give_the_bits_of_one(void **state)
     guarded_free(two, N * F);
 }
 
+/* Rows of gate | up; every kind, with a bias and without, with the sum over its input. */
+static void gated_forward_multiplies_up_by_the_gates_value(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < COUNT_OF(sizes); s++) {
+        const int64_t N = sizes[s][0], F = sizes[s][1], size = 2 * N * F;
+        float *x = random_new(size, 2.0f, 1), *bias = random_new(2 * F, 1.0f, 2);
+        float *y = guarded_new(N * F), *again = guarded_new(N * F), *pre = guarded_new(size);
+        for (size_t k = 0; k < 2 * COUNT_OF(kinds); k++) {
+            const Activation kind = kinds[k / 2];
+            const float *b = k % 2 ? bias : NULL;
+            gated_act_forward(y, pre, x, b, N, F, kind);
+            for (int64_t i = 0; i < size; i++)
+                assert_true(pre[i] == (b ? x[i] + b[i % (2 * F)] : x[i]));
+            for (int64_t i = 0; i < N * F; i++) {
+                const int64_t gate = i / F * 2 * F + i % F;
+                check_near("y", i, (double)y[i],
+                           value(kind, (double)pre[gate]) * (double)pre[gate + F], 1e-6);
+            }
+            float *over = random_new(size, 2.0f, 1);
+            gated_act_forward(again, over, over, b, N, F, kind);
+            check_same_bits("pre over x", over, pre, size);
+            for (int64_t i = 0; i < N * F; i++)
+                check_near("y", i, (double)again[i], (double)y[i], 1e-6);
+            guarded_free(over, size);
+        }
+        guarded_free(x, size);
+        guarded_free(bias, 2 * F);
+        guarded_free(y, N * F);
+        guarded_free(again, N * F);
+        guarded_free(pre, size);
+    }
+}
+
+static void gated_backward_equals_finite_differences(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < COUNT_OF(sizes); s++) {
+        const int64_t N = sizes[s][0], F = sizes[s][1], size = 2 * N * F;
+        float *dy = random_new(N * F, 1.0f, 2), *dpre = guarded_new(size);
+        for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+            float *pre = random_new(size, 2.0f, 1);
+            gated_act_backward(dpre, dy, pre, N, F, kinds[k]);
+            for (int64_t i = 0; i < N * F; i++) {
+                const int64_t at = i / F * 2 * F + i % F;
+                const double gate = (double)pre[at], up = (double)pre[at + F], d = (double)dy[i];
+                if (fabs(gate) > 1e-4) /* relu's corner */
+                    check_near("dgate", at, (double)dpre[at], d * up * slope(kinds[k], gate), 5e-6);
+                check_near("dup", at, (double)dpre[at + F], d * value(kinds[k], gate), 2e-6);
+            }
+            gated_act_backward(pre, dy, pre, N, F, kinds[k]);
+            for (int64_t i = 0; i < size; i++)
+                check_near("dpre over pre", i, (double)pre[i], (double)dpre[i], 1e-6);
+            guarded_free(pre, size);
+        }
+        guarded_free(dy, N * F);
+        guarded_free(dpre, size);
+    }
+}
+
+static void gated_on_two_threads_gives_the_bits_of_one(void **state)
+{
+    (void)state;
+    enum { N = 300, F = 130 };
+    float *x = random_new(2 * N * F, 2.0f, 1), *y[2], *dpre[2];
+    for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+        for (int t = 0; t < 2; t++) {
+            y[t] = guarded_new(N * F);
+            dpre[t] = guarded_new(2 * N * F);
+            omp_set_num_threads(1 + t);
+            gated_act_forward(y[t], dpre[t], x, NULL, N, F, kinds[k]);
+            gated_act_backward(dpre[t], y[t], x, N, F, kinds[k]);
+        }
+        check_same_bits("y", y[0], y[1], N * F);
+        check_same_bits("dpre", dpre[0], dpre[1], 2 * N * F);
+        for (int t = 0; t < 2; t++) {
+            guarded_free(y[t], N * F);
+            guarded_free(dpre[t], 2 * N * F);
+        }
+    }
+    guarded_free(x, 2 * N * F);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +214,9 @@ int main(void)
         cmocka_unit_test(forward_works_in_place_and_without_bias),
         cmocka_unit_test(backward_multiplies_by_the_slope),
         cmocka_unit_test(two_threads_give_the_bits_of_one),
+        cmocka_unit_test(gated_forward_multiplies_up_by_the_gates_value),
+        cmocka_unit_test(gated_backward_equals_finite_differences),
+        cmocka_unit_test(gated_on_two_threads_gives_the_bits_of_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
