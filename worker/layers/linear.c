@@ -120,18 +120,6 @@ static const float *drop_input(const Linear *linear, const LinearPart *part, con
     return pass->dropped;
 }
 
-/* One part's y[N,out] = x[N,in] W^T, whose weight is trained or not. */
-static void part_forward(const Linear *linear, const LinearPart *part, float *y, int64_t ldy,
-                         const float *x, int64_t N)
-{
-    const ModuleView *m = &part->module;
-    const float *weight = module_weight(m, linear->values);
-    if (m->turned && m->weight_at >= 0)
-        gemm_nn(y, ldy, x, m->in, weight, m->out, N, m->out, m->in, 1, 0);
-    else
-        gemm_nt(y, ldy, x, m->in, weight, m->in, N, m->out, m->in, 1, 0);
-}
-
 /* y = x W^T */
 static void base_forward(const Linear *linear, float *y, int64_t ldy, const float *x, int64_t N)
 {
@@ -140,8 +128,11 @@ static void base_forward(const Linear *linear, float *y, int64_t ldy, const floa
         gemm_nt(y, ldy, x, in, linear->part[0].module.weight, in, N, linear->out, in, 1, 0);
         return;
     }
-    for (int i = 0; i < linear->parts; i++)
-        part_forward(linear, &linear->part[i], y + linear->part[i].at, ldy, x, N);
+    for (int i = 0; i < linear->parts; i++) {
+        const LinearPart *part = &linear->part[i];
+        gemm_nt(y + part->at, ldy, x, in, module_weight(&part->module, linear->values), in, N,
+                part->module.out, in, 1, 0);
+    }
 }
 
 void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const Rows *rows,
@@ -167,28 +158,18 @@ void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const
     }
 }
 
-/* dW[out,in] = dy^T x */
-static void weight_gradient(const ModuleView *m, const float *dy, const LinearGrad *g, int64_t N,
-                            const Pass *pass)
-{
-    const float beta = g->add ? 1 : 0;
-    float *dw = pass->grad + m->weight_at;
-    if (m->turned)
-        gemm_tn(dw, m->out, g->x, m->in, dy, g->ldy, m->in, m->out, N, 1, beta);
-    else
-        gemm_tn(dw, m->in, dy, g->ldy, g->x, m->in, m->out, m->in, N, 1, beta);
-}
-
-/* db[out] = column sums of dy, and dW */
+/* db[out] = column sums of dy; dW[out,in] = dy^T x */
 static void base_gradients(const Linear *linear, const LinearGrad *g, int64_t N, const Pass *pass)
 {
     for (int i = 0; i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
         const ModuleView *m = &part->module;
+        const float *dy = g->dy + part->at;
         if (m->bias_at >= 0)
-            bias_backward(pass->grad + m->bias_at, g->dy + part->at, g->ldy, N, m->out);
+            bias_backward(pass->grad + m->bias_at, dy, g->ldy, N, m->out);
         if (m->weight_at >= 0)
-            weight_gradient(m, g->dy + part->at, g, N, pass);
+            gemm_tn(pass->grad + m->weight_at, m->in, dy, g->ldy, g->x, m->in, m->out, m->in, N, 1,
+                    g->add ? 1 : 0);
     }
 }
 
@@ -246,11 +227,7 @@ static void base_backward(const Linear *linear, const LinearGrad *g, int64_t N)
     for (int i = 0; i < linear->parts; i++) {
         const ModuleView *m = &linear->part[i].module;
         const float *weight = module_weight(m, linear->values), *dy = g->dy + linear->part[i].at;
-        const float beta = i == 0 ? g->beta : 1;
-        if (m->turned && m->weight_at >= 0)
-            gemm_nt(g->dx, in, dy, g->ldy, weight, m->out, N, in, m->out, 1, beta);
-        else
-            gemm_nn(g->dx, in, dy, g->ldy, weight, in, N, in, m->out, 1, beta);
+        gemm_nn(g->dx, in, dy, g->ldy, weight, in, N, in, m->out, 1, i == 0 ? g->beta : 1);
     }
 }
 

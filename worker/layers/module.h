@@ -16,7 +16,6 @@ typedef struct ModuleView {
     int64_t weight_at, bias_at; /* trained whole, trained bias */
     int64_t a_at, b_at;  /* LoRA's A[R,in] and B[out,R] */
     int64_t R;           /* 0: not adapted */
-    bool turned;         /* a linear's weight that is trained whole is [in,out] */
     float scale;         /* alpha / R */
 } ModuleView;
 

@@ -41,7 +41,6 @@ static ModuleView view(const Model *model, const Weights *weights, int64_t layer
         .a_at = slot_offset(model->table, slots->a),
         .b_at = slot_offset(model->table, slots->b),
         .R = slots->a >= 0 ? slots->r : 0,
-        .turned = module->transposed,
         .scale = slots->scale,
     };
 }

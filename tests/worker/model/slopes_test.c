@@ -1,5 +1,5 @@
 /* Gradients of every family with everything trained that can be, dropout on, beside differences of the
- * loss; and the same in pieces. What the golden cases do not train is covered here. */
+ * loss; and the same in pieces, and at first values. What the golden cases do not train is covered here. */
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "tests/support/model_case.h"
@@ -42,12 +42,17 @@ static const Everything cases[] = {
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
-static Subject *open_everything(const Everything *e, double dropout)
+static Subject *open_case(const Everything *e)
 {
     int g = 0;
     while (strcmp(golden[g].name, e->name) != 0)
         g++;
-    Subject *s = open_subject_with(g, e->lora);
+    return open_subject_with(g, e->lora);
+}
+
+static Subject *open_everything(const Everything *e, double dropout)
+{
+    Subject *s = open_case(e);
     ModelArch *arch = s->c.arch;
     arch->embed_dropout = arch->hidden_dropout = arch->attention_dropout = dropout;
     arch->pooler_dropout = arch->head_dropout = dropout;
@@ -108,12 +113,36 @@ static void pieces(void **state)
     free(sum);
 }
 
+/* What is trained whole starts as what is frozen, and a LoRA as nothing. Of language models, whose head is not new. */
+static void first_values(void **state)
+{
+    Subject *s = open_case(*state);
+    const ModelArch *arch = s->c.arch;
+    Err err = { 0 };
+    must(slots_init(s->c.values, s->c.table, arch, &s->c.lora, 5, &err), &err);
+    Packed p = pack(s, &s->dev, NULL, FEW);
+    Model *model = open_subject_model(s, &p, 0);
+    const int64_t count = p.batch.N * arch->V;
+    float *base = xcalloc((size_t)count, sizeof *base), *first = xcalloc((size_t)count, sizeof *first);
+    model_predict(model, &p.batch, NULL, base);
+    model_predict(model, &p.batch, s->c.values, first);
+    assert_true(difference(first, base, count) < 1e-5);
+    model_close(model);
+    unpack(&p);
+    close_subject(s);
+    free(base);
+    free(first);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[2 * CASES];
+    struct CMUnitTest tests[3 * CASES];
+    size_t count = 2 * CASES;
     for (int i = 0; i < CASES; i++) {
+        if (strstr(cases[i].name, "-clm") || strstr(cases[i].name, "-text"))
+            tests[count++] = (struct CMUnitTest){ cases[i].name, first_values, NULL, NULL, (void *)(uintptr_t)&cases[i] };
         tests[2 * i] = (struct CMUnitTest){ cases[i].name, slopes, NULL, NULL, (void *)(uintptr_t)&cases[i] };
         tests[2 * i + 1] = (struct CMUnitTest){ cases[i].name, pieces, NULL, NULL, (void *)(uintptr_t)&cases[i] };
     }
-    return _cmocka_run_group_tests("slopes", tests, 2 * CASES, NULL, NULL);
+    return _cmocka_run_group_tests("slopes", tests, count, NULL, NULL);
 }
