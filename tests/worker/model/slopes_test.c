@@ -18,27 +18,28 @@ enum { FEW = 6 };
 
 typedef struct Everything {
     const char *name, *lora;
+    int64_t window; /* of every other layer; 0: none */
 } Everything;
 
 #define SETTINGS "\"r\": 3, \"lora_alpha\": 6, "
 
 static const Everything cases[] = {
     { "bert-tokcls", "{" SETTINGS "\"target_modules\": [\"query\", \"key\", \"value\", \"word_embeddings\"], \"bias\": \"all\","
-                     "\"modules_to_save\": [\"LayerNorm\", \"position_embeddings\", \"intermediate.dense\", \"output.dense\"]}" },
+                     "\"modules_to_save\": [\"LayerNorm\", \"position_embeddings\", \"intermediate.dense\", \"output.dense\"]}", 0 },
     { "roberta-pair", "{" SETTINGS "\"target_modules\": \"all-linear\", \"bias\": \"all\","
-                      "\"modules_to_save\": [\"LayerNorm\", \"word_embeddings\", \"position_embeddings\"]}" },
+                      "\"modules_to_save\": [\"LayerNorm\", \"word_embeddings\", \"position_embeddings\"]}", 0 },
     { "distilbert-regress", "{" SETTINGS "\"target_modules\": [\"q_lin\", \"k_lin\", \"v_lin\", \"out_lin\", \"lin1\", \"lin2\"],"
-                            "\"bias\": \"all\", \"modules_to_save\": [\"LayerNorm\", \"sa_layer_norm\"]}" },
+                            "\"bias\": \"all\", \"modules_to_save\": [\"LayerNorm\", \"sa_layer_norm\"]}", 0 },
     { "gpt2-clm", "{" SETTINGS "\"target_modules\": [\"c_attn\", \"c_proj\", \"c_fc\", \"wte\"], \"bias\": \"all\","
-                  "\"modules_to_save\": [\"ln_1\", \"ln_2\", \"ln_f\", \"wpe\"]}" },
-    { "gpt2-text", "{" SETTINGS "\"target_modules\": [\"c_fc\"], \"modules_to_save\": [\"c_attn\", \"lm_head\"]}" },
-    { "gpt2-seqcls", "{" SETTINGS "\"target_modules\": [\"c_attn\", \"c_proj\"], \"modules_to_save\": [\"wte\", \"ln_f\"]}" },
+                  "\"modules_to_save\": [\"ln_1\", \"ln_2\", \"ln_f\", \"wpe\"]}", 0 },
+    { "gpt2-text", "{" SETTINGS "\"target_modules\": [\"c_fc\"], \"modules_to_save\": [\"c_attn\", \"lm_head\"]}", 0 },
+    { "gpt2-seqcls", "{" SETTINGS "\"target_modules\": [\"c_attn\", \"c_proj\"], \"modules_to_save\": [\"wte\", \"ln_f\"]}", 0 },
     { "llama-clm", "{" SETTINGS "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\","
-                   "\"down_proj\", \"lm_head\"], \"modules_to_save\": [\"input_layernorm\", \"post_attention_layernorm\", \"norm\"]}" },
+                   "\"down_proj\", \"lm_head\"], \"modules_to_save\": [\"input_layernorm\", \"post_attention_layernorm\", \"norm\"]}", 0 },
     { "qwen2-clm", "{" SETTINGS "\"target_modules\": [\"v_proj\", \"up_proj\"], \"bias\": \"all\","
-                   "\"modules_to_save\": [\"gate_proj\", \"q_proj\"]}" },
+                   "\"modules_to_save\": [\"gate_proj\", \"q_proj\"]}", 5 },
     { "vit-imgcls", "{" SETTINGS "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"fc1\", \"fc2\", \"projection\"],"
-                    "\"bias\": \"all\", \"modules_to_save\": [\"classifier\", \"layernorm_before\", \"layernorm\"]}" },
+                    "\"bias\": \"all\", \"modules_to_save\": [\"classifier\", \"layernorm_before\", \"layernorm\"]}", 0 },
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -56,6 +57,10 @@ static Subject *open_everything(const Everything *e, double dropout)
     ModelArch *arch = s->c.arch;
     arch->embed_dropout = arch->hidden_dropout = arch->attention_dropout = dropout;
     arch->pooler_dropout = arch->head_dropout = dropout;
+    if (e->window > 0 && !arch->windows)
+        arch->windows = xcalloc((size_t)arch->layers, sizeof *arch->windows);
+    for (int64_t l = 0; e->window > 0 && l < arch->layers; l += 2)
+        arch->windows[l] = e->window;
     Err err = { 0 };
     must(slots_init(s->c.values, s->c.table, arch, &s->c.lora, 5, &err), &err);
     stir_values(s->c.values, s->c.table);
@@ -113,6 +118,33 @@ static void pieces(void **state)
     free(sum);
 }
 
+/* The same call gives the same bits whatever came between, and nothing writes between tensors. */
+static void bits(void **state)
+{
+    Subject *s = open_everything(*state, 0.2);
+    const size_t bytes = (size_t)s->c.table->size * sizeof(float);
+    float *once = xmalloc(bytes), *again = xmalloc(bytes);
+    Packed p = pack(s, &s->train, NULL, FEW), other = pack(s, &s->dev, NULL, 2);
+    Model *model = open_subject_model(s, &p, 0.1);
+    const double loss = model_train(model, &p.batch, s->c.values, once, 4).sum;
+    model_train(model, &other.batch, s->c.values, again, 5);
+    model_predict(model, &other.batch, s->c.values, NULL);
+    assert_true(model_train(model, &p.batch, s->c.values, again, 4).sum == loss);
+    assert_memory_equal(once, again, bytes);
+    for (int i = 0; i < s->c.table->count; i++) {
+        const Slot *slot = &s->c.table->slots[i];
+        memset(once + slot->offset, 0, (size_t)slot->count * sizeof *once);
+    }
+    for (int64_t i = 0; i < s->c.table->size; i++)
+        assert_true(once[i] == 0);
+    model_close(model);
+    unpack(&p);
+    unpack(&other);
+    close_subject(s);
+    free(once);
+    free(again);
+}
+
 /* What is trained whole starts as what is frozen, and a LoRA as nothing. Of language models, whose head is not new. */
 static void first_values(void **state)
 {
@@ -136,11 +168,12 @@ static void first_values(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[3 * CASES];
-    size_t count = 2 * CASES;
+    struct CMUnitTest tests[4 * CASES];
+    size_t count = 3 * CASES;
     for (int i = 0; i < CASES; i++) {
         if (strstr(cases[i].name, "-clm") || strstr(cases[i].name, "-text"))
             tests[count++] = (struct CMUnitTest){ cases[i].name, first_values, NULL, NULL, (void *)(uintptr_t)&cases[i] };
+        tests[2 * CASES + i] = (struct CMUnitTest){ cases[i].name, bits, NULL, NULL, (void *)(uintptr_t)&cases[i] };
         tests[2 * i] = (struct CMUnitTest){ cases[i].name, slopes, NULL, NULL, (void *)(uintptr_t)&cases[i] };
         tests[2 * i + 1] = (struct CMUnitTest){ cases[i].name, pieces, NULL, NULL, (void *)(uintptr_t)&cases[i] };
     }
