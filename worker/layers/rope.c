@@ -4,19 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether a sequence longer than the model's own length turns by other angles. */
-static bool stretches(const ModelArch *arch, int64_t longest)
+/* Whether sequences of `length` tokens turn by the angles of the shortest. */
+static bool turns_as_short(const ModelArch *arch, int64_t length, double *work)
 {
-    if (longest <= arch->positions)
-        return false;
-    const size_t bytes = (size_t)(arch->D / 2) * sizeof(double);
-    double *near = xmalloc(bytes + 1), *far = xmalloc(bytes + 1);
-    const double near_scale = arch_rope(arch, arch->positions, near);
-    const double far_scale = arch_rope(arch, longest, far);
-    const bool differ = near_scale != far_scale || memcmp(near, far, bytes) != 0;
-    free(near);
-    free(far);
-    return differ;
+    const int64_t half = arch->D / 2;
+    const double scale = arch_rope(arch, 1, work);
+    return arch_rope(arch, length, work + half) == scale &&
+           memcmp(work, work + half, (size_t)half * sizeof *work) == 0;
+}
+
+/* The longest sequence, up to `longest`, that does so; all shorter ones do, too. */
+static int64_t longest_short(const ModelArch *arch, int64_t longest)
+{
+    double *work = xmalloc((size_t)(arch->D + 1) * sizeof *work);
+    int64_t low = 1, high = longest + 1; /* low does, high does not or is beyond */
+    if (longest > 1 && turns_as_short(arch, longest, work))
+        low = longest;
+    while (high - low > 1) {
+        const int64_t middle = (low + high) / 2;
+        if (turns_as_short(arch, middle, work))
+            low = middle;
+        else
+            high = middle;
+    }
+    free(work);
+    return low;
 }
 
 void rope_layout(Rope *rope, Layout *layout, const ModelArch *arch, int64_t longest)
@@ -28,7 +40,8 @@ void rope_layout(Rope *rope, Layout *layout, const ModelArch *arch, int64_t long
     rope->arch = arch;
     rope->D = arch->D;
     rope->longest = longest;
-    rope->stretches = stretches(arch, longest);
+    rope->same = longest_short(arch, longest);
+    rope->stretches = rope->same < longest;
     rope->cosine = layout_floats(layout, longest * half);
     rope->sine = layout_floats(layout, longest * half);
     rope->own_cosine = layout_floats_if(layout, rope->stretches, longest * half);
@@ -54,15 +67,12 @@ void rope_fill(Rope *rope)
 {
     if (!rope->arch)
         return;
-    const int64_t positions = rope->arch->positions;
-    const int64_t short_ones = rope->longest < positions ? rope->longest : positions;
-    fill(rope, rope->cosine, rope->sine, short_ones,
-         rope->stretches ? short_ones : rope->longest);
+    fill(rope, rope->cosine, rope->sine, rope->same, rope->same);
 }
 
 static bool has_own(const Rope *rope, int64_t length)
 {
-    return rope->stretches && length > rope->arch->positions;
+    return rope->stretches && length > rope->same;
 }
 
 static void make_own(Rope *rope, int64_t length)
@@ -77,7 +87,7 @@ void rope_turn(Rope *rope, float *x, int64_t ld, int64_t heads, const Rows *rows
 {
     if (!rope->arch)
         return;
-    if (!rope->stretches || rows->longest <= rope->arch->positions) {
+    if (!rope->stretches || rows->longest <= rope->same) {
         rope_apply(x, ld, heads, rope->D, rows, rope->cosine, rope->sine, back);
         return;
     }

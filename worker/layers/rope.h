@@ -16,7 +16,8 @@
 typedef struct Rope {
     const ModelArch *arch; /* borrowed; NULL: the model has no rotary positions */
     int64_t D, longest;
-    bool stretches;            /* frequencies change beyond arch->positions */
+    int64_t same;              /* sequences up to here turn alike */
+    bool stretches;            /* longer ones come, by frequencies of their own */
     float *cosine, *sine;      /* [longest, D/2] */
     float *own_cosine, *own_sine; /* the same for sequences of own_length, where it stretches */
     double *inverse;           /* [D/2] */
