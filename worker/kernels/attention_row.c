@@ -1,17 +1,9 @@
 /* attention_row - one query row against keys and values that are kept: scores, softmax, weighted sum. */
 #include "worker/kernels/kernels.h"
+#include "worker/kernels/rows.h"
 #include "worker/kernels/vmath.h"
 
 #include <math.h>
-
-static float dot(const float *a, const float *b, int64_t n)
-{
-    float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
 
 /* s[0,n) becomes its softmax without the division; returns what to divide by. */
 static float softmax(float *s, int64_t n)
@@ -35,12 +27,12 @@ void attention_row(float *out, const float *q, const float *keys, const float *v
     const int64_t first = shape->window > 0 && seen > shape->window ? seen - shape->window : 0;
     const int64_t n = seen - first;
 
-#pragma omp parallel for if (n * shape->H * D > 1 << 15)
+#pragma omp parallel for if (n * shape->H * D > PARALLEL_ELEMENTS)
     for (int64_t h = 0; h < shape->H; h++) {
         const float *k = keys + first * KD + h / group * D, *v = values + first * KD + h / group * D;
         float *s = scores + h * ldscores, *o = out + h * D;
         for (int64_t j = 0; j < n; j++)
-            s[j] = dot(q + h * D, k + j * KD, D) * shape->scale;
+            s[j] = row_dot(q + h * D, k + j * KD, D) * shape->scale;
         const float scale = 1.0f / softmax(s, n);
         for (int64_t d = 0; d < D; d++)
             o[d] = 0.0f;

@@ -1,5 +1,6 @@
-/* rows - finds the example a row of a micro-batch belongs to; for the kernels
- * whose dropout masks are counted from the start of an example. */
+/* rows - what kernels that go by rows share: which example a row of a micro-batch
+ * belongs to, how its dropout mask is counted from the start of that example, the
+ * product of two rows. */
 #ifndef WORKER_KERNELS_ROWS_H
 #define WORKER_KERNELS_ROWS_H
 
@@ -38,6 +39,16 @@ static inline RowMask row_mask(const Rows *rows, const Dropout *dropout, int64_t
                       .first = (uint32_t)((n - rows->start[b]) * C),
                       .threshold = rng_threshold(dropout->p),
                       .scale = 1.0f / (1.0f - dropout->p) };
+}
+
+/* sum_i a[i] b[i] */
+static inline float row_dot(const float *a, const float *b, int64_t n)
+{
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
 }
 
 #endif
