@@ -75,7 +75,7 @@ $(B)/tests/%_test: $(B)/tests/%_test.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/
 CHOSEN = $(if $(T),$(foreach t,$(TEST_BINS),$(if $(findstring $(T),$(t)),$(t))),$(TEST_BINS))
 
 .PHONY: test test-unit test-dist test-interop
-test: ## install what is missing, build, run every test (about 15 minutes)
+test: ## install what is missing, build, run every test (about 10 minutes)
 	launch/setup
 	$(MAKE) all
 	$(MAKE) test-unit
@@ -138,7 +138,7 @@ bench: all $(BENCHES) ## speed beside PyTorch + PEFT on the same cores; prints o
 # ---- the rest ----------------------------------------------------------------
 
 .PHONY: demo setup lint format format-check install clean help
-demo: ## install what is missing, build, fine-tune a real model on real texts (about 5 minutes)
+demo: ## install what is missing, build, fine-tune a real model on real texts (about 4 minutes)
 	launch/setup
 	$(MAKE) all
 	launch/demo
