@@ -111,11 +111,11 @@ SECONDS ?= 60
 fuzz: all ## mutated bytes into the parsers and into a server that trains, with sanitizers; SECONDS=60 of each (10 minutes)
 	$(MAKE) PROFILE=asan MARCH=$(MARCH) SECONDS=$(SECONDS) fuzz-bare
 fuzz-bare: $(B)/lora_ps $(B)/tests/fuzz/parse_fuzz $(B)/tests/fuzz/ps_fuzz
-	BUILD=$(B) SECONDS_EACH=$(SECONDS) tests/dist/run "" tests/fuzz
+	BUILD=$(B) SECONDS_EACH=$(SECONDS) LIMIT=$$((600 + 30 * $(SECONDS))) tests/dist/run "" tests/fuzz
 
 .PHONY: test-slurm test-hosts
 test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (2 minutes; more where requeued jobs wait)
-	tests/dist/run slurm tests/cluster
+	LIMIT=3600 tests/dist/run slurm tests/cluster
 test-hosts: all ## launch/hosts on 4 network namespaces, a cut cable (1 minute; as root)
 	tests/dist/run hosts tests/cluster
 

@@ -14,7 +14,7 @@ reference "$work/one"
 want=$(sha "$work/one")
 # the script brings its own settings of Open MPI: those of this shell must not help it
 unset ${!OMPI_@} OMP_NUM_THREADS OPENBLAS_NUM_THREADS
-trap 'status=$?; [ -z "$id" ] || { scancel -f "$id"; sleep 2; } 2>/dev/null; rm -rf "$work"; exit $status' EXIT
+at_leave() { [ -z "$id" ] || { scancel -f "$id"; sleep 2; } 2>/dev/null; }
 
 # OUT: a job of 4 nodes with 2 ranks each; $id is its number
 submit() {

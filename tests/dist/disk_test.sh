@@ -18,7 +18,7 @@ says() {
 }
 
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=1m tmpfs "$disk" 2>/dev/null; then
-    trap 'status=$?; kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; umount "$disk"; rm -rf "$work"; exit $status' EXIT
+    at_leave() { umount "$disk"; }
     fill() {
         cat /dev/zero >"$disk/ballast" 2>/dev/null
     }

@@ -9,8 +9,23 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 build=$root/${BUILD:-build/gcc-release} # helper programs
 work=$(mktemp -d "${place:-${TMPDIR:-/tmp}}/lora-test-XXXXXX")
 export LORA_CACHE=$work/cache
-trap 'status=$?; kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$work"; exit $status' EXIT
-trap 'exit 1' INT TERM
+at_leave() { :; } # what a test has to undo
+# whatever still runs ends: also what is frozen, or does not listen
+leave() {
+    local i
+    kill $(jobs -p) 2>/dev/null
+    kill -CONT $(jobs -p) 2>/dev/null
+    for ((i = 0; i < 200; i++)); do
+        [ -n "$(jobs -rp)" ] || break
+        sleep 0.05
+    done
+    kill -9 $(jobs -p) 2>/dev/null
+    wait 2>/dev/null
+    at_leave
+    rm -rf "$work"
+}
+trap 'status=$?; leave; exit $status' EXIT
+trap 'fail "ended by a signal at line $LINENO"' INT TERM
 
 fail() {
     echo "  FAILED: $*"

@@ -10,7 +10,7 @@ net_up() {
     local i
     [ "$(id -u)" = 0 ] || skip "needs root for network namespaces"
     command -v ip >/dev/null || skip "needs ip (iproute2)"
-    trap 'status=$?; net_down; kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$work"; exit $status' EXIT
+    at_leave() { net_down; }
     ip netns add $net-switch 2>/dev/null || skip "needs root that may make network namespaces"
     ip -n $net-switch link add name bridge type bridge 2>/dev/null || skip "needs root that may use network namespaces and bridges"
     ip -n $net-switch link set bridge up

@@ -45,6 +45,7 @@ struct PsClient {
     Pending *hello; /* kept to say it again; owned */
     bool welcome;   /* the server knew us once */
     bool known;     /* and does so now, as far as we know */
+    bool restarted; /* it was greeted again: its version may lie behind the one we hold */
     uint64_t run;
     int64_t slot_size;
     _Atomic int64_t rss_bytes;
@@ -171,13 +172,16 @@ static void take_welcome(PsClient *client, Msg *msg)
     client->welcome = client->known = true;
     for (Pending *push = client->pushes; push; push = push->next)
         send_soon(push);
-    if (requested(client, MSG_HELLO))
+    if (requested(client, MSG_HELLO)) {
         answer_request(client, msg);
-    else
-        send_soon(client->request);
+        return;
+    }
+    client->restarted = true;
+    send_soon(client->request);
 }
 
-/* A lease without values is for the version held; anything else is an answer to an older PULL. */
+/* A lease without values is for the version held. An older version is an answer to an older PULL,
+ * but for the first from a server that was started again and had lost the end of its log. */
 static void take_lease(PsClient *client, Msg *msg)
 {
     if (msg->kind == LEASE_STOP) {
@@ -194,8 +198,10 @@ static void take_lease(PsClient *client, Msg *msg)
     const int64_t have = client->request->msg.step;
     const bool fits =
         msg->data ? msg->size == (size_t)client->slot_size * sizeof(float) : msg->step == have;
-    if (fits && msg->step >= have && msg->range_count > 0)
-        answer_request(client, msg);
+    if (!fits || (msg->step < have && !client->restarted) || msg->range_count < 1)
+        return;
+    client->restarted = false;
+    answer_request(client, msg);
 }
 
 static void take_ack(PsClient *client, const Msg *msg)

@@ -279,6 +279,28 @@ static void a_restarted_server_is_greeted_and_gets_what_it_lost(void **state)
     fake_stop(&again);
 }
 
+static void a_restarted_server_may_have_lost_a_step(void **state)
+{
+    (void)state;
+    Fake fake = { 0 };
+    fake_start(&fake, "tcp://127.0.0.1:*");
+    PsClient *client = open_client(fake.address, 20);
+    Err err;
+    assert_true(hello(client, &err));
+    fake_stop(&fake);
+    char address[256];
+    memcpy(address, fake.address, sizeof address);
+    Fake again = { 0 };
+    fake_start(&again, address);
+    Lease lease;
+    float values[SLOTS] = { 0 };
+    assert_true(ps_client_next(client, 5, &lease, values, SLOTS, &err));
+    assert_int_equal(lease.step, 3);
+    assert_memory_equal(values, served, sizeof served);
+    ps_client_close(client);
+    fake_stop(&again);
+}
+
 static void a_stop_brings_its_code_and_reason(void **state)
 {
     (void)state;
@@ -323,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_refusal_is_an_error_with_its_sentence),
         cmocka_unit_test(lost_answers_are_asked_for_again),
         cmocka_unit_test(a_restarted_server_is_greeted_and_gets_what_it_lost),
+        cmocka_unit_test(a_restarted_server_may_have_lost_a_step),
         cmocka_unit_test(a_stop_brings_its_code_and_reason),
         cmocka_unit_test(patience_ends),
     };
