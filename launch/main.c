@@ -45,7 +45,7 @@ static int unknown(const char *word)
     const char *names[COMMANDS];
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         if (strcmp(word, later[i]) == 0) {
-            fprintf(stderr, "error: 'lora %s' is not supported yet\n", word);
+            fprintf(stderr, "error: 'lora %s' is not supported\n", word);
             return 2;
         }
     }

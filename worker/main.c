@@ -56,15 +56,25 @@ static bool start_server(Server *server, const WorkerArguments *given, const cha
     return ok;
 }
 
+/* What all ranks found is said once: by the first. */
+static void say_once(Comm *comm, Err *err)
+{
+    char *first = comm_share_text(comm, err->what);
+    if (comm_rank(comm) != 0 && strcmp(first, err->what) == 0)
+        err->what[0] = '\0';
+    free(first);
+}
+
 /* What keeps one rank from opening ends all, and each with that rank's code: mpirun reports the
  * code of the first that leaves. */
 static int train(Comm *comm, const ConfigSources *sources, const char *address, Err *err)
 {
     Job job;
     int code = 0;
-    if (!job_open(&job, comm, sources, address, err))
+    if (!job_open(&job, comm, sources, address, err)) {
         code = comm_most(comm, err_exit_code(err));
-    else if (!job_work(&job, &code, err) && err->kind != ERR_NONE)
+        say_once(comm, err);
+    } else if (!job_work(&job, &code, err) && err->kind != ERR_NONE)
         code = err_exit_code(err);
     job_close(&job);
     return code;

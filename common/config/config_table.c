@@ -387,7 +387,7 @@ void config_allowed(const ConfigKey *key, Text *out)
         break;
     case KEY_WORD:
         add_words(key, false, "", out);
-        add_words(key, true, " (not supported yet: ", out);
+        add_words(key, true, " (not supported: ", out);
         break;
     case KEY_NAMES:
     case KEY_PATHS:
@@ -416,12 +416,12 @@ void config_allowed(const ConfigKey *key, Text *out)
     case KEY_FIXED:
         text_adds(out, key->initial);
         if (key->words)
-            add_words(key, true, " (not supported yet: ", out);
+            add_words(key, true, " (not supported: ", out);
         else
-            text_adds(out, " (others are not supported yet)");
+            text_adds(out, " (others are not supported)");
         return;
     case KEY_LATER:
-        text_adds(out, "not supported yet");
+        text_adds(out, "not supported");
         return;
     }
     text_adds(out, key->flags & KEY_AUTO ? ", or auto" : "");

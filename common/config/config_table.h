@@ -44,7 +44,7 @@ enum {
 typedef struct KeyWord {
     const char *name; /* NULL ends the list */
     int value;
-    bool later; /* known, but not supported yet */
+    bool later; /* known, but not supported */
 } KeyWord;
 
 typedef struct ConfigKey {

@@ -155,7 +155,7 @@ static bool read_word(const ConfigKey *key, const YamlNode *node, int *value, Er
         if (strcasecmp(w->name, node->text) != 0)
             continue;
         if (w->later)
-            return err_set(err, ERR_INPUT, "%s: %s is not supported yet", key->name, w->name);
+            return err_set(err, ERR_INPUT, "%s: %s is not supported", key->name, w->name);
         *value = w->value;
         return true;
     }
@@ -177,7 +177,7 @@ static bool read_fixed(const ConfigKey *key, const YamlNode *node, Err *err)
         return true;
     if (key->words)
         return read_word(key, node, &value, err);
-    return err_set(err, ERR_INPUT, "%s: %s is not supported yet", key->name,
+    return err_set(err, ERR_INPUT, "%s: %s is not supported", key->name,
                    yaml_describe(node, room, sizeof room));
 }
 
@@ -421,7 +421,7 @@ static bool read_field(Config *config, const ConfigKey *key, const YamlNode *nod
     case KEY_LATER:
         break;
     }
-    return err_set(err, ERR_INPUT, "%s is not supported yet", key->name);
+    return err_set(err, ERR_INPUT, "%s is not supported", key->name);
 }
 
 bool value_read(Config *config, const ConfigKey *key, const YamlNode *node, const ValueBase *base,

@@ -216,7 +216,7 @@ static bool check_unsupported(const json_t *config, Err *err)
                            (json_is_array(value) && json_array_size(value) == 0) ||
                            (json_is_object(value) && json_object_size(value) == 0);
         if (!unset)
-            return err_set(err, ERR_INPUT, "an adapter with '%s' is not supported yet", keys[i]);
+            return err_set(err, ERR_INPUT, "an adapter with '%s' is not supported", keys[i]);
     }
     return true;
 }
@@ -230,7 +230,7 @@ static bool read_init(LoraConfig *lora, const json_t *config, Err *err)
     if (!name || lora->init == INIT_GAUSSIAN || strcmp(name, "eva") == 0 ||
         strcmp(name, "orthogonal") == 0)
         return true;
-    return err_set(err, ERR_INPUT, "an adapter with init_lora_weights '%s' is not supported yet",
+    return err_set(err, ERR_INPUT, "an adapter with init_lora_weights '%s' is not supported",
                    name);
 }
 

@@ -23,6 +23,8 @@ refused gpt2-clm "no prompts to generate from" --data.prompt=null --data.complet
 refused gpt2-clm "no field 'question'.*train.jsonl:1.*data.prompt and data.completion" --data.prompt=question
 printf '{"prompt": "the garden", "completion": ""}\n' >"$work/empty.jsonl"
 refused gpt2-clm "completion is empty.*empty.jsonl:1" --data.train="$work/empty.jsonl"
+refused gpt2-clm "none of the 1 rows can be used; the first: the completion is empty.*empty.jsonl:1" \
+    --data.train="$work/empty.jsonl" --data.skip_bad_rows=true
 refused gpt2-clm "leaves none for the completion.*raise data.max_length" --data.max_length=2
 printf 'a\nb\n' >"$work/lines.txt"
 refused gpt2-text "fewer than one block.*lower data.block_size" --data.train="$work/lines.txt"
@@ -41,3 +43,16 @@ refused vit-imgcls "'circles' is not one of the 3 labels.*bars, columns, spot" -
 rm -r "$work/images/circles"
 truncate -s 40 "$work/images/spot/002.png"
 refused vit-imgcls "spot/002.png.*skip_bad_rows" --data.train="$work/images"
+
+# a tokenizer with a part that nobody knows: said once, however many ranks there are
+cp -r "$root/tests/golden/gpt2-clm/model" "$work/model"
+sed -i 's/"type": *"ByteLevel"/"type": "Wonder"/' "$work/model/tokenizer.json"
+refused gpt2-clm "pre_tokenizer type 'Wonder' is not supported.*tokenizer.json" --model="$work/model" --ranks=3
+[ "$(grep -c Wonder "$work/log")" = 1 ] || fail "every rank says the same"
+
+# a chat template out of what is understood
+cp -f "$root/tests/golden/gpt2-clm/model/tokenizer.json" "$work/model/tokenizer.json"
+printf '{{ messages\n | groupby("role") }}' >"$work/model/chat_template.jinja"
+printf '{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "there"}]}\n' >"$work/chat.jsonl"
+refused gpt2-clm "filter 'groupby', which is not supported.*chat_template.jinja:2" --model="$work/model" \
+    --data.train="$work/chat.jsonl" --data.prompt=null --data.completion=null --data.messages=messages

@@ -22,6 +22,7 @@ typedef struct Builder {
     Rows rows;
     int64_t read, skipped; /* rows of files: used, left out */
     int64_t in_file;       /* of the current file */
+    Err first_bad;         /* why the first of those left out was */
 } Builder;
 
 static bool add_row(void *self, const Record *r, Err *bad, Err *err)
@@ -37,6 +38,8 @@ static bool add_row(void *self, const Record *r, Err *bad, Err *err)
     }
     if (!bad->where[0])
         err_at(bad, r->line > 0 ? "%s:%lld" : "%s", r->file, (long long)r->line);
+    if (b->skipped == 0)
+        b->first_bad = *bad;
     if (o->skip_bad_rows)
         b->skipped++;
     else
@@ -51,7 +54,8 @@ static bool nothing(const Builder *b, Err *err)
                 b->rows.corpus.size / sizeof(int32_t));
         return err_hint(err, "lower data.block_size (it is %lld)", (long long)b->rows.options->block_size);
     }
-    return err_set(err, ERR_INPUT, "none of the %lld rows can be used", (long long)b->skipped);
+    *err = b->first_bad;
+    return err_set(err, ERR_INPUT, "none of the %lld rows can be used; the first: %s", (long long)b->skipped, b->first_bad.what);
 }
 
 static const void *array(const Text *text)

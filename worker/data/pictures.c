@@ -40,6 +40,7 @@ static char *path_of(const Dataset *data, const StringList *files, int64_t row)
 static bool find_good(Pictures *p, bool skip, Err *err)
 {
     p->good = xmalloc((size_t)p->count * sizeof *p->good);
+    Err first = { 0 };
     for (int64_t i = 0; i < p->count; i++) {
         Err bad = { 0 };
         if (!pixels_bad(p->pixels, i, &bad)) {
@@ -47,9 +48,14 @@ static bool find_good(Pictures *p, bool skip, Err *err)
         } else if (!skip) {
             *err = bad;
             return false;
+        } else if (first.kind == ERR_NONE) {
+            first = bad;
         }
     }
-    return p->good_count > 0 || err_set(err, ERR_INPUT, "none of the %lld images can be used", (long long)p->count);
+    if (p->good_count > 0)
+        return true;
+    *err = first;
+    return err_set(err, ERR_INPUT, "none of the %lld images can be used; the first: %s", (long long)p->count, first.what);
 }
 
 bool pictures_open(Pictures *p, const Dataset *data, const ModelArch *arch, const PicturesOptions *o, Err *err)

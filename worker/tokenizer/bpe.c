@@ -136,7 +136,7 @@ static bool read_settings(Bpe *bpe, const json_t *model, Vocab *vocab, Err *err)
     bpe->byte_fallback = json_get_bool(model, "byte_fallback", false, err);
     bpe->ignore_merges = json_get_bool(model, "ignore_merges", false, err);
     if (json_get_real(model, "dropout", 0, err) > 0)
-        return err_set(err, ERR_INPUT, "BPE with 'dropout' is not supported yet");
+        return err_set(err, ERR_INPUT, "BPE with 'dropout' is not supported");
     if (err->kind != ERR_NONE || !vocab_read(vocab, json_object_get(model, "vocab"), err))
         return false;
     bpe->unknown = unknown ? vocab_find(vocab, unknown, strlen(unknown)) : -1;

@@ -267,7 +267,7 @@ static bool read_any(Decoder *decoder, const json_t *spec, Err *err)
             DecoderOp *op = add(decoder, &kinds[i]);
             return !kinds[i].read || kinds[i].read(op, spec, err);
         }
-    return err_set(err, ERR_INPUT, "decoder type '%s' is not supported yet", name);
+    return err_set(err, ERR_INPUT, "decoder type '%s' is not supported", name);
 }
 
 bool decoder_read(Decoder *decoder, const json_t *spec, Err *err)

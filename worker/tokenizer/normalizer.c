@@ -278,7 +278,7 @@ static bool read_one(Normalizer *normalizer, const json_t *spec, const char *nam
         *op = (NormalizerOp){ .kind = &kinds[i] };
         return !kinds[i].read || kinds[i].read(op, spec, err);
     }
-    return err_set(err, ERR_INPUT, "normalizer type '%s' is not supported yet", name);
+    return err_set(err, ERR_INPUT, "normalizer type '%s' is not supported", name);
 }
 
 bool normalizer_read(Normalizer *normalizer, const json_t *spec, Err *err)

@@ -218,11 +218,11 @@ static bool read_any(PostProcessor *post, const json_t *spec, const KnownTokens 
         if (kinds[i].adds && post->single.count > 0)
             return err_set(err, ERR_INPUT,
                            "a second post_processor that adds tokens, '%s', "
-                           "is not supported yet",
+                           "is not supported",
                            name);
         return kinds[i].read(post, spec, known, err);
     }
-    return err_set(err, ERR_INPUT, "post_processor type '%s' is not supported yet", name);
+    return err_set(err, ERR_INPUT, "post_processor type '%s' is not supported", name);
 }
 
 bool postprocess_read(PostProcessor *post, const json_t *spec, const Vocab *vocab,

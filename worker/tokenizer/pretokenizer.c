@@ -199,7 +199,7 @@ static bool read_one(PreTokenizer *pretokenizer, const json_t *spec, const char 
         *op = (PreTokenizerOp){ .kind = &kinds[i] };
         return !kinds[i].read || kinds[i].read(op, spec, err);
     }
-    return err_set(err, ERR_INPUT, "pre_tokenizer type '%s' is not supported yet", name);
+    return err_set(err, ERR_INPUT, "pre_tokenizer type '%s' is not supported", name);
 }
 
 bool pretokenizer_read(PreTokenizer *pretokenizer, const json_t *spec, Err *err)

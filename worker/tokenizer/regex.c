@@ -201,7 +201,7 @@ static bool read_escape(Reader *r, Err *err)
     } else if ((c == 'b' || c == 'B') && !r->inside) {
         add_border(&r->out, c == 'b');
     } else if (strchr("GKRXyYkg", c)) {
-        return err_set(err, ERR_INPUT, "'\\%c' is not supported yet", c);
+        return err_set(err, ERR_INPUT, "'\\%c' is not supported", c);
     } else {
         text_add(&r->out, r->at, 2);
     }
@@ -213,7 +213,7 @@ static bool read_bracket(Reader *r, Err *err)
 {
     const char *at = r->at;
     if (at[0] == '[' && r->inside && at[1] != ':')
-        return err_set(err, ERR_INPUT, "a set within a set is not supported yet");
+        return err_set(err, ERR_INPUT, "a set within a set is not supported");
     if (at[0] == '[' && !r->inside) {
         r->inside = true;
         size_t n = at[1] == '^' ? 2 : 1;
@@ -244,9 +244,9 @@ static bool read_one(Reader *r, Err *err)
     if (at[0] == '[' || (at[0] == ']' && r->inside))
         return read_bracket(r, err);
     if (r->inside && at[0] == '&' && at[1] == '&')
-        return err_set(err, ERR_INPUT, "'&&' within a set is not supported yet");
+        return err_set(err, ERR_INPUT, "'&&' within a set is not supported");
     if (!r->inside && at[0] == '}' && at[1] == '+')
-        return err_set(err, ERR_INPUT, "'}+' is not supported yet");
+        return err_set(err, ERR_INPUT, "'}+' is not supported");
     text_add(&r->out, at, 1);
     r->at++;
     return true;

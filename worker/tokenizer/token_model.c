@@ -37,7 +37,7 @@ bool token_model_read(TokenModel *model, const json_t *spec, Err *err)
                           kinds[i]->cuts_at_marks(model->state);
         return model->state != NULL;
     }
-    return err_set(err, ERR_INPUT, "model type '%s' is not supported yet", name);
+    return err_set(err, ERR_INPUT, "model type '%s' is not supported", name);
 }
 
 void token_model_release(TokenModel *model)

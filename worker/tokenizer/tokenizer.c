@@ -17,7 +17,7 @@ static bool check_version(const json_t *whole, Err *err)
 {
     const char *version = json_get_string(whole, "version", "1.0", err);
     if (strcmp(version, "1.0") != 0)
-        return err_set(err, ERR_INPUT, "version '%s' is not supported yet", version);
+        return err_set(err, ERR_INPUT, "version '%s' is not supported", version);
     return err->kind == ERR_NONE;
 }
 
@@ -198,7 +198,7 @@ static bool check_beside(const char *folder, Source source, Err *err)
     char *path = path_join(folder, "added_tokens.json");
     const bool ok = source != FROM_VOCAB_TXT || !file_exists(path);
     if (!ok) {
-        err_set(err, ERR_INPUT, "added_tokens.json beside vocab.txt is not supported yet");
+        err_set(err, ERR_INPUT, "added_tokens.json beside vocab.txt is not supported");
         err_at(err, "%s", path);
         err_hint(err, "save the tokenizer again with Transformers: that writes tokenizer.json");
     }

@@ -90,7 +90,7 @@ static bool read_settings(Unigram *unigram, const json_t *model, Vocab *vocab, E
     if (err->kind != ERR_NONE || !read_vocab(unigram, json_object_get(model, "vocab"), vocab, err))
         return false;
     if (unknown < 0)
-        return err_set(err, ERR_INPUT, "Unigram without an 'unk_id' is not supported yet");
+        return err_set(err, ERR_INPUT, "Unigram without an 'unk_id' is not supported");
     if (unknown > vocab->largest)
         return err_set(err, ERR_INPUT, "'unk_id' %lld is not in the vocabulary",
                        (long long)unknown);

@@ -54,7 +54,7 @@ static bool find_class(Class *class, const json_t *vocab, const json_t *config, 
         }
     if (name)
         return err_set(err, ERR_INPUT,
-                       "vocab.json and merges.txt of a '%s' are not supported yet", name);
+                       "vocab.json and merges.txt of a '%s' are not supported", name);
     if (json_object_get(vocab, "<s>") && json_object_get(vocab, "</s>"))
         *class = ROBERTA;
     else if (json_object_get(vocab, "<|endoftext|>"))

@@ -333,10 +333,10 @@ static void what_comes_later_is_refused_by_name(void **state)
         char override[100], where[64];
         snprintf(override, sizeof override, "%s=%s", later[i][0], later[i][1]);
         snprintf(where, sizeof where, "--%s", later[i][0]);
-        expect_refused("model: m\n", OVERRIDES(override), "is not supported yet", where, "");
+        expect_refused("model: m\n", OVERRIDES(override), "is not supported", where, "");
         expect_refused("model: m\n", OVERRIDES(override), later[i][0], where, "");
     }
-    expect_refused("model: m\nps:\n  mode: async\n", NULL, "ps.mode: async is not supported yet",
+    expect_refused("model: m\nps:\n  mode: async\n", NULL, "ps.mode: async is not supported",
                    "run.yaml:3: ps.mode", "sync");
 }
 

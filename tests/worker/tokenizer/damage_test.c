@@ -153,7 +153,7 @@ static void broken_parts_are_refused_by_name(void **unused)
         { BPE("\"merges\": [[\"a\", \"b\", \"c\"]]"), "merge 1 is not a pair of tokens" },
         { BPE("\"merges\": [[\"a\", \"c\"]]"), "merge 1: 'c' is not in the vocabulary" },
         { BPE("\"merges\": [[\"b\", \"a\"]]"), "merge 1: 'ba' is not in the vocabulary" },
-        { BPE("\"merges\": [], \"dropout\": 0.1"), "BPE with 'dropout' is not supported yet" },
+        { BPE("\"merges\": [], \"dropout\": 0.1"), "BPE with 'dropout' is not supported" },
         { BPE("\"merges\": [], \"unk_token\": \"x\""), "the unk_token 'x' is not in the vocabulary" },
         { UNIGRAM("\"vocab\": [[\"a\", -1.0], [\"b\"]], \"unk_id\": 0"),
           "'vocab' row 1 is not a token and its score" },
