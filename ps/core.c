@@ -26,6 +26,7 @@ typedef struct Client {
     double speed;  /* pieces a second and rank, moving average; 0: not measured */
     int64_t held;  /* version that its last PULL named */
     bool parked, welcomed, told_end;
+    bool late; /* its work was given away, and it has not asked for more since */
 } Client;
 
 struct PsCore {
@@ -162,16 +163,15 @@ static int idle_count(const PsCore *core)
     return idle;
 }
 
-/* A parked client gets what it owns, else its share of what is nobody's, else waits. */
+/* A parked client gets what it owns, else its share of what is nobody's, else waits. The end is told
+ * to all, whether they ask or not: one that hangs, but beats, must not keep the others. */
 static void serve(PsCore *core, Client *client, double now)
 {
-    if (!client->parked)
-        return;
-    if (core->phase == PHASE_OVER) {
+    if (core->phase == PHASE_OVER && (client->parked || !client->told_end)) {
         send_end(core, client);
         return;
     }
-    if (!has_round(core))
+    if (!client->parked || !has_round(core))
         return;
     Range ranges[WIRE_RANGES];
     int count = leases_of(&core->leases, client->id, ranges);
@@ -220,11 +220,13 @@ static void open_round(PsCore *core, int64_t pieces, double now)
     leases_open(&core->leases, pieces);
     core->longest_piece = 0;
     LeaseShare *shares = xcalloc((size_t)core->count + 1, sizeof *shares);
+    int count = 0;
     for (int i = 0; i < core->count; i++) {
-        shares[i] = (LeaseShare){ core->clients[i].id, weight(core, &core->clients[i]) };
+        if (!core->clients[i].late)
+            shares[count++] = (LeaseShare){ core->clients[i].id, weight(core, &core->clients[i]) };
         core->clients[i].active = now;
     }
-    leases_deal(&core->leases, shares, core->count);
+    leases_deal(&core->leases, shares, count);
     free(shares);
 }
 
@@ -423,6 +425,7 @@ static void on_known(PsCore *core, Client *client, Msg *msg, double now)
     case MSG_PULL:
         client->held = msg->step;
         client->parked = true;
+        client->late = false;
         serve(core, client, now);
         break;
     case MSG_PUSH:
@@ -481,9 +484,13 @@ static void take_from_late(PsCore *core, double now)
     Range ranges[WIRE_RANGES];
     for (int i = 0; i < core->count; i++) {
         Client *client = &core->clients[i];
-        if (now - client->active > patience && leases_of(&core->leases, client->id, ranges) > 0 &&
-            !client->parked)
-            leases_drop(&core->leases, client->id);
+        if (now - client->active <= patience || client->parked ||
+            leases_of(&core->leases, client->id, ranges) == 0)
+            continue;
+        log_warn("client", "gives no answer for %.1f s, its work goes to others client=%016llx",
+                 now - client->active, (unsigned long long)client->id);
+        leases_drop(&core->leases, client->id);
+        client->late = true;
     }
 }
 

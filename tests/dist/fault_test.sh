@@ -47,6 +47,21 @@ ends_with 0 "its workers" wait $b
 [ "$(lines "silent for")" = 0 ] || fail "somebody was taken for dead while the server slept"
 same_bits "$work/server" "a frozen server"
 
+# one rank of a job hangs, and its leader with it, but still beats: the others finish without them
+: >"$work/log"
+start_ps "$work/hangs" $quick
+start_job 2; a=$job
+start_job 1; b=$job
+await 30 reached "$work/hangs" 30
+hanging=$(pgrep -P $a | tail -n 1)
+kill -STOP $hanging
+ends_with 0 "the server of a job that hangs" wait $ps
+ends_with 0 "the other job" wait $b
+[ "$(lines "gives no answer")" = 1 ] || fail "a job that hangs is given work again and again"
+kill -CONT $hanging
+ends_with 0 "the job that hung" wait $a
+same_bits "$work/hangs" "a job that hangs"
+
 # killed with -9 at any moment of many checkpoints and new logs
 steps=300
 reference "$work/short"

@@ -327,6 +327,23 @@ static void equal_clients_get_equal_shares_and_a_stranger_is_told(void **state)
     core_free(core);
 }
 
+static void the_end_is_told_to_those_that_do_not_ask(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 1, .steps = 1 };
+    PsCore *core = start(&sim);
+    for (uint64_t id = 1; id <= 3; id++)
+        hello(core, id, 0);
+    push(core, &(Fake){ .id = 1 }, 0, 1, 0);
+    Msg reply;
+    int told = 0;
+    while (core_reply(core, &reply))
+        told += reply.type == MSG_LEASE && reply.kind == LEASE_STOP;
+    assert_int_equal(told, 3);
+    assert_true(core_is_over(core));
+    core_free(core);
+}
+
 int main(void)
 {
     log_setup("test", LOG_ERROR);
@@ -334,6 +351,7 @@ int main(void)
         cmocka_unit_test(every_step_is_applied_once_with_the_bits_of_the_tree),
         cmocka_unit_test(a_range_that_is_no_node_is_refused),
         cmocka_unit_test(equal_clients_get_equal_shares_and_a_stranger_is_told),
+        cmocka_unit_test(the_end_is_told_to_those_that_do_not_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
