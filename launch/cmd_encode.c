@@ -2,8 +2,8 @@
 
 #include "common/base/err.h"
 #include "common/base/text.h"
-#include "common/config/options.h"
 #include "common/model/arch.h"
+#include "launch/command.h"
 #include "worker/tokenizer/tokenizer.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 
 typedef struct EncodeOptions {
     const char *model, *file; /* file NULL: standard input */
+    const char *length;       /* max_length as it was given, or NULL */
     int64_t max_length;       /* 0: no limit */
     bool offsets, decode, json;
 } EncodeOptions;
@@ -148,7 +149,7 @@ static FILE *open_input(const char *path, Err *err)
     return in;
 }
 
-static bool run(const EncodeOptions *o, Err *err)
+static bool encode(const EncodeOptions *o, Err *err)
 {
     char *folder = model_find(o->model, err);
     Tokenizer *tokenizer = folder ? tokenizer_open(folder, err) : NULL;
@@ -166,38 +167,32 @@ static bool run(const EncodeOptions *o, Err *err)
 }
 
 /* Fills *o from the words; what they lend lives in argv. */
-static bool check(EncodeOptions *o, const Arguments *arguments, const OptionTable *table,
-                  const char *length, Err *err)
+static bool check(EncodeOptions *o, const Arguments *arguments, Err *err)
 {
-    if (!arguments_expect(arguments, table, 0, 1, err))
-        return false;
     if (!o->model || o->model[0] == '\0') {
         err_set(err, ERR_INPUT, "no --model");
         return err_hint(err, "lora encode --model=DIR FILE");
     }
-    if (length && !option_int("max_length", length, 1, INT32_MAX, &o->max_length, err))
+    if (o->length && !option_int("max_length", o->length, 1, INT32_MAX, &o->max_length, err))
         return false;
     if (arguments->positional_count == 1 && strcmp(arguments->positionals[0], "-") != 0)
         o->file = arguments->positionals[0];
     return true;
 }
 
-static void print_help(const OptionTable *table)
+static bool run(void *self, const Arguments *arguments, Err *err)
 {
-    Text text = { 0 };
-    options_help(table, &text);
-    fputs(text.data, stdout);
-    text_release(&text);
+    EncodeOptions *o = self;
+    return check(o, arguments, err) && encode(o, err);
 }
 
 int cmd_encode(int argc, char **argv)
 {
     EncodeOptions o = { 0 };
-    const char *length = NULL;
     bool help = false;
     const Option own[] = {
         { "model", "DIR", "a model folder, or a hub name in the local cache", &o.model, NULL },
-        { "max_length", "N", "at most N tokens with the special ones; longest_first", &length,
+        { "max_length", "N", "at most N tokens with the special ones; longest_first", &o.length,
           NULL },
         { "offsets", NULL, "offsets in characters, and the word of each token", NULL, &o.offsets },
         { "decode", NULL, "the text that the ids stand for", NULL, &o.decode },
@@ -210,16 +205,5 @@ int cmd_encode(int argc, char **argv)
                                 own,
                                 sizeof(own) / sizeof(own[0]),
                                 false };
-    Arguments arguments = { 0 };
-    Err err = { 0 };
-    bool ok = options_read(&arguments, &table, argc, argv, &err);
-    if (help)
-        print_help(&table);
-    else
-        ok = ok && check(&o, &arguments, &table, length, &err) && run(&o, &err);
-    arguments_release(&arguments);
-    if (ok || help)
-        return 0;
-    err_print(&err, stderr);
-    return err_exit_code(&err);
+    return command_main(&(Command){ &table, &help, 0, 1, run, &o }, argc, argv);
 }

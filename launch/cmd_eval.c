@@ -3,7 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/config/options.h"
+#include "launch/command.h"
 #include "launch/session.h"
 #include "worker/eval/engine.h"
 #include "worker/eval/measure.h"
@@ -11,12 +11,6 @@
 #include "worker/train/settings.h"
 
 #include <stdlib.h>
-
-typedef struct EvalArguments {
-    const char *adapter;
-    bool help;
-    Arguments rest;
-} EvalArguments;
 
 /* The files to measure on: data.test, else data.validation. */
 static const StringList *eval_files(const Config *c, Err *err)
@@ -128,40 +122,26 @@ static bool evaluate(const Config *c, const char *adapter, Err *err)
     return ok;
 }
 
-static bool run(const EvalArguments *given, const OptionTable *table, Err *err)
+static bool run(void *self, const Arguments *given, Err *err)
 {
-    if (!arguments_expect(&given->rest, table, 1, 1, err))
-        return false;
-    const ConfigSources sources = { .file = given->rest.positionals[0], .overrides = given->rest.overrides,
-                                    .override_count = given->rest.override_count };
+    const char *const *adapter = self;
+    const ConfigSources sources = { .file = given->positionals[0], .overrides = given->overrides,
+                                    .override_count = given->override_count };
     Config config = { 0 };
-    const bool ok = config_load(&config, &sources, err) && evaluate(&config, given->adapter, err);
+    const bool ok = config_load(&config, &sources, err) && evaluate(&config, *adapter, err);
     config_release(&config);
     return ok;
 }
 
 int cmd_eval(int argc, char **argv)
 {
-    EvalArguments given = { 0 };
+    const char *adapter = NULL;
+    bool help = false;
     const Option own[] = {
-        { "adapter", "DIR", "the adapter to measure; without it: the base model", &given.adapter, NULL },
-        { "help", NULL, "this text", NULL, &given.help },
+        { "adapter", "DIR", "the adapter to measure; without it: the base model", &adapter, NULL },
+        { "help", NULL, "this text", NULL, &help },
     };
     const OptionTable table = { "lora eval", "RUN.yaml", "metrics on data.test, else data.validation, as JSON", own,
                                 sizeof own / sizeof *own, true };
-    Err err = { 0 };
-    bool ok = options_read(&given.rest, &table, argc, argv, &err);
-    if (given.help) {
-        Text help = { 0 };
-        options_help(&table, &help);
-        fputs(help.data, stdout);
-        text_release(&help);
-        ok = true;
-    } else {
-        ok = ok && run(&given, &table, &err);
-    }
-    if (!ok)
-        err_print(&err, stderr);
-    arguments_release(&given.rest);
-    return ok ? 0 : err_exit_code(&err);
+    return command_main(&(Command){ &table, &help, 1, 1, run, &adapter }, argc, argv);
 }

@@ -3,8 +3,8 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
-#include "common/config/options.h"
 #include "common/tensor/safetensors.h"
+#include "launch/command.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -127,14 +127,13 @@ static void print_lines(json_t *found)
     }
 }
 
-static bool run(const Arguments *arguments, const OptionTable *table, bool as_json, Err *err)
+static bool run(void *self, const Arguments *arguments, Err *err)
 {
-    if (!arguments_expect(arguments, table, 1, 1, err))
-        return false;
+    const bool *as_json = self;
     json_t *found = look(arguments->positionals[0], err);
     if (!found)
         return false;
-    if (as_json) {
+    if (*as_json) {
         char *text = json_dumps(found, JSON_INDENT(2) | REALS);
         puts(text);
         free(text);
@@ -158,20 +157,5 @@ int cmd_inspect(int argc, char **argv)
                                 own,
                                 sizeof own / sizeof *own,
                                 false };
-    Arguments arguments = { 0 };
-    Err err = { 0 };
-    bool ok = options_read(&arguments, &table, argc, argv, &err);
-    if (help) {
-        Text text = { 0 };
-        options_help(&table, &text);
-        fputs(text.data, stdout);
-        text_release(&text);
-        ok = true;
-    } else {
-        ok = ok && run(&arguments, &table, as_json, &err);
-    }
-    if (!ok)
-        err_print(&err, stderr);
-    arguments_release(&arguments);
-    return ok ? 0 : err_exit_code(&err);
+    return command_main(&(Command){ &table, &help, 1, 1, run, &as_json }, argc, argv);
 }

@@ -2,7 +2,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
-#include "common/config/options.h"
+#include "launch/command.h"
 #include "launch/predict.h"
 
 #include <stdlib.h>
@@ -10,9 +10,9 @@
 
 typedef struct PredictArguments {
     const char *adapter, *model, *length;
-    bool logits, help;
+    bool logits;
     int64_t max_length;
-    Arguments rest;
+    const Arguments *rest; /* lent */
 } PredictArguments;
 
 /* ---- what is known of an adapter ------------------------------------------------------- */
@@ -33,7 +33,7 @@ static char *find_run(const char *adapter)
 /* The adapter's run with the keys of the command line; an adapter of PEFT has no run, but a task. */
 static bool load_run(Config *config, const PredictArguments *given, Err *err)
 {
-    const Arguments *rest = &given->rest;
+    const Arguments *rest = given->rest;
     char *file = find_run(given->adapter), *task = NULL;
     const char **keys = xcalloc((size_t)rest->override_count + 2, sizeof *keys);
     int count = 0;
@@ -92,7 +92,7 @@ static bool predict(const PredictArguments *given, const Config *c, Err *err)
                       (c->task == TASK_CAUSAL_LM ? c->data.max_new_tokens : 0),
         .most_tokens = 4096,
     };
-    const char *path = given->rest.positional_count > 0 ? given->rest.positionals[0] : "-";
+    const char *path = given->rest->positional_count > 0 ? given->rest->positionals[0] : "-";
     PredictInput input = { .path = strcmp(path, "-") == 0 ? NULL : path, .logits = given->logits, .run = c };
     input.name = input.path ? input.path : "standard input";
     if (!open_input(&input, err))
@@ -105,10 +105,11 @@ static bool predict(const PredictArguments *given, const Config *c, Err *err)
     return ok;
 }
 
-static bool run(PredictArguments *given, const OptionTable *table, Err *err)
+static bool run(void *self, const Arguments *words, Err *err)
 {
-    if (!arguments_expect(&given->rest, table, 0, 1, err) ||
-        (given->length && !option_int("max_length", given->length, 1, INT32_MAX, &given->max_length, err)))
+    PredictArguments *given = self;
+    given->rest = words;
+    if (given->length && !option_int("max_length", given->length, 1, INT32_MAX, &given->max_length, err))
         return false;
     if (!given->adapter) {
         err_set(err, ERR_INPUT, "no --adapter");
@@ -123,29 +124,16 @@ static bool run(PredictArguments *given, const OptionTable *table, Err *err)
 int cmd_predict(int argc, char **argv)
 {
     PredictArguments given = { 0 };
+    bool help = false;
     const Option own[] = {
         { "adapter", "DIR", "the adapter, as lora train or PEFT wrote it", &given.adapter, NULL },
         { "model", "DIR", "its base model; default: the one the adapter names", &given.model, NULL },
         { "max_length", "N", "at most N tokens a line", &given.length, NULL },
         { "logits", NULL, "print the logits too", NULL, &given.logits },
-        { "help", NULL, "this text", NULL, &given.help },
+        { "help", NULL, "this text", NULL, &help },
     };
     const OptionTable table = { "lora predict", "[FILE]",
                                 "one JSON line an input line: a text (a TAB separates a pair), words, a prompt, a path of an image", own,
                                 sizeof own / sizeof *own, true };
-    Err err = { 0 };
-    bool ok = options_read(&given.rest, &table, argc, argv, &err);
-    if (given.help) {
-        Text help = { 0 };
-        options_help(&table, &help);
-        fputs(help.data, stdout);
-        text_release(&help);
-        ok = true;
-    } else {
-        ok = ok && run(&given, &table, &err);
-    }
-    if (!ok)
-        err_print(&err, stderr);
-    arguments_release(&given.rest);
-    return ok ? 0 : err_exit_code(&err);
+    return command_main(&(Command){ &table, &help, 0, 1, run, &given }, argc, argv);
 }

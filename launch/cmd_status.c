@@ -3,8 +3,8 @@
 #include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/rng.h"
-#include "common/config/options.h"
 #include "common/wire/socket.h"
+#include "launch/command.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,12 +77,11 @@ static bool print_status(const char *text, bool as_json, Err *err)
     return true;
 }
 
-static bool run(const Arguments *arguments, const OptionTable *table, bool as_json, Err *err)
+static bool run(void *self, const Arguments *arguments, Err *err)
 {
-    if (!arguments_expect(arguments, table, 1, 1, err))
-        return false;
+    const bool *as_json = self;
     char *text = fetch(arguments->positionals[0], err);
-    const bool ok = text && print_status(text, as_json, err);
+    const bool ok = text && print_status(text, *as_json, err);
     free(text);
     return ok;
 }
@@ -100,21 +99,5 @@ int cmd_status(int argc, char **argv)
                                 own,
                                 sizeof own / sizeof *own,
                                 false };
-    Arguments arguments = { 0 };
-    Err err = { 0 };
-    bool ok = options_read(&arguments, &table, argc, argv, &err);
-    if (help) {
-        Text text = { 0 };
-        options_help(&table, &text);
-        fputs(text.data, stdout);
-        text_release(&text);
-        ok = true;
-    } else {
-        ok = ok && run(&arguments, &table, as_json, &err);
-    }
-    arguments_release(&arguments);
-    if (ok)
-        return 0;
-    err_print(&err, stderr);
-    return err_exit_code(&err);
+    return command_main(&(Command){ &table, &help, 1, 1, run, &as_json }, argc, argv);
 }

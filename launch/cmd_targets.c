@@ -3,9 +3,9 @@
 #include "common/base/err.h"
 #include "common/base/text.h"
 #include "common/config/config.h"
-#include "common/config/options.h"
 #include "common/model/arch.h"
 #include "common/slots/slots.h"
+#include "launch/command.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,11 +41,12 @@ static bool load(Config *config, const Arguments *arguments, Err *err)
     return config_load(config, &sources, err);
 }
 
-static bool run(const Arguments *arguments, const OptionTable *table, Err *err)
+static bool run(void *self, const Arguments *arguments, Err *err)
 {
+    (void)self;
     Config config = { 0 };
     Text out = { 0 };
-    bool ok = arguments_expect(arguments, table, 0, 1, err) && load(&config, arguments, err);
+    bool ok = load(&config, arguments, err);
     if (ok) {
         ok = describe(&config, &out, err);
         config_release(&config);
@@ -67,20 +68,5 @@ int cmd_targets(int argc, char **argv)
                                 own,
                                 sizeof own / sizeof *own,
                                 true };
-    Arguments arguments = { 0 };
-    Err err = { 0 };
-    bool ok = options_read(&arguments, &table, argc, argv, &err);
-    if (help) {
-        Text text = { 0 };
-        options_help(&table, &text);
-        fputs(text.data, stdout);
-        text_release(&text);
-    } else {
-        ok = ok && run(&arguments, &table, &err);
-    }
-    arguments_release(&arguments);
-    if (ok || help)
-        return 0;
-    err_print(&err, stderr);
-    return err_exit_code(&err);
+    return command_main(&(Command){ &table, &help, 0, 1, run, NULL }, argc, argv);
 }
