@@ -9,7 +9,7 @@ command -v sbatch >/dev/null || skip "there is no sbatch in PATH"
 nodes=$(sinfo -h -N -t idle,mixed -o %N 2>/dev/null | sort -u | wc -l)
 [ "$nodes" -ge 4 ] || skip "Slurm has $nodes nodes that are free, 4 are needed"
 cd "$root" || exit 1
-steps=1000
+steps=5000 # a run must last longer than a command of Slurm takes
 reference "$work/one"
 want=$(sha "$work/one")
 # the script brings its own settings of Open MPI: those of this shell must not help it
@@ -47,6 +47,12 @@ worked() {
 submit "$work/calm"
 completes "$work/calm" "four nodes"
 worked "$work/calm" 4
+
+# submitted again when it is complete: nobody waits for a server that has nothing to do
+submit "$work/calm"
+await 40 is_over
+[ "$(state JobState) $(state ExitCode)" = "COMPLETED 0:0" ] || fail "a complete run: $(state JobState) $(state ExitCode)"
+grep -q "is complete" "$work/log" || fail "a complete run was run again"
 
 # the workers of one node are killed, twice
 submit "$work/node"
