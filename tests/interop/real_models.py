@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Trained language models from elsewhere, beside Transformers and PEFT.
+
+    real_models.py MODELS_FOLDER WORK_FOLDER DRIVER [WORD]
+
+MODELS_FOLDER has a folder a model (MODELS below names them); those whose name has WORD in it are written to
+WORK_FOLDER as Hugging Face folders. Then, for each: DRIVER's logits (logits_driver) of every position, a run of
+50 steps whose loss has to fall, and greedy texts of `lora predict`, token for token, of the base (an adapter
+fresh from PEFT) and of the adapter that was trained.
+"""
+import json
+import os
+import subprocess
+import sys
+
+# Not this file's folder: tokenizers.py in it would hide the package.
+sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib")
+
+import numpy as np  # noqa: E402
+import peft  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
+import yaml  # noqa: E402
+
+import real_folders  # noqa: E402
+import rows  # noqa: E402
+
+TEXT = os.path.abspath("tests/golden/gpt2-text/train.txt")
+TOLERANCE, STEPS, NEW_TOKENS = 1e-4, 50, 60
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def load(folder):
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+
+
+# ---- logits --------------------------------------------------------------------
+
+def sequences(tokenizer, config, text):
+    """Of the text and of random ids in turns, from one token to as many as the model has positions."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    generator = torch.Generator().manual_seed(5)
+    for i, n in enumerate((1, 2, 7, 16, 33, 64, 101, 129, 200, config.max_position_embeddings)):
+        start = 17 * i % max(1, len(ids) - n)
+        piece = ids[start:start + n] if i % 2 == 1 else []
+        more = torch.randint(config.vocab_size, (n - len(piece),), generator=generator).tolist()
+        yield piece + more
+
+
+def check_logits(name, folder, driver, tokenizer, text):
+    model = load(folder)
+    batch = list(sequences(tokenizer, model.config, text))
+    lines = "".join(" ".join(map(str, ids)) + "\n" for ids in batch)
+    out = subprocess.run([driver, folder], input=lines.encode(), stdout=subprocess.PIPE, check=True).stdout
+    got = torch.from_numpy(np.frombuffer(out, dtype="<f4").reshape(sum(map(len, batch)), -1).copy())
+    worst = largest = at = 0
+    for ids in batch:
+        with torch.no_grad():
+            want = model(torch.tensor([ids])).logits[0]
+        off = (got[at:at + len(ids)] - want).abs().max().item()
+        if not off <= TOLERANCE:  # a nan fails this too
+            raise SystemExit(f"{name}: logits of {len(ids)} tokens are off by {off:.1e}")
+        worst, largest, at = max(worst, off), max(largest, want.abs().max().item()), at + len(ids)
+    print(f"{name}: logits of {len(batch)} sequences, {at} positions of {got.shape[1]} words differ by at most "
+          f"{worst:.1e} (the largest is {largest:.1f})", flush=True)
+
+
+# ---- training ------------------------------------------------------------------
+
+def train(name, folder, out, data, rate):
+    run = {"model": folder, "task_type": "CAUSAL_LM", "data": data,
+           "lora": {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"},
+           "train": {"output_dir": out, "max_steps": STEPS, "batch_size": 8, "learning_rate": rate,
+                     "logging_steps": 1, "save_strategy": "no", "eval_strategy": "no"}}
+    with open(out + ".yaml", "w", encoding="utf-8") as file:
+        yaml.safe_dump(run, file)
+    with open(out + ".log", "w", encoding="utf-8") as log:
+        if subprocess.run(["bin/lora", "train", out + ".yaml", "--overwrite"], stdout=log, stderr=log).returncode:
+            raise SystemExit(f"{name}: lora train failed:\n{read(out + '.log')}")
+    losses = [row["loss"] for row in map(json.loads, read(os.path.join(out, "metrics.jsonl")).splitlines())
+              if "loss" in row]
+    first, last = sum(losses[:10]) / 10, sum(losses[-10:]) / 10
+    if len(losses) != STEPS or not last < first:
+        raise SystemExit(f"{name}: {len(losses)} losses, from {first:.3f} to {last:.3f}")
+    print(f"{name}: {STEPS} steps, loss {first:.3f} (mean of the first 10) to {last:.3f} (of the last 10)", flush=True)
+
+
+def sampled(folder, out, tokenizer):
+    """Prompts and completions that the model itself writes, a little less at random than it would."""
+    model, rows_of, middle = load(folder), [], tokenizer.convert_tokens_to_ids("<EOC>")
+    torch.manual_seed(11)
+    start = torch.full((400, 1), tokenizer.bos_token_id)
+    ids = model.generate(start, attention_mask=torch.ones_like(start), do_sample=True, temperature=0.7, top_k=0,
+                         max_new_tokens=40, pad_token_id=tokenizer.pad_token_id)
+    for row in ids.tolist():
+        if middle in row and tokenizer.eos_token_id in row:
+            cut, end = row.index(middle) + 1, row.index(tokenizer.eos_token_id)
+            if cut < end:
+                prompt, rest = (" ".join(tokenizer.convert_ids_to_tokens(p)) for p in (row[:cut], row[cut:end]))
+                rows_of.append({"prompt": prompt, "completion": " " + rest + " "})
+    if len(rows_of) < 100:
+        raise SystemExit(f"the model wrote only {len(rows_of)} whole plans")
+    with open(out, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows_of)
+    return [row["prompt"] for row in rows_of]
+
+
+# ---- texts ---------------------------------------------------------------------
+
+def fresh_adapter(folder, out):
+    """As PEFT makes it: B is zero, so that the base speaks."""
+    model = load(folder)
+    config = peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear",
+                             fan_in_fan_out=model.config.model_type == "gpt2")
+    peft.get_peft_model(model, config).save_pretrained(out)
+
+
+def greedy(model, tokenizer, prompt, count):
+    ids = torch.tensor([tokenizer(prompt)["input_ids"]])
+    out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=count,
+                         pad_token_id=0)[0, ids.shape[1]:].tolist()
+    ends = model.generation_config.eos_token_id
+    while out and out[-1] in (ends if isinstance(ends, list) else [ends]):
+        out.pop()
+    return {"text": tokenizer.decode(out, skip_special_tokens=True), "tokens": len(out)}
+
+
+def check_texts(name, folder, adapter, tokenizer, prompts, count=NEW_TOKENS):
+    if any("\n" in p for p in prompts):
+        raise SystemExit("a prompt is one line")
+    out = subprocess.run(["bin/lora", "predict", f"--adapter={adapter}", f"--model={folder}", "--max_length=256",
+                          f"--data.max_new_tokens={count}"], input="".join(p + "\n" for p in prompts),
+                         stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
+    got = [json.loads(line) for line in out.splitlines()]
+    model = peft.PeftModel.from_pretrained(load(folder), adapter).eval()
+    want = [greedy(model, tokenizer, p, count) for p in prompts]
+    for prompt, a, b in zip(prompts, got, want, strict=True):
+        if a != b:
+            raise SystemExit(f"{name}: after {prompt!r} comes {a}, with PEFT {b}")
+    print(f"{name}: greedy texts of {len(prompts)} prompts ({sum(t['tokens'] for t in want)} tokens) are those of "
+          f"Transformers; {adapter}", flush=True)
+    return [t["text"] for t in got]
+
+
+# ---- the models ----------------------------------------------------------------
+
+def cappgpt(source, work, driver):
+    """GPT-2 over 53 words: plans of how parts are made."""
+    folder = os.path.join(work, "model")
+    real_folders.from_mappings(source, folder)
+    tokenizer = rows.load_tokenizer(folder)
+    prompts = sampled(folder, os.path.join(work, "plans.jsonl"), tokenizer)
+    plans = [json.loads(line) for line in read(os.path.join(work, "plans.jsonl")).splitlines()]
+    check_logits("cappgpt", folder, driver, tokenizer, " ".join(p["prompt"] + p["completion"] for p in plans))
+    data = {"train": os.path.join(work, "plans.jsonl"), "prompt": "prompt", "completion": "completion", "max_length": 64}
+    return "cappgpt", folder, tokenizer, prompts[:8], data, 0.005
+
+
+def mlegk(source, work, driver):
+    """A GPT-2 of one narrow layer with GPT-2's whole vocabulary."""
+    folder = os.path.join(work, "model")
+    real_folders.as_it_is(source, folder)
+    tokenizer = rows.load_tokenizer(folder)
+    check_logits("mlegk", folder, driver, tokenizer, read(TEXT))
+    prompts = [line[:len(line) // 2] for line in read(os.path.join(source, "training_data.txt")).splitlines()]
+    return "mlegk", folder, tokenizer, prompts, {"train": TEXT, "block_size": 32}, 0.05
+
+
+def stories(source, work, driver):
+    """llama2.c's small Llama with its SentencePiece tokenizer."""
+    folder = os.path.join(work, "model")
+    pieces = real_folders.from_llama2c(source, folder)
+    tokenizer = rows.load_tokenizer(folder)
+    page = read(os.path.join(source, "stories260K.md"))
+    texts = page.splitlines() + read(TEXT).splitlines() + ["ünïcode ↯ 東京", "  two  spaces  ", "tab\tnew"]
+    for text in filter(None, texts):
+        if tokenizer(text)["input_ids"] != real_folders.joined_by_score(pieces, text):
+            raise SystemExit(f"stories: merges and scores disagree on {text!r}")
+    check_logits("stories", folder, driver, tokenizer, page)
+    told = page.split("-t 0.0\n")[1].split("\n```")[0]
+    fresh_adapter(folder, os.path.join(work, "fresh"))
+    text = check_texts("stories", folder, os.path.join(work, "fresh"), tokenizer, [""], 256)[0]
+    if min(len(told), len(text)) < 500 or not (told.startswith(text) or text.startswith(told)):
+        raise SystemExit(f"stories: the text differs from the one of stories260K.md:\n{text}\n-- instead of\n{told}")
+    print(f"stories: ids of {len(texts)} texts follow the scores; {min(len(told), len(text))} letters of greedy text "
+          "are those of stories260K.md")
+    prompts = ["Once upon a time", "Lily and Tom went to the", "One day, a big", "The cat", "ünïcode ↯"]
+    return "stories", folder, tokenizer, prompts, {"train": TEXT, "block_size": 64}, 0.005
+
+
+MODELS = {"cappgpt_gpt2": cappgpt, "tinygpt2_mlegk": mlegk, "stories260K": stories}
+
+
+def main():
+    if len(sys.argv) not in (4, 5):
+        raise SystemExit(__doc__)
+    source, work, driver, word = (sys.argv + [""])[1:5]
+    work = os.path.abspath(work)  # a run file's paths begin at its folder
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    names = [n for n in MODELS if word in n and os.path.isdir(os.path.join(source, n))]
+    if not names:
+        raise SystemExit(f"{source} has none of {', '.join(MODELS)}")
+    for folder in names:
+        place = os.path.join(work, folder)
+        os.makedirs(place, exist_ok=True)
+        name, base, tokenizer, prompts, data, rate = MODELS[folder](os.path.join(source, folder), place, driver)
+        fresh, out = os.path.join(place, "fresh"), os.path.join(place, "run")
+        fresh_adapter(base, fresh)
+        check_texts(name, base, fresh, tokenizer, prompts)
+        train(name, base, out, data, rate)
+        check_texts(name, base, out, tokenizer, prompts)
+
+
+main()
