@@ -14,7 +14,7 @@
 static char *base_of(const char *adapter, Err *err)
 {
     char *path = path_join(adapter, "adapter_config.json"), *name = NULL;
-    json_t *config = json_file(path, err);
+    json_t *config = adapter_config_open(adapter, err);
     const char *base = json_get_string(config, "base_model_name_or_path", NULL, err);
     if (base)
         name = xstrdup(base);
@@ -31,7 +31,7 @@ static char *base_of(const char *adapter, Err *err)
 bool session_task(TaskType *task, const char *adapter, Err *err)
 {
     char *path = path_join(adapter, "adapter_config.json");
-    json_t *config = json_file(path, err);
+    json_t *config = adapter_config_open(adapter, err);
     const char *name = config ? json_get_string(config, "task_type", "IMAGE_CLS", err) : NULL;
     bool known = false;
     for (TaskType t = TASK_SEQ_CLS; name && t <= TASK_IMAGE_CLS; t++) {
@@ -97,7 +97,7 @@ static bool open_adapter(Session *s, const SessionOptions *o, Err *err)
     const LoraConfig plain = { .r = 8, .alpha = 16 };
     const LoraConfig *lora = o->adapter ? &s->lora : o->lora ? o->lora : &plain;
     if (!(s->table = slots_open(s->arch, lora, err)))
-        return false;
+        return o->adapter && err_at(err, "%s", o->adapter);
     if (!o->adapter)
         return true;
     s->values = mem_alloc((size_t)s->table->size * sizeof(float), err);

@@ -91,6 +91,9 @@ MUST_USE bool slots_write_adapter(const char *folder, const float *values, const
                                   const ModelArch *arch, const LoraConfig *lora,
                                   const char *model_name, Err *err);
 
+/* FOLDER/adapter_config.json, whole; json_decref it. NULL with *err set; a folder without one is told so. */
+MUST_USE json_t *adapter_config_open(const char *folder, Err *err);
+
 /* A run's LoRA settings read back from an adapter's adapter_config.json, for
  * eval and predict without a run file. Release with lora_config_release. */
 MUST_USE bool lora_config_read(LoraConfig *lora, const char *folder, Err *err);

@@ -67,6 +67,21 @@ static bool sample_error(NameSample *names, const char *what, Err *err)
     return err_set(err, ERR_INPUT, "%s %s", what, names->text.data);
 }
 
+/* A file of which no name is known: PEFT's names for another model, or those of another tool. */
+static bool strange_hint(const SafeTensors *file, Err *err)
+{
+    static const char prefix[] = "base_model.model.";
+    if (safetensors_count(file) == 0)
+        return err_hint(err, "the file holds no tensor");
+    for (int64_t t = 0; t < safetensors_count(file); t++) {
+        const char *name = safetensors_at(file, t)->name;
+        if (text_starts(name, prefix))
+            return err_hint(err, "the file has '%s': it is for another kind of model, or for other modules", name);
+    }
+    return err_hint(err, "the file's '%s' is not a name of PEFT's, which begin with '%s': convert it",
+                    safetensors_at(file, 0)->name, prefix);
+}
+
 /* Every slot has its tensor, every tensor its slot. */
 static bool check_names(const SlotTable *table, const SafeTensors *file, Err *err)
 {
@@ -94,7 +109,9 @@ static bool check_names(const SlotTable *table, const SafeTensors *file, Err *er
                           err);
     else if (unexpected.count > 0)
         ok = sample_error(&unexpected, "the adapter has unexpected", err);
-    if (!ok)
+    if (missing.count > 0 && count == 0)
+        strange_hint(file, err);
+    else if (!ok)
         err_hint(err, "the lora settings of the run have to be those of the adapter");
     text_release(&missing.text);
     text_release(&unexpected.text);

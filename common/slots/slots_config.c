@@ -285,13 +285,28 @@ static bool read_config(LoraConfig *lora, json_t *config, Err *err)
     return true;
 }
 
+json_t *adapter_config_open(const char *folder, Err *err)
+{
+    char *path = path_join(folder, "adapter_config.json");
+    json_t *config = NULL;
+    if (file_is_folder(folder) && !file_exists(path)) {
+        err_set(err, ERR_INPUT, "not an adapter of PEFT: it has no adapter_config.json");
+        err_at(err, "%s", folder);
+        err_hint(err, "name a folder that PEFT's save_pretrained or lora train wrote");
+    } else {
+        config = json_file(path, err);
+    }
+    free(path);
+    return config;
+}
+
 bool lora_config_read(LoraConfig *lora, const char *folder, Err *err)
 {
     Err own = { 0 };
     err = err ? err : &own; /* the JSON getters report through it */
     *lora = (LoraConfig){ 0 };
     char *path = path_join(folder, "adapter_config.json");
-    json_t *config = json_file(path, err);
+    json_t *config = adapter_config_open(folder, err);
     const bool ok = config && (read_config(lora, config, err) || err_at(err, "%s", path));
     if (!ok)
         lora_config_release(lora);

@@ -200,6 +200,10 @@ static bool read_header(SafeTensors *st, TensorFile *file, Err *err)
     if (file->map.size < sizeof n)
         return err_set(err, ERR_INPUT, "not a safetensors file: %zu bytes", file->map.size);
     memcpy(&n, file->map.data, sizeof n);
+    if (memcmp(file->map.data, "PK\3\4", 4) == 0 || memcmp(file->map.data, "\x80\2\x8a\n", 4) == 0) {
+        err_set(err, ERR_INPUT, "not a safetensors file: a pickle of torch.save");
+        return err_hint(err, "load it with PyTorch and save it with safetensors.torch.save_file");
+    }
     if (n > HEADER_MOST)
         return err_set(err, ERR_INPUT,
                        "not a safetensors file: a header of %llu bytes, at most %d are allowed",

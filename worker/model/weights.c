@@ -86,16 +86,16 @@ static bool misshapen(const TensorView *t, const ModelArch *arch, const Module *
     const int dims = stored_shape(arch, m, bias, dim);
     for (int d = 0; d < dims; d++)
         text_addf(&wanted, "%s%lld", d ? ", " : "", (long long)dim[d]);
-    err_set(err, ERR_INPUT, "its shape is [%s], config.json says [%s]", has.data ? has.data : "",
-            wanted.data);
+    err_set(err, ERR_INPUT, "its shape is [%s], %s [%s]", has.data ? has.data : "",
+            m->is_new ? "this run needs" : "config.json says", wanted.data);
     text_release(&has);
     text_release(&wanted);
     err_at(err, "%s: %s", t->file, t->name);
     return m->is_new
                ? err_hint(
                      err,
-                     "the file holds a head for other labels: set `labels:` to its number, or use "
-                     "the model's body without its head")
+                     "the file holds a head for other labels than the run or the adapter: set `labels:` "
+                     "to its number, or use the model's body without its head")
                : err_hint(err, "config.json and the weights are of different models");
 }
 

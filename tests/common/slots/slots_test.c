@@ -228,6 +228,37 @@ static void adapters_of_other_settings_are_refused(void **state)
     close_case(&c);
 }
 
+static void other_tools_adapters_are_refused_by_name(void **state)
+{
+    (void)state;
+    Case c;
+    Err err = { 0 };
+    LoraConfig lora;
+    const float zero[32] = { 0 };
+    const TensorOut loralib = { .name = "bert.encoder.layer.0.attention.self.query.lora_A", .dims = 1,
+                                .dim = { 32 }, .data = zero };
+    open_case(&c, "bert-seqcls");
+    char folder[] = "/tmp/slots_test.XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    assert_false(lora_config_read(&lora, folder, &err));
+    assert_non_null(strstr(err.what, "not an adapter of PEFT: it has no adapter_config.json"));
+    assert_non_null(strstr(err.where, folder));
+    assert_int_equal(err_exit_code(&err), 2);
+    err = (Err){ 0 };
+    char *path = path_join(folder, "adapter_model.safetensors");
+    must(safetensors_write(path, &loralib, 1, &err), &err);
+    assert_false(slots_read_adapter(c.values, c.table, folder, &err));
+    assert_non_null(strstr(err.what, "no tensor of this run: no 'base_model.model.bert"));
+    assert_non_null(strstr(err.hint, "'bert.encoder.layer.0.attention.self.query.lora_A' is not a name of PEFT's"));
+    err = (Err){ 0 };
+    assert_false(slots_read_adapter(c.values, c.table, "tests/golden/gpt2-clm/init", &err));
+    assert_non_null(strstr(err.hint, "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight'"));
+    assert_non_null(strstr(err.hint, "another kind of model"));
+    must(folder_remove(folder, &err), &err);
+    free(path);
+    close_case(&c);
+}
+
 static void settings_are_read_back_from_an_adapter(void **state)
 {
     (void)state;
@@ -436,6 +467,7 @@ int main(void)
         cmocka_unit_test(adapters_are_read_and_written_as_peft_does),
         cmocka_unit_test(an_init_adapter_gives_all_first_values),
         cmocka_unit_test(adapters_of_other_settings_are_refused),
+        cmocka_unit_test(other_tools_adapters_are_refused_by_name),
         cmocka_unit_test(settings_are_read_back_from_an_adapter),
         cmocka_unit_test(what_an_adapter_needs_is_never_passed_over),
         cmocka_unit_test(first_values_have_pefts_distributions),

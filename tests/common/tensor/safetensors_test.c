@@ -277,13 +277,14 @@ static void a_header_longer_than_allowed_or_than_the_file_is_refused(void **stat
         put(place->path, bytes, sizeof bytes);
         refused(place->path, "at most 100000000 are allowed");
     }
-    char bytes[16] = { 9 };
-    put(place->path, bytes, sizeof bytes);
-    refused(place->path, "a header of 9 bytes in a file of 16");
-    put(place->path, bytes, 7);
-    refused(place->path, "7 bytes");
-    put(place->path, bytes, 0);
-    refused(place->path, "0 bytes");
+    static const struct { char bytes[16]; size_t size; const char *words; } bad[] = {
+        { { 9 }, 16, "a header of 9 bytes in a file of 16" }, { { 9 }, 7, "7 bytes" }, { { 0 }, 0, "0 bytes" },
+        { "PK\3\4", 16, "a pickle of torch.save" }, { "\x80\2\x8a\n", 16, "a pickle of torch.save" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        put(place->path, bad[i].bytes, bad[i].size);
+        refused(place->path, bad[i].words);
+    }
 }
 
 #define F32(offsets) "{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":" offsets "}"

@@ -406,7 +406,7 @@ static void a_head_for_other_labels_is_refused(void **state)
                             .more_count = 1 };
     char *path = changed_copy(seqcls, &change);
     char *where = xprintf("%s: classifier.weight", path);
-    refused(path, "its shape is [2, 32], config.json says [3, 32]", where,
+    refused(path, "its shape is [2, 32], this run needs [3, 32]", where,
             "the file holds a head for other labels");
     free(where);
     remove_copy(path);
