@@ -1,7 +1,7 @@
 /* logits_driver - what worker/model makes of token ids, for tests/interop/real_models.py.
  *
- *   logits_driver MODEL <LINES      a line: the ids of a sequence; float32 [tokens, V] of all lines
- *                                   goes to stdout, computed as one batch without adapter and padding */
+ *   logits_driver MODEL [ADAPTER] <LINES      a line: the ids of a sequence; float32 [tokens, V] of all
+ *                                             lines goes to stdout, computed as one batch without padding */
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "worker/model/model.h"
@@ -11,7 +11,9 @@
 
 typedef struct Driver {
     ModelArch *arch;
+    LoraConfig lora;
     SlotTable *table;
+    float *values; /* of the adapter; NULL: none */
     Weights weights;
     Model *model;
     Text ids, start; /* int32_t, int64_t */
@@ -54,13 +56,24 @@ static bool read_lines(Driver *d, Err *err)
     return ok && (d->B > 0 || err_set(err, ERR_INPUT, "no line"));
 }
 
-static bool open_model(Driver *d, const char *folder, Err *err)
+static bool open_adapter(Driver *d, const char *adapter, Err *err)
+{
+    const LoraConfig plain = { .r = 8, .alpha = 16 };
+    if ((adapter && !lora_config_read(&d->lora, adapter, err)) ||
+        !(d->table = slots_open(d->arch, adapter ? &d->lora : &plain, err)))
+        return false;
+    if (!adapter)
+        return true;
+    d->values = xcalloc((size_t)d->table->size, sizeof *d->values);
+    return slots_read_adapter(d->values, d->table, adapter, err);
+}
+
+static bool open_model(Driver *d, const char *folder, const char *adapter, Err *err)
 {
     const StringList none = { 0 };
-    const LoraConfig lora = { .r = 8, .alpha = 16 };
     SafeTensors *files = NULL;
     bool ok = (d->arch = arch_open(folder, NULL, TASK_CAUSAL_LM, &none, 0, PROBLEM_AUTO, err)) &&
-              (d->table = slots_open(d->arch, &lora, err)) && (files = safetensors_open_model(folder, err)) &&
+              open_adapter(d, adapter, err) && (files = safetensors_open_model(folder, err)) &&
               weights_plan(&d->weights, d->arch, files, err) &&
               (d->weights.data = mem_alloc((size_t)d->weights.size * sizeof(float), err)) &&
               weights_load(&d->weights, files, 0, 1, err);
@@ -81,7 +94,7 @@ static bool write_logits(Driver *d, Err *err)
                           .example = example };
     bool ok = logits && (d->model = model_open(d->arch, d->table, &d->weights, &o, err));
     if (ok) {
-        model_predict(d->model, &batch, NULL, logits);
+        model_predict(d->model, &batch, d->values, logits);
         ok = fwrite(logits, sizeof *logits, count, stdout) == count ||
              err_set(err, ERR_IO, "the logits cannot be written");
     }
@@ -94,14 +107,16 @@ int main(int argc, char **argv)
 {
     Driver d = { 0 };
     Err err = { 0 };
-    const bool ok = (argc == 2 || err_set(&err, ERR_INPUT, "usage: logits_driver MODEL <LINES")) &&
-                    open_model(&d, argv[1], &err) && read_lines(&d, &err) && write_logits(&d, &err);
+    const bool ok = (argc == 2 || argc == 3 || err_set(&err, ERR_INPUT, "usage: logits_driver MODEL [ADAPTER] <LINES")) &&
+                    open_model(&d, argv[1], argv[2], &err) && read_lines(&d, &err) && write_logits(&d, &err);
     if (!ok)
         err_print(&err, stderr);
     model_close(d.model);
     free(d.weights.data);
     weights_release(&d.weights);
+    free(d.values);
     slots_close(d.table);
+    lora_config_release(&d.lora);
     arch_close(d.arch);
     text_release(&d.ids);
     text_release(&d.start);

@@ -4,10 +4,11 @@
     real_models.py MODELS_FOLDER WORK_FOLDER DRIVER [WORD]
 
 MODELS_FOLDER has a folder a model (MODELS below names them); those whose name has WORD in it are written to
-WORK_FOLDER as Hugging Face folders. Then, for each: DRIVER's logits (logits_driver) of every position, a run of
-50 steps whose loss has to fall, and greedy texts of `lora predict`, token for token, of the base (an adapter
-fresh from PEFT) and of the adapter that was trained.
+WORK_FOLDER as Hugging Face folders. Then, for each: a run of 50 steps whose loss has to fall; before and behind
+it DRIVER's logits (logits_driver) of every position, and greedy texts of `lora predict`, token for token. Before
+it the adapter is one fresh from PEFT, so that the base speaks.
 """
+import collections
 import json
 import os
 import subprocess
@@ -16,17 +17,17 @@ import sys
 # Not this file's folder: tokenizers.py in it would hide the package.
 sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib")
 
-import numpy as np  # noqa: E402
 import peft  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 import yaml  # noqa: E402
 
+import logits  # noqa: E402
 import real_folders  # noqa: E402
 import rows  # noqa: E402
 
 TEXT = os.path.abspath("tests/golden/gpt2-text/train.txt")
-TOLERANCE, STEPS, NEW_TOKENS = 1e-4, 50, 60
+STEPS, NEW_TOKENS = 50, 60
 
 
 def read(path):
@@ -51,22 +52,12 @@ def sequences(tokenizer, config, text):
         yield piece + more
 
 
-def check_logits(name, folder, driver, tokenizer, text):
-    model = load(folder)
-    batch = list(sequences(tokenizer, model.config, text))
-    lines = "".join(" ".join(map(str, ids)) + "\n" for ids in batch)
-    out = subprocess.run([driver, folder], input=lines.encode(), stdout=subprocess.PIPE, check=True).stdout
-    got = torch.from_numpy(np.frombuffer(out, dtype="<f4").reshape(sum(map(len, batch)), -1).copy())
-    worst = largest = at = 0
-    for ids in batch:
-        with torch.no_grad():
-            want = model(torch.tensor([ids])).logits[0]
-        off = (got[at:at + len(ids)] - want).abs().max().item()
-        if not off <= TOLERANCE:  # a nan fails this too
-            raise SystemExit(f"{name}: logits of {len(ids)} tokens are off by {off:.1e}")
-        worst, largest, at = max(worst, off), max(largest, want.abs().max().item()), at + len(ids)
-    print(f"{name}: logits of {len(batch)} sequences, {at} positions of {got.shape[1]} words differ by at most "
-          f"{worst:.1e} (the largest is {largest:.1f})", flush=True)
+def check_logits(name, folder, driver, adapter, model, real):
+    batch = list(sequences(real.tokenizer, model.config, real.text))
+    model.eval()
+    with torch.no_grad():
+        want = [model(torch.tensor([ids])).logits[0] for ids in batch]
+    logits.compare(name, logits.positions(driver, folder, adapter, batch), want)
 
 
 # ---- training ------------------------------------------------------------------
@@ -106,7 +97,7 @@ def sampled(folder, out, tokenizer):
         raise SystemExit(f"the model wrote only {len(rows_of)} whole plans")
     with open(out, "w", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows_of)
-    return [row["prompt"] for row in rows_of]
+    return rows_of
 
 
 # ---- texts ---------------------------------------------------------------------
@@ -141,58 +132,70 @@ def check_texts(name, folder, adapter, tokenizer, prompts, count=NEW_TOKENS):
     for prompt, a, b in zip(prompts, got, want, strict=True):
         if a != b:
             raise SystemExit(f"{name}: after {prompt!r} comes {a}, with PEFT {b}")
-    print(f"{name}: greedy texts of {len(prompts)} prompts ({sum(t['tokens'] for t in want)} tokens) are those of "
-          f"Transformers; {adapter}", flush=True)
+    print(f"{name}: greedy texts of {len(prompts)} prompts, {sum(t['tokens'] for t in want)} tokens, are those of "
+          "Transformers", flush=True)
     return [t["text"] for t in got]
 
 
 # ---- the models ----------------------------------------------------------------
 
-def cappgpt(source, work, driver):
+# text: the source of ids for logits; told: where not None, what the base writes behind its first token.
+Real = collections.namedtuple("Real", "tokenizer text prompts data rate told", defaults=[None])
+
+
+def cappgpt(source, folder, work):
     """GPT-2 over 53 words: plans of how parts are made."""
-    folder = os.path.join(work, "model")
     real_folders.from_mappings(source, folder)
-    tokenizer = rows.load_tokenizer(folder)
-    prompts = sampled(folder, os.path.join(work, "plans.jsonl"), tokenizer)
-    plans = [json.loads(line) for line in read(os.path.join(work, "plans.jsonl")).splitlines()]
-    check_logits("cappgpt", folder, driver, tokenizer, " ".join(p["prompt"] + p["completion"] for p in plans))
-    data = {"train": os.path.join(work, "plans.jsonl"), "prompt": "prompt", "completion": "completion", "max_length": 64}
-    return "cappgpt", folder, tokenizer, prompts[:8], data, 0.005
+    tokenizer, path = rows.load_tokenizer(folder), os.path.join(work, "plans.jsonl")
+    plans = sampled(folder, path, tokenizer)
+    data = {"train": path, "prompt": "prompt", "completion": "completion", "max_length": 64}
+    return Real(tokenizer, " ".join(p["prompt"] + p["completion"] for p in plans), [p["prompt"] for p in plans[:8]],
+                data, 0.005)
 
 
-def mlegk(source, work, driver):
-    """A GPT-2 of one narrow layer with GPT-2's whole vocabulary."""
-    folder = os.path.join(work, "model")
+def mlegk(source, folder, work):
+    """A GPT-2 of one narrow layer with GPT-2's whole vocabulary; it has hardly learnt anything."""
     real_folders.as_it_is(source, folder)
-    tokenizer = rows.load_tokenizer(folder)
-    check_logits("mlegk", folder, driver, tokenizer, read(TEXT))
     prompts = [line[:len(line) // 2] for line in read(os.path.join(source, "training_data.txt")).splitlines()]
-    return "mlegk", folder, tokenizer, prompts, {"train": TEXT, "block_size": 32}, 0.05
+    return Real(rows.load_tokenizer(folder), read(TEXT), prompts, {"train": TEXT, "block_size": 32}, 0.05)
 
 
-def stories(source, work, driver):
+def stories(source, folder, work):
     """llama2.c's small Llama with its SentencePiece tokenizer."""
-    folder = os.path.join(work, "model")
     pieces = real_folders.from_llama2c(source, folder)
     tokenizer = rows.load_tokenizer(folder)
     page = read(os.path.join(source, "stories260K.md"))
     texts = page.splitlines() + read(TEXT).splitlines() + ["ünïcode ↯ 東京", "  two  spaces  ", "tab\tnew"]
     for text in filter(None, texts):
         if tokenizer(text)["input_ids"] != real_folders.joined_by_score(pieces, text):
-            raise SystemExit(f"stories: merges and scores disagree on {text!r}")
-    check_logits("stories", folder, driver, tokenizer, page)
-    told = page.split("-t 0.0\n")[1].split("\n```")[0]
-    fresh_adapter(folder, os.path.join(work, "fresh"))
-    text = check_texts("stories", folder, os.path.join(work, "fresh"), tokenizer, [""], 256)[0]
-    if min(len(told), len(text)) < 500 or not (told.startswith(text) or text.startswith(told)):
-        raise SystemExit(f"stories: the text differs from the one of stories260K.md:\n{text}\n-- instead of\n{told}")
-    print(f"stories: ids of {len(texts)} texts follow the scores; {min(len(told), len(text))} letters of greedy text "
-          "are those of stories260K.md")
+            raise SystemExit(f"merges and scores disagree on {text!r}")
+    print(f"stories: ids of {len(texts)} texts are those that the scores give")
     prompts = ["Once upon a time", "Lily and Tom went to the", "One day, a big", "The cat", "ünïcode ↯"]
-    return "stories", folder, tokenizer, prompts, {"train": TEXT, "block_size": 64}, 0.005
+    return Real(tokenizer, page, prompts, {"train": TEXT, "block_size": 64}, 0.005,
+                page.split("-t 0.0\n")[1].split("\n```")[0])
 
 
 MODELS = {"cappgpt_gpt2": cappgpt, "tinygpt2_mlegk": mlegk, "stories260K": stories}
+
+
+def check_told(name, told, text):
+    if min(len(told), len(text)) < 500 or not (told.startswith(text) or text.startswith(told)):
+        raise SystemExit(f"{name}: it writes\n{text}\n-- instead of\n{told}")
+    print(f"{name}: {min(len(told), len(text))} letters of the text from the first token are the published ones")
+
+
+def check_model(name, source, work, driver):
+    os.makedirs(work, exist_ok=True)
+    folder, fresh, out = (os.path.join(work, n) for n in ("model", "fresh", "run"))
+    real = MODELS[name](source, folder, work)
+    check_logits(name, folder, driver, None, load(folder), real)
+    fresh_adapter(folder, fresh)
+    check_texts(name, folder, fresh, real.tokenizer, real.prompts)
+    if real.told:
+        check_told(name, real.told, check_texts(name, folder, fresh, real.tokenizer, [""], 256)[0])
+    train(name, folder, out, real.data, real.rate)
+    check_logits(f"{name} and its adapter", folder, driver, out, peft.PeftModel.from_pretrained(load(folder), out), real)
+    check_texts(f"{name} and its adapter", folder, out, real.tokenizer, real.prompts)
 
 
 def main():
@@ -205,15 +208,8 @@ def main():
     names = [n for n in MODELS if word in n and os.path.isdir(os.path.join(source, n))]
     if not names:
         raise SystemExit(f"{source} has none of {', '.join(MODELS)}")
-    for folder in names:
-        place = os.path.join(work, folder)
-        os.makedirs(place, exist_ok=True)
-        name, base, tokenizer, prompts, data, rate = MODELS[folder](os.path.join(source, folder), place, driver)
-        fresh, out = os.path.join(place, "fresh"), os.path.join(place, "run")
-        fresh_adapter(base, fresh)
-        check_texts(name, base, fresh, tokenizer, prompts)
-        train(name, base, out, data, rate)
-        check_texts(name, base, out, tokenizer, prompts)
+    for name in names:
+        check_model(name, os.path.join(source, name), os.path.join(work, name), driver)
 
 
 main()
