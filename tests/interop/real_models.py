@@ -26,8 +26,9 @@ import logits  # noqa: E402
 import real_folders  # noqa: E402
 import rows  # noqa: E402
 
-TEXT = os.path.abspath("tests/golden/gpt2-text/train.txt")
+TEXT, DEV = (os.path.abspath(f"tests/golden/gpt2-text/{n}.txt") for n in ("train", "dev"))
 STEPS, NEW_TOKENS = 50, 60
+LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
 
 
 def read(path):
@@ -62,11 +63,17 @@ def check_logits(name, folder, driver, adapter, model, real):
 
 # ---- training ------------------------------------------------------------------
 
-def train(name, folder, out, data, rate):
-    run = {"model": folder, "task_type": "CAUSAL_LM", "data": data,
-           "lora": {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"},
+def without_dropout(folder):
+    """Overrides of config.json: what PyTorch drops is not ours to follow."""
+    config = json.loads(read(os.path.join(folder, "config.json")))
+    return {key: 0.0 for key in config if key.endswith("_pdrop")}
+
+
+def train(name, folder, fresh, out, data, rate):
+    run = {"model": folder, "task_type": "CAUSAL_LM", "model_config": without_dropout(folder), "data": data,
+           "lora": {**LORA, "init_adapter": fresh},
            "train": {"output_dir": out, "max_steps": STEPS, "batch_size": 8, "learning_rate": rate,
-                     "logging_steps": 1, "save_strategy": "no", "eval_strategy": "no"}}
+                     "logging_steps": 1, "save_strategy": "no", "eval_strategy": "steps", "eval_steps": STEPS}}
     with open(out + ".yaml", "w", encoding="utf-8") as file:
         yaml.safe_dump(run, file)
     with open(out + ".log", "w", encoding="utf-8") as log:
@@ -78,6 +85,20 @@ def train(name, folder, out, data, rate):
     if len(losses) != STEPS or not last < first:
         raise SystemExit(f"{name}: {len(losses)} losses, from {first:.3f} to {last:.3f}")
     print(f"{name}: {STEPS} steps, loss {first:.3f} (mean of the first 10) to {last:.3f} (of the last 10)", flush=True)
+    compare_training(name, out)
+
+
+def compare_training(name, out):
+    """PEFT trains the same run file."""
+    here, case = "tests/interop", out + "-peft"
+    expected = os.path.join(case, "expected")
+    os.makedirs(expected, exist_ok=True)
+    subprocess.run([sys.executable, f"{here}/peft_train.py", out + ".yaml", f"--save={expected}",
+                    f"--out={expected}/trajectory.jsonl"], check=True)
+    done = subprocess.run([sys.executable, "tests/compare.py", case, out], stdout=subprocess.PIPE, encoding="utf-8")
+    if done.returncode:
+        raise SystemExit(f"{name}: beside PEFT's run:\n{done.stdout}")
+    print(f"{name}: every step's loss and gradient norm, the adapter and its metrics are PEFT's", flush=True)
 
 
 def sampled(folder, out, tokenizer):
@@ -104,8 +125,9 @@ def sampled(folder, out, tokenizer):
 
 def fresh_adapter(folder, out):
     """As PEFT makes it: B is zero, so that the base speaks."""
+    torch.manual_seed(21)
     model = load(folder)
-    config = peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear",
+    config = peft.LoraConfig(task_type="CAUSAL_LM", **LORA,
                              fan_in_fan_out=model.config.model_type == "gpt2")
     peft.get_peft_model(model, config).save_pretrained(out)
 
@@ -148,7 +170,7 @@ def cappgpt(source, folder, work):
     real_folders.from_mappings(source, folder)
     tokenizer, path = rows.load_tokenizer(folder), os.path.join(work, "plans.jsonl")
     plans = sampled(folder, path, tokenizer)
-    data = {"train": path, "prompt": "prompt", "completion": "completion", "max_length": 64}
+    data = {"train": path, "validation": path, "prompt": "prompt", "completion": "completion", "max_length": 64}
     return Real(tokenizer, " ".join(p["prompt"] + p["completion"] for p in plans), [p["prompt"] for p in plans[:8]],
                 data, 0.005)
 
@@ -157,7 +179,7 @@ def mlegk(source, folder, work):
     """A GPT-2 of one narrow layer with GPT-2's whole vocabulary; it has hardly learnt anything."""
     real_folders.as_it_is(source, folder)
     prompts = [line[:len(line) // 2] for line in read(os.path.join(source, "training_data.txt")).splitlines()]
-    return Real(rows.load_tokenizer(folder), read(TEXT), prompts, {"train": TEXT, "block_size": 32}, 0.05)
+    return Real(rows.load_tokenizer(folder), read(TEXT), prompts, {"train": TEXT, "validation": DEV, "block_size": 32}, 0.003)
 
 
 def stories(source, folder, work):
@@ -171,7 +193,7 @@ def stories(source, folder, work):
             raise SystemExit(f"merges and scores disagree on {text!r}")
     print(f"stories: ids of {len(texts)} texts are those that the scores give")
     prompts = ["Once upon a time", "Lily and Tom went to the", "One day, a big", "The cat", "ünïcode ↯"]
-    return Real(tokenizer, page, prompts, {"train": TEXT, "block_size": 64}, 0.005,
+    return Real(tokenizer, page, prompts, {"train": TEXT, "validation": DEV, "block_size": 64}, 0.002,
                 page.split("-t 0.0\n")[1].split("\n```")[0])
 
 
@@ -193,7 +215,7 @@ def check_model(name, source, work, driver):
     check_texts(name, folder, fresh, real.tokenizer, real.prompts)
     if real.told:
         check_told(name, real.told, check_texts(name, folder, fresh, real.tokenizer, [""], 256)[0])
-    train(name, folder, out, real.data, real.rate)
+    train(name, folder, fresh, out, real.data, real.rate)
     check_logits(f"{name} and its adapter", folder, driver, out, peft.PeftModel.from_pretrained(load(folder), out), real)
     check_texts(f"{name} and its adapter", folder, out, real.tokenizer, real.prompts)
 
