@@ -5,7 +5,7 @@
 
 Their bases are large, so each meets a random model whose adapted modules have the base's shapes; everything else
 of it is small. An adapter that fits has to give PEFT's logits, and PEFT must have taken every tensor of its file;
-one that does not fit has to be refused with exit code 2 and words that say why.
+one that does not fit has to be refused with exit code 2 and words that say why. Two are trained on, as by PEFT.
 """
 import json
 import os
@@ -26,6 +26,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 
 import logits  # noqa: E402
 import real_folders  # noqa: E402
+import training  # noqa: E402
 
 WORDS, FIRST = 60, 5  # ids below FIRST are left to what models take for special tokens
 SMALL = {"vocab_size": WORDS, "max_position_embeddings": 80, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1,
@@ -36,10 +37,12 @@ def base(folder, config, auto):
     """A random model, and a tokenizer that knows w5, w6 .."""
     torch.manual_seed(3)
     auto.from_config(config, dtype=torch.float32).save_pretrained(folder)
-    tokenizer = Tokenizer(models.WordLevel({f"w{i}": i for i in range(WORDS)}, unk_token="w3"))
+    names = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"] + [f"w{i}" for i in range(FIRST, WORDS)]
+    tokenizer = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save(os.path.join(folder, "tokenizer.json"))
-    real_folders.write_json(folder, "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
+    real_folders.write_json(folder, "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast",
+                                                             "pad_token": "<pad>"})
     return folder
 
 
@@ -97,6 +100,28 @@ def rewritten(source, target, settings, rename):
     return target
 
 
+def goes_on(name, adapter, folder, labels, work):
+    """Training from the published adapter, as PEFT goes on with it."""
+    with open(os.path.join(adapter, "adapter_config.json"), encoding="utf-8") as file:
+        settings = json.load(file)
+    with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+        drops = [key for key in json.load(file) if key.endswith(("dropout", "_pdrop"))]
+    data = os.path.abspath(os.path.join(work, f"{name}.tsv"))
+    with open(data, "w", encoding="utf-8") as file:
+        file.write("text\tlabel\n")
+        for i, ids in enumerate(list(random_ids()) * 4):
+            file.write(" ".join(f"w{k}" for k in ids) + f"\t{i % labels}\n")
+    lora = {key: settings[key] for key in ("r", "lora_alpha", "target_modules")}
+    run = {"model": os.path.abspath(folder), "task_type": "SEQ_CLS", "labels": labels,
+           "model_config": dict.fromkeys(drops, 0.0), "data": {"train": data, "validation": data, "max_length": 76},
+           "lora": {**lora, "init_adapter": os.path.abspath(adapter)},
+           "train": {"max_steps": 15, "batch_size": 8, "learning_rate": 0.0002}}
+    out = os.path.abspath(os.path.join(work, name))
+    losses = training.train(name, run, out)
+    print(f"{name}: {len(losses)} steps from the published values, loss {losses[0]:.3f} to {losses[-1]:.3f}")
+    training.compare(name, out)
+
+
 def loralib_name(key):
     return "base_model.model." + re.sub(r"(lora_[AB])$", r"\1.weight", key)
 
@@ -117,6 +142,8 @@ def check_fitting(adapters, work, bases, driver):
     moved = rewritten(os.path.join(opt, "adapter_model.safetensors"), os.path.join(work, "opt-as-llama"), settings,
                       lambda key: key.replace("model.decoder.layers", "model.layers"))
     tokens_agree("opt125m_bf16 under a Llama's names", moved, bases["llama"], driver)
+    goes_on("distilbert_imdb-on", os.path.join(adapters, "distilbert_imdb"), bases["distilbert"], 2, work)
+    goes_on("gpt2_seqcls-on", os.path.join(adapters, "gpt2_seqcls"), bases["gpt2"], 6, work)
 
 
 # ---- adapters that do not --------------------------------------------------------

@@ -20,20 +20,16 @@ sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib")
 import peft  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
-import yaml  # noqa: E402
 
 import logits  # noqa: E402
 import real_folders  # noqa: E402
 import rows  # noqa: E402
+import training  # noqa: E402
+from training import read  # noqa: E402
 
 TEXT, DEV = (os.path.abspath(f"tests/golden/gpt2-text/{n}.txt") for n in ("train", "dev"))
 STEPS, NEW_TOKENS = 50, 60
 LORA = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
-
-
-def read(path):
-    with open(path, encoding="utf-8") as file:
-        return file.read()
 
 
 def load(folder):
@@ -72,33 +68,14 @@ def without_dropout(folder):
 def train(name, folder, fresh, out, data, rate):
     run = {"model": folder, "task_type": "CAUSAL_LM", "model_config": without_dropout(folder), "data": data,
            "lora": {**LORA, "init_adapter": fresh},
-           "train": {"output_dir": out, "max_steps": STEPS, "batch_size": 8, "learning_rate": rate,
-                     "logging_steps": 1, "save_strategy": "no", "eval_strategy": "steps", "eval_steps": STEPS}}
-    with open(out + ".yaml", "w", encoding="utf-8") as file:
-        yaml.safe_dump(run, file)
-    with open(out + ".log", "w", encoding="utf-8") as log:
-        if subprocess.run(["bin/lora", "train", out + ".yaml", "--overwrite"], stdout=log, stderr=log).returncode:
-            raise SystemExit(f"{name}: lora train failed:\n{read(out + '.log')}")
-    losses = [row["loss"] for row in map(json.loads, read(os.path.join(out, "metrics.jsonl")).splitlines())
-              if "loss" in row]
+           "train": {"max_steps": STEPS, "batch_size": 8, "learning_rate": rate, "eval_strategy": "steps",
+                     "eval_steps": STEPS}}
+    losses = training.train(name, run, out)
     first, last = sum(losses[:10]) / 10, sum(losses[-10:]) / 10
-    if len(losses) != STEPS or not last < first:
-        raise SystemExit(f"{name}: {len(losses)} losses, from {first:.3f} to {last:.3f}")
+    if not last < first:
+        raise SystemExit(f"{name}: the loss goes from {first:.3f} to {last:.3f}")
     print(f"{name}: {STEPS} steps, loss {first:.3f} (mean of the first 10) to {last:.3f} (of the last 10)", flush=True)
-    compare_training(name, out)
-
-
-def compare_training(name, out):
-    """PEFT trains the same run file."""
-    here, case = "tests/interop", out + "-peft"
-    expected = os.path.join(case, "expected")
-    os.makedirs(expected, exist_ok=True)
-    subprocess.run([sys.executable, f"{here}/peft_train.py", out + ".yaml", f"--save={expected}",
-                    f"--out={expected}/trajectory.jsonl"], check=True)
-    done = subprocess.run([sys.executable, "tests/compare.py", case, out], stdout=subprocess.PIPE, encoding="utf-8")
-    if done.returncode:
-        raise SystemExit(f"{name}: beside PEFT's run:\n{done.stdout}")
-    print(f"{name}: every step's loss and gradient norm, the adapter and its metrics are PEFT's", flush=True)
+    training.compare(name, out)
 
 
 def sampled(folder, out, tokenizer):
