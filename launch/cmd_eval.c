@@ -91,7 +91,7 @@ static bool evaluate(const Config *c, const char *adapter, Err *err)
     const DatasetOptions data = settings_data(c, files);
     const SessionOptions o = {
         .model = c->model, .adapter = adapter, .task = c->task, .model_config = c->model_config,
-        .labels = &c->labels, .label_count = c->label_count, .problem = c->problem_type, .lora = &c->lora,
+        .labels = &c->labels, .label_count = c->label_count, .problem = c->problem_type,
         .max_length = (data.kind == ROWS_BLOCKS ? data.block_size : data.max_length) +
                       (c->data.generate ? c->data.max_new_tokens : 0),
         .most_tokens = c->parallel.micro_batch_tokens,

@@ -94,9 +94,8 @@ static bool open_adapter(Session *s, const SessionOptions *o, Err *err)
 {
     if (o->adapter && !lora_config_read(&s->lora, o->adapter, err))
         return false;
-    const LoraConfig plain = { .r = 8, .alpha = 16 };
-    const LoraConfig *lora = o->adapter ? &s->lora : o->lora ? o->lora : &plain;
-    if (!(s->table = slots_open(s->arch, lora, err)))
+    const LoraConfig any = { .r = 1, .alpha = 1, .all_linear = true }; /* without values it says nothing */
+    if (!(s->table = slots_open(s->arch, o->adapter ? &s->lora : &any, err)))
         return o->adapter && err_at(err, "%s", o->adapter);
     if (!o->adapter)
         return true;

@@ -18,7 +18,6 @@ typedef struct SessionOptions {
     const StringList *labels; /* may be empty */
     int64_t label_count;     /* 0: from the adapter's head, else the model's config */
     ProblemType problem;
-    const LoraConfig *lora;  /* used without an adapter; NULL then too: PEFT's defaults */
     int64_t max_length, most_tokens;
     int threads;             /* 0: all cores */
 } SessionOptions;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # `lora predict` of every task: texts as Transformers' generate writes them (fixtures/generated.jsonl: greedy, 16
-# tokens, the golden adapters), tags, classes of images; draws that only the seed decides.
+# tokens, the golden adapters), tags, classes of images; draws that only the seed decides; a base without an adapter.
 . "$(dirname "$0")/lib.sh"
 
 # CASE PENALTY: what the fixture has for them
@@ -69,3 +69,12 @@ predict vit-imgcls --labels=bars,columns,spot "$images" >"$work/all"
 predict vit-imgcls --labels=bars,columns,spot "$images/bars/000.png" | label | cmp -s - <(head -n 1 "$work/all" | label) || fail "an image alone is another"
 find "$images" -name '*.png' | LC_ALL=C sort >"$work/list"
 predict vit-imgcls --labels=bars,columns,spot "$work/list" | label | cmp -s - <(label <"$work/all") || fail "a list gives other classes"
+
+# a base model alone, whose family has no usual target modules; 1.45148 is Transformers' mean loss
+cat >"$work/base.yaml" <<END
+model: $root/tests/golden/vit-imgcls/model
+task_type: IMAGE_CLS
+data: { test: $images }
+END
+"$root/bin/lora" eval "$work/base.yaml" >"$work/figures" 2>>"$work/log" || fail "lora eval of a base ended with $?"
+grep -q '"eval_loss": 1\.45147[89]' "$work/figures" || fail "another loss of a base: $(cat "$work/figures")"

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 
@@ -184,3 +184,45 @@ def from_llama2c(source, target):
     write_json(target, "tokenizer_config.json", {"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>",
                                                  "eos_token": "</s>", "unk_token": "<unk>"})
     return pieces
+
+
+# ---- a ViT of torch.nn.MultiheadAttention ---------------------------------------
+
+VIT_LAYER = {"norm1": "layernorm_before", "norm2": "layernorm_after", "attention.out_proj": "attention.output.dense",
+             "mlp.0": "intermediate.dense", "mlp.2": "output.dense"}
+
+
+def vit_state(tensors, layers):
+    state = {"vit.embeddings.cls_token": tensors["cls_token"],
+             "vit.embeddings.position_embeddings": tensors["pos_embed"]}
+    for kind in ("weight", "bias"):
+        state[f"vit.embeddings.patch_embeddings.projection.{kind}"] = tensors[f"patch_embedding.embed.{kind}"]
+        state[f"vit.layernorm.{kind}"] = tensors[f"out_head.0.{kind}"]
+        state[f"classifier.{kind}"] = tensors[f"out_head.1.{kind}"]
+        for layer in range(layers):
+            there, here = f"transformer_layers.{layer}", f"vit.encoder.layer.{layer}"
+            for short, name in VIT_LAYER.items():
+                state[f"{here}.{name}.{kind}"] = tensors[f"{there}.{short}.{kind}"]
+            parts = tensors[f"{there}.attention.in_proj_{kind}"].chunk(3)
+            for name, part in zip(("query", "key", "value"), parts):
+                state[f"{here}.attention.attention.{name}.{kind}"] = part
+    return {name: tensor.contiguous() for name, tensor in state.items()}
+
+
+def from_torch_vit(source, target, classes, heads=4):
+    """Images of 32 x 32 as they are, divided by 255."""
+    begin(target)
+    tensors = load_file(os.path.join(source, "vit_model.safetensors"))
+    width, _, patch, _ = tensors["patch_embedding.embed.weight"].shape
+    layers = sum(name.endswith(".norm1.weight") for name in tensors)
+    state = vit_state(tensors, layers)
+    write_json(target, "config.json", {
+        "architectures": ["ViTForImageClassification"], "model_type": "vit", "hidden_size": width,
+        "intermediate_size": tensors["transformer_layers.0.mlp.0.weight"].shape[0], "num_hidden_layers": layers,
+        "num_attention_heads": heads, "image_size": 32, "patch_size": patch, "num_channels": 3, "qkv_bias": True,
+        "hidden_act": "gelu", "layer_norm_eps": 1e-5, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+        "id2label": dict(enumerate(classes)), "label2id": {name: i for i, name in enumerate(classes)}})
+    write_json(target, "preprocessor_config.json", {
+        "image_processor_type": "ViTImageProcessor", "do_resize": True, "size": {"height": 32, "width": 32},
+        "resample": 2, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": False})
+    save_file(state, os.path.join(target, "model.safetensors"), {"format": "pt"})
