@@ -37,7 +37,7 @@ LORA = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "v_proj", "projec
 
 def unpack(images, work):
     """CIFAR-10 as {train,test}/CLASS/*.jpg."""
-    target = os.path.join(work, "cifar10")
+    target = os.path.join(work, "cifar10-jpegs")
     if not os.path.isdir(target):
         part = target + ".part"
         shutil.rmtree(part, ignore_errors=True)

@@ -86,6 +86,16 @@ void pictures_close(Pictures *p)
     *p = (Pictures){ 0 };
 }
 
+bool pictures_start(Pictures *p, int64_t most, int threads, Err *err)
+{
+    return pixels_start(p->pixels, most, threads, err);
+}
+
+void pictures_expect(Pictures *p, const uint32_t *rows, int64_t count, int64_t epoch)
+{
+    pixels_expect(p->pixels, rows, count, epoch);
+}
+
 bool pictures_fill(Pictures *p, BatchRoom *room, Batch *batch, int64_t epoch, Err *err)
 {
     batch->pixels = room->pixels;

@@ -1,8 +1,7 @@
 /* pictures - the images of a data set, opened: which of them are good, and their pixels in batches.
  *
  * worker/images does the work: images that are always the same stay in a cache of bytes, augmented ones
- * are decoded when a batch needs them. Nothing is made ahead: ranks have a core each, and a thread beside
- * the one that computes would only take turns with it.
+ * are decoded while the ranks wait, or else when a batch needs them.
  *
  * Owner: whoever opened it. Threads: one. */
 #ifndef WORKER_DATA_PICTURES_H
@@ -38,6 +37,12 @@ void pictures_close(Pictures *pictures); /* safe on zeroed memory */
 
 /* Floats of one image; 0: a model of texts. */
 int64_t pictures_floats(const ModelArch *arch);
+
+/* Before the first batch: most images of one, threads of the rank. */
+MUST_USE bool pictures_start(Pictures *pictures, int64_t most, int threads, Err *err);
+
+/* These rows are the next batch, in all likelihood. */
+void pictures_expect(Pictures *pictures, const uint32_t *rows, int64_t count, int64_t epoch);
 
 /* Fills in the pixels of a batch that batch_fill made of good rows, in the room. */
 MUST_USE bool pictures_fill(Pictures *pictures, BatchRoom *room, Batch *batch, int64_t epoch, Err *err);

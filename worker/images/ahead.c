@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,35 +11,30 @@ typedef enum { SLOT_FREE, SLOT_WAITING, SLOT_MAKING, SLOT_READY } SlotState;
 
 typedef struct Slot {
     SlotState state;
-    int64_t row, epoch, turn; /* turn: when it was announced */
-    bool lent, stale;         /* stale: nobody will ask; freed once it is made */
-    Err *fault;               /* owned; NULL: planes are good */
-    uint8_t *planes;          /* in Ahead.planes */
+    int64_t row, epoch;
+    int64_t turn; /* its place among those expected at once */
+    bool stale;   /* nobody will ask; freed once it is made */
+    uint8_t *planes; /* in Ahead.planes */
 } Slot;
 
 struct Ahead {
     AheadMake make;
     const void *self;
-    int64_t room;
+    int64_t size, room;
     int thread_count;
     pthread_t *thread; /* [thread_count] */
-    uint8_t *planes;   /* [room+1, size], owned */
-    uint8_t *own;      /* the last of them: for what was not announced */
-    /* lock guards all below; `work` wakes makers, `made` the caller */
-    pthread_mutex_t lock;
-    pthread_cond_t work, made;
+    uint8_t *planes;   /* [room, size], owned */
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t work;  /* wakes makers */
     Slot *slot; /* [room] */
-    int64_t turn;
     bool stopping;
 };
 
 static void clear(Slot *s)
 {
-    free(s->fault);
     *s = (Slot){ .planes = s->planes };
 }
 
-/* The slot in this state that was announced first; NULL: none. */
 static Slot *first_in(Ahead *a, SlotState state)
 {
     Slot *first = NULL;
@@ -52,33 +48,30 @@ static Slot *find(Ahead *a, int64_t row, int64_t epoch)
 {
     for (int64_t i = 0; i < a->room; i++) {
         Slot *s = &a->slot[i];
-        if (s->state != SLOT_FREE && !s->lent && !s->stale && s->row == row && s->epoch == epoch)
+        if (s->state != SLOT_FREE && !s->stale && s->row == row && s->epoch == epoch)
             return s;
     }
     return NULL;
 }
 
-/* Called with the lock; gives it up meanwhile. */
+/* Called with the lock; gives it up meanwhile. A fault is left to whoever asks for the image. */
 static void make_slot(Ahead *a, Slot *s)
 {
-    Err err = { 0 };
     s->state = SLOT_MAKING;
     pthread_mutex_unlock(&a->lock);
-    const bool ok = a->make(a->self, s->planes, s->row, s->epoch, &err);
+    const bool ok = a->make(a->self, s->planes, s->row, s->epoch, NULL);
     pthread_mutex_lock(&a->lock);
-    s->state = SLOT_READY;
-    if (!ok) {
-        s->fault = xmalloc(sizeof err);
-        *s->fault = err;
-    }
-    if (s->stale)
+    if (ok && !s->stale)
+        s->state = SLOT_READY;
+    else
         clear(s);
-    pthread_cond_signal(&a->made);
 }
 
 static void *maker(void *self)
 {
     Ahead *a = self;
+    const struct sched_param plain = { 0 };
+    sched_setscheduler(0, SCHED_IDLE, &plain); /* of this thread; where it is refused, makers take their turns */
     pthread_mutex_lock(&a->lock);
     while (!a->stopping) {
         Slot *s = first_in(a, SLOT_WAITING);
@@ -95,7 +88,7 @@ Ahead *ahead_start(AheadMake make, const void *self, int64_t size, int64_t room,
 {
     REQUIRE(size > 0 && room > 0 && threads > 0);
     size_t bytes;
-    if (!mem_mul((size_t)size, (size_t)room + 1, &bytes)) {
+    if (!mem_mul((size_t)size, (size_t)room, &bytes)) {
         err_set(err, ERR_MEMORY, "no room for %lld images ahead", (long long)room);
         return NULL;
     }
@@ -103,14 +96,13 @@ Ahead *ahead_start(AheadMake make, const void *self, int64_t size, int64_t room,
     if (!planes)
         return NULL;
     Ahead *a = xcalloc(1, sizeof *a);
-    *a = (Ahead){ .make = make, .self = self, .room = room, .planes = planes, .own = planes + room * size };
+    *a = (Ahead){ .make = make, .self = self, .size = size, .room = room, .planes = planes };
     a->slot = xcalloc((size_t)room, sizeof *a->slot);
     a->thread = xcalloc((size_t)threads, sizeof *a->thread);
     for (int64_t i = 0; i < room; i++)
         a->slot[i].planes = planes + i * size;
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->work, NULL);
-    pthread_cond_init(&a->made, NULL);
     for (int i = 0; i < threads; i++) {
         if (pthread_create(&a->thread[i], NULL, maker, a) != 0) {
             ahead_stop(a);
@@ -132,10 +124,7 @@ void ahead_stop(Ahead *a)
     pthread_mutex_unlock(&a->lock);
     for (int i = 0; i < a->thread_count; i++)
         pthread_join(a->thread[i], NULL);
-    for (int64_t i = 0; i < a->room; i++)
-        clear(&a->slot[i]);
     pthread_cond_destroy(&a->work);
-    pthread_cond_destroy(&a->made);
     pthread_mutex_destroy(&a->lock);
     free(a->slot);
     free(a->thread);
@@ -143,53 +132,37 @@ void ahead_stop(Ahead *a)
     free(a);
 }
 
-void ahead_expect(Ahead *a, int64_t row, int64_t epoch)
+void ahead_expect(Ahead *a, const uint32_t *rows, int64_t count, int64_t epoch)
 {
     pthread_mutex_lock(&a->lock);
-    Slot *s = find(a, row, epoch) ? NULL : first_in(a, SLOT_FREE);
-    if (s) {
-        *s = (Slot){ .state = SLOT_WAITING, .row = row, .epoch = epoch, .turn = ++a->turn, .planes = s->planes };
-        pthread_cond_signal(&a->work);
+    for (int64_t i = 0; i < a->room; i++) {
+        if (a->slot[i].state == SLOT_MAKING)
+            a->slot[i].stale = true;
+        else
+            clear(&a->slot[i]);
     }
+    for (int64_t i = 0; i < count; i++) {
+        Slot *s = first_in(a, SLOT_FREE);
+        if (!s)
+            break;
+        *s = (Slot){ .state = SLOT_WAITING, .row = rows[i], .epoch = epoch, .turn = i, .planes = s->planes };
+    }
+    pthread_cond_broadcast(&a->work);
     pthread_mutex_unlock(&a->lock);
 }
 
-static void forget(Slot *s)
-{
-    if (s->state == SLOT_MAKING)
-        s->stale = true;
-    else
-        clear(s);
-}
-
-/* Frees what the caller had, and what was announced before `turn` and passed over. */
-static void tidy(Ahead *a, int64_t turn)
-{
-    for (int64_t i = 0; i < a->room; i++) {
-        Slot *s = &a->slot[i];
-        if (s->state != SLOT_FREE && (s->lent || s->turn < turn))
-            forget(s);
-    }
-}
-
-const uint8_t *ahead_take(Ahead *a, int64_t row, int64_t epoch, Err *err)
+/* A maker that has begun is not waited for: it may not get a core for long. */
+bool ahead_take(Ahead *a, uint8_t *planes, int64_t row, int64_t epoch, Err *err)
 {
     pthread_mutex_lock(&a->lock);
     Slot *s = find(a, row, epoch);
-    /* Not announced, though there is no room left to announce in: what is there is of a past plan. */
-    tidy(a, s ? s->turn : first_in(a, SLOT_FREE) ? 0 : a->turn + 1);
-    if (!s) {
-        pthread_mutex_unlock(&a->lock);
-        return a->make(a->self, a->own, row, epoch, err) ? a->own : NULL;
-    }
-    s->lent = true;
-    if (s->state == SLOT_WAITING)
-        make_slot(a, s);
-    while (s->state != SLOT_READY)
-        pthread_cond_wait(&a->made, &a->lock);
-    const uint8_t *planes = s->fault ? NULL : s->planes;
-    if (s->fault && err)
-        *err = *s->fault;
+    const bool ready = s && s->state == SLOT_READY;
+    if (ready)
+        memcpy(planes, s->planes, (size_t)a->size);
+    if (s && s->state == SLOT_MAKING)
+        s->stale = true;
+    else if (s)
+        clear(s);
     pthread_mutex_unlock(&a->lock);
-    return planes;
+    return ready || a->make(a->self, planes, row, epoch, err);
 }

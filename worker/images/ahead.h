@@ -1,9 +1,10 @@
-/* ahead - images made by threads before they are asked for, so that nobody waits for them.
+/* ahead - images made by threads before they are asked for.
  *
- * An image is a function of its row and epoch alone: what was not announced, or not yet begun, the caller
- * makes itself, and gets the same.
+ * An image is a function of its row and epoch alone: what is not ready is made by whoever asks, and is the
+ * same. The makers run only where a core has nothing else to do (SCHED_IDLE): while ranks wait for each other
+ * or for the server, and never instead of the model.
  *
- * Threads: one caller; the makers are inside. */
+ * Threads: any may take; one expects, starts and stops. */
 #ifndef WORKER_IMAGES_AHEAD_H
 #define WORKER_IMAGES_AHEAD_H
 
@@ -20,10 +21,10 @@ typedef bool (*AheadMake)(const void *self, uint8_t *planes, int64_t row, int64_
 MUST_USE Ahead *ahead_start(AheadMake make, const void *self, int64_t size, int64_t room, int threads, Err *err);
 void ahead_stop(Ahead *ahead); /* NULL is fine */
 
-/* To be asked for soon, in the order of the calls. Forgotten where there is no room. */
-void ahead_expect(Ahead *ahead, int64_t row, int64_t epoch);
+/* These are asked for next, in this order, as far as there is room; what was expected before is forgotten. */
+void ahead_expect(Ahead *ahead, const uint32_t *rows, int64_t count, int64_t epoch);
 
-/* The image; lent until the next call. What was expected before it and not taken is forgotten. */
-MUST_USE const uint8_t *ahead_take(Ahead *ahead, int64_t row, int64_t epoch, Err *err);
+/* planes[size] (written). */
+MUST_USE bool ahead_take(Ahead *ahead, uint8_t *planes, int64_t row, int64_t epoch, Err *err);
 
 #endif

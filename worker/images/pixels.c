@@ -17,7 +17,7 @@ struct Pixels {
     int64_t count, size;     /* size: bytes of an image */
     uint64_t digest;
     PixelCache cache; /* row_size 0: verdicts only */
-    Ahead *ahead;     /* NULL: images are in the cache */
+    Ahead *ahead;     /* NULL: images are in the cache, or not started yet */
 };
 
 /* ---- one image ------------------------------------------------------------------------ */
@@ -97,12 +97,7 @@ static bool open_all(Pixels *p, Err *err)
     if (!image_augment_check(&o->augment, err))
         return false;
     p->digest = digest_of(p, plain);
-    if (!pixel_cache_open(&p->cache, p->digest, p->count, plain ? p->size : 0, plain ? make_plain : look_only, p, err))
-        return false;
-    if (plain)
-        return true;
-    p->ahead = ahead_start(make_augmented, p, p->size, o->ahead > 0 ? o->ahead : 1, o->threads > 0 ? o->threads : 1, err);
-    return p->ahead != NULL;
+    return pixel_cache_open(&p->cache, p->digest, p->count, plain ? p->size : 0, plain ? make_plain : look_only, p, err);
 }
 
 Pixels *pixels_open(const PixelsOptions *options, const char *const *path, int64_t count, Err *err)
@@ -115,6 +110,13 @@ Pixels *pixels_open(const PixelsOptions *options, const char *const *path, int64
         return p;
     pixels_close(p);
     return NULL;
+}
+
+bool pixels_start(Pixels *p, int64_t images, int threads, Err *err)
+{
+    if (image_augment_is_on(&p->options.augment))
+        p->ahead = ahead_start(make_augmented, p, p->size, images, threads, err);
+    return p->ahead || !image_augment_is_on(&p->options.augment);
 }
 
 void pixels_close(Pixels *p)
@@ -154,8 +156,32 @@ uint64_t pixels_digest(const Pixels *p)
 
 void pixels_expect(Pixels *p, const uint32_t *rows, int64_t count, int64_t epoch)
 {
-    for (int64_t i = 0; p->ahead && p->options.ahead > 0 && i < count; i++)
-        ahead_expect(p->ahead, rows[i], epoch);
+    if (p->ahead)
+        ahead_expect(p->ahead, rows, count, epoch);
+}
+
+static bool fill_augmented(Pixels *p, float *out, const uint32_t *rows, int64_t count, int64_t epoch, Err *err)
+{
+    bool good = true;
+#pragma omp parallel if (count > 1)
+    {
+        uint8_t *planes = xmalloc((size_t)p->size);
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t i = 0; i < count; i++) {
+            Err own = { 0 };
+            if (ahead_take(p->ahead, planes, rows[i], epoch, &own)) {
+                image_process_values(p->options.process, out + i * p->size, planes, p->options.height * p->options.width);
+                continue;
+            }
+#pragma omp critical(pixels_fault)
+            {
+                good = false;
+                *err = own;
+            }
+        }
+        free(planes);
+    }
+    return good;
 }
 
 bool pixels_fill(Pixels *p, float *out, const uint32_t *rows, int64_t count, int64_t epoch, Err *err)
@@ -163,17 +189,12 @@ bool pixels_fill(Pixels *p, float *out, const uint32_t *rows, int64_t count, int
     const int64_t n = p->options.height * p->options.width;
     for (int64_t i = 0; i < count; i++)
         REQUIRE(rows[i] < p->count && !pixel_cache_fault(&p->cache, rows[i]));
-    if (!p->ahead) {
+    if (image_augment_is_on(&p->options.augment)) {
+        REQUIRE(p->ahead);
+        return fill_augmented(p, out, rows, count, epoch, err);
+    }
 #pragma omp parallel for if (count > 1)
-        for (int64_t i = 0; i < count; i++)
-            image_process_values(p->options.process, out + i * p->size, p->cache.row + rows[i] * p->size, n);
-        return true;
-    }
-    for (int64_t i = 0; i < count; i++) {
-        const uint8_t *planes = ahead_take(p->ahead, rows[i], epoch, err);
-        if (!planes)
-            return false;
-        image_process_values(p->options.process, out + i * p->size, planes, n);
-    }
+    for (int64_t i = 0; i < count; i++)
+        image_process_values(p->options.process, out + i * p->size, p->cache.row + rows[i] * p->size, n);
     return true;
 }

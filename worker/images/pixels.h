@@ -4,13 +4,14 @@
  * the same, what was decoded and resized stays in a cache file (3 * height * width bytes an image) that
  * the ranks of a node map; its key is the content of the files and all that the bytes depend on. With
  * augmentation only the verdicts are kept, and images are decoded when needed: by threads that run ahead
- * of the rows announced with pixels_expect, or else by the caller. Either way a value depends on nothing
- * but the file, the options, the seed, the row and the epoch.
+ * of the rows announced with pixels_expect (ahead.h), or else by the caller. Either way a value depends on
+ * nothing but the file, the options, the seed, the row and the epoch.
  *
  *   Pixels *pixels = pixels_open(&options, paths, count, &err);
  *   pixels_bad(pixels, row, &bad)                        leave these rows out, or stop
- *   pixels_expect(pixels, next_rows, n, epoch);          while the model is busy
+ *   pixels_start(pixels, B, threads, &err)               once
  *   pixels_fill(pixels, batch.pixels, rows, B, epoch, &err);
+ *   pixels_expect(pixels, next_rows, n, epoch);          before the model works
  *
  * Owner: worker/data. Threads: one caller. Collective: no, though processes that open the same set at once
  * wait for the first of them. */
@@ -27,8 +28,6 @@ typedef struct PixelsOptions {
     int64_t height, width;       /* of the model's images */
     ImageAugment augment;        /* zeroed: none (evaluation) */
     uint64_t seed;               /* of augmentation */
-    int64_t ahead;               /* images to keep ready with augmentation: two batches or more; 0: none */
-    int threads;                 /* that make them; 0: 1 */
 } PixelsOptions;
 
 /* path[count], borrowed while open. NULL with *err: the options are wrong, or there is no room for the
@@ -43,7 +42,10 @@ int64_t pixels_bad_count(const Pixels *pixels);
 /* Of the files' contents and of what makes bytes of them. */
 uint64_t pixels_digest(const Pixels *pixels);
 
-/* These rows are asked for soon, in this order. Costs nothing without augmentation. */
+/* With augmentation, before the first row: starts `threads` makers with room for `images`. */
+MUST_USE bool pixels_start(Pixels *pixels, int64_t images, int threads, Err *err);
+
+/* These rows are asked for next. Costs nothing without augmentation. */
 void pixels_expect(Pixels *pixels, const uint32_t *rows, int64_t count, int64_t epoch);
 
 /* out[count, 3, height, width] (written). Rows must not be bad; false with *err when a file has gone or

@@ -301,6 +301,8 @@ static bool open_step(Job *job, Err *err)
         return false;
     int64_t tokens, examples, chunk = 1;
     plan_limits(job->plan, steps_of(job), &tokens, &examples);
+    if (job->train.images && !pictures_start(&job->train_pictures, examples, threads_of(job), err))
+        return false;
     for (int64_t i = 0, begin = 0; i < job->chunks; begin = job->chunk_ends[i++]) {
         int64_t sum = 0;
         for (int64_t k = begin; k < job->chunk_ends[i]; k++)

@@ -38,6 +38,7 @@ typedef struct Job {
     Model *model;
     BatchRoom room;
     Node node;
+    Range part; /* micro-batches of the range at hand that are this rank's */
     Metrics metrics;
     TextEngine engine; /* data.generate: writes completions; else zeroed */
     GenerateOptions generate;

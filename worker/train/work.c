@@ -51,6 +51,19 @@ static bool any_failure(const Job *job, Err *err)
     return false;
 }
 
+/* Images behind a micro-batch: those of the next one of this rank's part, or of its first one in the next step,
+ * where leases are likely to be the same. */
+static void expect_pixels(Job *job, int64_t step, int64_t m)
+{
+    const uint32_t *rows;
+    const bool last = m + 1 == job->part.end;
+    if (!job->train.images)
+        return;
+    const int64_t next = last ? step + 1 : step;
+    const int64_t n = plan_micro_batch(job->plan, next, last ? job->part.begin : m + 1, &rows);
+    pictures_expect(&job->train_pictures, rows, n, next / plan_steps_per_epoch(job->plan));
+}
+
 static void one_micro_batch(Job *job, int64_t step, int64_t m, float *grad, NodeSum *sum)
 {
     const uint32_t *rows;
@@ -65,6 +78,7 @@ static void one_micro_batch(Job *job, int64_t step, int64_t m, float *grad, Node
         memset(grad, 0, (size_t)job->table->size * sizeof *grad); /* not pushed */
         return;
     }
+    expect_pixels(job, step, m);
     const BatchLoss loss = model_train(job->model, &batch, job->node.values, grad, step);
     sum->loss = loss.sum;
     sum->count = loss.count;
@@ -97,11 +111,12 @@ static void compute_part(Job *job, int64_t step, Range range)
     Node *node = &job->node;
     NodeBox *box = node_box(node, node->rank);
     const int64_t n = range.end - range.begin;
-    const int64_t end = range.begin + n * (node->rank + 1) / node->size;
+    const Range part = { range.begin + n * node->rank / node->size, range.begin + n * (node->rank + 1) / node->size };
     const double start = clock_now();
+    job->part = part;
     box->count = 0;
-    for (int64_t at = range.begin + n * node->rank / node->size; at < end;) {
-        const int64_t stop = tree_node_end(at, end, node->shared->micro_batches);
+    for (int64_t at = part.begin; at < part.end;) {
+        const int64_t stop = tree_node_end(at, part.end, node->shared->micro_batches);
         REQUIRE(box->count < node->sums_room);
         subtree(job, step, at, stop, node_sum(node, node->rank, box->count), job->scratch,
                 &box->sums[box->count]);
