@@ -118,7 +118,8 @@ static const ConfigKey keys[] = {
     { "data.random_flip", KEY_BOOL, AT(data.random_flip), "false", 0, 0, 0, NULL,
       "IMAGE_CLS: mirror half of the training images (RandomHorizontalFlip)" },
     { "data.generate", KEY_BOOL, AT(data.generate), "false", 0, 0, 0, NULL,
-      "CAUSAL_LM on prompts: evaluations also generate completions, for BLEU and ROUGE-L" },
+      "CAUSAL_LM on prompts: evaluations also generate completions, for BLEU and ROUGE-L; one beside the "
+      "completions of all rows of the same prompt" },
     { "data.max_new_tokens", KEY_INT, AT(data.max_new_tokens), "128", 0, 1, 1048576, NULL,
       "generation ends after this many tokens" },
     { "data.do_sample", KEY_BOOL, AT(data.do_sample), "false", 0, 0, 0, NULL,
