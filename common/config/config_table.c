@@ -247,7 +247,7 @@ static const ConfigKey keys[] = {
       "address of the status page" },
 
     { "parallel.threads", KEY_INT, AT(parallel.threads), "null", KEY_NULL | KEY_FREE, 1, 4096, NULL,
-      "of a rank; null: cores of the node / ranks on it" },
+      "of a rank; null: cores of the node / ranks on it; the adapter's last bits depend on it" },
     { "parallel.micro_batches", KEY_INT, AT(parallel.micro_batches), "auto", KEY_AUTO, 1, 1048576,
       NULL, "pieces of a step; fixed for the run, as the adapter's bits depend on it" },
     { "parallel.micro_batch_tokens", KEY_INT, AT(parallel.micro_batch_tokens), "4096", 0, 1,
