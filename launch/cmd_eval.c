@@ -55,14 +55,16 @@ static bool measure_all(Session *s, const Dataset *data, Pictures *pictures, con
         return measure(s, data, pictures, NULL, metrics, err);
     GenerateOptions options;
     TextEngine own = { 0 };
+    References references = { 0 };
     bool ok = generate_options(&options, &c->data, c->train.seed, s->arch->folder, s->max_length, s->tokenizer, err) &&
-              session_writes(s, &own, 1, err);
+              session_writes(s, &own, 1, err) && references_open(&references, data, NULL, data->count, err);
     if (ok) {
         const GenerateEngine engine = text_engine(&own);
-        const MeasureTexts texts = { &options, &engine, s->tokenizer };
+        const MeasureTexts texts = { &options, &engine, s->tokenizer, &references };
         ok = measure(s, data, pictures, &texts, metrics, err);
     }
     text_engine_close(&own);
+    references_release(&references);
     return ok;
 }
 

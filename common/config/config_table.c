@@ -118,7 +118,8 @@ static const ConfigKey keys[] = {
     { "data.random_flip", KEY_BOOL, AT(data.random_flip), "false", 0, 0, 0, NULL,
       "IMAGE_CLS: mirror half of the training images (RandomHorizontalFlip)" },
     { "data.generate", KEY_BOOL, AT(data.generate), "false", 0, 0, 0, NULL,
-      "CAUSAL_LM on prompts: evaluations also generate completions, for BLEU and ROUGE-L" },
+      "CAUSAL_LM on prompts: evaluations also generate completions, for BLEU and ROUGE-L; one beside the "
+      "completions of all rows of the same prompt" },
     { "data.max_new_tokens", KEY_INT, AT(data.max_new_tokens), "128", 0, 1, 1048576, NULL,
       "generation ends after this many tokens" },
     { "data.do_sample", KEY_BOOL, AT(data.do_sample), "false", 0, 0, 0, NULL,
@@ -246,7 +247,7 @@ static const ConfigKey keys[] = {
       "address of the status page" },
 
     { "parallel.threads", KEY_INT, AT(parallel.threads), "null", KEY_NULL | KEY_FREE, 1, 4096, NULL,
-      "of a rank; null: cores of the node / ranks on it" },
+      "of a rank; null: cores of the node / ranks on it; the adapter's last bits depend on it" },
     { "parallel.micro_batches", KEY_INT, AT(parallel.micro_batches), "auto", KEY_AUTO, 1, 1048576,
       NULL, "pieces of a step; fixed for the run, as the adapter's bits depend on it" },
     { "parallel.micro_batch_tokens", KEY_INT, AT(parallel.micro_batch_tokens), "4096", 0, 1,

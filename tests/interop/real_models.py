@@ -11,7 +11,6 @@ it the adapter is one fresh from PEFT, so that the base speaks.
 import collections
 import json
 import os
-import subprocess
 import sys
 
 # Not this file's folder: tokenizers.py in it would hide the package.
@@ -25,6 +24,7 @@ import logits  # noqa: E402
 import real_folders  # noqa: E402
 import rows  # noqa: E402
 import training  # noqa: E402
+import writing  # noqa: E402
 from training import read  # noqa: E402
 
 TEXT, DEV = (os.path.abspath(f"tests/golden/gpt2-text/{n}.txt") for n in ("train", "dev"))
@@ -109,25 +109,10 @@ def fresh_adapter(folder, out):
     peft.get_peft_model(model, config).save_pretrained(out)
 
 
-def greedy(model, tokenizer, prompt, count):
-    ids = torch.tensor([tokenizer(prompt)["input_ids"]])
-    out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=count,
-                         pad_token_id=0)[0, ids.shape[1]:].tolist()
-    ends = model.generation_config.eos_token_id
-    while out and out[-1] in (ends if isinstance(ends, list) else [ends]):
-        out.pop()
-    return {"text": tokenizer.decode(out, skip_special_tokens=True), "tokens": len(out)}
-
-
 def check_texts(name, folder, adapter, tokenizer, prompts, count=NEW_TOKENS):
-    if any("\n" in p for p in prompts):
-        raise SystemExit("a prompt is one line")
-    out = subprocess.run(["bin/lora", "predict", f"--adapter={adapter}", f"--model={folder}", "--max_length=256",
-                          f"--data.max_new_tokens={count}"], input="".join(p + "\n" for p in prompts),
-                         stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
-    got = [json.loads(line) for line in out.splitlines()]
+    got = writing.predict(folder, adapter, prompts, count)
     model = peft.PeftModel.from_pretrained(load(folder), adapter).eval()
-    want = [greedy(model, tokenizer, p, count) for p in prompts]
+    want = [writing.greedy(model, tokenizer, p, count) for p in prompts]
     for prompt, a, b in zip(prompts, got, want, strict=True):
         if a != b:
             raise SystemExit(f"{name}: after {prompt!r} comes {a}, with PEFT {b}")

@@ -59,49 +59,56 @@ void measure_batch(Metrics *metrics, Model *model, const Batch *batch, const flo
 
 /* ---- generated texts ------------------------------------------------------------------ */
 
-/* Tokens of a row before the last stretch that is learnt. */
-static int64_t prompt_size(const int32_t *goal, int64_t n)
+/* Beside all that the row, and those that ask the same, want. */
+static void add_text(Metrics *metrics, const MeasureTexts *how, const Generated *made, int64_t row)
 {
-    while (n > 0 && goal[n - 1] == -100)
-        n--;
-    while (n > 0 && goal[n - 1] != -100)
-        n--;
-    return n + 1; /* goal[i] is token i + 1 */
-}
-
-static void add_text(Metrics *metrics, const MeasureTexts *how, const Generated *made, const int32_t *ids, int64_t n)
-{
-    Text text = { 0 }, wanted = { 0 };
+    const References *r = how->references;
+    int64_t count = 0;
+    for (int64_t i = row; i != REFERENCES_LAST; i = r->next[i])
+        count++;
+    Text *wanted = xcalloc((size_t)count, sizeof *wanted), text = { 0 };
+    const char **references = xmalloc((size_t)count * sizeof *references);
+    for (int64_t i = row, n = 0; i != REFERENCES_LAST; i = r->next[i], n++) {
+        const int64_t from = r->data->start[i] + references_prompt(r->data, i);
+        tokenizer_decode(how->tokenizer, r->data->ids + from, r->data->start[i + 1] - from, true, &wanted[n]);
+        references[n] = wanted[n].data ? wanted[n].data : "";
+    }
     tokenizer_decode(how->tokenizer, made->ids, made->count, true, &text);
-    tokenizer_decode(how->tokenizer, ids, n, true, &wanted);
-    const char *reference = wanted.data ? wanted.data : "";
-    metrics_add_text(metrics, text.data ? text.data : "", &reference, 1);
+    metrics_add_text(metrics, text.data ? text.data : "", references, count);
+    for (int64_t n = 0; n < count; n++)
+        text_release(&wanted[n]);
     text_release(&text);
-    text_release(&wanted);
+    free(references);
+    free(wanted);
 }
 
 bool measure_texts(Metrics *metrics, const MeasureTexts *how, const Batch *batch, Err *err)
 {
     const size_t B = (size_t)batch->B;
-    int64_t *start = xmalloc((B + 1) * sizeof *start);
+    int64_t *start = xmalloc((B + 1) * sizeof *start), *row = xmalloc(B * sizeof *row);
     int32_t *ids = xmalloc((size_t)batch->N * sizeof *ids);
     Generated *made = xcalloc(B, sizeof *made);
+    int64_t count = 0;
     start[0] = 0;
     for (int64_t b = 0; b < batch->B; b++) {
-        const int64_t from = batch->start[b], n = prompt_size(batch->token_goal + from, batch->start[b + 1] - from);
-        memcpy(ids + start[b], batch->ids + from, (size_t)n * sizeof *ids);
-        start[b + 1] = start[b] + n;
+        if (!how->references->first[batch->example[b]])
+            continue; /* an earlier row has asked */
+        row[count] = batch->example[b];
+        const int64_t n = references_prompt(how->references->data, row[count]);
+        memcpy(ids + start[count], batch->ids + batch->start[b], (size_t)n * sizeof *ids);
+        start[count + 1] = start[count] + n;
+        count++;
     }
-    const GeneratePrompts prompts = { batch->B, start, ids, batch->example };
-    const bool ok = generate(made, how->options, &prompts, how->engine, how->tokenizer, err);
-    for (int64_t b = 0; b < batch->B; b++) {
-        const int64_t at = batch->start[b] + start[b + 1] - start[b];
+    const GeneratePrompts prompts = { count, start, ids, row };
+    const bool ok = count == 0 || generate(made, how->options, &prompts, how->engine, how->tokenizer, err);
+    for (int64_t i = 0; i < count; i++) {
         if (ok)
-            add_text(metrics, how, &made[b], batch->ids + at, batch->start[b + 1] - at);
-        generated_release(&made[b]);
+            add_text(metrics, how, &made[i], row[i]);
+        generated_release(&made[i]);
     }
     free(made);
     free(ids);
+    free(row);
     free(start);
     return ok;
 }

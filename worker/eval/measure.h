@@ -6,6 +6,7 @@
 
 #include "common/metrics/metrics.h"
 #include "worker/eval/generate.h"
+#include "worker/eval/references.h"
 #include "worker/model/model.h"
 
 /* Borrows the arch's names. */
@@ -26,10 +27,11 @@ typedef struct MeasureTexts {
     const GenerateOptions *options;
     const GenerateEngine *engine;
     const Tokenizer *tokenizer;
+    const References *references; /* of all rows that are evaluated */
 } MeasureTexts;
 
-/* Generates what stands behind the prompt of each row (all before the last stretch that is learnt) and
- * adds it beside what stands there. */
+/* Generates what follows the prompts of the batch's rows, once where several rows ask the same, and adds it
+ * beside what they want. */
 MUST_USE bool measure_texts(Metrics *metrics, const MeasureTexts *how, const Batch *batch, Err *err);
 
 #endif

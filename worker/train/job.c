@@ -279,9 +279,10 @@ static bool open_generation(Job *job, Err *err)
                                        .longest = longest,
                                        .lanes = 1,
                                        .threads = threads_of(job) };
-    return !c->data.generate ||
+    return !c->data.generate || !job->eval_data ||
            (generate_options(&job->generate, &c->data, c->train.seed, job->arch->folder, longest, job->tokenizer, err) &&
-            text_engine_open(&job->engine, &engine, err));
+            text_engine_open(&job->engine, &engine, err) &&
+            references_open(&job->references, job->eval_data, job->eval_rows, job->eval_count, err));
 }
 
 static bool open_step(Job *job, Err *err)
@@ -340,6 +341,7 @@ void job_close(Job *job)
 {
     ps_client_close(job->client);
     text_engine_close(&job->engine);
+    references_release(&job->references);
     model_close(job->model);
     plan_close(job->plan);
     batch_release(&job->room);

@@ -8,6 +8,7 @@
 #include "common/metrics/metrics.h"
 #include "worker/data/pictures.h"
 #include "worker/eval/engine.h"
+#include "worker/eval/references.h"
 #include "worker/model/model.h"
 #include "worker/train/node.h"
 #include "worker/train/plan.h"
@@ -42,6 +43,7 @@ typedef struct Job {
     Metrics metrics;
     TextEngine engine; /* data.generate: writes completions; else zeroed */
     GenerateOptions generate;
+    References references; /* of eval_rows */
     float *scratch;  /* [log2 M + 1, slot_size]: right-hand sums while a subtree is added up */
     float *logits;   /* of one evaluation chunk */
     double measured; /* when this rank's memory was looked at */

@@ -208,7 +208,7 @@ static void write_texts(Job *job, const Batch *batch)
 {
     NodeBox *box = node_box(&job->node, job->node.rank);
     const GenerateEngine engine = text_engine(&job->engine);
-    const MeasureTexts how = { &job->generate, &engine, job->tokenizer };
+    const MeasureTexts how = { &job->generate, &engine, job->tokenizer, &job->references };
     const bool ok = measure_texts(&job->metrics, &how, batch, &box->failure);
     REQUIRE(ok || box->failure.kind != ERR_NONE);
 }

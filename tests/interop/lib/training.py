@@ -14,13 +14,14 @@ def read(path):
         return file.read()
 
 
-def train(name, run, out):
-    """The losses of all steps; the adapter is in `out`, its run file beside it."""
+def train(name, run, out, ranks=None):
+    """The losses of all steps; the adapter is in `out`, its run file beside it. ranks None: one a core."""
     run["train"] = {"output_dir": out, "logging_steps": 1, "save_strategy": "no", **run["train"]}
     with open(out + ".yaml", "w", encoding="utf-8") as file:
         yaml.safe_dump(run, file)
+    command = ["bin/lora", "train", out + ".yaml", "--overwrite"] + ([f"--ranks={ranks}"] if ranks else [])
     with open(out + ".log", "w", encoding="utf-8") as log:
-        if subprocess.run(["bin/lora", "train", out + ".yaml", "--overwrite"], stdout=log, stderr=log).returncode:
+        if subprocess.run(command, stdout=log, stderr=log).returncode:
             raise SystemExit(f"{name}: lora train failed:\n{read(out + '.log')}")
     lines = map(json.loads, read(os.path.join(out, "metrics.jsonl")).splitlines())
     losses = [line["loss"] for line in lines if "loss" in line]
