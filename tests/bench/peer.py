@@ -38,7 +38,7 @@ def read_arguments():
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--tcmalloc", help="the library, when it lies where the linker does not look")
+    parser.add_argument("--tcmalloc", help="the library, when it lies where the linker does not look; empty: the best setting without it")
     a = parser.parse_args()
     if a.steps < 1 or a.warmup < 1:
         parser.error("--steps and --warmup are at least 1")
@@ -46,7 +46,7 @@ def read_arguments():
 
 
 def find_tcmalloc(a):
-    if a.tcmalloc:
+    if a.tcmalloc is not None:
         return a.tcmalloc
     for name in ("tcmalloc_minimal", "tcmalloc"):
         found = ctypes.util.find_library(name)
@@ -63,7 +63,7 @@ def with_tcmalloc(a):
         return os.environ["PEER_ALLOCATOR"]
     library = find_tcmalloc(a)
     if not library:
-        return "malloc (tcmalloc is not installed)"
+        return "malloc (no tcmalloc)"
     os.environ.update(LD_PRELOAD=library, PEER_ALLOCATOR=library)
     os.execv(sys.executable, [sys.executable, *sys.argv])
 
