@@ -88,14 +88,7 @@ static void list(ModelArch *arch)
     for (int layer = 0; layer < arch->layers; layer++)
         list_layer(arch, layer);
     if (arch->task == TASK_SEQ_CLS)
-        arch_add(arch, xstrdup("pre_classifier"),
-                 &(Module){ .kind = MODULE_LINEAR,
-                            .role = ROLE_POOLER,
-                            .layer = -1,
-                            .out = arch->C,
-                            .in = arch->C,
-                            .bias = true,
-                            .is_new = true });
+        arch_add_head_pooler(arch, xstrdup("pre_classifier"));
     arch_add_head(arch, xstrdup("classifier"), true);
 }
 

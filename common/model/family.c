@@ -217,6 +217,18 @@ void arch_add_head(ModelArch *arch, char *path, bool bias)
                         .is_new = true });
 }
 
+void arch_add_head_pooler(ModelArch *arch, char *path)
+{
+    arch_add(arch, path,
+             &(Module){ .kind = MODULE_LINEAR,
+                        .role = ROLE_POOLER,
+                        .layer = -1,
+                        .out = arch->C,
+                        .in = arch->C,
+                        .bias = true,
+                        .is_new = true });
+}
+
 void arch_add_lm_head(ModelArch *arch, bool tied)
 {
     arch_add(arch, xstrdup("lm_head"),

@@ -72,6 +72,7 @@ void arch_add_linear(ModelArch *arch, char *path, int layer, Role role, int64_t 
 void arch_add_table(ModelArch *arch, char *path, Role role, int64_t rows); /* an embedding */
 void arch_add_norm(ModelArch *arch, char *path, int layer, Role role); /* biased: NORM_LAYER */
 void arch_add_head(ModelArch *arch, char *path, bool bias);            /* the task's, new */
+void arch_add_head_pooler(ModelArch *arch, char *path); /* the square layer before it, where that is new too */
 void arch_add_lm_head(ModelArch *arch, bool tied);
 
 #endif

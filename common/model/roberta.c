@@ -57,14 +57,7 @@ static void list_head(ModelArch *arch)
         arch_add_head(arch, xstrdup("classifier"), true);
         return;
     }
-    arch_add(arch, xstrdup("classifier.dense"),
-             &(Module){ .kind = MODULE_LINEAR,
-                        .role = ROLE_POOLER,
-                        .layer = -1,
-                        .out = arch->C,
-                        .in = arch->C,
-                        .bias = true,
-                        .is_new = true });
+    arch_add_head_pooler(arch, xstrdup("classifier.dense"));
     arch_add_head(arch, xstrdup("classifier.out_proj"), true);
 }
 

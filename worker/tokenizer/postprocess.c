@@ -130,17 +130,26 @@ static bool read_named(int32_t *id, const json_t *spec, const char *key, const K
     return check_token(known, json_string_value(token), json_integer_value(number), err);
 }
 
-static bool read_bert(PostProcessor *post, const json_t *spec, const KnownTokens *known, Err *err)
+/* The part that both have, of one text and of two: cls A sep. */
+static bool read_first(PostProcessor *post, int32_t *sep, const json_t *spec, const KnownTokens *known, Err *err)
 {
-    int32_t cls = 0, sep = 0;
-    if (!read_named(&cls, spec, "cls", known, err) || !read_named(&sep, spec, "sep", known, err))
+    int32_t cls = 0;
+    if (!read_named(&cls, spec, "cls", known, err) || !read_named(sep, spec, "sep", known, err))
         return false;
     Template *const both[] = { &post->single, &post->pair };
     for (size_t i = 0; i < LENGTH(both); i++) {
         add_part(both[i], cls, 0);
         add_part(both[i], TEMPLATE_A, 0);
-        add_part(both[i], sep, 0);
+        add_part(both[i], *sep, 0);
     }
+    return true;
+}
+
+static bool read_bert(PostProcessor *post, const json_t *spec, const KnownTokens *known, Err *err)
+{
+    int32_t sep = 0;
+    if (!read_first(post, &sep, spec, known, err))
+        return false;
     add_part(&post->pair, TEMPLATE_B, 1);
     add_part(&post->pair, sep, 1);
     return true;
@@ -163,15 +172,9 @@ static bool read_trim(PostProcessor *post, const json_t *spec, const KnownTokens
 static bool read_roberta(PostProcessor *post, const json_t *spec, const KnownTokens *known,
                          Err *err)
 {
-    int32_t cls = 0, sep = 0;
-    if (!read_named(&cls, spec, "cls", known, err) || !read_named(&sep, spec, "sep", known, err))
+    int32_t sep = 0;
+    if (!read_first(post, &sep, spec, known, err))
         return false;
-    Template *const both[] = { &post->single, &post->pair };
-    for (size_t i = 0; i < LENGTH(both); i++) {
-        add_part(both[i], cls, 0);
-        add_part(both[i], TEMPLATE_A, 0);
-        add_part(both[i], sep, 0);
-    }
     add_part(&post->pair, sep, 0);
     add_part(&post->pair, TEMPLATE_B, 0);
     add_part(&post->pair, sep, 0);
