@@ -1,3 +1,4 @@
+#include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
@@ -10,9 +11,61 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ADAPTER_FILE "adapter_model.safetensors"
+#define MOMENTS_FILE "optimizer.safetensors"
+#define STATE_FILE "trainer_state.json"
+
 char *checkpoint_path(const Run *run, int64_t version)
 {
     return xprintf("%s/checkpoint-%lld", run->folder, (long long)version);
+}
+
+/* ---- digests: trainer_state.json says what the files of a checkpoint hold ---------------------- */
+
+static uint64_t of_floats(uint64_t before, const Run *run, const float *values)
+{
+    return digest_fast_more(before, values, (size_t)run->table->size * sizeof *values);
+}
+
+static uint64_t of_moments(const Run *run)
+{
+    return of_floats(of_floats(0, run, run->store.m), run, run->store.v);
+}
+
+/* Of all that the file says but the digests. */
+static uint64_t of_state(const json_t *state)
+{
+    json_t *bare = json_deep_copy(state);
+    json_object_del(json_object_get(bare, "lora_resume"), "digests");
+    char *text = json_dumps(bare, JSON_COMPACT | JSON_SORT_KEYS);
+    const uint64_t digest = digest_fast(text, strlen(text));
+    free(text);
+    json_decref(bare);
+    return digest;
+}
+
+static json_t *in_hex(uint64_t digest)
+{
+    return json_sprintf("%08x%08x", (unsigned)(digest >> 32), (unsigned)digest);
+}
+
+json_t *checkpoint_digests(const Run *run, const json_t *state)
+{
+    return json_pack("{s:o, s:o, s:o}", ADAPTER_FILE, in_hex(of_floats(0, run, run->store.value)), MOMENTS_FILE,
+                     in_hex(of_moments(run)), STATE_FILE, in_hex(of_state(state)));
+}
+
+/* That what was read of a file is what was written. */
+static bool is_whole(const json_t *state, const char *folder, const char *name, uint64_t digest, Err *err)
+{
+    json_t *want = in_hex(digest);
+    const bool ok = json_equal(want, json_object_get(json_object_get(json_object_get(state, "lora_resume"), "digests"), name));
+    json_decref(want);
+    if (!ok) {
+        err_set(err, ERR_IO, "the file is damaged: it is not what was written");
+        err_at(err, "%s/%s", folder, name);
+    }
+    return ok;
 }
 
 /* ---- the optimizer's file -------------------------------------------------------------------- */
@@ -29,7 +82,7 @@ static bool write_moments(const Run *run, const char *folder, Err *err)
         memcpy(tensors[i].dim, slot->dim, sizeof slot->dim);
         tensors[i].data = (first ? run->store.m : run->store.v) + slot->offset;
     }
-    char *path = path_join(folder, "optimizer.safetensors");
+    char *path = path_join(folder, MOMENTS_FILE);
     const bool ok = safetensors_write(path, tensors, 2 * count, err);
     for (int i = 0; i < 2 * count; i++)
         free((char *)(uintptr_t)tensors[i].name);
@@ -53,7 +106,7 @@ static bool read_moment(float *out, const SafeTensors *st, const char *kind, con
 
 static bool read_moments(Run *run, const char *folder, Err *err)
 {
-    char *path = path_join(folder, "optimizer.safetensors");
+    char *path = path_join(folder, MOMENTS_FILE);
     SafeTensors *st = safetensors_open(path, err);
     bool ok = st != NULL;
     for (int i = 0; ok && i < run->table->count; i++)
@@ -68,49 +121,81 @@ static bool read_moments(Run *run, const char *folder, Err *err)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static bool read_state(Run *run, const char *folder, Err *err)
+/* trainer_state.json, whole; the caller's. */
+static json_t *open_state(const char *folder, Err *err)
 {
-    char *path = path_join(folder, "trainer_state.json");
+    char *path = path_join(folder, STATE_FILE);
     json_t *file = json_file(path, err);
-    const json_t *from = file ? json_object_get(file, "lora_resume") : NULL;
-    const json_t *history = file ? json_object_get(file, "log_history") : NULL;
-    bool ok = json_is_object(from) && json_is_array(history);
-    if (file && !ok)
-        err_set(err, ERR_INPUT, "holds no \"lora_resume\": not a checkpoint of this program");
-    if (ok) {
-        Err bad = { 0 };
-        RunState *s = &run->state;
-        s->version = json_get_int(from, "version", -1, &bad);
-        s->evaluated = json_get_int(from, "evaluated", -1, &bad);
-        s->loss_total = json_get_real(from, "loss_total", 0, &bad);
-        s->loss_since = json_get_real(from, "loss_since", 0, &bad);
-        s->logged = json_get_int(from, "logged", 0, &bad);
-        s->tokens = json_get_int(from, "tokens", 0, &bad);
-        s->tokens_since = json_get_int(from, "tokens_since", 0, &bad);
-        s->seconds = json_get_real(from, "seconds", 0, &bad);
-        s->seconds_logged = json_get_real(from, "seconds_logged", 0, &bad);
-        s->best = json_get_real(from, "best", 0, &bad);
-        s->best_step = json_get_int(from, "best_step", -1, &bad);
-        s->worse = json_get_int(from, "worse", 0, &bad);
-        s->stop_early = json_get_bool(from, "stop_early", false, &bad);
-        json_decref(s->history);
-        s->history = json_deep_copy(history);
-        ok = bad.kind == ERR_NONE;
-        if (!ok)
-            *err = bad;
-    }
-    if (!ok)
+    bool ok = file != NULL;
+    if (ok && (!json_is_object(json_object_get(file, "lora_resume")) || !json_is_array(json_object_get(file, "log_history")))) {
+        ok = err_set(err, ERR_INPUT, "holds no \"lora_resume\": not a checkpoint of this program");
         err_at(err, "%s", path);
-    json_decref(file);
+    }
+    ok = ok && is_whole(file, folder, STATE_FILE, of_state(file), err);
     free(path);
+    if (ok)
+        return file;
+    json_decref(file);
+    return NULL;
+}
+
+static bool take_state(Run *run, const json_t *file, Err *err)
+{
+    const json_t *from = json_object_get(file, "lora_resume");
+    Err bad = { 0 };
+    RunState *s = &run->state;
+    s->version = json_get_int(from, "version", -1, &bad);
+    s->evaluated = json_get_int(from, "evaluated", -1, &bad);
+    s->loss_total = json_get_real(from, "loss_total", 0, &bad);
+    s->loss_since = json_get_real(from, "loss_since", 0, &bad);
+    s->logged = json_get_int(from, "logged", 0, &bad);
+    s->tokens = json_get_int(from, "tokens", 0, &bad);
+    s->tokens_since = json_get_int(from, "tokens_since", 0, &bad);
+    s->seconds = json_get_real(from, "seconds", 0, &bad);
+    s->seconds_logged = json_get_real(from, "seconds_logged", 0, &bad);
+    s->best = json_get_real(from, "best", 0, &bad);
+    s->best_step = json_get_int(from, "best_step", -1, &bad);
+    s->worse = json_get_int(from, "worse", 0, &bad);
+    s->stop_early = json_get_bool(from, "stop_early", false, &bad);
+    json_decref(s->history);
+    s->history = json_deep_copy(json_object_get(file, "log_history"));
+    if (bad.kind != ERR_NONE)
+        *err = bad;
+    return bad.kind == ERR_NONE;
+}
+
+static bool read_values(float *out, const Run *run, const char *folder, const json_t *state, Err *err)
+{
+    return slots_read_adapter(out, run->table, folder, err) && is_whole(state, folder, ADAPTER_FILE, of_floats(0, run, out), err);
+}
+
+bool checkpoint_load_values(Run *run, int64_t version, Err *err)
+{
+    const size_t bytes = (size_t)run->table->size * sizeof(float);
+    char *folder = checkpoint_path(run, version);
+    json_t *state = open_state(folder, err);
+    float *values = state ? mem_alloc(bytes, err) : NULL;
+    bool ok = values != NULL;
+    if (ok) {
+        memcpy(values, run->store.value, bytes); /* what lies between slots, too */
+        ok = read_values(values, run, folder, state, err);
+    }
+    if (ok)
+        memcpy(run->store.value, values, bytes);
+    free(values);
+    json_decref(state);
+    free(folder);
     return ok;
 }
 
-bool checkpoint_load(Run *run, int64_t version, Err *err)
+/* Values, moments and state; on failure they are of no use. */
+static bool load(Run *run, int64_t version, Err *err)
 {
     char *folder = checkpoint_path(run, version);
-    const bool ok = slots_read_adapter(run->store.value, run->table, folder, err) &&
-                    read_moments(run, folder, err) && read_state(run, folder, err);
+    json_t *state = open_state(folder, err);
+    const bool ok = state && read_values(run->store.value, run, folder, state, err) && read_moments(run, folder, err) &&
+                    is_whole(state, folder, MOMENTS_FILE, of_moments(run), err) && take_state(run, state, err);
+    json_decref(state);
     free(folder);
     return ok;
 }
@@ -149,13 +234,33 @@ static int64_t *all_steps(const Run *run, size_t *count)
     return steps;
 }
 
-int64_t checkpoint_newest(const Run *run)
+bool checkpoint_any(const Run *run)
+{
+    size_t count;
+    free(all_steps(run, &count));
+    return count > 0;
+}
+
+bool checkpoint_load_newest(Run *run, Err *err)
 {
     size_t count;
     int64_t *steps = all_steps(run, &count);
-    const int64_t newest = count > 0 ? steps[count - 1] : -1;
+    Err first = { 0 };
+    for (size_t i = count; i-- > 0 && run->saved < 0 && first.kind != ERR_MEMORY;) {
+        Err bad = { 0 };
+        if (load(run, steps[i], &bad)) {
+            run->saved = steps[i];
+            continue;
+        }
+        log_warn("run", "a checkpoint is passed over: %s path=%s", bad.what, bad.where);
+        if (first.kind == ERR_NONE)
+            first = bad;
+    }
     free(steps);
-    return newest;
+    const bool ok = run->saved >= 0 || count == 0;
+    if (!ok)
+        *err = first;
+    return ok;
 }
 
 static bool remove_one(const Run *run, int64_t step, Err *err)

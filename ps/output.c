@@ -164,7 +164,9 @@ bool output_state(const Run *run, const char *folder, Err *err)
     set_int(to, "train_batch_size", train->batch_size);
     set(to, "trial_name", NULL);
     set(to, "trial_params", NULL);
-    set(to, "lora_resume", resume_keys(&run->state));
+    json_t *resume = resume_keys(&run->state);
+    set(to, "lora_resume", resume);
+    set(resume, "digests", checkpoint_digests(run, to));
     char *path = path_join(folder, "trainer_state.json");
     const bool ok = json_write(path, to, err);
     free(path);

@@ -79,8 +79,8 @@ static bool replay_step(Run *run, const void *payload, size_t size, Err *err)
     if (size != sizeof step + gradient || !run->begun)
         return err_set(err, ERR_IO, "the write-ahead log holds a step of another run");
     memcpy(&step, payload, sizeof step);
-    if (step.step < run->state.version)
-        return true; /* the checkpoint has it */
+    if (step.step < run->state.version || run->base > run->state.version)
+        return true; /* the checkpoint has it; or the log goes on from a newer one, which is not there */
     if (step.step != run->state.version)
         return err_set(err, ERR_IO,
                        "the write-ahead log goes on at step %lld, the newest checkpoint "
@@ -127,7 +127,7 @@ static bool replay(void *self, WalType type, const void *payload, size_t size, E
     memcpy(&head, payload, sizeof head);
     run->id = head.id;
     run->base = head.base;
-    if (head.base > run->state.version)
+    if (head.base > run->state.version && run->saved < 0)
         return err_set(err, ERR_IO, "checkpoint-%lld, which the log starts from, is gone",
                        (long long)head.base);
     if (run->saved < 0 && head.initial != run->initial)
@@ -216,21 +216,26 @@ static bool load_state_of_complete(Run *run, Err *err)
 
 static bool recover(Run *run, Err *err)
 {
-    const int64_t newest = checkpoint_newest(run);
-    if (newest >= 0 && !checkpoint_load(run, newest, err))
+    if (!checkpoint_load_newest(run, err)) {
+        if (err->kind != ERR_MEMORY)
+            err_hint(err, "put a whole checkpoint there, or start anew with --overwrite");
         return false;
-    run->saved = newest;
+    }
     if (!output_cut_metrics(run, err))
         return false;
     char *path = inside(run, "wal/log");
     const size_t most = sizeof(WalStep) + (size_t)run->table->size * sizeof(float) + 65536;
     run->replaying = true;
-    const bool ok = wal_open(&run->wal, path, most, replay, run, err);
+    bool ok = wal_open(&run->wal, path, most, replay, run, err);
     run->replaying = false;
+    if (ok && run->base > run->state.version) { /* its steps are computed again */
+        log_warn("run", "the log goes on from checkpoint-%lld: it is begun anew, and its steps are computed again", (long long)run->base);
+        ok = start_log(run, err);
+    }
     free(path);
     if (ok)
         log_info("run", "goes on at step=%lld checkpoint=%lld", (long long)run->state.version,
-                 (long long)newest);
+                 (long long)run->saved);
     return ok;
 }
 
@@ -268,7 +273,7 @@ static bool open_folder(Run *run, bool overwrite, Err *err)
     bool ok =
         folder_make(run->folder, err) && lock(run, err) && (!overwrite || remove_run(run, err));
     const bool continued =
-        ok && holds(run, "wal/log") && (log_has_begun(run) || checkpoint_newest(run) >= 0);
+        ok && holds(run, "wal/log") && (log_has_begun(run) || checkpoint_any(run));
     const bool finished = ok && !continued && holds(run, "summary.json");
     if (ok && (continued || finished))
         ok = compare(run, err);
@@ -353,20 +358,14 @@ bool run_checkpoint_now(Run *run, Err *err)
 }
 
 /* The best model's values, when they are asked for and there. */
-static bool load_best(Run *run, Err *err)
+static void load_best(Run *run)
 {
     const RunState *s = &run->state;
-    if (!run->config.train.load_best_model_at_end || s->best_step < 0 || s->best_step == s->version)
-        return true;
-    char *path = checkpoint_path(run, s->best_step);
-    bool ok = true;
-    if (file_is_folder(path))
-        ok = slots_read_adapter(run->store.value, run->table, path, err);
-    else
-        log_warn("save", "the best model's checkpoint is gone, the last one is kept step=%lld",
-                 (long long)s->best_step);
-    free(path);
-    return ok;
+    Err bad = { 0 };
+    if (run->config.train.load_best_model_at_end && s->best_step >= 0 && s->best_step != s->version &&
+        !checkpoint_load_values(run, s->best_step, &bad))
+        log_warn("save", "the best model's checkpoint is of no use, the last one is kept: %s step=%lld",
+                 bad.what, (long long)s->best_step);
 }
 
 /* Trainer's last entry of log_history. */
@@ -393,8 +392,7 @@ bool run_finish(Run *run, Err *err)
     progress_end(&run->progress);
     if (run->complete)
         return true;
-    if (!load_best(run, err))
-        return false;
+    load_best(run);
     log_end(run);
     char *wal = inside(run, "wal");
     bool ok = slots_write_adapter(run->folder, run->store.value, run->table, run->arch,

@@ -65,8 +65,12 @@ struct Run {
 /* checkpoint.c */
 char *checkpoint_path(const Run *run, int64_t version); /* owned by the caller */
 MUST_USE bool checkpoint_write(Run *run, Err *err);     /* and the rotation of old ones */
-MUST_USE bool checkpoint_load(Run *run, int64_t version, Err *err);
-int64_t checkpoint_newest(const Run *run); /* -1: none */
+/* The newest that is whole, into store, state and saved; warns of newer ones that are not. False: all are damaged. */
+MUST_USE bool checkpoint_load_newest(Run *run, Err *err);
+/* A checkpoint's values into the store, which stays as it is on failure. */
+MUST_USE bool checkpoint_load_values(Run *run, int64_t version, Err *err);
+bool checkpoint_any(const Run *run);
+json_t *checkpoint_digests(const Run *run, const json_t *state); /* for trainer_state.json, by file; owned */
 bool checkpoint_remove_all(const Run *run, Err *err);
 
 /* output.c */

@@ -34,12 +34,14 @@ static Run *open_run(const char *folder, bool overwrite, const char *extra, Err 
     return run;
 }
 
+static bool gets_worse; /* later evaluations have more loss, not less */
+
 static void evaluate(const CoreWorld *world, int64_t version)
 {
     Metrics one;
     metrics_init(&one, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 3, NULL });
     const float logits[3] = { 0, (float)version, 1 }, goal[1] = { 1 };
-    metrics_add(&one, logits, goal, 1, 1.0 / (double)version);
+    metrics_add(&one, logits, goal, 1, gets_worse ? (double)version : 1.0 / (double)version);
     const double *sums[] = { one.sums, one.sums };
     const int64_t sizes[] = { one.size, one.size };
     world->evaluated(world->self, version, sums, sizes, 2);
@@ -71,35 +73,29 @@ static HelloFacts facts_of(const Run *run)
                          .job_ranks = 2 };
 }
 
-/* Trains until the end; closes and opens the run again after every step when asked to. */
-static char *train(const char *folder, bool disturbed)
+/* One evaluation or step; false at the end. */
+static bool go_on(Run *run)
+{
+    CoreWorld world = run_world(run);
+    const HelloFacts facts = facts_of(run);
+    assert_int_equal(world.begin(world.self, &facts, 2), 2);
+    int code;
+    const char *text;
+    const int64_t version = run_version(run);
+    const LeaseKind kind = world.next(world.self, version, &code, &text);
+    if (kind == LEASE_EVAL)
+        evaluate(&world, version);
+    else if (kind != LEASE_STOP)
+        assert_true(step(&world, version, run_slot_size(run)));
+    return kind != LEASE_STOP;
+}
+
+/* Trains to the end and closes the run; the digest of its adapter. */
+static char *finish(Run *run, const char *folder)
 {
     Err err = { 0 };
-    Run *run = open_run(folder, true, NULL, &err);
-    assert_non_null(run);
-    for (;;) {
-        CoreWorld world = run_world(run);
-        const HelloFacts facts = facts_of(run);
-        assert_int_equal(world.begin(world.self, &facts, 2), 2);
-        int code;
-        const char *text;
-        const int64_t version = run_version(run);
-        const LeaseKind kind = world.next(world.self, version, &code, &text);
-        if (kind == LEASE_STOP)
-            break;
-        if (kind == LEASE_EVAL)
-            evaluate(&world, version);
-        else
-            assert_true(step(&world, version, run_slot_size(run)));
-        if (disturbed) {
-            const int64_t before = run_version(run);
-            run_close(run);
-            run = open_run(folder, false, NULL, &err);
-            assert_non_null(run);
-            assert_int_equal(run_version(run), before);
-        }
+    while (go_on(run)) {
     }
-    assert_int_equal(run_version(run), STEPS);
     assert_true(run_finish(run, &err));
     run_close(run);
     char *path = path_join(folder, "summary.json");
@@ -109,6 +105,25 @@ static char *train(const char *folder, bool disturbed)
     json_decref(summary);
     free(path);
     return digest;
+}
+
+/* Trains until the end; closes and opens the run again after every step when asked to. */
+static char *train(const char *folder, bool disturbed)
+{
+    Err err = { 0 };
+    Run *run = open_run(folder, true, NULL, &err);
+    assert_non_null(run);
+    while (go_on(run)) {
+        if (disturbed) {
+            const int64_t before = run_version(run);
+            run_close(run);
+            run = open_run(folder, false, NULL, &err);
+            assert_non_null(run);
+            assert_int_equal(run_version(run), before);
+        }
+    }
+    assert_int_equal(run_version(run), STEPS);
+    return finish(run, folder);
 }
 
 static int count_lines(const char *folder)
@@ -141,6 +156,152 @@ static void a_run_killed_after_every_step_ends_with_the_same_adapter(void **stat
     free(disturbed);
     assert_true(folder_remove(folder, NULL));
 }
+
+/* ---- damaged checkpoints ------------------------------------------------------------------------- */
+
+static const char *const LONGER = "train.num_train_epochs=4"; /* checkpoints 3, 6, 9, 12 */
+
+/* Killed at step 8, with checkpoints 3 and 6. */
+static void train_to_eight(const char *folder)
+{
+    Err err = { 0 };
+    Run *run = open_run(folder, true, LONGER, &err);
+    assert_non_null(run);
+    while (run_version(run) < 8)
+        assert_true(go_on(run));
+    run_close(run);
+}
+
+/* Flips a bit of checkpoint-STEP/NAME's byte at part/parts of it. */
+static void flip(const char *folder, int step, const char *name, int part, int parts)
+{
+    char *path = xprintf("%s/checkpoint-%d/%s", folder, step, name);
+    size_t size;
+    char *data = file_read(path, &size, NULL);
+    assert_non_null(data);
+    data[(size - 1) * (size_t)part / (size_t)parts] ^= 4;
+    assert_true(file_write(path, data, size, NULL));
+    free(data);
+    free(path);
+}
+
+static void a_damaged_checkpoint_costs_steps_but_no_bits(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "adapter_model.safetensors", "optimizer.safetensors", "trainer_state.json" };
+    enum { PARTS = 12 };
+    char folder[] = "/tmp/run_test.XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    Err err = { 0 };
+    char *want = finish(open_run(folder, true, LONGER, &err), folder);
+    const int lines = count_lines(folder);
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+        for (int part = 0; part <= PARTS; part++) {
+            train_to_eight(folder);
+            flip(folder, 6, names[k], part, PARTS);
+            Run *run = open_run(folder, false, LONGER, &err);
+            assert_non_null(run);
+            if (k < 2 && part > PARTS / 2) /* a number of a tensor; elsewhere it may be a byte that says nothing */
+                assert_int_equal(run_version(run), 3);
+            assert_true(run_version(run) == 3 || run_version(run) == 8);
+            assert_true(go_on(run)); /* and killed again, with the damaged one still there */
+            const int64_t before = run_version(run);
+            run_close(run);
+            run = open_run(folder, false, LONGER, &err);
+            assert_non_null(run);
+            assert_int_equal(run_version(run), before);
+            char *got = finish(run, folder);
+            assert_string_equal(got, want);
+            assert_int_equal(count_lines(folder), lines);
+            free(got);
+        }
+    free(want);
+    assert_true(folder_remove(folder, NULL));
+}
+
+static void a_checkpoint_that_is_gone_costs_the_same(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/run_test.XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    Err err = { 0 };
+    char *want = finish(open_run(folder, true, LONGER, &err), folder);
+    train_to_eight(folder);
+    char *newest = path_join(folder, "checkpoint-6");
+    assert_true(folder_remove(newest, &err));
+    Run *run = open_run(folder, false, LONGER, &err);
+    assert_non_null(run);
+    assert_int_equal(run_version(run), 3);
+    char *got = finish(run, folder);
+    assert_string_equal(got, want);
+    free(got);
+    free(want);
+    free(newest);
+    assert_true(folder_remove(folder, NULL));
+}
+
+static void with_every_checkpoint_damaged_it_does_not_begin(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/run_test.XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    train_to_eight(folder);
+    flip(folder, 3, "optimizer.safetensors", 1, 1);
+    flip(folder, 6, "adapter_model.safetensors", 1, 1);
+    Err err = { 0 };
+    assert_null(open_run(folder, false, LONGER, &err));
+    assert_int_equal(err.kind, ERR_IO);
+    assert_non_null(strstr(err.where, "checkpoint-6/adapter_model.safetensors"));
+    assert_non_null(strstr(err.what, "is damaged"));
+    assert_non_null(strstr(err.hint, "--overwrite"));
+    flip(folder, 6, "adapter_model.safetensors", 1, 1); /* nothing else was touched */
+    err = (Err){ 0 };
+    Run *run = open_run(folder, false, LONGER, &err);
+    assert_non_null(run);
+    assert_int_equal(run_version(run), 8);
+    run_close(run);
+    assert_true(folder_remove(folder, NULL));
+}
+
+/* Bytes of FOLDER/adapter_model.safetensors; the caller's. */
+static char *adapter_of(const char *folder, size_t *size)
+{
+    char *path = path_join(folder, "adapter_model.safetensors");
+    char *data = file_read(path, size, NULL);
+    assert_non_null(data);
+    free(path);
+    return data;
+}
+
+static void the_best_model_is_taken_when_its_checkpoint_is_whole(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/run_test.XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    gets_worse = true; /* the first one, 3, is the best */
+    for (int damaged = 0; damaged < 2; damaged++) {
+        Err err = { 0 };
+        Run *run = open_run(folder, true, "train.load_best_model_at_end=true", &err);
+        assert_non_null(run);
+        while (run_version(run) < STEPS)
+            assert_true(go_on(run));
+        char *checkpoint = xprintf("%s/checkpoint-%d", folder, damaged ? STEPS : 3);
+        if (damaged)
+            flip(folder, 3, "adapter_model.safetensors", 1, 1);
+        free(finish(run, folder));
+        size_t size, same;
+        char *got = adapter_of(folder, &size), *want = adapter_of(checkpoint, &same);
+        assert_int_equal(size, same);
+        assert_memory_equal(got, want, size);
+        free(got);
+        free(want);
+        free(checkpoint);
+    }
+    gets_worse = false;
+    assert_true(folder_remove(folder, NULL));
+}
+
+/* ---- refusals ------------------------------------------------------------------------------------ */
 
 static void another_configuration_in_the_folder_is_refused_by_key(void **state)
 {
@@ -219,6 +380,10 @@ int main(void)
     log_setup("test", LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_killed_after_every_step_ends_with_the_same_adapter),
+        cmocka_unit_test(a_damaged_checkpoint_costs_steps_but_no_bits),
+        cmocka_unit_test(a_checkpoint_that_is_gone_costs_the_same),
+        cmocka_unit_test(with_every_checkpoint_damaged_it_does_not_begin),
+        cmocka_unit_test(the_best_model_is_taken_when_its_checkpoint_is_whole),
         cmocka_unit_test(another_configuration_in_the_folder_is_refused_by_key),
         cmocka_unit_test(a_run_that_nobody_joined_leaves_nothing),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_named_and_not_applied),
