@@ -58,8 +58,9 @@ json_t *checkpoint_digests(const Run *run, const json_t *state)
 /* That what was read of a file is what was written. */
 static bool is_whole(const json_t *state, const char *folder, const char *name, uint64_t digest, Err *err)
 {
+    const json_t *digests = json_object_get(json_object_get(state, "lora_resume"), "digests");
     json_t *want = in_hex(digest);
-    const bool ok = json_equal(want, json_object_get(json_object_get(json_object_get(state, "lora_resume"), "digests"), name));
+    const bool ok = json_equal(want, json_object_get(digests, name));
     json_decref(want);
     if (!ok) {
         err_set(err, ERR_IO, "the file is damaged: it is not what was written");
@@ -126,9 +127,10 @@ static json_t *open_state(const char *folder, Err *err)
 {
     char *path = path_join(folder, STATE_FILE);
     json_t *file = json_file(path, err);
-    bool ok = file != NULL;
-    if (ok && (!json_is_object(json_object_get(file, "lora_resume")) || !json_is_array(json_object_get(file, "log_history")))) {
-        ok = err_set(err, ERR_INPUT, "holds no \"lora_resume\": not a checkpoint of this program");
+    bool ok = file && json_is_object(json_object_get(file, "lora_resume")) &&
+              json_is_array(json_object_get(file, "log_history"));
+    if (file && !ok) {
+        err_set(err, ERR_INPUT, "holds no \"lora_resume\": not a checkpoint of this program");
         err_at(err, "%s", path);
     }
     ok = ok && is_whole(file, folder, STATE_FILE, of_state(file), err);
@@ -166,7 +168,8 @@ static bool take_state(Run *run, const json_t *file, Err *err)
 
 static bool read_values(float *out, const Run *run, const char *folder, const json_t *state, Err *err)
 {
-    return slots_read_adapter(out, run->table, folder, err) && is_whole(state, folder, ADAPTER_FILE, of_floats(0, run, out), err);
+    return slots_read_adapter(out, run->table, folder, err) &&
+           is_whole(state, folder, ADAPTER_FILE, of_floats(0, run, out), err);
 }
 
 bool checkpoint_load_values(Run *run, int64_t version, Err *err)

@@ -229,7 +229,8 @@ static bool recover(Run *run, Err *err)
     bool ok = wal_open(&run->wal, path, most, replay, run, err);
     run->replaying = false;
     if (ok && run->base > run->state.version) { /* its steps are computed again */
-        log_warn("run", "the log goes on from checkpoint-%lld: it is begun anew, and its steps are computed again", (long long)run->base);
+        log_warn("run", "the log goes on from checkpoint-%lld: it is begun anew, and its steps are computed again",
+                 (long long)run->base);
         ok = start_log(run, err);
     }
     free(path);
