@@ -127,10 +127,10 @@ static json_t *open_state(const char *folder, Err *err)
 {
     char *path = path_join(folder, STATE_FILE);
     json_t *file = json_file(path, err);
-    bool ok = file && json_is_object(json_object_get(file, "lora_resume")) &&
+    bool ok = file && json_is_object(json_object_get(json_object_get(file, "lora_resume"), "digests")) &&
               json_is_array(json_object_get(file, "log_history"));
     if (file && !ok) {
-        err_set(err, ERR_INPUT, "holds no \"lora_resume\": not a checkpoint of this program");
+        err_set(err, ERR_INPUT, "holds no \"lora_resume\" with digests: not a checkpoint of this version of this program");
         err_at(err, "%s", path);
     }
     ok = ok && is_whole(file, folder, STATE_FILE, of_state(file), err);

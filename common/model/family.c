@@ -205,28 +205,27 @@ void arch_add_norm(ModelArch *arch, char *path, int layer, Role role)
                         .bias = arch->norm == NORM_LAYER });
 }
 
-void arch_add_head(ModelArch *arch, char *path, bool bias)
+/* What the task puts on top: not in the base's checkpoint. */
+static void add_new(ModelArch *arch, char *path, Role role, int64_t out, bool bias)
 {
     arch_add(arch, path,
              &(Module){ .kind = MODULE_LINEAR,
-                        .role = ROLE_HEAD,
+                        .role = role,
                         .layer = -1,
-                        .out = arch->labels,
+                        .out = out,
                         .in = arch->C,
                         .bias = bias,
                         .is_new = true });
 }
 
+void arch_add_head(ModelArch *arch, char *path, bool bias)
+{
+    add_new(arch, path, ROLE_HEAD, arch->labels, bias);
+}
+
 void arch_add_head_pooler(ModelArch *arch, char *path)
 {
-    arch_add(arch, path,
-             &(Module){ .kind = MODULE_LINEAR,
-                        .role = ROLE_POOLER,
-                        .layer = -1,
-                        .out = arch->C,
-                        .in = arch->C,
-                        .bias = true,
-                        .is_new = true });
+    add_new(arch, path, ROLE_POOLER, arch->C, true);
 }
 
 void arch_add_lm_head(ModelArch *arch, bool tied)

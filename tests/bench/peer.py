@@ -38,7 +38,8 @@ def read_arguments():
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--tcmalloc", help="the library, when it lies where the linker does not look; empty: the best setting without it")
+    parser.add_argument("--tcmalloc", help="the library, when it lies where the linker does not look; empty: "
+                                           "the best setting without it")
     a = parser.parse_args()
     if a.steps < 1 or a.warmup < 1:
         parser.error("--steps and --warmup are at least 1")
