@@ -1,5 +1,6 @@
 #include "ps/server.h"
 
+#include "common/base/address.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
@@ -369,16 +370,15 @@ static int leave_complete(Server *server, Err *err)
 
 /* ---- start --------------------------------------------------------------------------------- */
 
-static bool may_listen(const char *address, bool insecure, Err *err)
+static bool may_listen(const char *text, bool insecure, Err *err)
 {
-    char *host;
-    int port;
-    if (!wire_address(address, &host, &port, err))
+    Address address;
+    if (!address_read(&address, text, err))
         return false;
-    const bool ok = insecure || wire_is_loopback(host);
-    free(host);
+    const bool ok = insecure || address.loopback;
+    address_release(&address);
     if (!ok) {
-        err_set(err, ERR_INPUT, "'%s' can be reached by others, and nothing is encrypted", address);
+        err_set(err, ERR_INPUT, "'%s' can be reached by others, and nothing is encrypted", text);
         err_hint(err, "listen on 127.0.0.1, or set ps.insecure: true on a network that is yours");
     }
     return ok;

@@ -1,6 +1,7 @@
 #include "common/config/config_check.h"
 
-#include <ctype.h>
+#include "common/base/address.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -302,56 +303,9 @@ static bool check_evaluation(const Config *c, Err *err)
 
 /* ---- parameter server ---- */
 
-static bool is_port(const char *text)
-{
-    if (strcmp(text, "*") == 0)
-        return true;
-    const size_t n = strspn(text, "0123456789");
-    const int port = n > 0 && n <= 5 ? atoi(text) : 0;
-    return text[n] == '\0' && port >= 1 && port <= 65535;
-}
-
-/* tcp://HOST:PORT with host[0,n); "[::1]" keeps its brackets. */
-static bool split_address(const char *address, const char **host, size_t *n)
-{
-    const char scheme[] = "tcp://";
-    if (strncmp(address, scheme, sizeof scheme - 1) != 0)
-        return false;
-    *host = address + sizeof scheme - 1;
-    const char *colon = strrchr(*host, ':');
-    if (!colon || colon == *host || !is_port(colon + 1))
-        return false;
-    *n = (size_t)(colon - *host);
-    const bool bracketed = (*host)[0] == '[' && colon[-1] == ']';
-    for (size_t i = 0; i < *n; i++) {
-        const unsigned char ch = (unsigned char)(*host)[i];
-        if (!isalnum(ch) && !strchr("._-*", ch) && !(bracketed && strchr("[]:%", ch)))
-            return false;
-    }
-    return true;
-}
-
-/* 127.anything as four numbers: a name like 127.example.org is somebody else's. */
-static bool is_loopback(const char *host, size_t n)
-{
-    static const char *const names[] = { "localhost", "[::1]" };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strlen(names[i]) == n && strncmp(host, names[i], n) == 0)
-            return true;
-    int dots = 0;
-    for (size_t i = 0; i < n; i++) {
-        dots += host[i] == '.';
-        if (host[i] != '.' && !isdigit((unsigned char)host[i]))
-            return false;
-    }
-    return dots == 3 && strncmp(host, "127.", 4) == 0;
-}
-
 static bool check_ps(const Config *c, Err *err)
 {
     const PsConfig *ps = &c->ps;
-    const char *host;
-    size_t n;
     if (ps->lease_timeout <= ps->heartbeat) {
         err_set(err, ERR_INPUT, "a lease would end between two signs of life");
         err_hint(err, "ps.lease_timeout must be longer than ps.heartbeat, better three times");
@@ -359,12 +313,12 @@ static bool check_ps(const Config *c, Err *err)
     }
     if (!ps->address)
         return true;
-    if (!split_address(ps->address, &host, &n)) {
-        err_set(err, ERR_INPUT, "'%.200s' is not an address", ps->address);
-        err_hint(err, "tcp://HOST:PORT, as tcp://127.0.0.1:7700");
+    Address address;
+    if (!address_read(&address, ps->address, err))
         return at_key(c, "ps.address", err);
-    }
-    if (is_loopback(host, n) || ps->insecure)
+    const bool loopback = address.loopback;
+    address_release(&address);
+    if (loopback || ps->insecure)
         return true;
     err_set(err, ERR_INPUT, "'%.200s' is not loopback, and anyone could reach it unencrypted",
             ps->address);

@@ -1,5 +1,6 @@
 #include "common/wire/socket.h"
 
+#include "common/base/address.h"
 #include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "common/base/mem.h"
@@ -8,16 +9,17 @@
 #include "common/wire/guard.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <zmq.h>
 
 enum {
     HIGH_WATER = 8,   /* whole messages in ZeroMQ's queue of a peer, each way */
     LINGER_MS = 2000, /* what a closed socket may still take to send */
     PORT_TRIES = 64,  /* for a free pair of ports */
-    MOST_SOCKETS = 4, /* in one wire_wait */
-    MOST_PORT = 65535
+    MOST_SOCKETS = 4  /* in one wire_wait */
 };
 
 struct WireContext {
@@ -96,12 +98,12 @@ static bool set_dealer(void *zmq)
            set_int(zmq, ZMQ_RECONNECT_IVL_MAX, 2000);
 }
 
-static WireSocket *socket_new(WireContext *context, bool router, Err *err)
+static WireSocket *socket_new(WireContext *context, bool router, bool ipv6, Err *err)
 {
     WireSocket *socket = xcalloc(1, sizeof *socket);
     socket->router = router;
     socket->zmq = zmq_socket(context->zmq, router ? ZMQ_ROUTER : ZMQ_DEALER);
-    if (!socket->zmq || !set_common(socket->zmq) ||
+    if (!socket->zmq || !set_common(socket->zmq) || !set_int(socket->zmq, ZMQ_IPV6, ipv6) ||
         !(router ? set_int(socket->zmq, ZMQ_ROUTER_MANDATORY, 1) : set_dealer(socket->zmq)))
         zmq_failed(err, "cannot open a ZeroMQ socket");
     else if (!router || (socket->guard = guard_open(context->zmq, socket->zmq, err)))
@@ -152,30 +154,9 @@ void wire_traffic(const WireSocket *socket, int64_t *out, int64_t *in)
 
 /* ---- addresses ----------------------------------------------------------------------------- */
 
-bool wire_address(const char *address, char **host, int *port, Err *err)
-{
-    const char *begin = text_starts(address, "tcp://") ? address + 6 : NULL;
-    const char *colon = begin ? strrchr(begin, ':') : NULL;
-    if (colon && colon > begin) {
-        char *rest = NULL;
-        const long n = strcmp(colon, ":*") == 0 ? 0 : strtol(colon + 1, &rest, 10);
-        if ((!rest || (rest != colon + 1 && *rest == '\0')) && n >= 0 && n < MOST_PORT) {
-            *host = xstrndup(begin, (size_t)(colon - begin));
-            *port = (int)n;
-            return true;
-        }
-    }
-    err_set(err, ERR_INPUT, "'%s' is not an address", address);
-    return err_hint(err, "write tcp://HOST:PORT; the control port is PORT + 1");
-}
+/* ---- binding and connecting ---------------------------------------------------------------- */
 
-bool wire_is_loopback(const char *host)
-{
-    return text_starts(host, "127.") || strcmp(host, "localhost") == 0 ||
-           strcmp(host, "[::1]") == 0;
-}
-
-/* port 0: any. 0, or ZeroMQ's error number. */
+/* 0, or ZeroMQ's error number. */
 static int bind_at(WireSocket *socket, const char *host, int port)
 {
     char *address = port > 0 ? xprintf("tcp://%s:%d", host, port) : xprintf("tcp://%s:*", host);
@@ -186,22 +167,28 @@ static int bind_at(WireSocket *socket, const char *host, int port)
     return ok ? 0 : zmq_errno();
 }
 
-static bool bind_failed(Err *err, const char *host, int port, int why)
+static bool bind_failed(Err *err, const Address *to, int port, int why)
 {
     err_set(err, ERR_IO, "cannot listen: %s", zmq_strerror(why));
     if (why == EADDRINUSE)
         err_hint(err, "another program has port %d; a server takes its port and the next", port);
-    return err_at(err, "tcp://%s:%d", host, port);
+    else if (why == ENODEV || why == EADDRNOTAVAIL || why == EINVAL)
+        err_hint(err, "a server listens at a number or a network card of its own machine; tcp://*:%d is all of them",
+                 to->port);
+    return err_at(err, "tcp://%s:%d", to->host, port);
 }
 
-/* Binds data at `port` and control behind it. *taken: one of the two was in use. */
-static bool bind_both(WireContext *context, const char *host, int port, WireSocket **data,
+/* Binds data at the address and control behind it. *taken: one of the two was in use. */
+static bool bind_both(WireContext *context, const Address *to, WireSocket **data,
                       WireSocket **control, bool *taken, Err *err)
 {
+    /* ZeroMQ binds to numbers and network cards, not to names. */
+    const char *host = strcasecmp(to->host, "localhost") == 0 ? "127.0.0.1" : to->host;
+    int port = to->port;
     *taken = false;
     *control = NULL;
-    *data = socket_new(context, true, err);
-    if (!*data || !(*control = socket_new(context, true, err)))
+    *data = socket_new(context, true, to->ipv6, err);
+    if (!*data || !(*control = socket_new(context, true, to->ipv6, err)))
         goto fail;
     int why = bind_at(*data, host, port);
     if (why == 0) {
@@ -215,7 +202,7 @@ static bool bind_both(WireContext *context, const char *host, int port, WireSock
     if (why == 0)
         return true;
     *taken = why == EADDRINUSE;
-    bind_failed(err, host, port, why);
+    bind_failed(err, to, port, why);
 fail:
     wire_close(*data);
     wire_close(*control);
@@ -226,50 +213,72 @@ fail:
 bool wire_bind_pair(WireContext *context, const char *address, WireSocket **data,
                     WireSocket **control, Err *err)
 {
-    char *host;
-    int port;
-    if (!wire_address(address, &host, &port, err))
+    Address to;
+    if (!address_read(&to, address, err))
         return false;
-    /* ZeroMQ binds to numbers and interfaces, not to names. */
-    const char *number = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
     bool ok = false, taken = true;
-    for (int i = 0; !ok && taken && i < (port == 0 ? PORT_TRIES : 1); i++) {
+    for (int i = 0; !ok && taken && i < (to.port == 0 ? PORT_TRIES : 1); i++) {
         *err = (Err){ 0 };
-        ok = bind_both(context, number, port, data, control, &taken, err);
+        ok = bind_both(context, &to, data, control, &taken, err);
     }
     if (ok)
         *err = (Err){ 0 };
-    free(host);
+    address_release(&to);
     return ok;
+}
+
+static bool resolves(const char *name, int family)
+{
+    const struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *found = NULL;
+    const bool is = getaddrinfo(name, NULL, &hints, &found) == 0;
+    if (is)
+        freeaddrinfo(found);
+    return is;
+}
+
+/* With ZMQ_IPV6 a name that has both kinds of numbers means the newer, where the server may not
+ * listen: only for names that have no other. */
+static bool is_ipv6(const Address *to)
+{
+    return to->ipv6 || (!resolves(to->host, AF_INET) && resolves(to->host, AF_INET6));
+}
+
+static WireSocket *connect_to(WireContext *context, const Address *to, int port, bool ipv6, Err *err)
+{
+    WireSocket *socket = socket_new(context, false, ipv6, err);
+    char *one = xprintf("tcp://%s:%d", to->host, port);
+    if (socket && zmq_connect(socket->zmq, one) != 0) {
+        zmq_failed(err, "cannot connect");
+        err_at(err, "%s", one);
+        wire_close(socket);
+        socket = NULL;
+    }
+    free(one);
+    return socket;
 }
 
 bool wire_connect_pair(WireContext *context, const char *address, WireSocket **data,
                        WireSocket **control, Err *err)
 {
-    char *host;
-    int port;
+    Address to;
     *data = *control = NULL;
-    if (!wire_address(address, &host, &port, err))
+    if (!address_read(&to, address, err))
         return false;
-    bool ok = port > 0 || err_set(err, ERR_INPUT, "'%s' names no port", address);
-    for (int i = 0; ok && i < 2; i++) {
-        WireSocket **socket = i == 0 ? data : control;
-        char *one = xprintf("tcp://%s:%d", host, port + i);
-        *socket = socket_new(context, false, err);
-        ok = *socket != NULL;
-        if (ok && zmq_connect((*socket)->zmq, one) != 0) {
-            ok = zmq_failed(err, "cannot connect");
-            err_at(err, "%s", one);
-        }
-        free(one);
+    if (to.port == 0 || strcmp(to.host, "*") == 0) {
+        err_set(err, ERR_INPUT, "'%s' names no %s", address, to.port == 0 ? "port" : "host");
+        err_hint(err, "the server says at its start where it listens");
+    } else {
+        const bool ipv6 = is_ipv6(&to);
+        if ((*data = connect_to(context, &to, to.port, ipv6, err)))
+            *control = connect_to(context, &to, to.port + 1, ipv6, err);
     }
-    free(host);
-    if (!ok) {
-        wire_close(*data);
-        wire_close(*control);
-        *data = *control = NULL;
-    }
-    return ok;
+    address_release(&to);
+    if (*control)
+        return true;
+    wire_close(*data);
+    *data = NULL;
+    return false;
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */

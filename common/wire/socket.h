@@ -33,11 +33,12 @@ MUST_USE WireContext *wire_context_open(Err *err);
 /* Close all its sockets before. Waits at most two seconds for what is still to be sent. */
 void wire_context_close(WireContext *context);
 
-/* address: tcp://HOST:PORT of the data socket; PORT 0 or `*`: any. */
+/* address: of the data socket (common/base/address.h); PORT 0 or `*`: any. */
 MUST_USE bool wire_bind_pair(WireContext *context, const char *address, WireSocket **data,
                              WireSocket **control, Err *err);
 
-/* Two DEALERs. Succeeds whether a server is there or not. */
+/* Two DEALERs. Succeeds whether a server is there or not. A name with IPv6 numbers alone is reached
+ * by these. */
 MUST_USE bool wire_connect_pair(WireContext *context, const char *address, WireSocket **data,
                                 WireSocket **control, Err *err);
 void wire_close(WireSocket *socket); /* NULL is fine */
@@ -74,9 +75,5 @@ void wire_wait(WireSocket *const *sockets, int count, int fd, double seconds);
  * 1448 bytes begun, and a bare TCP acknowledgement of 66 for each fourth of these (TCP sends one
  * for two, or fewer where the card joins segments). Handshakes are not in it. */
 void wire_traffic(const WireSocket *socket, int64_t *out, int64_t *in);
-
-/* "tcp://host:port": checks it; *port 0 for `*`. host is owned by the caller. */
-MUST_USE bool wire_address(const char *address, char **host, int *port, Err *err);
-bool wire_is_loopback(const char *host);
 
 #endif

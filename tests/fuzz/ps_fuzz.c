@@ -4,6 +4,7 @@
  * wrong greeting, wrong frames, wrong headers in right frames, wrong tensors behind right headers,
  * messages without an end, connections that say nothing, peers that never read. Prints how many of
  * each there were. Ends with 1 when the server is there and does not answer a STATUS any more. */
+#include "common/base/address.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/wire/socket.h"
@@ -334,18 +335,17 @@ int main(int argc, char **argv)
                     { "half-open", send_little, 10 } };
     enum { KINDS = sizeof attacks / sizeof *attacks };
     long long counts[KINDS] = { 0 };
-    char *host = NULL;
-    int port = 0;
+    Address address = { 0 };
     Err err = { 0 };
-    if (argc != 4 || !wire_address(argv[1], &host, &port, &err)) {
+    if (argc != 4 || !address_read(&address, argv[1], &err)) {
         fprintf(stderr, "usage: ps_fuzz tcp://HOST:PORT SECONDS SEED\n");
         return 2;
     }
     Fuzz fuzz = { .chance = { strtoull(argv[3], NULL, 10) * 2 + 1 },
-                  .to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) },
+                  .to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)address.port) },
                   .bytes = xmalloc(ROOM),
                   .until = clock_now() + atof(argv[2]) };
-    inet_pton(AF_INET, host, &fuzz.to.sin_addr);
+    inet_pton(AF_INET, address.host, &fuzz.to.sin_addr);
     for (int i = 0; i < HELD; i++)
         fuzz.held[i] = -1;
     int in_vain = 0; /* a run that is over has no server any more */
@@ -375,6 +375,6 @@ int main(int argc, char **argv)
         if (fuzz.held[i] >= 0)
             close(fuzz.held[i]);
     free(fuzz.bytes);
-    free(host);
+    address_release(&address);
     return ok ? 0 : 1;
 }

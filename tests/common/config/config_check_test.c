@@ -152,8 +152,8 @@ static void an_open_address_needs_consent(void **state)
                                         "tcp://127.a.b.c:1" };
     static const char *const closed[] = { "tcp://127.0.0.1:7700", "tcp://localhost:7700",
                                           "tcp://[::1]:7700", "tcp://127.0.1.1:*" };
-    static const char *const wrong[] = { "head:7700",        "tcp://head",     "tcp://head:0",
-                                         "tcp://head:99999", "tcp://:7700",    "tcp://head:77x",
+    static const char *const wrong[] = { "head:7700",        "tcp://head",     "tcp://127.1:7700",
+                                         "tcp://head:0x7",   "tcp://:7700",    "tcp://head:77x",
                                          "tcp://he ad:7700", "ipc://socket:1", "tcp://a/b:1" };
     char address[100];
     Config c;
@@ -175,6 +175,8 @@ static void an_open_address_needs_consent(void **state)
         expect_refused("model: m\n", OVERRIDES(address, "ps.insecure=true"), "is not an address",
                        "--ps.address", "tcp://HOST:PORT");
     }
+    expect_refused("model: m\n", OVERRIDES("ps.address=tcp://127.0.0.1:65535"), "out of range", "--ps.address",
+                   "1 to 65534");
 }
 
 static void a_lease_outlives_a_heartbeat(void **state)
