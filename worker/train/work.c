@@ -11,15 +11,9 @@
 #include "common/base/process.h"
 #include "common/slots/tree.h"
 #include "worker/eval/measure.h"
+#include "worker/train/join.h"
 
 #include <string.h>
-
-static void add(float *sum, const float *more, int64_t n)
-{
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        sum[i] += more[i];
-}
 
 /* The rank's memory, into its box; looked at seldom, as the kernel walks all its pages. */
 static void measure_memory(Job *job)
@@ -64,45 +58,41 @@ static void expect_pixels(Job *job, int64_t step, int64_t m)
     pictures_expect(&job->train_pictures, rows, n, next / plan_steps_per_epoch(job->plan));
 }
 
-static void one_micro_batch(Job *job, int64_t step, int64_t m, float *grad, NodeSum *sum)
+static void one_micro_batch(Job *job, int64_t step, int64_t m, JoinPiece *out)
 {
     const uint32_t *rows;
     const int64_t n = plan_micro_batch(job->plan, step, m, &rows);
-    *sum = (NodeSum){ .range = { m, m + 1 } };
+    out->sum = (NodeSum){ .range = { m, m + 1 } };
     if (n == 0) { /* a short last batch can leave a micro-batch empty */
-        memset(grad, 0, (size_t)job->table->size * sizeof *grad);
+        memset(out->grad, 0, (size_t)job->table->size * sizeof *out->grad);
         return;
     }
     Batch batch = batch_fill(&job->room, &job->train, rows, n);
     if (!add_pixels(job, &job->train_pictures, &batch, step / plan_steps_per_epoch(job->plan))) {
-        memset(grad, 0, (size_t)job->table->size * sizeof *grad); /* not pushed */
+        memset(out->grad, 0, (size_t)job->table->size * sizeof *out->grad); /* not pushed */
         return;
     }
     expect_pixels(job, step, m);
-    const BatchLoss loss = model_train(job->model, &batch, job->node.values, grad, step);
-    sum->loss = loss.sum;
-    sum->count = loss.count;
-    sum->tokens = batch.N;
+    const BatchLoss loss = model_train(job->model, &batch, job->node.values, out->grad, step);
+    out->sum.loss = loss.sum;
+    out->sum.count = loss.count;
+    out->sum.tokens = batch.N;
 }
 
-/* grad = sum over the subtree [begin, end), left + right at every node. */
-static void subtree(Job *job, int64_t step, int64_t begin, int64_t end, float *grad, float *scratch, NodeSum *sum)
+/* out = sum over the subtree [begin, end), left + right at every node. */
+static void subtree(Job *job, int64_t step, int64_t begin, int64_t end, float *scratch, JoinPiece *out)
 {
     if (end - begin == 1) {
-        one_micro_batch(job, step, begin, grad, sum);
+        one_micro_batch(job, step, begin, out);
         return;
     }
     int64_t half = 1;
     while (2 * half < end - begin)
         half *= 2;
-    NodeSum right;
-    subtree(job, step, begin, begin + half, grad, scratch, sum);
-    subtree(job, step, begin + half, end, scratch, scratch + job->table->size, &right);
-    add(grad, scratch, job->table->size);
-    sum->range.end = end;
-    sum->loss += right.loss;
-    sum->count += right.count;
-    sum->tokens += right.tokens;
+    JoinPiece right = { .grad = scratch };
+    subtree(job, step, begin, begin + half, scratch, out);
+    subtree(job, step, begin + half, end, scratch + job->table->size, &right);
+    join_add(out, &right, job->table->size);
 }
 
 /* This rank's part of a range, into its box. */
@@ -118,9 +108,9 @@ static void compute_part(Job *job, int64_t step, Range range)
     for (int64_t at = part.begin; at < part.end;) {
         const int64_t stop = tree_node_end(at, part.end, node->shared->micro_batches);
         REQUIRE(box->count < node->sums_room);
-        subtree(job, step, at, stop, node_sum(node, node->rank, box->count), job->scratch,
-                &box->sums[box->count]);
-        box->count++;
+        JoinPiece piece = { .grad = node_sum(node, node->rank, box->count) };
+        subtree(job, step, at, stop, job->scratch, &piece);
+        box->sums[box->count++] = piece.sum;
         at = stop;
     }
     box->seconds = clock_now() - start;
@@ -129,35 +119,10 @@ static void compute_part(Job *job, int64_t step, Range range)
 
 /* ---- the leader joins and pushes ------------------------------------------------ */
 
-typedef struct Piece {
-    NodeSum sum;
-    float *grad;
-} Piece;
-
-/* Joins the last two pieces while they are siblings; left-to-right order makes this enough. */
-static int join_siblings(Piece *pieces, int count, int64_t M, int64_t size)
-{
-    while (count >= 2) {
-        Piece *a = &pieces[count - 2], *b = &pieces[count - 1];
-        int64_t parent, parent_end, sibling, sibling_end;
-        bool left;
-        if (!tree_parent(a->sum.range.begin, a->sum.range.end, M, &parent, &parent_end, &sibling, &sibling_end, &left) ||
-            !left || sibling != b->sum.range.begin || sibling_end != b->sum.range.end)
-            break;
-        add(a->grad, b->grad, size);
-        a->sum.range.end = b->sum.range.end;
-        a->sum.loss += b->sum.loss;
-        a->sum.count += b->sum.count;
-        a->sum.tokens += b->sum.tokens;
-        count--;
-    }
-    return count;
-}
-
 static bool push_sums(Job *job, int64_t step, Err *err)
 {
     Node *node = &job->node;
-    Piece pieces[2 * NODE_SUMS];
+    JoinPiece pieces[2 * NODE_SUMS];
     int count = 0;
     int64_t memory = 0;
     double seconds = 0;
@@ -169,7 +134,7 @@ static bool push_sums(Job *job, int64_t step, Err *err)
         memory += box->memory;
         for (int i = 0; i < box->count; i++) {
             REQUIRE(count < 2 * NODE_SUMS);
-            pieces[count++] = (Piece){ box->sums[i], node_sum(node, r, i) };
+            pieces[count++] = (JoinPiece){ box->sums[i], node_sum(node, r, i) };
             count = join_siblings(pieces, count, node->shared->micro_batches, node->slot_size);
         }
     }

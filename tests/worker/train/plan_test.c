@@ -1,0 +1,286 @@
+/* The plan by what it promises: torch's order, each example once, equal cost, limits that hold. */
+#include "worker/train/plan.h"
+
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { MOST = 512, WIDTH = 16 };
+
+typedef struct Data {
+    int64_t start[MOST + 1];
+    int64_t count;
+} Data;
+
+static Data of_lengths(const int *lengths, int64_t count)
+{
+    Data data = { .count = count };
+    for (int64_t i = 0; i < count; i++)
+        data.start[i + 1] = data.start[i] + lengths[i];
+    return data;
+}
+
+/* Few long ones among many short ones. */
+static Data uneven(int64_t count)
+{
+    Data data = { .count = count };
+    for (int64_t i = 0; i < count; i++) {
+        const uint32_t bits = rng_bits(rng_key(11, 0, 0, 0), (uint32_t)i);
+        data.start[i + 1] = data.start[i] + 1 + bits % (i % 7 == 0 ? 400 : 40);
+    }
+    return data;
+}
+
+static int64_t length(const Data *data, int64_t row)
+{
+    return data->start[row + 1] - data->start[row];
+}
+
+static PlanOptions options(const Data *data, int64_t batch_size, int64_t micro_batches)
+{
+    return (PlanOptions){ .start = data->start,
+                          .count = data->count,
+                          .batch_size = batch_size,
+                          .micro_batches = micro_batches,
+                          .width = WIDTH };
+}
+
+static Plan *open_plan(const PlanOptions *o)
+{
+    Err err = { 0 };
+    Plan *plan = plan_open(o, &err);
+    assert_non_null(plan);
+    return plan;
+}
+
+static void expect_rows(Plan *plan, int64_t step, int64_t m, const uint32_t *want, int64_t count)
+{
+    const uint32_t *rows;
+    assert_int_equal(plan_micro_batch(plan, step, m, &rows), count);
+    for (int64_t i = 0; i < count; i++)
+        assert_int_equal(rows[i], want[i]);
+}
+
+/* ---- order --------------------------------------------------------------------------- */
+
+static void without_a_shuffle_batches_follow_each_other_and_the_last_is_short(void **state)
+{
+    (void)state;
+    const int lengths[] = { 3, 3, 3, 3, 3, 3, 3 };
+    const Data data = of_lengths(lengths, 7);
+    const PlanOptions o = options(&data, 3, 1);
+    Plan *plan = open_plan(&o);
+    assert_int_equal(plan_steps_per_epoch(plan), 3);
+    for (int64_t epoch = 0; epoch < 2; epoch++) {
+        expect_rows(plan, 3 * epoch, 0, (uint32_t[]){ 0, 1, 2 }, 3);
+        expect_rows(plan, 3 * epoch + 1, 0, (uint32_t[]){ 3, 4, 5 }, 3);
+        expect_rows(plan, 3 * epoch + 2, 0, (uint32_t[]){ 6 }, 1);
+    }
+    plan_close(plan);
+}
+
+/* torch.randperm(10) at seeds 42 and 43: Trainer's order of two epochs of a run with seed 42. */
+static void epochs_have_torchs_order_at_the_seed_and_the_next(void **state)
+{
+    (void)state;
+    static const uint32_t first[] = { 2, 6, 1, 8, 4, 5, 0, 9, 3, 7 };
+    const int lengths[] = { 3, 3, 3, 3, 3, 3, 3, 3, 3, 3 };
+    uint32_t second[10];
+    rng_torch_randperm(second, 10, 43); /* golden/torch-order holds it to torch's */
+    const Data data = of_lengths(lengths, 10);
+    PlanOptions o = options(&data, 5, 1);
+    o.shuffle = true;
+    o.seed = 42;
+    Plan *plan = open_plan(&o);
+    expect_rows(plan, 3, 0, second + 5, 5); /* steps in any order */
+    expect_rows(plan, 0, 0, first, 5);
+    expect_rows(plan, 1, 0, first + 5, 5);
+    expect_rows(plan, 2, 0, second, 5);
+    plan_close(plan);
+    static const uint32_t rows[] = { 20, 21, 22, 23, 24, 25, 26, 27, 28, 29 };
+    Data more = uneven(40);
+    o.start = more.start;
+    o.rows = rows; /* the order is of places in `rows` */
+    plan = open_plan(&o);
+    expect_rows(plan, 0, 0, (uint32_t[]){ 22, 26, 21, 28, 24 }, 5);
+    plan_close(plan);
+}
+
+/* ---- dealing ------------------------------------------------------------------------- */
+
+static void the_longest_goes_first_into_the_emptiest(void **state)
+{
+    (void)state;
+    const int lengths[] = { 5, 1, 4, 2, 3 };
+    const Data data = of_lengths(lengths, 5);
+    PlanOptions o = options(&data, 5, 2);
+    o.width = 1000; /* 5 | 4, 4+3, 5+2: 7 and a little more than 7, so the last goes to the right */
+    Plan *plan = open_plan(&o);
+    expect_rows(plan, 0, 0, (uint32_t[]){ 0, 3 }, 2);
+    expect_rows(plan, 0, 1, (uint32_t[]){ 1, 2, 4 }, 3);
+    plan_close(plan);
+}
+
+static void equal_ones_go_round(void **state)
+{
+    (void)state;
+    const int lengths[] = { 4, 4, 4, 4, 4, 4, 4, 4 };
+    const Data data = of_lengths(lengths, 8);
+    const PlanOptions o = options(&data, 8, 3);
+    Plan *plan = open_plan(&o);
+    expect_rows(plan, 0, 0, (uint32_t[]){ 0, 3, 6 }, 3);
+    expect_rows(plan, 0, 1, (uint32_t[]){ 1, 4, 7 }, 3);
+    expect_rows(plan, 0, 2, (uint32_t[]){ 2, 5 }, 2);
+    plan_close(plan);
+}
+
+/* One of 12 beside two of 7: fewer tokens, more pairs of them. */
+static void attention_counts(void **state)
+{
+    (void)state;
+    const int lengths[] = { 12, 7, 7, 1 };
+    const Data data = of_lengths(lengths, 4);
+    PlanOptions o = options(&data, 4, 2);
+    o.width = 1; /* 12 + 24 beside 2 (7 + 49/6) = 30.3: the short one goes to the two */
+    Plan *plan = open_plan(&o);
+    expect_rows(plan, 0, 0, (uint32_t[]){ 0 }, 1);
+    expect_rows(plan, 0, 1, (uint32_t[]){ 1, 2, 3 }, 3);
+    plan_close(plan);
+    o.width = 1000000; /* 12 beside 14 */
+    plan = open_plan(&o);
+    expect_rows(plan, 0, 0, (uint32_t[]){ 0, 3 }, 2);
+    expect_rows(plan, 0, 1, (uint32_t[]){ 1, 2 }, 2);
+    plan_close(plan);
+}
+
+static double cost(const Data *data, uint32_t row)
+{
+    const double T = (double)length(data, row);
+    return T + T * T / (6.0 * WIDTH);
+}
+
+/* Marks what the step's micro-batches hold, and checks that no one of them would be better off
+ * without its cheapest example: then the emptiest is behind by less than one example. */
+static void check_step(Plan *plan, const Data *data, int64_t step, int64_t M, int *seen)
+{
+    double load[MOST] = { 0 }, cheapest[MOST], least = 1e30;
+    for (int64_t m = 0; m < M; m++) {
+        const uint32_t *rows;
+        const int64_t n = plan_micro_batch(plan, step, m, &rows);
+        cheapest[m] = 1e30;
+        for (int64_t i = 0; i < n; i++) {
+            seen[rows[i]]++;
+            load[m] += cost(data, rows[i]);
+            cheapest[m] = cost(data, rows[i]) < cheapest[m] ? cost(data, rows[i]) : cheapest[m];
+        }
+        least = load[m] < least ? load[m] : least;
+    }
+    for (int64_t m = 0; m < M; m++)
+        assert_true(load[m] == 0 || load[m] - cheapest[m] <= least + 1e-6);
+}
+
+static void every_example_is_there_once_an_epoch_and_loads_are_even(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][2] = { { 16, 4 }, { 64, 8 }, { 64, 7 }, { 10, 16 }, { 1, 1 }, { 333, 32 } };
+    const Data data = uneven(333);
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        PlanOptions o = options(&data, sizes[k][0], sizes[k][1]);
+        o.shuffle = true;
+        o.seed = k;
+        Plan *plan = open_plan(&o);
+        const int64_t steps = plan_steps_per_epoch(plan);
+        for (int64_t epoch = 0; epoch < 2; epoch++) {
+            int seen[MOST] = { 0 };
+            for (int64_t t = 0; t < steps; t++)
+                check_step(plan, &data, epoch * steps + t, sizes[k][1], seen);
+            for (int64_t i = 0; i < data.count; i++)
+                assert_int_equal(seen[i], 1);
+        }
+        plan_close(plan);
+    }
+}
+
+/* ---- limits, chunks ------------------------------------------------------------------- */
+
+static void expect_limits(Plan *plan, int64_t steps, int64_t tokens, int64_t examples)
+{
+    int64_t got_tokens, got_examples;
+    plan_limits(plan, steps, &got_tokens, &got_examples);
+    assert_int_equal(got_tokens, tokens);
+    assert_int_equal(got_examples, examples);
+}
+
+static void limits_are_the_largest_of_all_micro_batches_of_the_steps(void **state)
+{
+    (void)state;
+    const int lengths[] = { 1, 1, 1, 1, /**/ 2, 9, 3, 1, /**/ 3, 3, 3, 3, /**/ 20 };
+    const Data data = of_lengths(lengths, 13);
+    PlanOptions o = options(&data, 4, 2);
+    Plan *plan = open_plan(&o);
+    expect_limits(plan, 0, 1, 1);
+    expect_limits(plan, 1, 2, 2);
+    expect_limits(plan, 2, 9, 3); /* 9 | 3 2 1 */
+    expect_limits(plan, 3, 9, 3);
+    expect_limits(plan, 4, 20, 3);
+    expect_limits(plan, 40, 20, 3);
+    plan_close(plan);
+    o.micro_batches = 1;
+    plan = open_plan(&o);
+    expect_limits(plan, 3, 15, 4);
+    expect_limits(plan, 4, 20, 4);
+    plan_close(plan);
+}
+
+static void chunks_are_as_long_as_they_may_be(void **state)
+{
+    (void)state;
+    const int lengths[] = { 4, 4, 2, 1, 30, 5, 5, 10 };
+    const Data data = of_lengths(lengths, 8);
+    int64_t *ends;
+    assert_int_equal(plan_chunks(data.start, NULL, 8, 10, &ends), 5);
+    const int64_t want[] = { 3, 4, 5, 7, 8 }; /* 10 | 1 | 30, longer than allowed | 10 | 10 */
+    assert_memory_equal(ends, want, sizeof want);
+    free(ends);
+    static const uint32_t rows[] = { 7, 2, 3 };
+    assert_int_equal(plan_chunks(data.start, rows, 3, 12, &ends), 2); /* 10 2 | 1 */
+    assert_int_equal(ends[0], 2);
+    assert_int_equal(ends[1], 3);
+    free(ends);
+    assert_int_equal(plan_chunks(data.start, NULL, 0, 10, &ends), 0);
+    free(ends);
+}
+
+static void no_examples_are_an_error(void **state)
+{
+    (void)state;
+    Err err = { 0 };
+    const Data data = { .count = 0 };
+    const PlanOptions o = options(&data, 4, 2);
+    assert_null(plan_open(&o, &err));
+    assert_int_equal(err.kind, ERR_INPUT);
+    assert_string_equal(err.what, "there are no examples to train on");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_shuffle_batches_follow_each_other_and_the_last_is_short),
+        cmocka_unit_test(epochs_have_torchs_order_at_the_seed_and_the_next),
+        cmocka_unit_test(the_longest_goes_first_into_the_emptiest),
+        cmocka_unit_test(equal_ones_go_round),
+        cmocka_unit_test(attention_counts),
+        cmocka_unit_test(every_example_is_there_once_an_epoch_and_loads_are_even),
+        cmocka_unit_test(limits_are_the_largest_of_all_micro_batches_of_the_steps),
+        cmocka_unit_test(chunks_are_as_long_as_they_may_be),
+        cmocka_unit_test(no_examples_are_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
