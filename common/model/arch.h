@@ -66,7 +66,7 @@ typedef enum { NORM_LAYER, NORM_RMS } NormKind;
 /* Which rows of the last block the head reads. */
 typedef enum {
     READ_FIRST,   /* [CLS] */
-    READ_LAST,    /* the last token of a sequence (there is no padding) */
+    READ_LAST,    /* the last token of a sequence that is no padding's */
     READ_LABELLED /* every token that has a goal */
 } HeadRows;
 

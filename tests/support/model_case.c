@@ -113,18 +113,36 @@ static void settle(Subject *s)
         arch->problem = PROBLEM_MULTI_LABEL;
 }
 
-Subject *open_subject(int g)
+/* Settings and values may be of two folders. */
+static Subject *open_from(int g, const char *settings_of, const char *values_of)
 {
     Err err = { 0 };
     Subject *s = xcalloc(1, sizeof *s);
     s->name = golden[g].name;
-    open_golden(&s->c, g);
+    char *folder = file_of(s, "model");
+    s->c.arch = open_arch(folder, golden[g].task, golden[g].labels);
+    must(lora_config_read(&s->c.lora, settings_of, &err), &err);
+    open_table(&s->c);
     settle(s);
-    char *init = file_of(s, "init");
-    must(slots_read_adapter(s->c.values, s->c.table, init, &err), &err);
-    free(init);
+    must(slots_read_adapter(s->c.values, s->c.table, values_of, &err), &err);
     load(s);
+    free(folder);
     return s;
+}
+
+Subject *open_subject(int g)
+{
+    char *settings_of = xprintf("tests/golden/%s/expected", golden[g].name);
+    char *values_of = xprintf("tests/golden/%s/init", golden[g].name);
+    Subject *s = open_from(g, settings_of, values_of);
+    free(settings_of);
+    free(values_of);
+    return s;
+}
+
+Subject *open_subject_adapter(int g, const char *adapter)
+{
+    return open_from(g, adapter, adapter);
 }
 
 Subject *open_subject_with(int g, const char *lora)

@@ -32,6 +32,8 @@ typedef struct Subject {
 Subject *open_subject(int g);
 /* The same with other LoRA settings (keys of adapter_config.json); values are zero. */
 Subject *open_subject_with(int g, const char *lora);
+/* With settings and values of an adapter's folder. */
+Subject *open_subject_adapter(int g, const char *adapter);
 void close_subject(Subject *s);
 char *file_of(const Subject *s, const char *file); /* owned */
 

@@ -349,16 +349,28 @@ static void read_labelled(Pass *pass, const Batch *batch, int64_t b)
     pass->read_end[b] = end - batch->start[b];
 }
 
+/* Of a sequence, the last token that is no padding; of padding alone the first (Transformers,
+ * GenericForSequenceClassification). */
+static int64_t last_word(const ModelArch *arch, const int32_t *ids, int64_t T)
+{
+    int64_t last = T - 1;
+    while (last > 0 && ids[last] == arch->pad_id)
+        last--;
+    return last;
+}
+
 /* The rows that the head reads; all: every token's logits are wanted. */
 static void choose_reads(Model *model, const Batch *batch, bool all)
 {
     Pass *pass = &model->pass;
     for (int64_t b = 0; b < batch->B; b++) {
         const int64_t T = batch->start[b + 1] - batch->start[b];
-        const bool last = model->arch->head_rows == READ_LAST;
-        if (model->arch->head_rows != READ_LABELLED) {
-            pass->read_first[b] = last ? T - 1 : 0;
-            pass->read_end[b] = last ? T : 1;
+        if (model->arch->head_rows == READ_LAST) {
+            pass->read_first[b] = last_word(model->arch, batch->ids + batch->start[b], T);
+            pass->read_end[b] = pass->read_first[b] + 1;
+        } else if (model->arch->head_rows != READ_LABELLED) {
+            pass->read_first[b] = 0;
+            pass->read_end[b] = 1;
         } else if (all) {
             pass->read_first[b] = 0;
             pass->read_end[b] = T;
