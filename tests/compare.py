@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Compares what a run wrote with what PEFT gave for the same case: every step's loss, gradient norm and
-learning rate, every tensor of the adapter, the last metrics. Standard library only.
+learning rate, every tensor of the adapter, the last metrics, how many tokens were trained on. Standard library only.
 
     compare.py CASE_FOLDER OUTPUT_DIR [--loss 1e-4] [--norm 1e-3] [--adapter 1e-4] [--eval 1e-4]
 
@@ -72,6 +72,18 @@ def compare_metrics(case, out, most):
             if not abs(rows[-1].get(key, float("nan")) - value) <= most * max(1, abs(value))]
 
 
+def compare_tokens(case, out):
+    """Every token that was trained on, counted from the rows of the steps; images have none in their rows."""
+    with open(os.path.join(case, "expected", "encoded.jsonl"), encoding="utf-8") as file:
+        lengths = [len(row["input_ids"]) for row in map(json.loads, file) if row["split"] == "train" and "input_ids" in row]
+    want = sum(lengths[i] for step in lines(os.path.join(case, "expected", "trajectory.jsonl"), "rows") for i in step["rows"] if lengths)
+    got = {}
+    for name, key in (("summary.json", "tokens"), ("trainer_state.json", "num_input_tokens_seen")):
+        with open(os.path.join(out, name), encoding="utf-8") as file:
+            got[f"{key} of {name}"] = json.load(file)[key]
+    return [f"{key} is {n}, should be {want}" for key, n in got.items() if lengths and n != want]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case")
@@ -81,6 +93,7 @@ def main():
     a = parser.parse_args()
     wrong = compare_steps(a.case, a.out, {"loss": a.loss, "grad_norm": a.norm, "learning_rate": 1e-6})
     wrong += compare_adapters(a.case, a.out, a.adapter) + compare_metrics(a.case, a.out, a.eval)
+    wrong += compare_tokens(a.case, a.out)
     print("\n".join(wrong) if wrong else "equal")
     sys.exit(bool(wrong))
 

@@ -1,0 +1,279 @@
+/* fake_node - a node of ranks without MPI and without a server, for work_test.c: the functions of
+ * comm.h and ps_client.h are defined here. Ranks are processes as in a real job; rank 0 is the test's
+ * own, so what its client is told stays in the test's memory. The client hands out a list of leases
+ * and keeps what is pushed. */
+#ifndef TESTS_WORKER_TRAIN_FAKE_NODE_H
+#define TESTS_WORKER_TRAIN_FAKE_NODE_H
+
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "worker/train/job.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MOST_RANKS = 8, MOST_PUSHES = 64, TEXT_ROOM = 1 << 16, POOL = 64 << 20, MOST_SECONDS = 60 };
+
+/* ---- comm.h -------------------------------------------------------------------------- */
+
+typedef struct Meeting {
+    pthread_barrier_t gate;
+    atomic_int disagree;
+    bool has_text;
+    uint64_t number;
+    char text[TEXT_ROOM];
+} Meeting;
+
+struct Comm {
+    int rank, size;
+    Meeting *meeting; /* shared */
+    char *pool;       /* [POOL] shared, at the same address in all; all take the same pieces of it */
+    size_t used;
+};
+
+static void meet(Comm *comm)
+{
+    pthread_barrier_wait(&comm->meeting->gate);
+}
+
+int comm_rank(const Comm *comm)
+{
+    return comm->rank;
+}
+
+int comm_size(const Comm *comm)
+{
+    return comm->size;
+}
+
+int comm_node_rank(const Comm *comm)
+{
+    return comm->rank;
+}
+
+int comm_node_size(const Comm *comm)
+{
+    return comm->size;
+}
+
+void *comm_node_memory(Comm *comm, size_t size, Err *err)
+{
+    (void)err;
+    char *memory = comm->pool + comm->used;
+    comm->used += arena_cost(size);
+    REQUIRE(comm->used <= POOL);
+    return memory;
+}
+
+void comm_node_barrier(Comm *comm)
+{
+    meet(comm);
+}
+
+bool comm_agree(Comm *comm, bool ok)
+{
+    if (!ok)
+        comm->meeting->disagree++;
+    meet(comm);
+    const bool all = comm->meeting->disagree == 0;
+    meet(comm);
+    if (comm->rank == 0)
+        comm->meeting->disagree = 0;
+    meet(comm);
+    return all;
+}
+
+char *comm_share_text(Comm *comm, const char *text)
+{
+    Meeting *m = comm->meeting;
+    if (comm->rank == 0) {
+        REQUIRE(!text || strlen(text) < TEXT_ROOM);
+        m->has_text = text != NULL;
+        strcpy(m->text, text ? text : "");
+    }
+    meet(comm);
+    char *copy = m->has_text ? xstrdup(m->text) : NULL;
+    meet(comm);
+    return copy;
+}
+
+uint64_t comm_share_number(Comm *comm, uint64_t number)
+{
+    if (comm->rank == 0)
+        comm->meeting->number = number;
+    meet(comm);
+    const uint64_t shared = comm->meeting->number;
+    meet(comm);
+    return shared;
+}
+
+/* ---- ps_client.h ---------------------------------------------------------------------- */
+
+typedef struct Pushed {
+    Push push; /* its data is a copy, owned */
+} Pushed;
+
+/* What rank 0's client does and was told. */
+typedef struct Script {
+    const Lease *leases; /* a range that ends at -1 ends at the chunks of the evaluation */
+    int lease_count, next;
+    int silent_at;      /* the server does not answer this lease any more; -1: it does */
+    const char *run;    /* run file that is asked for */
+    HelloFacts facts;
+    Pushed pushes[MOST_PUSHES];
+    int count;
+    int64_t memory;
+} Script;
+
+static Script script;
+
+struct PsClient {
+    int unused;
+};
+
+PsClient *ps_client_open(const PsClientOptions *options, Err *err)
+{
+    (void)options;
+    (void)err;
+    return xcalloc(1, sizeof(PsClient));
+}
+
+void ps_client_close(PsClient *client)
+{
+    free(client);
+}
+
+bool ps_client_ask(PsClient *client, char **run_text, Err *err)
+{
+    (void)client;
+    (void)err;
+    *run_text = xstrdup(script.run);
+    return true;
+}
+
+bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed, Err *err)
+{
+    (void)client;
+    (void)err;
+    script.facts = *facts;
+    *fixed = xstrdup(run_text[0] ? run_text : script.run);
+    return true;
+}
+
+/* The adapter at a version: nothing is 0. */
+static void values_at(float *values, int64_t size, int64_t version)
+{
+    rng_normal(values, size, 0.05F, rng_key(21, version, 0, 0));
+}
+
+bool ps_client_next(PsClient *client, int64_t have, Lease *lease, float *values, int64_t size, Err *err)
+{
+    (void)client;
+    if (script.next == script.silent_at)
+        return err_set(err, ERR_PEER, "the parameter server is silent");
+    REQUIRE(script.next < script.lease_count);
+    *lease = script.leases[script.next++];
+    for (int i = 0; i < lease->range_count; i++)
+        if (lease->range[i].end < 0)
+            lease->range[i].end = script.facts.eval_chunks;
+    if (lease->kind != LEASE_STOP && lease->step != have)
+        values_at(values, size, lease->step);
+    return true;
+}
+
+bool ps_client_push(PsClient *client, const Push *push, Err *err)
+{
+    (void)client;
+    (void)err;
+    REQUIRE(script.count < MOST_PUSHES);
+    Pushed *kept = &script.pushes[script.count++];
+    void *copy = xmalloc(push->size + 1);
+    memcpy(copy, push->data, push->size);
+    kept->push = *push;
+    kept->push.data = copy;
+    return true;
+}
+
+void ps_client_memory(PsClient *client, int64_t bytes)
+{
+    (void)client;
+    script.memory = bytes;
+}
+
+static void forget(void)
+{
+    for (int i = 0; i < script.count; i++)
+        free((void *)(uintptr_t)script.pushes[i].push.data);
+    script = (Script){ .silent_at = -1 };
+}
+
+/* ---- a job ---------------------------------------------------------------------------- */
+
+typedef struct Ended {
+    bool opened, ok;
+    int code;
+    Err err;
+    int others[MOST_RANKS]; /* exit codes of ranks 1 .. */
+} Ended;
+
+static void work_of_rank(Comm *comm, const ConfigSources *sources, Job *job, Ended *ended)
+{
+    *ended = (Ended){ 0 };
+    ended->opened = job_open(job, comm, sources, "none", &ended->err);
+    ended->ok = ended->opened && job_work(job, &ended->code, &ended->err);
+    if (!ended->ok)
+        ended->code = err_exit_code(&ended->err);
+}
+
+static void be_rank(Comm *comm, const ConfigSources *sources)
+{
+    Job job;
+    Ended ended;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    work_of_rank(comm, sources, &job, &ended);
+    _exit(ended.code);
+}
+
+static void *shared_memory(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    REQUIRE(memory != MAP_FAILED);
+    return memory;
+}
+
+/* `ranks` ranks open the run and work until they are told to stop; look sees rank 0's job then. A
+ * rank that hangs ends the test program. */
+static void play(int ranks, const ConfigSources *sources, Ended *ended, void (*look)(Job *job, Ended *ended))
+{
+    Comm comm = { 0, ranks, shared_memory(sizeof(Meeting)), shared_memory(POOL), 0 };
+    pthread_barrierattr_t shared;
+    pid_t others[MOST_RANKS];
+    Job job;
+    pthread_barrierattr_init(&shared);
+    pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+    pthread_barrier_init(&comm.meeting->gate, &shared, (unsigned)ranks);
+    alarm(MOST_SECONDS);
+    for (comm.rank = ranks - 1; comm.rank > 0; comm.rank--)
+        if ((others[comm.rank] = fork()) == 0)
+            be_rank(&comm, sources);
+    work_of_rank(&comm, sources, &job, ended);
+    for (int r = 1; r < ranks; r++) {
+        int status;
+        REQUIRE(waitpid(others[r], &status, 0) == others[r]);
+        ended->others[r] = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
+    alarm(0);
+    if (look)
+        look(&job, ended);
+    job_close(&job);
+    munmap(comm.meeting, sizeof(Meeting));
+    munmap(comm.pool, POOL);
+}
+
+#endif
