@@ -26,7 +26,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
 CFLAGS   += -std=gnu11 $(OPT) -march=$(MARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN)
 MPI_CFLAGS = $(shell mpicc --showme:compile)
 MPI_LIBS   = $(shell mpicc --showme:link)
-LIBS := -lzmq -lmsgpackc -lopenblas -lyaml -ljansson -lcsv -lutf8proc -lpcre2-8 -lsodium -lxxhash -ljpeg -lpng -lm -lpthread
+LIBS := -lzmq -lmsgpackc -lopenblas -lyaml -ljansson -lz -lzstd -lutf8proc -lpcre2-8 -lsodium -lxxhash -ljpeg -lpng -lm -lpthread
 
 objs = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(shell find $(1) -name '*.c')))
 MAINS    := worker/main.c ps/main.c launch/main.c
@@ -122,7 +122,7 @@ test-hosts: all ## launch/hosts on 4 network namespaces, a cut cable (1 minute; 
 $(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-INTEROP := $(addprefix $(B)/tests/interop/,metrics_figures chat_render images_driver logits_driver)
+INTEROP := $(addprefix $(B)/tests/interop/,rows_driver metrics_figures chat_render images_driver logits_driver)
 test-interop: all $(INTEROP) ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
 	BUILD=$(B) tests/interop/run
 

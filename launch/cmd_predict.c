@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "launch/command.h"
 #include "launch/predict.h"
+#include "worker/data/source.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,15 +73,33 @@ static bool answer(Session *session, const PredictInput *input, Err *err)
     return predict_texts(session, input, err);
 }
 
-static bool open_input(PredictInput *input, Err *err)
+/* packed: what input->file reads where the input is a .gz or .zst file. */
+static bool open_input(PredictInput *input, Source *packed, Err *err)
 {
-    const bool folder = input->path && file_is_folder(input->path);
-    input->file = !input->path ? stdin : folder ? NULL : fopen(input->path, "re");
-    if (input->file || folder)
+    const char *path = input->path;
+    if (path && (text_ends(path, ".parquet") || text_ends(path, ".arrow")))
+        return records_format(path, ROWS_LABELLED, err) != NULL; /* says what to do */
+    if (path && file_is_folder(path))
+        return true;
+    if (path && (text_ends(path, ".gz") || text_ends(path, ".zst"))) {
+        if (!source_open(packed, path, err))
+            return false;
+        input->file = packed->size > 0 ? fmemopen((void *)(uintptr_t)packed->data, packed->size, "r") : fopen("/dev/null", "r");
+    } else {
+        input->file = path ? fopen(path, "re") : stdin;
+    }
+    if (input->file)
         return true;
     err_errno(err, "cannot open");
     err->kind = ERR_INPUT;
-    return err_at(err, "%s", input->path);
+    return err_at(err, "%s", path);
+}
+
+static void close_input(PredictInput *input, Source *packed)
+{
+    if (input->file && input->file != stdin)
+        fclose(input->file);
+    source_close(packed);
 }
 
 static bool predict(const PredictArguments *given, const Config *c, Err *err)
@@ -95,13 +114,11 @@ static bool predict(const PredictArguments *given, const Config *c, Err *err)
     const char *path = given->rest->positional_count > 0 ? given->rest->positionals[0] : "-";
     PredictInput input = { .path = strcmp(path, "-") == 0 ? NULL : path, .logits = given->logits, .run = c };
     input.name = input.path ? input.path : "standard input";
-    if (!open_input(&input, err))
-        return false;
-    Session session;
-    const bool ok = session_open(&session, &o, err) && answer(&session, &input, err);
+    Source packed = { 0 };
+    Session session = { 0 };
+    const bool ok = open_input(&input, &packed, err) && session_open(&session, &o, err) && answer(&session, &input, err);
     session_close(&session);
-    if (input.file && input.file != stdin)
-        fclose(input.file);
+    close_input(&input, &packed);
     return ok;
 }
 
@@ -133,7 +150,9 @@ int cmd_predict(int argc, char **argv)
         { "help", NULL, "this text", NULL, &help },
     };
     const OptionTable table = { "lora predict", "[FILE]",
-                                "one JSON line an input line: a text (a TAB separates a pair), words, a prompt, a path of an image", own,
+                                "one JSON line a row of a .csv, .tsv, .jsonl, .json or .conll file (by the columns of the run), an "
+                                "image of a folder, or a line of any other text: a text (a TAB separates a pair), words, a "
+                                "prompt, a path of an image", own,
                                 sizeof own / sizeof *own, true };
     return command_main(&(Command){ &table, &help, 0, 1, run, &given }, argc, argv);
 }

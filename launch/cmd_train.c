@@ -11,6 +11,7 @@
 #include "common/base/version.h"
 #include "common/config/options.h"
 #include "common/model/arch.h"
+#include "worker/data/label_search.h"
 #include "worker/train/settings.h"
 
 #include <signal.h>
@@ -58,7 +59,24 @@ static void words_release(Words *words)
 
 /* ---- what is checked before anything starts --------------------------------------- */
 
-/* Names of the labels, when neither run file nor model has any: found in the data. */
+static void add_labels(Words *server, const LabelsFound *found)
+{
+    Text list = { 0 };
+    if (found->names.count == 0) {
+        add_word(server, xprintf("--labels=%lld", (long long)found->count));
+    } else {
+        for (int i = 0; i < found->names.count; i++) {
+            text_adds(&list, i ? ", " : "");
+            config_print_text(found->names.items[i], &list);
+        }
+        add_word(server, xprintf("--labels=[%s]", list.data));
+    }
+    if (found->problem == PROBLEM_MULTI_LABEL)
+        add_word(server, xstrdup("--problem_type=multi_label_classification"));
+    text_release(&list);
+}
+
+/* Labels, and whether a row has several, when neither run file nor model says: found in the data. */
 static bool find_labels(const Config *c, Words *server, Err *err)
 {
     if (c->labels.count > 0 || c->label_count > 0 || c->problem_type == PROBLEM_REGRESSION ||
@@ -69,22 +87,16 @@ static bool find_labels(const Config *c, Words *server, Err *err)
     free(folder);
     if (!arch)
         return false;
-    const bool search = !arch->labels_known && arch->problem == PROBLEM_SINGLE_LABEL;
+    const bool search = !arch->labels_known && arch->problem != PROBLEM_REGRESSION;
     arch_close(arch);
     if (!search)
         return true;
     const DatasetOptions o = settings_data(c, &c->data.train);
-    StringList names = { 0 };
-    Text list = { 0 };
-    const bool ok = dataset_labels(&o, &names, err);
-    for (int i = 0; ok && i < names.count; i++)
-        text_addf(&list, "%s\"%s\"", i ? ", " : "", names.items[i]);
-    if (ok && names.count > 1)
-        add_word(server, xprintf("--labels=[%s]", list.data));
-    for (int i = 0; i < names.count; i++)
-        free(names.items[i]);
-    free(names.items);
-    text_release(&list);
+    LabelsFound found;
+    const bool ok = label_search(&found, &o, c->problem_type, err);
+    if (ok && found.count > 0)
+        add_labels(server, &found);
+    labels_found_release(&found);
     return ok;
 }
 

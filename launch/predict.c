@@ -1,9 +1,11 @@
 #include "launch/predict.h"
 
 #include "common/base/mem.h"
+#include "worker/data/source.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 bool predict_lines(const PredictInput *input, PredictLine visit, void *self, Err *err)
 {
@@ -15,19 +17,50 @@ bool predict_lines(const PredictInput *input, PredictLine visit, void *self, Err
     if (!input->file)
         return err_set(err, ERR_INPUT, "is a folder, not a file of lines") || err_at(err, "%s", input->name);
     while (ok && (n = getline(&line, &room, input->file)) >= 0) {
-        number++;
-        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+        const size_t mark = ++number == 1 && n >= 3 && memcmp(line, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* byte order mark */
+        while (n > (ssize_t)mark && (line[n - 1] == '\n' || line[n - 1] == '\r'))
             n--;
         if (text_utf8_valid(line, (size_t)n) < (size_t)n)
             ok = err_set(err, ERR_INPUT, "the line is not valid UTF-8");
         else
-            ok = visit(self, line, (size_t)n, err);
+            ok = visit(self, line + mark, (size_t)n - mark, err);
         if (!ok)
             err_at(err, "%s:%lld", input->name, (long long)number);
     }
     free(line);
     return ok;
 }
+
+/* ---- rows ------------------------------------------------------------------------------ */
+
+typedef struct Rows {
+    PredictRow visit;
+    void *self;
+} Rows;
+
+/* A row that cannot be read ends it: an answer a row is promised. */
+static bool give_row(void *self, const Record *r, Err *bad, Err *err)
+{
+    const Rows *rows = self;
+    if (bad->kind != ERR_NONE) {
+        *err = *bad;
+        return false;
+    }
+    return rows->visit(rows->self, r, err) || err_at(err, r->line > 0 ? "%s:%lld" : "%s", r->file, (long long)r->line);
+}
+
+bool predict_as_rows(const PredictInput *input, RowKind kind)
+{
+    return input->path && records_holds(input->path, kind) && !source_ends(input->path, ".txt");
+}
+
+bool predict_rows(const PredictInput *input, const RecordColumns *columns, PredictRow visit, void *self, Err *err)
+{
+    Rows rows = { visit, self };
+    return records_read(input->path, columns, give_row, &rows, err);
+}
+
+/* ---- answers ------------------------------------------------------------------------------ */
 
 static void softmax(double *p, const float *logits, int64_t n)
 {

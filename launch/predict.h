@@ -6,6 +6,7 @@
 #define LAUNCH_PREDICT_H
 
 #include "launch/session.h"
+#include "worker/data/records.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -13,29 +14,37 @@
 enum { PREDICT_BATCH = 64 }; /* answered together, in order */
 
 typedef struct PredictInput {
-    FILE *file;
+    FILE *file; /* its lines; NULL: a folder */
     const char *path; /* NULL: standard input, where each line is answered at once */
     const char *name; /* for errors */
     bool logits;      /* print them too */
     const Config *run; /* of the adapter; defaults where it has none */
 } PredictInput;
 
-/* Lines: a text, or two with a TAB between. */
+/* Lines: a text, or two with a TAB between; or the texts of a .csv, .tsv, .jsonl or .json file, or of class
+ * folders, by the run's columns. */
 MUST_USE bool predict_texts(Session *session, const PredictInput *input, Err *err);
 
-/* Lines of words between spaces; or a .conll or .jsonl file. */
+/* Lines of words between spaces; or a .conll, .jsonl or .json file. */
 MUST_USE bool predict_words(Session *session, const PredictInput *input, Err *err);
 
 /* An image, a folder of them, or lines that are paths of images (relative to the working folder). */
 MUST_USE bool predict_images(Session *session, const PredictInput *input, Err *err);
 
-/* Lines are prompts; or a .jsonl, .csv or .tsv file with the run's prompts or conversations. One prompt
+/* Lines are prompts; or a .jsonl, .json, .csv or .tsv file with the run's prompts or conversations. One prompt
  * gets the same text whatever stands beside it. */
 MUST_USE bool predict_prompts(Session *session, const PredictInput *input, Err *err);
 
 /* Called with each line of the input, without its end. */
 typedef bool (*PredictLine)(void *self, const char *line, size_t n, Err *err);
 MUST_USE bool predict_lines(const PredictInput *input, PredictLine visit, void *self, Err *err);
+
+/* Whether the input is a file with rows of this kind, and not one of lines. */
+bool predict_as_rows(const PredictInput *input, RowKind kind);
+
+/* Called with each row; the first that cannot be read is an error. */
+typedef bool (*PredictRow)(void *self, const Record *record, Err *err);
+MUST_USE bool predict_rows(const PredictInput *input, const RecordColumns *columns, PredictRow visit, void *self, Err *err);
 
 /* Label and probabilities of an example; new. */
 json_t *predict_classes(const ModelArch *arch, const float *logits, bool with_logits);

@@ -89,34 +89,26 @@ static bool add_conversation(Writer *w, const json_t *messages, Err *err)
     return ok;
 }
 
-static bool add_record(void *self, const Record *r, Err *bad, Err *err)
+static bool add_row(void *self, const Record *r, Err *err)
 {
-    Writer *w = self;
-    if (bad->kind != ERR_NONE) {
-        *err = *bad;
-        return false;
-    }
-    const bool ok = r->messages ? add_conversation(w, r->messages, err) : add_line(w, r->text, r->text_size, err);
-    return ok || err_at(err, "%s:%lld", r->file, (long long)r->line);
+    return r->messages ? add_conversation(self, r->messages, err) : add_line(self, r->text, r->text_size, err);
 }
 
 bool predict_prompts(Session *session, const PredictInput *input, Err *err)
 {
     const DataConfig *d = &input->run->data;
-    const char *path = input->path;
     Writer *w = xcalloc(1, sizeof *w);
     w->session = session;
     w->input = input;
     bool ok = generate_options(&w->options, d, input->run->train.seed, session->arch->folder, session->max_length,
                                session->tokenizer, err) &&
               session_writes(session, &w->engine, PREDICT_BATCH, err);
-    if (ok && path && (text_ends(path, ".jsonl") || text_ends(path, ".csv") || text_ends(path, ".tsv"))) {
-        const RecordColumns columns = { .kind = d->messages ? ROWS_MESSAGES : ROWS_TEXTS,
-                                        .text = d->prompt ? d->prompt : d->text, .messages = d->messages };
-        ok = records_read(path, &columns, add_record, w, err);
-    } else if (ok) {
-        ok = predict_lines(input, add_line, w, err);
-    }
+    const RecordColumns columns = { .kind = d->messages ? ROWS_MESSAGES : ROWS_TEXTS,
+                                    .text = d->prompt ? d->prompt : d->text, .messages = d->messages };
+    if (ok && predict_as_rows(input, columns.kind))
+        ok = predict_rows(input, &columns, add_row, w, err);
+    else
+        ok = ok && predict_lines(input, add_line, w, err);
     ok = ok && print_answers(w, err);
     text_engine_close(&w->engine);
     chat_template_close(w->chat);

@@ -46,15 +46,24 @@ static bool add_encoding(Pending *p, Err *err)
     return true;
 }
 
+/* pair NULL: one text. */
+static bool add_text(Pending *p, const char *text, size_t n, const char *pair, size_t pair_n, Err *err)
+{
+    const Session *s = p->session;
+    return tokenizer_encode(s->tokenizer, text, n, pair, pair_n, s->max_length, &p->encoding, err) &&
+           add_encoding(p, err) && (p->input->path || print_answers(p, err));
+}
+
 static bool add_line(void *self, const char *line, size_t n, Err *err)
 {
-    Pending *p = self;
-    const Session *s = p->session;
     const char *tab = memchr(line, '\t', n);
     const size_t first = tab ? (size_t)(tab - line) : n;
-    return tokenizer_encode(s->tokenizer, line, first, tab ? tab + 1 : NULL, tab ? n - first - 1 : 0, s->max_length,
-                            &p->encoding, err) &&
-           add_encoding(p, err) && (p->input->path || print_answers(p, err));
+    return add_text(self, line, first, tab ? tab + 1 : NULL, tab ? n - first - 1 : 0, err);
+}
+
+static bool add_row(void *self, const Record *r, Err *err)
+{
+    return add_text(self, r->text, r->text_size, r->pair, r->pair_size, err);
 }
 
 bool predict_texts(Session *session, const PredictInput *input, Err *err)
@@ -62,7 +71,11 @@ bool predict_texts(Session *session, const PredictInput *input, Err *err)
     Pending *p = xcalloc(1, sizeof *p);
     p->session = session;
     p->input = input;
-    const bool ok = predict_lines(input, add_line, p, err) && print_answers(p, err);
+    const DataConfig *d = &input->run->data;
+    const RecordColumns columns = { .kind = ROWS_LABELLED, .text = d->text, .pair = d->text_pair };
+    const bool read = predict_as_rows(input, columns.kind) ? predict_rows(input, &columns, add_row, p, err)
+                                                           : predict_lines(input, add_line, p, err);
+    const bool ok = read && print_answers(p, err);
     encoding_release(&p->encoding);
     free(p);
     return ok;

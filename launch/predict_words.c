@@ -93,28 +93,17 @@ static bool tag_line(void *self, const char *line, size_t n, Err *err)
     return tag(t, &(WordList){ t->text, t->size, (int64_t)count }, err);
 }
 
-static bool tag_record(void *self, const Record *record, Err *bad, Err *err)
+static bool tag_row(void *self, const Record *record, Err *err)
 {
-    if (bad->kind != ERR_NONE) {
-        *err = *bad;
-        return false;
-    }
-    return tag(self, &record->words, err) ||
-           err_at(err, "%s:%lld", record->file, (long long)record->line);
+    return tag(self, &record->words, err);
 }
 
 bool predict_words(Session *session, const PredictInput *input, Err *err)
 {
     Tagger t = { .session = session, .input = input };
-    const char *path = input->path;
-    bool ok;
-    if (path && (text_ends(path, ".conll") || text_ends(path, ".jsonl"))) {
-        const RecordColumns columns = { .kind = ROWS_WORDS,
-                                        .tokens = input->run->data.tokens };
-        ok = records_read(path, &columns, tag_record, &t, err);
-    } else {
-        ok = predict_lines(input, tag_line, &t, err);
-    }
+    const RecordColumns columns = { .kind = ROWS_WORDS, .tokens = input->run->data.tokens };
+    const bool ok = predict_as_rows(input, columns.kind) ? predict_rows(input, &columns, tag_row, &t, err)
+                                                         : predict_lines(input, tag_line, &t, err);
     encoding_release(&t.encoding);
     free(t.text);
     free(t.size);

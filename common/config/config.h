@@ -164,6 +164,9 @@ MUST_USE bool config_check_training(const Config *config, Err *err);
  * the same values. Paths absolute. */
 void config_print(const Config *config, Text *out);
 
+/* A text as YAML, in quotes where it needs them. */
+void config_print_text(const char *text, Text *out);
+
 /* "run.yaml:12: lora.r", "--lora.r", or "lora.r (default)": for err_at. */
 const char *config_where(const Config *config, const char *key, char *room, size_t size);
 

@@ -53,7 +53,7 @@ static unsigned escaped_code(const unsigned char *p, int *bytes)
     return 0;
 }
 
-static void print_text(const char *text, Text *out)
+void config_print_text(const char *text, Text *out)
 {
     if (!needs_quotes(text)) {
         text_adds(out, text);
@@ -107,7 +107,7 @@ static void print_json(const json_t *value, Text *out)
         json_object_foreach((json_t *)(uintptr_t)value, name, item)
         {
             text_adds(out, comma);
-            print_text(name, out);
+            config_print_text(name, out);
             text_adds(out, ": ");
             print_json(item, out);
             comma = ", ";
@@ -125,7 +125,7 @@ static void print_json(const json_t *value, Text *out)
         text_adds(out, "]");
         break;
     case JSON_STRING:
-        print_text(json_string_value(value), out);
+        config_print_text(json_string_value(value), out);
         break;
     case JSON_INTEGER:
         text_addf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
@@ -151,7 +151,7 @@ static void print_list(const StringList *list, Text *out)
     }
     for (int i = 0; i < list->count; i++) {
         text_adds(out, i == 0 ? "[" : ", ");
-        print_text(list->items[i], out);
+        config_print_text(list->items[i], out);
     }
     text_adds(out, "]");
 }
@@ -159,7 +159,7 @@ static void print_list(const StringList *list, Text *out)
 static void print_optional(const char *text, Text *out)
 {
     if (text)
-        print_text(text, out);
+        config_print_text(text, out);
     else
         text_adds(out, "null");
 }
@@ -169,7 +169,7 @@ static void print_patterns(const ConfigKey *key, const PatternMap *map, Text *ou
     text_adds(out, "{");
     for (int i = 0; i < map->count; i++) {
         text_adds(out, i == 0 ? "" : ", ");
-        print_text(map->keys[i], out);
+        config_print_text(map->keys[i], out);
         text_adds(out, ": ");
         if (key->flags & KEY_WHOLE)
             text_addf(out, "%lld", (long long)map->values[i]);
@@ -190,7 +190,7 @@ static void print_labels(const Config *config, Text *out)
 static void print_modules(const StringList *list, const char *expression, Text *out)
 {
     if (expression)
-        print_text(expression, out);
+        config_print_text(expression, out);
     else
         print_list(list, out);
 }

@@ -50,7 +50,7 @@ printf 'text\tlabel\n' >"$work/header.tsv"
 train 2 "no examples.*header.tsv" --data.train="$work/header.tsv"
 printf 'text\tlabel\ngood\tpositive\nbad \xff\tnegative\n' >"$work/latin.tsv"
 train 2 "byte 5 of the text is not valid UTF-8.*latin.tsv:3.*iconv" --data.train="$work/latin.tsv"
-train 2 "cannot open.*no-such.tsv" --data.train="$work/no-such.tsv"
+train 2 "no such file.*no-such.tsv" --data.train="$work/no-such.tsv"
 
 # ---- the model
 

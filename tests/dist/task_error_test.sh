@@ -28,7 +28,7 @@ refused gpt2-clm "none of the 1 rows can be used; the first: the completion is e
 refused gpt2-clm "leaves none for the completion.*raise data.max_length" --data.max_length=2
 printf 'a\nb\n' >"$work/lines.txt"
 refused gpt2-text "fewer than one block.*lower data.block_size" --data.train="$work/lines.txt"
-refused gpt2-text "cannot open.*gone.txt" --data.train="$work/gone.txt"
+refused gpt2-text "no such file.*gone.txt" --data.train="$work/gone.txt"
 refused gpt2-text "the model has" --data.block_size=100000
 printf 'a O\n\nb O\nc\n' >"$work/short.conll"
 refused bert-tokcls "no tag behind it.*short.conll:4" --data.train="$work/short.conll"

@@ -11,9 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static RecordColumns columns_of(const DatasetOptions *o)
+RecordColumns dataset_columns(const DatasetOptions *o)
 {
-    return (RecordColumns){ o->kind, o->text, o->text_pair, o->label, o->tokens, o->tags, o->messages, o->labelled };
+    return (RecordColumns){ .kind = o->kind,
+                            .text = o->text,
+                            .pair = o->text_pair,
+                            .label = o->label,
+                            .tokens = o->tokens,
+                            .tags = o->tags,
+                            .messages = o->messages,
+                            .labelled = o->labelled };
 }
 
 /* ---- files become examples ---------------------------------------------------- */
@@ -88,7 +95,7 @@ static bool pack(Dataset *data, Builder *b, Err *err)
 static bool build(Dataset *data, Builder *b, Err *err)
 {
     const DatasetOptions *o = b->rows.options;
-    const RecordColumns columns = columns_of(o);
+    const RecordColumns columns = dataset_columns(o);
     for (int i = 0; i < o->files->count; i++) {
         const int64_t before = b->read + b->skipped;
         b->in_file = 0;
@@ -132,13 +139,16 @@ static bool add_path(uint64_t *key, const char *path, Err *err)
     return true;
 }
 
+/* Counts how often readers and rows have changed what they make of a file. */
+enum { RULES = 2 };
+
 /* What the options and the model say about encoding, as a text. */
 static void describe(const DatasetOptions *o, const ModelArch *arch, Text *words)
 {
     const char *const names[] = { o->text, o->text_pair, o->label, o->tokens, o->tags, o->messages };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         text_addf(words, "%s\n", names[i] ? names[i] : "");
-    text_addf(words, "%d %lld %lld %lld %d %d %d %lld %lld %lld", (int)o->kind, (long long)o->max_length,
+    text_addf(words, "%d %d %lld %lld %lld %d %d %d %lld %lld %lld", RULES, (int)o->kind, (long long)o->max_length,
               (long long)o->block_size, (long long)o->limit, o->skip_bad_rows, o->labelled, (int)arch->problem,
               (long long)arch->types, (long long)arch->image_size, (long long)arch->patch);
     for (int64_t i = 0; arch->label_names && i < arch->labels; i++)
@@ -169,10 +179,11 @@ static bool content_key(uint64_t *key, const DatasetOptions *o, const ModelArch 
         return false;
     for (int i = 0; i < o->files->count; i++) {
         /* the ending says how a file is read */
-        const char *name = path_name(o->files->items[i]);
-        const char *dot = strrchr(name, '.');
-        *key = digest_fast_more(*key, dot ? dot : "", dot ? strlen(dot) : 0);
-        if (!add_path(key, o->files->items[i], err))
+        const char *path = o->files->items[i], *ending = NULL;
+        if (!(ending = records_format(path, o->kind, err)))
+            return false;
+        *key = digest_fast_more(*key, ending, strlen(ending));
+        if (!add_path(key, path, err))
             return false;
     }
     return true;
@@ -213,63 +224,7 @@ bool dataset_open(Dataset *data, const DatasetOptions *options, const ModelArch 
     return ok;
 }
 
-/* ---- labels found in the data -------------------------------------------------- */
-
-/* Names in the order they were found, with a table that finds them again. */
-typedef struct Found {
-    StringList *names;
-    json_t *seen;
-} Found;
-
-static void add_label(Found *found, const char *label)
-{
-    StringList *names = found->names;
-    if (json_object_get(found->seen, label))
-        return;
-    json_object_set_new_nocheck(found->seen, label, json_true());
-    names->items = xrealloc(names->items, (size_t)(names->count + 1) * sizeof *names->items);
-    names->items[names->count++] = xstrdup(label);
-}
-
-static bool add_labels(void *self, const Record *r, Err *bad, Err *err)
-{
-    (void)err;
-    if (bad->kind != ERR_NONE)
-        return true;
-    if (r->label)
-        add_label(self, r->label);
-    for (int64_t i = 0; r->tags && i < r->words.count; i++)
-        add_label(self, r->tags[i]);
-    return true;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const long long x = strtoll(*(char *const *)a, NULL, 10), y = strtoll(*(char *const *)b, NULL, 10);
-    return (x > y) - (x < y);
-}
-
-bool dataset_labels(const DatasetOptions *options, StringList *names, Err *err)
-{
-    RecordColumns columns = columns_of(options);
-    columns.labelled = true;
-    Found found = { names, json_object() };
-    bool ok = true;
-    for (int i = 0; ok && i < options->files->count; i++)
-        ok = records_read(options->files->items[i], &columns, add_labels, &found, err);
-    json_decref(found.seen);
-    bool numbers = true;
-    for (int i = 0; i < names->count; i++)
-        numbers = numbers && names->items[i][0] && strspn(names->items[i], "0123456789") == strlen(names->items[i]);
-    if (names->count > 0)
-        qsort(names->items, (size_t)names->count, sizeof *names->items, numbers ? by_number : by_name);
-    return ok;
-}
+/* ---- parts ---------------------------------------------------------------------- */
 
 int64_t dataset_split(int64_t count, double share, uint64_t seed, uint32_t *order)
 {

@@ -48,9 +48,8 @@ MUST_USE bool dataset_open(Dataset *data, const DatasetOptions *options, const M
                            const Tokenizer *tokenizer, Err *err);
 void dataset_release(Dataset *data);
 
-/* Names of all labels in the files (LABELLED, WORDS, IMAGES), sorted, when they are names (not
- * 0 .. n-1): for runs and models that do not say. Adds to *names. */
-MUST_USE bool dataset_labels(const DatasetOptions *options, StringList *names, Err *err);
+/* The columns that the options name. Lent by them. */
+RecordColumns dataset_columns(const DatasetOptions *options);
 
 /* order[0, count) = a torch-ordered permutation, whose last `share` is held back, as validation_split.
  * Returns how many examples stay for training. */

@@ -4,12 +4,17 @@
 #include <string.h>
 
 /* "negative, neutral, positive", for errors. */
-static void list_labels(const ModelArch *arch, Err *bad)
+static void list_labels(const ModelArch *arch, const char *label, Err *bad)
 {
+    char *rest;
+    strtod(label, &rest);
+    const bool number = rest != label && *rest == '\0' && arch->task == TASK_SEQ_CLS;
     Text names = { 0 };
     for (int64_t i = 0; i < arch->labels && i < 20; i++)
         text_addf(&names, "%s%s", i ? ", " : "", arch->label_names[i]);
-    err_hint(bad, "the labels are %s (or their numbers from 0); set `labels:` in the run file", names.data);
+    err_hint(bad, "the labels are %.300s%s (or their numbers from 0); set `labels:` in the run file%s", names.data,
+             arch->labels > 20 ? ", ..." : "",
+             number ? ", or problem_type: regression" : "");
     text_release(&names);
 }
 
@@ -22,8 +27,10 @@ int64_t label_class(const ModelArch *arch, const char *label, Err *bad)
     const long long number = strtoll(label, &rest, 10);
     if (rest != label && *rest == '\0' && number >= 0 && number < arch->labels)
         return number;
+    if (strcmp(label, "True") == 0 || strcmp(label, "False") == 0) /* as Python counts them */
+        return label[0] == 'T' && arch->labels > 1;
     err_set(bad, ERR_INPUT, "'%s' is not one of the %lld labels", label, (long long)arch->labels);
-    list_labels(arch, bad);
+    list_labels(arch, label, bad);
     return -1;
 }
 
@@ -37,8 +44,9 @@ static bool parse_class(float *goal, const ModelArch *arch, const char *label, E
 static bool parse_real(float *goal, const char *label, Err *bad)
 {
     char *rest;
-    *goal = strtof(label, &rest);
-    if (rest != label && *rest == '\0' && *goal - *goal == 0.0f)
+    const char *const truth = strcmp(label, "True") == 0 ? "1" : strcmp(label, "False") == 0 ? "0" : label;
+    *goal = strtof(truth, &rest);
+    if (rest != truth && *rest == '\0' && *goal - *goal == 0.0f)
         return true;
     return err_set(bad, ERR_INPUT, "'%s' is not a number", label);
 }
@@ -52,6 +60,8 @@ static bool parse_many(float *goal, const ModelArch *arch, const json_t *value, 
         return err_hint(bad, "[0, 1, 0] or a list of label names, in a .jsonl file");
     }
     const bool names = json_array_size(value) > 0 && json_is_string(json_array_get(value, 0));
+    if (json_array_size(value) == 0) /* a row with none of them */
+        return true;
     if (!names && (int64_t)json_array_size(value) != arch->labels)
         return err_set(bad, ERR_INPUT, "the label has %zu numbers, there are %lld labels",
                        json_array_size(value), (long long)arch->labels);
@@ -64,12 +74,22 @@ static bool parse_many(float *goal, const ModelArch *arch, const json_t *value, 
                 return bad->kind != ERR_NONE ? false : err_set(bad, ERR_INPUT, "a label is not a name");
             goal[(int64_t)at] = 1.0f;
         } else {
-            goal[i] = (float)json_number_value(v);
-            if (!json_is_number(v) || goal[i] < 0.0f || goal[i] > 1.0f)
+            goal[i] = json_is_true(v) ? 1.0f : (float)json_number_value(v);
+            if ((!json_is_number(v) && !json_is_boolean(v)) || goal[i] < 0.0f || goal[i] > 1.0f)
                 return err_set(bad, ERR_INPUT, "number %zu of the label is not between 0 and 1", i + 1);
         }
     }
     return true;
+}
+
+static bool refuse_list(const json_t *value, Err *bad)
+{
+    const bool names = json_is_string(json_array_get(value, 0));
+    err_set(bad, ERR_INPUT, "the label is a list: several labels a row");
+    if (names)
+        return err_hint(bad, "set problem_type: multi_label_classification, and labels: [all their names]");
+    return err_hint(bad, "set problem_type: multi_label_classification, and labels: %zu (or a list of their names)",
+                    json_array_size(value));
 }
 
 int64_t label_width(const ModelArch *arch)
@@ -83,6 +103,8 @@ bool label_goal(float *goal, const ModelArch *arch, const Record *record, Err *b
 {
     if (arch->problem == PROBLEM_MULTI_LABEL)
         return parse_many(goal, arch, record->label_json, bad);
+    if (json_is_array(record->label_json))
+        return refuse_list(record->label_json, bad);
     if (!record->label)
         return err_set(bad, ERR_INPUT, "the row has no label");
     return arch->problem == PROBLEM_REGRESSION ? parse_real(goal, record->label, bad)

@@ -1,9 +1,10 @@
 /* records - rows of a data file with the place they come from.
  *
  * What a row is depends on what is learnt (RowKind); which files hold such rows, the table in
- * records.c says: .csv .tsv (header row; RFC 4180 quotes), .jsonl (an object a line), .conll (a
- * word a line, sentences between blank lines), .txt (lines), folders of class folders with texts
- * (IMDb's layout) or images. Rows are UTF-8 or an error.
+ * records.c says: .csv .tsv (a header row, then rows: records_table.c), .jsonl .json (a list of objects,
+ * or an object a line), .conll (a word a line, sentences between blank lines), .txt (lines), each of
+ * them packed as .gz or .zst too; folders of class folders with texts (IMDb's layout) or images. Rows
+ * are UTF-8 or an error.
  *
  * Threads: one per call. */
 #ifndef WORKER_DATA_RECORDS_H
@@ -30,8 +31,9 @@ typedef enum {
 typedef struct Record {
     const char *text, *pair; /* pair NULL: none; COMPLETIONS: prompt and completion */
     size_t text_size, pair_size;
-    const char *label;        /* LABELLED, IMAGES: as text; NULL: absent */
-    const json_t *label_json; /* jsonl only: the value itself, else NULL */
+    const char *label;        /* LABELLED, IMAGES: as text, '\0' behind it; NULL: absent */
+    size_t label_size;
+    const json_t *label_json; /* of JSON: the value itself, else NULL */
     WordList words;           /* WORDS */
     const char *const *tags;  /* [words.count]; NULL: absent */
     bool line_a_word;         /* word i stands on line + i */
@@ -47,10 +49,18 @@ typedef struct RecordColumns {
     const char *text, *pair, *label; /* COMPLETIONS: text is the prompt, pair the completion */
     const char *tokens, *tags, *messages;
     bool labelled; /* a missing label column, or missing tags, are an error */
+    const char *form; /* the text is this, filled in (form.h), and `text` is NULL; NULL: none */
 } RecordColumns;
 
 /* Called for every row; a row that cannot be used comes with *bad set instead. False stops. */
 typedef bool (*RecordVisit)(void *self, const Record *record, Err *bad, Err *err);
+
+/* How the file is read, as the ending that says so (".csv" of train.csv.gz; "/" of a folder). NULL with *err: it
+ * is not there, or files of that name hold no such rows; the hint may be a command that makes some that do. */
+MUST_USE const char *records_format(const char *path, RowKind kind, Err *err);
+
+/* Whether files that are called so hold rows of this kind. */
+bool records_holds(const char *path, RowKind kind);
 
 /* Every row of the file (or folder), in order. False with *err: the file cannot be used at all, or
  * visit said so. */

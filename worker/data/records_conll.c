@@ -1,7 +1,6 @@
 /* records_conll - .conll files: a word a line, the word in the first column and its tag in the last,
  * columns between spaces or tabs, a blank line behind each sentence. Lines that begin with
  * -DOCSTART- stand between documents and are no words. */
-#include "common/base/file.h"
 #include "common/base/mem.h"
 #include "worker/data/records_parts.h"
 
@@ -11,7 +10,7 @@
 typedef struct Sentence {
     int64_t line; /* of its first word */
     size_t count, room;
-    const char **text; /* [count] into the mapping */
+    const char **text; /* [count] into the source */
     size_t *size;
     size_t *tag; /* [count] offsets into tags */
     Text tags;   /* '\0' behind each */
@@ -92,21 +91,16 @@ static bool end_sentence(RecordReader *reader, Sentence *s)
 bool records_conll(RecordReader *reader)
 {
     static const char between[] = "-DOCSTART-";
-    FileMap map;
-    if (!file_map(&map, reader->path, reader->err))
+    Source source;
+    if (!source_open(&source, reader->path, reader->err))
         return false;
     Sentence s = { 0 };
     bool ok = true;
     int64_t line = 0;
-    for (size_t at = 0; ok && at < map.size;) {
-        const char *end = memchr(map.data + at, '\n', map.size - at);
-        const char *text = map.data + at;
-        size_t n = end ? (size_t)(end - text) : map.size - at;
-        at += n + 1;
+    size_t at = 0, n;
+    for (const char *text; ok && (text = source_line(&source, &at, &n));) {
         line++;
-        if (line == 1 && n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) /* byte order mark */
-            text += 3, n -= 3;
-        while (n > 0 && (is_gap(text[n - 1]) || text[n - 1] == '\r'))
+        while (n > 0 && (is_gap(text[n - 1]) || text[n - 1] == '\n' || text[n - 1] == '\r'))
             n--;
         while (n > 0 && is_gap(*text))
             text++, n--;
@@ -117,6 +111,6 @@ bool records_conll(RecordReader *reader)
     }
     ok = ok && end_sentence(reader, &s);
     sentence_release(&s);
-    file_unmap(&map);
+    source_close(&source);
     return ok;
 }

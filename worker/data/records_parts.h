@@ -3,7 +3,9 @@
 #ifndef WORKER_DATA_RECORDS_PARTS_H
 #define WORKER_DATA_RECORDS_PARTS_H
 
+#include "common/base/form.h"
 #include "worker/data/records.h"
+#include "worker/data/source.h"
 
 typedef struct RecordReader {
     const char *path;
@@ -16,9 +18,12 @@ typedef struct RecordReader {
 /* Checks the record's texts, places *bad, and calls the visitor. */
 MUST_USE bool records_give(const RecordReader *reader, const Record *record, Err *bad);
 
+/* The record's text: columns->form, with the fields of its row. Lent by *filled. */
+void records_fill(Record *record, Text *filled, const RecordColumns *columns, FormField field, void *self, Err *bad);
+
 MUST_USE bool records_csv(RecordReader *reader);
 MUST_USE bool records_tsv(RecordReader *reader);
-MUST_USE bool records_jsonl(RecordReader *reader);
+MUST_USE bool records_json(RecordReader *reader);
 MUST_USE bool records_conll(RecordReader *reader);
 
 #endif

@@ -9,43 +9,10 @@ import transformers
 from run_file import label_names
 
 
-def split_tsv(line):
-    """Cells of a line. A quote is a letter, unless a pair of them wraps the whole cell ("" is then one quote)."""
-    cells, at = [], 0
-    while True:
-        close = wrapped_end(line, at)
-        if close is None:
-            tab = line.find("\t", at)
-            end = len(line) if tab < 0 else tab
-            cells.append(line[at:end])
-        else:
-            end = close + 1
-            cells.append(line[at + 1:close].replace('""', '"'))
-        if end >= len(line):
-            return cells
-        at = end + 1
-
-
-def wrapped_end(line, at):
-    """Where the quote is that closes the cell from `at`, or None when the cell is not wrapped."""
-    if at >= len(line) or line[at] != '"':
-        return None
-    i = at + 1
-    while i < len(line):
-        if line[i] == '"' and line[i + 1:i + 2] == '"':
-            i += 2
-        elif line[i] == '"':
-            return i if i + 1 == len(line) or line[i + 1] == "\t" else None
-        else:
-            i += 1
-    return None
-
-
 def read_tsv(path):
-    with open(path, encoding="utf-8", newline="\n") as file:
-        lines = [line.rstrip("\n").removesuffix("\r") for line in file]
-    header, *rows = [split_tsv(line) for line in lines if line]
-    return [dict(zip(header, row, strict=True)) for row in rows]
+    """As GLUE's files are read: quotes are letters."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def read_conll(path):

@@ -1,82 +1,13 @@
 /* Files of every kind as rows, with the place of what is wrong. */
-#include "worker/data/records.h"
+#include "tests/support/record_case.h"
 
 #include "common/base/file.h"
-#include "common/base/mem.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-
-/* ---- helpers ------------------------------------------------------------------------------- */
-
-static char folder[] = "/tmp/records_test_XXXXXX";
-
-/* The rows as a text: "LINE text|pair|label", "LINE word/tag word/tag", "LINE !what @where". */
-static bool note(void *self, const Record *r, Err *bad, Err *err)
-{
-    (void)err;
-    Text *out = self;
-    const char *where = strstr(bad->where, folder) ? bad->where + strlen(folder) + 1 : bad->where;
-    text_addf(out, "%lld ", (long long)r->line);
-    if (bad->kind != ERR_NONE)
-        text_addf(out, "!%s @%s", bad->what, where);
-    for (int64_t i = 0; bad->kind == ERR_NONE && i < r->words.count; i++)
-        text_addf(out, "%s%.*s/%s", i ? " " : "", (int)r->words.size[i], r->words.text[i],
-                  r->tags ? r->tags[i] : "-");
-    if (bad->kind == ERR_NONE && r->words.count == 0)
-        text_addf(out, "%.*s|%s|%s", (int)r->text_size, r->text, r->pair ? r->pair : "",
-                  r->label ? r->label : "");
-    if (r->image)
-        text_addf(out, "%s", r->image);
-    text_adds(out, "\n");
-    return true;
-}
-
-static char *put(const char *name, const char *bytes, size_t n)
-{
-    Err err = { 0 };
-    char *path = path_join(folder, name), *inside = path_folder(path);
-    assert_true(folder_make(inside, &err) && file_write(path, bytes, n, &err));
-    free(inside);
-    return path;
-}
-
-static void expect_rows(const char *path, const RecordColumns *columns, const char *want)
-{
-    Text got = { 0 };
-    Err err = { 0 };
-    if (!records_read(path, columns, note, &got, &err))
-        fail_msg("%s | %s | %s", err.what, err.where, err.hint);
-    assert_string_equal(got.data ? got.data : "", want);
-    text_release(&got);
-}
-
-static void expect_file(const char *name, const char *bytes, const RecordColumns *columns, const char *want)
-{
-    char *path = put(name, bytes, strlen(bytes));
-    expect_rows(path, columns, want);
-    free(path);
-}
-
-static void expect_refused(const char *name, const char *bytes, const RecordColumns *columns, const char *what,
-                           const char *hint)
-{
-    char *path = put(name, bytes, strlen(bytes));
-    Text got = { 0 };
-    Err err = { 0 };
-    assert_false(records_read(path, columns, note, &got, &err));
-    if (!strstr(err.what, what) || !strstr(err.hint, hint))
-        fail_msg("%s | %s", err.what, err.hint);
-    assert_non_null(strstr(err.where, name));
-    assert_int_equal(err_exit_code(&err), 2);
-    text_release(&got);
-    free(path);
-}
 
 static const RecordColumns labelled = { .kind = ROWS_LABELLED, .text = "text", .label = "label", .labelled = true };
 static const RecordColumns words = { .kind = ROWS_WORDS, .tokens = "tokens", .tags = "tags", .labelled = true };
@@ -129,6 +60,44 @@ static void words_come_as_lists_too(void **state)
     expect_file("c.jsonl", "{\"tokens\": [\"a\"]}\n", &bare_words, "1 a/-\n");
 }
 
+/* ---- JSON ------------------------------------------------------------------------------------- */
+
+static void a_list_of_objects_is_rows_too(void **state)
+{
+    (void)state;
+    expect_file("a.json", "\n[\n  {\"text\": \"a ] }, \\\" b\",\n   \"label\": [1, [2]]},\n\n  {\"text\": \"c\", \"label\": \"x\"}]\n",
+                &labelled, "3 a ] }, \" b||\n6 c||x\n");
+    expect_file("b.json", "\xEF\xBB\xBF{\"text\": \"a\", \"label\": 1}\r\n{\"text\": \"b\", \"label\": 2}\n", &labelled,
+                "1 a||1\n2 b||2\n");
+    expect_file("c.jsonl", "[{\"text\": \"a\", \"label\": 1}, 7, {\"text\":\n \"b\",\n \"label\": }]", &labelled,
+                "1 a||1\n1 !not a JSON object: '[' or '{' expected near '7' @c.jsonl:1\n"
+                "1 !not a JSON object: unexpected token near '}' @c.jsonl:3\n");
+    expect_file("d.json", " [ ] ", &labelled, "");
+    expect_refused("e.json", "[{\"text\": \"a\", \"label\": 1},\n", &labelled, "the list is never closed", "");
+    expect_refused("e.json", "[{\"text\": \"a\", \"label\": 1},]", &labelled, "a value is missing", "");
+    expect_refused("e.json", "[{\"text\": \"a\", \"label\": 1}]\n{}", &labelled, "more behind the end", "");
+    expect_refused("e.json", "[", &labelled, "the list is never closed", "");
+}
+
+static void values_are_those_of_python(void **state)
+{
+    (void)state;
+    expect_file("a.jsonl",
+                "{\"text\": \"a\\u0000b\", \"label\": true}\n{\"text\": \"\", \"label\": false}\n"
+                "{\"text\": \"c\", \"label\": 123456789012345678901234567890, \"id\": -99999999999999999999}\n"
+                "{\"text\": \"d 99999999999999999999\", \"label\": 2.50, \"id\": 18446744073709551615}\n"
+                "{\"text\": \"e\", \"label\": 3.0}\n{\"text\": \"f\", \"label\": 1e-7}\n{\"text\": \"g\", \"label\": null}\n",
+                &labelled,
+                "1 a<NUL>b||True\n2 ||False\n3 c||123456789012345678901234567890\n4 d 99999999999999999999||2.5\n"
+                "5 e||3.0\n6 f||1e-07\n7 g||\n");
+    expect_file("b.jsonl",
+                "{\"text\": 12345678901234567890, \"label\": 1}\n{\"text\": \"a\", \"label\": \"x\\u0000y\"}\n"
+                "{\"text\": \"a \\ud83d\", \"label\": 1}\n",
+                &labelled,
+                "1 !field 'text' is not a string @b.jsonl:1\n2 !the label has a NUL in it @b.jsonl:2\n"
+                "3 !not a JSON object: invalid Unicode '\\uD83D' near '\"a \\ud83d\"' @b.jsonl:3\n");
+}
+
 /* ---- prompts, conversations, plain text -------------------------------------------------------- */
 
 static void a_prompt_has_its_completion(void **state)
@@ -160,20 +129,20 @@ static void a_conversation_is_a_list(void **state)
 static void the_folder_of_a_file_is_its_class(void **state)
 {
     (void)state;
-    free(put("set/cat/b.png", "x", 1));
-    free(put("set/cat/a.jpg", "x", 1));
-    free(put("set/cat/.hidden", "x", 1));
-    free(put("set/ant/c.png", "x", 1));
-    free(put("set/.git/d.png", "x", 1));
-    free(put("set/unsup/e.png", "x", 1));
-    free(put("set/README", "x", 1));
-    char *path = path_join(folder, "set");
+    free(put_file("set/cat/b.png", "x", 1));
+    free(put_file("set/cat/a.jpg", "x", 1));
+    free(put_file("set/cat/.hidden", "x", 1));
+    free(put_file("set/ant/c.png", "x", 1));
+    free(put_file("set/.git/d.png", "x", 1));
+    free(put_file("set/unsup/e.png", "x", 1));
+    free(put_file("set/README", "x", 1));
+    char *path = path_join(record_folder, "set");
     expect_rows(path, &images, "0 ||antant/c.png\n0 ||catcat/a.jpg\n0 ||catcat/b.png\n0 ||unsupunsup/e.png\n");
     free(path);
-    free(put("texts/pos/1.txt", "good", 4));
-    free(put("texts/neg/1.txt", "bad", 3));
-    free(put("texts/unsup/1.txt", "?", 1));
-    path = path_join(folder, "texts");
+    free(put_file("texts/pos/1.txt", "good", 4));
+    free(put_file("texts/neg/1.txt", "bad", 3));
+    free(put_file("texts/unsup/1.txt", "?", 1));
+    path = path_join(record_folder, "texts");
     expect_rows(path, &labelled, "0 bad||neg\n0 good||pos\n");
     free(path);
 }
@@ -181,7 +150,7 @@ static void the_folder_of_a_file_is_its_class(void **state)
 static void a_file_of_another_kind_is_refused(void **state)
 {
     (void)state;
-    expect_refused("x.conll", "a O\n", &labelled, "does not hold", ".csv, .tsv or .jsonl");
+    expect_refused("x.conll", "a O\n", &labelled, "does not hold", ".csv, .tsv, .jsonl or .json");
     expect_refused("x.csv", "a,b\n", &words, "does not hold", ".conll");
     expect_refused("x.txt", "a\n", &prompts, "does not hold", ".jsonl");
     expect_refused("x.csv", "a\n", &talks, "does not hold", ".jsonl");
@@ -189,24 +158,11 @@ static void a_file_of_another_kind_is_refused(void **state)
     expect_refused("x.txt", "a\n", &(RecordColumns){ .kind = ROWS_TEXTS, .text = "text" }, "does not hold",
                    "data.block_size");
     Err err = { 0 };
-    assert_false(records_read("/nowhere/x.conll", &words, note, NULL, &err));
+    assert_false(records_read("/nowhere/x.conll", &words, record_note, NULL, &err));
     assert_string_equal(err.what, "no such file");
 }
 
 /* ---- all ----------------------------------------------------------------------------------------------- */
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : 1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    Err err = { 0 };
-    return folder_remove(folder, &err) ? 0 : 1;
-}
 
 int main(void)
 {
@@ -214,11 +170,13 @@ int main(void)
         cmocka_unit_test(sentences_stand_between_blank_lines),
         cmocka_unit_test(a_word_without_a_tag_is_named_by_its_line),
         cmocka_unit_test(words_come_as_lists_too),
+        cmocka_unit_test(a_list_of_objects_is_rows_too),
+        cmocka_unit_test(values_are_those_of_python),
         cmocka_unit_test(a_prompt_has_its_completion),
         cmocka_unit_test(plain_text_is_its_lines),
         cmocka_unit_test(a_conversation_is_a_list),
         cmocka_unit_test(the_folder_of_a_file_is_its_class),
         cmocka_unit_test(a_file_of_another_kind_is_refused),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, record_case_begin, record_case_end);
 }

@@ -1,6 +1,7 @@
 /* Rows that cannot be learnt from, and what is said of them; labels that the data itself names. */
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "worker/data/label_search.h"
 #include "worker/data/pictures.h"
 
 #include <setjmp.h>
@@ -313,36 +314,98 @@ static void a_damaged_image_is_a_bad_row(void **state)
 
 /* ---- labels that the data names ------------------------------------------------------------------------------ */
 
-static void expect_labels(DatasetOptions o, const char *path, const char *want)
+/* "a b c", or what is wrong. */
+static void expect_labels(DatasetOptions o, ProblemType problem, const char *name, const char *bytes, const char *want)
 {
-    char *name = path_join(folder, path);
-    StringList files = { &name, 1 }, found = { 0 };
+    char *path = path_join(folder, name);
+    StringList files = { &path, 1 };
+    LabelsFound found;
     Err err = { 0 };
     Text got = { 0 };
     o.files = &files;
-    assert_true(dataset_labels(&o, &found, &err));
-    for (int i = 0; i < found.count; i++) {
-        text_addf(&got, "%s%s", i ? " " : "", found.items[i]);
-        free(found.items[i]);
-    }
+    o.limit = -1;
+    assert_true(!bytes || file_write(path, bytes, strlen(bytes), &err));
+    if (label_search(&found, &o, problem, &err))
+        text_addf(&got, "%s%lld:", found.problem == PROBLEM_MULTI_LABEL ? "many " : "", (long long)found.count);
+    else
+        text_addf(&got, "!%s @%s", err.what, path_name(err.where));
+    for (int i = 0; err.kind == ERR_NONE && i < found.names.count; i++)
+        text_addf(&got, " %s", found.names.items[i]);
     assert_string_equal(got.data, want);
     text_release(&got);
-    free(found.items);
-    free(name);
+    labels_found_release(&found);
+    free(path);
 }
 
 static void labels_are_found_in_tags_and_folders(void **state)
 {
     (void)state;
-    Err err = { 0 };
-    char *path = path_join(folder, "found.conll"), *numbers = path_join(folder, "found.jsonl");
-    const char *sentences = "a O\nb B-PER\n\nc I-PER\nd O\n", *list = "{\"tokens\": [\"a\", \"b\", \"c\"], \"tags\": [10, 9, 10]}\n";
-    assert_true(file_write(path, sentences, strlen(sentences), &err) && file_write(numbers, list, strlen(list), &err));
-    expect_labels(words, "found.conll", "B-PER I-PER O");
-    expect_labels(words, "found.jsonl", "9 10");
-    expect_labels((DatasetOptions){ .kind = ROWS_IMAGES }, "pictures", "cat dog");
-    free(path);
-    free(numbers);
+    const ProblemType automatic = PROBLEM_AUTO;
+    expect_labels(words, automatic, "found.conll", "a O\nb B-PER\n\nc I-PER\nd O\n", "3: B-PER I-PER O");
+    expect_labels(words, automatic, "found.jsonl", "{\"tokens\": [\"a\", \"b\", \"c\"], \"tags\": [10, 9, 10]}\n", "2: 9 10");
+    expect_labels((DatasetOptions){ .kind = ROWS_IMAGES }, automatic, "pictures", NULL, "2: cat dog");
+}
+
+static const DatasetOptions labelled = { .kind = ROWS_LABELLED, .text = "t", .label = "l" };
+
+static void labels_are_found_in_rows(void **state)
+{
+    (void)state;
+    const ProblemType automatic = PROBLEM_AUTO;
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,C:\\new\nb,\"so \"\"x\"\"\"\n", "2: C:\\new so \"x\"");
+    expect_labels(labelled, automatic, "l.jsonl", "{\"t\": \"a\", \"l\": true}\n{\"t\": \"a\", \"l\": false}\n", "2: False True");
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,10\nb,9\nc,1\n", "3: 1 9 10");
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,x\nb,x\n", "!all labels are 'x': there is nothing to tell apart @l.csv");
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,1.5\nb,2\nc,1e1\n",
+                  "!the labels are numbers with decimals, as 1.5: 3 different ones @l.csv");
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,1.5\nb,v2.0\n", "2: 1.5 v2.0");
+    expect_labels(labelled, PROBLEM_SINGLE_LABEL, "l.csv", "t,l\na,1.5\nb,2.5\n", "2: 1.5 2.5");
+}
+
+static void several_labels_a_row_are_understood(void **state)
+{
+    (void)state;
+    const ProblemType automatic = PROBLEM_AUTO;
+    expect_labels(labelled, automatic, "m.jsonl", "{\"t\": \"a\", \"l\": [1, 0, 0]}\n{\"t\": \"b\", \"l\": [false, true, true]}\n", "many 3:");
+    expect_labels(labelled, automatic, "m.jsonl", "{\"t\": \"a\", \"l\": [\"sad\", \"mad\"]}\n{\"t\": \"b\", \"l\": []}\n", "many 2: mad sad");
+    expect_labels(labelled, automatic, "m.jsonl", "{\"t\": \"a\", \"l\": [1, 0]}\n{\"t\": \"b\", \"l\": [1]}\n",
+                  "!the list of labels has 1 numbers, the rows before have 2 @m.jsonl:2");
+    expect_labels(labelled, automatic, "m.jsonl", "{\"t\": \"a\", \"l\": [1, 0]}\n{\"t\": \"b\", \"l\": 1}\n",
+                  "!1 rows have a list of labels, 1 a single one @m.jsonl");
+    expect_labels(labelled, PROBLEM_SINGLE_LABEL, "m.jsonl", "{\"t\": \"a\", \"l\": [1, 0]}\n",
+                  "!problem_type is single_label_classification, and the labels are lists @m.jsonl");
+}
+
+/* What would make a label of nothing is told at its line, and by nobody behind it. */
+static void a_row_without_a_good_label_is_told_at_its_line(void **state)
+{
+    (void)state;
+    const ProblemType automatic = PROBLEM_AUTO;
+    expect_labels(labelled, automatic, "b.jsonl", "{\"t\": \"a\", \"l\": \"x\"}\n{\"t\": \"b\", \"l\": \"\"}\n", "!the label is empty @b.jsonl:2");
+    expect_labels(labelled, automatic, "b.jsonl", "{\"t\": \"a\", \"l\": \"x\"}\n{\"t\": \"b\" \"l\": \"y\"}\n",
+                  "!not a JSON object: '}' expected near '\"l\"' @b.jsonl:2");
+    expect_labels(labelled, automatic, "b.csv", "t,l\na,x\nb,\xFF\n", "!the label is not valid UTF-8 @b.csv:3");
+    expect_labels(labelled, automatic, "b.jsonl", "{\"t\": \"a\", \"l\": [1, {}]}\n",
+                  "!item 2 of the list of labels is neither a name nor 0 or 1 @b.jsonl:1");
+    DatasetOptions skipping = labelled;
+    skipping.skip_bad_rows = true;
+    expect_labels(skipping, automatic, "b.csv", "t,l\na,x\nb,\xFF\nc,y\n", "2: x y");
+    Opened t;
+    open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, tags, "m.jsonl", "{\"t\": \"a\", \"l\": [\"O\"]}\n", (DatasetOptions){ .kind = ROWS_LABELLED, .text = "t", .label = "l", .max_length = 8 });
+    expect_bad(&t, "the label is a list", "m.jsonl:1", "problem_type: multi_label_classification, and labels:");
+    open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, tags, "m.csv", "t,l\na,0.5\n", (DatasetOptions){ .kind = ROWS_LABELLED, .text = "t", .label = "l", .max_length = 8 });
+    expect_bad(&t, "'0.5' is not one of the 3 labels", "m.csv:2", "problem_type: regression");
+}
+
+static void a_truth_value_counts_as_python_counts_it(void **state)
+{
+    (void)state;
+    Opened t;
+    open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, tags, "t.jsonl", "{\"t\": \"a\", \"l\": true}\n{\"t\": \"a\", \"l\": false}\n{\"t\": \"a\", \"l\": 1}\n",
+              (DatasetOptions){ .kind = ROWS_LABELLED, .text = "t", .label = "l", .max_length = 8 });
+    assert_true(t.ok);
+    assert_true(t.data.goal[0] == 1.0f && t.data.goal[1] == 0.0f && t.data.goal[2] == 1.0f);
+    close_rows(&t);
 }
 
 /* ---- all --------------------------------------------------------------------------------------------------------- */
@@ -368,6 +431,10 @@ int main(void)
         cmocka_unit_test(a_sentence_without_tokens_is_bad),
         cmocka_unit_test(a_damaged_image_is_a_bad_row),
         cmocka_unit_test(labels_are_found_in_tags_and_folders),
+        cmocka_unit_test(labels_are_found_in_rows),
+        cmocka_unit_test(several_labels_a_row_are_understood),
+        cmocka_unit_test(a_row_without_a_good_label_is_told_at_its_line),
+        cmocka_unit_test(a_truth_value_counts_as_python_counts_it),
         cmocka_unit_test(a_completion_must_leave_something_to_learn),
         cmocka_unit_test(a_prompt_must_end_where_a_token_ends),
         cmocka_unit_test(only_the_completion_and_the_end_are_learnt),
