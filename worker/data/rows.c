@@ -60,6 +60,14 @@ bool rows_check_ids(const Rows *rows, const Encoding *e, Err *bad)
     return true;
 }
 
+bool rows_check_some(const Encoding *e, Err *bad)
+{
+    if (e->count > 0)
+        return true;
+    err_set(bad, ERR_INPUT, "the text has no token");
+    return err_hint(bad, "this model's tokenizer puts none around it: leave the empty row out, or write something");
+}
+
 /* ---- a text with a label ------------------------------------------------------------ */
 
 static bool add_labelled(Rows *rows, const Record *r, Err *bad)
@@ -69,7 +77,7 @@ static bool add_labelled(Rows *rows, const Record *r, Err *bad)
     const bool ok = (!rows->options->labelled || label_goal(goal, rows->arch, r, bad)) &&
                     tokenizer_encode(rows->tokenizer, r->text, r->text_size, r->pair, r->pair_size,
                                      rows->options->max_length, &rows->encoding, bad) &&
-                    rows_check_ids(rows, &rows->encoding, bad);
+                    rows_check_some(&rows->encoding, bad) && rows_check_ids(rows, &rows->encoding, bad);
     if (ok) {
         rows_put_ids(rows, rows->encoding.ids, rows->encoding.types, rows->encoding.count);
         rows_put_goal(rows, goal);

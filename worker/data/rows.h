@@ -1,7 +1,7 @@
 /* rows - records become examples: token ids with what is to be learnt from them. One function a kind
  * of row (rows.c says which rule of Transformers or TRL each follows); examples are laid end to end.
  *
- * Only worker/data includes this. Owner: dataset_open. Threads: one. */
+ * Owner: dataset_open. Threads: one. */
 #ifndef WORKER_DATA_ROWS_H
 #define WORKER_DATA_ROWS_H
 
@@ -30,5 +30,8 @@ void rows_release(Rows *rows);
 /* Adds what the record gives: an example; of BLOCKS none or several. False with *bad set and
  * nothing added. */
 MUST_USE bool rows_add(Rows *rows, const Record *record, Err *bad);
+
+/* There is at least one token: of an example without any nothing can be read. */
+MUST_USE bool rows_check_some(const Encoding *e, Err *bad);
 
 #endif

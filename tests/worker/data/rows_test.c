@@ -75,6 +75,29 @@ static const DatasetOptions words = { .kind = ROWS_WORDS, .tokens = "tokens", .t
 static const DatasetOptions prompts = { .kind = ROWS_COMPLETIONS, .text = "p", .text_pair = "c", .max_length = 16 };
 static const DatasetOptions texts = { .kind = ROWS_TEXTS, .text = "text", .max_length = 8 };
 
+/* ---- texts with a label ----------------------------------------------------------------------- */
+
+static void a_text_without_a_token_is_bad(void **state)
+{
+    (void)state;
+    Opened t;
+    const char *const labels[] = { "no", "so", "yes", NULL };
+    const DatasetOptions labelled = { .kind = ROWS_LABELLED, .text = "text", .label = "label", .max_length = 16 };
+    const char *rows = "text\tlabel\nthe winter\tyes\n\tno\nthe garden\tso\n";
+    open_rows(&t, "gpt2-seqcls", TASK_SEQ_CLS, labels, "e.tsv", rows, labelled);
+    expect_bad(&t, "the text has no token", "e.tsv:3", "leave the empty row out");
+    DatasetOptions skipping = labelled;
+    skipping.skip_bad_rows = true;
+    open_rows(&t, "gpt2-seqcls", TASK_SEQ_CLS, labels, "e.tsv", rows, skipping);
+    assert_true(t.ok);
+    assert_int_equal(t.data.count, 2);
+    assert_int_equal(t.data.skipped, 1);
+    close_rows(&t);
+    open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, labels, "e.tsv", rows, labelled); /* [CLS] [SEP] */
+    assert_true(t.ok);
+    close_rows(&t);
+}
+
 /* ---- words ----------------------------------------------------------------------------------- */
 
 static void a_tag_that_is_no_label_is_named_by_its_line(void **state)
@@ -426,6 +449,7 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_without_a_token_is_bad),
         cmocka_unit_test(a_tag_that_is_no_label_is_named_by_its_line),
         cmocka_unit_test(tags_may_be_class_numbers),
         cmocka_unit_test(a_sentence_without_tokens_is_bad),
