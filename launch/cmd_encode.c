@@ -1,6 +1,8 @@
 #include "launch/cmd_encode.h"
 
 #include "common/base/err.h"
+#include "common/base/file.h"
+#include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/model/arch.h"
 #include "launch/command.h"
@@ -151,7 +153,8 @@ static FILE *open_input(const char *path, Err *err)
 
 static bool encode(const EncodeOptions *o, Err *err)
 {
-    char *folder = model_find(o->model, err);
+    /* A folder may hold a tokenizer alone. */
+    char *folder = file_is_folder(o->model) ? xstrdup(o->model) : model_find(o->model, err);
     Tokenizer *tokenizer = folder ? tokenizer_open(folder, err) : NULL;
     FILE *in = tokenizer ? open_input(o->file, err) : NULL;
     Work work = { .o = o, .tokenizer = tokenizer };

@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/tensor/safetensors.h"
 #include "launch/command.h"
+#include "launch/describe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,8 +69,8 @@ static bool add_config(json_t *out, const char *path, const char *const *keys, E
     return true;
 }
 
-/* What PATH is and holds, as one object; owned by the caller. */
-static json_t *look(const char *path, Err *err)
+/* A folder's, or a safetensors file's. */
+static json_t *look_at_tensors(const char *path, Err *err)
 {
     json_t *out = json_object();
     SafeTensors *st = NULL;
@@ -100,6 +101,14 @@ static json_t *look(const char *path, Err *err)
     free(weights);
     free(config);
     return ok ? out : NULL;
+}
+
+/* What PATH is and holds, as one object; owned by the caller. */
+static json_t *look(const char *path, Err *err)
+{
+    if (file_is_folder(path) || describe_is_safetensors(path))
+        return look_at_tensors(path, err);
+    return describe_file(path, err);
 }
 
 static void print_value(const char *key, const json_t *value)
@@ -153,7 +162,7 @@ int cmd_inspect(int argc, char **argv)
     };
     const OptionTable table = { "lora inspect",
                                 "PATH",
-                                "what an adapter, a model folder or a safetensors file holds",
+                                "what a file is; what an adapter, a model folder or a safetensors file holds",
                                 own,
                                 sizeof own / sizeof *own,
                                 false };

@@ -30,6 +30,18 @@ static ErrKind reading_kind(void)
                : ERR_IO;
 }
 
+/* What a clone leaves in the place of a large file when Git LFS is not installed. */
+static bool check_pointer(FileMap *map, const char *path, Err *err)
+{
+    static const char start[] = "version https://git-lfs.github.com/spec/";
+    if (map->size < sizeof start - 1 || map->size > 1024 || memcmp(map->data, start, sizeof start - 1) != 0)
+        return true;
+    file_unmap(map);
+    err_set(err, ERR_INPUT, "a Git LFS pointer, not the file itself");
+    err_hint(err, "run 'git lfs pull' in its folder, or download the file itself");
+    return err_at(err, "%s", path);
+}
+
 bool file_map(FileMap *map, const char *path, Err *err)
 {
     *map = (FileMap){ 0 };
@@ -52,7 +64,7 @@ bool file_map(FileMap *map, const char *path, Err *err)
         *map = (FileMap){ data, (size_t)st.st_size };
     }
     close(fd);
-    return true;
+    return check_pointer(map, path, err);
 }
 
 void file_unmap(FileMap *map)

@@ -16,6 +16,7 @@ typedef struct FileMap {
     size_t size;
 } FileMap;
 
+/* A Git LFS pointer is refused as what it is. */
 MUST_USE bool file_map(FileMap *map, const char *path, Err *err);
 void file_unmap(FileMap *map);
 

@@ -2,15 +2,61 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Behind a string that begins at data[at]. */
+static size_t behind_string(const char *data, size_t size, size_t at)
+{
+    for (at++; at < size && data[at] != '"'; at++)
+        at += data[at] == '\\';
+    return at < size ? at + 1 : size;
+}
+
+static bool is_in_number(char c)
+{
+    return isdigit((unsigned char)c) || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
+}
+
+/* data[0,size) with its integers beyond 64 bits made reals ("1e30" written out is what Transformers
+ * calls no limit): "e0" stands behind them. */
+static void widen(const char *data, size_t size, Text *out)
+{
+    enum { SAFE = 18 }; /* digits that always fit */
+    for (size_t at = 0; at < size;) {
+        size_t end = at + 1;
+        if (data[at] == '"') {
+            end = behind_string(data, size, at);
+            text_add(out, data + at, end - at);
+        } else if (is_in_number(data[at])) {
+            bool whole = true;
+            for (; end < size && is_in_number(data[end]); end++)
+                whole = whole && isdigit((unsigned char)data[end]);
+            text_add(out, data + at, end - at);
+            if (whole && end - at > SAFE)
+                text_adds(out, "e0");
+        } else {
+            text_add(out, data + at, 1);
+        }
+        at = end;
+    }
+}
+
 json_t *json_bytes(const char *data, size_t size, const char *where, Err *err)
 {
+    const size_t flags = JSON_DECODE_ANY | JSON_REJECT_DUPLICATES;
     json_error_t fault;
-    json_t *value = json_loadb(data, size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &fault);
+    json_t *value = json_loadb(data, size, flags, &fault);
+    if (!value && json_error_code(&fault) == json_error_numeric_overflow) {
+        Text wide = { 0 };
+        widen(data, size, &wide);
+        value = json_loadb(wide.data, wide.size, flags, &fault);
+        text_release(&wide);
+    }
     if (!value) {
         err_set(err, ERR_INPUT, "not valid JSON: %s", fault.text);
         err_at(err, "%s:%d:%d", where, fault.line, fault.column);

@@ -25,14 +25,26 @@ static const char *setting(const char *name)
     return value && value[0] != '\0' ? value : NULL;
 }
 
+/* "~/hub" as the shell would have it. Owned. */
+static char *expanded(const char *path)
+{
+    const char *user = setting("HOME");
+    return user && strncmp(path, "~/", 2) == 0 ? path_join(user, path + 2) : xstrdup(path);
+}
+
 /* The folder of all cached models. Owned. */
 static char *hub_folder(void)
 {
     const char *hub = setting("HF_HUB_CACHE"), *home = setting("HF_HOME");
+    if (!hub)
+        hub = setting("HUGGINGFACE_HUB_CACHE"); /* its older name */
     if (hub)
-        return xstrdup(hub);
-    if (home)
-        return path_join(home, "hub");
+        return expanded(hub);
+    if (home) {
+        char *folder = expanded(home), *inside = path_join(folder, "hub");
+        free(folder);
+        return inside;
+    }
     const char *cache = setting("XDG_CACHE_HOME"), *user = setting("HOME");
     if (cache)
         return path_join(cache, "huggingface/hub");

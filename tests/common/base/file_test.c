@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,6 +75,26 @@ static void a_relative_path_begins_at_the_working_directory(void **state)
     free(got);
 }
 
+static void a_git_lfs_pointer_is_called_one(void **state)
+{
+    const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n";
+    const char text[] = "version https://git-lfs.github.com is where it lies\n";
+    char *path = path_join(*state, "model.safetensors");
+    FileMap map;
+    Err err = { 0 };
+    assert_true(file_write(path, pointer, sizeof pointer - 1, &err));
+    assert_false(file_map(&map, path, &err));
+    assert_string_equal(err.what, "a Git LFS pointer, not the file itself");
+    assert_string_equal(err.where, path);
+    assert_non_null(strstr(err.hint, "git lfs pull"));
+    assert_int_equal(err_exit_code(&err), 2);
+    assert_true(map.size == 0 && !map.data);
+    err = (Err){ 0 };
+    assert_true(file_write(path, text, sizeof text - 1, &err) && file_map(&map, path, &err));
+    file_unmap(&map);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -81,6 +102,7 @@ int main(void)
         cmocka_unit_test(the_parent_of_a_link_is_its_targets_parent),
         cmocka_unit_test(what_does_not_exist_keeps_its_dots),
         cmocka_unit_test(a_relative_path_begins_at_the_working_directory),
+        cmocka_unit_test(a_git_lfs_pointer_is_called_one),
     };
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }

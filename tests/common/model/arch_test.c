@@ -337,6 +337,7 @@ static void hub_names_are_found_in_the_cache(void **state)
     free(old);
     char *home = path_join(f->folder, "home"), *hub = path_join(f->folder, "home/hub");
     unsetenv("HF_HUB_CACHE");
+    unsetenv("HUGGINGFACE_HUB_CACHE");
     setenv("HF_HOME", home, 1);
     expect_found("google/bert", f->folder, "home/hub/models--google--bert/snapshots/abc");
     expect_found("plain", f->folder, "home/hub/models--plain/snapshots/new");
@@ -346,7 +347,15 @@ static void hub_names_are_found_in_the_cache(void **state)
     assert_int_equal(err_exit_code(&err), 2);
     setenv("HF_HUB_CACHE", hub, 1);
     expect_found("google/bert", f->folder, "home/hub/models--google--bert/snapshots/abc");
+    setenv("HUGGINGFACE_HUB_CACHE", "/nowhere", 1);
+    expect_found("google/bert", f->folder, "home/hub/models--google--bert/snapshots/abc");
     unsetenv("HF_HUB_CACHE");
+    setenv("HUGGINGFACE_HUB_CACHE", hub, 1); /* the older name, where the newer one is not set */
+    expect_found("google/bert", f->folder, "home/hub/models--google--bert/snapshots/abc");
+    setenv("HOME", home, 1);
+    setenv("HUGGINGFACE_HUB_CACHE", "~/hub", 1);
+    expect_found("google/bert", f->folder, "home/hub/models--google--bert/snapshots/abc");
+    unsetenv("HUGGINGFACE_HUB_CACHE");
     unsetenv("HF_HOME");
     free(hub);
     free(home);
