@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "common/model/base.h"
 #include "common/tensor/safetensors.h"
 #include "worker/eval/measure.h"
 
@@ -84,6 +85,8 @@ static bool open_base(Session *s, const SessionOptions *o, const char *name, Err
               weights_plan(&s->weights, s->arch, files, err) &&
               (s->base = mem_alloc((size_t)s->weights.size * sizeof(float), err));
     s->weights.data = s->base;
+    if (ok)
+        base_warn(s->arch, files);
     ok = ok && weights_load(&s->weights, files, 0, 1, err);
     safetensors_close(files);
     free(folder);

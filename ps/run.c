@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/model/base.h"
 #include "ps/run_world.h"
 
 #include <fcntl.h>
@@ -240,6 +241,21 @@ static bool recover(Run *run, Err *err)
     return ok;
 }
 
+/* A head node need not hold the weights: then those of the workers are checked there. */
+static bool check_base(const Run *run, Err *err)
+{
+    if (!safetensors_has_model(run->arch->folder)) {
+        base_warn(run->arch, NULL);
+        return true;
+    }
+    SafeTensors *files = safetensors_open_model(run->arch->folder, err);
+    const bool ok = files && base_check(run->arch, files, err);
+    if (ok)
+        base_warn(run->arch, files);
+    safetensors_close(files);
+    return ok;
+}
+
 static bool open_model(Run *run, Err *err)
 {
     const Config *c = &run->config;
@@ -248,7 +264,7 @@ static bool open_model(Run *run, Err *err)
         run->arch = arch_open(folder, c->model_config, c->task, &c->labels, c->label_count,
                               c->problem_type, err);
     free(folder);
-    if (run->arch)
+    if (run->arch && check_base(run, err))
         run->table = slots_open(run->arch, &c->lora, err);
     if (!run->table || !store_init(&run->store, run->table, err) ||
         !slots_init(run->store.value, run->table, run->arch, &c->lora, c->train.seed, err))

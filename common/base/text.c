@@ -64,6 +64,21 @@ char *text_take(Text *text)
     return string;
 }
 
+enum { SAMPLE = 3 };
+
+void text_sample(Text *text, int *count, const char *name)
+{
+    if ((*count)++ < SAMPLE)
+        text_addf(text, "%s'%s'", *count > 1 ? ", " : "", name);
+}
+
+const char *text_sampled(Text *text, int count)
+{
+    if (count > SAMPLE)
+        text_addf(text, " and %d more", count - SAMPLE);
+    return text->data ? text->data : "";
+}
+
 bool text_starts(const char *string, const char *prefix)
 {
     return strncmp(string, prefix, strlen(prefix)) == 0;

@@ -21,6 +21,10 @@ void text_release(Text *text);
 /* The string, never NULL; the caller owns it and *text is empty again. */
 char *text_take(Text *text);
 
+/* A few of many names: "'a', 'b', 'c' and 12 more". *count of them were added so far. */
+void text_sample(Text *text, int *count, const char *name);
+const char *text_sampled(Text *text, int count); /* ends it; lent until text is released */
+
 bool text_starts(const char *string, const char *prefix);
 bool text_ends(const char *string, const char *suffix);
 

@@ -73,6 +73,13 @@ static bool is_fixed(const char *key)
     return false;
 }
 
+/* The number of layers, by the names that the families give it. */
+static bool is_layers(const char *key)
+{
+    return strcmp(key, "num_hidden_layers") == 0 || strcmp(key, "n_layer") == 0 ||
+           strcmp(key, "n_layers") == 0;
+}
+
 static bool override(ModelArch *arch, const FamilyReader *reader, const json_t *overrides, Err *err)
 {
     const char *key;
@@ -92,6 +99,7 @@ static bool override(ModelArch *arch, const FamilyReader *reader, const json_t *
             return err_at(err, "model_config");
         }
         json_object_set(arch->config, key, value);
+        arch->layers_chosen = arch->layers_chosen || is_layers(key);
     }
     return true;
 }

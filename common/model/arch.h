@@ -82,6 +82,9 @@ typedef struct Family {
     const char *const *default_targets; /* PEFT's, NULL-terminated; NULL: must be given */
     const char *target_hint;            /* what to give then: "q_lin, v_lin" */
     const char *task_class[4];          /* Transformers' class by TaskType, NULL: not offered */
+    /* Tensors that files may hold and no task of ours reads, as fnmatch patterns, NULL-terminated:
+     * of the body, without its prefix (buffers, a pooler), and beside it (heads of Transformers'). */
+    const char *const *idle, *const *heads;
 } Family;
 
 typedef struct ModelArch {
@@ -98,6 +101,7 @@ typedef struct ModelArch {
     bool pre_norm;            /* x += f(norm(x)) instead of x = norm(x + f(x)) */
     bool gated;               /* MLP with ROLE_FF_GATE */
     bool causal;
+    bool layers_chosen;       /* by model_config: files may hold more */
     int64_t *windows;         /* [layers]: row i sees keys above i - window; 0: all. NULL: all 0 */
     bool rope;                /* rotary positions (arch_rope) instead of a table */
     double *scales;           /* [layers] of the attention's scores */

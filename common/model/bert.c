@@ -27,10 +27,15 @@ const char *const bert_keys[] = { "attention_probs_dropout_prob",
                                  "vocab_size",
                                  NULL };
 
+static const char *const idle[] = { "pooler.*", "embeddings.position_ids", NULL };
+static const char *const heads[] = { "cls.*", "classifier.*", "qa_outputs.*", NULL };
+
 static const Family bert = {
     .model_type = "bert",
     .prefix = "bert.",
     .default_targets = default_targets,
+    .idle = idle,
+    .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "BertForSequenceClassification",
                     [TASK_TOKEN_CLS] = "BertForTokenClassification" },
 };

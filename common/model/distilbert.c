@@ -23,10 +23,16 @@ static const char *const keys[] = { "activation",
                                     "vocab_size",
                                     NULL };
 
+static const char *const idle[] = { "embeddings.position_ids", NULL };
+static const char *const heads[] = { "vocab_transform.*", "vocab_layer_norm.*", "vocab_projector.*",
+                                     "pre_classifier.*", "classifier.*", "qa_outputs.*", NULL };
+
 static const Family distilbert = {
     .model_type = "distilbert",
     .prefix = "distilbert.",
     .target_hint = "q_lin, v_lin",
+    .idle = idle,
+    .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "DistilBertForSequenceClassification",
                     [TASK_TOKEN_CLS] = "DistilBertForTokenClassification" },
 };

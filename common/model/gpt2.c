@@ -35,10 +35,16 @@ static const char *const keys[] = { "activation_function",
                                     "vocab_size",
                                     NULL };
 
+static const char *const idle[] = { "h.*.attn.bias", "h.*.attn.masked_bias", "h.*.crossattention.bias", NULL };
+static const char *const heads[] = { "lm_head.*", "multiple_choice_head.*", "score.*",
+                                     "classifier.*", "qa_outputs.*", NULL };
+
 static const Family gpt2 = {
     .model_type = "gpt2",
     .prefix = "transformer.",
     .default_targets = default_targets,
+    .idle = idle,
+    .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "GPT2ForSequenceClassification",
                     [TASK_TOKEN_CLS] = "GPT2ForTokenClassification",
                     [TASK_CAUSAL_LM] = "GPT2LMHeadModel" },

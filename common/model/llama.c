@@ -42,11 +42,16 @@ static const char *const keys[] = { "attention_bias",
                                     "vocab_size",
                                     NULL };
 
+static const char *const idle[] = { "*rotary_emb.inv_freq", NULL };
+static const char *const heads[] = { "lm_head.*", "score.*", "qa_outputs.*", NULL };
+
 #define FAMILY(name, class_name)                                                                   \
     static const Family name = {                                                                   \
         .model_type = #name,                                                                       \
         .prefix = "model.",                                                                        \
         .default_targets = default_targets,                                                        \
+        .idle = idle,                                                                              \
+        .heads = heads,                                                                            \
         .task_class = { [TASK_SEQ_CLS] = class_name "ForSequenceClassification",                   \
                         [TASK_TOKEN_CLS] = class_name "ForTokenClassification",                    \
                         [TASK_CAUSAL_LM] = class_name "ForCausalLM" },                             \
@@ -71,13 +76,13 @@ static const Defaults qwen2_defaults = { 22016, 32, 151936, 32768, -1, -1 };
 static bool read_heads(ModelArch *arch, const Defaults *d, Err *err)
 {
     const json_t *K = json_object_get(arch->config, "num_key_value_heads");
-    const int64_t heads = json_is_null(K) || d->K == 0 ? arch->H : d->K;
+    const int64_t count = json_is_null(K) || d->K == 0 ? arch->H : d->K;
     const json_t *D = json_object_get(arch->config, "head_dim");
     const bool own_size = D && !json_is_null(D);
     if (!own_size && !arch_heads(arch, "hidden_size", "num_attention_heads", err))
         return false;
     if (!arch_size(arch, "head_dim", arch->D, &arch->D, err) ||
-        !arch_size(arch, "num_key_value_heads", heads, &arch->K, err))
+        !arch_size(arch, "num_key_value_heads", count, &arch->K, err))
         return false;
     if (own_size)
         arch_scale(arch);

@@ -8,10 +8,15 @@
 
 static const char *const default_targets[] = { "query", "value", NULL };
 
+static const char *const idle[] = { "pooler.*", "embeddings.position_ids", NULL };
+static const char *const heads[] = { "lm_head.*", "classifier.*", "qa_outputs.*", NULL };
+
 static const Family roberta = {
     .model_type = "roberta",
     .prefix = "roberta.",
     .default_targets = default_targets,
+    .idle = idle,
+    .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "RobertaForSequenceClassification",
                     [TASK_TOKEN_CLS] = "RobertaForTokenClassification" },
 };
@@ -20,6 +25,8 @@ static const Family xlm_roberta = {
     .model_type = "xlm-roberta",
     .prefix = "roberta.",
     .default_targets = default_targets,
+    .idle = idle,
+    .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "XLMRobertaForSequenceClassification",
                     [TASK_TOKEN_CLS] = "XLMRobertaForTokenClassification" },
 };

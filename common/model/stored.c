@@ -49,6 +49,29 @@ int stored_shape(const ModelArch *arch, const Module *module, bool bias, int64_t
     return 2;
 }
 
+const TensorView *stored_find(const SafeTensors *files, const ModelArch *arch, const Module *module,
+                              bool bias)
+{
+    const TensorView *found = NULL;
+    char *name;
+    for (int k = 0; !found && (name = stored_name(arch, module, bias, k)); k++) {
+        found = safetensors_find(files, name);
+        free(name);
+    }
+    return found;
+}
+
+const TensorView *stored_source(const SafeTensors *files, const ModelArch *arch,
+                                const Module *module, bool bias)
+{
+    const TensorView *found = stored_find(files, arch, module, bias);
+    if (found || bias || !arch->tied || arch->task != TASK_CAUSAL_LM)
+        return found;
+    const Role other = module->role == ROLE_HEAD ? ROLE_WORD : ROLE_HEAD;
+    const bool tied = module->role == ROLE_HEAD || module->role == ROLE_WORD;
+    return tied ? stored_find(files, arch, arch_module(arch, -1, other), false) : NULL;
+}
+
 int64_t stored_count(const Module *module)
 {
     return module->kind == MODULE_NORM ? module->out : module->out * module->in;

@@ -4,6 +4,7 @@
 #define COMMON_MODEL_STORED_H
 
 #include "common/model/arch.h"
+#include "common/tensor/safetensors.h"
 
 /* The k-th name a file may have for the module's weight (or bias), likeliest first:
  * today's path and the one before the family's renames, with the family's prefix and
@@ -12,6 +13,14 @@ char *stored_name(const ModelArch *arch, const Module *module, bool bias, int k)
 
 /* The shape there; returns the number of dimensions. MODULE_TENSOR has leading ones. */
 int stored_shape(const ModelArch *arch, const Module *module, bool bias, int64_t dim[4]);
+
+/* The module's tensor in the model's files, under one of its names; NULL: none. */
+const TensorView *stored_find(const SafeTensors *files, const ModelArch *arch, const Module *module,
+                              bool bias);
+
+/* The same; of a tied pair (the word table and the output words) the one that is there. */
+const TensorView *stored_source(const SafeTensors *files, const ModelArch *arch,
+                                const Module *module, bool bias);
 
 /* Elements of the weight. */
 int64_t stored_count(const Module *module);

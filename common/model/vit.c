@@ -34,11 +34,16 @@ static const Rename renames[] = {
     { NULL, NULL },
 };
 
+static const char *const idle[] = { "pooler.*", "embeddings.mask_token", NULL };
+static const char *const heads[] = { "classifier.*", "decoder.*", NULL };
+
 static const Family vit = {
     .model_type = "vit",
     .prefix = "vit.",
     .renames = renames,
     .target_hint = "q_proj, v_proj",
+    .idle = idle,
+    .heads = heads,
     .task_class = { [TASK_IMAGE_CLS] = "ViTForImageClassification" },
 };
 
@@ -62,6 +67,10 @@ static bool read_image(ModelArch *arch, Err *err)
         !read_square(arch, "patch_size", 16, &arch->patch, err) ||
         !arch_size(arch, "num_channels", 3, &arch->channels, err))
         return false;
+    if (arch->channels != 3) {
+        err_set(err, ERR_INPUT, "num_channels %lld is not supported", (long long)arch->channels);
+        return err_hint(err, "images are read as red, green and blue: take a model of three channels");
+    }
     if (arch->image_size % arch->patch != 0 || arch->image_size / arch->patch > 1024)
         return err_set(err, ERR_INPUT, "images of %lld pixels in patches of %lld are not supported",
                        (long long)arch->image_size, (long long)arch->patch);

@@ -48,25 +48,6 @@ static bool is_wrapper_part(const char *name)
     return strstr(name, ".original_module.") || strstr(name, ".modules_to_save.");
 }
 
-/* A few of many names: "a, b, c and 12 more". */
-typedef struct NameSample {
-    Text text;
-    int count;
-} NameSample;
-
-static void sample(NameSample *names, const char *name)
-{
-    if (names->count++ < 3)
-        text_addf(&names->text, "%s'%s'", names->count > 1 ? ", " : "", name);
-}
-
-static bool sample_error(NameSample *names, const char *what, Err *err)
-{
-    if (names->count > 3)
-        text_addf(&names->text, " and %d more", names->count - 3);
-    return err_set(err, ERR_INPUT, "%s %s", what, names->text.data);
-}
-
 /* A file of which no name is known: PEFT's names for another model, or those of another tool. */
 static bool strange_hint(const SafeTensors *file, Err *err)
 {
@@ -86,12 +67,12 @@ static bool strange_hint(const SafeTensors *file, Err *err)
 static bool check_names(const SlotTable *table, const SafeTensors *file, Err *err)
 {
     const TensorView **used = xcalloc((size_t)table->count + 1, sizeof *used);
-    NameSample missing = { 0 }, unexpected = { 0 };
-    int count = 0;
+    Text missing = { 0 }, unexpected = { 0 };
+    int lacks = 0, extra = 0, count = 0;
     for (int i = 0; i < table->count; i++) {
         used[i] = find_tensor(file, &table->slots[i]);
         if (!used[i])
-            sample(&missing, table->slots[i].name);
+            text_sample(&missing, &lacks, table->slots[i].name);
         else
             count++;
     }
@@ -101,22 +82,21 @@ static bool check_names(const SlotTable *table, const SafeTensors *file, Err *er
         for (int i = 0; !known && i < table->count; i++)
             known = used[i] == tensor;
         if (!known)
-            sample(&unexpected, tensor->name);
+            text_sample(&unexpected, &extra, tensor->name);
     }
-    bool ok = true;
-    if (missing.count > 0)
-        ok = sample_error(&missing, count > 0 ? "the adapter lacks" : "no tensor of this run: no",
-                          err);
-    else if (unexpected.count > 0)
-        ok = sample_error(&unexpected, "the adapter has unexpected", err);
-    if (missing.count > 0 && count == 0)
+    if (lacks > 0)
+        err_set(err, ERR_INPUT, "%s %s", count > 0 ? "the adapter lacks" : "no tensor of this run: no",
+                text_sampled(&missing, lacks));
+    else if (extra > 0)
+        err_set(err, ERR_INPUT, "the adapter has unexpected %s", text_sampled(&unexpected, extra));
+    if (lacks > 0 && count == 0)
         strange_hint(file, err);
-    else if (!ok)
+    else if (lacks > 0 || extra > 0)
         err_hint(err, "the lora settings of the run have to be those of the adapter");
-    text_release(&missing.text);
-    text_release(&unexpected.text);
+    text_release(&missing);
+    text_release(&unexpected);
     free(used);
-    return ok;
+    return lacks == 0 && extra == 0;
 }
 
 /* Transformers would take the adapter's table: it has to be the one that this run takes. */
@@ -148,7 +128,7 @@ static bool check_bases(const SlotTable *table, const SafeTensors *file, Err *er
         if (!model && !(model = safetensors_open_model(table->arch->folder, err)))
             return false;
         const Module *m = &table->arch->modules[table->bases[i].module];
-        const TensorView *own = slots_find_base(model, table->arch, m, false);
+        const TensorView *own = stored_source(model, table->arch, m, false);
         ok = own && same_values(tensor, own, err);
         if (!ok && err && err->kind == ERR_NONE) {
             err_set(err, ERR_INPUT, "'%s' is not the model's '%s'", tensor->name, m->path);
@@ -217,7 +197,7 @@ static bool base_out(TensorOut *out, float **room, const SavedBase *base, const 
                      const SafeTensors *files, Err *err)
 {
     const Module *m = &arch->modules[base->module];
-    const TensorView *tensor = slots_find_base(files, arch, m, false);
+    const TensorView *tensor = stored_source(files, arch, m, false);
     if (!tensor || tensor->count != stored_count(m))
         return err_set(err, ERR_INPUT, "no tensor for '%s'", base->name) ||
                err_at(err, "%s", arch->folder);

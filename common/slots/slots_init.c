@@ -48,7 +48,7 @@ static bool init_base(float *values, const Slot *slot, const ModelArch *arch,
 {
     const Module *module = &arch->modules[slot->module];
     const bool bias = slot->kind == SLOT_BIAS;
-    const TensorView *tensor = slots_find_base(files, arch, module, bias);
+    const TensorView *tensor = stored_source(files, arch, module, bias);
     if (tensor && !slot_fits(slot, tensor, err))
         return module->is_new ? err_hint(err, "the model's head is for other labels: take as many, "
                                               "or a model without a head")
@@ -93,7 +93,7 @@ static bool check_heads(const SlotTable *table, const ModelArch *arch, const Saf
 {
     for (int i = 0; i < arch->module_count; i++) {
         const Module *m = &arch->modules[i];
-        if (!is_untrained_head(table, arch, i) || slots_find_base(files, arch, m, false))
+        if (!is_untrained_head(table, arch, i) || stored_source(files, arch, m, false))
             continue;
         err_set(err, ERR_INPUT, "the model has no '%s', and nothing trains it", m->path);
         err_hint(err, "lora.modules_to_save: [%.*s]", (int)strcspn(m->path, "."), m->path);

@@ -2,32 +2,8 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "common/model/stored.h"
 
 #include <stdlib.h>
-
-static const TensorView *find(const SafeTensors *files, const ModelArch *arch,
-                              const Module *module, bool bias)
-{
-    const TensorView *found = NULL;
-    char *name;
-    for (int k = 0; !found && (name = stored_name(arch, module, bias, k)); k++) {
-        found = safetensors_find(files, name);
-        free(name);
-    }
-    return found;
-}
-
-const TensorView *slots_find_base(const SafeTensors *files, const ModelArch *arch,
-                                  const Module *module, bool bias)
-{
-    const TensorView *found = find(files, arch, module, bias);
-    if (found || bias || !arch->tied || arch->task != TASK_CAUSAL_LM)
-        return found;
-    const Role other = module->role == ROLE_HEAD ? ROLE_WORD : ROLE_HEAD;
-    const bool tied = module->role == ROLE_HEAD || module->role == ROLE_WORD;
-    return tied ? find(files, arch, arch_module(arch, -1, other), false) : NULL;
-}
 
 void slot_file_shape(const Slot *slot, int64_t dim[4])
 {

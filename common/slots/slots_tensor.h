@@ -5,11 +5,6 @@
 #include "common/slots/slots.h"
 #include "common/tensor/safetensors.h"
 
-/* The module's tensor in the model's files; a tied head's may be the word table's, and
- * the other way round. NULL: none. */
-const TensorView *slots_find_base(const SafeTensors *files, const ModelArch *arch,
-                                  const Module *module, bool bias);
-
 /* The slot's shape in files. */
 void slot_file_shape(const Slot *slot, int64_t dim[4]);
 

@@ -360,6 +360,16 @@ SafeTensors *safetensors_open_model(const char *folder, Err *err)
     return st;
 }
 
+bool safetensors_has_model(const char *folder)
+{
+    char *single = path_join(folder, "model.safetensors");
+    char *index = path_join(folder, "model.safetensors.index.json");
+    const bool has = file_exists(single) || file_exists(index);
+    free(single);
+    free(index);
+    return has;
+}
+
 void safetensors_close(SafeTensors *st)
 {
     if (!st)

@@ -46,6 +46,7 @@ MUST_USE SafeTensors *safetensors_open(const char *path, Err *err);
 /* FOLDER/model.safetensors, or all shards of FOLDER/model.safetensors.index.json
  * (each weight_map entry is checked against the shard it names). */
 MUST_USE SafeTensors *safetensors_open_model(const char *folder, Err *err);
+bool safetensors_has_model(const char *folder); /* one of the two is there */
 void safetensors_close(SafeTensors *st);
 
 int64_t safetensors_count(const SafeTensors *st);

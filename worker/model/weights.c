@@ -1,7 +1,7 @@
 #include "worker/model/weights.h"
 
 #include "common/base/mem.h"
-#include "common/base/text.h"
+#include "common/model/base.h"
 #include "common/model/stored.h"
 
 #include <stdlib.h>
@@ -9,30 +9,7 @@
 
 enum { ALIGN = 16 }; /* floats */
 
-/* ---- names ---------------------------------------------------------------------- */
-
-static const TensorView *find(const SafeTensors *files, const ModelArch *arch, const Module *m,
-                              bool bias)
-{
-    const TensorView *found = NULL;
-    char *name;
-    for (int k = 0; !found && (name = stored_name(arch, m, bias, k)); k++) {
-        found = safetensors_find(files, name);
-        free(name);
-    }
-    return found;
-}
-
-static bool has_shape(const TensorView *t, const ModelArch *arch, const Module *m, bool bias)
-{
-    int64_t dim[4];
-    if (t->dims != stored_shape(arch, m, bias, dim))
-        return false;
-    for (int d = 0; d < t->dims; d++)
-        if (t->dim[d] != dim[d])
-            return false;
-    return true;
-}
+/* ---- the word table and the output words ---------------------------------------------- */
 
 /* A tied head that the file holds too is tied only when it is the same; a word table
  * that is not there is the head (transformers 5, PreTrainedModel.tie_weights). */
@@ -46,68 +23,9 @@ static bool is_tied(const ModelArch *arch, const SafeTensors *files, const Modul
 {
     if (!m->tied)
         return false;
-    const TensorView *own = find(files, arch, m, false);
-    const TensorView *word = find(files, arch, arch_module(arch, -1, ROLE_WORD), false);
+    const TensorView *own = stored_find(files, arch, m, false);
+    const TensorView *word = stored_find(files, arch, arch_module(arch, -1, ROLE_WORD), false);
     return !own || !word || same_tensor(own, word);
-}
-
-/* The tensor to load into the module's place; of a tied pair the one that is there. */
-static const TensorView *find_source(const SafeTensors *files, const ModelArch *arch,
-                                     const Module *m, bool bias)
-{
-    const TensorView *t = find(files, arch, m, bias);
-    if (!t && !bias && m->role == ROLE_WORD && arch->tied && arch->task == TASK_CAUSAL_LM)
-        t = find(files, arch, arch_module(arch, -1, ROLE_HEAD), false);
-    return t;
-}
-
-static bool missing(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias,
-                    Err *err)
-{
-    const int64_t count = safetensors_count(files);
-    char *name = stored_name(arch, m, bias, 0);
-    err_set(err, ERR_INPUT, "there is no tensor '%s'", name);
-    free(name);
-    err_at(err, "%s", count ? safetensors_at(files, 0)->file : arch->folder);
-    return err_hint(err,
-                    "it is looked for with and without '%s'; there are %lld tensors, the first is "
-                    "'%s' (`lora inspect %s` lists them)",
-                    arch->family->prefix, (long long)count,
-                    count ? safetensors_at(files, 0)->name : "", arch->folder);
-}
-
-static bool misshapen(const TensorView *t, const ModelArch *arch, const Module *m, bool bias,
-                      Err *err)
-{
-    Text has = { 0 }, wanted = { 0 };
-    for (int d = 0; d < t->dims; d++)
-        text_addf(&has, "%s%lld", d ? ", " : "", (long long)t->dim[d]);
-    int64_t dim[4];
-    const int dims = stored_shape(arch, m, bias, dim);
-    for (int d = 0; d < dims; d++)
-        text_addf(&wanted, "%s%lld", d ? ", " : "", (long long)dim[d]);
-    err_set(err, ERR_INPUT, "its shape is [%s], %s [%s]", has.data ? has.data : "",
-            m->is_new ? "this run needs" : "config.json says", wanted.data);
-    text_release(&has);
-    text_release(&wanted);
-    err_at(err, "%s: %s", t->file, t->name);
-    return m->is_new
-               ? err_hint(
-                     err,
-                     "the file holds a head for other labels than the run or the adapter: set `labels:` "
-                     "to its number, or use the model's body without its head")
-               : err_hint(err, "config.json and the weights are of different models");
-}
-
-static bool check(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias,
-                  Err *err)
-{
-    const TensorView *t = find_source(files, arch, m, bias);
-    if (!t && (m->is_new || m->tied))
-        return true;
-    if (!t)
-        return missing(files, arch, m, bias, err);
-    return has_shape(t, arch, m, bias) || misshapen(t, arch, m, bias, err);
 }
 
 /* ---- layout ------------------------------------------------------------------------ */
@@ -181,12 +99,9 @@ bool weights_plan(Weights *w, const ModelArch *arch, const SafeTensors *files, E
 {
     *w = (Weights){ .arch = arch,
                     .modules = xcalloc((size_t)arch->module_count, sizeof *w->modules) };
-    for (int i = 0; i < arch->module_count; i++) {
-        const Module *m = &arch->modules[i];
-        if (!check(files, arch, m, false, err) || (m->bias && !check(files, arch, m, true, err))) {
-            weights_release(w);
-            return false;
-        }
+    if (!base_check(arch, files, err)) {
+        weights_release(w);
+        return false;
     }
     lay_out(w, files);
     return true;
@@ -249,11 +164,11 @@ bool weights_load(const Weights *w, const SafeTensors *files, int part, int part
         const WeightSpan *at = &w->modules[i];
         if (m->tied && at->weight == w->modules[word].weight)
             continue;
-        if (!load_tensor(w, find_source(files, w->arch, m, false), at->weight, stored_count(m),
+        if (!load_tensor(w, stored_source(files, w->arch, m, false), at->weight, stored_count(m),
                          m->transposed ? m->in : 0, begin, end, err))
             return false;
         if (m->bias &&
-            !load_tensor(w, find(files, w->arch, m, true), at->bias, m->out, 0, begin, end, err))
+            !load_tensor(w, stored_find(files, w->arch, m, true), at->bias, m->out, 0, begin, end, err))
             return false;
     }
     return true;

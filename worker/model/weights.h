@@ -26,9 +26,7 @@ typedef struct Weights {
     float *data;           /* [size], borrowed: set by the caller before weights_load */
 } Weights;
 
-/* Lays out; data is NULL. Checks that every tensor is in the files with its
- * shape, under one of its names (common/model/stored): errors name the tensor, what was
- * looked for and what the file holds instead. A new head may be absent. */
+/* Lays out; data is NULL. False when the files are not what config.json says (common/model/base). */
 MUST_USE bool weights_plan(Weights *weights, const ModelArch *arch, const SafeTensors *files,
                            Err *err);
 
