@@ -8,6 +8,7 @@
 #include "ps/server.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct PsArguments {
     bool overwrite, help, version, print_config;
@@ -25,9 +26,17 @@ static bool load(Config *config, const PsArguments *given, const OptionTable *ta
     return config_load(config, &sources, err);
 }
 
+/* What became of names of PEFT's and Trainer's, a line each. */
+static void tell_notes(const Config *config)
+{
+    for (const char *line = config->notes; line && *line; line += strcspn(line, "\n") + 1)
+        log_info("config", "%.*s", (int)strcspn(line, "\n"), line);
+}
+
 static int serve(Config *config, const PsArguments *given, Err *err)
 {
     const PsConfig ps = config->ps;
+    tell_notes(config);
     char *address = ps.address ? xstrdup(ps.address) : NULL; /* run_open takes the config */
     const ServerOptions options = { .address = address,
                                     .insecure = ps.insecure,

@@ -205,17 +205,11 @@ static bool world_apply(void *self, const StepSums *sums, int *code, const char 
 
 /* ---- evaluation ------------------------------------------------------------------------------ */
 
-/* Trainer takes all but losses for the more the better; these are not. */
-static bool less_is_better(const char *metric)
-{
-    return text_ends(metric, "loss") || text_ends(metric, "perplexity") || text_ends(metric, "mse");
-}
-
 static void rank_evaluation(Run *run, double figure)
 {
     RunState *s = &run->state;
     const TrainConfig *train = &run->config.train;
-    const bool less = less_is_better(train->metric_for_best_model);
+    const bool less = config_less_is_better(train->metric_for_best_model);
     const bool better = s->best_step < 0 || (less ? figure < s->best : figure > s->best);
     s->worse = better ? 0 : s->worse + 1;
     if (train->early_stopping_patience > 0 && s->worse >= train->early_stopping_patience)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -245,6 +246,22 @@ char *path_join(const char *folder, const char *name)
         return xstrdup(name);
     const char *slash = folder[strlen(folder) - 1] == '/' ? "" : "/";
     return xprintf("%s%s%s", folder, slash, name);
+}
+
+char *path_expand(const char *path)
+{
+    if (path[0] != '~')
+        return xstrdup(path);
+    const size_t n = strcspn(path, "/");
+    char *user = xstrndup(path + 1, n - 1);
+    const char *home = user[0] ? NULL : getenv("HOME");
+    if (!home || !home[0]) {
+        const struct passwd *entry = user[0] ? getpwnam(user) : getpwuid(getuid());
+        home = entry ? entry->pw_dir : NULL;
+    }
+    char *whole = home ? xprintf("%s%s", home, path + n) : xstrdup(path);
+    free(user);
+    return whole;
 }
 
 char *path_folder(const char *path)

@@ -47,6 +47,8 @@ MUST_USE char **folder_list(const char *path, size_t *count, Err *err);
 
 /* folder/name; name alone when it is absolute or folder is empty. Owned. */
 char *path_join(const char *folder, const char *name);
+/* "~" and "~/x" by HOME, "~user/x" by the user's home; all else, and an unknown user, as it is. Owned. */
+char *path_expand(const char *path);
 char *path_folder(const char *path); /* "." when there is none. Owned. */
 const char *path_name(const char *path); /* behind the last slash */
 /* By the working directory, without "." and ".." where the folders exist. Owned. */

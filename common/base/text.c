@@ -96,26 +96,38 @@ int text_distance(const char *a, const char *b)
     const size_t na = strlen(a), nb = strlen(b);
     if (na > MOST || nb > MOST)
         return MOST;
-    int row[MOST + 1];
+    int rows[3][MOST + 1]; /* of a[0, i-2], a[0, i-1], a[0, i] against every beginning of b */
+    int *two = rows[0], *one = rows[1], *row = rows[2];
     for (size_t j = 0; j <= nb; j++)
         row[j] = (int)j;
     for (size_t i = 1; i <= na; i++) {
-        int corner = row[0];
+        int *last = two;
+        two = one;
+        one = row;
+        row = last;
         row[0] = (int)i;
         for (size_t j = 1; j <= nb; j++) {
-            const int replace = corner + (a[i - 1] != b[j - 1]);
-            corner = row[j];
-            const int other = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
+            const int replace = one[j - 1] + (a[i - 1] != b[j - 1]);
+            const int other = 1 + (one[j] < row[j - 1] ? one[j] : row[j - 1]);
             row[j] = replace < other ? replace : other;
+            const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped && two[j - 2] + 1 < row[j])
+                row[j] = two[j - 2] + 1;
         }
     }
     return row[nb];
 }
 
+int text_slips(const char *word)
+{
+    const size_t third = strlen(word) / 3;
+    return third > 3 ? 3 : (int)third;
+}
+
 const char *text_nearest(const char *word, const char *const *names, size_t n)
 {
     const char *best = NULL;
-    int least = (int)strlen(word) / 3 + 2;
+    int least = text_slips(word) + 1;
     for (size_t i = 0; i < n; i++) {
         const int d = text_distance(word, names[i]);
         if (d < least) {

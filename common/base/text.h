@@ -28,8 +28,11 @@ const char *text_sampled(Text *text, int count); /* ends it; lent until text is 
 bool text_starts(const char *string, const char *prefix);
 bool text_ends(const char *string, const char *suffix);
 
-/* Edits (insert, delete, replace) that lead from a to b: for "did you mean". */
+/* Slips of the pen (a letter too many, too few, another, two swapped) that lead from a to b. */
 int text_distance(const char *a, const char *b);
+
+/* How many of them a person may make in a word of this length: one in three letters, three at most. */
+int text_slips(const char *word);
 
 /* The nearest of names[0, n), or NULL when none is near enough to be meant. */
 const char *text_nearest(const char *word, const char *const *names, size_t n);

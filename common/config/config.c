@@ -3,67 +3,12 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/config/config_check.h"
-#include "common/config/config_value.h"
+#include "common/config/config_loader.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-typedef enum { BY_DEFAULT, BY_FILE, BY_OVERRIDE, BY_PROGRAM } OriginKind;
-
-struct ConfigOrigin {
-    OriginKind kind;
-    int line; /* BY_FILE */
-};
-
-typedef struct Loader {
-    Config *config;
-    const ConfigKey *keys;
-    int count;
-    ValueBase base;
-    OriginKind override; /* what an override counts as */
-} Loader;
-
-/* ---- places ---- */
-
-static const char *place(const Config *config, const ConfigKey *key, struct ConfigOrigin origin,
-                         char *room, size_t size)
-{
-    const char *file = config->source && config->source[0] ? config->source : NULL;
-    if (origin.kind == BY_FILE && file)
-        snprintf(room, size, "%s:%d: %s", file, origin.line, key->name);
-    else if (origin.kind == BY_FILE)
-        snprintf(room, size, "line %d: %s", origin.line, key->name);
-    else if (origin.kind == BY_OVERRIDE)
-        snprintf(room, size, "--%s", key->name);
-    else if (origin.kind == BY_PROGRAM)
-        snprintf(room, size, "%s (set by the program)", key->name);
-    else
-        snprintf(room, size, "%s (default)", key->name);
-    return room;
-}
-
-const char *config_where(const Config *config, const char *name, char *room, size_t size)
-{
-    int count;
-    const ConfigKey *key = config_find(name);
-    REQUIRE(key && config->origins);
-    return place(config, key, config->origins[key - config_keys(&count)], room, size);
-}
-
-/* ---- setting one key ---- */
-
-static bool set_key(Loader *l, const ConfigKey *key, const YamlNode *node,
-                    struct ConfigOrigin origin, Err *err)
-{
-    if (!value_read(l->config, key, node, &l->base, err)) {
-        char room[512];
-        return err_at(err, "%s", place(l->config, key, origin, room, sizeof room));
-    }
-    l->config->origins[key - l->keys] = origin;
-    return true;
-}
 
 static bool takes_many(const ConfigKey *key)
 {
@@ -80,6 +25,11 @@ static bool takes_many(const ConfigKey *key)
     default:
         return false;
     }
+}
+
+static bool is_modules(const ConfigKey *key)
+{
+    return key->type == KEY_TARGETS || key->type == KEY_EXCLUDES;
 }
 
 /* "query" is a name, ".*query" an expression. A file says which by writing a
@@ -123,16 +73,14 @@ static bool is_flow(const char *text)
 
 /* The value of an override or a default: [a, b] and {k: v} are YAML, a,b is a
  * list where the key takes one, and all else is a scalar as it stands. */
-static bool read_inline(YamlNode *node, const ConfigKey *key, const char *text, Err *err)
+static bool read_inline(YamlNode *node, bool many, bool modules, const char *text, Err *err)
 {
     *node = (YamlNode){ 0 };
-    const bool many = takes_many(key);
     if (many && is_flow(text))
         return yaml_read(node, text, strlen(text), "", err);
     yaml_scalar(node, text, strlen(text));
     if (!many || yaml_is_null(node))
         return true;
-    const bool modules = key->type == KEY_TARGETS || key->type == KEY_EXCLUDES;
     YamlNode list = { 0 };
     split_list(&list, text);
     const bool name = modules && is_module_name(text) && strcasecmp(text, "all-linear") != 0;
@@ -153,10 +101,9 @@ static void set_defaults(Loader *l)
     for (int i = 0; i < l->count; i++) {
         YamlNode node;
         Err err = { 0 };
-        if (l->keys[i].type == KEY_LATER)
-            continue;
-        const bool ok = read_inline(&node, &l->keys[i], l->keys[i].initial, &err) &&
-                        set_key(l, &l->keys[i], &node, origin, &err);
+        const ConfigKey *key = &l->keys[i];
+        const bool ok = read_inline(&node, takes_many(key), is_modules(key), key->initial, &err) &&
+                        loader_set(l, key, &node, origin, &err);
         REQUIRE(ok);
         yaml_release(&node);
     }
@@ -186,13 +133,16 @@ static bool set_entry(Loader *l, const char *section, const YamlNode *entry, Err
     char *name = section ? xprintf("%s.%s", section, entry->key) : xstrdup(entry->key);
     const bool misplaced = !section && strchr(name, '.');
     const ConfigKey *key = misplaced ? NULL : config_find(name);
-    const struct ConfigOrigin origin = { BY_FILE, entry->line };
+    const PeerName *row = misplaced ? NULL : config_name_find(name);
+    const struct ConfigOrigin origin = { .kind = BY_FILE, .line = entry->line };
     bool ok;
-    if (key) {
-        ok = set_key(l, key, entry, origin, err);
+    if (row) {
+        ok = loader_set_name(l, row, entry, origin, err);
+    } else if (key) {
+        ok = loader_set(l, key, entry, origin, err);
     } else {
         ok = unknown_in_file(l, name, entry->line, err);
-        if (misplaced && config_find(name))
+        if (misplaced && config_known(name))
             err_hint(err, "in a file, keys stand indented under their section: '%.*s:'",
                      (int)strcspn(name, "."), name);
     }
@@ -242,7 +192,7 @@ static bool set_file(Loader *l, const ConfigSources *sources, Err *err)
     YamlNode root;
     l->base = (ValueBase){ .folder = folder, .model_is_name = sources->text != NULL };
     bool ok = yaml_read(&root, bytes ? bytes : sources->text, size, l->config->source, err);
-    ok = ok && set_all(l, &root, err);
+    ok = ok && set_all(l, &root, err) && loader_settle_batch(l, BY_FILE, err);
     yaml_release(&root);
     free(folder);
     free(bytes);
@@ -274,15 +224,17 @@ static bool set_named(Loader *l, const char *name, const char *value, Err *err)
     const char inner[] = "model_config.";
     if (text_starts(name, inner) && name[sizeof inner - 1])
         return set_model_config(l, name + sizeof inner - 1, value, err);
-    const ConfigKey *key = config_find(name);
-    if (!key) {
+    const PeerName *row = config_name_find(name);
+    const ConfigKey *key = config_find(row && row->key ? row->key : name);
+    if (!key && !row) {
         config_unknown(name, err);
         return err_at(err, "--%.80s", name);
     }
     YamlNode node;
-    if (!read_inline(&node, key, value, err))
+    if (!read_inline(&node, key && takes_many(key), key && is_modules(key), value, err))
         return err_at(err, "--%s", name);
-    const bool ok = set_key(l, key, &node, (struct ConfigOrigin){ .kind = l->override }, err);
+    const struct ConfigOrigin origin = { .kind = l->override };
+    const bool ok = row ? loader_set_name(l, row, &node, origin, err) : loader_set(l, key, &node, origin, err);
     yaml_release(&node);
     return ok;
 }
@@ -308,7 +260,7 @@ static bool set_overrides(Loader *l, const ConfigSources *sources, Err *err)
     for (int i = 0; i < sources->override_count; i++)
         if (!set_override(l, sources->overrides[i], err))
             return false;
-    return true;
+    return loader_settle_batch(l, l->override, err);
 }
 
 /* ---- what follows from other keys ---- */
@@ -343,16 +295,20 @@ static bool read_all(Config *config, const ConfigSources *sources, OriginKind ov
     config->source = xstrdup(sources->file ? sources->file : "");
     config->origins = xcalloc((size_t)l.count, sizeof *config->origins);
     set_defaults(&l);
-    return set_file(&l, sources, err) && set_overrides(&l, sources, err);
+    bool ok = set_file(&l, sources, err) && set_overrides(&l, sources, err);
+    if (ok) {
+        settle(config);
+        ok = loader_settle_names(&l, err);
+        config->notes = text_take(&l.notes);
+    }
+    loader_release(&l);
+    return ok;
 }
 
 bool config_load(Config *config, const ConfigSources *sources, Err *err)
 {
-    if (read_all(config, sources, BY_OVERRIDE, err)) {
-        settle(config);
-        if (config_check(config, err))
-            return true;
-    }
+    if (read_all(config, sources, BY_OVERRIDE, err) && config_check(config, err))
+        return true;
     config_release(config);
     return false;
 }
@@ -365,6 +321,7 @@ void config_release(Config *config)
         value_release(config, &keys[i]);
     free(config->origins);
     free(config->source);
+    free(config->notes);
     *config = (Config){ 0 };
 }
 
@@ -392,7 +349,6 @@ bool config_set(Config *config, const char *key, const char *value, Err *err)
     bool ok = read_all(&next, &sources, BY_PROGRAM, err);
     if (ok) {
         keep_origins(&next, config);
-        settle(&next);
         ok = config_check(&next, err);
     }
     config_release(ok ? config : &next);

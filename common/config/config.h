@@ -133,6 +133,7 @@ typedef struct Config {
     PsConfig ps;
     ParallelConfig parallel;
     char *source;                 /* the run file's path, or "" */
+    char *notes;                  /* lines on names that stood for keys, or changed nothing */
     struct ConfigOrigin *origins; /* one a key: who set it; owned */
 } Config;
 
@@ -177,6 +178,10 @@ bool config_same_run(const Config *here, const Config *there, Text *out);
 
 /* The rows, for --help: "key  default  allowed  help". */
 void config_help(Text *out);
+
+/* Of a metric: losses, perplexity and squared errors. (Trainer takes all but losses for the more the
+ * better.) */
+bool config_less_is_better(const char *metric);
 
 /* Sets one key after loading (parallel.micro_batches: auto -> 8), checked. */
 MUST_USE bool config_set(Config *config, const char *key, const char *value, Err *err);

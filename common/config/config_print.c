@@ -282,8 +282,6 @@ void value_print(const Config *config, const ConfigKey *key, Text *out)
     case KEY_FIXED:
         text_adds(out, key->initial);
         break;
-    case KEY_LATER:
-        break;
     }
 }
 
@@ -296,8 +294,6 @@ void config_print(const Config *config, Text *out)
     char section[32] = "";
     for (int i = 0; i < count; i++) {
         const char *dot = strchr(keys[i].name, '.');
-        if (keys[i].type == KEY_LATER)
-            continue;
         if (dot && strncmp(section, keys[i].name, (size_t)(dot - keys[i].name + 1)) != 0) {
             snprintf(section, sizeof section, "%.*s", (int)(dot - keys[i].name + 1), keys[i].name);
             text_addf(out, "\n%.*s:\n", (int)(dot - keys[i].name), keys[i].name);
@@ -327,7 +323,7 @@ bool config_same_run(const Config *here, const Config *there, Text *out)
     const ConfigKey *keys = config_keys(&count);
     bool same = true;
     for (int i = 0; i < count; i++) {
-        if (keys[i].type == KEY_LATER || counts_as_same(&keys[i], here, there))
+        if (counts_as_same(&keys[i], here, there))
             continue;
         Text a = { 0 }, b = { 0 };
         value_print(here, &keys[i], &a);
@@ -340,6 +336,11 @@ bool config_same_run(const Config *here, const Config *there, Text *out)
         text_release(&b);
     }
     return same;
+}
+
+bool config_less_is_better(const char *metric)
+{
+    return text_ends(metric, "loss") || text_ends(metric, "perplexity") || text_ends(metric, "mse");
 }
 
 void config_help(Text *out)

@@ -1,6 +1,7 @@
 #include "common/config/config_table.h"
 
 #include "common/config/config.h"
+#include "common/config/config_names.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -28,6 +29,8 @@ static const KeyWord init_words[] = {
     { "true", INIT_TRUE, false }, { "gaussian", INIT_GAUSSIAN, false },
     { "false", 0, true },         { "pissa", 0, true },
     { "olora", 0, true },         { "orthogonal", 0, true },
+    { "eva", 0, true },           { "corda", 0, true },
+    { "loftq", 0, true },         { "mica", 0, true },
     { NULL, 0, false },
 };
 static const KeyWord schedule_words[] = {
@@ -35,12 +38,27 @@ static const KeyWord schedule_words[] = {
     { "cosine", SCHEDULE_COSINE, false },
     { "constant", SCHEDULE_CONSTANT, false },
     { "constant_with_warmup", SCHEDULE_CONSTANT_WITH_WARMUP, false },
+    { "cosine_with_restarts", 0, true },
+    { "cosine_with_min_lr", 0, true },
+    { "cosine_warmup_with_min_lr", 0, true },
+    { "polynomial", 0, true },
+    { "inverse_sqrt", 0, true },
+    { "reduce_lr_on_plateau", 0, true },
+    { "warmup_stable_decay", 0, true },
+    { "greedy", 0, true },
     { NULL, 0, false },
 };
 static const KeyWord when_words[] = {
     { "no", WHEN_NO, false },
     { "steps", WHEN_STEPS, false },
     { "epoch", WHEN_EPOCH, false },
+    { NULL, 0, false },
+};
+static const KeyWord save_words[] = {
+    { "no", WHEN_NO, false },
+    { "steps", WHEN_STEPS, false },
+    { "epoch", WHEN_EPOCH, false },
+    { "best", 0, true },
     { NULL, 0, false },
 };
 static const KeyWord precision_words[] = {
@@ -160,14 +178,6 @@ static const ConfigKey keys[] = {
       "how A begins: uniform (true) or gaussian; B begins as zero" },
     { "lora.init_adapter", KEY_PATH, AT(lora.init_adapter), "null", KEY_NULL, 0, 0, NULL,
       "PEFT adapter folder to start from instead" },
-    { "lora.use_rslora", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "scale by lora_alpha / sqrt(r)" },
-    { "lora.use_dora", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "DoRA" },
-    { "lora.method", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "adalora" },
-    { "lora.lora_bias", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "a bias of B" },
-    { "lora.layers_pattern", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "name of the list of layers" },
-    { "lora.layer_replication", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "repeated layers" },
-    { "lora.trainable_token_indices", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "trained embeddings" },
-    { "lora.target_parameters", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "adapted parameters" },
 
     { "train.output_dir", KEY_PATH, AT(train.output_dir), "null", KEY_NULL | KEY_FREE, 0, 0, NULL,
       "folder of all that the run writes" },
@@ -199,7 +209,7 @@ static const ConfigKey keys[] = {
       "of data order, dropout and fresh weights" },
     { "train.precision", KEY_FIXED, 0, "fp32", 0, 0, 0, precision_words,
       "of the frozen weights and their products" },
-    { "train.gradient_checkpointing", KEY_FIXED, 0, "false", 0, 0, 0, checkpointing_words,
+    { "train.gradient_checkpointing", KEY_FIXED, 0, "false", KEY_NULL, 0, 0, checkpointing_words,
       "compute activations twice instead of keeping them" },
     { "train.logging_steps", KEY_INT, AT(train.logging_steps), "10", KEY_FREE, 1, 1e12, NULL,
       "steps between two lines of metrics" },
@@ -207,7 +217,7 @@ static const ConfigKey keys[] = {
       "when the validation data is evaluated; the default is no where there is none" },
     { "train.eval_steps", KEY_INT, AT(train.eval_steps), "null", KEY_NULL, 1, 1e12, NULL,
       "for eval_strategy steps; null: logging_steps" },
-    { "train.save_strategy", KEY_WORD, AT(train.save_strategy), "epoch", 0, 0, 0, when_words,
+    { "train.save_strategy", KEY_WORD, AT(train.save_strategy), "epoch", 0, 0, 0, save_words,
       "when a checkpoint is written" },
     { "train.save_steps", KEY_INT, AT(train.save_steps), "500", 0, 1, 1e12, NULL,
       "for save_strategy steps" },
@@ -221,7 +231,6 @@ static const ConfigKey keys[] = {
       "bleu, rougeL of generated texts" },
     { "train.early_stopping_patience", KEY_INT, AT(train.early_stopping_patience), "null",
       KEY_NULL, 1, 1e9, NULL, "evaluations without a better metric before the end; null: off" },
-    { "train.mode", KEY_LATER, 0, NULL, 0, 0, 0, NULL, "lora, or full for comparison" },
 
     { "ps.address", KEY_TEXT, AT(ps.address), "null", KEY_NULL | KEY_FREE | KEY_ADDRESS, 0, 0, NULL,
       "of the parameter server; null: loopback, at a free port" },
@@ -260,8 +269,7 @@ static const ConfigKey keys[] = {
 
 enum { KEYS = sizeof keys / sizeof keys[0] };
 
-static const char *const sections[] = { "data", "lora", "train", "ps", "parallel" };
-enum { SECTIONS = sizeof sections / sizeof sections[0] };
+static const char *const sections[] = { "data", "lora", "train", "ps", "parallel", NULL };
 
 const ConfigKey *config_keys(int *count)
 {
@@ -277,76 +285,22 @@ const ConfigKey *config_find(const char *name)
     return NULL;
 }
 
+const char *const *config_sections(void)
+{
+    return sections;
+}
+
 bool config_is_section(const char *name)
 {
-    for (int i = 0; i < SECTIONS; i++)
+    for (int i = 0; sections[i]; i++)
         if (strcmp(sections[i], name) == 0)
             return true;
     return false;
 }
 
-static const char *last_part(const char *name)
+bool config_known(const char *name)
 {
-    const char *dot = strrchr(name, '.');
-    return dot ? dot + 1 : name;
-}
-
-/* What other programs call it. */
-static const char *const foreign[][2] = {
-    { "rank", "lora.r" },
-    { "lora_r", "lora.r" },
-    { "alpha", "lora.lora_alpha" },
-    { "dropout", "lora.lora_dropout" },
-    { "lr", "train.learning_rate" },
-    { "epochs", "train.num_train_epochs" },
-    { "num_epochs", "train.num_train_epochs" },
-    { "steps", "train.max_steps" },
-    { "per_device_train_batch_size", "train.batch_size" },
-    { "scheduler", "train.lr_scheduler_type" },
-    { "train_file", "data.train" },
-    { "validation_file", "data.validation" },
-    { "max_seq_length", "data.max_length" },
-    { "text_column", "data.text" },
-    { "completion_column", "data.completion" },
-    { "ner_tags", "data.tags" },
-    { "words", "data.tokens" },
-    { "horizontal_flip", "data.random_flip" },
-    { "num_labels", "labels" },
-    { "model_name_or_path", "model" },
-};
-
-/* A key under the wrong section, or none, has its last part right. */
-static const char *known_by_last_part(const char *name)
-{
-    const char *part = last_part(name);
-    for (int i = 0; i < KEYS; i++)
-        if (strcmp(last_part(keys[i].name), part) == 0)
-            return keys[i].name;
-    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
-        if (strcmp(foreign[i][0], part) == 0)
-            return foreign[i][1];
-    return NULL;
-}
-
-const char *config_nearest(const char *name)
-{
-    const char *names[KEYS + SECTIONS];
-    size_t count = 0;
-    for (int i = 0; i < KEYS; i++)
-        names[count++] = keys[i].name;
-    for (int i = 0; i < SECTIONS; i++)
-        names[count++] = sections[i];
-    const char *near = known_by_last_part(name);
-    return near ? near : text_nearest(name, names, count);
-}
-
-bool config_unknown(const char *name, Err *err)
-{
-    const char *near = config_nearest(name);
-    err_set(err, ERR_INPUT, "unknown key '%.80s'", name);
-    if (near)
-        return err_hint(err, "did you mean '%s'?", near);
-    return err_hint(err, "--help lists the keys");
+    return config_find(name) || config_name_find(name);
 }
 
 static void add_range(const ConfigKey *key, Text *out)
@@ -388,7 +342,7 @@ void config_allowed(const ConfigKey *key, Text *out)
         break;
     case KEY_WORD:
         add_words(key, false, "", out);
-        add_words(key, true, " (not supported: ", out);
+        add_words(key, true, " (not supported yet: ", out);
         break;
     case KEY_NAMES:
     case KEY_PATHS:
@@ -417,12 +371,9 @@ void config_allowed(const ConfigKey *key, Text *out)
     case KEY_FIXED:
         text_adds(out, key->initial);
         if (key->words)
-            add_words(key, true, " (not supported: ", out);
+            add_words(key, true, " (not supported yet: ", out);
         else
-            text_adds(out, " (others are not supported)");
-        return;
-    case KEY_LATER:
-        text_adds(out, "not supported");
+            text_adds(out, " (others are not supported yet)");
         return;
     }
     text_adds(out, key->flags & KEY_AUTO ? ", or auto" : "");

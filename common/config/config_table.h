@@ -27,8 +27,7 @@ typedef enum {
     KEY_EXCLUDES, /* lora.exclude_modules: list or expression */
     KEY_LAYERS,   /* lora.layers_to_transform */
     KEY_OBJECT,   /* json_t * of any content */
-    KEY_FIXED,    /* no field: only the default is supported in this version */
-    KEY_LATER     /* no field: no value of it is supported in this version */
+    KEY_FIXED     /* no field: only the default is supported in this version */
 } KeyType;
 
 enum {
@@ -64,11 +63,16 @@ const ConfigKey *config_keys(int *count);
 /* NULL: no such key. Index of a row: row - config_keys(). */
 const ConfigKey *config_find(const char *name);
 
+/* Names of the sections, NULL behind the last. */
+const char *const *config_sections(void);
+
 /* Is it a section ("lora"), which holds keys? */
 bool config_is_section(const char *name);
 
-/* The key that `name` was probably meant to be, by its last part or by spelling,
- * or NULL. */
+/* A key, or a name that stands for one (config_names). */
+bool config_known(const char *name);
+
+/* The key that `name` was probably meant to be, or NULL (config_nearest.c). */
 const char *config_nearest(const char *name);
 
 /* Sets *err: unknown, and the nearest key. Returns false. */

@@ -82,7 +82,6 @@ void value_release(Config *config, const ConfigKey *key)
     case KEY_BOOL:
     case KEY_WORD:
     case KEY_FIXED:
-    case KEY_LATER:
         break;
     }
 }
@@ -155,7 +154,7 @@ static bool read_word(const ConfigKey *key, const YamlNode *node, int *value, Er
         if (strcasecmp(w->name, node->text) != 0)
             continue;
         if (w->later)
-            return err_set(err, ERR_INPUT, "%s: %s is not supported", key->name, w->name);
+            return err_set(err, ERR_INPUT, "%s: %s is not supported yet", key->name, w->name);
         *value = w->value;
         return true;
     }
@@ -177,7 +176,7 @@ static bool read_fixed(const ConfigKey *key, const YamlNode *node, Err *err)
         return true;
     if (key->words)
         return read_word(key, node, &value, err);
-    return err_set(err, ERR_INPUT, "%s: %s is not supported", key->name,
+    return err_set(err, ERR_INPUT, "%s: %s is not supported yet", key->name,
                    yaml_describe(node, room, sizeof room));
 }
 
@@ -198,7 +197,8 @@ static bool read_text(const ConfigKey *key, const YamlNode *node, char **text, E
  * it means depends on links. */
 static char *clean_path(const char *folder, const char *name)
 {
-    char *joined = folder ? path_join(folder, name) : xstrdup(name);
+    char *home = path_expand(name);
+    char *joined = folder ? path_join(folder, home) : xstrdup(home);
     char *path = path_absolute(joined);
     char *to = path;
     for (const char *from = path; *from;) {
@@ -212,6 +212,7 @@ static char *clean_path(const char *folder, const char *name)
     if (to == path)
         *to++ = '/';
     *to = '\0';
+    free(home);
     free(joined);
     return path;
 }
@@ -244,7 +245,7 @@ static bool read_model(const ConfigKey *key, const YamlNode *node, const ValueBa
     char *name = NULL;
     if (!read_path(key, node, base, model, err) || !read_text(key, node, &name, err))
         return false;
-    const bool path = name[0] == '/' || text_starts(name, "./") || text_starts(name, "../") ||
+    const bool path = name[0] == '/' || name[0] == '~' || text_starts(name, "./") || text_starts(name, "../") ||
                       strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
     bool ok = true;
     if (!path && (base->model_is_name || !file_is_folder(*model))) {
@@ -418,17 +419,15 @@ static bool read_field(Config *config, const ConfigKey *key, const YamlNode *nod
         return read_object(node, &config->model_config, err);
     case KEY_FIXED:
         return read_fixed(key, node, err);
-    case KEY_LATER:
-        break;
     }
-    return err_set(err, ERR_INPUT, "%s is not supported", key->name);
+    return false;
 }
 
 bool value_read(Config *config, const ConfigKey *key, const YamlNode *node, const ValueBase *base,
                 Err *err)
 {
     value_release(config, key);
-    const bool has_field = key->type != KEY_FIXED && key->type != KEY_LATER;
+    const bool has_field = key->type != KEY_FIXED;
     if (has_field && key->flags & KEY_NULL && yaml_is_null(node)) {
         set_null(config, key);
         return true;
@@ -446,8 +445,7 @@ bool value_read(Config *config, const ConfigKey *key, const YamlNode *node, cons
     err_set(err, own.kind, "%s", own.what);
     if (own.where[0])
         err_at(err, "%s", own.where);
-    if (key->type != KEY_LATER)
-        err_hint(err, "%s%s takes %s: %s", own.hint, key->name, allowed.data, key->help);
+    err_hint(err, "%s%s takes %s: %s", own.hint, key->name, allowed.data, key->help);
     text_release(&allowed);
     return false;
 }

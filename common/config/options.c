@@ -1,5 +1,6 @@
 #include "common/config/options.h"
 
+#include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/config/config.h"
 #include "common/config/config_table.h"
@@ -34,10 +35,20 @@ static bool unknown_option(const OptionTable *table, const char *name, Err *err)
     return err_at(err, "%s", table->program);
 }
 
-static bool read_own(const OptionTable *table, const Option *option, const char *value, Err *err)
+/* A folder or file begins with ~ as in a shell, which leaves --adapter=~/x alone. */
+static const char *expand(Arguments *arguments, const Option *option, const char *value)
+{
+    const bool path = strcmp(option->value, "DIR") == 0 || strcmp(option->value, "FILE") == 0;
+    if (!path || value[0] != '~')
+        return value;
+    return arguments->expanded[arguments->expanded_count++] = path_expand(value);
+}
+
+static bool read_own(Arguments *arguments, const OptionTable *table, const Option *option,
+                     const char *value, Err *err)
 {
     if (option->value && value && value[0]) {
-        *option->text = value;
+        *option->text = expand(arguments, option, value);
         return true;
     }
     if (!option->value && !value)
@@ -54,7 +65,7 @@ static bool read_own(const OptionTable *table, const Option *option, const char 
 
 static bool is_key(const char *name)
 {
-    return config_find(name) || text_starts(name, "model_config.");
+    return config_known(name) || text_starts(name, "model_config.");
 }
 
 /* word: behind the dashes. */
@@ -64,7 +75,7 @@ static bool read_option(Arguments *arguments, const OptionTable *table, const ch
     const char *value = word[n] == '=' ? word + n + 1 : NULL;
     const Option *option = find_option(table, word, n);
     if (option)
-        return read_own(table, option, value, err);
+        return read_own(arguments, table, option, value, err);
     char *name = xstrndup(word, n);
     bool ok = true;
     if (!table->keys || !is_key(name)) {
@@ -101,7 +112,8 @@ bool options_read(Arguments *arguments, const OptionTable *table, int argc, char
 {
     const size_t most = argc > 0 ? (size_t)argc : 1;
     *arguments = (Arguments){ .overrides = xcalloc(most, sizeof(char *)),
-                              .positionals = xcalloc(most, sizeof(char *)) };
+                              .positionals = xcalloc(most, sizeof(char *)),
+                              .expanded = xcalloc(most, sizeof(char *)) };
     bool only_positionals = false;
     for (int i = 1; i < argc; i++) {
         if (only_positionals) {
@@ -118,6 +130,9 @@ bool options_read(Arguments *arguments, const OptionTable *table, int argc, char
 
 void arguments_release(Arguments *arguments)
 {
+    for (int i = 0; i < arguments->expanded_count; i++)
+        free(arguments->expanded[i]);
+    free(arguments->expanded);
     free(arguments->overrides);
     free(arguments->positionals);
     *arguments = (Arguments){ 0 };

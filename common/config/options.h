@@ -42,12 +42,15 @@ typedef struct OptionTable {
     bool keys; /* keys of the run file may be given as --key=value */
 } OptionTable;
 
-/* What was not an option of the program. Strings are lent by argv. */
+/* What was not an option of the program. Strings are lent by argv; values of options that begin
+ * with ~ by the Arguments. */
 typedef struct Arguments {
     const char **overrides; /* "lora.r=16": for ConfigSources; owned */
     int override_count;
     const char **positionals; /* owned */
     int positional_count;
+    char **expanded; /* owned */
+    int expanded_count;
 } Arguments;
 
 /* Reads argv[1, argc): argv[0] is the program or its subcommand. The last of a

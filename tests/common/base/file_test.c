@@ -95,6 +95,29 @@ static void a_git_lfs_pointer_is_called_one(void **state)
     free(path);
 }
 
+static void expect_expanded(const char *path, const char *want)
+{
+    char *got = path_expand(path);
+    assert_string_equal(got, want);
+    free(got);
+}
+
+static void a_tilde_is_the_home_folder(void **state)
+{
+    (void)state;
+    setenv("HOME", "/home/of me", 1);
+    expect_expanded("~", "/home/of me");
+    expect_expanded("~/a/b", "/home/of me/a/b");
+    expect_expanded("~root/x", "/root/x");
+    expect_expanded("~no-such-user/x", "~no-such-user/x");
+    expect_expanded("a/~/b", "a/~/b");
+    expect_expanded("", "");
+    unsetenv("HOME"); /* then the system's list of users knows it */
+    char *got = path_expand("~/x");
+    assert_int_equal(got[0], '/');
+    free(got);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +126,7 @@ int main(void)
         cmocka_unit_test(what_does_not_exist_keeps_its_dots),
         cmocka_unit_test(a_relative_path_begins_at_the_working_directory),
         cmocka_unit_test(a_git_lfs_pointer_is_called_one),
+        cmocka_unit_test(a_tilde_is_the_home_folder),
     };
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }

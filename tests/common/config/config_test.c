@@ -193,6 +193,21 @@ static void patterns_are_maps_of_numbers_in_order(void **state)
                    "lora.layers_to_transform", "");
 }
 
+static void paths_may_begin_with_a_tilde(void **state)
+{
+    (void)state;
+    Config c;
+    setenv("HOME", "/home/me", 1);
+    load_good(&c, "model: ~/m\ndata: {train: [~/a.csv, ./~/b.csv]}\ntrain: {output_dir: ~/runs}\n",
+              OVERRIDES("data.test=~/t.csv"));
+    assert_string_equal(c.model, "/home/me/m");
+    assert_string_equal(c.data.train.items[0], "/home/me/a.csv");
+    assert_null(strstr(c.data.train.items[1], "/home/me/b.csv"));
+    assert_string_equal(c.data.test.items[0], "/home/me/t.csv");
+    assert_string_equal(c.train.output_dir, "/home/me/runs");
+    config_release(&c);
+}
+
 static void model_config_takes_anything_with_its_type(void **state)
 {
     (void)state;
@@ -323,7 +338,7 @@ static void what_comes_later_is_refused_by_name(void **state)
         { "parallel.pipeline", "2" },
         { "parallel.tensor", "2" },
         { "lora.use_rslora", "true" },
-        { "lora.use_dora", "false" },
+        { "lora.use_dora", "true" },
         { "lora.method", "adalora" },
         { "train.mode", "full" },
         { "lora.init_lora_weights", "pissa" },
@@ -508,6 +523,7 @@ int main(void)
         cmocka_unit_test(labels_are_names_or_a_count),
         cmocka_unit_test(target_modules_are_a_list_an_expression_or_all_linear),
         cmocka_unit_test(patterns_are_maps_of_numbers_in_order),
+        cmocka_unit_test(paths_may_begin_with_a_tilde),
         cmocka_unit_test(model_config_takes_anything_with_its_type),
         cmocka_unit_test(a_wrong_type_says_what_is_allowed),
         cmocka_unit_test(a_value_out_of_range_is_refused_before_any_cast),

@@ -2,6 +2,8 @@
 #include "common/config/options.h"
 #include "tests/common/config/load.h"
 
+#include <stdlib.h>
+
 typedef struct Own {
     const char *ranks, *model;
     bool help, overwrite;
@@ -67,6 +69,18 @@ static void an_option_of_the_program_goes_before_a_key(void **state)
     assert_string_equal(own->ranks, "2");
     assert_true(own->help);
     assert_int_equal(a.override_count, 0);
+    arguments_release(&a);
+}
+
+static void a_folder_may_begin_with_a_tilde(void **state)
+{
+    Own *own = *state;
+    Arguments a;
+    Err err = { 0 };
+    setenv("HOME", "/home/me", 1);
+    assert_true(READ(&a, own, &err, "--model=~/m", "--ranks=~"));
+    assert_string_equal(own->model, "/home/me/m");
+    assert_string_equal(own->ranks, "~");
     arguments_release(&a);
 }
 
@@ -151,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(options_overrides_and_arguments_are_told_apart, make_table),
         cmocka_unit_test_setup(an_option_of_the_program_goes_before_a_key, make_table),
+        cmocka_unit_test_setup(a_folder_may_begin_with_a_tilde, make_table),
         cmocka_unit_test_setup(an_unknown_option_names_the_nearest, make_table),
         cmocka_unit_test_setup(values_are_given_where_they_are_due, make_table),
         cmocka_unit_test_setup(keys_can_be_looked_up_and_arguments_counted, make_table),
