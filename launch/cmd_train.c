@@ -264,7 +264,7 @@ int cmd_train(int argc, char **argv)
     int code = 0;
     const bool ok = options_read(&given.rest, &table, argc, argv, &err);
     if (given.help) {
-        options_help(&table, &help);
+        options_help(&table, given.rest.topic, &help);
         fputs(help.data, stdout);
         err = (Err){ 0 };
     } else if (!ok || !check(&given, &table, &err)) {

@@ -9,7 +9,7 @@ int command_main(const Command *command, int argc, char **argv)
     Err err = { 0 };
     bool ok = options_read(&given, command->table, argc, argv, &err);
     if (*command->help) {
-        options_help(command->table, &text);
+        options_help(command->table, given.topic, &text);
         fputs(text.data, stdout);
         ok = true;
     } else {

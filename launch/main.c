@@ -5,6 +5,7 @@
 #include "launch/cmd_eval.h"
 #include "launch/cmd_inspect.h"
 #include "launch/cmd_predict.h"
+#include "launch/cmd_schema.h"
 #include "launch/cmd_status.h"
 #include "launch/cmd_targets.h"
 #include "launch/cmd_train.h"
@@ -25,6 +26,7 @@ static const Command commands[] = {
     { "encode", cmd_encode, "token ids of each input line" },
     { "inspect", cmd_inspect, "what an adapter, a model folder or a safetensors file holds" },
     { "targets", cmd_targets, "which modules of a model would be adapted" },
+    { "schema", cmd_schema, "the JSON Schema of the run file, for editors" },
     { "status", cmd_status, "the live state of a parameter server" },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -66,7 +68,13 @@ int main(int argc, char **argv)
         usage(stderr);
         return 2;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+    char option[] = "--help";
+    const bool help = strcmp(argv[1], "help") == 0;
+    if (help && argc > 2) { /* lora help train */
+        argv[1] = argv[2];
+        argv[2] = option;
+        argc = 3;
+    } else if (help || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         usage(stdout);
         return 0;
     }

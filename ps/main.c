@@ -59,7 +59,7 @@ static int run_command(const PsArguments *given, const OptionTable *table, Err *
     Config config = { 0 };
     int code = 0;
     if (given->help) {
-        options_help(table, &text);
+        options_help(table, given->rest.topic, &text);
     } else if (given->version) {
         text_addf(&text, "lora_ps %s\n", LORA_VERSION);
     } else if (!load(&config, given, table, err)) {

@@ -141,7 +141,7 @@ static int say(const OptionTable *table, const WorkerArguments *given)
 {
     Text text = { 0 };
     if (given->help)
-        options_help(table, &text);
+        options_help(table, given->rest.topic, &text);
     else
         text_addf(&text, "lora_worker %s\n", LORA_VERSION);
     fputs(text.data, stdout);

@@ -285,7 +285,7 @@ bool config_name_differs(const PeerName *row)
 
 /* ---- for --help ---- */
 
-static void add_behaviour(const PeerName *row, Text *out)
+void config_name_behaviour(const PeerName *row, Text *out)
 {
     switch (row->kind) {
     case NAME_KEY:
@@ -306,23 +306,25 @@ static void add_behaviour(const PeerName *row, Text *out)
         break;
     case NAME_ONLY:
     case NAME_LATER:
-        text_adds(out, row->initial ? "accepted at its default" : "not supported yet");
+        text_adds(out, row->initial ? "only its default" : row->values ? "only" : "not supported");
         for (const char *v = row->values; v && *v; v += strcspn(v, "|"), v += *v == '|')
-            text_addf(out, " or %.*s", (int)strcspn(v, "|"), v);
-        text_adds(out, row->initial && row->kind == NAME_LATER ? ", not supported yet else" : "");
+            text_addf(out, "%s%.*s", v != row->values ? ", " : row->initial ? " or " : " ",
+                      (int)strcspn(v, "|"), v);
+        text_adds(out, row->kind == NAME_LATER ? " yet" : "");
         break;
     }
+    if (config_name_differs(row))
+        text_addf(out, "; here %s", config_find(row->key)->initial);
+    if (row->note)
+        text_addf(out, ": %s", row->note);
 }
 
 void config_names_help(Text *out)
 {
     for (int i = 0; i < NAMES; i++) {
-        const PeerName *row = &names[i];
-        text_addf(out, "  %-42s  %-20s  ", row->name, row->initial ? row->initial : "-");
-        add_behaviour(row, out);
-        if (config_name_differs(row))
-            text_addf(out, "; here %s", config_find(row->key)->initial);
-        text_addf(out, "%s%s\n", row->note ? ": " : "", row->note ? row->note : "");
+        text_addf(out, "  %-40s  %-18s  ", names[i].name, names[i].initial ? names[i].initial : "-");
+        config_name_behaviour(&names[i], out);
+        text_adds(out, "\n");
     }
 }
 

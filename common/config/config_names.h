@@ -44,6 +44,9 @@ bool config_name_word(const PeerName *row, const char *word, const char **to, si
 /* Is the default here another than the library's? Only rows with a `note` may be. */
 bool config_name_differs(const PeerName *row);
 
+/* "works as train.eval_strategy", "accepted at its default: ...". */
+void config_name_behaviour(const PeerName *row, Text *out);
+
 /* For --help: all names; and those whose default here is another. */
 void config_names_help(Text *out);
 void config_differences_help(Text *out);

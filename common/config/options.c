@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/config/config.h"
+#include "common/config/config_names.h"
 #include "common/config/config_table.h"
 
 #include <errno.h>
@@ -44,6 +45,20 @@ static const char *expand(Arguments *arguments, const Option *option, const char
     return arguments->expanded[arguments->expanded_count++] = path_expand(value);
 }
 
+/* --help=keys, --help=names */
+static bool read_topic(Arguments *arguments, const OptionTable *table, const char *value, Err *err)
+{
+    static const char *const topics[] = { "keys", "names" };
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++)
+        if (strcmp(topics[i], value) == 0) {
+            arguments->topic = topics[i];
+            return true;
+        }
+    err_set(err, ERR_INPUT, "there is no help on '%.80s'", value);
+    err_hint(err, "%s --help, --help=keys or --help=names", table->program);
+    return err_at(err, "%s", table->program);
+}
+
 static bool read_own(Arguments *arguments, const OptionTable *table, const Option *option,
                      const char *value, Err *err)
 {
@@ -51,7 +66,10 @@ static bool read_own(Arguments *arguments, const OptionTable *table, const Optio
         *option->text = expand(arguments, option, value);
         return true;
     }
-    if (!option->value && !value)
+    const bool topic = value && table->keys && strcmp(option->name, "help") == 0;
+    if (topic && !read_topic(arguments, table, value, err))
+        return false;
+    if (!option->value && (!value || topic))
         return *option->flag = true;
     if (option->value) {
         err_set(err, ERR_INPUT, "'--%s' has no value", option->name);
@@ -161,9 +179,9 @@ bool arguments_expect(const Arguments *arguments, const OptionTable *table, int 
     return err_at(err, "%s", table->program);
 }
 
-void options_help(const OptionTable *table, Text *out)
+static void usage(const OptionTable *table, Text *out)
 {
-    text_addf(out, "usage: %s %s%s[options]%s\n\n%s\n\noptions:\n", table->program,
+    text_addf(out, "usage: %s %s%s[options]%s\n\n%s\n\noptions (-h is --help):\n", table->program,
               table->arguments, table->arguments[0] ? " " : "",
               table->keys ? " [--key=value ...]" : "", table->summary);
     for (int i = 0; i < table->count; i++) {
@@ -172,11 +190,27 @@ void options_help(const OptionTable *table, Text *out)
         text_addf(out, "  %-24s %s\n", form, o->help);
         free(form);
     }
-    if (!table->keys)
-        return;
-    text_adds(out, "\nkeys of the run file, each also as --key=value (name, default, what it "
-                   "takes):\n");
-    config_help(out);
+    if (table->keys)
+        text_adds(out, "  --help=keys              every key of the run file: default, what it takes, what it does\n"
+                       "  --help=names             what becomes of each name of LoraConfig and TrainingArguments\n"
+                       "\nEvery key of the run file may be given as --key=value: --lora.r=16, "
+                       "--train.learning_rate=5e-4,\n--lora.target_modules=query,value, "
+                       "--model_config.hidden_dropout_prob=0\n");
+}
+
+void options_help(const OptionTable *table, const char *topic, Text *out)
+{
+    if (!topic || !table->keys) {
+        usage(table, out);
+    } else if (strcmp(topic, "keys") == 0) {
+        text_adds(out, "keys of the run file (name, default, what it takes; then what it does):\n\n");
+        config_help(out);
+        text_adds(out, "\nother defaults than PEFT's and Trainer's (name, theirs, here, why):\n\n");
+        config_differences_help(out);
+    } else {
+        text_adds(out, "names of LoraConfig and TrainingArguments (name, their default, what becomes of it here):\n\n");
+        config_names_help(out);
+    }
 }
 
 bool option_int(const char *name, const char *text, int64_t min, int64_t max, int64_t *value,

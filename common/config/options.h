@@ -5,7 +5,8 @@
  *   --lora.r=16    a key of the run file, left to config_load
  *   RUN.yaml       a positional argument; after `--` everything is one
  *
- * The same table makes the usage text. An option of the program goes before a
+ * The same table makes the usage text; a switch `help` also answers to -h and, where keys are taken,
+ * to --help=keys and --help=names. An option of the program goes before a
  * key of the run file with the same name (`lora encode --model=DIR`).
  *
  *   const char *ranks = NULL;
@@ -49,7 +50,8 @@ typedef struct Arguments {
     int override_count;
     const char **positionals; /* owned */
     int positional_count;
-    char **expanded; /* owned */
+    const char *topic; /* of --help=TOPIC; NULL: none */
+    char **expanded;   /* owned */
     int expanded_count;
 } Arguments;
 
@@ -69,8 +71,9 @@ const char *arguments_key(const Arguments *arguments, const char *key);
 MUST_USE bool arguments_expect(const Arguments *arguments, const OptionTable *table, int least,
                                int most, Err *err);
 
-/* Usage, the options and, if the table takes them, the keys of the run file. */
-void options_help(const OptionTable *table, Text *out);
+/* Usage and options, on one screen. Topics of a table that takes keys: "keys" of the run file, and
+ * "names" of LoraConfig and TrainingArguments; NULL: none. */
+void options_help(const OptionTable *table, const char *topic, Text *out);
 
 /* A whole number of an option's value, in [min, max]. */
 MUST_USE bool option_int(const char *name, const char *text, int64_t min, int64_t max,

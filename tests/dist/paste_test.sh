@@ -61,3 +61,11 @@ END
     >"$work/log" 2>&1 || fail "the run with the own keys ended with $?"
 ! grep -q "config" "$work/log" || fail "notes on a run file with own keys alone"
 [ "$(sha "$work/pasted")" = "$(sha "$work/own")" ] || fail "another adapter than that of the own keys"
+
+# the page on other defaults says what --help=keys says
+"$root/bin/lora" train --help=keys | sed '1,/^other defaults/d' | grep '^  ' >"$work/differences"
+[ "$(wc -l <"$work/differences")" -ge 6 ] || fail "--help=keys has no table of other defaults"
+while read -r name theirs here why; do
+    grep -qF "| \`$name\` | $theirs | $here | $why |" "$root/configs/README.md" || fail "configs/README.md does not say: $name $theirs $here $why"
+done <"$work/differences"
+[ "$(grep -c '^| `[a-z]*\.' "$root/configs/README.md")" = "$(wc -l <"$work/differences")" ] || fail "configs/README.md has rows too many"

@@ -114,7 +114,7 @@ static void values_are_given_where_they_are_due(void **state)
     Own *own = *state;
     expect_bad(own, "--ranks", "'--ranks' has no value", "--ranks=N");
     expect_bad(own, "--ranks=", "'--ranks' has no value", "--ranks=N");
-    expect_bad(own, "--help=yes", "'--help' takes no value", "--help alone");
+    expect_bad(own, "--overwrite=yes", "'--overwrite' takes no value", "--overwrite alone");
     expect_bad(own, "--lora.r", "'--lora.r' has no value", "--lora.r=VALUE");
 }
 
@@ -138,12 +138,39 @@ static void help_is_made_from_the_table(void **state)
 {
     Own *own = *state;
     Text out = { 0 };
-    options_help(&own->table, &out);
+    options_help(&own->table, NULL, &out);
     expect_in(out.data, "usage: lora train RUN.yaml");
     expect_in(out.data, "--ranks=N");
     expect_in(out.data, "start anew");
-    expect_in(out.data, "train.learning_rate");
+    int lines = 0;
+    for (const char *p = out.data; *p; p++)
+        lines += *p == '\n';
+    assert_true(lines <= 24); /* one screen */
+    text_clear(&out);
+    options_help(&own->table, "keys", &out);
+    expect_in(out.data, "\n  train.learning_rate ");
+    expect_in(out.data, "other defaults than PEFT's and Trainer's");
+    text_clear(&out);
+    options_help(&own->table, "names", &out);
+    expect_in(out.data, "works as train.eval_strategy");
     text_release(&out);
+}
+
+static void help_has_topics_where_there_are_keys(void **state)
+{
+    Own *own = *state;
+    Arguments a;
+    Err err = { 0 };
+    assert_true(READ(&a, own, &err, "--help=keys"));
+    assert_true(own->help);
+    assert_string_equal(a.topic, "keys");
+    arguments_release(&a);
+    assert_true(READ(&a, own, &err, "--help=names", "-h"));
+    assert_string_equal(a.topic, "names");
+    arguments_release(&a);
+    expect_bad(own, "--help=yes", "no help on 'yes'", "--help=keys or --help=names");
+    own->table.keys = false;
+    expect_bad(own, "--help=keys", "'--help' takes no value", "--help alone");
 }
 
 static void whole_numbers_are_checked(void **state)
@@ -170,6 +197,7 @@ int main(void)
         cmocka_unit_test_setup(values_are_given_where_they_are_due, make_table),
         cmocka_unit_test_setup(keys_can_be_looked_up_and_arguments_counted, make_table),
         cmocka_unit_test_setup(help_is_made_from_the_table, make_table),
+        cmocka_unit_test_setup(help_has_topics_where_there_are_keys, make_table),
         cmocka_unit_test_setup(whole_numbers_are_checked, make_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

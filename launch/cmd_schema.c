@@ -1,0 +1,31 @@
+#include "launch/cmd_schema.h"
+
+#include "common/config/config_schema.h"
+#include "launch/command.h"
+
+#include <stdio.h>
+
+static bool run(void *self, const Arguments *given, Err *err)
+{
+    (void)self, (void)given;
+    json_t *schema = config_schema();
+    const bool ok = json_dumpf(schema, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF &&
+                    fflush(stdout) == 0;
+    json_decref(schema);
+    return ok || err_errno(err, "cannot write to standard output");
+}
+
+int cmd_schema(int argc, char **argv)
+{
+    bool help = false;
+    const Option own[] = { { "help", NULL, "this text", NULL, &help } };
+    const OptionTable table = { "lora schema",
+                                "",
+                                "prints the JSON Schema of the run file; for an editor, save it and write\n"
+                                "  # yaml-language-server: $schema=FILE\n"
+                                "into the first line of the run file",
+                                own,
+                                sizeof own / sizeof *own,
+                                false };
+    return command_main(&(Command){ &table, &help, 0, 0, run, NULL }, argc, argv);
+}
