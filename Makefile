@@ -5,7 +5,13 @@ ifeq ($(origin CC),default)
 CC      := gcc
 endif
 PROFILE ?= release
-MARCH   ?= native
+# What all but the kernels may use: the first CPUs of 64 bits that anybody trains on (2009). The kernels
+# are compiled for each level of LEVELS besides, and chosen at the start (worker/kernels/levels.h).
+ifeq ($(shell uname -m),x86_64)
+MARCH   ?= x86-64-v2
+LEVELS  := v2 v3 v4
+endif
+LEVELS  ?= portable
 WERROR  ?= 1
 PREFIX  ?= /usr/local
 B       := build/$(CC)-$(PROFILE)
@@ -23,10 +29,12 @@ WARN := -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) -Wshadow -Wstrict-prot
         -Wpointer-arith -Wcast-qual -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wno-unknown-pragmas \
         -Wno-pass-failed -Wno-format-truncation
 CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
-CFLAGS   += -std=gnu11 $(OPT) -march=$(MARCH) -fopenmp -fno-math-errno -fno-trapping-math $(WARN)
+CFLAGS   += -std=gnu11 $(OPT) $(if $(MARCH),-march=$(MARCH)) -fopenmp -fno-math-errno -fno-trapping-math $(WARN)
+NM       ?= nm
+OBJCOPY  ?= objcopy
 MPI_CFLAGS = $(shell mpicc --showme:compile)
 MPI_LIBS   = $(shell mpicc --showme:link)
-LIBS := -lzmq -lmsgpackc -lopenblas -lyaml -ljansson -lz -lzstd -lutf8proc -lpcre2-8 -lsodium -lxxhash -ljpeg -lpng -lm -lpthread
+LIBS := -lzmq -lmsgpackc -lyaml -ljansson -lz -lzstd -lutf8proc -lpcre2-8 -lsodium -lxxhash -ljpeg -lpng -ldl -lm -lpthread
 
 objs = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(shell find $(1) -name '*.c')))
 MAINS    := worker/main.c ps/main.c launch/main.c
@@ -49,8 +57,29 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC $<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# ---- kernels: once a level. The objects of a level become one, and what it shares gets the level's name.
+
+BASELINE := worker/kernels/gemm.c worker/kernels/blas.c worker/kernels/levels.c
+LEVELED  := $(filter-out $(BASELINE),$(wildcard worker/kernels/*.c))
+FLAGS_v2 := -march=x86-64-v2
+FLAGS_v3 := -march=x86-64-v3
+FLAGS_v4 := -march=x86-64-v4 -mprefer-vector-width=512
+FLAGS_portable :=
+
+define level
+$(B)/$(1)/%.o: CFLAGS += $$(FLAGS_$(1))
+$(B)/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	$$(call say,CC $$< ($(1)))$$(CC) $$(CPPFLAGS) $$(CFLAGS) -c -o $$@ $$<
+$(B)/worker/kernels_$(1).o: $(patsubst %.c,$(B)/$(1)/%.o,$(LEVELED))
+	@mkdir -p $$(@D)
+	$$(call say,LD $$@)$$(LD) -r -o $$@ $$^ && $$(NM) -g --defined-only $$@ | awk '{ print $$$$3, $$$$3 "_$(1)" }' >$$@.names && \
+	    $$(OBJCOPY) --redefine-syms=$$@.names $$@
+endef
+$(foreach l,$(LEVELS),$(eval $(call level,$(l))))
+
 $(B)/libcommon.a: $(call objs,common)
-$(B)/libworker.a: $(call objs,worker)
+$(B)/libworker.a: $(filter-out $(patsubst %.c,$(B)/%.o,$(LEVELED)),$(call objs,worker)) $(LEVELS:%=$(B)/worker/kernels_%.o)
 $(B)/libps.a: $(call objs,ps)
 $(B)/liblaunch.a: $(call objs,launch)
 $(B)/lib%.a:
@@ -88,7 +117,7 @@ test-unit: $(TEST_BINS) all ## unit and golden tests; T=word picks
 
 .PHONY: test-asan
 test-asan: ## the unit tests under the address and undefined-behaviour sanitizers
-	$(MAKE) PROFILE=asan MARCH=$(MARCH) test-unit-bare
+	$(MAKE) PROFILE=asan test-unit-bare
 .PHONY: test-unit-bare
 test-unit-bare: $(TEST_BINS)
 	tests/run $(CHOSEN)
@@ -109,7 +138,7 @@ $(B)/lora_ps: $(B)/ps/main.o $(B)/libps.a $(B)/libcommon.a
 .PHONY: fuzz fuzz-bare
 SECONDS ?= 60
 fuzz: all ## mutated bytes into the parsers and into a server that trains, with sanitizers; SECONDS=60 of each (10 minutes)
-	$(MAKE) PROFILE=asan MARCH=$(MARCH) SECONDS=$(SECONDS) fuzz-bare
+	$(MAKE) PROFILE=asan SECONDS=$(SECONDS) fuzz-bare
 fuzz-bare: $(B)/lora_ps $(B)/tests/fuzz/parse_fuzz $(B)/tests/fuzz/ps_fuzz
 	BUILD=$(B) SECONDS_EACH=$(SECONDS) LIMIT=$$((600 + 30 * $(SECONDS))) tests/dist/run "" tests/fuzz
 

@@ -88,56 +88,56 @@ static void lora_grad_x(Bench *b) /* dx += dt A */
 
 static void gelu_forward(Bench *b)
 {
-    bias_act_forward(b->y, b->pre, b->x, b->bias, b->rows.N, b->shape->F, ACT_GELU);
+    kernels->bias_act_forward(b->y, b->pre, b->x, b->bias, b->rows.N, b->shape->F, ACT_GELU);
 }
 
 static void gelu_backward(Bench *b)
 {
-    act_backward(b->y, b->x, b->pre, b->rows.N, b->shape->F, ACT_GELU);
+    kernels->act_backward(b->y, b->x, b->pre, b->rows.N, b->shape->F, ACT_GELU);
 }
 
 static void norm_fused(Bench *b)
 {
-    bias_dropout_residual_norm_forward(b->y, NULL, b->z, b->inv, b->x, b->bias, &b->rows, b->dropout,
+    kernels->bias_dropout_residual_norm_forward(b->y, NULL, b->z, b->inv, b->x, b->bias, &b->rows, b->dropout,
                                        b->pre, b->gain, b->bias, b->shape->C, 1e-12f, false);
 }
 
 static void norm_fused_no_dropout(Bench *b)
 {
-    bias_dropout_residual_norm_forward(b->y, NULL, b->z, b->inv, b->x, b->bias, &b->rows, b->none, b->pre,
+    kernels->bias_dropout_residual_norm_forward(b->y, NULL, b->z, b->inv, b->x, b->bias, &b->rows, b->none, b->pre,
                                        b->gain, b->bias, b->shape->C, 1e-12f, false);
 }
 
 static void norm_back(Bench *b)
 {
-    norm_backward(b->y, NULL, NULL, b->x, NULL, b->z, b->inv, b->gain, b->rows.N, b->shape->C,
+    kernels->norm_backward(b->y, NULL, NULL, b->x, NULL, b->z, b->inv, b->gain, b->rows.N, b->shape->C,
                   false);
 }
 
 static void dropout(Bench *b)
 {
-    dropout_apply(b->y, b->x, &b->rows, b->dropout, b->shape->C);
+    kernels->dropout_apply(b->y, b->x, &b->rows, b->dropout, b->shape->C);
 }
 
 static void attention_fwd(Bench *b)
 {
-    attention_forward(b->out, b->lse, b->x, &b->rows, &b->attention, b->none, b->scratch);
+    kernels->attention_forward(b->out, b->lse, b->x, &b->rows, &b->attention, b->none, b->scratch);
 }
 
 static void attention_fwd_drop(Bench *b)
 {
-    attention_forward(b->out, b->lse, b->x, &b->rows, &b->attention, b->dropout, b->scratch);
+    kernels->attention_forward(b->out, b->lse, b->x, &b->rows, &b->attention, b->dropout, b->scratch);
 }
 
 static void attention_bwd(Bench *b)
 {
-    attention_backward(b->y, b->pre, b->lse, b->x, &b->rows, &b->attention, b->none,
+    kernels->attention_backward(b->y, b->pre, b->lse, b->x, &b->rows, &b->attention, b->none,
                        b->scratch);
 }
 
 static void attention_bwd_drop(Bench *b)
 {
-    attention_backward(b->y, b->pre, b->lse, b->x, &b->rows, &b->attention, b->dropout,
+    kernels->attention_backward(b->y, b->pre, b->lse, b->x, &b->rows, &b->attention, b->dropout,
                        b->scratch);
 }
 
@@ -206,7 +206,7 @@ static void bench_shape(const Shape *s)
     b.inv = filled(N, 9);
     b.lse = filled(N * s->H, 10);
     b.out = filled(N * C, 11);
-    b.scratch = xmalloc((size_t)attention_scratch(&b.attention, s->T, 1));
+    b.scratch = xmalloc((size_t)kernels->attention_scratch(&b.attention, s->T, 1));
 
     const double c = (double)C, f = (double)F, t = (double)s->T;
     const Line lines[] = {

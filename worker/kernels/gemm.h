@@ -1,10 +1,12 @@
 /* gemm - every matrix product of the worker. Row-major, dense rows: the last
  * argument of a matrix is its row stride where one is given, else its width.
- * The only file that includes cblas.h is gemm.c; the only one that narrows a
- * size to BLAS's int. Products of at least one empty dimension are fine.
+ * Products of at least one empty dimension are fine.
  *
- * Threads: called from one thread at a time; uses gemm_set_threads(n) cores. With
- * one thread the result is a function of the operands and sizes alone. */
+ * A product is split into tiles that its sizes alone decide, each computed by one
+ * thread (blas.h); threads say no more than who takes which tile. So the result is a
+ * function of the operands, the sizes and the arithmetic, not of the number of threads.
+ *
+ * Threads: called from one thread at a time; uses gemm_set_threads(n) cores. */
 #ifndef WORKER_KERNELS_GEMM_H
 #define WORKER_KERNELS_GEMM_H
 
@@ -16,10 +18,6 @@ void gemm_set_threads(int n);
 /* y[N,O] = alpha * x[N,I] . w[O,I]^T + beta * y     (row strides ldy, ldx, ldw) */
 void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,
              int64_t N, int64_t O, int64_t I, float alpha, float beta);
-
-/* The same for one row, which gemm_nt leaves to it: y[O] = alpha * w[O,I] x[I] + beta * y[O]. The result
- * does not depend on the number of threads. */
-void gemv(float *y, const float *x, const float *w, int64_t ldw, int64_t O, int64_t I, float alpha, float beta);
 
 /* y[N,I] = alpha * x[N,O] . w[O,I] + beta * y */
 void gemm_nn(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,

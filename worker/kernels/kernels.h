@@ -144,6 +144,27 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
 void attention_row(float *out, const float *q, const float *keys, const float *values, int64_t seen,
                    const AttentionShape *shape, float *scores, int64_t ldscores);
 
+/* ---- small products --------------------------------------------------------- */
+
+/* y[O] = alpha * w[O,I] x[I] + beta * y[O]; rows of w have the stride ldw. */
+void gemv(float *y, const float *x, const float *w, int64_t ldw, int64_t O, int64_t I, float alpha,
+          float beta);
+
+/* The left factor: element (m, k) is at[m * row + k * step], so a transposed
+ * matrix is one with its strides exchanged. */
+typedef struct TileLeft {
+    const float *at;
+    int64_t row, step;
+} TileLeft;
+
+/* c[M,N] = a[M,K] . b[K,N], or += with `add`. N is a multiple of the level's lanes. */
+void tile_product(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t M,
+                  int64_t N, int64_t K, bool add);
+
+/* dst[D,stride] = the first D columns of src[T,ld], transposed; columns from T up
+ * to whole vectors are zero. */
+void tile_transpose(float *dst, int64_t stride, const float *src, int64_t ld, int64_t T, int64_t D);
+
 /* ---- losses (sums, not means; double) ------------------------------------- */
 
 /* Sum over rows of -log softmax(logits[n])[goal[n]]; dlogits[N,V] written as the
@@ -164,5 +185,27 @@ double mean_square(float *dlogits, const float *logits, const float *goal, int64
 /* Sum over rows of the MEAN over V labels of binary cross entropy with logits. */
 double binary_cross_entropy(float *dlogits, const float *logits, const float *goal, int64_t N,
                             int64_t V);
+
+/* ---- levels ------------------------------------------------------------------ */
+
+/* All kernels are compiled once for each level of the CPU (Makefile, levels.h), and called through
+ * the table of the level in use: kernels->gemv(...). */
+#define KERNEL_LIST(K) \
+    K(norm_forward) K(bias_dropout_residual_norm_forward) K(norm_backward) \
+    K(bias_act_forward) K(act_backward) K(gated_act_forward) K(gated_act_backward) \
+    K(bias_add) K(bias_backward) K(dropout_apply) K(embed_forward) K(patches_gather) \
+    K(patches_embed) K(rope_apply) K(attention_scratch) K(attention_forward) \
+    K(attention_backward) K(attention_row) K(gemv) K(tile_product) K(tile_transpose) \
+    K(cross_entropy) K(wide_cross_entropy) K(mean_square) K(binary_cross_entropy)
+
+typedef struct Kernels {
+    int lanes; /* floats of a vector */
+#define KERNEL_POINTER(name) __typeof__(name) *name;
+    KERNEL_LIST(KERNEL_POINTER)
+#undef KERNEL_POINTER
+} Kernels;
+
+/* The level in use: the lowest, until levels_use takes another. */
+extern const Kernels *kernels;
 
 #endif

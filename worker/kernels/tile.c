@@ -16,9 +16,12 @@ typedef int32_t LaneIndices __attribute__((vector_size(LANES * sizeof(int32_t)))
 #ifdef __AVX512F__
 #define FIRST_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define SECOND_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#else
+#elif defined(__AVX__)
 #define FIRST_HALVES 0, 8, 1, 9, 2, 10, 3, 11
 #define SECOND_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define FIRST_HALVES 0, 4, 1, 5
+#define SECOND_HALVES 2, 6, 3, 7
 #endif
 
 /* One tile of c: rows x vectors sums stay in registers while k runs. Both counts

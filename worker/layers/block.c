@@ -150,7 +150,7 @@ static void attention_half_forward(Block *block, Pass *pass)
 
     float *att = kept_or(pass, block->kept_att, block->tail ? pass->row_b : pass->y);
     float *full = block->tail ? pass->o : att;
-    attention_forward(full, kept_or(pass, block->kept_lse, pass->lse), qkv, &pass->rows, &shape,
+    kernels->attention_forward(full, kept_or(pass, block->kept_lse, pass->lse), qkv, &pass->rows, &shape,
                       attention_dropout(block, pass), pass->attention);
     if (block->tail)
         pass_gather(pass, att, full, E, E);
@@ -167,9 +167,9 @@ static void activate(Block *block, Pass *pass)
     float *pre = kept ? kept : block->gated ? pass->pre : pass->g;
     linear_forward(&block->ff_up, pre, pre_width(block), pass->y, rows, pass);
     if (block->gated)
-        gated_act_forward(pass->g, pre, pre, bias, rows->N, block->F, block->act);
+        kernels->gated_act_forward(pass->g, pre, pre, bias, rows->N, block->F, block->act);
     else
-        bias_act_forward(pass->g, kept, pre, bias, rows->N, block->F, block->act);
+        kernels->bias_act_forward(pass->g, kept, pre, bias, rows->N, block->F, block->act);
 }
 
 /* pass->y -> pass->x */
@@ -209,7 +209,7 @@ static const float *undrop(const Block *block, Site site, Pass *pass)
     const Dropout dropout = pass_dropout(pass, block->layer, site, block->hidden_dropout);
     if (dropout.p <= 0)
         return stream(block, pass);
-    dropout_apply(pass->y, stream(block, pass), rows_behind(block, pass), dropout, block->C);
+    kernels->dropout_apply(pass->y, stream(block, pass), rows_behind(block, pass), dropout, block->C);
     return pass->y;
 }
 
@@ -220,10 +220,10 @@ static const float *input_of_ff_down(const Block *block, Pass *pass)
         return NULL;
     const int64_t N = rows_behind(block, pass)->N;
     if (block->gated)
-        gated_act_forward(pass->g, block->kept_pre, block->kept_pre, NULL, N, block->F,
+        kernels->gated_act_forward(pass->g, block->kept_pre, block->kept_pre, NULL, N, block->F,
                           block->act);
     else
-        bias_act_forward(pass->g, NULL, block->kept_pre, NULL, N, block->F, block->act);
+        kernels->bias_act_forward(pass->g, NULL, block->kept_pre, NULL, N, block->F, block->act);
     return pass->g;
 }
 
@@ -251,10 +251,10 @@ static const float *activate_backward(Block *block, Pass *pass)
 {
     const int64_t N = rows_behind(block, pass)->N;
     if (!block->gated) {
-        act_backward(pass->g, pass->g, block->kept_pre, N, block->F, block->act);
+        kernels->act_backward(pass->g, pass->g, block->kept_pre, N, block->F, block->act);
         return pass->g;
     }
-    gated_act_backward(block->kept_pre, pass->g, block->kept_pre, N, block->F, block->act);
+    kernels->gated_act_backward(block->kept_pre, pass->g, block->kept_pre, N, block->F, block->act);
     return block->kept_pre;
 }
 
@@ -356,7 +356,7 @@ static void attention_of_block_backward(Block *block, const float *datt, Pass *p
         pass_scatter(pass, pass->o, block->E, datt, block->E);
         dout = pass->o;
     }
-    attention_backward(pass->g, dout, block->kept_lse, block->kept_qkv, &pass->rows, &shape,
+    kernels->attention_backward(pass->g, dout, block->kept_lse, block->kept_qkv, &pass->rows, &shape,
                        attention_dropout(block, pass), pass->attention);
     rope_turn(&pass->rope, pass->g, block->QKV, shape.H + shape.K, &pass->rows, true);
 }

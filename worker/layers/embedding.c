@@ -78,7 +78,7 @@ static const float *table_weight(const Table *table, const Pass *pass)
 
 static void sum_tokens(Embedding *embedding, float *y, const EmbeddingInput *input, Pass *pass)
 {
-    embed_forward(y, input->ids, input->types, table_weight(&embedding->word, pass),
+    kernels->embed_forward(y, input->ids, input->types, table_weight(&embedding->word, pass),
                   table_weight(&embedding->position, pass), pass->places,
                   table_weight(&embedding->type, pass), pass->rows.N, width(embedding));
     table_lora_forward(&embedding->word, y, input->ids, pass);
@@ -96,7 +96,7 @@ static Rows patch_rows(const Embedding *embedding, const Pass *pass)
 /* pass->g[B*P, channels * patch^2] */
 static void gather_patches(const Embedding *embedding, const float *pixels, Pass *pass)
 {
-    patches_gather(pass->g, pixels, pass->rows.B, embedding->channels, embedding->image_size,
+    kernels->patches_gather(pass->g, pixels, pass->rows.B, embedding->channels, embedding->image_size,
                    embedding->patch);
 }
 
@@ -105,7 +105,7 @@ static void sum_patches(Embedding *embedding, float *y, const float *pixels, Pas
     const Rows rows = patch_rows(embedding, pass);
     gather_patches(embedding, pixels, pass);
     linear_forward(&embedding->patches, pass->o, width(embedding), pass->g, &rows, pass);
-    patches_embed(y, pass->o, linear_bias(&embedding->patches), embedding->first.weight,
+    kernels->patches_embed(y, pass->o, linear_bias(&embedding->patches), embedding->first.weight,
                   embedding->position.module.weight, rows.B, patch_count(embedding),
                   width(embedding));
 }
@@ -119,11 +119,11 @@ void embedding_forward(Embedding *embedding, const EmbeddingInput *input, Pass *
         sum_tokens(embedding, sum, input, pass);
     const Dropout dropout = output_dropout(embedding, pass);
     if (dropout.p > 0 && embedding->pre_norm)
-        dropout_apply(sum, sum, &pass->rows, dropout, width(embedding));
+        kernels->dropout_apply(sum, sum, &pass->rows, dropout, width(embedding));
     const NormInput normed = { .x = sum };
     norm_apply(&embedding->norm, pass->x, &normed, &pass->rows, pass);
     if (dropout.p > 0 && !embedding->pre_norm)
-        dropout_apply(pass->x, pass->x, &pass->rows, dropout, width(embedding));
+        kernels->dropout_apply(pass->x, pass->x, &pass->rows, dropout, width(embedding));
 }
 
 /* ---- backward -------------------------------------------------------------- */
@@ -191,11 +191,11 @@ void embedding_backward(Embedding *embedding, const EmbeddingInput *input, Pass 
     const int64_t C = width(embedding);
     float *dsum = embedding->pre_norm ? pass->r : pass->x;
     if (dropout.p > 0 && !embedding->pre_norm)
-        dropout_apply(pass->x, pass->x, &pass->rows, dropout, C);
+        kernels->dropout_apply(pass->x, pass->x, &pass->rows, dropout, C);
     norm_pull(&embedding->norm, dsum, pass->x, embedding->pre_norm ? pass->r : NULL, &pass->rows,
               pass);
     if (dropout.p > 0 && embedding->pre_norm)
-        dropout_apply(dsum, dsum, &pass->rows, dropout, C);
+        kernels->dropout_apply(dsum, dsum, &pass->rows, dropout, C);
     if (shows_images(embedding)) {
         patches_backward(embedding, dsum, input->pixels, pass);
         return;
@@ -210,7 +210,7 @@ void embedding_restore(const Embedding *embedding, float *y, Pass *pass)
     norm_restore(&embedding->norm, y, &pass->rows, pass);
     const Dropout dropout = output_dropout(embedding, pass);
     if (dropout.p > 0 && !embedding->pre_norm)
-        dropout_apply(y, y, &pass->rows, dropout, width(embedding));
+        kernels->dropout_apply(y, y, &pass->rows, dropout, width(embedding));
 }
 
 bool embedding_is_trained(const Embedding *embedding)

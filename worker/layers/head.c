@@ -49,9 +49,9 @@ static void pool_forward(Head *head, Pass *pass)
     const int64_t M = pass->reads.N, C = head->pooler.out;
     const Dropout dropout = input_dropout(head, pass);
     if (dropout.p > 0)
-        dropout_apply(head->dropped, pass->x, &pass->reads, dropout, head->pooler.in);
+        kernels->dropout_apply(head->dropped, pass->x, &pass->reads, dropout, head->pooler.in);
     linear_forward(&head->pooler, head->pre, C, pooler_input(head, pass), &pass->reads, pass);
-    bias_act_forward(head->pooled, head->pre, head->pre, linear_bias(&head->pooler), M, C,
+    kernels->bias_act_forward(head->pooled, head->pre, head->pre, linear_bias(&head->pooler), M, C,
                      head->act);
 }
 
@@ -68,7 +68,7 @@ void head_forward(Head *head, Pass *pass)
         pool_forward(head, pass);
     const Dropout dropout = pooled_dropout(head, pass);
     if (dropout.p > 0)
-        dropout_apply(head->pooled, pools(head) ? head->pooled : pass->x, &pass->reads, dropout, C);
+        kernels->dropout_apply(head->pooled, pools(head) ? head->pooled : pass->x, &pass->reads, dropout, C);
     linear_forward(&head->classifier, head->logits, labels, classifier_input(head, pass),
                    &pass->reads, pass);
     linear_add_bias(&head->classifier, head->logits, labels, pass->reads.N);
@@ -97,18 +97,18 @@ double head_loss(Head *head, const float *goal, const int32_t *token_goal, int64
     float *dlogits = pass->grad ? head->dlogits : NULL;
     *count = M;
     if (head->problem == PROBLEM_REGRESSION)
-        return mean_square(dlogits, head->logits, goal, M);
+        return kernels->mean_square(dlogits, head->logits, goal, M);
     if (head->problem == PROBLEM_MULTI_LABEL)
-        return binary_cross_entropy(dlogits, head->logits, goal, M, labels);
+        return kernels->binary_cross_entropy(dlogits, head->logits, goal, M, labels);
     collect_classes(head, goal, token_goal, pass);
-    return cross_entropy(dlogits, head->logits, head->classes, M, labels, count);
+    return kernels->cross_entropy(dlogits, head->logits, head->classes, M, labels, count);
 }
 
 /* The gradient at the pooler's output in pass->row_a -> at the hidden rows. */
 static void pool_backward(Head *head, Pass *pass)
 {
     const int64_t M = pass->reads.N, C = head->pooler.out;
-    act_backward(pass->row_a, pass->row_a, head->pre, M, C, head->act);
+    kernels->act_backward(pass->row_a, pass->row_a, head->pre, M, C, head->act);
     const LinearGrad pool = {
         .dy = pass->row_a,
         .ldy = C,
@@ -118,7 +118,7 @@ static void pool_backward(Head *head, Pass *pass)
     linear_backward(&head->pooler, &pool, &pass->reads, pass);
     const Dropout dropout = input_dropout(head, pass);
     if (head->below && dropout.p > 0)
-        dropout_apply(pass->x, pass->x, &pass->reads, dropout, head->pooler.in);
+        kernels->dropout_apply(pass->x, pass->x, &pass->reads, dropout, head->pooler.in);
 }
 
 void head_backward(Head *head, Pass *pass)
@@ -137,7 +137,7 @@ void head_backward(Head *head, Pass *pass)
         return;
     const Dropout dropout = pooled_dropout(head, pass);
     if (dropout.p > 0)
-        dropout_apply(dx, dx, &pass->reads, dropout, C);
+        kernels->dropout_apply(dx, dx, &pass->reads, dropout, C);
     if (pools(head))
         pool_backward(head, pass);
 }

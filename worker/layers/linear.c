@@ -115,7 +115,7 @@ static bool drops(const Linear *linear, const Pass *pass)
 static const float *drop_input(const Linear *linear, const LinearPart *part, const float *x,
                                const Rows *rows, Pass *pass)
 {
-    dropout_apply(pass->dropped, x, rows,
+    kernels->dropout_apply(pass->dropped, x, rows,
                   pass_dropout(pass, linear->layer, part->site, linear->dropout), linear->in);
     return pass->dropped;
 }
@@ -166,7 +166,7 @@ static void base_gradients(const Linear *linear, const LinearGrad *g, int64_t N,
         const ModuleView *m = &part->module;
         const float *dy = g->dy + part->at;
         if (m->bias_at >= 0)
-            bias_backward(pass->grad + m->bias_at, dy, g->ldy, N, m->out);
+            kernels->bias_backward(pass->grad + m->bias_at, dy, g->ldy, N, m->out);
         if (m->weight_at >= 0)
             gemm_tn(pass->grad + m->weight_at, m->in, dy, g->ldy, g->x, m->in, m->out, m->in, N, 1,
                     g->add ? 1 : 0);

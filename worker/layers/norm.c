@@ -16,11 +16,11 @@ void norm_apply(Norm *norm, float *y, const NormInput *input, const Rows *rows, 
     float *inv = pass->grad ? norm->inv : NULL;
     if (!input->residual) {
         REQUIRE(!input->bias && input->dropout.p <= 0 && !input->sum);
-        norm_forward(y, xhat, inv, input->x, NULL, gain, bias, rows->N, m->out, norm->eps,
+        kernels->norm_forward(y, xhat, inv, input->x, NULL, gain, bias, rows->N, m->out, norm->eps,
                      norm->rms);
         return;
     }
-    bias_dropout_residual_norm_forward(y, input->sum, xhat, inv, input->x, input->bias, rows,
+    kernels->bias_dropout_residual_norm_forward(y, input->sum, xhat, inv, input->x, input->bias, rows,
                                        input->dropout, input->residual, gain, bias, m->out,
                                        norm->eps, norm->rms);
 }
@@ -29,7 +29,7 @@ void norm_pull(Norm *norm, float *ds, const float *dy, const float *dsum, const 
                const Pass *pass)
 {
     const ModuleView *m = &norm->module;
-    norm_backward(ds, module_grad(pass->grad, m->weight_at), module_grad(pass->grad, m->bias_at),
+    kernels->norm_backward(ds, module_grad(pass->grad, m->weight_at), module_grad(pass->grad, m->bias_at),
                   dy, dsum, norm->xhat, norm->inv, module_weight(m, pass->values), rows->N, m->out,
                   norm->rms);
 }

@@ -88,7 +88,7 @@ void rope_turn(Rope *rope, float *x, int64_t ld, int64_t heads, const Rows *rows
     if (!rope->arch)
         return;
     if (!rope->stretches || rows->longest <= rope->same) {
-        rope_apply(x, ld, heads, rope->D, rows, rope->cosine, rope->sine, back);
+        kernels->rope_apply(x, ld, heads, rope->D, rows, rope->cosine, rope->sine, back);
         return;
     }
     for (int64_t b = 0; b < rows->B; b++) {
@@ -97,7 +97,7 @@ void rope_turn(Rope *rope, float *x, int64_t ld, int64_t heads, const Rows *rows
         const bool own = has_own(rope, T);
         if (own)
             make_own(rope, T);
-        rope_apply(x + rows->start[b] * ld, ld, heads, rope->D, &one,
+        kernels->rope_apply(x + rows->start[b] * ld, ld, heads, rope->D, &one,
                    own ? rope->own_cosine : rope->cosine, own ? rope->own_sine : rope->sine, back);
     }
 }

@@ -123,7 +123,7 @@ double vocab_head_loss(VocabHead *head, const int32_t *token_goal, int64_t *coun
         float *x = hidden(head, first, N, pass);
         linear_forward(&head->linear, head->logits, V, x, &rows, pass);
         linear_add_bias(&head->linear, head->logits, V, N);
-        wide_cross_entropy(head->logits, head->loss, head->goal + first, N, V, pass->grad != NULL);
+        kernels->wide_cross_entropy(head->logits, head->loss, head->goal + first, N, V, pass->grad != NULL);
         loss += sum_of(head->loss, N);
         if (!pass->grad)
             continue;
@@ -148,7 +148,7 @@ double vocab_head_logits(VocabHead *head, float *logits, const int32_t *token_go
         const Rows rows = rows_of_piece(head, first, N, pass);
         linear_forward(&head->linear, logits + first * V, V, pass->x + first * C, &rows, pass);
         linear_add_bias(&head->linear, logits + first * V, V, N);
-        wide_cross_entropy(logits + first * V, head->loss, head->goal + first, N, V, false);
+        kernels->wide_cross_entropy(logits + first * V, head->loss, head->goal + first, N, V, false);
         loss += sum_of(head->loss, N);
         for (int64_t i = first; i < first + N; i++)
             *count += head->goal[i] >= 0;

@@ -108,7 +108,7 @@ static void turn(Decoder *d, const DecodeFeed *feed, const Block *block, float *
         for (int64_t n = feed->start[i]; n < feed->start[i + 1]; n++) {
             const float *cosine, *sine;
             rope_row(rope, before + n, before + feed->start[i + 1], &cosine, &sine);
-            rope_apply(qkv + n * block->QKV, block->QKV, d->arch->H + d->arch->K, d->arch->D, &one,
+            kernels->rope_apply(qkv + n * block->QKV, block->QKV, d->arch->H + d->arch->K, d->arch->D, &one,
                        cosine, sine, false);
         }
     }
@@ -120,7 +120,7 @@ static void attend(Decoder *d, const DecodeFeed *feed, const Block *block, float
     for (int64_t i = 0; i < feed->count; i++) {
         const int64_t lane = feed->lane[i], at = cache_at(d, block->layer, lane);
         for (int64_t n = feed->start[i]; n < feed->start[i + 1]; n++)
-            attention_row(att + n * block->E, qkv + n * block->QKV, d->keys + at, d->values + at,
+            kernels->attention_row(att + n * block->E, qkv + n * block->QKV, d->keys + at, d->values + at,
                           d->length[lane] + n - feed->start[i] + 1, &block->attention, d->scores,
                           d->options.longest);
     }
@@ -139,7 +139,7 @@ static void attention_half(Decoder *d, const DecodeFeed *feed, Block *block)
         turn(d, feed, block, qkv);
     remember(d, feed, block->layer, qkv);
     if (feed->first)
-        attention_forward(pass->y, pass->lse, qkv, &pass->rows, &block->attention, (Dropout){ 0 },
+        kernels->attention_forward(pass->y, pass->lse, qkv, &pass->rows, &block->attention, (Dropout){ 0 },
                           pass->attention);
     else
         attend(d, feed, block, pass->y, qkv);
@@ -160,9 +160,9 @@ static void ff_half(Decoder *d, Block *block)
     float *pre = block->gated ? pass->pre : pass->g;
     linear_forward(&block->ff_up, pre, block->gated ? 2 * F : F, pass->y, &pass->rows, pass);
     if (block->gated)
-        gated_act_forward(pass->g, pre, pre, bias, N, F, block->act);
+        kernels->gated_act_forward(pass->g, pre, pre, bias, N, F, block->act);
     else
-        bias_act_forward(pass->g, NULL, pre, bias, N, F, block->act);
+        kernels->bias_act_forward(pass->g, NULL, pre, bias, N, F, block->act);
     linear_forward(&block->ff_down, pass->o, block->C, pass->g, &pass->rows, pass);
     const NormInput sum = { .x = pass->o,
                             .bias = linear_bias(&block->ff_down),

@@ -212,7 +212,7 @@ static void measure_block(const Model *model, const Block *block, bool drops, Pa
     for (size_t i = 0; i < sizeof linears / sizeof *linears; i++)
         measure(linears[i], drops, sizes);
     sizes->attention = (size_t)most((int64_t)sizes->attention,
-                                    attention_scratch(&block->attention, o->longest, o->threads));
+                                    kernels->attention_scratch(&block->attention, o->longest, o->threads));
     /* a model that trains predicts, too: what is kept is not used then */
     if (block->gated)
         sizes->pre = 2 * block->F;

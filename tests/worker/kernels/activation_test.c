@@ -45,7 +45,7 @@ static void forward_adds_the_bias_and_keeps_the_sum(void **state)
         float *x = random_new(N * F, 2.0f, 1), *bias = random_new(F, 1.0f, 2);
         float *y = guarded_new(N * F), *pre = guarded_new(N * F);
         for (size_t k = 0; k < COUNT_OF(kinds); k++) {
-            bias_act_forward(y, pre, x, bias, N, F, kinds[k]);
+            kernels->bias_act_forward(y, pre, x, bias, N, F, kinds[k]);
             for (int64_t i = 0; i < N * F; i++) {
                 assert_true(pre[i] == x[i] + bias[i % F]);
                 check_near("y", i, (double)y[i], value(kinds[k], (double)pre[i]), 5e-7);
@@ -66,12 +66,12 @@ static void forward_works_in_place_and_without_bias(void **state)
         float *x = random_new(N * F, 2.0f, 1), *bias = random_new(F, 1.0f, 2);
         float *y = guarded_new(N * F), *pre = guarded_new(N * F),
               *in_place = random_new(N * F, 2.0f, 1);
-        bias_act_forward(y, pre, x, bias, N, F, kinds[k]);
-        bias_act_forward(in_place, NULL, in_place, bias, N, F, kinds[k]);
+        kernels->bias_act_forward(y, pre, x, bias, N, F, kinds[k]);
+        kernels->bias_act_forward(in_place, NULL, in_place, bias, N, F, kinds[k]);
         check_same_bits("y in place", in_place, y, N * F);
-        bias_act_forward(in_place, NULL, pre, NULL, N, F, kinds[k]);
+        kernels->bias_act_forward(in_place, NULL, pre, NULL, N, F, kinds[k]);
         check_same_bits("y without bias", in_place, y, N * F);
-        bias_act_forward(y, x, x, bias, N, F, kinds[k]); /* the sum over its input */
+        kernels->bias_act_forward(y, x, x, bias, N, F, kinds[k]); /* the sum over its input */
         check_same_bits("pre", x, pre, N * F);
         check_same_bits("y with pre over x", in_place, y, N * F);
         guarded_free(x, N * F);
@@ -90,14 +90,14 @@ static void backward_multiplies_by_the_slope(void **state)
         float *pre = random_new(N * F, 2.0f, 1), *dy = random_new(N * F, 1.0f, 2);
         float *dx = guarded_new(N * F);
         for (size_t k = 0; k < COUNT_OF(kinds); k++) {
-            act_backward(dx, dy, pre, N, F, kinds[k]);
+            kernels->act_backward(dx, dy, pre, N, F, kinds[k]);
             for (int64_t i = 0; i < N * F; i++) {
                 if (fabsf(pre[i]) > 1e-4f)
                     check_near("dx", i, (double)dx[i],
                                (double)dy[i] * slope(kinds[k], (double)pre[i]), 2e-6);
             }
         }
-        act_backward(dy, dy, pre, N, F, ACT_TANH);
+        kernels->act_backward(dy, dy, pre, N, F, ACT_TANH);
         check_same_bits("dx over dy", dy, dx, N * F);
         guarded_free(pre, N * F);
         guarded_free(dy, N * F);
@@ -112,11 +112,11 @@ static void two_threads_give_the_bits_of_one(void **state)
     float *x = random_new(N * F, 2.0f, 1), *one = guarded_new(N * F), *two = guarded_new(N * F);
     for (size_t k = 0; k < COUNT_OF(kinds); k++) {
         omp_set_num_threads(1);
-        bias_act_forward(one, NULL, x, NULL, N, F, kinds[k]);
-        act_backward(one, one, x, N, F, kinds[k]);
+        kernels->bias_act_forward(one, NULL, x, NULL, N, F, kinds[k]);
+        kernels->act_backward(one, one, x, N, F, kinds[k]);
         omp_set_num_threads(2);
-        bias_act_forward(two, NULL, x, NULL, N, F, kinds[k]);
-        act_backward(two, two, x, N, F, kinds[k]);
+        kernels->bias_act_forward(two, NULL, x, NULL, N, F, kinds[k]);
+        kernels->act_backward(two, two, x, N, F, kinds[k]);
         check_same_bits("dx", one, two, N * F);
     }
     guarded_free(x, N * F);
@@ -135,7 +135,7 @@ static void gated_forward_multiplies_up_by_the_gates_value(void **state)
         for (size_t k = 0; k < 2 * COUNT_OF(kinds); k++) {
             const Activation kind = kinds[k / 2];
             const float *b = k % 2 ? bias : NULL;
-            gated_act_forward(y, pre, x, b, N, F, kind);
+            kernels->gated_act_forward(y, pre, x, b, N, F, kind);
             for (int64_t i = 0; i < size; i++)
                 assert_true(pre[i] == (b ? x[i] + b[i % (2 * F)] : x[i]));
             for (int64_t i = 0; i < N * F; i++) {
@@ -144,7 +144,7 @@ static void gated_forward_multiplies_up_by_the_gates_value(void **state)
                            value(kind, (double)pre[gate]) * (double)pre[gate + F], 1e-6);
             }
             float *over = random_new(size, 2.0f, 1);
-            gated_act_forward(again, over, over, b, N, F, kind);
+            kernels->gated_act_forward(again, over, over, b, N, F, kind);
             check_same_bits("pre over x", over, pre, size);
             for (int64_t i = 0; i < N * F; i++)
                 check_near("y", i, (double)again[i], (double)y[i], 1e-6);
@@ -166,7 +166,7 @@ static void gated_backward_equals_finite_differences(void **state)
         float *dy = random_new(N * F, 1.0f, 2), *dpre = guarded_new(size);
         for (size_t k = 0; k < COUNT_OF(kinds); k++) {
             float *pre = random_new(size, 2.0f, 1);
-            gated_act_backward(dpre, dy, pre, N, F, kinds[k]);
+            kernels->gated_act_backward(dpre, dy, pre, N, F, kinds[k]);
             for (int64_t i = 0; i < N * F; i++) {
                 const int64_t at = i / F * 2 * F + i % F;
                 const double gate = (double)pre[at], up = (double)pre[at + F], d = (double)dy[i];
@@ -174,7 +174,7 @@ static void gated_backward_equals_finite_differences(void **state)
                     check_near("dgate", at, (double)dpre[at], d * up * slope(kinds[k], gate), 5e-6);
                 check_near("dup", at, (double)dpre[at + F], d * value(kinds[k], gate), 2e-6);
             }
-            gated_act_backward(pre, dy, pre, N, F, kinds[k]);
+            kernels->gated_act_backward(pre, dy, pre, N, F, kinds[k]);
             for (int64_t i = 0; i < size; i++)
                 check_near("dpre over pre", i, (double)pre[i], (double)dpre[i], 1e-6);
             guarded_free(pre, size);
@@ -194,8 +194,8 @@ static void gated_on_two_threads_gives_the_bits_of_one(void **state)
             y[t] = guarded_new(N * F);
             dpre[t] = guarded_new(2 * N * F);
             omp_set_num_threads(1 + t);
-            gated_act_forward(y[t], dpre[t], x, NULL, N, F, kinds[k]);
-            gated_act_backward(dpre[t], y[t], x, N, F, kinds[k]);
+            kernels->gated_act_forward(y[t], dpre[t], x, NULL, N, F, kinds[k]);
+            kernels->gated_act_backward(dpre[t], y[t], x, N, F, kinds[k]);
         }
         check_same_bits("y", y[0], y[1], N * F);
         check_same_bits("dpre", dpre[0], dpre[1], 2 * N * F);

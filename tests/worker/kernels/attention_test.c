@@ -56,10 +56,10 @@ static void case_release(Case *c)
 static void run(Case *c)
 {
     const int threads = c->shape.threads > 1 ? c->shape.threads : 1;
-    const int64_t bytes = attention_scratch(&c->shape, c->rows.longest, threads);
+    const int64_t bytes = kernels->attention_scratch(&c->shape, c->rows.longest, threads);
     float *scratch = guarded_new(bytes / (int64_t)sizeof(float));
-    attention_forward(c->out, c->lse, c->qkv, &c->rows, &c->shape, c->dropout, scratch);
-    attention_backward(c->dqkv, c->dout, c->lse, c->qkv, &c->rows, &c->shape, c->dropout,
+    kernels->attention_forward(c->out, c->lse, c->qkv, &c->rows, &c->shape, c->dropout, scratch);
+    kernels->attention_backward(c->dqkv, c->dout, c->lse, c->qkv, &c->rows, &c->shape, c->dropout,
                        scratch);
     guarded_free(scratch, bytes / (int64_t)sizeof(float));
 }

@@ -24,7 +24,7 @@ static void elements_are_dropped_by_their_counter_and_scaled(void **state)
     batch_init(&batch);
     const int64_t size = batch.rows.N * C;
     float *x = random_new(size, 1.0f, 1), *y = guarded_new(size);
-    dropout_apply(y, x, &batch.rows, (Dropout){ p, batch.keys }, C);
+    kernels->dropout_apply(y, x, &batch.rows, (Dropout){ p, batch.keys }, C);
     for (int64_t b = 0; b < 4; b++) {
         for (int64_t i = 0; i < lengths[b] * C; i++) {
             const int64_t at = batch.start[b] * C + i;
@@ -33,7 +33,7 @@ static void elements_are_dropped_by_their_counter_and_scaled(void **state)
                        1e-6);
         }
     }
-    dropout_apply(x, x, &batch.rows, (Dropout){ p, batch.keys }, C);
+    kernels->dropout_apply(x, x, &batch.rows, (Dropout){ p, batch.keys }, C);
     check_same_bits("y over x", x, y, size);
     guarded_free(x, size);
     guarded_free(y, size);
@@ -54,7 +54,7 @@ static void the_rate_is_p(void **state)
         x[i] = 1.0f;
     for (size_t r = 0; r < COUNT_OF(rates); r++) {
         int64_t dropped = 0;
-        dropout_apply(y, x, &rows, (Dropout){ rates[r], &key }, C);
+        kernels->dropout_apply(y, x, &rows, (Dropout){ rates[r], &key }, C);
         for (int64_t i = 0; i < size; i++)
             dropped += y[i] == 0.0f;
         const double rate = (double)rates[r], n = (double)size;
@@ -73,8 +73,8 @@ static void an_example_alone_has_the_mask_it_has_in_a_batch(void **state)
     float *x = random_new(size, 1.0f, 1), *y = guarded_new(size), *y_alone = guarded_new(alone);
     int64_t start[2];
     const Rows rows = rows_of(start, lengths + 2, 1);
-    dropout_apply(y, x, &batch.rows, (Dropout){ p, batch.keys }, C);
-    dropout_apply(y_alone, x + at, &rows, (Dropout){ p, batch.keys + 2 }, C);
+    kernels->dropout_apply(y, x, &batch.rows, (Dropout){ p, batch.keys }, C);
+    kernels->dropout_apply(y_alone, x + at, &rows, (Dropout){ p, batch.keys + 2 }, C);
     check_same_bits("y", y + at, y_alone, alone);
     guarded_free(x, size);
     guarded_free(y, size);
@@ -88,7 +88,7 @@ static void p_zero_copies(void **state)
     batch_init(&batch);
     const int64_t size = batch.rows.N * C;
     float *x = random_new(size, 1.0f, 1), *y = guarded_new(size);
-    dropout_apply(y, x, &batch.rows, (Dropout){ 0 }, C);
+    kernels->dropout_apply(y, x, &batch.rows, (Dropout){ 0 }, C);
     check_same_bits("y", y, x, size);
     guarded_free(x, size);
     guarded_free(y, size);
@@ -103,9 +103,9 @@ static void two_threads_give_the_bits_of_one(void **state)
     const int64_t size = batch.rows.N * WIDE;
     float *x = random_new(size, 1.0f, 1), *one = guarded_new(size), *two = guarded_new(size);
     omp_set_num_threads(1);
-    dropout_apply(one, x, &batch.rows, (Dropout){ p, batch.keys }, WIDE);
+    kernels->dropout_apply(one, x, &batch.rows, (Dropout){ p, batch.keys }, WIDE);
     omp_set_num_threads(2);
-    dropout_apply(two, x, &batch.rows, (Dropout){ p, batch.keys }, WIDE);
+    kernels->dropout_apply(two, x, &batch.rows, (Dropout){ p, batch.keys }, WIDE);
     check_same_bits("y", one, two, size);
     guarded_free(x, size);
     guarded_free(one, size);

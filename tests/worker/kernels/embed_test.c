@@ -17,7 +17,7 @@ static void a_row_is_the_sum_of_its_three_embeddings(void **state)
             for (int64_t b = 0; b < rows.B; b++)
                 for (int64_t i = 0; i < lengths[b]; i++)
                     places[start[b] + i] = (int32_t)(i + offset);
-            embed_forward(y, ids, form == 2 ? types : NULL, word, position, places,
+            kernels->embed_forward(y, ids, form == 2 ? types : NULL, word, position, places,
                           form == 0 ? NULL : type, rows.N, C);
             for (int64_t b = 0; b < rows.B; b++) {
                 for (int64_t i = 0; i < lengths[b] * C; i++) {
@@ -44,7 +44,7 @@ static void patches_are_what_a_convolution_sees(void **state)
     enum { B = 2, CHANNELS = 3, PATCH = 4, SIDE = 3, SIZE = PATCH * SIDE };
     enum { WIDTH = CHANNELS * PATCH * PATCH, ALL = B * CHANNELS * SIZE * SIZE };
     float *pixels = random_new(ALL, 1.0f, 5), *out = guarded_new(ALL);
-    patches_gather(out, pixels, B, CHANNELS, SIZE, PATCH);
+    kernels->patches_gather(out, pixels, B, CHANNELS, SIZE, PATCH);
     for (int64_t n = 0; n < B * SIDE * SIDE; n++) {
         const int64_t b = n / (SIDE * SIDE), row = n / SIDE % SIDE, column = n % SIDE;
         double sum = 0, expected = 0;
@@ -68,7 +68,7 @@ static void a_row_of_its_own_stands_before_the_patches(void **state)
     float *first = random_new(C, 1.0f, 8), *position = random_new((P + 1) * C, 1.0f, 9);
     float *y = guarded_new(ALL);
     for (int with = 0; with < 2; with++) {
-        patches_embed(y, x, with ? bias : NULL, first, position, B, P, C);
+        kernels->patches_embed(y, x, with ? bias : NULL, first, position, B, P, C);
         for (int64_t i = 0; i < ALL; i++) {
             const int64_t c = i % C, t = i / C % (P + 1), b = i / C / (P + 1);
             double sum = (double)position[t * C + c];

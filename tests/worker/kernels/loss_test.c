@@ -26,10 +26,10 @@ static void cross_entropy_is_the_sum_over_the_rows_that_count(void **state)
                 row[v] = (double)logits[n * V + v];
             expected += goal[n] != -100 ? entropy_of(row, goal[n], V) : 0.0;
         }
-        const double loss = cross_entropy(dlogits, logits, goal, N, V, &count);
+        const double loss = kernels->cross_entropy(dlogits, logits, goal, N, V, &count);
         check_near("loss", 0, loss, expected, 1e-12);
         assert_int_equal(count, counted);
-        check_near("loss", 1, cross_entropy(NULL, logits, goal, N, V, &count), expected, 1e-12);
+        check_near("loss", 1, kernels->cross_entropy(NULL, logits, goal, N, V, &count), expected, 1e-12);
         for (int64_t n = 0; n < N; n++) {
             for (int64_t v = 0; v < V; v++)
                 row[v] = (double)logits[n * V + v];
@@ -58,9 +58,9 @@ static void large_logits_do_not_overflow(void **state)
     const float zero[] = { 0.0f, 0.0f };
     float dlogits[2];
     int64_t count;
-    check_near("loss", 0, cross_entropy(dlogits, logits, goal, 1, 2, &count), 2000.0, 1e-12);
+    check_near("loss", 0, kernels->cross_entropy(dlogits, logits, goal, 1, 2, &count), 2000.0, 1e-12);
     assert_true(dlogits[0] == 1.0f && dlogits[1] == -1.0f);
-    check_near("loss", 1, binary_cross_entropy(dlogits, logits, zero, 1, 2), 500.0, 1e-12);
+    check_near("loss", 1, kernels->binary_cross_entropy(dlogits, logits, zero, 1, 2), 500.0, 1e-12);
     assert_true(dlogits[0] == 0.5f && dlogits[1] == 0.0f);
 }
 
@@ -71,9 +71,9 @@ static void what_is_not_a_number_reaches_the_loss(void **state)
     const float logits[] = { NAN, 1.0f };
     const int32_t goal[] = { 1 };
     int64_t count;
-    assert_true(isnan(cross_entropy(NULL, logits, goal, 1, 2, &count)));
-    assert_true(isnan(mean_square(NULL, logits, logits, 1)));
-    assert_true(isnan(binary_cross_entropy(NULL, logits, logits, 1, 2)));
+    assert_true(isnan(kernels->cross_entropy(NULL, logits, goal, 1, 2, &count)));
+    assert_true(isnan(kernels->mean_square(NULL, logits, logits, 1)));
+    assert_true(isnan(kernels->binary_cross_entropy(NULL, logits, logits, 1, 2)));
 }
 
 static void mean_square_is_the_sum_of_squares(void **state)
@@ -81,9 +81,9 @@ static void mean_square_is_the_sum_of_squares(void **state)
     (void)state;
     const float logits[] = { 1.5f, -2.0f, 0.25f }, goal[] = { 1.0f, 1.0f, 0.25f };
     float dlogits[3];
-    check_near("loss", 0, mean_square(dlogits, logits, goal, 3), 9.25, 1e-12);
+    check_near("loss", 0, kernels->mean_square(dlogits, logits, goal, 3), 9.25, 1e-12);
     assert_true(dlogits[0] == 1.0f && dlogits[1] == -6.0f && dlogits[2] == 0.0f);
-    check_near("loss", 1, mean_square(NULL, logits, goal, 3), 9.25, 1e-12);
+    check_near("loss", 1, kernels->mean_square(NULL, logits, goal, 3), 9.25, 1e-12);
 }
 
 static void binary_cross_entropy_sums_row_means(void **state)
@@ -99,8 +99,8 @@ static void binary_cross_entropy_sums_row_means(void **state)
             const double on = 1.0 / (1.0 + exp(-(double)logits[i]));
             expected -= log(i % 3 == 0 ? on : 1.0 - on) / (double)V;
         }
-        check_near("loss", 0, binary_cross_entropy(dlogits, logits, goal, N, V), expected, 1e-12);
-        check_near("loss", 1, binary_cross_entropy(NULL, logits, goal, N, V), expected, 1e-12);
+        check_near("loss", 0, kernels->binary_cross_entropy(dlogits, logits, goal, N, V), expected, 1e-12);
+        check_near("loss", 1, kernels->binary_cross_entropy(NULL, logits, goal, N, V), expected, 1e-12);
         for (int64_t i = 0; i < N * V; i++) {
             const double on = 1.0 / (1.0 + exp(-(double)logits[i]));
             check_near("dlogits", i, (double)dlogits[i], (on - (double)goal[i]) / (double)V, 1e-7);

@@ -72,7 +72,7 @@ static void forward_normalises_the_sum_with_the_residual(void **state)
         float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
         double *s = doubles_new(c.C);
         for (int with = 0; with < 2; with++) {
-            norm_forward(y, xhat, inv, c.x, with ? c.residual : NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
+            kernels->norm_forward(y, xhat, inv, c.x, with ? c.residual : NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
                      c.rms);
             for (int64_t n = 0; n < c.N; n++) {
                 for (int64_t k = 0; k < c.C; k++)
@@ -95,13 +95,13 @@ static void forward_without_xhat_or_in_place_gives_the_same(void **state)
     const int64_t size = c.N * c.C;
     float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
     float *again = guarded_new(size);
-    norm_forward(y, xhat, inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
+    kernels->norm_forward(y, xhat, inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
                      c.rms);
-    norm_forward(again, NULL, NULL, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
+    kernels->norm_forward(again, NULL, NULL, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
                      c.rms);
     for (int64_t i = 0; i < size; i++)
         check_near("y", i, (double)again[i], (double)y[i], 1e-6);
-    norm_forward(c.x, xhat, inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
+    kernels->norm_forward(c.x, xhat, inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
                      c.rms);
     check_same_bits("y over x", c.x, y, size);
     guarded_free(y, size);
@@ -128,7 +128,7 @@ static void the_fused_pass_adds_bias_drops_and_adds_the_residual(void **state)
         const float p = form & 1 ? 0.3f : 0.0f;
         const float *linear_bias = form & 2 ? c.linear_bias : NULL;
         const Dropout dropout = { .p = p, .keys = p > 0.0f ? keys : NULL };
-        bias_dropout_residual_norm_forward(y, sum_too ? sum : NULL, xhat, inv, c.x, linear_bias,
+        kernels->bias_dropout_residual_norm_forward(y, sum_too ? sum : NULL, xhat, inv, c.x, linear_bias,
                                            &rows, dropout, c.residual, c.gain,
                                            c.rms ? NULL : c.bias, c.C, eps, c.rms);
         for (int64_t b = 0; b < rows.B; b++) {
@@ -173,9 +173,9 @@ static void backward_equals_finite_differences(void **state)
         float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
         float *ds = guarded_new(size);
         double *s = doubles_new(c.C), *work = doubles_new(c.C);
-        norm_forward(y, xhat, inv, c.x, NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
+        kernels->norm_forward(y, xhat, inv, c.x, NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
                      c.rms);
-        norm_backward(ds, NULL, NULL, c.dy, NULL, xhat, inv, c.gain, c.N, c.C, c.rms);
+        kernels->norm_backward(ds, NULL, NULL, c.dy, NULL, xhat, inv, c.gain, c.N, c.C, c.rms);
         for (int64_t n = 0; n < c.N; n++) {
             for (int64_t k = 0; k < c.C; k++)
                 s[k] = (double)c.x[n * c.C + k];
@@ -206,9 +206,9 @@ static void backward_adds_gain_and_bias_gradients_even_over_dy(void **state)
     const int64_t size = c.N * c.C;
     float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
     float *ds = guarded_new(size), *dgain = guarded_new(c.C), *dbias = guarded_new(c.C);
-    norm_forward(y, xhat, inv, c.x, NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
+    kernels->norm_forward(y, xhat, inv, c.x, NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
                      c.rms);
-    norm_backward(ds, NULL, NULL, c.dy, NULL, xhat, inv, c.gain, c.N, c.C, c.rms);
+    kernels->norm_backward(ds, NULL, NULL, c.dy, NULL, xhat, inv, c.gain, c.N, c.C, c.rms);
     for (int64_t k = 0; k < c.C; k++)
         dgain[k] = dbias[k] = 1.0f;
     double *gain = doubles_new(c.C), *bias = doubles_new(c.C);
@@ -216,7 +216,7 @@ static void backward_adds_gain_and_bias_gradients_even_over_dy(void **state)
         gain[i % c.C] += (double)c.dy[i] * (double)xhat[i];
         bias[i % c.C] += (double)c.dy[i];
     }
-    norm_backward(c.dy, dgain, dbias, c.dy, NULL, xhat, inv, c.gain, c.N, c.C, c.rms);
+    kernels->norm_backward(c.dy, dgain, dbias, c.dy, NULL, xhat, inv, c.gain, c.N, c.C, c.rms);
     check_same_bits("ds over dy", c.dy, ds, size);
     for (int64_t k = 0; k < c.C; k++) {
         check_near("dgain", k, (double)dgain[k], 1.0 + gain[k], 5e-6);
@@ -240,12 +240,12 @@ static void backward_adds_the_residuals_gradient(void **state)
     const int64_t size = c.N * c.C;
     float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
     float *ds = guarded_new(size), *both = guarded_new(size);
-    norm_forward(y, xhat, inv, c.x, NULL, c.gain, NULL, c.N, c.C, eps, c.rms);
-    norm_backward(ds, NULL, NULL, c.dy, NULL, xhat, inv, c.gain, c.N, c.C, c.rms);
-    norm_backward(both, NULL, NULL, c.dy, c.residual, xhat, inv, c.gain, c.N, c.C, c.rms);
+    kernels->norm_forward(y, xhat, inv, c.x, NULL, c.gain, NULL, c.N, c.C, eps, c.rms);
+    kernels->norm_backward(ds, NULL, NULL, c.dy, NULL, xhat, inv, c.gain, c.N, c.C, c.rms);
+    kernels->norm_backward(both, NULL, NULL, c.dy, c.residual, xhat, inv, c.gain, c.N, c.C, c.rms);
     for (int64_t i = 0; i < size; i++)
         check_near("ds", i, (double)both[i], (double)ds[i] + (double)c.residual[i], 2e-6);
-    norm_backward(c.residual, NULL, NULL, c.dy, c.residual, xhat, inv, c.gain, c.N, c.C, c.rms);
+    kernels->norm_backward(c.residual, NULL, NULL, c.dy, c.residual, xhat, inv, c.gain, c.N, c.C, c.rms);
     check_same_bits("ds over dsum", c.residual, both, size);
     guarded_free(y, size);
     guarded_free(xhat, size);
@@ -266,9 +266,9 @@ static void two_threads_give_the_bits_of_one(void **state)
         ds[t] = guarded_new(size);
         dgain[t] = random_new(c.C, 1.0f, 9);
         omp_set_num_threads(1 + t);
-        norm_forward(y[t], xhat[t], inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
+        kernels->norm_forward(y[t], xhat[t], inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
                      c.rms);
-        norm_backward(ds[t], dgain[t], NULL, c.dy, NULL, xhat[t], inv, c.gain, c.N, c.C, c.rms);
+        kernels->norm_backward(ds[t], dgain[t], NULL, c.dy, NULL, xhat[t], inv, c.gain, c.N, c.C, c.rms);
     }
     check_same_bits("y", y[0], y[1], size);
     check_same_bits("xhat", xhat[0], xhat[1], size);

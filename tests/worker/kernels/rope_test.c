@@ -19,7 +19,7 @@ static void check_rope(int64_t D, int64_t heads, bool back)
         cosine[i] = (float)cos(angle_of(i / half, i % half, half));
         sine[i] = (float)sin(angle_of(i / half, i % half, half));
     }
-    rope_apply(x, ld, heads, D, &rows, cosine, sine, back);
+    kernels->rope_apply(x, ld, heads, D, &rows, cosine, sine, back);
     for (int64_t b = 0; b < rows.B; b++) {
         for (int64_t n = start[b]; n < start[b + 1]; n++) {
             for (int64_t i = 0; i < heads * half; i++) {
@@ -32,7 +32,7 @@ static void check_rope(int64_t D, int64_t heads, bool back)
             check_same_bits("gap", x + n * ld + heads * D, before + n * ld + heads * D, 5);
         }
     }
-    rope_apply(x, ld, heads, D, &rows, cosine, sine, !back);
+    kernels->rope_apply(x, ld, heads, D, &rows, cosine, sine, !back);
     for (int64_t i = 0; i < rows.N * ld; i++)
         check_near("there and back", i, (double)x[i], (double)before[i], 1e-6);
     guarded_free(x, rows.N * ld);
@@ -67,9 +67,9 @@ static void two_threads_give_the_bits_of_one(void **state)
     float *one = random_new(SIZE, 1.0f, 1), *two = random_new(SIZE, 1.0f, 1);
     float *cosine = random_new(N * D / 2, 1.0f, 2), *sine = random_new(N * D / 2, 1.0f, 3);
     omp_set_num_threads(1);
-    rope_apply(one, D * HEADS, HEADS, D, &rows, cosine, sine, false);
+    kernels->rope_apply(one, D * HEADS, HEADS, D, &rows, cosine, sine, false);
     omp_set_num_threads(2);
-    rope_apply(two, D * HEADS, HEADS, D, &rows, cosine, sine, false);
+    kernels->rope_apply(two, D * HEADS, HEADS, D, &rows, cosine, sine, false);
     check_same_bits("x", one, two, SIZE);
     guarded_free(one, SIZE);
     guarded_free(two, SIZE);

@@ -19,7 +19,7 @@ static void check_product(int64_t M, int64_t N, int64_t K, bool turned, bool add
             expected[m * ldc + n] = sum;
         }
     }
-    tile_product(c, ldc, left, b, ldb, M, N, K, add);
+    kernels->tile_product(c, ldc, left, b, ldb, M, N, K, add);
     check_all_near("c", c, expected, M * ldc, 1e-5);
     guarded_free(a, a_size);
     guarded_free(b, K * ldb);
@@ -47,7 +47,7 @@ static void a_transpose_is_padded_with_zeros_to_whole_vectors(void **state)
         for (size_t d = 0; d < COUNT_OF(sizes); d++) {
             const int64_t T = sizes[t], D = sizes[d], ld = D + 2, width = lanes_up(T);
             float *src = random_new(T * ld - 2, 1.0f, 4), *dst = guarded_new(D * (width + 1));
-            tile_transpose(dst, width + 1, src, ld, T, D);
+            kernels->tile_transpose(dst, width + 1, src, ld, T, D);
             for (int64_t i = 0; i < D; i++) {
                 for (int64_t j = 0; j < width; j++)
                     assert_true(dst[i * (width + 1) + j] == (j < T ? src[j * ld + i] : 0.0f));

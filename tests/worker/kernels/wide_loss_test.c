@@ -10,8 +10,8 @@ static void check_wide(int64_t N, int64_t V, float deviation)
     int32_t goal[16];
     for (int64_t n = 0; n < N; n++)
         goal[n] = n % 4 == 2 ? -100 : (int32_t)(n * 7 % V);
-    wide_cross_entropy(left, alone, goal, N, V, false);
-    wide_cross_entropy(logits, loss, goal, N, V, true);
+    kernels->wide_cross_entropy(left, alone, goal, N, V, false);
+    kernels->wide_cross_entropy(logits, loss, goal, N, V, true);
     for (int64_t n = 0; n < N; n++) {
         double max = -INFINITY, sum = 0.0;
         for (int64_t v = 0; v < V; v++)
@@ -48,7 +48,7 @@ static void large_logits_do_not_overflow(void **state)
     float logits[] = { 3e4f, -3e4f, -3e4f };
     const int32_t goal[] = { 1 };
     double loss;
-    wide_cross_entropy(logits, &loss, goal, 1, 3, true);
+    kernels->wide_cross_entropy(logits, &loss, goal, 1, 3, true);
     check_near("loss", 0, loss, 6e4, 1e-12);
     assert_true(logits[0] == 1.0f && logits[1] == -1.0f && logits[2] == 0.0f);
 }
@@ -62,7 +62,7 @@ static void what_is_not_a_number_reaches_the_loss(void **state)
         const int32_t goal[] = { 3 };
         double loss;
         logits[at] = NAN;
-        wide_cross_entropy(logits, &loss, goal, 1, 40, false);
+        kernels->wide_cross_entropy(logits, &loss, goal, 1, 40, false);
         if (!isnan(loss))
             fail_msg("logit %d is not a number, the loss is %g", (int)at, loss);
         guarded_free(logits, 40);
@@ -77,9 +77,9 @@ static void two_threads_give_the_bits_of_one(void **state)
     const int32_t goal[N] = { 1, 2, -100, 4, 5002, 0, 7, 8, 9, -100, 11, 12, 13 };
     double loss[2][N];
     omp_set_num_threads(1);
-    wide_cross_entropy(one, loss[0], goal, N, V, true);
+    kernels->wide_cross_entropy(one, loss[0], goal, N, V, true);
     omp_set_num_threads(2);
-    wide_cross_entropy(two, loss[1], goal, N, V, true);
+    kernels->wide_cross_entropy(two, loss[1], goal, N, V, true);
     check_same_bits("gradient", one, two, N * V);
     assert_memory_equal(loss[0], loss[1], sizeof loss[0]);
     guarded_free(one, N * V);
