@@ -156,7 +156,7 @@ test-interop: all $(INTEROP) ## PEFT from PyPI loads what is written here, and t
 	BUILD=$(B) tests/interop/run
 
 $(B)/tests/bench/oracle_bench: LIBS += $(MPI_LIBS)
-$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/tests/support/arithmetic.o $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: bench

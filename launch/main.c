@@ -9,6 +9,7 @@
 #include "launch/cmd_status.h"
 #include "launch/cmd_targets.h"
 #include "launch/cmd_train.h"
+#include "worker/arithmetic/arithmetic.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -79,7 +80,10 @@ int main(int argc, char **argv)
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("lora %s\n", LORA_VERSION);
+        Text text = { 0 };
+        arithmetic_describe(&text);
+        printf("lora %s\n%s", LORA_VERSION, text.data);
+        text_release(&text);
         return 0;
     }
     for (int i = 0; i < COMMANDS; i++)

@@ -12,5 +12,6 @@ typedef enum {
     ACT_SILU,
     ACT_TANH
 } Activation;
+enum { ACTIVATIONS = ACT_TANH + 1 };
 
 #endif

@@ -123,7 +123,7 @@ static void adapters_of_before_are_read(void **state)
 
 /* ---- first values --------------------------------------------------------------------- */
 
-static double kernels->mean_square(const float *x, int64_t n)
+static double mean_square(const float *x, int64_t n)
 {
     double sum = 0;
     for (int64_t i = 0; i < n; i++)
@@ -150,10 +150,10 @@ static void of_a_table_it_is_b_that_is_random(void **state)
     must(slots_init(c.values, c.table, c.arch, &c.lora, 5, &err), &err);
     const float *a = slot_values(&c, "transformer.wte.lora_embedding_A", &n);
     assert_int_equal(n, 16 * 604);
-    assert_true(kernels->mean_square(a, n) == 0);
+    assert_true(mean_square(a, n) == 0);
     const float *b = slot_values(&c, "transformer.wte.lora_embedding_B", &n);
     assert_int_equal(n, 32 * 16);
-    assert_true(fabs(kernels->mean_square(b, n) - 1) < 0.2);
+    assert_true(fabs(mean_square(b, n) - 1) < 0.2);
     close_case(&c);
 }
 
@@ -169,10 +169,10 @@ static void of_a_convolution_all_of_a_kernel_is_its_input(void **state)
     const float *a =
         slot_values(&c, "vit.embeddings.patch_embeddings.projection.lora_A.weight", &n);
     assert_int_equal(n, 4 * 3 * 8 * 8);
-    assert_true(fabs(kernels->mean_square(a, n) * 3 * 192 - 1) < 0.2); /* U(-b, b), b = 1/sqrt(192) */
+    assert_true(fabs(mean_square(a, n) * 3 * 192 - 1) < 0.2); /* U(-b, b), b = 1/sqrt(192) */
     const float *b =
         slot_values(&c, "vit.embeddings.patch_embeddings.projection.lora_B.weight", &n);
-    assert_true(n == 32 * 4 && kernels->mean_square(b, n) == 0);
+    assert_true(n == 32 * 4 && mean_square(b, n) == 0);
     close_case(&c);
 }
 

@@ -1,6 +1,6 @@
 #include "tests/worker/kernels/support.h"
 
-#include "worker/kernels/tile.h"
+enum { MOST_TILE_ROWS = 8 };
 
 /* a is [M,K] by rows, or its transpose when `turned`. */
 static void check_product(int64_t M, int64_t N, int64_t K, bool turned, bool add)
@@ -30,8 +30,8 @@ static void check_product(int64_t M, int64_t N, int64_t K, bool turned, bool add
 static void products_equal_the_sums(void **state)
 {
     (void)state;
-    const int64_t columns[] = { LANES, 2 * LANES, 3 * LANES, 5 * LANES };
-    for (int64_t M = 1; M <= 2 * TILE_ROWS + 1; M++) {
+    const int64_t lanes = kernels->lanes, columns[] = { lanes, 2 * lanes, 3 * lanes, 5 * lanes };
+    for (int64_t M = 1; M <= 2 * MOST_TILE_ROWS + 1; M++) {
         for (size_t n = 0; n < COUNT_OF(columns); n++) {
             check_product(M, columns[n], 17, false, false);
             check_product(M, columns[n], 3, true, true);
@@ -45,7 +45,7 @@ static void a_transpose_is_padded_with_zeros_to_whole_vectors(void **state)
     const int64_t sizes[] = { 1, 3, 8, 16, 17, 32, 65 };
     for (size_t t = 0; t < COUNT_OF(sizes); t++) {
         for (size_t d = 0; d < COUNT_OF(sizes); d++) {
-            const int64_t T = sizes[t], D = sizes[d], ld = D + 2, width = lanes_up(T);
+            const int64_t T = sizes[t], D = sizes[d], ld = D + 2, width = (T + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
             float *src = random_new(T * ld - 2, 1.0f, 4), *dst = guarded_new(D * (width + 1));
             kernels->tile_transpose(dst, width + 1, src, ld, T, D);
             for (int64_t i = 0; i < D; i++) {

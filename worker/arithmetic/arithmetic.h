@@ -1,0 +1,38 @@
+/* arithmetic - how this process computes: the level of its kernels and the core (kernels) of OpenBLAS.
+ *
+ * Two processes whose arithmetic is the same compute the same bits. It has a name, by which a run
+ * asks for it, and a fingerprint, by which it is known: the digest of what every kernel and a list of
+ * products give for fixed inputs. So another release of OpenBLAS, another blocking of its products,
+ * another libm or compiler are seen whatever they are called, and a core whose products are wrong
+ * is not used.
+ *
+ * Names: a level ("x86-64-v3") means the fastest core for it that is right (here it is measured:
+ * v4 SkylakeX, v3 Haswell, v2 Nehalem); LEVEL/CORE names another ("x86-64-v3/Zen"). The variable
+ * OPENBLAS_CORETYPE, where the user set it, decides the core.
+ *
+ * Threads: start from one, while nobody computes. */
+#ifndef WORKER_ARITHMETIC_ARITHMETIC_H
+#define WORKER_ARITHMETIC_ARITHMETIC_H
+
+#include "common/base/err.h"
+#include "common/base/text.h"
+
+#include <stdint.h>
+
+typedef struct Arithmetic {
+    char name[48];        /* "x86-64-v4", "x86-64-v3/Zen" */
+    uint64_t fingerprint; /* never 0 */
+} Arithmetic;
+
+/* Chooses, loads and checks; takes some 20 ms. name: "auto" (or NULL, the variable LORA_ARITHMETIC, if
+ * it is set) is the best that this machine can do. ERR_REFUSED: the machine cannot do what `name` asks
+ * for. Whatever is odd is said in the log. */
+MUST_USE bool arithmetic_start(Arithmetic *arithmetic, const char *name, Err *err);
+
+/* Is it the one that the run was begun with? `name` and `fingerprint` (16 digits) as in its run file. */
+MUST_USE bool arithmetic_check(const Arithmetic *arithmetic, const char *name, const char *fingerprint, Err *err);
+
+/* For --version: levels, core, library, fingerprint; starts the best arithmetic. */
+void arithmetic_describe(Text *out);
+
+#endif

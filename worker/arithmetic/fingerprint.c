@@ -1,0 +1,261 @@
+#include "worker/arithmetic/fingerprint.h"
+
+#include "common/base/activation.h"
+#include "common/base/digest.h"
+#include "common/base/mem.h"
+#include "worker/kernels/gemm.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- inputs ---------------------------------------------------------------------------------- */
+
+/* Whole multiples of 2^-23 in [-1, 1): the same on every machine, whatever computes them. */
+static float *numbers_new(int64_t n, uint64_t stream)
+{
+    float *x = xmalloc((size_t)n * sizeof *x);
+    uint64_t state = stream * 0x9e3779b97f4a7c15U + 1;
+    for (int64_t i = 0; i < n; i++) {
+        state = state * 6364136223846793005U + 1442695040888963407U; /* Knuth's */
+        x[i] = (float)((int32_t)(state >> 40) - (1 << 23)) / (float)(1 << 23);
+    }
+    return x;
+}
+
+/* ---- products -------------------------------------------------------------------------------- */
+
+enum { CHECKED_WHOLE = 1 << 18 }; /* multiply-adds */
+
+typedef enum { PRODUCT_NT, PRODUCT_NN, PRODUCT_TN } ProductKind;
+
+/* Shapes that tell cores and releases apart: smaller than the smallest register tile, edges on every side,
+ * the sums of a LoRA, several blocks of K (cores take 192 to 768 at once), products that libraries compute
+ * by ways of their own because they are small or their sides even, and those of a model of some width. */
+static const struct {
+    int64_t M, N, K;
+    float alpha, beta;
+} shapes[] = {
+    { 3, 5, 7, 1, 0 },     { 16, 32, 32, 1, 0 },   { 33, 47, 1001, 1, 0 },  { 40, 64, 64, 1, 0 },
+    { 130, 96, 70, 1, 1 }, { 70, 8, 768, 1, 0 },   { 70, 768, 8, 0.5f, 1 }, { 8, 320, 200, 0.5f, 0 },
+    { 24, 131, 400, 1, 0 }, { 128, 64, 768, 1, 0 }, { 48, 768, 384, 1, 0 },
+};
+
+static void product(ProductKind kind, float *c, const float *a, const float *b, int64_t M, int64_t N, int64_t K,
+                    float alpha, float beta)
+{
+    if (kind == PRODUCT_NT)
+        gemm_nt(c, N, a, K, b, K, M, N, K, alpha, beta);
+    else if (kind == PRODUCT_NN)
+        gemm_nn(c, N, a, K, b, N, M, N, K, alpha, beta);
+    else
+        gemm_tn(c, N, a, M, b, N, M, N, K, alpha, beta);
+}
+
+/* sums[n] = sum_k a(m,k) b(k,n), the plain loop. */
+static void plain_row(double *sums, ProductKind kind, const float *a, const float *b, int64_t m, int64_t M, int64_t N,
+                      int64_t K)
+{
+    for (int64_t n = 0; n < N; n++)
+        sums[n] = 0;
+    for (int64_t k = 0; k < K; k++) {
+        const double a_mk = (double)(kind == PRODUCT_TN ? a[k * M + m] : a[m * K + k]);
+        const float *b_k = b + (kind == PRODUCT_NT ? k : k * N);
+        const int64_t step = kind == PRODUCT_NT ? K : 1;
+        for (int64_t n = 0; n < N; n++)
+            sums[n] += a_mk * (double)b_k[n * step];
+    }
+}
+
+static bool is_right(double got, double expected, int64_t K)
+{
+    return fabs(got - expected) <= 1e-6 * (4 + sqrt((double)K) + fabs(expected)); /* NaN is not */
+}
+
+static bool product_is_right(ProductKind kind, int which, uint64_t *digest, char *wrong, size_t room)
+{
+    const int64_t M = shapes[which].M, N = shapes[which].N, K = shapes[which].K;
+    const float alpha = shapes[which].alpha, beta = shapes[which].beta;
+    float *a = numbers_new(M * K, 1), *b = numbers_new(K * N, 2), *c = numbers_new(M * N, 3);
+    float *before = numbers_new(M * N, 3);
+    double *sums = xmalloc((size_t)N * sizeof *sums);
+    bool right = true;
+    product(kind, c, a, b, M, N, K, alpha, beta);
+    const int64_t step = M * N * K > CHECKED_WHOLE ? 9 : 1; /* the loop is slow, and all rows alike but the last */
+    for (int64_t m = (M - 1) % step; right && m < M; m += step) {
+        plain_row(sums, kind, a, b, m, M, N, K);
+        for (int64_t n = 0; right && n < N; n++) {
+            const double expected = (double)alpha * sums[n] + (double)beta * (double)before[m * N + n];
+            right = is_right((double)c[m * N + n], expected, K);
+            if (!right)
+                snprintf(wrong, room, "a product of %lld x %lld x %lld gives %g for %g", (long long)M, (long long)K,
+                         (long long)N, (double)c[m * N + n], expected);
+        }
+    }
+    *digest = digest_fast_more(*digest, c, (size_t)(M * N) * sizeof *c);
+    free(a);
+    free(b);
+    free(c);
+    free(before);
+    free(sums);
+    return right;
+}
+
+bool fingerprint_products(uint64_t *digest, char *wrong, size_t room)
+{
+    for (int i = 0; i < (int)(sizeof shapes / sizeof *shapes); i++)
+        for (ProductKind kind = PRODUCT_NT; kind <= PRODUCT_TN; kind++)
+            if (!product_is_right(kind, i, digest, wrong, room))
+                return false;
+    return true;
+}
+
+/* ---- kernels --------------------------------------------------------------------------------- */
+
+enum { B = 3, N = 29, C = 45, H = 2, D = 12, W = 2 * C }; /* sequences, rows, widths, heads */
+enum { RESULTS = 4096 };
+static const int64_t start[B + 1] = { 0, 4, 21, 29 };
+static const Rows rows = { B, N, 17, start };
+
+/* What a level's kernels leave behind, one behind the other. */
+typedef struct Results {
+    float at[RESULTS * 8];
+    int64_t count;
+} Results;
+
+static float *take(Results *results, int64_t n)
+{
+    REQUIRE(results->count + n <= (int64_t)(sizeof results->at / sizeof *results->at));
+    float *at = results->at + results->count;
+    results->count += n;
+    return at;
+}
+
+/* A place for n numbers that hold something already. */
+static float *take_filled(Results *results, const float *from, int64_t n)
+{
+    float *at = take(results, n);
+    for (int64_t i = 0; i < n; i++)
+        at[i] = from[i];
+    return at;
+}
+
+static void run_rows(const Kernels *k, Results *r, const float *x, const float *y, Dropout dropout)
+{
+    float xhat[N * C], inv[N];
+    for (int rms = 0; rms < 2; rms++) {
+        k->norm_forward(take(r, N * C), xhat, inv, x, y, y, rms ? NULL : x, N, C, 1e-5f, rms);
+        k->norm_backward(take(r, N * C), take_filled(r, x, C), rms ? NULL : take_filled(r, y, C), y, x, xhat, inv, x, N,
+                         C, rms);
+    }
+    float *sum = take(r, N * C);
+    k->bias_dropout_residual_norm_forward(take(r, N * C), sum, NULL, inv, x, y, &rows, dropout, y, y, x, C, 1e-5f,
+                                          false);
+    k->dropout_apply(take(r, N * C), x, &rows, dropout, C);
+    k->bias_add(take_filled(r, x, N * C), y, N, C);
+    k->bias_backward(take_filled(r, x, C), y, C, N, C);
+    k->gemv(take(r, N), x, y, C, N, C, 0.5f, 0);
+    k->tile_transpose(take_filled(r, x, C * 32), 32, x, C, N, C);
+    k->tile_product(take(r, 7 * 32), 32, (TileLeft){ x, C, 1 }, y, 32, 7, 32, 19, false);
+}
+
+static void run_activations(const Kernels *k, Results *r, const float *x, const float *y)
+{
+    for (int kind = 0; kind < ACTIVATIONS; kind++) {
+        float pre[8 * W];
+        k->bias_act_forward(take(r, 8 * C), pre, x, y, 8, C, kind);
+        k->act_backward(take(r, 8 * C), y, pre, 8, C, kind);
+        k->gated_act_forward(take(r, 4 * C), pre, x, y, 4, C, kind);
+        k->gated_act_backward(take(r, 4 * W), y, pre, 4, C, kind);
+    }
+}
+
+static void run_embeddings(const Kernels *k, Results *r, const float *x, const float *y)
+{
+    const int32_t ids[4] = { 0, 3, 1, 2 }, places[4] = { 1, 0, 2, 3 };
+    k->embed_forward(take(r, 4 * C), ids, NULL, x, y, places, y, 4, C);
+    k->patches_gather(take(r, 3 * 8 * 8), x, 1, 3, 8, 4);
+    k->patches_embed(take(r, 5 * C), x, y, y, x, 1, 4, C);
+    k->rope_apply(take_filled(r, x, N * H * D), H * D, H, D, &rows, x, y, false);
+}
+
+static void run_attention(const Kernels *k, Results *r, const float *x, const float *y, Dropout dropout)
+{
+    for (int causal = 0; causal < 2; causal++) {
+        const AttentionShape shape = { .H = H, .K = 1, .D = D, .ldqkv = (H + 2) * D, .ldout = H * D,
+                                       .scale = 0.3f, .causal = causal, .window = causal ? 5 : 0, .threads = 1 };
+        char *scratch = xmalloc((size_t)k->attention_scratch(&shape, rows.longest, 1) + 64);
+        void *aligned = scratch + (64 - (uintptr_t)scratch % 64);
+        float *out = take(r, N * H * D), *lse = take(r, H * N), *dqkv = take(r, N * (H + 2) * D);
+        k->attention_forward(out, lse, x, &rows, &shape, dropout, aligned);
+        k->attention_backward(dqkv, y, lse, x, &rows, &shape, dropout, aligned);
+        float scores[H * 8];
+        k->attention_row(take(r, H * D), x, x, y, 7, &shape, scores, 8);
+        free(scratch);
+    }
+}
+
+static void run_losses(const Kernels *k, Results *r, const float *x, const float *y)
+{
+    const int32_t goal[4] = { 2, -100, 0, 44 };
+    double losses[4 + 4];
+    int64_t count;
+    losses[0] = k->cross_entropy(take(r, 4 * C), x, goal, 4, C, &count);
+    losses[1] = k->mean_square(take(r, 9), x, y, 9);
+    losses[2] = k->binary_cross_entropy(take(r, 4 * C), x, y, 4, C);
+    losses[3] = (double)count;
+    k->wide_cross_entropy(take_filled(r, x, 4 * C), losses + 4, goal, 4, C, true);
+    for (int i = 0; i < 8; i++)
+        *take(r, 1) = (float)losses[i];
+}
+
+static void run_kernels(const Kernels *k, Results *results)
+{
+    float *x = numbers_new(N * W, 4), *y = numbers_new(N * W, 5);
+    RngKey keys[B];
+    for (uint32_t b = 0; b < B; b++)
+        keys[b] = rng_key(6, 0, b, 1);
+    const Dropout dropout = { 0.2f, keys };
+    for (int64_t i = 0; i < N * W; i++)
+        x[i] *= 4; /* to where activations bend */
+    results->count = 0;
+    run_rows(k, results, x, y, dropout);
+    run_activations(k, results, x, y);
+    run_embeddings(k, results, x, y);
+    run_attention(k, results, x, y, dropout);
+    run_losses(k, results, x, y);
+    free(x);
+    free(y);
+}
+
+bool fingerprint_kernels(uint64_t *digest, const Level *level, char *wrong, size_t room)
+{
+    Results *results = xmalloc(2 * sizeof *results), *lowest = results + 1;
+    run_kernels(level->kernels, results);
+    run_kernels(levels[level_count - 1].kernels, lowest);
+    REQUIRE(results->count == lowest->count);
+    bool right = true;
+    for (int64_t i = 0; right && i < results->count; i++) {
+        const double got = (double)results->at[i], expected = (double)lowest->at[i];
+        right = fabs(got - expected) <= 1e-4 * (1 + fabs(expected));
+        if (!right)
+            snprintf(wrong, room, "number %lld of the kernels' is %g, not %g", (long long)i, got, expected);
+    }
+    *digest = digest_fast_more(*digest, results->at, (size_t)results->count * sizeof *results->at);
+    free(results);
+    return right;
+}
+
+/* ---- libm ------------------------------------------------------------------------------------ */
+
+uint64_t fingerprint_libm(uint64_t digest)
+{
+    double results[6 * 32];
+    for (int i = 0; i < 32; i++) {
+        volatile double x = 0.37 * (i + 1); /* not for the compiler to know */
+        const double values[6] = { exp(-x), log(x), sin(x), cos(x), pow(1e4, -x / 12), tanh(x / 8) };
+        for (int f = 0; f < 6; f++)
+            results[6 * i + f] = values[f];
+    }
+    return digest_fast_more(digest, results, sizeof results);
+}

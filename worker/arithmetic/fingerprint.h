@@ -1,0 +1,21 @@
+/* fingerprint - what the kernels and products of this process give for fixed inputs: right, and which bits.
+ *
+ * Threads: one; takes some 10 ms. */
+#ifndef WORKER_ARITHMETIC_FINGERPRINT_H
+#define WORKER_ARITHMETIC_FINGERPRINT_H
+
+#include "worker/kernels/levels.h"
+
+#include <stddef.h>
+
+/* Products of blas.h as it is loaded, against a plain loop in double. *digest takes their bits in, when
+ * they are right. False: `wrong` says which is not. */
+bool fingerprint_products(uint64_t *digest, char *wrong, size_t room);
+
+/* Every kernel of a level, against the lowest level's. */
+bool fingerprint_kernels(uint64_t *digest, const Level *level, char *wrong, size_t room);
+
+/* What exp, sin and their like give. */
+uint64_t fingerprint_libm(uint64_t digest);
+
+#endif
