@@ -97,6 +97,7 @@ static bool evaluate(const Config *c, const char *adapter, Err *err)
         .max_length = (data.kind == ROWS_BLOCKS ? data.block_size : data.max_length) +
                       (c->data.generate ? c->data.max_new_tokens : 0),
         .most_tokens = c->parallel.micro_batch_tokens,
+        .arithmetic = c->parallel.arithmetic,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
     };
     Session session;

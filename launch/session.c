@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/model/base.h"
 #include "common/tensor/safetensors.h"
+#include "worker/arithmetic/arithmetic.h"
 #include "worker/eval/measure.h"
 
 #include <stdlib.h>
@@ -112,6 +113,9 @@ static bool open_adapter(Session *s, const SessionOptions *o, Err *err)
 bool session_open(Session *s, const SessionOptions *o, Err *err)
 {
     *s = (Session){ .max_length = o->max_length, .most_tokens = o->most_tokens };
+    Arithmetic arithmetic;
+    if (!arithmetic_start(&arithmetic, o->arithmetic, err))
+        return false;
     char *name = o->model ? xstrdup(o->model) : base_of(o->adapter, err);
     bool ok = name && open_base(s, o, name, err) && open_adapter(s, o, err);
     free(name);

@@ -20,6 +20,7 @@ typedef struct SessionOptions {
     ProblemType problem;
     int64_t max_length, most_tokens;
     int threads;             /* 0: all cores */
+    const char *arithmetic;  /* parallel.arithmetic; NULL: this machine's best */
 } SessionOptions;
 
 typedef struct Session {

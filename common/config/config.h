@@ -116,6 +116,8 @@ typedef struct PsConfig {
 
 typedef struct ParallelConfig {
     int64_t threads;       /* -1: cores of the node / ranks on it */
+    char *arithmetic;      /* "auto", "x86-64-v3", "x86-64-v3/Zen" */
+    char *fingerprint;     /* of it, 16 digits; NULL until the run begins */
     int64_t micro_batches; /* -1: auto */
     int64_t micro_batch_tokens;
 } ParallelConfig;

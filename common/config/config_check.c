@@ -201,6 +201,25 @@ static bool check_schedule(const Config *c, Err *err)
     return true;
 }
 
+/* ---- arithmetic ---- */
+
+/* LEVEL or LEVEL/CORE; which cores there are, the library knows. */
+static bool check_arithmetic(const Config *c, Err *err)
+{
+    static const char *const levels[] = { "auto", "x86-64-v2", "x86-64-v3", "x86-64-v4", "portable" };
+    const char *name = c->parallel.arithmetic;
+    const size_t length = strcspn(name, "/");
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        const bool fits = strlen(levels[i]) == length && strncmp(levels[i], name, length) == 0;
+        if (fits && (name[length] == '\0' || (i > 0 && name[length + 1] != '\0' && strlen(name) < 40)))
+            return true;
+    }
+    err_set(err, ERR_INPUT, "'%s' is no arithmetic", name);
+    err_hint(err, "parallel.arithmetic takes auto, x86-64-v2, x86-64-v3, x86-64-v4, or one with a core of "
+                  "OpenBLAS, as x86-64-v3/Zen");
+    return at_key(c, "parallel.arithmetic", err);
+}
+
 /* ---- evaluation ---- */
 
 static bool is_one_of(const char *word, const char *const *words)
@@ -336,7 +355,7 @@ bool config_check(const Config *config, Err *err)
         err_hint(err, "model: FOLDER in the run file, or --model=FOLDER");
         return config->source[0] ? err_at(err, "%s", config->source) : false;
     }
-    return check_data(config, err) && check_lora(config, err) && check_schedule(config, err) &&
+    return check_data(config, err) && check_lora(config, err) && check_arithmetic(config, err) && check_schedule(config, err) &&
            check_evaluation(config, err) && check_ps(config, err);
 }
 

@@ -304,16 +304,23 @@ void config_print(const Config *config, Text *out)
     }
 }
 
-/* parallel.micro_batches is `auto` in the user's file and a number in a run that
- * has begun, which is the same run; the tokens only matter to `auto`. */
+static bool has_default(const Config *config, const ConfigKey *key)
+{
+    Text text = { 0 };
+    value_print(config, key, &text);
+    const bool same = strcmp(text.data, key->initial) == 0;
+    text_release(&text);
+    return same;
+}
+
+/* Some keys are `auto` in the user's file and fixed in a run that has begun, which is the same run;
+ * parallel.micro_batch_tokens only matters where the micro-batches are `auto` on both sides. */
 static bool counts_as_same(const ConfigKey *key, const Config *here, const Config *there)
 {
-    const bool any = here->parallel.micro_batches == -1 || there->parallel.micro_batches == -1;
-    const bool both = here->parallel.micro_batches == there->parallel.micro_batches && any;
-    if (strcmp(key->name, "parallel.micro_batches") == 0)
-        return any;
+    if (key->flags & KEY_BEGUN)
+        return has_default(here, key) || has_default(there, key);
     if (strcmp(key->name, "parallel.micro_batch_tokens") == 0)
-        return !both;
+        return here->parallel.micro_batches != -1 || there->parallel.micro_batches != -1;
     return key->flags & KEY_FREE;
 }
 

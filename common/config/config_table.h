@@ -37,6 +37,7 @@ enum {
     KEY_BELOW = 8,    /* `max` itself is not allowed */
     KEY_WHOLE = 16,   /* patterns map to whole numbers */
     KEY_FREE = 32,    /* two runs that differ in it are the same run */
+    KEY_BEGUN = 128,  /* the run fixes it when it begins: its default there counts as the same run */
     KEY_ADDRESS = 64, /* a text of the form tcp://HOST:PORT */
 };
 

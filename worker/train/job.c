@@ -327,7 +327,9 @@ static bool open_step(Job *job, Err *err)
 bool job_open(Job *job, Comm *comm, const ConfigSources *sources, const char *address, Err *err)
 {
     *job = (Job){ .comm = comm, .address = xstrdup(address) };
-    if (!open_run(job, sources, err) || !agree(job, config_check_training(&job->config, err)) ||
+    if (!open_run(job, sources, err) ||
+        !agree(job, arithmetic_start(&job->arithmetic, job->config.parallel.arithmetic, err)) ||
+        !agree(job, config_check_training(&job->config, err)) ||
         !open_model(job, err) || !open_data(job, err))
         return false;
     split_data(job);

@@ -6,6 +6,7 @@
 
 #include "common/config/config.h"
 #include "common/metrics/metrics.h"
+#include "worker/arithmetic/arithmetic.h"
 #include "worker/data/pictures.h"
 #include "worker/eval/engine.h"
 #include "worker/eval/references.h"
@@ -15,6 +16,7 @@
 
 typedef struct Job {
     Config config;
+    Arithmetic arithmetic;
     Comm *comm;      /* borrowed */
     PsClient *client; /* leader only, else NULL */
     char *address;

@@ -91,12 +91,40 @@ static void beta_zero_overwrites_what_is_not_a_number(void **state)
     assert_true(y[0] == 0.0f && y[1] == 0.0f);
 }
 
-static void two_threads_agree_with_one(void **state)
+static void product(int kind, float *y, const float *x, const float *w, int64_t M, int64_t N, int64_t K)
+{
+    if (kind == NT)
+        gemm_nt(y, N, x, K, w, K, M, N, K, 1, 0);
+    else if (kind == NN)
+        gemm_nn(y, N, x, K, w, N, M, N, K, 1, 0);
+    else
+        gemm_tn(y, N, x, M, w, N, M, N, K, 1, 0);
+}
+
+/* Sizes that are split by rows, by columns, by both, with a rest, and not at all. */
+static void any_number_of_threads_gives_the_same_bits(void **state)
 {
     (void)state;
-    gemm_set_threads(2);
-    check_product(NT, 130, 65, 130, 1.0f, 0.0f);
-    check_product(TN, 130, 65, 130, 1.0f, 1.0f);
+    const int64_t shapes[][3] = { { 1031, 384, 384 }, { 517, 1539, 200 }, { 2051, 771, 130 },
+                                  { 8, 768, 1500 },   { 3000, 8, 384 },   { 64, 64, 64 } };
+    for (size_t i = 0; i < COUNT_OF(shapes); i++) {
+        const int64_t M = shapes[i][0], N = shapes[i][1], K = shapes[i][2];
+        float *x = random_new(M * K, 1, 1), *w = random_new(N * K, 1, 2);
+        float *one = guarded_new(M * N), *more = guarded_new(M * N);
+        for (int kind = NT; kind <= TN; kind++) {
+            gemm_set_threads(1);
+            product(kind, one, x, w, M, N, K);
+            for (int threads = 2; threads <= 5; threads++) {
+                gemm_set_threads(threads);
+                product(kind, more, x, w, M, N, K);
+                assert_memory_equal(one, more, (size_t)(M * N) * sizeof *one);
+            }
+        }
+        guarded_free(x, M * K);
+        guarded_free(w, N * K);
+        guarded_free(one, M * N);
+        guarded_free(more, M * N);
+    }
     gemm_set_threads(1);
 }
 
@@ -107,7 +135,7 @@ int main(void)
         cmocka_unit_test(products_equal_the_sums),
         cmocka_unit_test(an_empty_inner_dimension_leaves_beta_times_y),
         cmocka_unit_test(beta_zero_overwrites_what_is_not_a_number),
-        cmocka_unit_test(two_threads_agree_with_one),
+        cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
