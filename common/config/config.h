@@ -85,6 +85,7 @@ typedef struct LoraConfig {
     BiasMode bias;
     InitMode init;
     char *init_adapter; /* folder, NULL: none */
+    bool published;     /* an adapter's own settings: names that mean nothing are no error, its tensors tell */
 } LoraConfig;
 
 typedef struct TrainConfig {

@@ -64,9 +64,9 @@ typedef struct SlotTable {
     int target_count;
 } SlotTable;
 
-/* NULL with *err: nothing matches (names near misses), a list entry matches
- * nothing (PEFT ignores it in silence; we do not), rank above what the module
- * allows is fine, target also in modules_to_save is an error. SEQ_CLS and
+/* NULL with *err: nothing is left to adapt, a list entry of a run matches nothing (names
+ * near misses; PEFT ignores it in silence, we do for published adapters only), rank above
+ * what the module allows is fine. SEQ_CLS and
  * TOKEN_CLS add "classifier" and "score" to modules_to_save, as PEFT does.
  * Names of target_modules and exclude_modules may be those of before a rename. */
 MUST_USE SlotTable *slots_open(const ModelArch *arch, const LoraConfig *lora, Err *err);

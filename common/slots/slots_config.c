@@ -304,7 +304,7 @@ bool lora_config_read(LoraConfig *lora, const char *folder, Err *err)
 {
     Err own = { 0 };
     err = err ? err : &own; /* the JSON getters report through it */
-    *lora = (LoraConfig){ 0 };
+    *lora = (LoraConfig){ .published = true };
     char *path = path_join(folder, "adapter_config.json");
     json_t *config = adapter_config_open(folder, err);
     const bool ok = config && (read_config(lora, config, err) || err_at(err, "%s", path));

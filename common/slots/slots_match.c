@@ -6,8 +6,9 @@
  * parents ends with a name of modules_to_save, dot or none; it is kept *from LoRA*
  * when a whole part of its path is such a name, read as a regular expression.
  *
- * PEFT says nothing about names that mean no module. Here each list entry has to
- * mean one: a wrong name should not cost a training run. */
+ * PEFT says nothing about names that mean no module. Here each list entry of a run has
+ * to mean one: a wrong name should not cost a training run. What an adapter's file says
+ * is taken as PEFT takes it. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "common/slots/slots_match.h"
 
@@ -173,35 +174,21 @@ static bool ends_somewhere(const ModelArch *arch, int i, const char *name)
     return is_module(arch, i) && text_ends(path, name);
 }
 
+/* A name may mean modules and yet leave none: those that are excluded, trained whole or in other
+ * layers are not adapted, and the other names' are (PEFT); combine() asks that any is left. */
 static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lora,
                        const char *name, Err *err)
 {
-    int hits = 0, usable = 0;
-    bool barred = false, excluded = false;
+    bool any = false;
     for (int i = 0; i < arch->module_count; i++) {
         bool exact;
         if (!is_meant(rules, arch, i, name, &exact))
             continue;
-        hits++;
-        barred = barred || rules->barred[i];
-        excluded = excluded || rules->excluded[i];
-        if (exact || is_transformed(lora, arch->modules[i].layer)) {
+        any = true;
+        if (exact || is_transformed(lora, arch->modules[i].layer))
             rules->named[i] = true;
-            usable += !rules->barred[i] && !rules->excluded[i];
-        }
     }
-    if (usable > 0)
-        return true;
-    if (hits == 0)
-        return near_error(arch, "target_modules", name, err);
-    if (barred)
-        err_set(err, ERR_INPUT, "'%s' is in target_modules and in modules_to_save", name);
-    else
-        err_set(err, ERR_INPUT, "no module of '%s' is left by %s", name,
-                excluded ? "exclude_modules" : "layers_to_transform");
-    err_hint(err,
-             "a module is adapted, or trained whole (the head of the task always is), or neither");
-    return err_at(err, "lora.target_modules");
+    return any || lora->published || near_error(arch, "target_modules", name, err);
 }
 
 /* PEFT leaves out the output words, and of SEQ_CLS a head that is one linear. In
@@ -255,7 +242,7 @@ static bool match_excluded(Rules *rules, const ModelArch *arch, const LoraConfig
             if (is_meant(rules, arch, i, lora->exclude_modules.items[e], &exact))
                 any = rules->excluded[i] = true;
         }
-        if (!any)
+        if (!any && !lora->published)
             return near_error(arch, "exclude_modules", lora->exclude_modules.items[e], err);
     }
     return true;
@@ -280,7 +267,8 @@ static bool match_saved(Rules *rules, const ModelArch *arch, const LoraConfig *l
     if (!ok)
         return err_at(err, "lora.modules_to_save");
     /* the names that PEFT adds are for many families */
-    if (any || (adds_head_names(arch) &&
+    if (any || lora->published ||
+        (adds_head_names(arch) &&
                 (strcmp(name, "classifier") == 0 || strcmp(name, "score") == 0)))
         return true;
     return near_error(arch, "modules_to_save", name, err);
@@ -299,9 +287,11 @@ static bool apply_rules(Rules *rules, const ModelArch *arch, const LoraConfig *l
 /* ---- ranks and alphas ------------------------------------------------------------ */
 
 /* The first pattern of the map that matches a target gives its number. */
-static bool apply_patterns(ModuleMatch *matches, const ModelArch *arch, const PatternMap *map,
+static bool apply_patterns(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *lora,
                            const char *key, Err *err)
 {
+    const bool ranks = strcmp(key, "rank_pattern") == 0;
+    const PatternMap *map = ranks ? &lora->rank_pattern : &lora->alpha_pattern;
     const size_t count = (size_t)arch->module_count;
     bool *hits = xcalloc(count, sizeof *hits), *taken = xcalloc(count, sizeof *taken), ok = true;
     for (int p = 0; ok && p < map->count; p++) {
@@ -316,12 +306,12 @@ static bool apply_patterns(ModuleMatch *matches, const ModelArch *arch, const Pa
             if (taken[i])
                 continue;
             taken[i] = true;
-            if (strcmp(key, "rank_pattern") == 0)
+            if (ranks)
                 matches[i].r = (int64_t)map->values[p];
             else
                 matches[i].alpha = map->values[p];
         }
-        if (ok && !any) {
+        if (ok && !any && !lora->published) {
             err_set(err, ERR_INPUT, "'%s' matches no adapted module", map->keys[p]);
             ok = err_at(err, "lora.%s", key);
         }
@@ -353,6 +343,27 @@ static bool check_target(const ModelArch *arch, const Rules *rules, int i, Err *
     return true;
 }
 
+static bool nothing_left(const ModelArch *arch, const LoraConfig *lora, Err *err)
+{
+    if (lora->target_regex) {
+        err_set(err, ERR_INPUT, "target_modules '%s' leaves no module to adapt", lora->target_regex);
+        err_hint(err, "a regular expression has to match whole names like '%s'",
+                 arch->modules[arch->module_count / 2].path);
+        return err_at(err, "lora.target_modules");
+    }
+    Text names = { 0 };
+    int count = 0;
+    for (int i = 0; i < lora->target_modules.count; i++)
+        text_sample(&names, &count, lora->target_modules.items[i]);
+    err_set(err, ERR_INPUT, "target_modules leaves no module to adapt");
+    err_hint(err,
+             "of what %s means nothing is left: exclude_modules, layers_to_transform, or modules_to_save (the "
+             "head of the task is always trained whole)",
+             count > 0 ? text_sampled(&names, count) : "it");
+    text_release(&names);
+    return err_at(err, "lora.target_modules");
+}
+
 static bool combine(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *lora,
                     const Rules *rules, Err *err)
 {
@@ -368,17 +379,10 @@ static bool combine(ModuleMatch *matches, const ModelArch *arch, const LoraConfi
             return false;
         any = any || matches[i].target;
     }
-    if (!any) {
-        err_set(err, ERR_INPUT, "target_modules%s%s%s leaves no module to adapt",
-                lora->target_regex ? " '" : "", lora->target_regex ? lora->target_regex : "",
-                lora->target_regex ? "'" : "");
-        if (lora->target_regex)
-            err_hint(err, "a regular expression has to match whole names like '%s'",
-                     arch->modules[arch->module_count / 2].path);
-        return err_at(err, "lora.target_modules");
-    }
-    return apply_patterns(matches, arch, &lora->rank_pattern, "rank_pattern", err) &&
-           apply_patterns(matches, arch, &lora->alpha_pattern, "alpha_pattern", err);
+    if (!any)
+        return nothing_left(arch, lora, err);
+    return apply_patterns(matches, arch, lora, "rank_pattern", err) &&
+           apply_patterns(matches, arch, lora, "alpha_pattern", err);
 }
 
 static char **old_paths(const ModelArch *arch)
@@ -398,7 +402,7 @@ static void free_paths(char **old, const ModelArch *arch)
 
 static bool check_layers(const ModelArch *arch, const LoraConfig *lora, Err *err)
 {
-    for (int i = 0; i < lora->layers_count; i++) {
+    for (int i = 0; i < lora->layers_count && !lora->published; i++) {
         const int64_t layer = lora->layers_to_transform[i];
         if (layer < 0 || layer >= arch->layers) {
             err_set(err, ERR_INPUT, "there is no layer %lld: the model has layers 0 to %lld",

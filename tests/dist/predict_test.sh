@@ -78,3 +78,24 @@ data: { test: $images }
 END
 "$root/bin/lora" eval "$work/base.yaml" >"$work/figures" 2>>"$work/log" || fail "lora eval of a base ended with $?"
 grep -q '"eval_loss": 1\.45147[89]' "$work/figures" || fail "another loss of a base: $(cat "$work/figures")"
+
+# an adapter's own names that mean nothing in its model are passed over, as by PEFT: its tensors fit
+case_of=$root/tests/golden/bert-seqcls
+printf 'a fine day\nnothing at all\n' >"$work/lines.txt"
+cp -r "$case_of/expected" "$work/published"
+published() {
+    "$root/bin/lora" predict --adapter="$work/published" --model="$case_of/model" --logits "$work/lines.txt" \
+        2>>"$work/log" || fail "a published adapter is refused"
+}
+published >"$work/plain.jsonl"
+python3 - "$work/published/adapter_config.json" <<'END'
+import json, sys
+config = json.load(open(sys.argv[1], encoding="utf-8"))
+config["target_modules"] = config["target_modules"] + ["c_attn", "q_proj"]
+config.update(exclude_modules=["mlp.gate"], layers_to_transform=[0, 1, 40])
+config["alpha_pattern"] = {**config["alpha_pattern"], "c_attn": 3}
+config["modules_to_save"] = (config["modules_to_save"] or []) + ["lm_head"]
+json.dump(config, open(sys.argv[1], "w", encoding="utf-8"))
+END
+published >"$work/more.jsonl"
+cmp "$work/plain.jsonl" "$work/more.jsonl" || fail "names that mean nothing change the logits"

@@ -65,6 +65,7 @@ LoraConfig read_settings(const json_t *keys)
     LoraConfig lora;
     must(json_write(path, config, &err), &err);
     must(lora_config_read(&lora, folder, &err), &err);
+    lora.published = false; /* they stand for a run's */
     remove_temporary(folder);
     free(path);
     json_decref(config);

@@ -161,10 +161,13 @@ static void exclusions_win(void **state)
     lora = with_targets("query value");
     lora.exclude_regex = xstrdup(".*layer\\.0.*");
     expect_counts(lora, 2, 1, 1);
-    lora = with_targets("query value");
+    lora = with_targets("query value"); /* the rest is adapted */
     lora.exclude_modules = words("query");
-    expect_refused(lora, "no module of 'query' is left by exclude_modules", "lora.target_modules",
-                   "");
+    expect_counts(lora, 2, 1, 1);
+    lora = with_targets("query");
+    lora.exclude_modules = words("query");
+    expect_refused(lora, "target_modules leaves no module to adapt", "lora.target_modules",
+                   "exclude_modules");
 }
 
 static void layers_hold_for_suffixes_and_not_for_whole_names(void **state)
@@ -175,6 +178,17 @@ static void layers_hold_for_suffixes_and_not_for_whole_names(void **state)
     lora.layers_to_transform[0] = 1;
     lora.layers_count = 1;
     expect_counts(lora, 2, 1, 1);
+    lora = with_targets("query pooler.dense"); /* the pooler is in no layer: the rest is adapted */
+    lora.layers_to_transform = xcalloc(1, sizeof(int64_t));
+    lora.layers_to_transform[0] = 1;
+    lora.layers_count = 1;
+    expect_counts(lora, 1, 1, 1);
+    lora = with_targets("pooler.dense");
+    lora.layers_to_transform = xcalloc(1, sizeof(int64_t));
+    lora.layers_to_transform[0] = 1;
+    lora.layers_count = 1;
+    expect_refused(lora, "target_modules leaves no module to adapt", "lora.target_modules",
+                   "layers_to_transform");
     lora = with_targets("query");
     lora.layers_to_transform = xcalloc(1, sizeof(int64_t));
     lora.layers_to_transform[0] = 2;
@@ -238,9 +252,47 @@ static void a_module_is_not_adapted_and_saved_at_once(void **state)
     lora.modules_to_save = words("uery");
     expect_refused(lora, "query' is adapted by target_modules and trained whole",
                    "lora.modules_to_save", "");
-    expect_refused(with_targets("query classifier"),
-                   "'classifier' is in target_modules and in modules_to_save",
-                   "lora.target_modules", "the head");
+    expect_counts(with_targets("query classifier"), 2, 1, 1); /* the head is trained whole, always */
+    expect_refused(with_targets("classifier"), "target_modules leaves no module to adapt",
+                   "lora.target_modules", "modules_to_save");
+    lora = with_targets("query value");
+    lora.modules_to_save = words("query");
+    expect_counts(lora, 2, 1 + 2, 1 + 2);
+}
+
+/* What PEFT passes over when it loads an adapter: names that were meant for another model. */
+static void an_adapters_own_names_may_mean_nothing(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 2; run++) {
+        for (int kind = 0; kind < 5; kind++) {
+            LoraConfig lora = with_targets(kind == 0 ? "query c_attn" : "query");
+            lora.published = run == 0;
+            if (kind == 1)
+                lora.exclude_modules = words("c_proj");
+            if (kind == 2)
+                lora.modules_to_save = words("lm_head");
+            if (kind == 3) {
+                lora.layers_to_transform = xcalloc(2, sizeof(int64_t));
+                lora.layers_to_transform[1] = 17;
+                lora.layers_count = 2;
+            }
+            if (kind == 4) {
+                lora.alpha_pattern.keys = xcalloc(1, sizeof(char *));
+                lora.alpha_pattern.values = xcalloc(1, sizeof(double));
+                lora.alpha_pattern.keys[0] = xstrdup("c_attn");
+                lora.alpha_pattern.values[0] = 3;
+                lora.alpha_pattern.count = 1;
+            }
+            if (lora.published)
+                expect_counts(lora, kind == 3 ? 1 : 2, 1, 1);
+            else
+                expect_refused(lora, kind == 3 ? "there is no layer 17" : "matches no", "lora.", "");
+        }
+    }
+    LoraConfig lora = with_targets("c_attn");
+    lora.published = true;
+    expect_refused(lora, "target_modules leaves no module to adapt", "lora.target_modules", "'c_attn'");
 }
 
 /* ---- biases --------------------------------------------------------------------------- */
@@ -359,6 +411,7 @@ int main(void)
         cmocka_unit_test(all_linear_leaves_the_head_and_lists_names_as_peft),
         cmocka_unit_test(saved_modules_need_no_dot),
         cmocka_unit_test(a_module_is_not_adapted_and_saved_at_once),
+        cmocka_unit_test(an_adapters_own_names_may_mean_nothing),
         cmocka_unit_test(biases_have_the_names_that_peft_gives_them),
         cmocka_unit_test(weights_decay_and_biases_and_norms_do_not),
         cmocka_unit_test(patterns_are_regular_expressions_at_the_end),
