@@ -53,6 +53,7 @@ all: $(PROGRAMS)  ## build the three programs into bin/
 $(B)/worker/comm/%.o: CPPFLAGS += $(MPI_CFLAGS)
 # Fixed-point weights of the resampler must be those of a machine without fused multiply-add.
 $(B)/worker/images/resample.o: CFLAGS += -ffp-contract=off
+$(B)/launch/cmd_import.o: launch/import.py
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC $<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<

@@ -3,6 +3,7 @@
 #include "common/base/version.h"
 #include "launch/cmd_encode.h"
 #include "launch/cmd_eval.h"
+#include "launch/cmd_import.h"
 #include "launch/cmd_inspect.h"
 #include "launch/cmd_predict.h"
 #include "launch/cmd_schema.h"
@@ -24,6 +25,7 @@ static const Command commands[] = {
     { "train", cmd_train, "the whole run on this machine: server, workers, verdict" },
     { "eval", cmd_eval, "metrics of an adapter, as JSON" },
     { "predict", cmd_predict, "one JSON line an input line" },
+    { "import", cmd_import, "Parquet, Arrow and data sets of the hub as rows" },
     { "encode", cmd_encode, "token ids of each input line" },
     { "inspect", cmd_inspect, "what an adapter, a model folder or a safetensors file holds" },
     { "targets", cmd_targets, "which modules of a model would be adapted" },

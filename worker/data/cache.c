@@ -103,8 +103,7 @@ bool cache_pack(Dataset *data, const CacheParts *p, Err *err)
     return true;
 }
 
-/* Owned. */
-static char *cache_folder(void)
+char *cache_folder(void)
 {
     const char *own = getenv("LORA_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (own && *own)
