@@ -99,7 +99,7 @@ bin/lora: $(B)/launch/main.o $(B)/liblaunch.a $(B)/libps.a $(B)/libworker.a $(B)
 # ---- tests -------------------------------------------------------------------
 
 TEST_BINS := $(patsubst %.c,$(B)/%,$(TESTS))
-$(B)/tests/%_test: $(B)/tests/%_test.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
+$(B)/tests/%_test: $(B)/tests/%_test.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/liblaunch.a $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 CHOSEN = $(if $(T),$(foreach t,$(TEST_BINS),$(if $(findstring $(T),$(t)),$(t))),$(TEST_BINS))

@@ -11,6 +11,7 @@
 #include "common/base/version.h"
 #include "common/config/options.h"
 #include "common/model/arch.h"
+#include "launch/workers.h"
 #include "worker/data/label_search.h"
 #include "worker/train/settings.h"
 
@@ -18,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { MOST_RESTARTS = 20 };
 
 typedef struct TrainArguments {
     const char *ranks, *file;
@@ -119,57 +118,11 @@ static bool prepare(const TrainArguments *given, Words *server, Err *err)
 
 /* ---- the workers -------------------------------------------------------------------- */
 
-static void set_default(const char *name, const char *value)
-{
-    setenv(name, value, 0);
-}
-
-/* What Open MPI needs to run well on one machine; what the user has set stays. */
-static void set_environment(int64_t ranks, int64_t cores)
-{
-    if (geteuid() == 0) {
-        set_default("OMPI_ALLOW_RUN_AS_ROOT", "1");
-        set_default("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    }
-    const int64_t threads = cores / ranks > 1 ? cores / ranks : 1;
-    char number[32];
-    snprintf(number, sizeof number, "%lld", (long long)threads);
-    set_default("OMP_NUM_THREADS", number);
-    set_default("OPENBLAS_NUM_THREADS", number);
-    set_default("OMPI_MCA_rmaps_base_oversubscribe", "1");
-    set_default("OMPI_MCA_mpi_yield_when_idle", "1");
-    set_default("OMPI_MCA_pml", "ob1");
-    set_default("OMPI_MCA_btl", "self,vader");
-    set_default("OMPI_MCA_hwloc_base_binding_policy", ranks * threads <= cores && threads == 1 ? "core" : "none");
-}
-
-static pid_t start_workers(const TrainArguments *given, const char *address, Err *err)
-{
-    Words words = { 0 };
-    add_word(&words, xstrdup("mpirun"));
-    add_word(&words, xstrdup("--quiet")); /* a worker that ends says why itself */
-    add_word(&words, xstrdup("-n"));
-    add_word(&words, xprintf("%lld", (long long)given->rank_count));
-    add_word(&words, process_sibling("lora_worker"));
-    add_word(&words, xprintf("--ps.address=%s", address));
-    const pid_t pid = process_start(words.items, err);
-    if (pid < 0)
-        err_hint(err, "launch/setup installs Open MPI");
-    words_release(&words);
-    return pid;
-}
-
-/* A worker that says "bad input" or "refused" would say it again. */
-static bool worth_a_restart(int code)
-{
-    return code != 0 && code != 2 && code != 4 && code != 5;
-}
-
 /* Until the server ends: its exit code. */
 static int supervise(const TrainArguments *given, const Server *server, Err *err)
 {
-    pid_t workers = start_workers(given, server->address, err);
-    int restarts = 0, told = 0, verdict, worker_code = 0;
+    pid_t workers = workers_start(given->rank_count, server->address, err);
+    int restarts = 0, told = 0, verdict, ended = workers < 0 ? err_exit_code(err) : 0;
     while ((verdict = process_ended(server->pid)) < 0) {
         if (told < interrupts) {
             told = interrupts;
@@ -180,16 +133,16 @@ static int supervise(const TrainArguments *given, const Server *server, Err *err
         const int code = workers > 0 ? process_ended(workers) : -1;
         if (code >= 0) {
             workers = -1;
-            worker_code = code;
+            ended = code;
         }
-        if (workers < 0 && told == 0 && code > 0 && worth_a_restart(code) && restarts < MOST_RESTARTS) {
+        if (told == 0 && code > 0 && workers_again(code, restarts)) {
             restarts++;
             fprintf(stderr, "lora train: mpirun ended with code %d, starting the workers again\n", code);
-            workers = start_workers(given, server->address, err);
-        } else if (workers < 0 && told == 0 && worker_code != 0) {
+            workers = workers_start(given->rank_count, server->address, err);
+        } else if (told == 0 && workers < 0 && ended != 0) {
             kill(server->pid, SIGTERM); /* nobody will work for it */
             process_wait(server->pid, 30);
-            return worker_code;
+            return ended;
         }
         clock_sleep(0.02);
     }
@@ -213,7 +166,7 @@ static int train(const TrainArguments *given, Err *err)
     } else if (!serve_start(&server, (const char *const *)words.items, words.count, err)) {
         code = err->kind != ERR_NONE ? err_exit_code(err) : server.code;
     } else {
-        set_environment(given->rank_count, sysconf(_SC_NPROCESSORS_ONLN));
+        workers_environment(given->rank_count, sysconf(_SC_NPROCESSORS_ONLN));
         code = supervise(given, &server, err);
     }
     words_release(&words);

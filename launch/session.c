@@ -22,9 +22,10 @@ static char *base_of(const char *adapter, Err *err)
         name = xstrdup(base);
     else if (config && err->kind == ERR_NONE) {
         err_set(err, ERR_INPUT, "the adapter does not say which model it is for");
-        err_at(err, "%s", path);
         err_hint(err, "give --model=DIR");
     }
+    if (!name && !err->where[0])
+        err_at(err, "%s", path);
     json_decref(config);
     free(path);
     return name;
@@ -44,7 +45,7 @@ bool session_task(TaskType *task, const char *adapter, Err *err)
     }
     if (name && !known && err->kind == ERR_NONE)
         err_set(err, ERR_INPUT, "task_type '%s' is not supported", name);
-    if (!known && err->kind != ERR_NONE && !err->where[0])
+    if (err->kind != ERR_NONE && !err->where[0])
         err_at(err, "%s", path);
     json_decref(config);
     free(path);

@@ -1,0 +1,148 @@
+/* An adapter in one process: its task, its base, and logits as PEFT has them. */
+#include "launch/session.h"
+
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "tests/support/model_case.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* A folder with this adapter_config.json; remove_temporary it. */
+static char *adapter_with(const char *config)
+{
+    Err err = { 0 };
+    char *folder = temporary_folder(), *path = path_join(folder, "adapter_config.json");
+    must(file_write(path, config, strlen(config), &err), &err);
+    free(path);
+    return folder;
+}
+
+static bool task_of(const char *config, TaskType *task, Err *err)
+{
+    char *folder = adapter_with(config);
+    *err = (Err){ 0 };
+    const bool ok = session_task(task, folder, err);
+    remove_temporary(folder);
+    return ok;
+}
+
+static void the_task_is_the_adapters(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config;
+        TaskType task;
+    } known[] = {
+        { "{\"peft_type\": \"LORA\", \"task_type\": \"SEQ_CLS\"}", TASK_SEQ_CLS },
+        { "{\"peft_type\": \"LORA\", \"task_type\": \"TOKEN_CLS\"}", TASK_TOKEN_CLS },
+        { "{\"peft_type\": \"LORA\", \"task_type\": \"CAUSAL_LM\"}", TASK_CAUSAL_LM },
+        { "{\"peft_type\": \"LORA\", \"task_type\": null}", TASK_IMAGE_CLS }, /* PEFT has no word for images */
+    };
+    Err err;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        TaskType task = TASK_SEQ_CLS;
+        must(task_of(known[i].config, &task, &err), &err);
+        assert_int_equal(task, known[i].task);
+    }
+}
+
+static void a_task_that_is_none_is_refused_with_its_file(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "{\"peft_type\": \"LORA\", \"task_type\": \"SEQ_2_SEQ_LM\"}",
+                                       "{\"peft_type\": \"LORA\", \"task_type\": 3}", "{\"task_type\"" };
+    TaskType task;
+    Err err;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_false(task_of(bad[i], &task, &err));
+        assert_int_equal(err_exit_code(&err), 2);
+        if (!strstr(err.where, "adapter_config.json"))
+            fail_msg("%s: %s (%s)", bad[i], err.what, err.where);
+    }
+    assert_false(task_of(bad[0], &task, &err));
+    assert_string_equal(err.what, "task_type 'SEQ_2_SEQ_LM' is not supported");
+}
+
+static const StringList no_names = { 0 };
+
+static void expect_no_base(const char *config, const char *what, const char *hint)
+{
+    char *folder = adapter_with(config);
+    const SessionOptions o = { .adapter = folder, .task = TASK_SEQ_CLS, .labels = &no_names, .max_length = 32 };
+    Session session;
+    Err err = { 0 };
+    assert_false(session_open(&session, &o, &err));
+    session_close(&session);
+    assert_string_equal(err.what, what);
+    assert_string_equal(err.hint, hint);
+    assert_non_null(strstr(err.where, "adapter_config.json"));
+    assert_int_equal(err_exit_code(&err), 2);
+    remove_temporary(folder);
+}
+
+static void an_adapter_without_a_base_asks_for_one(void **state)
+{
+    (void)state;
+    expect_no_base("{\"peft_type\": \"LORA\"}", "the adapter does not say which model it is for", "give --model=DIR");
+    expect_no_base("{\"base_model_name_or_path\": 3}", "'base_model_name_or_path' is not a string", "");
+}
+
+/* golden[g]'s trained adapter: labels are found in its head. */
+static void check_logits(int g)
+{
+    char *adapter = xprintf("tests/golden/%s/expected", golden[g].name);
+    char *model = xprintf("tests/golden/%s/model", golden[g].name), *path = path_join(adapter, "logits.safetensors");
+    Subject *s = open_subject(g);
+    const SessionOptions o = { .model = model, .adapter = adapter, .task = golden[g].task, .labels = &no_names,
+                               .problem = s->c.arch->problem, .max_length = 64, .most_tokens = 4096, .threads = 1 };
+    Packed p = pack(s, &s->dev, NULL, s->dev.count);
+    Session session;
+    Err err = { 0 };
+    must(session_open(&session, &o, &err), &err);
+    assert_int_equal(session.arch->labels, golden[g].labels);
+    session_predict(&session, &p.batch);
+    SafeTensors *file = safetensors_open(path, &err);
+    must(file != NULL, &err);
+    const TensorView *view = safetensors_find(file, "after.rows");
+    assert_non_null(view);
+    assert_int_equal(view->count, p.batch.B * golden[g].labels);
+    float *want = xcalloc((size_t)view->count, sizeof *want);
+    must(tensor_to_f32(want, view, 0, view->count, &err), &err);
+    for (int64_t i = 0; i < view->count; i++)
+        assert_true(fabsf(session.logits[i] - want[i]) < 1e-5f);
+    free(want);
+    safetensors_close(file);
+    session_close(&session);
+    unpack(&p);
+    close_subject(s);
+    free(path);
+    free(model);
+    free(adapter);
+}
+
+static void logits_are_pefts(void **state)
+{
+    (void)state;
+    check_logits(0); /* bert-seqcls */
+    check_logits(3); /* roberta-pair: a head of two layers */
+    check_logits(7); /* gpt2-seqcls */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_task_is_the_adapters),
+        cmocka_unit_test(a_task_that_is_none_is_refused_with_its_file),
+        cmocka_unit_test(an_adapter_without_a_base_asks_for_one),
+        cmocka_unit_test(logits_are_pefts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
