@@ -143,6 +143,10 @@ fuzz: all ## mutated bytes into the parsers and into a server that trains, with 
 fuzz-bare: $(B)/lora_ps $(B)/tests/fuzz/parse_fuzz $(B)/tests/fuzz/ps_fuzz
 	BUILD=$(B) SECONDS_EACH=$(SECONDS) LIMIT=$$((600 + 30 * $(SECONDS))) tests/dist/run "" tests/fuzz
 
+.PHONY: test-mutants
+test-mutants: ## breaks the programs on purpose, each time a test must be red; T=word picks (4 minutes)
+	BUILD=$(B) tests/mutants/run $(T)
+
 .PHONY: test-slurm test-hosts
 test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (2 minutes; more where requeued jobs wait)
 	LIMIT=3600 tests/dist/run slurm tests/cluster

@@ -270,6 +270,72 @@ static void every_step_is_applied_once_with_the_bits_of_the_tree(void **state)
         simulate(Ms[seed % 4], seed, 400);
 }
 
+/* Leases that go out now: how many, and the pieces of them. */
+static int64_t leased(PsCore *core, int *leases, Range *last)
+{
+    Msg reply;
+    int64_t pieces = 0;
+    *leases = 0;
+    while (core_reply(core, &reply))
+        if (reply.type == MSG_LEASE) {
+            ++*leases;
+            *last = reply.range[0];
+            for (int i = 0; i < reply.range_count; i++)
+                pieces += reply.range[i].end - reply.range[i].begin;
+        }
+    return pieces;
+}
+
+static void pull(PsCore *core, uint64_t id, double now)
+{
+    Msg msg = message(MSG_PULL, id);
+    msg.step = -1;
+    core_message(core, &msg, now);
+}
+
+static void beat(PsCore *core, uint64_t id, double now)
+{
+    Msg msg = message(MSG_BEAT, id);
+    core_message(core, &msg, now);
+}
+
+/* Three get three pieces each; the third beats, but does not answer. Its pieces go to the other two when its time
+ * (lease_timeout, and three times the longest piece: 6.5 s) is over, not before. */
+static void who_beats_but_does_not_work_gives_its_pieces_to_those_who_wait(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 9, .steps = 2, .evaluated_at = -1 };
+    PsCore *core = start(&sim);
+    int leases;
+    Range of;
+    for (uint64_t id = 1; id <= 3; id++)
+        hello(core, id, 0);
+    for (uint64_t id = 1; id <= 3; id++)
+        pull(core, id, 0);
+    assert_int_equal(leased(core, &leases, &of), 9);
+    assert_int_equal(leases, 3);
+    assert_int_equal(of.begin, 6);
+    for (int64_t m = 0; m < 6; m++)
+        push(core, &(Fake){ .id = 1 + (uint64_t)m / 3 }, m, m + 1, 0);
+    for (double now = 0.5; now < 6; now += 0.5) {
+        for (uint64_t id = 1; id <= 3; id++)
+            beat(core, id, now);
+        pull(core, 1, now);
+        pull(core, 2, now);
+        core_tick(core, now);
+        assert_int_equal(leased(core, &leases, &of), 0);
+    }
+    core_tick(core, 7);
+    assert_int_equal(leased(core, &leases, &of), 3);
+    assert_int_equal(leases, 2);
+    for (int64_t m = 6; m < 9; m++)
+        push(core, &(Fake){ .id = 1 }, m, m + 1, 7);
+    assert_int_equal(sim.applied, 1);
+    push(core, &(Fake){ .id = 3 }, 6, 7, 8); /* at last: of a step that is over */
+    assert_int_equal(sim.applied, 1);
+    core_free(core);
+}
+
 static void a_range_that_is_no_node_is_refused(void **state)
 {
     (void)state;
@@ -349,6 +415,7 @@ int main(void)
     log_setup("test", LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_step_is_applied_once_with_the_bits_of_the_tree),
+        cmocka_unit_test(who_beats_but_does_not_work_gives_its_pieces_to_those_who_wait),
         cmocka_unit_test(a_range_that_is_no_node_is_refused),
         cmocka_unit_test(equal_clients_get_equal_shares_and_a_stranger_is_told),
         cmocka_unit_test(the_end_is_told_to_those_that_do_not_ask),

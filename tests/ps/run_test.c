@@ -301,6 +301,43 @@ static void the_best_model_is_taken_when_its_checkpoint_is_whole(void **state)
     assert_true(folder_remove(folder, NULL));
 }
 
+/* Killed between a checkpoint and the log that starts from it: the log still holds the steps before. */
+static void a_log_may_be_older_than_the_checkpoint(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/run_test.XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    Err err = { 0 };
+    char *want = train(folder, false), *path = path_join(folder, "wal/log");
+    const int lines = count_lines(folder);
+    Run *run = open_run(folder, true, NULL, &err);
+    assert_non_null(run);
+    size_t size = 0;
+    char *old = NULL;
+    while (run_version(run) < 4) {
+        if (run_version(run) == 3) { /* the next call but one writes checkpoint-3 and starts the log anew */
+            free(old);
+            old = file_read(path, &size, &err);
+        }
+        assert_true(go_on(run));
+    }
+    run_close(run);
+    assert_true(file_size(path) < (int64_t)size);
+    assert_true(file_write(path, old, size, &err));
+    run = open_run(folder, false, NULL, &err);
+    if (!run)
+        fail_msg("%s (%s)", err.what, err.where);
+    assert_int_equal(run_version(run), 3);
+    char *got = finish(run, folder);
+    assert_string_equal(got, want);
+    assert_int_equal(count_lines(folder), lines);
+    free(got);
+    free(want);
+    free(old);
+    free(path);
+    assert_true(folder_remove(folder, NULL));
+}
+
 /* ---- refusals ------------------------------------------------------------------------------------ */
 
 static void another_configuration_in_the_folder_is_refused_by_key(void **state)
@@ -384,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_that_is_gone_costs_the_same),
         cmocka_unit_test(with_every_checkpoint_damaged_it_does_not_begin),
         cmocka_unit_test(the_best_model_is_taken_when_its_checkpoint_is_whole),
+        cmocka_unit_test(a_log_may_be_older_than_the_checkpoint),
         cmocka_unit_test(another_configuration_in_the_folder_is_refused_by_key),
         cmocka_unit_test(a_run_that_nobody_joined_leaves_nothing),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_named_and_not_applied),

@@ -240,6 +240,16 @@ static void be_rank(Comm *comm, const ConfigSources *sources)
     _exit(ended.code);
 }
 
+/* The others would wait for it at the next gate. */
+static void on_child(int number, siginfo_t *info, void *context)
+{
+    static const char text[] = "a rank died of a signal\n";
+    (void)number;
+    (void)context;
+    if (info->si_code != CLD_EXITED)
+        _exit(write(STDERR_FILENO, text, sizeof text - 1) > 0 ? 1 : 2);
+}
+
 static void *shared_memory(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -248,13 +258,15 @@ static void *shared_memory(size_t size)
 }
 
 /* `ranks` ranks open the run and work until they are told to stop; look sees rank 0's job then. A
- * rank that hangs ends the test program. */
+ * rank that dies or hangs ends the test program. */
 static void play(int ranks, const ConfigSources *sources, Ended *ended, void (*look)(Job *job, Ended *ended))
 {
     Comm comm = { 0, ranks, shared_memory(sizeof(Meeting)), shared_memory(POOL), 0 };
+    const struct sigaction action = { .sa_sigaction = on_child, .sa_flags = SA_SIGINFO | SA_NOCLDSTOP | SA_RESTART };
     pthread_barrierattr_t shared;
     pid_t others[MOST_RANKS];
     Job job;
+    sigaction(SIGCHLD, &action, NULL);
     pthread_barrierattr_init(&shared);
     pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
     pthread_barrier_init(&comm.meeting->gate, &shared, (unsigned)ranks);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -150,6 +151,7 @@ static void neighbours_that_are_no_siblings_stay_apart(void **state)
 
 int main(void)
 {
+    alarm(20); /* the parent of a range that is no node is sought for ever */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_range_of_any_tree_becomes_its_largest_nodes),
         cmocka_unit_test(a_whole_step_is_one_piece_however_ranks_cut_it),
