@@ -83,12 +83,17 @@ static int dearest_first(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
+/* Of an example of T tokens: products, and attention. */
+static double cost_of(const Plan *p, int64_t T)
+{
+    return (double)T + (double)T * (double)T / (6.0 * (double)p->o.width);
+}
+
 static void deal(Plan *p, const uint32_t *batch, int64_t n)
 {
     const int64_t M = p->o.micro_batches;
     for (int64_t i = 0; i < n; i++) {
-        const double T = (double)(p->o.start[batch[i] + 1] - p->o.start[batch[i]]);
-        p->items[i] = (Item){ T + T * T / (6.0 * (double)p->o.width), i };
+        p->items[i] = (Item){ cost_of(p, p->o.start[batch[i] + 1] - p->o.start[batch[i]]), i };
     }
     qsort(p->items, (size_t)n, sizeof *p->items, dearest_first);
     memset(p->load, 0, (size_t)M * sizeof *p->load);
@@ -125,9 +130,17 @@ int64_t plan_micro_batch(Plan *p, int64_t step, int64_t m, const uint32_t **rows
     return p->begin[m + 1] - p->begin[m];
 }
 
-void plan_limits(Plan *p, int64_t steps, int64_t *tokens, int64_t *examples)
+/* ---- limits -------------------------------------------------------------------------------- */
+
+static int64_t length_of(const Plan *p, int64_t i)
 {
-    *tokens = *examples = 1;
+    const int64_t row = p->o.rows ? p->o.rows[i] : i;
+    return p->o.start[row + 1] - p->o.start[row];
+}
+
+/* Of each micro-batch of these steps. */
+static void measure(Plan *p, int64_t steps, int64_t *tokens, int64_t *examples)
+{
     for (int64_t step = 0; step < steps; step++) {
         for (int64_t m = 0; m < p->o.micro_batches; m++) {
             const uint32_t *rows;
@@ -139,6 +152,69 @@ void plan_limits(Plan *p, int64_t steps, int64_t *tokens, int64_t *examples)
             *examples = n > *examples ? n : *examples;
         }
     }
+}
+
+static int longest_first(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+/* What no deal can pass, whatever the order. Let the last example of a micro-batch cost c, and all of
+ * the batch S. It went to the emptiest of M, so that what lay there cost at most (S - c) / M, and no
+ * example there costs less than c: n <= 1 + (S / c - 1) / M. The first M examples lie alone; so a
+ * second one is at most the batch's (M+1)-th dearest, and the whole at most S / M + (1 - 1 / M) c.
+ * S is at most that of the B dearest examples of all. A token of a long example costs the most, one of
+ * the shortest the least. */
+static void bound(const Plan *p, int64_t *tokens, int64_t *examples)
+{
+    const double slack = 1 + 1e-9; /* loads are sums of rounded numbers */
+    const int64_t N = p->o.count, M = p->o.micro_batches, B = p->o.batch_size < N ? p->o.batch_size : N;
+    int64_t *T = xmalloc((size_t)N * sizeof *T), most = 0;
+    for (int64_t i = 0; i < N; i++)
+        T[i] = length_of(p, i);
+    qsort(T, (size_t)N, sizeof *T, longest_first);
+    double S = 0;
+    for (int64_t i = 0; i < B; i++) {
+        S += cost_of(p, T[i]);
+        most += T[i];
+    }
+    const int64_t shortest = T[N - 1] > 0 ? T[N - 1] : 1;
+    *tokens = T[0] > 1 ? T[0] : 1;
+    *examples = 1;
+    if (B > M) {
+        const double m = (double)M, dearest = S / m + (1 - 1 / m) * cost_of(p, T[M]);
+        const double sum = dearest / (cost_of(p, shortest) / (double)shortest) * slack;
+        const double n = 1 + (S / cost_of(p, shortest) - 1) / m * slack;
+        *tokens = sum > (double)*tokens ? (int64_t)sum : *tokens;
+        *examples = n < (double)(B - M + 1) ? (int64_t)n : B - M + 1;
+    }
+    if (T[N - 1] == 0) /* what costs nothing may all lie together */
+        *examples = B;
+    if (*tokens > most && most > 0)
+        *tokens = most;
+    free(T);
+}
+
+/* How many steps hold all that there are: an order that does not change repeats itself, and so do
+ * batches that are the whole data. */
+static int64_t different_steps(const Plan *p, int64_t steps)
+{
+    const int64_t per_epoch = plan_steps_per_epoch(p);
+    return steps > per_epoch && (!p->o.shuffle || per_epoch == 1) ? per_epoch : steps;
+}
+
+void plan_limits(Plan *p, int64_t steps, int64_t *tokens, int64_t *examples)
+{
+    const double most_work = 3e8; /* about half a second */
+    const double B = (double)p->o.batch_size, N = (double)p->o.count;
+    const int64_t different = different_steps(p, steps);
+    const double epochs = (double)different / (double)plan_steps_per_epoch(p) + 1;
+    *tokens = *examples = 1;
+    if ((double)different * B * (2 * (double)p->o.micro_batches + 32) + epochs * 8 * N <= most_work)
+        measure(p, different, tokens, examples);
+    else
+        bound(p, tokens, examples);
 }
 
 int64_t plan_chunks(const int64_t *start, const uint32_t *rows, int64_t count, int64_t most_tokens, int64_t **ends)

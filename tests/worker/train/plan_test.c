@@ -239,6 +239,104 @@ static void limits_are_the_largest_of_all_micro_batches_of_the_steps(void **stat
     plan_close(plan);
 }
 
+static int by_length(const void *a, const void *b)
+{
+    const int x = *(const int *)a, y = *(const int *)b;
+    return (x < y) - (x > y);
+}
+
+/* The longest first, so that the first batch without a shuffle is the dearest that can be. */
+static Data sorted(const Data *data)
+{
+    int lengths[MOST];
+    for (int64_t i = 0; i < data->count; i++)
+        lengths[i] = (int)length(data, i);
+    qsort(lengths, (size_t)data->count, sizeof *lengths, by_length);
+    return of_lengths(lengths, data->count);
+}
+
+/* Also of more steps than can be dealt, and of the worst order. */
+static void limits_of_endless_runs_hold(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][2] = { { 16, 4 }, { 64, 8 }, { 64, 7 }, { 10, 16 }, { 1, 1 }, { 32, 1 },
+                                        { 300, 32 }, { 331, 330 }, { 32, 31 } };
+    const Data data = uneven(333), worst = sorted(&data);
+    for (size_t k = 0; k < 2 * sizeof sizes / sizeof *sizes; k++) {
+        const int64_t B = sizes[k / 2][0], M = sizes[k / 2][1];
+        PlanOptions o = options(&data, B, M);
+        int64_t tokens, examples, some_tokens, some_examples;
+        o.shuffle = true;
+        o.width = k % 2 ? WIDTH : 768;
+        Plan *plan = open_plan(&o);
+        plan_limits(plan, 1000000000000, &tokens, &examples);
+        plan_limits(plan, 400, &some_tokens, &some_examples);
+        assert_true(some_tokens <= tokens && some_examples <= examples);
+        plan_close(plan);
+        o.start = worst.start;
+        o.shuffle = false;
+        plan = open_plan(&o);
+        plan_limits(plan, 1000000000000, &some_tokens, &some_examples);
+        assert_true(some_tokens <= tokens && some_examples <= examples);
+        if (o.width == 768) /* not far above it */
+            assert_in_range(tokens, some_tokens, some_tokens + some_tokens / 3);
+        plan_close(plan);
+    }
+}
+
+static void endless_runs_of_equal_examples_have_exact_limits(void **state)
+{
+    (void)state;
+    int lengths[100];
+    for (int i = 0; i < 100; i++)
+        lengths[i] = 50;
+    const Data data = of_lengths(lengths, 100);
+    static const int64_t sizes[][3] = { { 32, 5, 7 }, { 32, 8, 4 }, { 32, 32, 1 }, { 7, 2, 4 }, { 32, 1, 32 } };
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        PlanOptions o = options(&data, sizes[k][0], sizes[k][1]);
+        o.shuffle = true;
+        Plan *plan = open_plan(&o);
+        int64_t tokens, examples;
+        plan_limits(plan, 1000000000, &tokens, &examples);
+        assert_int_equal(examples, sizes[k][2]);
+        assert_in_range(tokens, 50 * examples, 50 * (examples + 1));
+        plan_close(plan);
+    }
+}
+
+static void orders_that_repeat_are_dealt_once(void **state)
+{
+    (void)state;
+    const Data data = uneven(333);
+    int64_t tokens, examples;
+    PlanOptions o = options(&data, 16, 4);
+    Plan *plan = open_plan(&o);
+    plan_limits(plan, plan_steps_per_epoch(plan), &tokens, &examples);
+    expect_limits(plan, 1000000000, tokens, examples);
+    plan_close(plan);
+    o = options(&data, 400, 4); /* each batch is all there is */
+    o.shuffle = true;
+    plan = open_plan(&o);
+    plan_limits(plan, 20, &tokens, &examples);
+    expect_limits(plan, 1000000000, tokens, examples);
+    plan_close(plan);
+}
+
+static void empty_examples_have_limits_too(void **state)
+{
+    (void)state;
+    const int lengths[] = { 0, 0, 5, 0, 9, 0 };
+    const Data data = of_lengths(lengths, 6);
+    PlanOptions o = options(&data, 4, 2);
+    o.shuffle = true;
+    Plan *plan = open_plan(&o);
+    int64_t tokens, examples, some_tokens, some_examples;
+    plan_limits(plan, 1000000000, &tokens, &examples);
+    plan_limits(plan, 200, &some_tokens, &some_examples);
+    assert_true(some_tokens <= tokens && some_examples <= examples);
+    plan_close(plan);
+}
+
 static void chunks_are_as_long_as_they_may_be(void **state)
 {
     (void)state;
@@ -279,6 +377,10 @@ int main(void)
         cmocka_unit_test(attention_counts),
         cmocka_unit_test(every_example_is_there_once_an_epoch_and_loads_are_even),
         cmocka_unit_test(limits_are_the_largest_of_all_micro_batches_of_the_steps),
+        cmocka_unit_test(limits_of_endless_runs_hold),
+        cmocka_unit_test(endless_runs_of_equal_examples_have_exact_limits),
+        cmocka_unit_test(orders_that_repeat_are_dealt_once),
+        cmocka_unit_test(empty_examples_have_limits_too),
         cmocka_unit_test(chunks_are_as_long_as_they_may_be),
         cmocka_unit_test(no_examples_are_an_error),
     };
