@@ -13,6 +13,7 @@
 #include "common/model/arch.h"
 #include "launch/workers.h"
 #include "worker/data/label_search.h"
+#include "worker/train/preflight.h"
 #include "worker/train/settings.h"
 
 #include <signal.h>
@@ -99,6 +100,21 @@ static bool find_labels(const Config *c, Words *server, Err *err)
     return ok;
 }
 
+/* The run as the server will read it: `words` are its command line. */
+static bool check_run(const Words *words, Err *err)
+{
+    const char **keys = xcalloc((size_t)words->count, sizeof *keys);
+    ConfigSources sources = { .file = words->items[0], .overrides = keys };
+    for (int i = 1; i < words->count; i++)
+        if (strcmp(words->items[i], "--overwrite") != 0)
+            keys[sources.override_count++] = words->items[i] + strlen("--");
+    Config config = { 0 };
+    const bool ok = config_load(&config, &sources, err) && preflight(&config, err);
+    config_release(&config);
+    free(keys);
+    return ok;
+}
+
 static bool prepare(const TrainArguments *given, Words *server, Err *err)
 {
     const ConfigSources sources = { .file = given->file,
@@ -111,7 +127,7 @@ static bool prepare(const TrainArguments *given, Words *server, Err *err)
     if (given->overwrite)
         add_word(server, xstrdup("--overwrite"));
     const bool ok = config_load(&config, &sources, err) && config_check_training(&config, err) &&
-                    find_labels(&config, server, err);
+                    find_labels(&config, server, err) && check_run(server, err);
     config_release(&config);
     return ok;
 }

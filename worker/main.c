@@ -6,6 +6,7 @@
 #include "common/base/version.h"
 #include "common/config/options.h"
 #include "worker/train/job.h"
+#include "worker/train/preflight.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -39,6 +40,16 @@ static char *given_address(const WorkerArguments *given, const ConfigSources *so
         found = xstrdup(config.ps.address);
     config_release(&config);
     return found;
+}
+
+/* Before a server of our own is started. */
+static bool check_run(const ConfigSources *sources, Err *err)
+{
+    Config config = { 0 };
+    const bool ok = config_load(&config, sources, err) && config_check_training(&config, err) &&
+                    preflight(&config, err);
+    config_release(&config);
+    return ok;
 }
 
 /* A server of our own on loopback, for the ranks of this node. */
@@ -114,7 +125,7 @@ static int run(int *argc, char ***argv, const WorkerArguments *given, Err *err)
         if (!sources.file) {
             err_set(err, ERR_INPUT, "neither a run file nor the address of a server was given");
             err_hint(err, "lora_worker RUN.yaml, or --ps.address=tcp://HOST:PORT, or LORA_PS in the environment");
-        } else if (start_server(&own, given, sources.file, err)) {
+        } else if (check_run(&sources, err) && start_server(&own, given, sources.file, err)) {
             address = xstrdup(own.address);
         }
     }

@@ -32,6 +32,12 @@ typedef struct Builder {
     Err first_bad;         /* why the first of those left out was */
 } Builder;
 
+static void place(Err *bad, const Record *r)
+{
+    if (!bad->where[0])
+        err_at(bad, r->line > 0 ? "%s:%lld" : "%s", r->file, (long long)r->line);
+}
+
 static bool add_row(void *self, const Record *r, Err *bad, Err *err)
 {
     Builder *b = self;
@@ -43,8 +49,7 @@ static bool add_row(void *self, const Record *r, Err *bad, Err *err)
         b->read++;
         return true;
     }
-    if (!bad->where[0])
-        err_at(bad, r->line > 0 ? "%s:%lld" : "%s", r->file, (long long)r->line);
+    place(bad, r);
     if (b->skipped == 0)
         b->first_bad = *bad;
     if (o->skip_bad_rows)
@@ -92,6 +97,12 @@ static bool pack(Dataset *data, Builder *b, Err *err)
     return cache_pack(data, &parts, err);
 }
 
+static bool is_empty(const char *path, Err *err)
+{
+    err_set(err, ERR_INPUT, "there are no examples in it");
+    return err_at(err, "%s", path);
+}
+
 static bool build(Dataset *data, Builder *b, Err *err)
 {
     const DatasetOptions *o = b->rows.options;
@@ -105,10 +116,8 @@ static bool build(Dataset *data, Builder *b, Err *err)
             *err = bad;
             return false;
         }
-        if (b->read + b->skipped == before) {
-            err_set(err, ERR_INPUT, "there are no examples in it");
-            return err_at(err, "%s", o->files->items[i]);
-        }
+        if (b->read + b->skipped == before)
+            return is_empty(o->files->items[i], err);
     }
     return b->rows.count > 0 ? pack(data, b, err) : nothing(b, err);
 }
@@ -233,4 +242,52 @@ int64_t dataset_split(int64_t count, double share, uint64_t seed, uint32_t *orde
     if (other >= count)
         other = count - 1;
     return count - other;
+}
+
+/* ---- a look at the first rows ------------------------------------------------------- */
+
+typedef struct Probe {
+    Rows rows;
+    bool seen;
+} Probe;
+
+static bool probe_row(void *self, const Record *r, Err *bad, Err *err)
+{
+    Probe *p = self;
+    p->seen = true;
+    if ((bad->kind == ERR_NONE && rows_add(&p->rows, r, bad)) || p->rows.options->skip_bad_rows)
+        return false; /* one is enough */
+    place(bad, r);
+    *err = *bad;
+    return false;
+}
+
+static bool probe_file(Probe *p, const char *path, Err *err)
+{
+    const RecordColumns columns = dataset_columns(p->rows.options);
+    Err bad = { 0 };
+    p->seen = false;
+    if (!records_read(path, &columns, probe_row, p, &bad) && bad.kind != ERR_NONE) {
+        *err = bad;
+        return false;
+    }
+    return p->seen || is_empty(path, err);
+}
+
+bool dataset_probe(const DatasetOptions *options, const ModelArch *arch, const Tokenizer *tokenizer,
+                   Err *err)
+{
+    ChatTemplate *chat = NULL;
+    if (!check_length(options, arch, err) ||
+        (options->kind == ROWS_MESSAGES && !(chat = chat_template_open(arch->folder, NULL, err))))
+        return false;
+    Probe p = { .rows = { .options = options, .arch = arch, .tokenizer = tokenizer, .chat = chat } };
+    bool ok = true;
+    for (int i = 0; ok && i < options->files->count; i++) {
+        p.rows.file = i;
+        ok = probe_file(&p, options->files->items[i], err);
+    }
+    rows_release(&p.rows);
+    chat_template_close(chat);
+    return ok;
 }

@@ -48,6 +48,11 @@ MUST_USE bool dataset_open(Dataset *data, const DatasetOptions *options, const M
                            const Tokenizer *tokenizer, Err *err);
 void dataset_release(Dataset *data);
 
+/* Reads the first row of each file alone: false where dataset_open would stumble over names of files or
+ * columns, the chat template, or that row. */
+MUST_USE bool dataset_probe(const DatasetOptions *options, const ModelArch *arch, const Tokenizer *tokenizer,
+                            Err *err);
+
 /* The columns that the options name. Lent by them. */
 RecordColumns dataset_columns(const DatasetOptions *options);
 

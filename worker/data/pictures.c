@@ -15,9 +15,7 @@ bool pictures_process(ImageProcess *process, const ModelArch *arch, Err *err)
 {
     const int64_t size = arch->image_size;
     int64_t height, width;
-    if (arch->channels != IMAGE_CHANNELS)
-        return err_set(err, ERR_INPUT, "the model takes images of %lld channels, files have %d",
-                       (long long)arch->channels, IMAGE_CHANNELS);
+    REQUIRE(arch->channels == IMAGE_CHANNELS); /* no family has others */
     if (!image_process_load(process, arch->folder, err))
         return false;
     image_process_size(process, size, size, &height, &width);

@@ -1,0 +1,17 @@
+/* preflight - what can be known of a run before anything of it is started: is the model what it says
+ * (common/model/base), is there anything to adapt, can its tokenizer or image processor be used, are the
+ * data there, with a first row that can be learnt from?
+ *
+ * For whoever starts a server together with its workers. Where they are started apart, each sees to its
+ * own part: a server's machine need not hold data.
+ *
+ * Threads: one. Collective: no. */
+#ifndef WORKER_TRAIN_PREFLIGHT_H
+#define WORKER_TRAIN_PREFLIGHT_H
+
+#include "common/config/config.h"
+
+/* config: as the server gets it, labels included. */
+MUST_USE bool preflight(const Config *config, Err *err);
+
+#endif
