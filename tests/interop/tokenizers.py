@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares `lora encode` with Hugging Face tokenizers: ids, types, offsets, words, decoded text.
+"""Compares `lora encode` with AutoTokenizer: ids, types, offsets, words, decoded text.
 
     tokenizers.py MODEL... [--files FILE...] [--bytes=N] [--random=N [--pairs] [--seed=N]] [--lora=bin/lora]
     tokenizers.py --tables > worker/tokenizer/unicode_tables.c
@@ -9,7 +9,7 @@
 
 MODEL is a folder with tokenizer.json, vocab.txt or vocab.json, or a tokenizer.json; FILE a text, a
 line at a time (--bytes: only so much of it). --random adds lines of random Unicode.
-Exit code 1 and the first lines that differ, if any do. Needs tokenizers==0.23.3.
+Exit code 1 and the first lines that differ, if any do.
 """
 import argparse
 import base64
@@ -28,36 +28,30 @@ import tokenizers  # noqa: E402
 from tokenizers import decoders, normalizers, pre_tokenizers, processors  # noqa: E402
 
 
-def open_vocab_txt(folder):
-    """What BertTokenizer makes of vocab.txt."""
-    path = os.path.join(folder, "tokenizer_config.json")
-    config = json.load(open(path, encoding="utf-8")) if os.path.exists(path) else {}
-    with open(os.path.join(folder, "vocab.txt"), encoding="utf-8", newline="\n") as file:
-        vocab = {line.rstrip("\r\n"): i for i, line in enumerate(file)}
-    real = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocab, unk_token="[UNK]"))
-    real.normalizer = normalizers.BertNormalizer(
-        clean_text=True, handle_chinese_chars=config.get("tokenize_chinese_chars", True),
-        strip_accents=config.get("strip_accents"), lowercase=config.get("do_lower_case", True))
-    real.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    real.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
-    real.decoder = decoders.WordPiece()
-    real.add_special_tokens([t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocab])
+def as_it_stands(folder, work):
+    """A copy that Transformers opens by its tokenizer.json: LlamaTokenizer would drop the normalizer (class.c)."""
+    copy = shutil.copytree(folder, os.path.join(work, "as_it_stands"))
+    path = os.path.join(copy, "tokenizer_config.json")
+    config = json.load(open(path, encoding="utf-8"))
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    json.dump(config, open(path, "w", encoding="utf-8"))
+    return copy
+
+
+def open_real(model, work):
+    """What AutoTokenizer makes of a folder; of a file what the library does. The run's settings cut and pad."""
+    if os.path.isdir(model):
+        import transformers
+
+        real = transformers.AutoTokenizer.from_pretrained(model)
+        if type(real).__name__ == "LlamaTokenizer":
+            real = transformers.AutoTokenizer.from_pretrained(as_it_stands(model, work))
+        real = real._tokenizer
+    else:
+        real = tokenizers.Tokenizer.from_file(model)
+    real.no_truncation()
+    real.no_padding()
     return real
-
-
-def open_real(model):
-    path = os.path.join(model, "tokenizer.json") if os.path.isdir(model) else model
-    if not os.path.exists(path) and os.path.exists(os.path.join(model, "vocab.json")):
-        import transformers  # its classes know what such a folder means
-
-        config = json.load(open(os.path.join(model, "tokenizer_config.json"), encoding="utf-8"))
-        name = config.get("tokenizer_class", "RobertaTokenizer")
-        return getattr(transformers, name).from_pretrained(model)._tokenizer
-    if not os.path.exists(path):
-        return open_vocab_txt(model)
-    text = json.load(open(path, encoding="utf-8"))
-    text["truncation"] = text["padding"] = None  # the run's settings decide these
-    return tokenizers.Tokenizer.from_str(json.dumps(text))
 
 
 SPACES = [" "] * 8 + ["  ", "   ", "\n", "\n\n", " \n ", "\t", "\r\n", "\u3000", "\u00a0", "\x85", "\u2028", "\u180e", "\u200b", "\u2581"]
@@ -99,7 +93,8 @@ def lines_of(path, most):
     return lines[:-1] if lines[-1] == "" else lines
 
 
-FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+         "config.json")
 
 
 def folder_of(model, work):
@@ -110,8 +105,6 @@ def folder_of(model, work):
                 shutil.copy(os.path.join(model, name), work)
     else:
         shutil.copy(model, os.path.join(work, "tokenizer.json"))
-    with open(os.path.join(work, "config.json"), "w") as file:
-        file.write("{}")
     return work
 
 
@@ -124,9 +117,9 @@ def ours(lora, folder, lines, work):
 
 
 def compare(lora, model, name, lines):
-    real = open_real(model)
     texts = lines
     with tempfile.TemporaryDirectory() as work:
+        real = open_real(model, work)
         got = ours(lora, folder_of(model, work), texts, work)
     different = abs(len(got) - len(texts))
     decoded = real.decode_batch([one["input_ids"] for one in got])

@@ -9,20 +9,74 @@
 
 /* ---- reading --------------------------------------------------------------- */
 
-static void add(AddedSet *set, AddedToken token)
+static AddedToken *add(AddedSet *set, AddedToken token)
 {
     set->tokens = xrealloc(set->tokens, (set->count + 1) * sizeof(set->tokens[0]));
-    set->tokens[set->count++] = token;
+    set->tokens[set->count] = token;
+    return &set->tokens[set->count++];
 }
 
-static bool check_id(const AddedTokens *added, const Vocab *vocab, const char *content, int64_t id,
-                     Err *err)
+static bool is_content(const AddedToken *token, const char *content, size_t n)
+{
+    return token->content.size == n && memcmp(token->content.data, content, n) == 0;
+}
+
+/* The next free id is counted from the number of tokens, whatever their ids. */
+static int32_t id_for(const AddedTokens *added, const Vocab *vocab, const char *content, size_t n)
+{
+    const int32_t before = vocab_find(&added->ids, content, n);
+    const int32_t known = before >= 0 ? before : vocab_find(vocab, content, n);
+    const int64_t size = (int64_t)vocab->count;
+    if (known >= 0)
+        return known;
+    return (int32_t)(added->ids.count > 0 && added->ids.largest >= size ? added->ids.largest + 1 : size);
+}
+
+void added_tokens_add(AddedTokens *added, const char *content, AddedToken token, const Vocab *vocab)
+{
+    const size_t n = strlen(content);
+    if (n == 0)
+        return;
+    token.id = id_for(added, vocab, content, n);
+    token.content = (Text){ 0 };
+    if (token.special)
+        vocab_add(&added->specials, content, n, token.id);
+    AddedToken *place = NULL;
+    for (size_t i = 0; added->ids.count > 0 && token.id <= added->ids.largest && i < added->all.count; i++)
+        if (added->all.tokens[i].id == token.id)
+            place = &added->all.tokens[i];
+    vocab_add(&added->ids, content, n, token.id);
+    if (!place) {
+        place = add(&added->all, token);
+    } else if (is_content(place, content, n)) {
+        token.content = place->content;
+        *place = token;
+        return;
+    } else {
+        text_release(&place->content);
+        *place = token;
+    }
+    text_add(&place->content, content, n);
+}
+
+bool added_token_read(AddedToken *token, const char **content, const json_t *spec, bool special, Err *err)
+{
+    *token = (AddedToken){ 0 };
+    *content = json_is_string(spec) ? json_string_value(spec) : json_get_string(spec, "content", NULL, err);
+    if (!*content)
+        return err->kind != ERR_NONE ? false : err_set(err, ERR_INPUT, "an added token has no 'content'");
+    token->single_word = json_get_bool(spec, "single_word", false, err);
+    token->lstrip = json_get_bool(spec, "lstrip", false, err);
+    token->rstrip = json_get_bool(spec, "rstrip", false, err);
+    token->special = json_get_bool(spec, "special", special, err);
+    token->normalized = json_get_bool(spec, "normalized", !token->special, err);
+    return err->kind == ERR_NONE;
+}
+
+static bool check_id(const AddedTokens *added, const Vocab *vocab, const char *content, int64_t id, Err *err)
 {
     const int32_t known = vocab_find(vocab, content, strlen(content));
-    const int64_t largest = added->ids.count > 0 && added->ids.largest > vocab->largest
-                                ? added->ids.largest
-                                : vocab->largest;
-    const int64_t wanted = known >= 0 ? known : largest + 1;
+    const int32_t wanted = id_for(added, vocab, content, strlen(content));
     if (id == wanted)
         return true;
     err_set(err, ERR_INPUT, "added token '%s' has id %lld, but %s %lld", content, (long long)id,
@@ -30,44 +84,23 @@ static bool check_id(const AddedTokens *added, const Vocab *vocab, const char *c
     return err_hint(err, "tokenizers would give it id %lld", (long long)wanted);
 }
 
-static bool read_token(AddedTokens *added, const json_t *spec, const Vocab *vocab,
-                       const Normalizer *normalizer, Err *err)
+bool added_tokens_read(AddedTokens *added, const json_t *list, const Vocab *vocab, Err *err)
 {
-    AddedToken token = { 0 };
-    const char *content = json_get_string(spec, "content", NULL, err);
-    const int64_t id = json_get_int(spec, "id", -1, err);
-    token.single_word = json_get_bool(spec, "single_word", false, err);
-    token.lstrip = json_get_bool(spec, "lstrip", false, err);
-    token.rstrip = json_get_bool(spec, "rstrip", false, err);
-    const bool special = json_get_bool(spec, "special", false, err);
-    const bool normalized = json_get_bool(spec, "normalized", !special, err);
-    if (err->kind != ERR_NONE)
-        return false;
-    if (!content || content[0] == '\0')
-        return err_set(err, ERR_INPUT, "an added token has no 'content'");
-    if (!check_id(added, vocab, content, id, err))
-        return false;
-    token.id = (int32_t)id;
-    if (!vocab_add(&added->ids, content, strlen(content), token.id))
-        return err_set(err, ERR_INPUT, "added token '%s' is listed twice", content);
-
-    if (special)
-        vocab_add(&added->specials, content, strlen(content), token.id);
-
-    Scratch scratch = { 0 };
-    Aligned written = { 0 };
-    aligned_lend(&written, content, strlen(content), 0);
-    const Aligned *looked_for =
-        normalized ? normalizer_run(normalizer, &written, &scratch) : &written;
-    const size_t n = looked_for->size;
-    text_add(&token.content, looked_for->data, n);
-    vocab_add_name(&added->shown, looked_for->data, n, token.id);
-    scratch_release(&scratch);
-    aligned_release(&written);
-    add(normalized ? &added->normalized : &added->raw, token);
-    return n > 0 ||
-           err_set(err, ERR_INPUT, "added token '%s' has nothing left when normalized", content);
+    if (list && !json_is_null(list) && !json_is_array(list))
+        return err_set(err, ERR_INPUT, "'added_tokens' is not a list");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *spec = json_array_get(list, i);
+        AddedToken token;
+        const char *content;
+        if (!added_token_read(&token, &content, spec, false, err) ||
+            !check_id(added, vocab, content, json_get_int(spec, "id", -1, err), err) || err->kind != ERR_NONE)
+            return false;
+        added_tokens_add(added, content, token, vocab);
+    }
+    return true;
 }
+
+/* ---- what is looked for ------------------------------------------------------ */
 
 static int by_first_byte(const void *left, const void *right)
 {
@@ -93,13 +126,34 @@ static void sort(AddedSet *set)
     }
 }
 
-bool added_tokens_read(AddedTokens *added, const json_t *list, const Vocab *vocab,
-                       const Normalizer *normalizer, Err *err)
+/* The token in its normal form, where it is looked for in the normal form of texts. */
+static bool look_for(AddedTokens *added, const AddedToken *token, const Normalizer *normalizer, bool split_specials,
+                     Err *err)
 {
-    if (list && !json_is_null(list) && !json_is_array(list))
-        return err_set(err, ERR_INPUT, "'added_tokens' is not a list");
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (!read_token(added, json_array_get(list, i), vocab, normalizer, err))
+    Scratch scratch = { 0 };
+    Aligned written = { 0 };
+    AddedToken found = *token;
+    aligned_lend(&written, token->content.data, token->content.size, 0);
+    const Aligned *normal = token->normalized ? normalizer_run(normalizer, &written, &scratch) : &written;
+    const size_t n = normal->size;
+    found.content = (Text){ 0 };
+    text_add(&found.content, normal->data, n);
+    vocab_add_name(&added->shown, normal->data, n, token->id);
+    scratch_release(&scratch);
+    aligned_release(&written);
+    const char *content = token->content.data;
+    const bool split = split_specials && vocab_find(&added->specials, content, token->content.size) >= 0;
+    if (split || n == 0)
+        text_release(&found.content);
+    else
+        add(token->normalized ? &added->normalized : &added->raw, found);
+    return n > 0 || err_set(err, ERR_INPUT, "added token '%s' has nothing left when normalized", content);
+}
+
+bool added_tokens_finish(AddedTokens *added, const Normalizer *normalizer, bool split_specials, Err *err)
+{
+    for (size_t i = 0; i < added->all.count; i++)
+        if (!look_for(added, &added->all.tokens[i], normalizer, split_specials, err))
             return false;
     sort(&added->raw);
     sort(&added->normalized);
@@ -116,6 +170,7 @@ static void set_release(AddedSet *set)
 
 void added_tokens_release(AddedTokens *added)
 {
+    set_release(&added->all);
     set_release(&added->raw);
     set_release(&added->normalized);
     vocab_release(&added->ids);

@@ -14,10 +14,11 @@
 
 #include <jansson.h>
 
+/* As tokenizers' AddedToken. */
 typedef struct AddedToken {
-    Text content; /* what is looked for */
+    Text content; /* what is looked for; owned by the list it is in */
     int32_t id;
-    bool single_word, lstrip, rstrip;
+    bool single_word, lstrip, rstrip, normalized, special;
 } AddedToken;
 
 /* Tokens sorted by first byte, longest first. Zeroed is empty. */
@@ -28,6 +29,7 @@ typedef struct AddedSet {
 } AddedSet;
 
 typedef struct AddedTokens {
+    AddedSet all; /* as they were added, contents as written; not sorted */
     AddedSet raw, normalized;
     Vocab ids;      /* contents as written */
     Vocab specials; /* those of them that are special */
@@ -41,10 +43,19 @@ typedef struct AddedMatch {
     size_t search; /* private: where to look next */
 } AddedMatch;
 
-/* The list as in tokenizer.json. An id must be that of the same token in `vocab`,
- * or the next free one. */
-MUST_USE bool added_tokens_read(AddedTokens *added, const json_t *list, const Vocab *vocab,
-                                const Normalizer *normalizer, Err *err);
+/* Adds the list of tokenizer.json. An id must be the one that added_tokens_add would give. */
+MUST_USE bool added_tokens_read(AddedTokens *added, const json_t *list, const Vocab *vocab, Err *err);
+
+/* {"content", "lstrip", ..}, special where `spec` does not say. False: it is nothing like that. */
+MUST_USE bool added_token_read(AddedToken *token, const char **content, const json_t *spec, bool special, Err *err);
+
+/* Adds one as tokenizers does: its id is that of the same token in `vocab` or added before, else the next free
+ * one; a token that is there already gets the newer flags. token->content and id are not read. */
+void added_tokens_add(AddedTokens *added, const char *content, AddedToken token, const Vocab *vocab);
+
+/* Makes what added_tokens_next looks through; all are added. split_specials: special tokens in a text are letters
+ * as any others. */
+MUST_USE bool added_tokens_finish(AddedTokens *added, const Normalizer *normalizer, bool split_specials, Err *err);
 void added_tokens_release(AddedTokens *added);
 
 /* The next token of text[0, n); false: there is none. The text between two

@@ -189,6 +189,16 @@ static void truncate_both(int64_t *a, int64_t *b, int64_t room)
     }
 }
 
+/* Leaves `count` tokens: the first ones, or the last where truncation_side is left. */
+static void cut(const Tokenizer *tokenizer, Tokens *tokens, int64_t count)
+{
+    if (tokens->count <= count)
+        return;
+    if (tokenizer->cuts_left)
+        memmove(tokens->data, tokens->data + tokens->count - count, (size_t)count * sizeof(tokens->data[0]));
+    tokens->count = count;
+}
+
 static void reserve(Encoding *out, int64_t need)
 {
     if (out->room >= need)
@@ -273,10 +283,10 @@ bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, co
     add_text(&a, text, n);
     if (pair)
         add_text(&b, pair, pair_n);
-    if (pair)
-        truncate_both(&a.out->count, &b.out->count, room);
-    else if (a.out->count > room)
-        a.out->count = room;
+    int64_t a_count = a.out->count, b_count = b.out->count;
+    truncate_both(&a_count, &b_count, room); /* without a pair: room, or all */
+    cut(tokenizer, a.out, a_count);
+    cut(tokenizer, b.out, b_count);
     trim_offsets(post, a.out);
     trim_offsets(post, b.out);
     assemble(template, a.out, b.out, out);
@@ -298,8 +308,7 @@ bool tokenizer_encode_words(const Tokenizer *tokenizer, const WordList *words, i
         a.word = (int32_t)i;
         add_text(&a, words->text[i], words->size[i]);
     }
-    if (a.out->count > room)
-        a.out->count = room;
+    cut(tokenizer, a.out, room);
     trim_offsets(post, a.out);
     assemble(&post->single, a.out, none.out, out);
     return true;

@@ -1,15 +1,12 @@
 #include "worker/tokenizer/tokenizer.h"
 
 #include "common/base/digest.h"
-#include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "worker/tokenizer/pipeline.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- opening --------------------------------------------------------------- */
 
@@ -19,19 +16,6 @@ static bool check_version(const json_t *whole, Err *err)
     if (strcmp(version, "1.0") != 0)
         return err_set(err, ERR_INPUT, "version '%s' is not supported", version);
     return err->kind == ERR_NONE;
-}
-
-/* GPT-2's and RoBERTa's classes of Transformers put the setting of their configuration
- * into the pre-tokenizer. */
-static void set_prefix_space(Tokenizer *tokenizer, const json_t *config, Err *err)
-{
-    const char *class = json_get_string(config, "tokenizer_class", "", err);
-    if (!json_get_bool(config, "add_prefix_space", false, err) ||
-        !(text_starts(class, "GPT2Tokenizer") || text_starts(class, "RobertaTokenizer")))
-        return;
-    PreTokenizer *pretokenizer = &tokenizer->pretokenizer;
-    for (size_t i = 0; i < pretokenizer->count; i++)
-        pretokenizer->ops[i].prefix_space = true; /* read by ByteLevel alone */
 }
 
 /* What follows from several parts. */
@@ -52,59 +36,92 @@ static void finish(Tokenizer *tokenizer)
     }
 }
 
-static bool read_parts(Tokenizer *tokenizer, const json_t *whole, Err *err)
+static json_t *token_with_id(const Tokenizer *tokenizer, const char *key)
 {
-    Tokenizer *t = tokenizer;
-    if (!json_is_object(whole))
-        return err_set(err, ERR_INPUT, "not a JSON object");
-    return check_version(whole, err) &&
-           normalizer_read(&t->normalizer, json_object_get(whole, "normalizer"), err) &&
-           pretokenizer_read(&t->pretokenizer, json_object_get(whole, "pre_tokenizer"), err) &&
-           token_model_read(&t->model, json_object_get(whole, "model"), err) &&
-           added_tokens_read(&t->added, json_object_get(whole, "added_tokens"), &t->model.vocab,
-                             &t->normalizer, err) &&
-           postprocess_read(&t->post, json_object_get(whole, "post_processor"), &t->model.vocab,
-                            &t->added.ids, err) &&
-           decoder_read(&t->decoder, json_object_get(whole, "decoder"), err);
+    const int32_t id = tokenizer_special(tokenizer, key);
+    const char *content = id >= 0 ? vocab_token(&tokenizer->added.ids, id) : NULL;
+    return content ? json_pack("[s, i]", content, (int)id) : NULL;
 }
 
-/* A file of the folder to *value, if it is there. Its bytes enter the digest. */
-static bool read_beside(json_t **value, const char *folder, const char *name, uint64_t *digest,
-                        Err *err)
+/* What Transformers makes when a folder of older files asks for it: <s> A </s>, <s> A </s><s> B </s>. */
+static json_t *template_of(const Tokenizer *tokenizer, const json_t *config, Err *err)
 {
-    char *path = path_join(folder, name);
-    FileMap map = { 0 };
-    bool ok = true;
-    if (file_exists(path)) {
-        ok = file_map(&map, path, err);
-        if (ok) {
-            *digest = digest_fast_more(*digest, map.data, map.size);
-            *value = json_bytes(map.data ? map.data : "", map.size, path, err);
-            ok = *value != NULL;
-        }
+    json_t *first = json_get_bool(config, "add_bos_token", false, err) ? token_with_id(tokenizer, "bos_token") : NULL;
+    json_t *last = json_get_bool(config, "add_eos_token", false, err) ? token_with_id(tokenizer, "eos_token") : NULL;
+    json_t *single = json_array(), *pair = json_array(), *specials = json_object();
+    json_t *const around[] = { first, NULL, last };
+    for (int i = 0; i < 6; i++) {
+        json_t *token = around[i % 3];
+        const char *content = json_string_value(json_array_get(token, 0));
+        json_t *part = i % 3 == 1 ? json_pack("{s:{s:s, s:i}}", "Sequence", "id", i < 3 ? "A" : "B", "type_id", i / 3)
+                       : token    ? json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", content, "type_id", i / 3)
+                                  : NULL;
+        if (part && i < 3)
+            json_array_append(single, part);
+        if (part)
+            json_array_append_new(pair, part);
+        if (token)
+            json_object_set_new(specials, content, json_pack("{s:[O], s:[s]}", "ids", json_array_get(token, 1),
+                                                             "tokens", content));
     }
-    file_unmap(&map);
-    free(path);
+    json_decref(first);
+    json_decref(last);
+    return json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", single, "pair", pair,
+                     "special_tokens", specials);
+}
+
+/* The class's own, else the file's. */
+static bool read_post(Tokenizer *t, const TokenizerFolder *files, const TokenizerClass *class, Err *err)
+{
+    json_t *own = NULL;
+    if (class && class->post) {
+        json_t *first = token_with_id(t, class->first), *last = token_with_id(t, class->last);
+        if (!first || !last)
+            err_set(err, ERR_INPUT, "%s has no %s", class->name, first ? class->last : class->first);
+        else
+            own = class->post(files->config, first, last, err);
+        json_decref(first);
+        json_decref(last);
+    } else if (files->source != FROM_TOKENIZER_JSON) {
+        own = template_of(t, files->config, err);
+    }
+    const json_t *spec = own ? own : json_object_get(files->whole, "post_processor");
+    const bool ok = err->kind == ERR_NONE && postprocess_read(&t->post, spec, &t->model.vocab, &t->added.ids, err);
+    json_decref(own);
     return ok;
 }
 
-/* Models whose classes of Transformers give no token_type_ids, though the
- * template has types. */
-static bool class_has_no_types(const char *name)
+static bool read_parts(Tokenizer *t, const TokenizerFolder *files, const TokenizerClass *class, Err *err)
 {
-    static const char *const none[] = {
-        "DistilBertTokenizer", "GPT2Tokenizer",  "LlamaTokenizer",
-        "MPNetTokenizer",      "Qwen2Tokenizer", "RobertaTokenizer"
-    };
-    for (size_t i = 0; i < LENGTH(none); i++)
-        if (text_starts(name, none[i]))
-            return true;
-    return false;
+    json_t *whole = files->whole;
+    if (!check_version(whole, err))
+        return false;
+    return normalizer_read(&t->normalizer, json_object_get(whole, "normalizer"), err) &&
+           pretokenizer_read(&t->pretokenizer, json_object_get(whole, "pre_tokenizer"), err) &&
+           token_model_read(&t->model, json_object_get(whole, "model"), err) &&
+           ((class && class->build) ||
+            added_tokens_read(&t->added, json_object_get(whole, "added_tokens"), &t->model.vocab, err)) &&
+           special_tokens_read(t, files, class, err) && read_post(t, files, class, err) &&
+           decoder_read(&t->decoder, json_object_get(whole, "decoder"), err);
 }
 
-static bool find_types(const Tokenizer *tokenizer, const json_t *config, Err *err)
+/* tokenizer_config.json's truncation_side, else that of tokenizer.json's truncation. */
+static bool read_side(Tokenizer *tokenizer, const TokenizerFolder *files, Err *err)
 {
-    const json_t *names = json_object_get(config, "model_input_names");
+    const json_t *truncation = json_object_get(files->whole, "truncation");
+    const char *written = json_get_string(truncation, "direction", "Right", err);
+    const char *side = json_get_string(files->config, "truncation_side", NULL, err);
+    if (side && strcmp(side, "left") != 0 && strcmp(side, "right") != 0)
+        return err_set(err, ERR_INPUT, "'truncation_side' is neither 'left' nor 'right': '%s'", side);
+    tokenizer->cuts_left = side ? strcmp(side, "left") == 0 : strcmp(written, "Left") == 0;
+    return err->kind == ERR_NONE;
+}
+
+/* Whether token_type_ids are given: model_input_names, else what the class does. A file that no class is known
+ * for does if its template has types. */
+static bool find_types(const Tokenizer *tokenizer, const TokenizerFolder *files, const TokenizerClass *class)
+{
+    const json_t *names = json_object_get(files->config, "model_input_names");
     for (size_t i = 0; i < json_array_size(names); i++) {
         const char *name = json_string_value(json_array_get(names, i));
         if (name && strcmp(name, "token_type_ids") == 0)
@@ -112,8 +129,8 @@ static bool find_types(const Tokenizer *tokenizer, const json_t *config, Err *er
     }
     if (json_is_array(names))
         return false;
-    if (class_has_no_types(json_get_string(config, "tokenizer_class", "", err)))
-        return false;
+    if (class || class_is_named(files))
+        return class && class->has_types;
     const Template *pair = &tokenizer->post.pair;
     for (int64_t i = 0; i < pair->count; i++)
         if (pair->specials > 0 && pair->parts[i].type != 0)
@@ -121,107 +138,19 @@ static bool find_types(const Tokenizer *tokenizer, const json_t *config, Err *er
     return false;
 }
 
-typedef enum { FROM_TOKENIZER_JSON, FROM_VOCAB_TXT, FROM_VOCAB_JSON } Source;
-
-/* The file to read: tokenizer.json, else vocab.txt, else vocab.json. Owned; NULL: none. */
-static char *find_file(const char *folder, Source *source, Err *err)
+static bool open_from(Tokenizer *tokenizer, TokenizerFolder *files, const char *folder, Err *err)
 {
-    static const char *const names[] = { "tokenizer.json", "vocab.txt", "vocab.json" };
-    for (size_t i = 0; i < LENGTH(names); i++) {
-        char *path = path_join(folder, names[i]);
-        *source = (Source)i;
-        if (file_exists(path))
-            return path;
-        free(path);
-    }
-    err_set(err, ERR_INPUT, "neither tokenizer.json nor vocab.txt nor vocab.json is there");
-    err_at(err, "%s", folder);
-    return NULL;
-}
-
-/* A whole tokenizer.json; NULL with *err set. */
-static json_t *read_merges_beside(const char *folder, const char *path, json_t *vocab,
-                                  const TokenizerFiles *files, uint64_t *digest, Err *err)
-{
-    char *merges = path_join(folder, "merges.txt");
-    FileMap map = { 0 };
-    json_t *whole = NULL;
-    if (file_map(&map, merges, err)) {
-        *digest = digest_fast_more(*digest, map.data, map.size);
-        whole = vocab_json_as_json(path, vocab, map.data ? map.data : "", map.size, files, err);
-    }
-    file_unmap(&map);
-    free(merges);
-    return whole;
-}
-
-static json_t *read_whole(const char *folder, const char *path, Source source,
-                          const TokenizerFiles *files, uint64_t *digest, Err *err)
-{
-    FileMap map = { 0 };
-    if (!file_map(&map, path, err))
-        return NULL;
-    const char *data = map.data ? map.data : "";
-    *digest = digest_fast_more(*digest, data, map.size);
-    json_t *whole = source == FROM_VOCAB_TXT
-                        ? vocab_txt_as_json(path, data, map.size, files->config, err)
-                        : json_bytes(data, map.size, path, err);
-    file_unmap(&map);
-    if (whole && source == FROM_VOCAB_JSON) {
-        json_t *vocab = whole;
-        whole = read_merges_beside(folder, path, vocab, files, digest, err);
-        json_decref(vocab);
-    }
-    return whole;
-}
-
-static bool read_file(Tokenizer *tokenizer, const char *folder, const char *path, Source source,
-                      const TokenizerFiles *files, Err *err)
-{
-    json_t *whole = read_whole(folder, path, source, files, &tokenizer->digest, err);
-    bool ok = whole != NULL;
-    if (ok && !read_parts(tokenizer, whole, err))
-        ok = err_at(err, "%s", path);
-    if (ok) {
-        set_prefix_space(tokenizer, files->config, err);
-        finish(tokenizer);
-        tokenizer->has_types = find_types(tokenizer, files->config, err);
-        ok = special_names_read(tokenizer, files, err);
-    }
-    json_decref(whole);
-    return ok && err->kind == ERR_NONE;
-}
-
-/* Tokens that only this file names would be lost without a word. */
-static bool check_beside(const char *folder, Source source, Err *err)
-{
-    char *path = path_join(folder, "added_tokens.json");
-    const bool ok = source != FROM_VOCAB_TXT || !file_exists(path);
-    if (!ok) {
-        err_set(err, ERR_INPUT, "added_tokens.json beside vocab.txt is not supported");
-        err_at(err, "%s", path);
-        err_hint(err, "save the tokenizer again with Transformers: that writes tokenizer.json");
-    }
-    free(path);
-    return ok;
-}
-
-static bool open_from(Tokenizer *tokenizer, const char *folder, const char *path, Source source,
-                      Err *err)
-{
-    TokenizerFiles files = { 0 };
-    uint64_t *digest = &tokenizer->digest;
-    const bool ok =
-        check_beside(folder, source, err) &&
-        read_beside(&files.config, folder, "tokenizer_config.json", digest, err) &&
-        read_beside(&files.specials, folder, "special_tokens_map.json", digest, err) &&
-        (source != FROM_VOCAB_JSON ||
-         read_beside(&files.added, folder, "added_tokens.json", digest, err)) &&
-        read_file(tokenizer, folder, path, source, &files, err);
-    json_decref(files.config);
-    json_decref(files.specials);
-    json_decref(files.added);
-    return ok;
+    const TokenizerClass *class = NULL;
+    if (!tokenizer_folder_read(files, folder, err) || !class_find(&class, files, err))
+        return false;
+    if (class && class->build)
+        class->build(files->whole, files->config, err);
+    tokenizer->digest = class ? digest_fast_more(files->digest, class->name, strlen(class->name)) : files->digest;
+    if (err->kind != ERR_NONE || !read_parts(tokenizer, files, class, err) || !read_side(tokenizer, files, err))
+        return err_at(err, "%s", files->path);
+    finish(tokenizer);
+    tokenizer->has_types = find_types(tokenizer, files, class);
+    return true;
 }
 
 Tokenizer *tokenizer_open(const char *model_folder, Err *err)
@@ -229,17 +158,13 @@ Tokenizer *tokenizer_open(const char *model_folder, Err *err)
     Err own = { 0 };
     if (!err)
         err = &own;
-    Source source = FROM_TOKENIZER_JSON;
-    char *path = find_file(model_folder, &source, err);
-    if (!path)
-        return NULL;
     Tokenizer *tokenizer = xcalloc(1, sizeof(*tokenizer));
-    tokenizer->digest = digest_fast("", 0);
-    if (!open_from(tokenizer, model_folder, path, source, err)) {
+    TokenizerFolder files = { 0 };
+    if (!open_from(tokenizer, &files, model_folder, err)) {
         tokenizer_close(tokenizer);
         tokenizer = NULL;
     }
-    free(path);
+    tokenizer_folder_release(&files);
     return tokenizer;
 }
 
@@ -247,7 +172,7 @@ void tokenizer_close(Tokenizer *tokenizer)
 {
     if (!tokenizer)
         return;
-    special_names_release(tokenizer);
+    special_tokens_release(tokenizer);
     free(tokenizer->spaces);
     decoder_release(&tokenizer->decoder);
     postprocess_release(&tokenizer->post);

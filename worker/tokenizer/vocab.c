@@ -120,30 +120,14 @@ int32_t vocab_find(const Vocab *vocab, const char *token, size_t n)
     return vocab_find_hashed(vocab, hash_of(token, n), token, n);
 }
 
-/* By id, so that the message about a doubled or missing one can name it. */
-static bool read_ids(const char **by_id, json_int_t count, const json_t *object, Err *err)
+/* One that is far beyond the number of tokens would cost memory for nothing. */
+enum { LARGEST_ID = (1 << 24) - 1 };
+
+static bool read_id(int32_t *id, const char *token, const json_t *value, Err *err)
 {
-    const char *token;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, token, value)
-    {
-        if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-            json_integer_value(value) > INT32_MAX)
-            return err_set(err, ERR_INPUT,
-                           "the id of token '%s' is not a whole number from 0 to 2147483647",
-                           token);
-        const json_int_t id = json_integer_value(value);
-        if (id >= count)
-            continue; /* leaves a hole below, named there */
-        if (by_id[id])
-            return err_set(err, ERR_INPUT, "tokens '%s' and '%s' have the same id %lld", by_id[id],
-                           token, (long long)id);
-        by_id[id] = token;
-    }
-    for (json_int_t id = 0; id < count; id++)
-        if (!by_id[id])
-            return err_set(err, ERR_INPUT, "the vocabulary has %lld tokens, but none with id %lld",
-                           (long long)count, (long long)id);
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > LARGEST_ID)
+        return err_set(err, ERR_INPUT, "the id of token '%s' is not a whole number from 0 to %d", token, LARGEST_ID);
+    *id = (int32_t)json_integer_value(value);
     return true;
 }
 
@@ -152,12 +136,19 @@ bool vocab_read(Vocab *vocab, const json_t *object, Err *err)
     if (!json_is_object(object))
         return err_set(err, ERR_INPUT, "'vocab' is not an object of token: id");
     const size_t count = json_object_size(object);
-    if (count == 0 || count > INT32_MAX)
+    if (count == 0 || count > LARGEST_ID)
         return err_set(err, ERR_INPUT, "'vocab' has %zu tokens", count);
-    const char **by_id = xcalloc(count, sizeof(by_id[0]));
-    const bool ok = read_ids(by_id, (json_int_t)count, object, err);
-    for (size_t id = 0; ok && id < count; id++)
-        vocab_add(vocab, by_id[id], strlen(by_id[id]), (int32_t)id);
-    free((void *)(uintptr_t)by_id);
-    return ok;
+    const char *token;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, token, value)
+    {
+        int32_t id = 0;
+        if (!read_id(&id, token, value, err))
+            return false;
+        const char *other = vocab_token(vocab, id);
+        if (other)
+            return err_set(err, ERR_INPUT, "tokens '%s' and '%s' have the same id %d", other, token, (int)id);
+        vocab_add(vocab, token, strlen(token), id);
+    }
+    return true;
 }

@@ -42,7 +42,7 @@ bool vocab_add(Vocab *vocab, const char *token, size_t n, int32_t id);
 /* What vocab_token says of an id, if nothing yet; it is not found by that. */
 void vocab_add_name(Vocab *vocab, const char *token, size_t n, int32_t id);
 
-/* Adds a json object of token: id. The ids must be 0 .. count - 1, each once. */
+/* Adds a json object of token: id, each id once. There may be ids between that no token has. */
 MUST_USE bool vocab_read(Vocab *vocab, const json_t *object, Err *err);
 
 static inline uint64_t vocab_hash_more(uint64_t hash, char byte)

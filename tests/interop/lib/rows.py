@@ -63,23 +63,22 @@ def read_rows(paths, limit):
 
 
 def load_tokenizer(folder):
-    """tokenizer.json as it stands, with the special tokens that tokenizer_config.json names."""
-    path = os.path.join(folder, "tokenizer.json")
-    if not os.path.exists(path):
-        return transformers.AutoTokenizer.from_pretrained(folder)
-    with open(os.path.join(folder, "tokenizer_config.json"), encoding="utf-8") as file:
-        config = json.load(file)
-    special = {}
-    for name in ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"):
-        if config.get(name):
-            special[name] = config[name]["content"] if isinstance(config[name], dict) else config[name]
-    return transformers.PreTrainedTokenizerFast(tokenizer_file=path, padding_side="right", truncation_side="right",
-                                                clean_up_tokenization_spaces=False, **special)
+    """What AutoTokenizer makes of the folder, but for LlamaTokenizer: that class drops the normalizer of
+    tokenizer.json, which stands here (worker/tokenizer/class.c)."""
+    real = transformers.AutoTokenizer.from_pretrained(folder)
+    if type(real).__name__ == "LlamaTokenizer":
+        real = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    return real
 
 
 def pad_id(run):
-    """What fills a batch up: it is masked, so that any id would do for a model without one."""
-    return 0 if run["task_type"] == "IMAGE_CLS" else load_tokenizer(run["model"]).pad_token_id or 0
+    """What fills a batch up: pad_token_id of the model, by which a causal classifier finds the last token; it is
+    masked, so that any id would do for a model without one."""
+    if run["task_type"] == "IMAGE_CLS":
+        return 0
+    with open(os.path.join(run["model"], "config.json"), encoding="utf-8") as file:
+        known = json.load(file).get("pad_token_id")
+    return known if known is not None else load_tokenizer(run["model"]).pad_token_id or 0
 
 
 def parse_label(run, value):
