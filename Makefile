@@ -156,7 +156,7 @@ test-hosts: all ## launch/hosts on 4 network namespaces, a cut cable (1 minute; 
 $(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
-INTEROP := $(addprefix $(B)/tests/interop/,rows_driver metrics_figures chat_render images_driver logits_driver)
+INTEROP := $(addprefix $(B)/tests/interop/,rows_driver metrics_figures chat_render images_driver logits_driver base_driver)
 test-interop: all $(INTEROP) ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
 	BUILD=$(B) tests/interop/run
 

@@ -67,9 +67,8 @@ static bool missing(const SafeTensors *files, const ModelArch *arch, const Modul
                  arch->family->prefix);
     else if (!any)
         err_hint(err,
-                 "its %lld tensors ('%s', …) have not the names that Transformers gives to a %s; names of "
-                 "another library (torchvision, timm, fairseq …) have to be converted: load it with "
-                 "Transformers and save_pretrained",
+                 "its %lld tensors ('%s', …) have not the names that Transformers gives to a %s; those of "
+                 "another library (torchvision, timm, fairseq …) have to be converted first",
                  (long long)count, first, kind);
     else
         err_hint(err,

@@ -343,24 +343,28 @@ static bool check_target(const ModelArch *arch, const Rules *rules, int i, Err *
     return true;
 }
 
-static bool nothing_left(const ModelArch *arch, const LoraConfig *lora, Err *err)
+static bool nothing_left(const ModelArch *arch, const LoraConfig *lora, const Rules *rules, Err *err)
 {
-    if (lora->target_regex) {
-        err_set(err, ERR_INPUT, "target_modules '%s' leaves no module to adapt", lora->target_regex);
-        err_hint(err, "a regular expression has to match whole names like '%s'",
-                 arch->modules[arch->module_count / 2].path);
-        return err_at(err, "lora.target_modules");
-    }
     Text names = { 0 };
     int count = 0;
+    bool meant = false;
+    for (int i = 0; i < arch->module_count; i++)
+        meant = meant || rules->named[i];
+    if (lora->target_regex)
+        text_sample(&names, &count, lora->target_regex);
     for (int i = 0; i < lora->target_modules.count; i++)
         text_sample(&names, &count, lora->target_modules.items[i]);
-    err_set(err, ERR_INPUT, "target_modules leaves no module to adapt");
-    err_hint(err,
-             "of what %s means nothing is left: exclude_modules, layers_to_transform, or modules_to_save (the "
-             "head of the task is always trained whole)",
-             count > 0 ? text_sampled(&names, count) : "it");
+    err_set(err, ERR_INPUT, "target_modules %s%sleaves no module to adapt", text_sampled(&names, count),
+            count > 0 ? " " : "");
     text_release(&names);
+    if (lora->target_regex && !meant)
+        err_hint(err, "a regular expression has to match whole names like '%s'",
+                 arch->modules[arch->module_count / 2].path);
+    else if (lora->published && !meant)
+        err_hint(err, "the adapter is for another kind of model: it names none of this one's modules");
+    else
+        err_hint(err, "exclude_modules, layers_to_transform and modules_to_save take modules away from it (the head "
+                      "of the task is always trained whole)");
     return err_at(err, "lora.target_modules");
 }
 
@@ -380,7 +384,7 @@ static bool combine(ModuleMatch *matches, const ModelArch *arch, const LoraConfi
         any = any || matches[i].target;
     }
     if (!any)
-        return nothing_left(arch, lora, err);
+        return nothing_left(arch, lora, rules, err);
     return apply_patterns(matches, arch, lora, "rank_pattern", err) &&
            apply_patterns(matches, arch, lora, "alpha_pattern", err);
 }
