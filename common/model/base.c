@@ -32,23 +32,28 @@ static bool has_any(const SafeTensors *files, const ModelArch *arch)
     return false;
 }
 
-/* A tensor that has the name behind something else ("module.bert.…"), or NULL. */
+/* What is put before all names by torch's DataParallel and compile; another family's prefix is none. */
+static bool is_wrapper(const char *name)
+{
+    return text_starts(name, "module.") || text_starts(name, "_orig_mod.");
+}
+
+/* A tensor that has one of the module's names behind something else ("module.bert.…"), or NULL. */
 static const char *find_behind(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias)
 {
+    const char *found = NULL;
     char *name;
-    for (int k = 0; (name = stored_name(arch, m, bias, k)); k++) {
+    for (int k = 0; !found && (name = stored_name(arch, m, bias, k)); k++) {
         char *end = xprintf(".%s", name);
-        free(name);
-        for (int64_t t = 0; t < safetensors_count(files); t++) {
+        for (int64_t t = 0; !found && t < safetensors_count(files); t++) {
             const char *there = safetensors_at(files, t)->name;
-            if (text_ends(there, end)) {
-                free(end);
-                return there;
-            }
+            if (text_ends(there, end) && (text_starts(name, arch->family->prefix) || is_wrapper(there)))
+                found = there;
         }
         free(end);
+        free(name);
     }
-    return NULL;
+    return found;
 }
 
 static bool missing(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias,

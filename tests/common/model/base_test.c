@@ -273,6 +273,10 @@ static void names_of_others_are_explained(void **state)
     refused(&(Change){ .golden = "bert-seqcls", .task = TASK_SEQ_CLS, .cut = "bert.", .put = "module.bert." },
             "there is no tensor 'bert.embeddings.word_embeddings.weight', nor any other of such a model",
             "there is 'module.bert.embeddings.word_embeddings.weight': names begin with 'bert.' or without it");
+    refused(&(Change){ .golden = "bert-seqcls", .task = TASK_SEQ_CLS, .cut = "bert.", .put = "_orig_mod." },
+            "nor any other of such a model", "there is '_orig_mod.embeddings.word_embeddings.weight'");
+    refused(&(Change){ .golden = "bert-seqcls", .task = TASK_SEQ_CLS, .cut = "bert.", .put = "electra." },
+            "nor any other of such a model", "names that Transformers gives to a BertForSequenceClassification");
     refused(&(Change){ .golden = "vit-imgcls", .task = TASK_IMAGE_CLS, .cut = "vit.", .put = "v/" },
             "nor any other of such a model", "names that Transformers gives to a ViTForImageClassification");
     refused(&(Change){ .golden = "llama-clm", .task = TASK_CAUSAL_LM, .cut = "model.norm.", .put = "model.final." },
