@@ -112,6 +112,8 @@ static bool evaluate(const Config *c, const char *adapter, Err *err)
         const MetricsSpec spec = measure_spec(session.arch);
         metrics_init(&metrics, &spec);
     }
+    if (open && set.shared > 0)
+        log_warn("data", "rows=%lld prompt and completion share a token, which is not counted", (long long)set.shared);
     const char *odd = open ? measure_odd_tag(session.arch) : NULL;
     if (odd)
         log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'", odd);

@@ -71,6 +71,9 @@ static void add_labels(Words *server, const LabelsFound *found)
         }
         add_word(server, xprintf("--labels=[%s]", list.data));
     }
+    fprintf(stderr, "lora train: %lld labels found in the data%s%.200s%s%s\n", (long long)found->count, list.data ? ": " : "",
+            list.data ? list.data : "", list.size > 200 ? " ..." : "",
+            found->problem == PROBLEM_MULTI_LABEL ? " (several a row)" : "");
     if (found->problem == PROBLEM_MULTI_LABEL)
         add_word(server, xstrdup("--problem_type=multi_label_classification"));
     text_release(&list);

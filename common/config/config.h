@@ -57,7 +57,9 @@ typedef struct DataConfig {
     char *messages;                     /* CAUSAL_LM; may be NULL */
     char *tokens, *tags;                /* TOKEN_CLS */
     int64_t max_length;
-    int64_t block_size; /* CAUSAL_LM on plain text; -1: none */
+    int64_t block_size; /* CAUSAL_LM on plain text, or of packs; -1: none */
+    bool packing;
+    char *template_text, *system; /* NULL: none */
     bool shuffle;
     int64_t limit; /* -1: all */
     bool skip_bad_rows;

@@ -1,5 +1,7 @@
 #include "common/config/config_check.h"
 
+#include "common/base/form.h"
+
 #include "common/base/address.h"
 
 #include <stdlib.h>
@@ -36,6 +38,9 @@ static bool check_task_keys(const Config *c, Err *err)
         { "data.prompt", d->prompt != NULL, TASK_CAUSAL_LM },
         { "data.completion", d->completion != NULL, TASK_CAUSAL_LM },
         { "data.messages", d->messages != NULL, TASK_CAUSAL_LM },
+        { "data.template", d->template_text != NULL, TASK_CAUSAL_LM },
+        { "data.system", d->system != NULL, TASK_CAUSAL_LM },
+        { "data.packing", d->packing, TASK_CAUSAL_LM },
         { "data.block_size", d->block_size > 0, TASK_CAUSAL_LM },
         { "data.generate", d->generate, TASK_CAUSAL_LM },
         { "data.random_crop", d->random_crop, TASK_IMAGE_CLS },
@@ -112,29 +117,74 @@ static bool check_columns(const Config *c, Err *err)
     return true;
 }
 
+/* Keys a and b are of two kinds of rows. */
+static bool two_kinds(const Config *c, const char *a, const char *b, const char *what, Err *err)
+{
+    err_set(err, ERR_INPUT, "%s", what);
+    err_hint(err, "keep %s or %s", a, b);
+    return at_keys(c, a, b, err);
+}
+
+static bool check_prompts(const Config *c, Err *err)
+{
+    const DataConfig *d = &c->data;
+    if (d->template_text && d->prompt)
+        return two_kinds(c, "data.template", "data.prompt", "the prompt is a column and a template at once", err);
+    if (d->template_text && d->messages)
+        return two_kinds(c, "data.template", "data.messages", "the data has a template and conversations at once", err);
+    if (d->template_text && !form_check(d->template_text, err))
+        return at_key(c, "data.template", err);
+    if (d->prompt ? !d->completion : d->completion && !d->template_text) {
+        err_set(err, ERR_INPUT, "a prompt and its completion go together");
+        err_hint(err, "set data.prompt (or data.template) and data.completion, or neither");
+        return at_keys(c, "data.prompt", "data.completion", err);
+    }
+    if (d->prompt && d->messages)
+        return two_kinds(c, "data.prompt", "data.messages", "the data has prompts and conversations at once", err);
+    if (d->system && !d->messages) {
+        err_set(err, ERR_INPUT, "the system's message stands in conversations, and there are none");
+        err_hint(err, "set data.messages; or write it into data.template");
+        return at_key(c, "data.system", err);
+    }
+    return true;
+}
+
+/* `rows`: the key that says that examples are rows; NULL: plain text. */
+static bool check_blocks(const Config *c, const char *rows, Err *err)
+{
+    const DataConfig *d = &c->data;
+    if (d->packing && d->block_size < 1) {
+        err_set(err, ERR_INPUT, "how large a pack may be is not said");
+        err_hint(err, "set data.block_size: %lld (tokens), or more", (long long)d->max_length);
+        return at_key(c, "data.packing", err);
+    }
+    if (d->packing && d->max_length > d->block_size) {
+        err_set(err, ERR_INPUT, "a row of %lld tokens does not fit into a pack of %lld", (long long)d->max_length,
+                (long long)d->block_size);
+        err_hint(err, "lower data.max_length (longer rows are cut to it), or raise data.block_size");
+        return at_keys(c, "data.max_length", "data.block_size", err);
+    }
+    if (rows && d->block_size > 0 && !d->packing) {
+        err_set(err, ERR_INPUT, "blocks are cut from plain text, not from rows");
+        err_hint(err, "remove data.block_size, or %s; data.packing: true puts short rows together", rows);
+        return at_keys(c, "data.block_size", rows, err);
+    }
+    return true;
+}
+
 /* Plain text, prompts with completions, or conversations. */
 static bool check_language(const Config *c, Err *err)
 {
     const DataConfig *d = &c->data;
-    if (!d->prompt != !d->completion) {
-        err_set(err, ERR_INPUT, "a prompt and its completion go together");
-        err_hint(err, "set data.prompt and data.completion, or neither");
-        return at_keys(c, "data.prompt", "data.completion", err);
-    }
-    const char *rows = d->prompt ? "data.prompt" : d->messages ? "data.messages" : NULL;
-    if (d->prompt && d->messages) {
-        err_set(err, ERR_INPUT, "the data has prompts and conversations at once");
-        err_hint(err, "keep data.prompt with data.completion, or data.messages");
-        return at_keys(c, "data.prompt", "data.messages", err);
-    }
-    if (rows && d->block_size > 0) {
-        err_set(err, ERR_INPUT, "blocks are cut from plain text, not from rows");
-        err_hint(err, "remove data.block_size, or %s", rows);
-        return at_keys(c, "data.block_size", rows, err);
-    }
-    if (d->generate && !rows) {
+    const char *rows = d->prompt          ? "data.prompt"
+                       : d->messages      ? "data.messages"
+                       : d->template_text ? "data.template"
+                                          : NULL;
+    if (!check_prompts(c, err) || !check_blocks(c, rows, err))
+        return false;
+    if (d->generate && !d->completion && !d->messages) {
         err_set(err, ERR_INPUT, "there are no prompts to generate from");
-        err_hint(err, "set data.prompt and data.completion, or data.messages");
+        err_hint(err, "set data.prompt (or data.template) and data.completion, or data.messages");
         return at_key(c, "data.generate", err);
     }
     if (!d->do_sample && (d->temperature != 1.0 || d->top_p != 1.0)) {

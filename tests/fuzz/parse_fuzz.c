@@ -1,10 +1,11 @@
 /* parse_fuzz WHAT SECONDS SEED [FILE...] - mutated bytes into what reads bytes from outside.
  *
  * WHAT: header (of a wire message), core (the server's state machine behind it), safetensors,
- * tokenizer, model (config.json), config (the run file). The files are what is mutated; header and
+ * tokenizer, model (config.json), config (the run file), rows (data files of every kind). The files are what is mutated; header and
  * core make their own. Whatever is refused must be refused with a sentence; the sanitizers see the
  * rest. Prints how many there were; the seed and the number repeat a run. */
 #include "common/base/clock.h"
+#include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -14,6 +15,7 @@
 #include "common/tensor/safetensors.h"
 #include "ps/core.h"
 #include "tests/fuzz/mutate.h"
+#include "worker/data/records.h"
 #include "worker/tokenizer/tokenizer.h"
 
 #include <fcntl.h>
@@ -309,6 +311,50 @@ static void fuzz_config(Fuzz *fuzz)
     free(text);
 }
 
+/* ---- rows --------------------------------------------------------------------------------------- */
+
+static bool see_row(void *self, const Record *r, Err *bad, Err *err)
+{
+    Fuzz *fuzz = self;
+    (void)err;
+    judge(fuzz, bad->kind == ERR_NONE, bad);
+    if (bad->kind != ERR_NONE)
+        return true;
+    size_t sum = digest_fast(r->text, r->text_size) + (r->pair ? digest_fast(r->pair, r->pair_size) : 0);
+    sum += r->label ? strlen(r->label) : 0;
+    for (int64_t i = 0; i < r->words.count; i++)
+        sum += digest_fast(r->words.text[i], r->words.size[i]) + (r->tags ? strlen(r->tags[i]) : 0);
+    REQUIRE(!r->label || strlen(r->label) == r->label_size);
+    fuzz->world.version += (int64_t)(sum & 1); /* so that it is read */
+    return true;
+}
+
+static void fuzz_rows(Fuzz *fuzz)
+{
+    static const struct {
+        const char *name;
+        RecordColumns columns;
+    } files[] = {
+        { "a.csv", { .kind = ROWS_LABELLED, .text = "text", .label = "label" } },
+        { "a.tsv", { .kind = ROWS_LABELLED, .text = "text", .label = "label" } },
+        { "a.jsonl", { .kind = ROWS_COMPLETIONS, .text = "prompt", .pair = "completion" } },
+        { "a.json", { .kind = ROWS_LABELLED, .text = "text", .label = "label" } },
+        { "b.jsonl", { .kind = ROWS_TEXTS, .form = "{prompt}{?text} {text}{/}" } },
+        { "b.json", { .kind = ROWS_WORDS, .tokens = "tokens", .tags = "tags", .labelled = true } },
+        { "a.conll", { .kind = ROWS_WORDS, .labelled = true } },
+        { "a.txt", { .kind = ROWS_BLOCKS } },
+        { "a.csv.gz", { .kind = ROWS_LABELLED, .text = "text", .label = "label" } },
+        { "a.jsonl.zst", { .kind = ROWS_LABELLED, .text = "text", .label = "label" } },
+    };
+    const size_t i = chance_below(&fuzz->chance, sizeof files / sizeof *files);
+    Err err = { 0 };
+    free(fuzz->path);
+    fuzz->path = path_join(fuzz->folder, files[i].name);
+    next_bytes(fuzz);
+    write_bytes(fuzz);
+    judge(fuzz, records_read(fuzz->path, &files[i].columns, see_row, fuzz, &err), &err);
+}
+
 /* ---- */
 
 static void read_seeds(Fuzz *fuzz, int count, char **paths)
@@ -338,12 +384,14 @@ int main(int argc, char **argv)
                   { "safetensors", "model.safetensors", fuzz_safetensors },
                   { "tokenizer", "tokenizer.json", fuzz_tokenizer },
                   { "model", "config.json", fuzz_model },
-                  { "config", NULL, fuzz_config } };
+                  { "config", NULL, fuzz_config },
+                  { "rows", NULL, fuzz_rows } };
+    const size_t count = sizeof kinds / sizeof *kinds;
     size_t kind = 0;
-    while (argc >= 4 && kind < 6 && strcmp(kinds[kind].what, argv[1]) != 0)
+    while (argc >= 4 && kind < count && strcmp(kinds[kind].what, argv[1]) != 0)
         kind++;
-    if (argc < 4 || kind == 6) {
-        fprintf(stderr, "usage: parse_fuzz header|core|safetensors|tokenizer|model|config SECONDS SEED [FILE...]\n");
+    if (argc < 4 || kind == count) {
+        fprintf(stderr, "usage: parse_fuzz header|core|safetensors|tokenizer|model|config|rows SECONDS SEED [FILE...]\n");
         return 2;
     }
     Fuzz fuzz = { .chance = { strtoull(argv[3], NULL, 10) * 2 + 1 }, .folder = "/tmp/parse_fuzz.XXXXXX" };

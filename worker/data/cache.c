@@ -14,8 +14,8 @@
 
 typedef struct CacheHead {
     uint64_t magic, key, digest; /* digest of all behind the head */
-    int64_t count, goal_width, tokens, longest, skipped, has_types, has_ids, has_token_goals, image_bytes;
-    int64_t spare[4];
+    int64_t count, goal_width, tokens, longest, skipped, has_types, has_ids, has_token_goals, image_bytes, shared;
+    int64_t spare[3];
 } CacheHead;
 
 /* Where the arrays lie behind the head. */
@@ -51,6 +51,7 @@ static void attach(Dataset *data, void *block, size_t size)
         .goal_width = h->goal_width,
         .longest = h->longest,
         .skipped = h->skipped,
+        .shared = h->shared,
         .digest = h->digest,
         .start = (const int64_t *)(const void *)(base + l.start),
         .ids = h->has_ids ? (const int32_t *)(const void *)(base + l.ids) : NULL,
@@ -79,6 +80,7 @@ bool cache_pack(Dataset *data, const CacheParts *p, Err *err)
         .tokens = p->tokens,
         .longest = p->longest,
         .skipped = p->skipped,
+        .shared = p->shared,
         .has_types = p->types != NULL,
         .has_ids = p->ids != NULL,
         .has_token_goals = p->token_goal != NULL,

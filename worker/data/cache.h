@@ -9,7 +9,7 @@
 #include "worker/data/dataset.h"
 
 typedef struct CacheParts {
-    int64_t count, goal_width, tokens, longest, skipped;
+    int64_t count, goal_width, tokens, longest, skipped, shared;
     const int64_t *start;       /* [count+1] */
     const int32_t *ids, *types; /* [tokens]; NULL: none */
     const float *goal;          /* [count * goal_width] */

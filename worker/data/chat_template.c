@@ -252,6 +252,16 @@ static bool check_messages(const json_t *messages, Err *err)
     return true;
 }
 
+json_t *chat_with_system(const json_t *messages, const char *system)
+{
+    const char *first = json_string_value(json_object_get(json_array_get(messages, 0), "role"));
+    json_t *out = json_array();
+    if (system && !(first && (strcmp(first, "system") == 0 || strcmp(first, "developer") == 0)))
+        json_array_append_new(out, json_pack("{s:s, s:s}", "role", "system", "content", system));
+    json_array_extend(out, (json_t *)(uintptr_t)messages);
+    return out;
+}
+
 bool chat_template_render(const ChatTemplate *t, const json_t *messages, const ChatOptions *o,
                           Text *out, Err *err)
 {

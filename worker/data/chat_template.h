@@ -26,6 +26,9 @@ MUST_USE ChatTemplate *chat_template_parse(const char *source, size_t n, const c
                                            Err *err);
 void chat_template_close(ChatTemplate *t);
 
+/* The messages, behind one of the system's where they begin without one and system is not NULL. New. */
+json_t *chat_with_system(const json_t *messages, const char *system);
+
 typedef struct ChatOptions {
     bool add_generation_prompt;
     const char *bos, *eos;   /* instead of the folder's; NULL: those */

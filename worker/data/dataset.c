@@ -20,7 +20,8 @@ RecordColumns dataset_columns(const DatasetOptions *o)
                             .tokens = o->tokens,
                             .tags = o->tags,
                             .messages = o->messages,
-                            .labelled = o->labelled };
+                            .labelled = o->labelled,
+                            .form = o->form };
 }
 
 /* ---- files become examples ---------------------------------------------------- */
@@ -85,6 +86,7 @@ static bool pack(Dataset *data, Builder *b, Err *err)
         .tokens = rows->tokens,
         .longest = rows->longest,
         .skipped = b->skipped,
+        .shared = rows->shared,
         .start = array(&rows->start),
         .ids = array(&rows->ids),
         .types = array(&rows->types),
@@ -154,7 +156,7 @@ enum { RULES = 2 };
 /* What the options and the model say about encoding, as a text. */
 static void describe(const DatasetOptions *o, const ModelArch *arch, Text *words)
 {
-    const char *const names[] = { o->text, o->text_pair, o->label, o->tokens, o->tags, o->messages };
+    const char *const names[] = { o->text, o->text_pair, o->label, o->tokens, o->tags, o->messages, o->form, o->system };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         text_addf(words, "%s\n", names[i] ? names[i] : "");
     text_addf(words, "%d %d %lld %lld %lld %d %d %d %lld %lld %lld", RULES, (int)o->kind, (long long)o->max_length,

@@ -26,6 +26,7 @@ typedef struct Dataset {
     const char *images;
     int64_t longest;           /* tokens of the longest example */
     int64_t skipped;           /* bad rows left out (data.skip_bad_rows) */
+    int64_t shared;            /* COMPLETIONS: rows whose prompt and completion share a token */
     uint64_t digest;           /* of all of it */
     void *block;               /* owned */
     size_t block_size;
@@ -36,6 +37,8 @@ typedef struct DatasetOptions {
     RowKind kind;
     const StringList *files;
     const char *text, *text_pair, *label; /* columns; COMPLETIONS: text is the prompt, text_pair the completion */
+    const char *form;   /* TEXTS, COMPLETIONS: makes the text of the columns it names (form.h); `text` is NULL then */
+    const char *system; /* MESSAGES: of conversations without one */
     const char *tokens, *tags, *messages;
     int64_t max_length, block_size;
     int64_t limit; /* rows of each file, -1: all */

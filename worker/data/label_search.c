@@ -13,7 +13,7 @@ typedef struct Search {
     int64_t in_file;  /* rows of the current file */
     int64_t lists, singles; /* rows whose label is a list; rows with one */
     char decimal[64]; /* a label that is a number with decimals; "": none */
-    bool all_numbers;
+    bool all_numbers, all_lists; /* names: written as numbers, as lists */
 } Search;
 
 /* ---- one label ------------------------------------------------------------------------ */
@@ -41,6 +41,7 @@ static bool add_name(Search *s, const char *label, Err *err)
     names->items = xrealloc(names->items, (size_t)(names->count + 1) * sizeof *names->items);
     names->items[names->count++] = xstrdup(label);
     s->all_numbers = s->all_numbers && is_number(label);
+    s->all_lists = s->all_lists && label[0] == '[' && label[strlen(label) - 1] == ']';
     if (is_number(label) && strpbrk(label, ".eE") && !s->decimal[0])
         snprintf(s->decimal, sizeof s->decimal, "%s", label);
     return true;
@@ -153,6 +154,10 @@ static bool judge(const Search *s, Err *err)
         err_set(err, ERR_INPUT, "the labels are numbers with decimals, as %s: %d different ones", s->decimal, found->names.count);
         return err_hint(err, "problem_type: regression learns them as values, problem_type: single_label_classification as classes");
     }
+    if (s->problem == PROBLEM_AUTO && s->o->kind == ROWS_LABELLED && found->count > 0 && s->all_lists) {
+        err_set(err, ERR_INPUT, "the labels are lists written as texts, as %.80s", found->names.items[0]);
+        return err_hint(err, "several labels a row stand in a .jsonl file, as lists of 0 and 1 or of names");
+    }
     if (found->count == 1) {
         err_set(err, ERR_INPUT, "all labels are '%s': there is nothing to tell apart", found->names.items[0]);
         return err_hint(err, "name the labels in the run file (labels: [a, b]), or look at the column (data.label)");
@@ -163,7 +168,7 @@ static bool judge(const Search *s, Err *err)
 bool label_search(LabelsFound *found, const DatasetOptions *options, ProblemType problem, Err *err)
 {
     *found = (LabelsFound){ .problem = PROBLEM_AUTO };
-    Search s = { .o = options, .problem = problem, .found = found, .seen = json_object(), .all_numbers = true };
+    Search s = { .o = options, .problem = problem, .found = found, .seen = json_object(), .all_numbers = true, .all_lists = true };
     RecordColumns columns = dataset_columns(options);
     columns.labelled = true;
     bool ok = true;

@@ -18,6 +18,7 @@ typedef struct Rows {
     Text start, ids, types, goal, token_goal, images;
     Text image_at; /* int64_t offsets into images, one an example */
     int64_t count, tokens, longest;
+    int64_t shared; /* as Dataset's */
     /* while it works */
     Encoding encoding, prompt;
     Text joined;  /* a prompt with its completion */

@@ -84,18 +84,17 @@ bool rows_add_to_blocks(Rows *rows, const Record *r, Err *bad)
     return true;
 }
 
-/* Where the prompt ends in the whole: its ids must begin it. */
+/* Something must be left to learn. */
 static bool check_prompt(const Rows *rows, int32_t eos, Err *bad)
 {
     const Encoding *prompt = &rows->prompt, *whole = &rows->encoding;
     if (whole->count == 0 || whole->ids[whole->count - 1] != eos)
         return err_set(bad, ERR_INPUT, "the tokenizer does not end the text with its eos_token");
-    if (prompt->count >= whole->count ||
-        memcmp(prompt->ids, whole->ids, (size_t)prompt->count * sizeof *prompt->ids) != 0) {
-        err_set(bad, ERR_INPUT, "the end of the prompt and the beginning of the completion share a token");
+    const int64_t n = cut(rows, whole->count);
+    if (prompt->count >= n && n == whole->count) { /* shared tokens make the whole shorter than its parts */
+        err_set(bad, ERR_INPUT, "prompt and completion share a token, and nothing is left to learn");
         return err_hint(bad, "begin the completion with a space or a new line, or end the prompt with one");
     }
-    const int64_t n = cut(rows, whole->count);
     if (prompt->count >= n) {
         err_set(bad, ERR_INPUT, "the prompt has %lld tokens, data.max_length leaves none for the completion",
                 (long long)prompt->count);
@@ -104,8 +103,15 @@ static bool check_prompt(const Rows *rows, int32_t eos, Err *bad)
     return n >= 2 || err_set(bad, ERR_INPUT, "a single token, there is nothing to predict");
 }
 
-/* TRL's rule: prompt, completion and end token are one text; the ids that the prompt alone has are
- * not learnt. */
+/* Whether the end of the prompt and the beginning of the completion have become one token. */
+static bool share_a_token(const Rows *rows)
+{
+    const Encoding *prompt = &rows->prompt, *whole = &rows->encoding;
+    return memcmp(prompt->ids, whole->ids, (size_t)prompt->count * sizeof *prompt->ids) != 0;
+}
+
+/* TRL's rule: prompt, completion and end token are one text; as many ids as the prompt alone has are not
+ * learnt, and where they are not the same (a token is shared) that is counted. */
 bool rows_add_completion(Rows *rows, const Record *r, Err *bad)
 {
     int32_t eos;
@@ -125,6 +131,7 @@ bool rows_add_completion(Rows *rows, const Record *r, Err *bad)
         return false;
     const int32_t *ids = rows->encoding.ids;
     const int64_t n = cut(rows, rows->encoding.count);
+    rows->shared += share_a_token(rows);
     rows_put_language(rows, ids, learn_behind(rows, ids, rows->prompt.count, n), n);
     return true;
 }

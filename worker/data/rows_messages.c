@@ -48,7 +48,8 @@ bool rows_add_messages(Rows *rows, const Record *r, Err *bad)
     const int64_t most = rows->options->max_length;
     ChatRange *ranges = NULL;
     int64_t count = 0;
-    bool ok = chat_template_ranges(rows->chat, r->messages, &options, &rows->joined, &ranges, &count, bad);
+    json_t *messages = chat_with_system(r->messages, rows->options->system);
+    bool ok = chat_template_ranges(rows->chat, messages, &options, &rows->joined, &ranges, &count, bad);
     ok = ok && tokenizer_encode_plain(rows->tokenizer, rows->joined.data ? rows->joined.data : "", rows->joined.size,
                                       &rows->encoding, bad) &&
          rows_check_ids(rows, &rows->encoding, bad);
@@ -67,5 +68,6 @@ bool rows_add_messages(Rows *rows, const Record *r, Err *bad)
         }
     }
     free(ranges);
+    json_decref(messages);
     return ok;
 }

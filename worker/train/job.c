@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "worker/eval/measure.h"
+#include "worker/train/packing.h"
 #include "worker/train/settings.h"
 
 #include <math.h>
@@ -111,6 +112,10 @@ static void warn(const Job *job)
     const char *odd = measure_odd_tag(job->arch);
     if (skipped > 0)
         log_warn("data", "skipped_rows=%lld", (long long)skipped);
+    const int64_t shared = job->train.shared + job->validation.shared;
+    if (shared > 0)
+        log_warn("data", "rows=%lld prompt and completion share a token, which is not learnt; a space or new line between them would part it",
+                 (long long)shared);
     if (odd)
         log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'", odd);
 }
@@ -164,6 +169,23 @@ static void split_data(Job *job)
     }
 }
 
+/* data.packing: an example is a pack of rows. */
+static void pack(Job *job)
+{
+    job->example_count = job->train_count;
+    job->longest_example = job->train.longest;
+    if (!job->config.data.packing)
+        return;
+    job->example_count = packing_group(job->rows, job->train_count, job->train.start, job->config.data.block_size, &job->pack_ends);
+    job->longest_example = 0;
+    for (int64_t p = 0, k = 0; p < job->example_count; p++) {
+        int64_t tokens = 0;
+        for (; k < job->pack_ends[p]; k++)
+            tokens += job->train.start[job->rows[k] + 1] - job->train.start[job->rows[k]];
+        job->longest_example = tokens > job->longest_example ? tokens : job->longest_example;
+    }
+}
+
 static void cut_chunks(Job *job)
 {
     const MetricsSpec spec = measure_spec(job->arch);
@@ -200,8 +222,8 @@ static HelloFacts facts(const Job *job, uint64_t job_number)
         .slot_hash = job->table->hash,
         .data_digest = data_digest(job),
         .slot_size = job->table->size,
-        .examples = job->train_count,
-        .longest = job->train.longest,
+        .examples = job->example_count,
+        .longest = job->longest_example,
         .eval_chunks = job->chunks,
         .eval_examples = job->eval_count,
         .eval_width = job->eval_width,
@@ -291,7 +313,8 @@ static bool open_step(Job *job, Err *err)
     const PlanOptions plan = {
         .start = job->train.start,
         .rows = job->rows,
-        .count = job->train_count,
+        .ends = job->pack_ends,
+        .count = job->example_count,
         .batch_size = c->train.batch_size,
         .micro_batches = c->parallel.micro_batches,
         .width = job->arch->C,
@@ -333,6 +356,7 @@ bool job_open(Job *job, Comm *comm, const ConfigSources *sources, const char *ad
         !open_model(job, err) || !open_data(job, err))
         return false;
     split_data(job);
+    pack(job);
     cut_chunks(job);
     return say_hello(job, sources->file != NULL, err) && agree(job, open_step(job, err)) &&
            agree(job, node_open(&job->node, comm, job->table->size, job->eval_width, job->config.parallel.micro_batches, err)) &&
@@ -359,6 +383,7 @@ void job_close(Job *job)
     arch_close(job->arch);
     config_release(&job->config);
     free(job->rows);
+    free(job->pack_ends);
     free(job->held_rows);
     free(job->chunk_ends);
     free(job->scratch);

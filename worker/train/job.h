@@ -30,6 +30,9 @@ typedef struct Job {
     Pictures train_pictures, eval_pictures; /* of images, else zeroed; the latter of eval_data */
     uint32_t *rows;         /* rows that are trained on, then those held back; NULL: all, in order */
     int64_t train_count, eval_count;
+    int64_t *pack_ends;     /* [example_count] of rows, owned; NULL: every row is an example */
+    int64_t example_count;  /* that are trained on */
+    int64_t longest_example; /* tokens */
     const Dataset *eval_data; /* &validation, or &train with a split; NULL: none */
     const uint32_t *eval_rows; /* [eval_count] */
     uint32_t *held_rows;      /* eval_rows without a split; owned */

@@ -15,13 +15,76 @@ struct Plan {
     PlanOptions o;
     int64_t epoch; /* that `order` is of; -1: none */
     int64_t step;  /* that is dealt; -1: none */
-    uint32_t *order;
+    uint32_t *order; /* [count] examples */
     Item *items;     /* [batch_size] */
     int64_t *owner;  /* [batch_size] micro-batch of each place */
     double *load;    /* [micro_batches] */
-    uint32_t *rows;  /* [batch_size] by micro-batch */
+    uint32_t *rows;  /* of the step, by micro-batch */
     int64_t *begin;  /* [micro_batches + 1] into rows */
 };
+
+typedef struct Span {
+    int64_t begin, end;
+} Span;
+
+/* Example i is the rows [begin, end) of what is trained on. */
+static Span rows_of(const PlanOptions *o, int64_t i)
+{
+    return o->ends ? (Span){ i > 0 ? o->ends[i - 1] : 0, o->ends[i] } : (Span){ i, i + 1 };
+}
+
+static int64_t row_at(const PlanOptions *o, int64_t k)
+{
+    return o->rows ? o->rows[k] : k;
+}
+
+/* Of an example. */
+static int64_t most_rows(const PlanOptions *o)
+{
+    int64_t largest = 1;
+    for (int64_t i = 0; o->ends && i < o->count; i++) {
+        const Span r = rows_of(o, i);
+        largest = r.end - r.begin > largest ? r.end - r.begin : largest;
+    }
+    return largest;
+}
+
+/* Examples of a step. */
+static int64_t most_examples(const PlanOptions *o)
+{
+    return o->batch_size < o->count ? o->batch_size : o->count;
+}
+
+static int64_t length_of(const PlanOptions *o, int64_t k)
+{
+    const int64_t row = row_at(o, k);
+    return o->start[row + 1] - o->start[row];
+}
+
+/* Of a row of T tokens: products, and attention. */
+static double row_cost(const PlanOptions *o, int64_t T)
+{
+    return (double)T + (double)T * (double)T / (6.0 * (double)o->width);
+}
+
+/* Of an example. */
+static double cost_of(const PlanOptions *o, int64_t i)
+{
+    const Span r = rows_of(o, i);
+    double cost = 0;
+    for (int64_t k = r.begin; k < r.end; k++)
+        cost += row_cost(o, length_of(o, k));
+    return cost;
+}
+
+static int64_t tokens_of(const PlanOptions *o, int64_t i)
+{
+    const Span r = rows_of(o, i);
+    int64_t tokens = 0;
+    for (int64_t k = r.begin; k < r.end; k++)
+        tokens += length_of(o, k);
+    return tokens;
+}
 
 Plan *plan_open(const PlanOptions *options, Err *err)
 {
@@ -36,7 +99,7 @@ Plan *plan_open(const PlanOptions *options, Err *err)
     p->order = xmalloc((size_t)options->count * sizeof *p->order);
     p->items = xmalloc((size_t)options->batch_size * sizeof *p->items);
     p->owner = xmalloc((size_t)options->batch_size * sizeof *p->owner);
-    p->rows = xmalloc((size_t)options->batch_size * sizeof *p->rows);
+    p->rows = xmalloc((size_t)(most_examples(options) * most_rows(options)) * sizeof *p->rows);
     p->load = xmalloc((size_t)options->micro_batches * sizeof *p->load);
     p->begin = xmalloc((size_t)(options->micro_batches + 1) * sizeof *p->begin);
     return p;
@@ -69,9 +132,6 @@ static void shuffle(Plan *p, int64_t epoch)
     else
         for (int64_t i = 0; i < p->o.count; i++)
             p->order[i] = (uint32_t)i;
-    if (p->o.rows)
-        for (int64_t i = 0; i < p->o.count; i++)
-            p->order[i] = p->o.rows[p->order[i]];
     p->epoch = epoch;
 }
 
@@ -83,21 +143,13 @@ static int dearest_first(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
-/* Of an example of T tokens: products, and attention. */
-static double cost_of(const Plan *p, int64_t T)
-{
-    return (double)T + (double)T * (double)T / (6.0 * (double)p->o.width);
-}
-
 static void deal(Plan *p, const uint32_t *batch, int64_t n)
 {
     const int64_t M = p->o.micro_batches;
-    for (int64_t i = 0; i < n; i++) {
-        p->items[i] = (Item){ cost_of(p, p->o.start[batch[i] + 1] - p->o.start[batch[i]]), i };
-    }
+    for (int64_t i = 0; i < n; i++)
+        p->items[i] = (Item){ cost_of(&p->o, batch[i]), i };
     qsort(p->items, (size_t)n, sizeof *p->items, dearest_first);
     memset(p->load, 0, (size_t)M * sizeof *p->load);
-    memset(p->begin, 0, (size_t)(M + 1) * sizeof *p->begin);
     for (int64_t i = 0; i < n; i++) {
         int64_t m = 0;
         for (int64_t k = 1; k < M; k++)
@@ -105,14 +157,16 @@ static void deal(Plan *p, const uint32_t *batch, int64_t n)
                 m = k;
         p->load[m] += p->items[i].cost;
         p->owner[p->items[i].at] = m;
-        p->begin[m + 1]++;
     }
-    for (int64_t m = 0; m < M; m++)
-        p->begin[m + 1] += p->begin[m];
-    for (int64_t m = 0, at = 0; m < M; m++)
-        for (int64_t i = 0; i < n; i++)
-            if (p->owner[i] == m)
-                p->rows[at++] = batch[i];
+    for (int64_t m = 0, at = 0; m < M; m++) {
+        p->begin[m] = at;
+        for (int64_t i = 0; i < n; i++) {
+            const Span r = rows_of(&p->o, batch[i]);
+            for (int64_t k = r.begin; p->owner[i] == m && k < r.end; k++)
+                p->rows[at++] = (uint32_t)row_at(&p->o, k);
+        }
+        p->begin[m + 1] = at;
+    }
 }
 
 int64_t plan_micro_batch(Plan *p, int64_t step, int64_t m, const uint32_t **rows)
@@ -132,14 +186,8 @@ int64_t plan_micro_batch(Plan *p, int64_t step, int64_t m, const uint32_t **rows
 
 /* ---- limits -------------------------------------------------------------------------------- */
 
-static int64_t length_of(const Plan *p, int64_t i)
-{
-    const int64_t row = p->o.rows ? p->o.rows[i] : i;
-    return p->o.start[row + 1] - p->o.start[row];
-}
-
 /* Of each micro-batch of these steps. */
-static void measure(Plan *p, int64_t steps, int64_t *tokens, int64_t *examples)
+static void measure(Plan *p, int64_t steps, int64_t *tokens, int64_t *most)
 {
     for (int64_t step = 0; step < steps; step++) {
         for (int64_t m = 0; m < p->o.micro_batches; m++) {
@@ -149,14 +197,14 @@ static void measure(Plan *p, int64_t steps, int64_t *tokens, int64_t *examples)
             for (int64_t i = 0; i < n; i++)
                 sum += p->o.start[rows[i] + 1] - p->o.start[rows[i]];
             *tokens = sum > *tokens ? sum : *tokens;
-            *examples = n > *examples ? n : *examples;
+            *most = n > *most ? n : *most;
         }
     }
 }
 
-static int longest_first(const void *a, const void *b)
+static int largest_first(const void *a, const void *b)
 {
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    const double x = *(const double *)a, y = *(const double *)b;
     return (x < y) - (x > y);
 }
 
@@ -164,35 +212,45 @@ static int longest_first(const void *a, const void *b)
  * the batch S. It went to the emptiest of M, so that what lay there cost at most (S - c) / M, and no
  * example there costs less than c: n <= 1 + (S / c - 1) / M. The first M examples lie alone; so a
  * second one is at most the batch's (M+1)-th dearest, and the whole at most S / M + (1 - 1 / M) c.
- * S is at most that of the B dearest examples of all. A token of a long example costs the most, one of
- * the shortest the least. */
-static void bound(const Plan *p, int64_t *tokens, int64_t *examples)
+ * S is at most that of the B dearest examples of all. No token costs less than one of the example
+ * whose tokens are the cheapest: without packs, of the shortest. */
+static void bound(const Plan *p, int64_t *tokens, int64_t *rows)
 {
     const double slack = 1 + 1e-9; /* loads are sums of rounded numbers */
-    const int64_t N = p->o.count, M = p->o.micro_batches, B = p->o.batch_size < N ? p->o.batch_size : N;
-    int64_t *T = xmalloc((size_t)N * sizeof *T), most = 0;
-    for (int64_t i = 0; i < N; i++)
-        T[i] = length_of(p, i);
-    qsort(T, (size_t)N, sizeof *T, longest_first);
-    double S = 0;
+    const PlanOptions *o = &p->o;
+    const int64_t N = o->count, M = o->micro_batches, B = most_examples(o);
+    double *cost = xmalloc((size_t)N * sizeof *cost), *T = xmalloc((size_t)N * sizeof *T);
+    double cheapest = row_cost(o, 1), token = cheapest, S = 0, most = 0;
+    bool empty = false, any = false;
+    for (int64_t i = 0; i < N; i++) {
+        cost[i] = cost_of(o, i);
+        T[i] = (double)tokens_of(o, i);
+        empty = empty || T[i] <= 0;
+        if (T[i] > 0) {
+            cheapest = !any || cost[i] < cheapest ? cost[i] : cheapest;
+            token = !any || cost[i] / T[i] < token ? cost[i] / T[i] : token;
+            any = true;
+        }
+    }
+    qsort(cost, (size_t)N, sizeof *cost, largest_first);
+    qsort(T, (size_t)N, sizeof *T, largest_first);
     for (int64_t i = 0; i < B; i++) {
-        S += cost_of(p, T[i]);
+        S += cost[i];
         most += T[i];
     }
-    const int64_t shortest = T[N - 1] > 0 ? T[N - 1] : 1;
-    *tokens = T[0] > 1 ? T[0] : 1;
-    *examples = 1;
+    double sum = T[0] > 1 ? T[0] : 1;
+    int64_t examples = 1;
     if (B > M) {
-        const double m = (double)M, dearest = S / m + (1 - 1 / m) * cost_of(p, T[M]);
-        const double sum = dearest / (cost_of(p, shortest) / (double)shortest) * slack;
-        const double n = 1 + (S / cost_of(p, shortest) - 1) / m * slack;
-        *tokens = sum > (double)*tokens ? (int64_t)sum : *tokens;
-        *examples = n < (double)(B - M + 1) ? (int64_t)n : B - M + 1;
+        const double m = (double)M, dearest = (S / m + (1 - 1 / m) * cost[M]) / token * slack;
+        const double n = 1 + (S / cheapest - 1) / m * slack;
+        sum = dearest > sum ? dearest : sum;
+        examples = n < (double)(B - M + 1) ? (int64_t)n : B - M + 1;
     }
-    if (T[N - 1] == 0) /* what costs nothing may all lie together */
-        *examples = B;
-    if (*tokens > most && most > 0)
-        *tokens = most;
+    if (empty) /* what costs nothing may all lie together */
+        examples = B;
+    *tokens = (int64_t)(sum > most && most > 0 ? most : sum);
+    *rows = examples * most_rows(o);
+    free(cost);
     free(T);
 }
 
@@ -204,17 +262,17 @@ static int64_t different_steps(const Plan *p, int64_t steps)
     return steps > per_epoch && (!p->o.shuffle || per_epoch == 1) ? per_epoch : steps;
 }
 
-void plan_limits(Plan *p, int64_t steps, int64_t *tokens, int64_t *examples)
+void plan_limits(Plan *p, int64_t steps, int64_t *tokens, int64_t *rows)
 {
     const double most_work = 3e8; /* about half a second */
     const double B = (double)p->o.batch_size, N = (double)p->o.count;
     const int64_t different = different_steps(p, steps);
     const double epochs = (double)different / (double)plan_steps_per_epoch(p) + 1;
-    *tokens = *examples = 1;
+    *tokens = *rows = 1;
     if ((double)different * B * (2 * (double)p->o.micro_batches + 32) + epochs * 8 * N <= most_work)
-        measure(p, different, tokens, examples);
+        measure(p, different, tokens, rows);
     else
-        bound(p, tokens, examples);
+        bound(p, tokens, rows);
 }
 
 int64_t plan_chunks(const int64_t *start, const uint32_t *rows, int64_t count, int64_t most_tokens, int64_t **ends)

@@ -15,7 +15,8 @@
 
 typedef struct PlanOptions {
     const int64_t *start;  /* [..] token offsets of the data set, borrowed */
-    const uint32_t *rows;  /* [count] rows of the data set that are trained on; NULL: all. Borrowed */
+    const uint32_t *rows;  /* rows of the data set that are trained on, [count] or [ends[count-1]]; NULL: all. Borrowed */
+    const int64_t *ends;   /* [count] example i is the rows [ends[i-1], ends[i]) (packing.h); NULL: one row each. Borrowed */
     int64_t count;         /* examples */
     int64_t batch_size, micro_batches;
     int64_t width;         /* of the model: weighs attention against the products */
@@ -31,9 +32,9 @@ void plan_close(Plan *plan);
 /* rows[0, return value): rows of the data set in micro-batch m of step t; borrowed until the next call. */
 int64_t plan_micro_batch(Plan *plan, int64_t step, int64_t m, const uint32_t **rows);
 
-/* Tokens and examples that no micro-batch of steps [0, steps) passes: the most of them, or, where dealing
+/* Tokens and rows that no micro-batch of steps [0, steps) passes: the most of them, or, where dealing
  * so many steps would take long, a bound over every order that there could be. */
-void plan_limits(Plan *plan, int64_t steps, int64_t *tokens, int64_t *examples);
+void plan_limits(Plan *plan, int64_t steps, int64_t *tokens, int64_t *rows);
 
 int64_t plan_steps_per_epoch(const Plan *plan);
 

@@ -221,6 +221,9 @@ static void keys_belong_to_their_task(void **state)
         { "SEQ_CLS", "data.block_size=64", "CAUSAL_LM" },
         { "SEQ_CLS", "data.prompt=p", "CAUSAL_LM" },
         { "TOKEN_CLS", "data.messages=m", "CAUSAL_LM" },
+        { "SEQ_CLS", "data.template={a}", "CAUSAL_LM" },
+        { "TOKEN_CLS", "data.packing=true", "CAUSAL_LM" },
+        { "SEQ_CLS", "data.system=s", "CAUSAL_LM" },
         { "TOKEN_CLS", "data.text_pair=b", "SEQ_CLS" },
         { "IMAGE_CLS", "data.generate=true", "CAUSAL_LM" },
         { "CAUSAL_LM", "data.random_flip=true", "IMAGE_CLS" },
@@ -278,6 +281,33 @@ static void a_language_model_learns_from_one_kind_of_text(void **state)
     assert_int_equal(c.data.stop_strings.count, 2);
     assert_string_equal(c.data.stop_strings.items[0], "\n");
     config_release(&c);
+}
+
+static void a_template_is_a_prompt_or_a_text(void **state)
+{
+    (void)state;
+    const char *clm = "model: m\ntask_type: CAUSAL_LM\n";
+    Config c;
+    load_good(&c, clm, OVERRIDES("data.template={a}\n{?b}{b}{/}", "data.completion=c", "data.generate=true"));
+    assert_string_equal(c.data.template_text, "{a}\n{?b}{b}{/}");
+    config_release(&c);
+    load_good(&c, clm, OVERRIDES("data.template={a}", "data.block_size=512", "data.packing=true"));
+    assert_true(c.data.packing);
+    config_release(&c);
+    load_good(&c, clm, OVERRIDES("data.messages=m", "data.system=Be brief."));
+    assert_string_equal(c.data.system, "Be brief.");
+    config_release(&c);
+    expect_refused(clm, OVERRIDES("data.template={a}", "data.prompt=p", "data.completion=c"), "a column and a template",
+                   "--data.template and --data.prompt", "keep");
+    expect_refused(clm, OVERRIDES("data.template={a}", "data.messages=m"), "a template and conversations", "--data.messages", "");
+    expect_refused(clm, OVERRIDES("data.template=ab {c"), "without its '}'", "--data.template: letter 4", "{{");
+    expect_refused(clm, OVERRIDES("data.template=always"), "no field", "--data.template", "{NAME}");
+    expect_refused(clm, OVERRIDES("data.template={a}", "data.generate=true"), "no prompts", "--data.generate", "data.completion");
+    expect_refused(clm, OVERRIDES("data.template={a}", "data.block_size=512"), "from rows", "--data.block_size and --data.template",
+                   "data.packing: true");
+    expect_refused(clm, OVERRIDES("data.system=s"), "there are none", "--data.system", "data.messages");
+    expect_refused(clm, OVERRIDES("data.packing=true"), "not said", "--data.packing", "data.block_size: 512");
+    expect_refused(clm, OVERRIDES("data.packing=true", "data.block_size=256"), "a row of 512 tokens", "data.max_length", "raise");
 }
 
 static void words_and_tags_are_two_fields(void **state)
@@ -339,6 +369,7 @@ int main(void)
         cmocka_unit_test(training_needs_data_and_a_folder),
         cmocka_unit_test(keys_belong_to_their_task),
         cmocka_unit_test(a_language_model_learns_from_one_kind_of_text),
+        cmocka_unit_test(a_template_is_a_prompt_or_a_text),
         cmocka_unit_test(words_and_tags_are_two_fields),
         cmocka_unit_test(each_task_has_its_metrics),
     };

@@ -157,12 +157,62 @@ static void a_completion_must_leave_something_to_learn(void **state)
     expect_bad(&t, "leaves none for the completion", "l.jsonl:1", "raise data.max_length (it is 16)");
 }
 
-static void a_prompt_must_end_where_a_token_ends(void **state)
+/* As TRL's mask: as many ids as the prompt alone has are not learnt. */
+static void a_shared_token_is_counted_and_not_learnt(void **state)
 {
     (void)state;
     Opened t;
-    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "s.jsonl", "{\"p\": \"the gar\", \"c\": \"den\"}\n", prompts);
-    expect_bad(&t, "share a token", "s.jsonl:1", "begin the completion with a space");
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "s.jsonl",
+              "{\"p\": \"the gar\", \"c\": \"den is red\"}\n{\"p\": \"the garden\", \"c\": \" is red\"}\n", prompts);
+    assert_true(t.ok);
+    assert_int_equal(t.data.count, 2);
+    assert_int_equal(t.data.shared, 1);
+    Encoding prompt = { 0 }, whole = { 0 };
+    const char *text = "the garden is red";
+    const int32_t eos = tokenizer_special(t.tokenizer, "eos_token");
+    assert_true(tokenizer_encode(t.tokenizer, "the gar", 7, NULL, 0, 0, &prompt, &t.err));
+    assert_true(tokenizer_encode(t.tokenizer, text, strlen(text), NULL, 0, 0, &whole, &t.err));
+    assert_int_equal(t.data.start[1], whole.count + 1);
+    for (int64_t i = 0; i + 1 < t.data.start[1]; i++) {
+        const int32_t next = i + 1 < whole.count ? whole.ids[i + 1] : eos;
+        assert_int_equal(t.data.token_goal[i], i + 1 < prompt.count ? -100 : next);
+    }
+    encoding_release(&prompt);
+    encoding_release(&whole);
+    close_rows(&t);
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "s.jsonl", "{\"p\": \"the garden\", \"c\": \" is red\"}\n", prompts);
+    assert_int_equal(t.data.shared, 0);
+    close_rows(&t);
+}
+
+/* The same rows with the prompt as a column, and made by a form. */
+static void a_form_makes_the_prompt(void **state)
+{
+    (void)state;
+    Opened t, u;
+    DatasetOptions formed = { .kind = ROWS_COMPLETIONS, .form = "{say}{?to} to {to}{/}:\n", .text_pair = "out", .max_length = 32 };
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "p.jsonl",
+              "{\"p\": \"red to blue:\\n\", \"c\": \"the map\"}\n{\"p\": \"red:\\n\", \"c\": \"map\"}\n{\"p\": \"7:\\n\", \"c\": \"x\"}\n", prompts);
+    assert_true(t.ok);
+    const char *const files[] = { "f.csv", "f.json" };
+    const char *const bytes[] = { "say,to,out\nred,blue,the map\nred,,map\n7,,x\n",
+                                  "[{\"say\": \"red\", \"to\": \"blue\", \"out\": \"the map\"}, {\"say\": \"red\", \"to\": null, \"out\": "
+                                  "\"map\"},\n{\"say\": 7, \"out\": \"x\"}]" };
+    for (int i = 0; i < 2; i++) {
+        open_rows(&u, "gpt2-clm", TASK_CAUSAL_LM, NULL, files[i], bytes[i], formed);
+        assert_true(u.ok);
+        assert_int_equal(u.data.count, 3);
+        assert_memory_equal(u.data.ids, t.data.ids, (size_t)t.data.start[3] * sizeof *t.data.ids);
+        assert_memory_equal(u.data.token_goal, t.data.token_goal, (size_t)t.data.start[3] * sizeof *t.data.ids);
+        close_rows(&u);
+    }
+    close_rows(&t);
+    formed.form = "{say} {who}";
+    open_rows(&u, "gpt2-clm", TASK_CAUSAL_LM, NULL, "f.csv", bytes[0], formed);
+    expect_bad(&u, "no column or field 'who'", "f.csv:2", "{?who}...{/}");
+    formed.form = "{say}";
+    open_rows(&u, "gpt2-clm", TASK_CAUSAL_LM, NULL, "g.jsonl", "{\"say\": [1], \"out\": \"x\"}\n", formed);
+    expect_bad(&u, "field 'say' is neither a text nor a number", "g.jsonl:1", "");
 }
 
 static void only_the_completion_and_the_end_are_learnt(void **state)
@@ -228,11 +278,30 @@ static void what_the_assistant_says_is_learnt(void **state)
     const char *talk = "{\"m\": [{\"role\": \"user\", \"content\": \"the gard\u00ebn\"}, {\"role\": \"assistant\", "
                        "\"content\": \"is red\"}, {\"role\": \"user\", \"content\": \"and\"}, {\"role\": \"assistant\", "
                        "\"content\": \"blue\"}]}\n";
-    DatasetOptions o = { .kind = ROWS_MESSAGES, .messages = "m", .max_length = 64 };
+    DatasetOptions o = { .kind = ROWS_MESSAGES, .messages = "m", .max_length = 96 };
     open_rows(&t, dir, TASK_CAUSAL_LM, NULL, "m.jsonl", talk, o);
     assert_true(t.ok);
     expect_learnt(&t, "is red</s>blue</s>");
+    const int64_t n = t.data.start[1];
     close_rows(&t);
+    o.system = "the map"; /* "<system>the map</s>" before it */
+    open_rows(&t, dir, TASK_CAUSAL_LM, NULL, "m.jsonl", talk, o);
+    assert_true(t.ok);
+    expect_learnt(&t, "is red</s>blue</s>");
+    assert_true(t.data.start[1] > n);
+    Text begin = { 0 };
+    tokenizer_decode(t.tokenizer, t.data.ids, t.data.start[1] - n, false, &begin);
+    assert_string_equal(begin.data, "<system>the map</s>");
+    text_release(&begin);
+    close_rows(&t);
+    open_rows(&t, dir, TASK_CAUSAL_LM, NULL, "m.jsonl",
+              "{\"m\": [{\"role\": \"system\", \"content\": \"x\"}, {\"role\": \"assistant\", \"content\": \"red\"}]}\n", o);
+    assert_true(t.ok);
+    tokenizer_decode(t.tokenizer, t.data.ids, t.data.start[1], false, &begin);
+    assert_string_equal(begin.data, "<system>x</s><assistant>red</s>");
+    text_release(&begin);
+    close_rows(&t);
+    o.system = NULL;
     o.max_length = 4;
     open_rows(&t, dir, TASK_CAUSAL_LM, NULL, "m.jsonl", talk, o);
     expect_bad(&t, "among the first 4 tokens", "m.jsonl:1", "data.max_length");
@@ -385,6 +454,16 @@ static void labels_are_found_in_rows(void **state)
     expect_labels(labelled, PROBLEM_SINGLE_LABEL, "l.csv", "t,l\na,1.5\nb,2.5\n", "2: 1.5 2.5");
 }
 
+static void lists_in_a_table_are_no_classes(void **state)
+{
+    (void)state;
+    const ProblemType automatic = PROBLEM_AUTO;
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,\"[0, 1]\"\nb,\"[1, 0]\"\n",
+                  "!the labels are lists written as texts, as [0, 1] @l.csv");
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,\"['x', 'y']\"\n", "!the labels are lists written as texts, as ['x', 'y'] @l.csv");
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,[X]\nb,y\n", "2: [X] y");
+}
+
 static void several_labels_a_row_are_understood(void **state)
 {
     (void)state;
@@ -456,11 +535,13 @@ int main(void)
         cmocka_unit_test(a_damaged_image_is_a_bad_row),
         cmocka_unit_test(labels_are_found_in_tags_and_folders),
         cmocka_unit_test(labels_are_found_in_rows),
+        cmocka_unit_test(lists_in_a_table_are_no_classes),
         cmocka_unit_test(several_labels_a_row_are_understood),
         cmocka_unit_test(a_row_without_a_good_label_is_told_at_its_line),
         cmocka_unit_test(a_truth_value_counts_as_python_counts_it),
         cmocka_unit_test(a_completion_must_leave_something_to_learn),
-        cmocka_unit_test(a_prompt_must_end_where_a_token_ends),
+        cmocka_unit_test(a_shared_token_is_counted_and_not_learnt),
+        cmocka_unit_test(a_form_makes_the_prompt),
         cmocka_unit_test(only_the_completion_and_the_end_are_learnt),
         cmocka_unit_test(what_the_assistant_says_is_learnt),
         cmocka_unit_test(a_text_is_learnt_with_its_end),

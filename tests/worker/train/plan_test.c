@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "worker/train/packing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -356,6 +357,78 @@ static void chunks_are_as_long_as_they_may_be(void **state)
     free(ends);
 }
 
+/* ---- packs -------------------------------------------------------------------------------- */
+
+static void the_tightest_pack_takes_the_longest(void **state)
+{
+    (void)state;
+    const int lengths[] = { 3, 9, 5, 5, 1, 12, 2, 7 };
+    const Data data = of_lengths(lengths, 8);
+    uint32_t rows[] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    int64_t *ends;
+    /* 12 is too long for any; 9+1; 7+3; 5+5; 2 */
+    static const uint32_t want[] = { 5, 1, 4, 0, 7, 2, 3, 6 };
+    static const int64_t want_ends[] = { 1, 3, 5, 7, 8 };
+    assert_int_equal(packing_group(rows, 8, data.start, 10, &ends), 5);
+    assert_memory_equal(rows, want, sizeof want);
+    assert_memory_equal(ends, want_ends, sizeof want_ends);
+    free(ends);
+}
+
+static void packs_hold_each_row_once_and_are_full(void **state)
+{
+    (void)state;
+    const Data data = uneven(MOST);
+    uint32_t rows[MOST];
+    bool seen[MOST] = { false };
+    int64_t *ends, all = 0;
+    for (int64_t i = 0; i < MOST; i++)
+        rows[i] = (uint32_t)(MOST - 1 - i);
+    const int64_t packs = packing_group(rows, MOST, data.start, 512, &ends);
+    for (int64_t p = 0, k = 0; p < packs; p++) {
+        int64_t tokens = 0;
+        assert_true(k < ends[p]);
+        for (; k < ends[p]; k++) {
+            assert_false(seen[rows[k]]);
+            seen[rows[k]] = true;
+            tokens += length(&data, rows[k]);
+        }
+        assert_true(tokens <= 512);
+        all += tokens;
+    }
+    assert_int_equal(ends[packs - 1], MOST);
+    assert_int_equal(all, data.start[MOST]);
+    assert_true((double)all > 0.97 * 512.0 * (double)packs);
+    free(ends);
+}
+
+static void a_pack_is_one_example(void **state)
+{
+    (void)state;
+    const int lengths[] = { 1, 2, 3, 4, 5, 6 };
+    const Data data = of_lengths(lengths, 6);
+    static const uint32_t rows[] = { 5, 0, 4, 1, 3, 2 };
+    static const int64_t ends[] = { 2, 5, 6 };
+    PlanOptions o = options(&data, 2, 1);
+    o.rows = rows;
+    o.ends = ends;
+    o.count = 3;
+    Plan *plan = open_plan(&o);
+    assert_int_equal(plan_steps_per_epoch(plan), 2);
+    expect_rows(plan, 0, 0, (uint32_t[]){ 5, 0, 4, 1, 3 }, 5);
+    expect_rows(plan, 1, 0, (uint32_t[]){ 2 }, 1);
+    int64_t tokens, most;
+    plan_limits(plan, 2, &tokens, &most);
+    assert_int_equal(tokens, 18);
+    assert_int_equal(most, 5);
+    plan_close(plan);
+    o.micro_batches = 2;
+    plan = open_plan(&o);
+    expect_rows(plan, 0, 0, (uint32_t[]){ 4, 1, 3 }, 3); /* 11 tokens before 7 */
+    expect_rows(plan, 0, 1, (uint32_t[]){ 5, 0 }, 2);
+    plan_close(plan);
+}
+
 static void no_examples_are_an_error(void **state)
 {
     (void)state;
@@ -382,6 +455,9 @@ int main(void)
         cmocka_unit_test(orders_that_repeat_are_dealt_once),
         cmocka_unit_test(empty_examples_have_limits_too),
         cmocka_unit_test(chunks_are_as_long_as_they_may_be),
+        cmocka_unit_test(the_tightest_pack_takes_the_longest),
+        cmocka_unit_test(packs_hold_each_row_once_and_are_full),
+        cmocka_unit_test(a_pack_is_one_example),
         cmocka_unit_test(no_examples_are_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
