@@ -180,22 +180,43 @@ def refusals():
     expect_refused("no file", "no such file", path_of("gone.arrow"), out)
 
 
-def same_adapter():
-    """Rows learnt from .jsonl and from what was Parquet give the same bytes."""
+def read_conll(path):
+    """Sentences between blank lines, the word first and its tag last."""
+    with open(path, encoding="utf-8") as file:
+        blocks = [[line.split() for line in block.splitlines()] for block in file.read().strip().split("\n\n")]
+    return [{"tokens": [line[0] for line in block], "tags": [line[-1] for line in block]} for block in blocks]
+
+
+def adapter_of(case, train, *keys):
+    """The digest of the adapter that three steps on the file give."""
+    out = path_of("run")
+    words = [f"--data.train={train}", "--data.validation=null", "--lora.init_adapter=null", "--train.eval_strategy=no",
+             "--train.save_strategy=no", "--train.max_steps=3", f"--train.output_dir={out}", *keys]
+    got = subprocess.run(["bin/lora", "train", f"tests/golden/{case}/run.yaml", "--overwrite", "--ranks=1", *words], capture_output=True)
+    check(got.returncode == 0, f"training on {train}: {got.stderr[-300:]}")
+    with open(out + "/summary.json") as file:
+        return json.load(file)["adapter_sha256"]
+
+
+def same_adapters():
+    """Rows learnt from .jsonl or .conll and from what was Parquet give the same bytes."""
     rows = [{"text": f"the {word} garden", "label": label} for word in ("red", "blue") for label in (1, 0, 2)]
     with open(path_of("h.jsonl"), "w") as file:
         file.writelines(json.dumps({"text": row["text"], "label": "abc"[row["label"]]}) + "\n" for row in rows)
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b", "c"])})
     datasets.Dataset.from_list(rows, features=features).to_parquet(path_of("h.parquet"))
     check(bring(path_of("h.parquet"), path_of("h2.jsonl")).returncode == 0, "import of h.parquet")
-    sums = set()
-    for name in "h", "h2":
-        keys = ["--labels=null", f"--data.train={path_of(name)}.jsonl", "--data.validation=null", "--lora.init_adapter=null",
-                "--train.eval_strategy=no", "--train.save_strategy=no", "--train.max_steps=3", f"--train.output_dir={path_of(name)}"]
-        got = subprocess.run(["bin/lora", "train", "tests/golden/bert-seqcls/run.yaml", "--overwrite", "--ranks=1", *keys], capture_output=True)
-        check(got.returncode == 0, f"training on {name}: {got.stderr[-300:]}")
-        sums.add(json.load(open(path_of(name) + "/summary.json"))["adapter_sha256"])
+    sums = {adapter_of("bert-seqcls", path_of(name), "--labels=null") for name in ("h.jsonl", "h2.jsonl")}
     check(len(sums) == 1, "rows that were Parquet give another adapter")
+
+    conll = "tests/golden/bert-tokcls/train.conll"
+    rows = read_conll(conll)
+    names = sorted({tag for row in rows for tag in row["tags"]})
+    features = datasets.Features({"tokens": datasets.List(datasets.Value("string")), "tags": datasets.List(datasets.ClassLabel(names=names))})
+    numbers = [{"tokens": row["tokens"], "tags": [names.index(tag) for tag in row["tags"]]} for row in rows]
+    imported(datasets.Dataset.from_list(numbers, features=features), "conll")
+    sums = {adapter_of("bert-tokcls", path) for path in (conll, path_of("conll-parquet.jsonl"), path_of("conll-arrow.jsonl"))}
+    check(len(sums) == 1, "sentences that were Parquet give another adapter")
 
 
 # ---- real texts ----------------------------------------------------------------------------------
@@ -234,7 +255,7 @@ plain_tables(60)
 objects(60)
 made_sets()
 refusals()
-same_adapter()
+same_adapters()
 if TEXTS:
     real_texts(TEXTS[0])
 print(f"{len(failures)} failures")

@@ -429,6 +429,29 @@ static void a_pack_is_one_example(void **state)
     plan_close(plan);
 }
 
+static void limits_of_endless_runs_hold_for_packs(void **state)
+{
+    (void)state;
+    const Data data = uneven(MOST);
+    uint32_t rows[MOST];
+    int64_t *ends, tokens, most, some_tokens, some_most;
+    for (int64_t i = 0; i < MOST; i++)
+        rows[i] = (uint32_t)i;
+    PlanOptions o = options(&data, 16, 3);
+    o.count = packing_group(rows, MOST, data.start, 420, &ends);
+    o.rows = rows;
+    o.ends = ends;
+    o.shuffle = true;
+    o.width = 768;
+    Plan *plan = open_plan(&o);
+    plan_limits(plan, 1000000000000, &tokens, &most);
+    plan_limits(plan, 400, &some_tokens, &some_most);
+    assert_true(some_tokens <= tokens && some_most <= most);
+    assert_true(tokens <= 2 * some_tokens);
+    plan_close(plan);
+    free(ends);
+}
+
 static void no_examples_are_an_error(void **state)
 {
     (void)state;
@@ -458,6 +481,7 @@ int main(void)
         cmocka_unit_test(the_tightest_pack_takes_the_longest),
         cmocka_unit_test(packs_hold_each_row_once_and_are_full),
         cmocka_unit_test(a_pack_is_one_example),
+        cmocka_unit_test(limits_of_endless_runs_hold_for_packs),
         cmocka_unit_test(no_examples_are_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
