@@ -14,6 +14,9 @@
 #define ADAPTER_FILE "adapter_model.safetensors"
 #define MOMENTS_FILE "optimizer.safetensors"
 #define STATE_FILE "trainer_state.json"
+#define PART ".tmp" /* behind the name of a checkpoint that is being written */
+
+enum { FORMAT = 2 }; /* of lora_resume */
 
 char *checkpoint_path(const Run *run, int64_t version)
 {
@@ -49,10 +52,15 @@ static json_t *in_hex(uint64_t digest)
     return json_sprintf("%08x%08x", (unsigned)(digest >> 32), (unsigned)digest);
 }
 
-json_t *checkpoint_digests(const Run *run, const json_t *state)
+void checkpoint_seal(const Run *run, json_t *state)
 {
-    return json_pack("{s:o, s:o, s:o}", ADAPTER_FILE, in_hex(of_floats(0, run, run->store.value)), MOMENTS_FILE,
-                     in_hex(of_moments(run)), STATE_FILE, in_hex(of_state(state)));
+    json_t *resume = json_object_get(state, "lora_resume");
+    json_object_set_new(resume, "format", json_integer(FORMAT));
+    json_object_set_new(resume, "run", in_hex(run->id));
+    json_object_set_new(resume, "plan", in_hex(run->plan));
+    json_t *digests = json_pack("{s:o, s:o, s:o}", ADAPTER_FILE, in_hex(of_floats(0, run, run->store.value)),
+                                MOMENTS_FILE, in_hex(of_moments(run)), STATE_FILE, in_hex(of_state(state)));
+    REQUIRE(json_object_set_new(resume, "digests", digests) == 0);
 }
 
 /* That what was read of a file is what was written. */
@@ -122,8 +130,28 @@ static bool read_moments(Run *run, const char *folder, Err *err)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* trainer_state.json, whole; the caller's. */
-static json_t *open_state(const char *folder, Err *err)
+/* That the file's lora_resume has this number, as 16 hexadecimal digits. */
+static bool says(const json_t *state, const char *key, uint64_t number)
+{
+    json_t *want = in_hex(number);
+    const bool ok = json_equal(want, json_object_get(json_object_get(state, "lora_resume"), key));
+    json_decref(want);
+    return ok;
+}
+
+/* NULL when a whole file is this run's, else why not. */
+static const char *foreign(const Run *run, const json_t *state)
+{
+    const json_t *format = json_object_get(json_object_get(state, "lora_resume"), "format");
+    if (!json_is_integer(format) || json_integer_value(format) != FORMAT)
+        return "it was written by another version of this program, and does not say in a way known here of which run it is";
+    if (!says(state, "run", run->id))
+        return "it is another run's";
+    return says(state, "plan", run->plan) ? NULL : "it is of another configuration or other data";
+}
+
+/* trainer_state.json, whole and of this run; the caller's. */
+static json_t *open_state(const Run *run, const char *folder, Err *err)
 {
     char *path = path_join(folder, STATE_FILE);
     json_t *file = json_file(path, err);
@@ -134,6 +162,10 @@ static json_t *open_state(const char *folder, Err *err)
         err_at(err, "%s", path);
     }
     ok = ok && is_whole(file, folder, STATE_FILE, of_state(file), err);
+    if (ok && foreign(run, file)) {
+        ok = err_set(err, ERR_REFUSED, "%s", foreign(run, file));
+        err_at(err, "%s", path);
+    }
     free(path);
     if (ok)
         return file;
@@ -176,7 +208,7 @@ bool checkpoint_load_values(Run *run, int64_t version, Err *err)
 {
     const size_t bytes = (size_t)run->table->size * sizeof(float);
     char *folder = checkpoint_path(run, version);
-    json_t *state = open_state(folder, err);
+    json_t *state = open_state(run, folder, err);
     float *values = state ? mem_alloc(bytes, err) : NULL;
     bool ok = values != NULL;
     if (ok) {
@@ -195,7 +227,7 @@ bool checkpoint_load_values(Run *run, int64_t version, Err *err)
 static bool load(Run *run, int64_t version, Err *err)
 {
     char *folder = checkpoint_path(run, version);
-    json_t *state = open_state(folder, err);
+    json_t *state = open_state(run, folder, err);
     const bool ok = state && read_values(run->store.value, run, folder, state, err) && read_moments(run, folder, err) &&
                     is_whole(state, folder, MOMENTS_FILE, of_moments(run), err) && take_state(run, state, err);
     json_decref(state);
@@ -220,7 +252,7 @@ static int by_step(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Steps of all checkpoints, rising; owned by the caller. Leavings of a crash are removed. */
+/* Steps of all checkpoints, rising; owned by the caller. */
 static int64_t *all_steps(const Run *run, size_t *count)
 {
     size_t names = 0;
@@ -237,18 +269,20 @@ static int64_t *all_steps(const Run *run, size_t *count)
     return steps;
 }
 
-bool checkpoint_any(const Run *run)
+char *checkpoint_any(const Run *run)
 {
     size_t count;
-    free(all_steps(run, &count));
-    return count > 0;
+    int64_t *steps = all_steps(run, &count);
+    char *path = count > 0 ? checkpoint_path(run, steps[count - 1]) : NULL;
+    free(steps);
+    return path;
 }
 
 bool checkpoint_load_newest(Run *run, Err *err)
 {
     size_t count;
     int64_t *steps = all_steps(run, &count);
-    Err first = { 0 };
+    Err first = { 0 }; /* of what may be ours */
     for (size_t i = count; i-- > 0 && run->saved < 0 && first.kind != ERR_MEMORY;) {
         Err bad = { 0 };
         if (load(run, steps[i], &bad)) {
@@ -256,11 +290,11 @@ bool checkpoint_load_newest(Run *run, Err *err)
             continue;
         }
         log_warn("run", "a checkpoint is passed over: %s path=%s", bad.what, bad.where);
-        if (first.kind == ERR_NONE)
+        if (first.kind == ERR_NONE && bad.kind != ERR_REFUSED)
             first = bad;
     }
     free(steps);
-    const bool ok = run->saved >= 0 || count == 0;
+    const bool ok = run->saved >= 0 || first.kind == ERR_NONE;
     if (!ok)
         *err = first;
     return ok;
@@ -274,15 +308,32 @@ static bool remove_one(const Run *run, int64_t step, Err *err)
     return ok;
 }
 
+/* What a crash left of checkpoints that were being written. */
+static bool remove_parts(const Run *run, Err *err)
+{
+    size_t count = 0;
+    char **names = folder_list(run->folder, &count, err);
+    bool ok = names != NULL;
+    for (size_t i = 0; i < count; i++) {
+        char *path = path_join(run->folder, names[i]);
+        if (ok && text_starts(names[i], "checkpoint-") && text_ends(names[i], PART))
+            ok = folder_remove(path, err);
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+    return ok;
+}
+
 bool checkpoint_remove_all(const Run *run, Err *err)
 {
     size_t count;
     int64_t *steps = all_steps(run, &count);
     bool ok = true;
-    for (size_t i = 0; ok && i < count; i++)
+    for (size_t i = count; ok && i-- > 0;)
         ok = remove_one(run, steps[i], err);
     free(steps);
-    return ok;
+    return ok && remove_parts(run, err);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -322,7 +373,7 @@ static bool fill(Run *run, const char *folder, Err *err)
 bool checkpoint_write(Run *run, Err *err)
 {
     char *path = checkpoint_path(run, run->state.version);
-    char *part = xprintf("%s.tmp", path);
+    char *part = xprintf("%s" PART, path);
     bool ok = (!file_is_folder(part) || folder_remove(part, err)) && fill(run, part, err) &&
               (!file_is_folder(path) || folder_remove(path, err));
     if (ok && rename(part, path) != 0)

@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "ps/gather.h"
 #include "ps/lease.h"
+#include "ps/outbox.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ struct PsCore {
     CoreWorld world;
     Phase phase;
     int64_t version, M;
+    uint64_t plan;    /* once it has begun */
     HelloFacts facts; /* of the first client */
     bool begun;
     double first_hello; /* PHASE_WAIT: when waiting began */
@@ -46,8 +48,7 @@ struct PsCore {
     int64_t *chunk_sizes;
     int code;
     char *text;
-    Msg *queue; /* replies, a ring */
-    int head, queued, queue_room;
+    Outbox outbox;
     Msg last; /* lent by core_reply */
 };
 
@@ -55,19 +56,7 @@ struct PsCore {
 
 static Msg *reply_to(PsCore *core, uint64_t client, MsgType type)
 {
-    if (core->queued == core->queue_room) {
-        const int room = core->queue_room ? 2 * core->queue_room : 16;
-        Msg *queue = xcalloc((size_t)room, sizeof *queue);
-        for (int i = 0; i < core->queued; i++)
-            queue[i] = core->queue[(core->head + i) % core->queue_room];
-        free(core->queue);
-        core->queue = queue;
-        core->queue_room = room;
-        core->head = 0;
-    }
-    Msg *msg = &core->queue[(core->head + core->queued++) % core->queue_room];
-    *msg = (Msg){ .type = type, .run = core->options.run, .client = client };
-    return msg;
+    return outbox_add(&core->outbox, (Msg){ .type = type, .run = core->options.run, .client = client });
 }
 
 static void reply_text(PsCore *core, uint64_t client, MsgType type, const char *text)
@@ -185,6 +174,7 @@ static void serve(PsCore *core, Client *client, double now)
         return;
     Msg *msg = reply_to(core, client->id, MSG_LEASE);
     msg->kind = core->phase == PHASE_TRAIN ? LEASE_TRAIN : LEASE_EVAL;
+    msg->plan = core->plan;
     msg->step = core->version;
     memcpy(msg->range, ranges, sizeof ranges);
     msg->range_count = count;
@@ -255,7 +245,7 @@ static void begin(PsCore *core, double now)
 {
     int64_t ranks;
     core_clients(core, &ranks);
-    core->M = core->world.begin(core->world.self, &core->facts, ranks);
+    core->M = core->world.begin(core->world.self, &core->facts, ranks, &core->plan);
     REQUIRE(core->M > 0);
     gather_init(&core->gather, core->M, core->facts.slot_size);
     core->begun = true;
@@ -282,14 +272,30 @@ static void begin_when_complete(PsCore *core, double now)
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
+/* Before the start its whole job goes with it: the others would wait for it in vain, and a run that
+ * begins binds its folder to the data of the first. */
+static void refuse_hello(PsCore *core, const Msg *msg, const char *differs)
+{
+    log_warn("client", "refused client=%016llx: %s", (unsigned long long)msg->client, differs);
+    reply_text(core, msg->client, MSG_REFUSE, differs);
+    for (int i = core->count - 1; i >= 0 && core->phase == PHASE_WAIT; i--) {
+        if (core->clients[i].facts.job != msg->facts.job)
+            continue;
+        if (core->clients[i].id != msg->client)
+            reply_text(core, core->clients[i].id, MSG_REFUSE, differs);
+        take_away(core, i);
+    }
+}
+
 static void on_hello(PsCore *core, const Msg *msg, double now)
 {
     if (msg->client == 0) /* 0 means nobody */
         return;
-    char *differs = core->world.differs(core->world.self, &msg->facts, msg->text ? msg->text : "");
+    const bool others_wait = core->phase == PHASE_WAIT && core->count > 0;
+    char *differs = core->world.differs(core->world.self, msg, others_wait ? &core->facts : NULL);
     if (differs) {
-        log_warn("client", "refused client=%016llx: %s", (unsigned long long)msg->client, differs);
-        reply_to(core, msg->client, MSG_REFUSE)->text = differs;
+        refuse_hello(core, msg, differs);
+        free(differs);
         return;
     }
     Client *client = find(core, msg->client);
@@ -421,6 +427,10 @@ static void on_bye(PsCore *core, const Msg *msg, double now)
 static void on_known(PsCore *core, Client *client, Msg *msg, double now)
 {
     client->seen = now;
+    if (core->begun && (msg->type == MSG_PUSH || msg->type == MSG_EVAL) && msg->plan != core->plan) {
+        refuse(core, msg, "sums of another plan than the run's");
+        return;
+    }
     switch (msg->type) {
     case MSG_PULL:
         client->held = msg->step;
@@ -511,10 +521,7 @@ void core_tick(PsCore *core, double now)
 bool core_reply(PsCore *core, Msg *reply)
 {
     drop_last(core);
-    while (core->queued > 0) {
-        core->last = core->queue[core->head];
-        core->head = (core->head + 1) % core->queue_room;
-        core->queued--;
+    while (outbox_take(&core->outbox, &core->last)) {
         *reply = core->last;
         if (reply->type != MSG_LEASE || reply->kind == LEASE_STOP)
             return true;
@@ -555,12 +562,7 @@ void core_free(PsCore *core)
     if (!core)
         return;
     drop_last(core);
-    while (core->queued > 0) {
-        free(core->queue[core->head].text);
-        core->head = (core->head + 1) % core->queue_room;
-        core->queued--;
-    }
-    free(core->queue);
+    outbox_release(&core->outbox);
     drop_chunks(core);
     leases_release(&core->leases);
     gather_release(&core->gather);
@@ -571,7 +573,7 @@ void core_free(PsCore *core)
 
 bool core_is_over(const PsCore *core)
 {
-    if (core->phase != PHASE_OVER || core->queued > 0)
+    if (core->phase != PHASE_OVER || core->outbox.count > 0)
         return false;
     for (int i = 0; i < core->count; i++)
         if (!core->clients[i].told_end)

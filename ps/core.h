@@ -23,10 +23,12 @@ typedef struct StepSums {
 
 typedef struct CoreWorld {
     void *self;
-    /* First HELLO(s): fixes the micro-batches of a step for `replicas` ranks; returns M. */
-    int64_t (*begin)(void *self, const HelloFacts *facts, int64_t replicas);
-    /* NULL when this HELLO fits the run, else a sentence that says what differs (malloc'ed). */
-    char *(*differs)(void *self, const HelloFacts *facts, const char *run_text);
+    /* First HELLO(s): fixes the micro-batches of a step for `replicas` ranks; returns M and the
+     * run's plan (facts_plan). */
+    int64_t (*begin)(void *self, const HelloFacts *facts, int64_t replicas, uint64_t *plan);
+    /* NULL when this HELLO fits the run, else a sentence that says what differs (malloc'ed).
+     * first: of those who wait for the start with it; NULL: nobody does. */
+    char *(*differs)(void *self, const Msg *hello, const HelloFacts *first);
     /* Text of the run file (borrowed). */
     const char *(*run_text)(void *self);
     /* Applies a step: version becomes step + 1. False: the run failed (sets exit code by *code,

@@ -164,9 +164,8 @@ bool output_state(const Run *run, const char *folder, Err *err)
     set_int(to, "train_batch_size", train->batch_size);
     set(to, "trial_name", NULL);
     set(to, "trial_params", NULL);
-    json_t *resume = resume_keys(&run->state);
-    set(to, "lora_resume", resume);
-    set(resume, "digests", checkpoint_digests(run, to));
+    set(to, "lora_resume", resume_keys(&run->state));
+    checkpoint_seal(run, to);
     char *path = path_join(folder, "trainer_state.json");
     const bool ok = json_write(path, to, err);
     free(path);

@@ -3,7 +3,11 @@
  * What is on disk of a run that is not complete: run.yaml, wal/log, and perhaps checkpoints. The
  * log starts from its base version (0, or a checkpoint's) and holds every step since. A crash
  * between writing a checkpoint and starting the log anew leaves a log that also has older steps:
- * they are skipped. summary.json without a log is a run that is complete. */
+ * they are skipped. summary.json without a log is a run that is complete.
+ *
+ * Whose a file is, it says itself: the log's head has the run's id and the digest of its
+ * configuration, a checkpoint the id and the plan. So what another run left behind is never gone on
+ * from, however it came there. */
 #include "ps/run.h"
 
 #include "common/base/clock.h"
@@ -61,7 +65,7 @@ void run_record(Run *run, WalType type, const WalPart *parts, int count, bool sy
 
 static bool start_log(Run *run, Err *err)
 {
-    const WalHead head = { run->id, run->initial, run->state.version };
+    const WalHead head = { run->id, config_digest(&run->config), run->initial, run->state.version };
     const WalBegin begin = { run->facts, run->M };
     const WalType types[] = { WAL_HEADER, WAL_BEGIN };
     const WalPart parts[] = { { &head, sizeof head }, { &begin, sizeof begin } };
@@ -109,34 +113,77 @@ static bool replay_evaluation(Run *run, const void *payload, size_t size, Err *e
     return true;
 }
 
+static bool replay_head(Run *run, const WalHead *head, Err *err)
+{
+    run->base = head->base;
+    if (head->base > run->state.version && run->saved < 0)
+        return err_set(err, ERR_IO, "checkpoint-%lld, which the log starts from, is gone",
+                       (long long)head->base);
+    if (run->saved < 0 && head->initial != run->initial)
+        return err_set(err, ERR_INPUT,
+                       "the first values of the adapter are not those that this run "
+                       "started from: was lora.init_adapter or the model changed?");
+    run->initial = head->initial;
+    return true;
+}
+
 static bool replay(void *self, WalType type, const void *payload, size_t size, Err *err)
 {
     Run *run = self;
+    WalHead head;
     if (type == WAL_STEP)
         return replay_step(run, payload, size, err);
     if (type == WAL_EVAL)
         return replay_evaluation(run, payload, size, err);
-    if (type == WAL_BEGIN && size == sizeof(WalBegin)) {
-        WalBegin begin;
-        memcpy(&begin, payload, sizeof begin);
-        run_take_facts(run, &begin.facts, begin.M);
+    if (type == WAL_BEGIN) /* identify took it */
         return true;
-    }
-    WalHead head;
     if (type != WAL_HEADER || size != sizeof head)
         return err_set(err, ERR_IO, "the write-ahead log holds a record of an unknown kind");
     memcpy(&head, payload, sizeof head);
+    return replay_head(run, &head, err);
+}
+
+/* The first record: is the log this program's, and of this configuration? Then its run is ours. */
+static bool identify_head(Run *run, WalType type, const void *payload, size_t size, Err *err)
+{
+    WalHead head;
+    if (type != WAL_HEADER || size != sizeof head) {
+        err_set(err, ERR_INPUT, "the write-ahead log was written by another version of this program");
+        return err_hint(err, "finish the run with the version that began it, choose another train.output_dir, or start "
+                             "anew with --overwrite");
+    }
+    memcpy(&head, payload, sizeof head);
+    if (head.configuration != config_digest(&run->config)) {
+        err_set(err, ERR_INPUT, "the run in this folder began with another configuration than its run.yaml now says");
+        return err_hint(err, "put run.yaml back as it was, choose another train.output_dir, or start anew with --overwrite");
+    }
     run->id = head.id;
-    run->base = head.base;
-    if (head.base > run->state.version && run->saved < 0)
-        return err_set(err, ERR_IO, "checkpoint-%lld, which the log starts from, is gone",
-                       (long long)head.base);
-    if (run->saved < 0 && head.initial != run->initial)
-        return err_set(err, ERR_INPUT,
-                       "the first values of the adapter are not those that this run "
-                       "started from: was lora.init_adapter or the model changed?");
-    run->initial = head.initial;
     return true;
+}
+
+/* The second one, once a worker has joined. */
+static bool identify_begin(Run *run, const WalBegin *begin, Err *err)
+{
+    char number[24];
+    snprintf(number, sizeof number, "%lld", (long long)begin->M);
+    if (run->config.parallel.micro_batches > 0 && run->config.parallel.micro_batches != begin->M) {
+        err_set(err, ERR_INPUT, "the run in this folder has %s micro-batches a step, not %lld", number,
+                (long long)run->config.parallel.micro_batches);
+        err_hint(err, "set parallel.micro_batches: %s, or start anew with --overwrite", number);
+        return false;
+    }
+    run_take_facts(run, &begin->facts, begin->M);
+    return config_set(&run->config, "parallel.micro_batches", number, err);
+}
+
+static bool identify(void *self, WalType type, const void *payload, size_t size, Err *err)
+{
+    Run *run = self;
+    WalBegin begin;
+    if (type != WAL_BEGIN || size != sizeof begin)
+        return identify_head(run, type, payload, size, err);
+    memcpy(&begin, payload, sizeof begin);
+    return identify_begin(run, &begin, err);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -157,24 +204,32 @@ static bool lock(Run *run, Err *err)
     return err_at(err, "%s", run->folder);
 }
 
-/* What a run of ours writes; nothing else in the folder is touched. */
-static bool remove_run(Run *run, Err *err)
+static bool remove_names(const Run *run, const char *const *names, Err *err)
 {
-    static const char *const names[] = {
-        "run.yaml",     "metrics.jsonl",       "trainer_state.json",
-        "summary.json", "adapter_config.json", "adapter_model.safetensors"
-    };
-    char *wal = inside(run, "wal");
-    bool ok = (!file_is_folder(wal) || folder_remove(wal, err)) && checkpoint_remove_all(run, err);
-    free(wal);
-    for (size_t i = 0; ok && i < sizeof names / sizeof *names; i++) {
-        char *path = inside(run, names[i]);
+    bool ok = true;
+    for (; ok && *names; names++) {
+        char *path = inside(run, *names);
         if (file_exists(path) && unlink(path) != 0) {
             ok = err_errno(err, "cannot remove");
             err_at(err, "%s", path);
         }
         free(path);
     }
+    return ok;
+}
+
+/* What a run of ours writes; nothing else in the folder is touched. Until the log goes, what is left
+ * is still the old run, complete or at an earlier point; without it, only what no run goes on from. */
+static bool remove_run(Run *run, Err *err)
+{
+    static const char *const results[] = { "summary.json", "adapter_config.json", "adapter_model.safetensors",
+                                           "trainer_state.json", NULL };
+    static const char *const rest[] = { "metrics.jsonl", "run.yaml", NULL };
+    char *wal = inside(run, "wal");
+    const bool ok = checkpoint_remove_all(run, err) && remove_names(run, results, err) &&
+                    folder_sync(run->folder, err) && (!file_is_folder(wal) || folder_remove(wal, err)) &&
+                    remove_names(run, rest, err);
+    free(wal);
     return ok;
 }
 
@@ -185,7 +240,7 @@ static bool compare(Run *run, Err *err)
     Config there = { 0 };
     Text keys = { 0 };
     bool ok = config_load(&there, &(ConfigSources){ .file = path }, err);
-    if (ok && !config_same_run(&run->config, &there, &keys)) {
+    if (ok && !config_same_run(&run->config, &there, true, &keys)) {
         ok = err_set(err, ERR_INPUT, "another run is in this folder: %s", keys.data);
         err_hint(err,
                  "go on with the same configuration, choose another train.output_dir, or start "
@@ -215,19 +270,28 @@ static bool load_state_of_complete(Run *run, Err *err)
     return file && slots_read_adapter(run->store.value, run->table, run->folder, err);
 }
 
+static bool load_checkpoint(Run *run, Err *err)
+{
+    if (checkpoint_load_newest(run, err))
+        return true;
+    if (err->kind != ERR_MEMORY)
+        err_hint(err, "put a whole checkpoint there, or start anew with --overwrite");
+    return false;
+}
+
+/* Bytes of the largest record of a log. */
+static size_t most_record(const Run *run)
+{
+    return sizeof(WalStep) + (size_t)run->table->size * sizeof(float) + 65536;
+}
+
 static bool recover(Run *run, Err *err)
 {
-    if (!checkpoint_load_newest(run, err)) {
-        if (err->kind != ERR_MEMORY)
-            err_hint(err, "put a whole checkpoint there, or start anew with --overwrite");
-        return false;
-    }
-    if (!output_cut_metrics(run, err))
-        return false;
     char *path = inside(run, "wal/log");
-    const size_t most = sizeof(WalStep) + (size_t)run->table->size * sizeof(float) + 65536;
+    bool ok = wal_peek(path, 2, most_record(run), identify, run, err) && load_checkpoint(run, err) &&
+              output_cut_metrics(run, err);
     run->replaying = true;
-    bool ok = wal_open(&run->wal, path, most, replay, run, err);
+    ok = ok && wal_open(&run->wal, path, most_record(run), replay, run, err);
     run->replaying = false;
     if (ok && run->base > run->state.version) { /* its steps are computed again */
         log_warn("run", "the log goes on from checkpoint-%lld: it is begun anew, and its steps are computed again",
@@ -283,27 +347,53 @@ static bool log_has_begun(const Run *run)
     return begun;
 }
 
-static bool open_folder(Run *run, bool overwrite, Err *err)
+/* Workers may wait for a run that has not begun: with the same configuration it is the same one. */
+static void keep_identity(Run *run)
 {
+    Err other = { 0 };
+    char *path = inside(run, "wal/log");
+    if (file_exists(path) && wal_peek(path, 1, most_record(run), identify, run, &other))
+        log_info("run", "nobody has joined it yet, it is begun anew");
+    free(path);
+}
+
+/* Checkpoints whose log is gone: of which run, and whether they are its last ones, nobody knows. */
+static bool has_no_orphans(const Run *run, Err *err)
+{
+    char *path = checkpoint_any(run);
+    if (!path)
+        return true;
+    err_set(err, ERR_INPUT, "there are checkpoints in this folder, but no log (wal/log) of the run that wrote them");
+    err_hint(err, "choose another train.output_dir, move them away, or remove them with --overwrite; "
+                  "lora.init_adapter starts a new run from the values of one");
+    err_at(err, "%s", path);
+    free(path);
+    return false;
+}
+
+static bool begin_anew(Run *run, Err *err)
+{
+    if (!has_no_orphans(run, err))
+        return false;
     char *wal = inside(run, "wal");
-    run->made_folder = !file_is_folder(run->folder);
-    bool ok =
-        folder_make(run->folder, err) && lock(run, err) && (!overwrite || remove_run(run, err));
-    const bool continued =
-        ok && holds(run, "wal/log") && (log_has_begun(run) || checkpoint_any(run));
-    const bool finished = ok && !continued && holds(run, "summary.json");
-    if (ok && (continued || finished))
-        ok = compare(run, err);
-    ok = ok && run_write_text(run, err);
-    if (ok && continued)
-        ok = recover(run, err);
-    else if (ok && finished)
-        ok = load_state_of_complete(run, err);
-    else if (ok)
-        ok = (run->fresh = true) && output_cut_metrics(run, err) && folder_make(wal, err) && start_log(run, err) &&
-             folder_sync(run->folder, err);
+    run->fresh = true;
+    keep_identity(run);
+    const bool ok = run_write_text(run, err) && output_cut_metrics(run, err) &&
+                    folder_make(wal, err) && start_log(run, err) && folder_sync(run->folder, err);
     free(wal);
     return ok;
+}
+
+static bool open_folder(Run *run, bool overwrite, Err *err)
+{
+    run->made_folder = !file_is_folder(run->folder);
+    if (!folder_make(run->folder, err) || !lock(run, err) || (overwrite && !remove_run(run, err)))
+        return false;
+    const bool continued = holds(run, "wal/log") && log_has_begun(run);
+    if (!continued && !holds(run, "summary.json"))
+        return begin_anew(run, err);
+    return compare(run, err) && (continued ? recover(run, err) : load_state_of_complete(run, err)) &&
+           run_write_text(run, err);
 }
 
 Run *run_open(Config *config, bool overwrite, Err *err)

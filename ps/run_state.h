@@ -45,7 +45,8 @@ struct Run {
     Wal wal;
     uint64_t id;
     HelloFacts facts;
-    int64_t M, per_epoch, total; /* 0 before the first HELLO */
+    uint64_t plan;               /* what the workers compute (facts_plan) */
+    int64_t M, per_epoch, total; /* all 0 before the first HELLO */
     bool begun, complete, replaying;
     bool fresh, made_folder; /* the folder held no run, or was not there, before this process */
     Schedule schedule;
@@ -65,13 +66,15 @@ struct Run {
 /* checkpoint.c */
 char *checkpoint_path(const Run *run, int64_t version); /* owned by the caller */
 MUST_USE bool checkpoint_write(Run *run, Err *err);     /* and the rotation of old ones */
-/* The newest that is whole, into store, state and saved; warns of newer ones that are not. False: all are damaged. */
+/* The newest of this run that is whole, into store, state and saved; warns of newer ones that are not. False: there
+ * are damaged ones only. */
 MUST_USE bool checkpoint_load_newest(Run *run, Err *err);
 /* A checkpoint's values into the store, which stays as it is on failure. */
 MUST_USE bool checkpoint_load_values(Run *run, int64_t version, Err *err);
-bool checkpoint_any(const Run *run);
-json_t *checkpoint_digests(const Run *run, const json_t *state); /* for trainer_state.json, by file; owned */
-bool checkpoint_remove_all(const Run *run, Err *err);
+char *checkpoint_any(const Run *run); /* path of the newest, whosoever it is; owned by the caller; NULL: none */
+/* For lora_resume of trainer_state.json: whose checkpoint it is, and digests by file; `state` is the whole file. */
+void checkpoint_seal(const Run *run, json_t *state);
+bool checkpoint_remove_all(const Run *run, Err *err); /* the newest first */
 
 /* output.c */
 double output_epoch(const Run *run);

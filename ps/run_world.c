@@ -6,6 +6,7 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/wire/facts.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ void run_take_facts(Run *run, const HelloFacts *facts, int64_t M)
     const TrainConfig *train = &run->config.train;
     run->facts = *facts;
     run->M = M;
+    run->plan = facts_plan(facts, config_digest(&run->config), M);
     run->begun = true;
     run->per_epoch = (facts->examples + train->batch_size - 1) / train->batch_size;
     run->total = train->max_steps > 0
@@ -45,7 +47,7 @@ static int64_t auto_micro_batches(const Run *run, const HelloFacts *facts, int64
     return M < batch ? M : batch;
 }
 
-static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas)
+static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas, uint64_t *plan)
 {
     Run *run = self;
     Err err = { 0 };
@@ -67,6 +69,7 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
     run->clock_start = clock_now();
     log_info("run", "steps=%lld micro_batches=%lld trainable=%lld", (long long)run->total,
              (long long)run->M, (long long)run->table->trainable);
+    *plan = run->plan;
     return run->M;
 }
 
@@ -81,17 +84,37 @@ static char *differs_text(Run *run, const char *text)
     if (!config_load(&theirs, &(ConfigSources){ .file = "the worker's run file", .text = text },
                      &err))
         answer = xprintf("the run file that was sent is not valid: %s", err.what);
-    else if (!config_same_run(&run->config, &theirs, &keys))
+    else if (!config_same_run(&run->config, &theirs, false, &keys))
         answer = xprintf("another configuration: %s", keys.data);
     config_release(&theirs);
     text_release(&keys);
     return answer;
 }
 
-static char *world_differs(void *self, const HelloFacts *facts, const char *text)
+static char *differs_run(const Run *run, const Msg *hello)
+{
+    if (hello->run != 0 && hello->run != run->id)
+        return xprintf("this worker belongs to run %016llx, and the server at this address now has run %016llx: "
+                       "start the worker again to join that one",
+                       (unsigned long long)hello->run, (unsigned long long)run->id);
+    if (run->begun && hello->plan != 0 && hello->plan != run->plan)
+        return xprintf("this worker computes plan %016llx, and the run's is %016llx (configuration, data, "
+                       "micro-batches): start the worker again",
+                       (unsigned long long)hello->plan, (unsigned long long)run->plan);
+    return NULL;
+}
+
+static char *world_differs(void *self, const Msg *hello, const HelloFacts *first)
 {
     Run *run = self;
-    const HelloFacts *mine = &run->facts;
+    const HelloFacts *facts = &hello->facts, *with = run->begun ? &run->facts : first;
+    char *differs = differs_run(run, hello);
+    if (!differs && hello->text)
+        differs = differs_text(run, hello->text);
+    if (differs)
+        return differs;
+    if (!hello->text)
+        return xstrdup("the worker does not say its configuration");
     if (facts->slot_hash != run->table->hash || facts->slot_size != run->table->size)
         return xstrdup(
             "another set of trainable tensors (slot table): is the model the same, and the "
@@ -99,16 +122,7 @@ static char *world_differs(void *self, const HelloFacts *facts, const char *text
     if (facts->examples < 1 || facts->longest < 1 || facts->ranks < 1 || facts->job_ranks < 1 ||
         facts->eval_chunks < 0 || facts->eval_examples < 0 || facts->eval_width < 0)
         return xstrdup("the worker has no training data, or its figures are out of range");
-    if (run->begun && facts->base_digest != mine->base_digest)
-        return xprintf("another base model: XXH3 %016llx there, %016llx in this run",
-                       (unsigned long long)facts->base_digest,
-                       (unsigned long long)mine->base_digest);
-    if (run->begun &&
-        (facts->data_digest != mine->data_digest || facts->examples != mine->examples ||
-         facts->eval_chunks != mine->eval_chunks || facts->eval_width != mine->eval_width))
-        return xprintf("other data: %lld examples there, %lld in this run, or another content",
-                       (long long)facts->examples, (long long)mine->examples);
-    return text[0] ? differs_text(run, text) : NULL;
+    return with ? facts_differ(facts, with) : NULL;
 }
 
 static const char *world_run_text(void *self)

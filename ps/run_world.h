@@ -7,8 +7,9 @@
 
 typedef struct WalHead {
     uint64_t id;
-    uint64_t initial; /* XXH3 of the first values */
-    int64_t base;     /* version that the log starts from */
+    uint64_t configuration; /* config_digest */
+    uint64_t initial;       /* XXH3 of the first values */
+    int64_t base;           /* version that the log starts from */
 } WalHead;
 
 typedef struct WalBegin {

@@ -313,7 +313,7 @@ static void take_farewells(Server *server, WireSocket *socket, int code, char *t
             const Msg bye = { .type = MSG_BYE, .run = run_id(server->run), .client = msg.client };
             answer(server, &bye);
             route->member = false;
-        } else if (route) {
+        } else if (route && msg.run == run_id(server->run)) { /* others wait for another server */
             say_stop(server, route, code, text);
         }
         msg_release(&msg);

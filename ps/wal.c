@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,11 +55,11 @@ static int next_record(const char *data, size_t size, size_t most, RecordHead *h
     return head->size == size - HEAD - TAIL ? 0 : -1;
 }
 
-static bool replay(const FileMap *map, const char *path, size_t most, WalVisit visit, void *self,
+static bool replay(const FileMap *map, const char *path, int records, size_t most, WalVisit visit, void *self,
                    size_t *whole, Err *err)
 {
     size_t at = 0;
-    while (at < map->size) {
+    for (int i = 0; at < map->size && i < records; i++) {
         RecordHead head = { 0 };
         const int answer = next_record(map->data + at, map->size - at, most, &head);
         if (answer < 0 || (answer == 0 && at == 0)) {
@@ -94,13 +95,24 @@ static bool open_at(Wal *wal, const char *path, size_t whole, Err *err)
     return true;
 }
 
+bool wal_peek(const char *path, int records, size_t most, WalVisit visit, void *self, Err *err)
+{
+    FileMap map = { 0 };
+    size_t whole;
+    if (!file_map(&map, path, err))
+        return false;
+    const bool ok = replay(&map, path, records, most, visit, self, &whole, err);
+    file_unmap(&map);
+    return ok;
+}
+
 bool wal_open(Wal *wal, const char *path, size_t most, WalVisit visit, void *self, Err *err)
 {
     FileMap map = { 0 };
     size_t whole = 0;
     if (!file_map(&map, path, err))
         return false;
-    const bool ok = replay(&map, path, most, visit, self, &whole, err);
+    const bool ok = replay(&map, path, INT_MAX, most, visit, self, &whole, err);
     file_unmap(&map);
     return ok && open_at(wal, path, whole, err);
 }

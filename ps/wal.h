@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum { WAL_HEADER = 0x57414c31, WAL_BEGIN, WAL_STEP, WAL_EVAL } WalType;
+/* The first number is the format's: 0x57414c31 begins logs of earlier versions of the program. */
+typedef enum { WAL_HEADER = 0x57414c41, WAL_BEGIN, WAL_STEP, WAL_EVAL } WalType;
 
 /* A piece of a record's payload. */
 typedef struct WalPart {
@@ -36,6 +37,9 @@ int64_t wal_record_size(size_t payload);
 
 /* Called for each whole record in order; payload is lent. False stops with its *err. */
 typedef bool (*WalVisit)(void *self, WalType type, const void *payload, size_t size, Err *err);
+
+/* Reads the first `records` of PATH, or as many as there are, through visit. */
+MUST_USE bool wal_peek(const char *path, int records, size_t most, WalVisit visit, void *self, Err *err);
 
 /* Reads PATH through visit and leaves it open for appending. most: bytes of the largest record. */
 MUST_USE bool wal_open(Wal *wal, const char *path, size_t most, WalVisit visit, void *self,

@@ -178,8 +178,12 @@ const char *config_where(const Config *config, const char *key, char *room, size
 
 /* Keys whose values differ in a way that makes two runs different (addresses,
  * output_dir's spelling, logging and liveness settings do not): a list like
- * "lora.r (8 here, 16 there)", one a line, into out. True when none differ. */
-bool config_same_run(const Config *here, const Config *there, Text *out);
+ * "lora.r (8 here, 16 there)", one a line, into out. True when none differ.
+ * places: where model and data lie counts too (else their digests must tell). */
+bool config_same_run(const Config *here, const Config *there, bool places, Text *out);
+
+/* Of all keys that make a run, as they are printed, but those that are only known when it begins. */
+uint64_t config_digest(const Config *config);
 
 /* The rows, for --help: "key  default  allowed  help". */
 void config_help(Text *out);

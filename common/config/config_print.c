@@ -1,5 +1,6 @@
 /* Values back to text: the effective run file, --help, and what differs between
  * two runs. */
+#include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/config/config_value.h"
 
@@ -324,13 +325,18 @@ static bool counts_as_same(const ConfigKey *key, const Config *here, const Confi
     return key->flags & KEY_FREE;
 }
 
-bool config_same_run(const Config *here, const Config *there, Text *out)
+static bool is_place(const ConfigKey *key)
+{
+    return key->type == KEY_MODEL || key->type == KEY_PATH || key->type == KEY_PATHS;
+}
+
+bool config_same_run(const Config *here, const Config *there, bool places, Text *out)
 {
     int count;
     const ConfigKey *keys = config_keys(&count);
     bool same = true;
     for (int i = 0; i < count; i++) {
-        if (counts_as_same(&keys[i], here, there))
+        if (counts_as_same(&keys[i], here, there) || (!places && is_place(&keys[i])))
             continue;
         Text a = { 0 }, b = { 0 };
         value_print(here, &keys[i], &a);
@@ -348,6 +354,23 @@ bool config_same_run(const Config *here, const Config *there, Text *out)
 bool config_less_is_better(const char *metric)
 {
     return text_ends(metric, "loss") || text_ends(metric, "perplexity") || text_ends(metric, "mse");
+}
+
+uint64_t config_digest(const Config *config)
+{
+    int count;
+    const ConfigKey *keys = config_keys(&count);
+    Text all = { 0 };
+    for (int i = 0; i < count; i++) {
+        if (keys[i].flags & (KEY_FREE | KEY_BEGUN) || strcmp(keys[i].name, "parallel.micro_batch_tokens") == 0)
+            continue;
+        text_addf(&all, "%s: ", keys[i].name);
+        value_print(config, &keys[i], &all);
+        text_adds(&all, "\n");
+    }
+    const uint64_t digest = digest_fast(all.data, all.size);
+    text_release(&all);
+    return digest;
 }
 
 void config_help(Text *out)

@@ -1,5 +1,6 @@
 #include "common/model/family.h"
 
+#include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
@@ -316,4 +317,19 @@ int64_t arch_parameters(const ModelArch *arch)
         sum += (m->kind == MODULE_NORM ? m->out : m->out * m->in) + (m->bias ? m->out : 0);
     }
     return sum;
+}
+
+uint64_t arch_digest(const ModelArch *arch)
+{
+    static const char *const words[] = { "_name_or_path", "architectures", "transformers_version", "torch_dtype",
+                                         "dtype", "use_cache", "id2label", "label2id" };
+    json_t *numbers = json_copy(arch->config);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        json_object_del(numbers, words[i]);
+    char *text = json_dumps(numbers, JSON_COMPACT | JSON_SORT_KEYS);
+    REQUIRE(text);
+    const uint64_t digest = digest_fast(text, strlen(text));
+    free(text);
+    json_decref(numbers);
+    return digest;
 }

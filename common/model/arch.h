@@ -154,4 +154,8 @@ double arch_rope(const ModelArch *arch, int64_t length, double *inverse);
 /* Parameters of the whole model with its head. */
 int64_t arch_parameters(const ModelArch *arch);
 
+/* Of config.json with the overrides, but what says nothing about the numbers (who saved it, names of
+ * labels, the dtype of the files). */
+uint64_t arch_digest(const ModelArch *arch);
+
 #endif

@@ -13,7 +13,7 @@
 /* The header is a flat map. Which keys a message has follows from its type, and it has exactly
  * those: a key too many, too few or twice is an error. A table says all of it once, for both
  * directions. */
-typedef enum { FIELD_U64, FIELD_INT, FIELD_REAL, FIELD_BOOL, FIELD_TEXT, FIELD_RANGES } FieldKind;
+typedef enum { FIELD_U64, FIELD_INT, FIELD_REAL, FIELD_BOOL, FIELD_HOST, FIELD_TEXT, FIELD_RANGES } FieldKind;
 
 typedef struct Field {
     const char *key;
@@ -45,6 +45,7 @@ static const Field fields[] = {
     { "type",     FIELD_U64,    offsetof(Header, type),    ALL, 0, 0 },
     { "run",      FIELD_U64,    AT(run),       ALL, 0, 0 },
     { "client",   FIELD_U64,    AT(client),    ALL, 0, 0 },
+    { "plan",     FIELD_U64,    AT(plan),      BIT(HELLO) | TENSOR, 0, 0 },
     { "step",     FIELD_INT,    AT(step),      WORK | BIT(PULL), -1, MOST_COUNT },
     { "ranges",   FIELD_RANGES, 0,             WORK, 0, 0 },
     { "kind",     FIELD_INT,    AT(kind),      BIT(LEASE) | BIT(ACK), LEASE_TRAIN, LEASE_STOP },
@@ -67,6 +68,7 @@ static const Field fields[] = {
     { "ranks",         FIELD_INT, AT(facts.ranks),         BIT(HELLO), 1, 1 << 20 },
     { "job_ranks",     FIELD_INT, AT(facts.job_ranks),     BIT(HELLO), 1, 1 << 20 },
     { "job",           FIELD_U64, AT(facts.job),           BIT(HELLO), 0, 0 },
+    { "host",          FIELD_HOST, AT(facts.host),         BIT(HELLO), 0, 0 },
     { "text",     FIELD_TEXT,   AT(text),      TEXTS, 0, 0 },
     { "size",     FIELD_INT,    offsetof(Header, size),     TENSOR, 0, MOST_COUNT },
     { "sum",      FIELD_U64,    offsetof(Header, checksum), TENSOR, 0, 0 },
@@ -146,6 +148,9 @@ static void pack_field(msgpack_packer *packer, const Header *header, const Field
         break;
     case FIELD_BOOL:
         (*(const bool *)at ? msgpack_pack_true : msgpack_pack_false)(packer);
+        break;
+    case FIELD_HOST:
+        pack_text(packer, at);
         break;
     case FIELD_TEXT:
         pack_text(packer, *(char *const *)at);
@@ -235,6 +240,18 @@ static bool read_text(Msg *msg, const msgpack_object *value, Err *err)
     return true;
 }
 
+/* Into host[WIRE_HOST]. It is printed, so it holds nothing but visible ASCII. */
+static bool read_host(char *host, const msgpack_object *value, Err *err)
+{
+    if (value->type != MSGPACK_OBJECT_STR || value->via.str.size >= WIRE_HOST)
+        return bad(err, "host", "is not a short text");
+    for (uint32_t i = 0; i < value->via.str.size; i++)
+        if (value->via.str.ptr[i] <= ' ' || value->via.str.ptr[i] > '~')
+            return bad(err, "host", "is not a name");
+    memcpy(host, value->via.str.ptr, value->via.str.size);
+    return true;
+}
+
 static bool read_int(Header *header, const Field *field, const msgpack_object *value, Err *err)
 {
     void *at = (char *)header + field->offset;
@@ -269,6 +286,8 @@ static bool read_field(Header *header, const Field *field, const msgpack_object 
             return bad(err, field->key, "is neither true nor false");
         *(bool *)at = value->via.boolean;
         return true;
+    case FIELD_HOST:
+        return read_host(at, value, err);
     case FIELD_TEXT:
         return read_text(&header->msg, value, err);
     case FIELD_RANGES:

@@ -8,7 +8,7 @@
  *
  *   client -> server                              server -> client
  *   ASK                                           RUN     text = run file
- *   HELLO   facts, text = run file or ""          WELCOME text = run file with every key fixed
+ *   HELLO   facts, plan, text = run file          WELCOME text = run file with every key fixed
  *                                                 REFUSE  text = what differs
  *   PULL    step = version that it has (-1 none)  LEASE   kind, step, ranges; data = values[] when
  *           (parked until there is work)                  the client's version is another
@@ -17,6 +17,9 @@
  *   BEAT                                          BEAT    known = the server knows this client
  *   BYE                                           BYE
  *   STATUS                                        STATUS  text = JSON
+ *
+ * `run` names the run of which a message speaks, and `plan` what is computed in it (facts_plan): a
+ * worker of another run, or one that would compute something else, is refused, and refuses.
  *
  * All requests may be repeated. A message of a client that the server does not know (it was
  * restarted, or took the client for dead) is answered by BEAT with known = false: say HELLO again.
@@ -30,10 +33,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PROTOCOL 1
+#define WIRE_PROTOCOL 2
 #define WIRE_FRAME_BYTES (4 << 20)
 #define WIRE_HEADER_BYTES (64 << 10) /* headers carry run files */
 #define WIRE_RANGES 16
+#define WIRE_HOST 64 /* room for a host's name */
 
 typedef enum {
     MSG_ASK,
@@ -72,11 +76,13 @@ typedef struct HelloFacts {
     int64_t ranks;      /* that share this client */
     int64_t job_ranks;  /* of the whole mpirun */
     uint64_t job;       /* the same in all clients of one mpirun */
+    char host[WIRE_HOST];
 } HelloFacts;
 
 typedef struct Msg {
     MsgType type;
-    uint64_t run;             /* id of the run; 0 before WELCOME */
+    uint64_t run;             /* id of the run; 0: not known yet */
+    uint64_t plan;            /* HELLO, LEASE, PUSH, EVAL: facts_plan; 0: not known yet */
     uint64_t client;          /* incarnation: drawn at random when the client starts */
     int64_t step;             /* PULL: version held; LEASE, PUSH, EVAL, ACK: version computed at */
     Range range[WIRE_RANGES]; /* PUSH, EVAL, ACK: one; LEASE: range_count */

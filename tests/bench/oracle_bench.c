@@ -44,10 +44,11 @@ void ps_client_close(PsClient *client)
     free(client);
 }
 
-bool ps_client_ask(PsClient *client, char **run_text, Err *err)
+bool ps_client_ask(PsClient *client, char **run_text, uint64_t *run, Err *err)
 {
     (void)client;
     (void)run_text;
+    (void)run;
     return err_set(err, ERR_INPUT, "oracle_bench needs a run file");
 }
 
@@ -76,6 +77,12 @@ bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_
     client->total = client->config.train.max_steps;
     *fixed = xstrdup(run_text);
     return true;
+}
+
+void ps_client_plan(PsClient *client, uint64_t plan)
+{
+    (void)client;
+    (void)plan;
 }
 
 static void update(PsClient *client)

@@ -141,13 +141,13 @@ expect 2 "another run is in this folder: lora.r (2 here, 4 there).*--overwrite" 
 [ "$(cat "$work"/run/* | sha256sum)" = "$before" ] || fail "a refused configuration changed the folder"
 steps=100000
 start_ps "$work/refuse"
-expect 4 "another configuration: .*train.learning_rate (0.02 here, 0.5 there)" \
+expect 4 "error: another configuration: .*learning_rate (0.02 here, 0.5 there)" \
     mpirun -n 1 "$root/bin/lora_worker" "$run" --ps.address="$address" --train.learning_rate=0.5
 cp -r "$case_dir/model" "$work/other-model"
 printf '\x01' | dd of="$work/other-model/model.safetensors" bs=1 seek=160000 conv=notrunc 2>/dev/null
 start_job 1
 await 20 reached "$work/refuse" 1
-expect 4 "another base model: XXH3 [0-9a-f]* there, [0-9a-f]* in this run" \
+expect 4 "error: another base model: XXH3 [0-9a-f]* on [^ ]*, but XXH3 [0-9a-f]* on [^ ]*, which began the run" \
     mpirun -n 1 "$root/bin/lora_worker" --ps.address="$address" --model="$work/other-model"
 expect 2 "another parameter server writes into this folder.*wait for it" \
     "$root/bin/lora_ps" "$run" --train.output_dir="$work/refuse"

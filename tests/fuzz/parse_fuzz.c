@@ -24,7 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RUN = 77, SLOTS = 5, CHUNKS = 6, MEMBERS = 4, STEPS = 40, EVERY = 7, MOST_FILES = 64 };
+enum { RUN = 77, PLAN = 44, SLOTS = 5, CHUNKS = 6, MEMBERS = 4, STEPS = 40, EVERY = 7, MOST_FILES = 64 };
 
 typedef struct World {
     int64_t version, evaluated;
@@ -68,6 +68,7 @@ static Msg near_message(Fuzz *fuzz, double *data)
     Chance *chance = &fuzz->chance;
     Msg msg = { .type = (MsgType)chance_below(chance, MSG_TYPES),
                 .run = RUN,
+                .plan = chance_below(chance, 16) ? PLAN : chance_bits(chance),
                 .client = 1 + chance_below(chance, MEMBERS),
                 .step = chance_below(chance, 3) ? fuzz->world.version : number(fuzz),
                 .kind = (LeaseKind)chance_below(chance, 3),
@@ -134,14 +135,16 @@ static void fuzz_header(Fuzz *fuzz)
 
 /* ---- core ---------------------------------------------------------------------------------------- */
 
-static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas)
+static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas, uint64_t *plan)
 {
     (void)self, (void)facts, (void)replicas;
+    *plan = PLAN;
     return 8;
 }
-static char *world_differs(void *self, const HelloFacts *facts, const char *text)
+static char *world_differs(void *self, const Msg *hello, const HelloFacts *first)
 {
-    (void)self, (void)text;
+    const HelloFacts *facts = &hello->facts;
+    (void)self, (void)first;
     const bool fits = facts->base_digest == 1 && facts->slot_size == SLOTS &&
                       facts->eval_chunks == CHUNKS && facts->eval_width == 4;
     return fits ? NULL : xstrdup("another model");

@@ -90,6 +90,7 @@ static Msg odd_message(Fuzz *fuzz, char *text, float *data)
     Chance *chance = &fuzz->chance;
     Msg msg = { .type = (MsgType)chance_below(chance, MSG_TYPES),
                 .run = chance_bits(chance),
+                .plan = chance_bits(chance),
                 .client = chance_below(chance, 2) ? 1 + chance_below(chance, 100) : chance_bits(chance),
                 .step = odd_number(fuzz),
                 .kind = (LeaseKind)chance_below(chance, 3),
@@ -105,7 +106,7 @@ static Msg odd_message(Fuzz *fuzz, char *text, float *data)
         msg.facts = (HelloFacts){ chance_bits(chance), chance_bits(chance), chance_bits(chance),
                                   odd_number(fuzz),    odd_number(fuzz),    odd_number(fuzz),
                                   odd_number(fuzz),    odd_number(fuzz),    odd_number(fuzz),
-                                  odd_number(fuzz),    odd_number(fuzz),    7 };
+                                  odd_number(fuzz),    odd_number(fuzz),    7, "host" };
     const bool texts = msg.type == MSG_RUN || msg.type == MSG_HELLO || msg.type == MSG_WELCOME ||
                        msg.type == MSG_REFUSE || msg.type == MSG_LEASE || msg.type == MSG_STATUS;
     if (texts && chance_below(chance, 2))

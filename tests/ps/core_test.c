@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { SIZE = 5, CHUNKS = 6, CLIENTS = 7, EVERY = 50 };
+enum { SIZE = 5, CHUNKS = 6, CLIENTS = 7, EVERY = 50, PLAN = 44 };
 
 typedef struct Sim {
     int64_t M, steps, applied, evaluations, evaluated_at;
@@ -59,17 +59,19 @@ static int64_t power(int64_t n)
     return p;
 }
 
-static int64_t sim_begin(void *self, const HelloFacts *facts, int64_t replicas)
+static int64_t sim_begin(void *self, const HelloFacts *facts, int64_t replicas, uint64_t *plan)
 {
     (void)facts;
     assert_true(replicas > 0);
+    *plan = PLAN;
     return ((Sim *)self)->M;
 }
-static char *sim_differs(void *self, const HelloFacts *facts, const char *text)
+static char *sim_differs(void *self, const Msg *hello, const HelloFacts *first)
 {
     (void)self;
-    (void)text;
-    return facts->base_digest == 1 ? NULL : xstrdup("another base model");
+    if (first && first->data_digest != hello->facts.data_digest)
+        return xstrdup("other data");
+    return hello->facts.base_digest == 1 ? NULL : xstrdup("another base model");
 }
 static const char *sim_text(void *self)
 {
@@ -136,7 +138,7 @@ static PsCore *start(Sim *sim)
 
 static Msg message(MsgType type, uint64_t client)
 {
-    return (Msg){ .type = type, .run = 77, .client = client };
+    return (Msg){ .type = type, .run = 77, .client = client, .plan = PLAN };
 }
 
 static void hello(PsCore *core, uint64_t id, double now)
@@ -393,6 +395,170 @@ static void equal_clients_get_equal_shares_and_a_stranger_is_told(void **state)
     core_free(core);
 }
 
+static bool refused(PsCore *core, uint64_t client, const char *why)
+{
+    Msg reply;
+    bool is = false;
+    while (core_reply(core, &reply))
+        is |= reply.type == MSG_REFUSE && reply.client == client && strcmp(reply.text, why) == 0;
+    return is;
+}
+
+static void push_whole_step(PsCore *core, Sim *sim, int64_t step, uint64_t plan)
+{
+    Msg msg = message(MSG_PUSH, 1);
+    float sums[SIZE];
+    msg.plan = plan;
+    msg.step = step;
+    msg.range[0] = (Range){ 0, sim->M };
+    msg.range_count = 1;
+    msg.count = sim->M;
+    msg.size = sizeof sums;
+    plain(sums, &msg.loss, step, 0, power(sim->M), sim->M);
+    msg.data = xmalloc(sizeof sums);
+    memcpy(msg.data, sums, sizeof sums);
+    core_message(core, &msg, 0);
+    free(msg.data);
+}
+
+static void sums_of_another_step_are_acknowledged_and_dropped(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 8, .steps = 3, .evaluated_at = -1 };
+    PsCore *core = start(&sim);
+    for (uint64_t id = 1; id <= 3; id++)
+        hello(core, id, 0);
+    push_whole_step(core, &sim, 0, PLAN);
+    assert_int_equal(sim.applied, 1);
+    Msg reply;
+    const int64_t others[] = { 0, 2 }; /* an older version's, and one that a restart took back */
+    for (int i = 0; i < 2; i++) {
+        while (core_reply(core, &reply))
+            continue;
+        push_whole_step(core, &sim, others[i], PLAN);
+        assert_int_equal(sim.applied, 1);
+        assert_true(core_reply(core, &reply));
+        assert_int_equal(reply.type, MSG_ACK);
+        assert_int_equal(reply.step, others[i]);
+    }
+    push_whole_step(core, &sim, 1, PLAN); /* with the bits of its own: nothing of the others stayed */
+    assert_int_equal(sim.applied, 2);
+    core_free(core);
+}
+
+static void sums_of_another_plan_are_refused(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 8, .steps = 3, .evaluated_at = -1 };
+    PsCore *core = start(&sim);
+    for (uint64_t id = 1; id <= 3; id++)
+        hello(core, id, 0);
+    push_whole_step(core, &sim, 0, PLAN + 1);
+    assert_int_equal(sim.applied, 0);
+    assert_true(refused(core, 1, "sums of another plan than the run's"));
+    push_whole_step(core, &sim, 0, 0); /* does not say */
+    assert_int_equal(sim.applied, 0);
+    assert_true(refused(core, 1, "sums of another plan than the run's"));
+    push_whole_step(core, &sim, 0, PLAN);
+    assert_int_equal(sim.applied, 1);
+    core_free(core);
+}
+
+static void leases_say_their_plan(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 3, .steps = 1 };
+    PsCore *core = start(&sim);
+    for (uint64_t id = 1; id <= 3; id++) {
+        hello(core, id, 0);
+        Msg pull = message(MSG_PULL, id);
+        core_message(core, &pull, 0);
+    }
+    Msg reply;
+    int leases = 0;
+    while (core_reply(core, &reply))
+        if (reply.type == MSG_LEASE) {
+            assert_int_equal(reply.plan, PLAN);
+            leases++;
+        }
+    assert_int_equal(leases, 3);
+    core_free(core);
+}
+
+/* A message of another run, though its client's number is known here. */
+static void another_run_s_messages_change_nothing(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 1, .steps = 3, .evaluated_at = -1 };
+    PsCore *core = start(&sim);
+    for (uint64_t id = 1; id <= 3; id++)
+        hello(core, id, 0);
+    const MsgType types[] = { MSG_PUSH, MSG_EVAL, MSG_PULL, MSG_BEAT };
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        Msg msg = message(types[i], 1), reply;
+        float data[SIZE] = { 0 };
+        while (core_reply(core, &reply))
+            continue;
+        msg.run = 78;
+        msg.range[0] = (Range){ 0, 1 };
+        msg.range_count = 1;
+        if (i < 2) {
+            msg.data = data;
+            msg.size = sizeof data;
+        }
+        core_message(core, &msg, 0);
+        assert_int_equal(sim.applied, 0);
+        assert_true(core_reply(core, &reply));
+        assert_int_equal(reply.type, MSG_BEAT);
+        assert_false(reply.known);
+        assert_false(core_reply(core, &reply));
+    }
+    core_free(core);
+}
+
+/* Three nodes of a job, then one of another job; `odd` has other data. */
+static void greet_with_other_data(PsCore *core, uint64_t id, uint64_t job, uint64_t data)
+{
+    Msg msg = message(MSG_HELLO, id);
+    msg.facts = (HelloFacts){ .base_digest = 1, .data_digest = data, .slot_size = SIZE, .ranks = 1, .job_ranks = 3, .job = job };
+    core_message(core, &msg, 0);
+}
+
+static void a_job_with_two_sets_of_data_is_refused_whole_before_the_start(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 3, .steps = 1 };
+    PsCore *core = start(&sim);
+    Msg reply;
+    int64_t ranks;
+    greet_with_other_data(core, 1, 5, 100);
+    greet_with_other_data(core, 2, 5, 100);
+    greet_with_other_data(core, 9, 6, 100); /* of another job, with the same data: it stays */
+    assert_int_equal(core_clients(core, &ranks), 3);
+    greet_with_other_data(core, 3, 5, 101);
+    int told = 0;
+    while (core_reply(core, &reply)) {
+        assert_int_equal(reply.type, MSG_REFUSE);
+        assert_string_equal(reply.text, "other data");
+        assert_true(reply.client <= 3);
+        told++;
+    }
+    assert_int_equal(told, 3);
+    assert_int_equal(core_clients(core, &ranks), 1);
+    greet_with_other_data(core, 4, 7, 101); /* alone it is refused alone */
+    assert_true(refused(core, 4, "other data"));
+    assert_int_equal(core_clients(core, &ranks), 1);
+    Msg bye = message(MSG_BYE, 9);
+    core_message(core, &bye, 0);
+    for (uint64_t id = 11; id <= 13; id++) /* nobody waits: the next job brings the run its data */
+        greet_with_other_data(core, id, 8, 101);
+    int welcomed = 0;
+    while (core_reply(core, &reply))
+        welcomed += reply.type == MSG_WELCOME;
+    assert_int_equal(welcomed, 3);
+    core_free(core);
+}
+
 static void the_end_is_told_to_those_that_do_not_ask(void **state)
 {
     (void)state;
@@ -418,6 +584,11 @@ int main(void)
         cmocka_unit_test(who_beats_but_does_not_work_gives_its_pieces_to_those_who_wait),
         cmocka_unit_test(a_range_that_is_no_node_is_refused),
         cmocka_unit_test(equal_clients_get_equal_shares_and_a_stranger_is_told),
+        cmocka_unit_test(sums_of_another_step_are_acknowledged_and_dropped),
+        cmocka_unit_test(sums_of_another_plan_are_refused),
+        cmocka_unit_test(leases_say_their_plan),
+        cmocka_unit_test(another_run_s_messages_change_nothing),
+        cmocka_unit_test(a_job_with_two_sets_of_data_is_refused_whole_before_the_start),
         cmocka_unit_test(the_end_is_told_to_those_that_do_not_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

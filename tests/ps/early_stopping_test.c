@@ -91,7 +91,7 @@ static bool go_on(Run *run, const Told *told)
                                .job_ranks = 2 };
     int code;
     const char *text;
-    world.begin(world.self, &facts, 2);
+    world.begin(world.self, &facts, 2, &(uint64_t){ 0 });
     const int64_t version = run_version(run);
     const LeaseKind kind = world.next(world.self, version, &code, &text);
     if (kind == LEASE_EVAL)

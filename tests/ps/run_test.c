@@ -2,11 +2,9 @@
 #include "ps/run.h"
 
 #include "common/base/file.h"
-#include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/rng.h"
-#include "common/metrics/metrics.h"
+#include "tests/support/small_run.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -16,114 +14,23 @@
 
 #include <cmocka.h>
 
-enum { EXAMPLES = 40, STEPS = 6 }; /* batches of 16: 3 an epoch, 2 epochs */
-
-static Run *open_run(const char *folder, bool overwrite, const char *extra, Err *err)
-{
-    char *output = xprintf("train.output_dir=%s", folder);
-    const char *overrides[] = { output, "train.num_train_epochs=2", "train.save_strategy=epoch",
-                                extra };
-    Config config = { 0 };
-    assert_true(config_load(&config,
-                            &(ConfigSources){ .file = "tests/golden/bert-seqcls/run.yaml",
-                                              .overrides = overrides,
-                                              .override_count = extra ? 4 : 3 },
-                            err));
-    Run *run = run_open(&config, overwrite, err);
-    free(output);
-    return run;
-}
-
-static bool gets_worse; /* later evaluations have more loss, not less */
-
-static void evaluate(const CoreWorld *world, int64_t version)
-{
-    Metrics one;
-    metrics_init(&one, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 3, NULL });
-    const float logits[3] = { 0, (float)version, 1 }, goal[1] = { 1 };
-    metrics_add(&one, logits, goal, 1, gets_worse ? (double)version : 1.0 / (double)version);
-    const double *sums[] = { one.sums, one.sums };
-    const int64_t sizes[] = { one.size, one.size };
-    world->evaluated(world->self, version, sums, sizes, 2);
-    metrics_release(&one);
-}
-
-static bool step(const CoreWorld *world, int64_t version, int64_t size)
-{
-    float *gradient = xcalloc((size_t)size, sizeof(float));
-    rng_normal(gradient, size, 1.0F, rng_key(4, version, 0, 0));
-    int code = 0;
-    const char *text = NULL;
-    const bool ok =
-        world->apply(world->self, &(StepSums){ version, gradient, 16, 300, 16.5 }, &code, &text);
-    free(gradient);
-    return ok;
-}
-
-/* Slot facts come from a refusal-free HELLO: the run's own table. */
-static HelloFacts facts_of(const Run *run)
-{
-    return (HelloFacts){ .slot_size = run_slot_size(run),
-                         .examples = EXAMPLES,
-                         .longest = 32,
-                         .eval_chunks = 2,
-                         .eval_examples = 2,
-                         .eval_width = 16,
-                         .ranks = 2,
-                         .job_ranks = 2 };
-}
-
-/* One evaluation or step; false at the end. */
-static bool go_on(Run *run)
-{
-    CoreWorld world = run_world(run);
-    const HelloFacts facts = facts_of(run);
-    assert_int_equal(world.begin(world.self, &facts, 2), 2);
-    int code;
-    const char *text;
-    const int64_t version = run_version(run);
-    const LeaseKind kind = world.next(world.self, version, &code, &text);
-    if (kind == LEASE_EVAL)
-        evaluate(&world, version);
-    else if (kind != LEASE_STOP)
-        assert_true(step(&world, version, run_slot_size(run)));
-    return kind != LEASE_STOP;
-}
-
-/* Trains to the end and closes the run; the digest of its adapter. */
-static char *finish(Run *run, const char *folder)
-{
-    Err err = { 0 };
-    while (go_on(run)) {
-    }
-    assert_true(run_finish(run, &err));
-    run_close(run);
-    char *path = path_join(folder, "summary.json");
-    json_t *summary = json_file(path, &err);
-    assert_non_null(summary);
-    char *digest = xstrdup(json_get_string(summary, "adapter_sha256", "", &err));
-    json_decref(summary);
-    free(path);
-    return digest;
-}
-
 /* Trains until the end; closes and opens the run again after every step when asked to. */
 static char *train(const char *folder, bool disturbed)
 {
     Err err = { 0 };
-    Run *run = open_run(folder, true, NULL, &err);
+    Run *run = small_run_open(folder, true, NULL, &err);
     assert_non_null(run);
-    while (go_on(run)) {
+    while (small_run_go_on(run)) {
         if (disturbed) {
             const int64_t before = run_version(run);
             run_close(run);
-            run = open_run(folder, false, NULL, &err);
+            run = small_run_open(folder, false, NULL, &err);
             assert_non_null(run);
             assert_int_equal(run_version(run), before);
         }
     }
-    assert_int_equal(run_version(run), STEPS);
-    return finish(run, folder);
+    assert_int_equal(run_version(run), SMALL_STEPS);
+    return small_run_finish(run, folder);
 }
 
 static int count_lines(const char *folder)
@@ -144,9 +51,9 @@ static void a_run_killed_after_every_step_ends_with_the_same_adapter(void **stat
     char folder[] = "/tmp/run_test.XXXXXX";
     assert_non_null(mkdtemp(folder));
     char *calm = train(folder, false);
-    assert_int_equal(count_lines(folder), STEPS + 2);
+    assert_int_equal(count_lines(folder), SMALL_STEPS + 2);
     char *disturbed = train(folder, true);
-    assert_int_equal(count_lines(folder), STEPS + 2);
+    assert_int_equal(count_lines(folder), SMALL_STEPS + 2);
     assert_int_equal(strlen(calm), 64);
     assert_string_equal(calm, disturbed);
     char *wal = path_join(folder, "wal");
@@ -158,19 +65,6 @@ static void a_run_killed_after_every_step_ends_with_the_same_adapter(void **stat
 }
 
 /* ---- damaged checkpoints ------------------------------------------------------------------------- */
-
-static const char *const LONGER = "train.num_train_epochs=4"; /* checkpoints 3, 6, 9, 12 */
-
-/* Killed at step 8, with checkpoints 3 and 6. */
-static void train_to_eight(const char *folder)
-{
-    Err err = { 0 };
-    Run *run = open_run(folder, true, LONGER, &err);
-    assert_non_null(run);
-    while (run_version(run) < 8)
-        assert_true(go_on(run));
-    run_close(run);
-}
 
 /* Flips a bit of checkpoint-STEP/NAME's byte at part/parts of it. */
 static void flip(const char *folder, int step, const char *name, int part, int parts)
@@ -193,24 +87,24 @@ static void a_damaged_checkpoint_costs_steps_but_no_bits(void **state)
     char folder[] = "/tmp/run_test.XXXXXX";
     assert_non_null(mkdtemp(folder));
     Err err = { 0 };
-    char *want = finish(open_run(folder, true, LONGER, &err), folder);
+    char *want = small_run_finish(small_run_open(folder, true, SMALL_LONGER, &err), folder);
     const int lines = count_lines(folder);
     for (size_t k = 0; k < sizeof names / sizeof *names; k++)
         for (int part = 0; part <= PARTS; part++) {
-            train_to_eight(folder);
+            small_run_to_eight(folder);
             flip(folder, 6, names[k], part, PARTS);
-            Run *run = open_run(folder, false, LONGER, &err);
+            Run *run = small_run_open(folder, false, SMALL_LONGER, &err);
             assert_non_null(run);
             if (k < 2 && part > PARTS / 2) /* a number of a tensor; elsewhere it may be a byte that says nothing */
                 assert_int_equal(run_version(run), 3);
             assert_true(run_version(run) == 3 || run_version(run) == 8);
-            assert_true(go_on(run)); /* and killed again, with the damaged one still there */
+            assert_true(small_run_go_on(run)); /* and killed again, with the damaged one still there */
             const int64_t before = run_version(run);
             run_close(run);
-            run = open_run(folder, false, LONGER, &err);
+            run = small_run_open(folder, false, SMALL_LONGER, &err);
             assert_non_null(run);
             assert_int_equal(run_version(run), before);
-            char *got = finish(run, folder);
+            char *got = small_run_finish(run, folder);
             assert_string_equal(got, want);
             assert_int_equal(count_lines(folder), lines);
             free(got);
@@ -225,14 +119,14 @@ static void a_checkpoint_that_is_gone_costs_the_same(void **state)
     char folder[] = "/tmp/run_test.XXXXXX";
     assert_non_null(mkdtemp(folder));
     Err err = { 0 };
-    char *want = finish(open_run(folder, true, LONGER, &err), folder);
-    train_to_eight(folder);
+    char *want = small_run_finish(small_run_open(folder, true, SMALL_LONGER, &err), folder);
+    small_run_to_eight(folder);
     char *newest = path_join(folder, "checkpoint-6");
     assert_true(folder_remove(newest, &err));
-    Run *run = open_run(folder, false, LONGER, &err);
+    Run *run = small_run_open(folder, false, SMALL_LONGER, &err);
     assert_non_null(run);
     assert_int_equal(run_version(run), 3);
-    char *got = finish(run, folder);
+    char *got = small_run_finish(run, folder);
     assert_string_equal(got, want);
     free(got);
     free(want);
@@ -245,18 +139,18 @@ static void with_every_checkpoint_damaged_it_does_not_begin(void **state)
     (void)state;
     char folder[] = "/tmp/run_test.XXXXXX";
     assert_non_null(mkdtemp(folder));
-    train_to_eight(folder);
+    small_run_to_eight(folder);
     flip(folder, 3, "optimizer.safetensors", 1, 1);
     flip(folder, 6, "adapter_model.safetensors", 1, 1);
     Err err = { 0 };
-    assert_null(open_run(folder, false, LONGER, &err));
+    assert_null(small_run_open(folder, false, SMALL_LONGER, &err));
     assert_int_equal(err.kind, ERR_IO);
     assert_non_null(strstr(err.where, "checkpoint-6/adapter_model.safetensors"));
     assert_non_null(strstr(err.what, "is damaged"));
     assert_non_null(strstr(err.hint, "--overwrite"));
     flip(folder, 6, "adapter_model.safetensors", 1, 1); /* nothing else was touched */
     err = (Err){ 0 };
-    Run *run = open_run(folder, false, LONGER, &err);
+    Run *run = small_run_open(folder, false, SMALL_LONGER, &err);
     assert_non_null(run);
     assert_int_equal(run_version(run), 8);
     run_close(run);
@@ -278,17 +172,17 @@ static void the_best_model_is_taken_when_its_checkpoint_is_whole(void **state)
     (void)state;
     char folder[] = "/tmp/run_test.XXXXXX";
     assert_non_null(mkdtemp(folder));
-    gets_worse = true; /* the first one, 3, is the best */
+    small_run_gets_worse = true; /* the first one, 3, is the best */
     for (int damaged = 0; damaged < 2; damaged++) {
         Err err = { 0 };
-        Run *run = open_run(folder, true, "train.load_best_model_at_end=true", &err);
+        Run *run = small_run_open(folder, true, "train.load_best_model_at_end=true", &err);
         assert_non_null(run);
-        while (run_version(run) < STEPS)
-            assert_true(go_on(run));
-        char *checkpoint = xprintf("%s/checkpoint-%d", folder, damaged ? STEPS : 3);
+        while (run_version(run) < SMALL_STEPS)
+            assert_true(small_run_go_on(run));
+        char *checkpoint = xprintf("%s/checkpoint-%d", folder, damaged ? SMALL_STEPS : 3);
         if (damaged)
             flip(folder, 3, "adapter_model.safetensors", 1, 1);
-        free(finish(run, folder));
+        free(small_run_finish(run, folder));
         size_t size, same;
         char *got = adapter_of(folder, &size), *want = adapter_of(checkpoint, &same);
         assert_int_equal(size, same);
@@ -297,7 +191,7 @@ static void the_best_model_is_taken_when_its_checkpoint_is_whole(void **state)
         free(want);
         free(checkpoint);
     }
-    gets_worse = false;
+    small_run_gets_worse = false;
     assert_true(folder_remove(folder, NULL));
 }
 
@@ -310,7 +204,7 @@ static void a_log_may_be_older_than_the_checkpoint(void **state)
     Err err = { 0 };
     char *want = train(folder, false), *path = path_join(folder, "wal/log");
     const int lines = count_lines(folder);
-    Run *run = open_run(folder, true, NULL, &err);
+    Run *run = small_run_open(folder, true, NULL, &err);
     assert_non_null(run);
     size_t size = 0;
     char *old = NULL;
@@ -319,16 +213,16 @@ static void a_log_may_be_older_than_the_checkpoint(void **state)
             free(old);
             old = file_read(path, &size, &err);
         }
-        assert_true(go_on(run));
+        assert_true(small_run_go_on(run));
     }
     run_close(run);
     assert_true(file_size(path) < (int64_t)size);
     assert_true(file_write(path, old, size, &err));
-    run = open_run(folder, false, NULL, &err);
+    run = small_run_open(folder, false, NULL, &err);
     if (!run)
         fail_msg("%s (%s)", err.what, err.where);
     assert_int_equal(run_version(run), 3);
-    char *got = finish(run, folder);
+    char *got = small_run_finish(run, folder);
     assert_string_equal(got, want);
     assert_int_equal(count_lines(folder), lines);
     free(got);
@@ -346,16 +240,16 @@ static void another_configuration_in_the_folder_is_refused_by_key(void **state)
     char folder[] = "/tmp/run_test.XXXXXX";
     assert_non_null(mkdtemp(folder));
     Err err = { 0 };
-    Run *nobody_joined = open_run(folder, false, "train.seed=7", &err);
+    Run *nobody_joined = small_run_open(folder, false, "train.seed=7", &err);
     assert_non_null(nobody_joined);
     run_close(nobody_joined);
-    Run *run = open_run(folder, false, NULL, &err);
+    Run *run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
     CoreWorld world = run_world(run);
-    const HelloFacts facts = facts_of(run);
-    assert_int_equal(world.begin(world.self, &facts, 2), 2);
+    const HelloFacts facts = small_run_facts(run);
+    assert_int_equal(world.begin(world.self, &facts, 2, &(uint64_t){ 0 }), 2);
     run_close(run);
-    assert_null(open_run(folder, false, "train.learning_rate=0.5", &err));
+    assert_null(small_run_open(folder, false, "train.learning_rate=0.5", &err));
     assert_int_equal(err.kind, ERR_INPUT);
     assert_non_null(strstr(err.what, "train.learning_rate (0.5 here, 0.02 there)"));
     assert_true(folder_remove(folder, NULL));
@@ -368,12 +262,12 @@ static void a_run_that_nobody_joined_leaves_nothing(void **state)
     assert_non_null(mkdtemp(parent));
     char *folder = path_join(parent, "out"), *mine = path_join(parent, "notes.txt");
     Err err = { 0 };
-    Run *run = open_run(folder, false, NULL, &err);
+    Run *run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
     run_close(run);
     assert_false(file_exists(folder));
     assert_true(file_write(mine, "kept", 4, &err));
-    run = open_run(parent, false, NULL, &err); /* a folder that was there stays */
+    run = small_run_open(parent, false, NULL, &err); /* a folder that was there stays */
     assert_non_null(run);
     run_close(run);
     size_t count = 0;
@@ -393,11 +287,11 @@ static void a_gradient_that_is_not_finite_is_named_and_not_applied(void **state)
     char folder[] = "/tmp/run_test.XXXXXX";
     assert_non_null(mkdtemp(folder));
     Err err = { 0 };
-    Run *run = open_run(folder, false, NULL, &err);
+    Run *run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
     CoreWorld world = run_world(run);
-    const HelloFacts facts = facts_of(run);
-    world.begin(world.self, &facts, 2);
+    const HelloFacts facts = small_run_facts(run);
+    world.begin(world.self, &facts, 2, &(uint64_t){ 0 });
     float *gradient = xcalloc((size_t)run_slot_size(run), sizeof(float));
     gradient[0] = NAN;
     int code = 0;

@@ -5,6 +5,9 @@
  * is sent again, also to a server that was restarted (it gets HELLO again first). Pushes are
  * copied, queued and repeated until they are acknowledged.
  *
+ * A client works for one run and one plan. A server that comes up at the same address with another
+ * run, or leases of another plan, end it: what it has read and opened is of no use there.
+ *
  * Owner: worker/train, one per node of a job (its first rank). Threads: one caller. Collective: no.
  * Errors: ERR_PEER when the server is silent for longer than `patience`, ERR_REFUSED with its
  * sentence when it does not want us. */
@@ -18,6 +21,7 @@ typedef struct PsClient PsClient;
 typedef struct PsClientOptions {
     const char *address;        /* tcp://host:port */
     double heartbeat, patience; /* seconds */
+    uint64_t run; /* id of the run whose file was read (ps_client_ask); 0: the file is our own */
 } PsClientOptions;
 
 MUST_USE PsClient *ps_client_open(const PsClientOptions *options, Err *err);
@@ -25,12 +29,15 @@ MUST_USE PsClient *ps_client_open(const PsClientOptions *options, Err *err);
 /* Says BYE (when welcome before), waits for the thread. NULL is fine. */
 void ps_client_close(PsClient *client);
 
-/* The run file of the server's run, for workers that were given none. Owned by the caller. */
-MUST_USE bool ps_client_ask(PsClient *client, char **run_text, Err *err);
+/* The server's run, for workers that were given no run file: its file, owned by the caller, and its id. */
+MUST_USE bool ps_client_ask(PsClient *client, char **run_text, uint64_t *run, Err *err);
 
-/* run_text: the effective run file here, or "". *fixed: the run's, owned by the caller. */
+/* run_text: the effective run file here. *fixed: the run's, owned by the caller. */
 MUST_USE bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text,
                               char **fixed, Err *err);
+
+/* What will be computed (facts_plan), as the run file that HELLO brought says: before the first lease. */
+void ps_client_plan(PsClient *client, uint64_t plan);
 
 typedef struct Lease {
     LeaseKind kind;

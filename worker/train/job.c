@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/wire/facts.h"
 #include "worker/eval/measure.h"
 #include "worker/train/packing.h"
 #include "worker/train/settings.h"
@@ -27,9 +28,9 @@ static bool run_from_server(Job *job, const ConfigSources *sources, Err *err)
     char *text = NULL;
     bool ok = true;
     if (comm_rank(job->comm) == 0) {
-        const PsClientOptions o = { job->address, 1.0, 60.0 };
+        const PsClientOptions o = { job->address, 1.0, 60.0, 0 };
         PsClient *asking = ps_client_open(&o, err);
-        ok = asking && ps_client_ask(asking, &text, err);
+        ok = asking && ps_client_ask(asking, &text, &job->run, err);
         ps_client_close(asking);
     }
     if (!comm_agree(job->comm, ok)) {
@@ -37,6 +38,7 @@ static bool run_from_server(Job *job, const ConfigSources *sources, Err *err)
         return false;
     }
     char *shared = comm_share_text(job->comm, text);
+    job->run = comm_share_number(job->comm, job->run);
     free(text);
     const ConfigSources all = { "the server's run", shared, sources->overrides, sources->override_count };
     ok = config_load(&job->config, &all, err);
@@ -69,7 +71,8 @@ static bool open_model(Job *job, Err *err)
     const bool loaded = job->weights.data && weights_load(&job->weights, job->files, comm_node_rank(job->comm),
                                                           comm_node_size(job->comm), err);
     if (loaded && comm_node_rank(job->comm) == 0)
-        job->base_digest = safetensors_digest(job->files);
+        job->base_digest = digest_fast_more(safetensors_digest(job->files), &(uint64_t){ arch_digest(job->arch) },
+                                            sizeof(uint64_t));
     safetensors_close(job->files);
     job->files = NULL;
     return agree(job, loaded); /* also the barrier behind which all may read all */
@@ -202,10 +205,11 @@ static void cut_chunks(Job *job)
 
 /* ---- HELLO ------------------------------------------------------------------------------- */
 
-/* Of all that is trained on and evaluated. */
+/* Of all that is trained on and evaluated, and how it is cut. */
 static uint64_t data_digest(const Job *job)
 {
     uint64_t digest = digest_fast_more(job->train.digest, &job->validation.digest, sizeof job->validation.digest);
+    digest = digest_fast_more(digest, job->chunk_ends, (size_t)job->chunks * sizeof *job->chunk_ends);
     const Pixels *pixels[] = { job->train_pictures.pixels, job->eval_pictures.pixels };
     for (int i = 0; i < 2; i++) {
         const uint64_t own = pixels[i] ? pixels_digest(pixels[i]) : 0;
@@ -215,9 +219,20 @@ static uint64_t data_digest(const Job *job)
     return digest;
 }
 
+/* This machine's name as it may travel: visible ASCII. */
+static void set_host(char host[WIRE_HOST])
+{
+    if (gethostname(host, WIRE_HOST - 1) != 0)
+        host[0] = '\0';
+    host[WIRE_HOST - 1] = '\0';
+    for (char *at = host; *at; at++)
+        if (*at <= ' ' || *at > '~')
+            *at = '?';
+}
+
 static HelloFacts facts(const Job *job, uint64_t job_number)
 {
-    return (HelloFacts){
+    HelloFacts facts = {
         .base_digest = job->base_digest,
         .slot_hash = job->table->hash,
         .data_digest = data_digest(job),
@@ -231,25 +246,29 @@ static HelloFacts facts(const Job *job, uint64_t job_number)
         .job_ranks = comm_size(job->comm),
         .job = job_number,
     };
+    set_host(facts.host);
+    return facts;
 }
 
-/* Leaders say hello; the run file that comes back, with every key fixed, replaces ours. */
-static bool say_hello(Job *job, bool own_file, Err *err)
+/* Leader: HELLO with what we have; *fixed: the run file with every key fixed, owned by the caller. */
+static bool greet(Job *job, const HelloFacts *mine, char **fixed, Err *err)
 {
-    const uint64_t number = comm_share_number(job->comm, rng_entropy());
+    const PsClientOptions o = { job->address, job->config.ps.heartbeat, job->config.ps.patience, job->run };
+    Text text = { 0 };
+    config_print(&job->config, &text);
+    job->client = ps_client_open(&o, err);
+    const bool ok = job->client && ps_client_hello(job->client, mine, text.data, fixed, err);
+    text_release(&text);
+    return ok;
+}
+
+/* Leaders say hello; the run file that comes back replaces ours. */
+static bool say_hello(Job *job, Err *err)
+{
+    const HelloFacts mine = facts(job, comm_share_number(job->comm, rng_entropy()));
     char *fixed = NULL;
-    bool ok = true;
-    if (comm_node_rank(job->comm) == 0) {
-        const PsClientOptions o = { job->address, job->config.ps.heartbeat, job->config.ps.patience };
-        const HelloFacts f = facts(job, number);
-        Text text = { 0 };
-        if (own_file)
-            config_print(&job->config, &text);
-        job->client = ps_client_open(&o, err);
-        ok = job->client && ps_client_hello(job->client, &f, text.data ? text.data : "", &fixed, err);
-        text_release(&text);
-    }
-    if (!comm_agree(job->comm, ok)) {
+    const bool greeted = comm_node_rank(job->comm) != 0 || greet(job, &mine, &fixed, err);
+    if (!comm_agree(job->comm, greeted)) {
         free(fixed);
         return false;
     }
@@ -257,9 +276,11 @@ static bool say_hello(Job *job, bool own_file, Err *err)
     free(fixed);
     config_release(&job->config);
     const ConfigSources sources = { "the server's run", shared, NULL, 0 };
-    ok = config_load(&job->config, &sources, err);
+    bool ok = config_load(&job->config, &sources, err);
     if (ok && job->config.parallel.micro_batches < 1)
         ok = err_set(err, ERR_PEER, "the server did not fix parallel.micro_batches");
+    if (ok && job->client)
+        ps_client_plan(job->client, facts_plan(&mine, config_digest(&job->config), job->config.parallel.micro_batches));
     free(shared);
     return agree(job, ok);
 }
@@ -358,7 +379,7 @@ bool job_open(Job *job, Comm *comm, const ConfigSources *sources, const char *ad
     split_data(job);
     pack(job);
     cut_chunks(job);
-    return say_hello(job, sources->file != NULL, err) && agree(job, open_step(job, err)) &&
+    return say_hello(job, err) && agree(job, open_step(job, err)) &&
            agree(job, node_open(&job->node, comm, job->table->size, job->eval_width, job->config.parallel.micro_batches, err)) &&
            agree(job, open_generation(job, err));
 }

@@ -20,10 +20,11 @@ typedef struct Job {
     Comm *comm;      /* borrowed */
     PsClient *client; /* leader only, else NULL */
     char *address;
+    uint64_t run; /* id of the run whose file the server gave us; 0: the file is our own */
     ModelArch *arch;
     SlotTable *table;
     SafeTensors *files;  /* until the weights are loaded: a mapping of them all */
-    uint64_t base_digest; /* the leader's */
+    uint64_t base_digest; /* the leader's: weights and config.json */
     Weights weights;
     Tokenizer *tokenizer;
     Dataset train, validation;

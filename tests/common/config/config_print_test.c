@@ -12,7 +12,7 @@ static void expect_round_trip(const char *text)
     load_good(&again, first.data, NULL);
     config_print(&again, &second);
     assert_string_equal(first.data, second.data);
-    assert_true(config_same_run(&c, &again, &differing));
+    assert_true(config_same_run(&c, &again, true, &differing));
     assert_true(json_equal(c.model_config, again.model_config));
     assert_int_equal(c.labels.count, again.labels.count);
     for (int i = 0; i < c.labels.count; i++)
@@ -94,7 +94,7 @@ static void expect_same(const char *const *one, const char *const *other, bool s
     Text out = { 0 };
     load_good(&a, "model: m\n", one);
     load_good(&b, "model: m\n", other);
-    assert_int_equal(config_same_run(&a, &b, &out), same);
+    assert_int_equal(config_same_run(&a, &b, true, &out), same);
     assert_string_equal(out.data ? out.data : "", names);
     text_release(&out);
     config_release(&a);

@@ -50,7 +50,9 @@ static Msg example(MsgType type)
         msg.known = true;
     }
     if (type == MSG_HELLO)
-        msg.facts = (HelloFacts){ UINT64_MAX, 2, 3, 294912, 67349, 128, 7, 872, 12, 16, 32, 9 };
+        msg.facts = (HelloFacts){ UINT64_MAX, 2, 3, 294912, 67349, 128, 7, 872, 12, 16, 32, 9, "node-1.cluster" };
+    if (type == MSG_HELLO || type == MSG_LEASE || type == MSG_PUSH || type == MSG_EVAL)
+        msg.plan = UINT64_MAX - 1;
     if (type == MSG_RUN || type == MSG_HELLO || type == MSG_WELCOME || type == MSG_REFUSE ||
         type == MSG_LEASE || type == MSG_STATUS)
         msg.text = run_text;
@@ -207,7 +209,7 @@ static void another_protocol_version_is_named(void **state)
     Err err;
     assert_false(decode(&msg, header, size, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
-    assert_string_equal(err.what, "protocol version 1 here, 9 there");
+    assert_string_equal(err.what, "protocol version 2 here, 9 there");
     free(header);
 }
 

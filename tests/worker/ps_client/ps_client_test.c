@@ -5,46 +5,68 @@
 #include "common/base/mem.h"
 #include "common/wire/socket.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 enum { SLOTS = 5 };
 static const float served[SLOTS] = { 1, 2, 3, 4, 5 };
 
+/* In the place of common/base/clock: the same, and it can jump, as for a process that was frozen. */
+static _Atomic int64_t jumped; /* seconds */
+
+double clock_now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9 + (double)jumped;
+}
+
+void clock_sleep(double seconds)
+{
+    const struct timespec time = { (time_t)seconds, (long)((seconds - floor(seconds)) * 1e9) };
+    nanosleep(&time, NULL);
+}
+
 typedef struct Fake {
+    uint64_t run, plan;         /* run 0: 9 */
+    atomic_bool deaf;           /* hears, but says nothing */
     const char *refusal;        /* NULL: welcomes everybody */
     int lose_acks, lose_leases; /* answers that never arrive */
     bool stop;                  /* leases are LEASE_STOP 5 */
     WireContext *context;
     WireSocket *data, *control;
     char address[256];
-    bool knows; /* the client said HELLO since the start */
+    bool knows, knows_all; /* the client said HELLO since the start; or need not */
     WireId data_id, control_id;
     pthread_t thread;
     atomic_bool over;
     atomic_int hellos, pushes, pulls, beats, byes;
-    uint64_t client;
+    uint64_t client, greeted_run, greeted_plan, pushed_run, pushed_plan;
     float pushed[SLOTS];
 } Fake;
 
 static void reply(Fake *fake, WireSocket *socket, const WireId *to, Msg msg)
 {
     Err err = { 0 };
-    msg.run = 9;
+    msg.run = fake->run ? fake->run : 9;
     msg.client = fake->client;
+    if (fake->deaf)
+        return;
     assert_int_equal(wire_send(socket, to, &msg, &err), WIRE_SENT);
 }
 
 static void fake_pull(Fake *fake, const Msg *msg)
 {
     fake->pulls++;
-    Msg lease = { .type = MSG_LEASE, .kind = LEASE_TRAIN, .step = 3, .range_count = 1 };
+    Msg lease = { .type = MSG_LEASE, .kind = LEASE_TRAIN, .plan = fake->plan, .step = 3, .range_count = 1 };
     lease.range[0] = (Range){ 0, 4 };
     if (msg->step != 3) {
         lease.data = (void *)(uintptr_t)served;
@@ -62,13 +84,17 @@ static void fake_push(Fake *fake, const Msg *msg)
     fake->pushes++;
     Msg ack = { .type = MSG_ACK, .kind = msg->kind, .step = msg->step, .range_count = 1 };
     ack.range[0] = msg->range[0];
+    fake->pushed_run = msg->run;
+    fake->pushed_plan = msg->plan;
     memcpy(fake->pushed, msg->data, msg->size);
     if (fake->lose_acks-- <= 0)
         reply(fake, fake->data, &fake->data_id, ack);
 }
 
-static void fake_hello(Fake *fake)
+static void fake_hello(Fake *fake, const Msg *hello)
 {
+    fake->greeted_run = hello->run;
+    fake->greeted_plan = hello->plan;
     Msg msg = { .type = MSG_WELCOME, .text = (char[]){ "fixed" } };
     char refusal[64];
     fake->hellos++;
@@ -86,13 +112,13 @@ static void fake_message(Fake *fake, bool data, const WireId *from, const Msg *m
     fake->client = msg->client;
     WireSocket *socket = data ? fake->data : fake->control;
     if (msg->type == MSG_HELLO) {
-        fake_hello(fake);
+        fake_hello(fake, msg);
     } else if (msg->type == MSG_ASK) {
         reply(fake, socket, from, (Msg){ .type = MSG_RUN, .text = (char[]){ "model: a" } });
     } else if (msg->type == MSG_BYE) {
         fake->byes++;
         reply(fake, socket, from, (Msg){ .type = MSG_BYE });
-    } else if (!fake->knows) {
+    } else if (!fake->knows && !fake->knows_all) {
         reply(fake, socket, from, (Msg){ .type = MSG_BEAT, .known = false });
     } else if (msg->type == MSG_BEAT) {
         fake->beats++;
@@ -145,13 +171,18 @@ static void fake_stop(Fake *fake)
     wire_context_close(fake->context);
 }
 
-static PsClient *open_client(const char *address, double patience)
+static PsClient *open_client_of(const char *address, double patience, uint64_t run)
 {
     Err err = { 0 };
-    const PsClientOptions options = { address, 0.1, patience };
+    const PsClientOptions options = { address, 0.1, patience, run };
     PsClient *client = ps_client_open(&options, &err);
     assert_non_null(client);
     return client;
+}
+
+static PsClient *open_client(const char *address, double patience)
+{
+    return open_client_of(address, patience, 0);
 }
 
 static bool hello(PsClient *client, Err *err)
@@ -192,7 +223,9 @@ static void asks_greets_works_and_says_bye(void **state)
     PsClient *client = open_client(fake.address, 5);
     Err err = { 0 };
     char *run = NULL;
-    assert_true(ps_client_ask(client, &run, &err));
+    uint64_t id = 0;
+    assert_true(ps_client_ask(client, &run, &id, &err));
+    assert_int_equal(id, 9);
     assert_string_equal(run, "model: a");
     free(run);
     assert_true(hello(client, &err));
@@ -301,6 +334,135 @@ static void a_restarted_server_may_have_lost_a_step(void **state)
     fake_stop(&again);
 }
 
+/* The fake server again, at the same address, as another one. */
+static void replace(Fake *fake, Fake *by)
+{
+    char address[256];
+    fake_stop(fake);
+    memcpy(address, fake->address, sizeof address);
+    fake_start(by, address);
+}
+
+static const char *const leaves = "this worker belongs to run 0000000000000009, and the server at this address now has "
+                                  "run 000000000000000a";
+
+static void another_run_at_the_address_ends_the_client(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) { /* while it waits for work, and while it computes */
+        Fake fake = { 0 }, other = { .run = 10 };
+        fake_start(&fake, "tcp://127.0.0.1:*");
+        PsClient *client = open_client(fake.address, 20);
+        Err err;
+        Lease lease;
+        float values[SLOTS];
+        assert_true(hello(client, &err));
+        ps_client_plan(client, 77);
+        replace(&fake, &other);
+        if (i == 1) {
+            push_gradient(client);
+            assert_true(becomes(&other.hellos, 1, 10));
+        }
+        assert_false(ps_client_next(client, -1, &lease, values, SLOTS, &err));
+        assert_int_equal(err.kind, ERR_REFUSED);
+        assert_string_equal(err.what, leaves);
+        assert_string_equal(err.hint, "start the worker again to join that one");
+        assert_int_equal(other.pushes, 0);
+        assert_int_equal(other.greeted_run, 9); /* the server could see it, too */
+        assert_int_equal(other.greeted_plan, 77);
+        ps_client_close(client);
+        fake_stop(&other);
+    }
+}
+
+static void the_run_whose_file_was_read_is_the_one_to_join(void **state)
+{
+    (void)state;
+    Fake fake = { .run = 10 };
+    fake_start(&fake, "tcp://127.0.0.1:*");
+    PsClient *client = open_client_of(fake.address, 5, 9);
+    Err err;
+    assert_false(hello(client, &err));
+    assert_int_equal(err.kind, ERR_REFUSED);
+    assert_string_equal(err.what, leaves);
+    ps_client_close(client);
+    client = open_client_of(fake.address, 5, 10);
+    assert_true(hello(client, &err));
+    assert_int_equal(fake.greeted_run, 10);
+    ps_client_close(client);
+    fake_stop(&fake);
+}
+
+static void pushes_say_run_and_plan_and_leases_of_another_plan_end_the_client(void **state)
+{
+    (void)state;
+    Fake fake = { .plan = 77 };
+    fake_start(&fake, "tcp://127.0.0.1:*");
+    PsClient *client = open_client(fake.address, 5);
+    Err err;
+    Lease lease;
+    float values[SLOTS];
+    assert_true(hello(client, &err));
+    assert_int_equal(fake.greeted_plan, 0);
+    ps_client_plan(client, 77);
+    push_gradient(client);
+    assert_true(ps_client_next(client, -1, &lease, values, SLOTS, &err));
+    assert_true(becomes(&fake.pushes, 1, 5));
+    assert_int_equal(fake.pushed_run, 9);
+    assert_int_equal(fake.pushed_plan, 77);
+    fake.plan = 78;
+    assert_false(ps_client_next(client, 3, &lease, values, SLOTS, &err));
+    assert_int_equal(err.kind, ERR_REFUSED);
+    assert_non_null(strstr(err.what, "the server leases plan 000000000000004e, and this worker computes 000000000000004d"));
+    ps_client_close(client);
+    fake_stop(&fake);
+}
+
+/* A server at its end says stop to all that speak to it. */
+static void another_run_s_stop_is_not_ours(void **state)
+{
+    (void)state;
+    Fake fake = { 0 }, other = { .run = 10, .stop = true, .knows_all = true };
+    fake_start(&fake, "tcp://127.0.0.1:*");
+    PsClient *client = open_client(fake.address, 3);
+    Err err;
+    Lease lease = { 0 };
+    float values[SLOTS];
+    assert_true(hello(client, &err));
+    replace(&fake, &other);
+    assert_false(ps_client_next(client, -1, &lease, values, SLOTS, &err) && lease.kind == LEASE_STOP);
+    assert_true(other.pulls > 0);
+    ps_client_close(client);
+    fake_stop(&other);
+}
+
+/* A node that was frozen for long blames nobody, though nothing was heard. */
+static void silence_while_the_client_slept_does_not_count(void **state)
+{
+    (void)state;
+    Fake fake = { .lose_leases = 1 };
+    fake_start(&fake, "tcp://127.0.0.1:*");
+    PsClient *client = open_client(fake.address, 2);
+    Err err;
+    Lease lease;
+    float values[SLOTS] = { 0 };
+    assert_true(hello(client, &err));
+    fake.deaf = true;
+    clock_sleep(0.3); /* what was said before is heard */
+    jumped += 1000;
+    clock_sleep(0.7); /* it turns, and hears nothing */
+    fake.deaf = false;
+    assert_true(ps_client_next(client, -1, &lease, values, SLOTS, &err));
+    assert_memory_equal(values, served, sizeof served);
+    fake.deaf = true; /* and patience still ends */
+    const double begin = clock_now();
+    assert_false(ps_client_next(client, 3, &lease, values, SLOTS, &err));
+    assert_int_equal(err.kind, ERR_PEER);
+    assert_true(clock_now() - begin < 6);
+    ps_client_close(client);
+    fake_stop(&fake);
+}
+
 static void a_stop_brings_its_code_and_reason(void **state)
 {
     (void)state;
@@ -346,6 +508,11 @@ int main(void)
         cmocka_unit_test(lost_answers_are_asked_for_again),
         cmocka_unit_test(a_restarted_server_is_greeted_and_gets_what_it_lost),
         cmocka_unit_test(a_restarted_server_may_have_lost_a_step),
+        cmocka_unit_test(another_run_at_the_address_ends_the_client),
+        cmocka_unit_test(the_run_whose_file_was_read_is_the_one_to_join),
+        cmocka_unit_test(pushes_say_run_and_plan_and_leases_of_another_plan_end_the_client),
+        cmocka_unit_test(another_run_s_stop_is_not_ours),
+        cmocka_unit_test(silence_while_the_client_slept_does_not_count),
         cmocka_unit_test(a_stop_brings_its_code_and_reason),
         cmocka_unit_test(patience_ends),
     };

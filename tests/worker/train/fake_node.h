@@ -119,12 +119,16 @@ typedef struct Pushed {
     Push push; /* its data is a copy, owned */
 } Pushed;
 
+enum { FAKE_RUN = 31 }; /* id of the run whose file is asked for */
+
 /* What rank 0's client does and was told. */
 typedef struct Script {
     const Lease *leases; /* a range that ends at -1 ends at the chunks of the evaluation */
     int lease_count, next;
     int silent_at;      /* the server does not answer this lease any more; -1: it does */
     const char *run;    /* run file that is asked for */
+    uint64_t joins, plan; /* what the client said of them; 0: nothing */
+    char *text;           /* its configuration; owned */
     HelloFacts facts;
     Pushed pushes[MOST_PUSHES];
     int count;
@@ -139,8 +143,8 @@ struct PsClient {
 
 PsClient *ps_client_open(const PsClientOptions *options, Err *err)
 {
-    (void)options;
     (void)err;
+    script.joins = options->run;
     return xcalloc(1, sizeof(PsClient));
 }
 
@@ -149,11 +153,12 @@ void ps_client_close(PsClient *client)
     free(client);
 }
 
-bool ps_client_ask(PsClient *client, char **run_text, Err *err)
+bool ps_client_ask(PsClient *client, char **run_text, uint64_t *run, Err *err)
 {
     (void)client;
     (void)err;
     *run_text = xstrdup(script.run);
+    *run = FAKE_RUN;
     return true;
 }
 
@@ -162,8 +167,16 @@ bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_
     (void)client;
     (void)err;
     script.facts = *facts;
-    *fixed = xstrdup(run_text[0] ? run_text : script.run);
+    *fixed = xstrdup(script.run ? script.run : run_text);
+    free(script.text);
+    script.text = xstrdup(run_text);
     return true;
+}
+
+void ps_client_plan(PsClient *client, uint64_t plan)
+{
+    (void)client;
+    script.plan = plan;
 }
 
 /* The adapter at a version: nothing is 0. */
@@ -210,6 +223,7 @@ static void forget(void)
 {
     for (int i = 0; i < script.count; i++)
         free((void *)(uintptr_t)script.pushes[i].push.data);
+    free(script.text);
     script = (Script){ .silent_at = -1 };
 }
 

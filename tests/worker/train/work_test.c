@@ -1,6 +1,7 @@
 /* A job from its run file to its pushes, with a fake server and fake MPI (fake_node.h): whoever
  * computes, each push is a node of the sum tree with the tree's bits, and nothing is counted twice. */
 #include "common/slots/tree.h"
+#include "common/wire/facts.h"
 #include "tests/worker/train/fake_node.h"
 #include "worker/kernels/gemm.h"
 
@@ -329,6 +330,9 @@ static void expect_facts(Job *job, Ended *ended)
         longest = job->train.start[i + 1] - job->train.start[i] > longest ? job->train.start[i + 1] - job->train.start[i] : longest;
     assert_int_equal(f->longest, longest);
     assert_true(f->eval_width >= 2 + 3 * 3);
+    assert_true(f->host[0] != '\0');
+    assert_non_null(strstr(script.text, "\n  seed: ")); /* the whole configuration goes along */
+    assert_true(script.plan == facts_plan(f, config_digest(&job->config), 8));
 }
 
 static void the_server_is_told_what_the_job_is(void **state)
@@ -350,6 +354,8 @@ static void the_servers_run_file_makes_the_same_job(void **state)
     Ended ended;
     run(2, &s, &stop, 1, expect_facts);
     const HelloFacts with_file = script.facts;
+    const uint64_t plan = script.plan;
+    assert_int_equal(script.joins, 0);
     assert_true(config_load(&config, &sources, &err));
     config_print(&config, &text);
     forget();
@@ -358,6 +364,8 @@ static void the_servers_run_file_makes_the_same_job(void **state)
     script.lease_count = 1;
     play(2, &none, &ended, expect_facts);
     assert_true(script.facts.data_digest == with_file.data_digest);
+    assert_int_equal(script.joins, FAKE_RUN);
+    assert_true(script.plan == plan);
     assert_true(script.facts.base_digest == with_file.base_digest && script.facts.eval_chunks == with_file.eval_chunks);
     text_release(&text);
     config_release(&config);

@@ -1,0 +1,114 @@
+#include "tests/support/small_run.h"
+
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "common/metrics/metrics.h"
+#include "ps/run_state.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+Run *small_run_open(const char *folder, bool overwrite, const char *extra, Err *err)
+{
+    char *output = xprintf("train.output_dir=%s", folder);
+    const char *overrides[] = { output, "train.num_train_epochs=2", "train.save_strategy=epoch",
+                                extra };
+    Config config = { 0 };
+    assert_true(config_load(&config,
+                            &(ConfigSources){ .file = "tests/golden/bert-seqcls/run.yaml",
+                                              .overrides = overrides,
+                                              .override_count = extra ? 4 : 3 },
+                            err));
+    Run *run = run_open(&config, overwrite, err);
+    free(output);
+    return run;
+}
+
+bool small_run_gets_worse;
+
+static void evaluate(const CoreWorld *world, int64_t version)
+{
+    Metrics one;
+    metrics_init(&one, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 3, NULL });
+    const float logits[3] = { 0, (float)version, 1 }, goal[1] = { 1 };
+    metrics_add(&one, logits, goal, 1, small_run_gets_worse ? (double)version : 1.0 / (double)version);
+    const double *sums[] = { one.sums, one.sums };
+    const int64_t sizes[] = { one.size, one.size };
+    world->evaluated(world->self, version, sums, sizes, 2);
+    metrics_release(&one);
+}
+
+static bool step(const CoreWorld *world, int64_t version, int64_t size)
+{
+    float *gradient = xcalloc((size_t)size, sizeof(float));
+    rng_normal(gradient, size, 1.0F, rng_key(4, version, 0, 0));
+    int code = 0;
+    const char *text = NULL;
+    const bool ok =
+        world->apply(world->self, &(StepSums){ version, gradient, 16, 300, 16.5 }, &code, &text);
+    free(gradient);
+    return ok;
+}
+
+HelloFacts small_run_facts(const Run *run)
+{
+    return (HelloFacts){ .slot_size = run_slot_size(run),
+                         .slot_hash = run->table->hash,
+                         .examples = SMALL_EXAMPLES,
+                         .longest = 32,
+                         .eval_chunks = 2,
+                         .eval_examples = 2,
+                         .eval_width = 16,
+                         .ranks = 2,
+                         .job_ranks = 2 };
+}
+
+/* One evaluation or step; false at the end. */
+bool small_run_go_on(Run *run)
+{
+    CoreWorld world = run_world(run);
+    const HelloFacts facts = small_run_facts(run);
+    assert_int_equal(world.begin(world.self, &facts, 2, &(uint64_t){ 0 }), 2);
+    int code;
+    const char *text;
+    const int64_t version = run_version(run);
+    const LeaseKind kind = world.next(world.self, version, &code, &text);
+    if (kind == LEASE_EVAL)
+        evaluate(&world, version);
+    else if (kind != LEASE_STOP)
+        assert_true(step(&world, version, run_slot_size(run)));
+    return kind != LEASE_STOP;
+}
+
+/* Trains to the end and closes the run; the digest of its adapter. */
+char *small_run_finish(Run *run, const char *folder)
+{
+    Err err = { 0 };
+    while (small_run_go_on(run)) {
+    }
+    assert_true(run_finish(run, &err));
+    run_close(run);
+    char *path = path_join(folder, "summary.json");
+    json_t *summary = json_file(path, &err);
+    assert_non_null(summary);
+    char *digest = xstrdup(json_get_string(summary, "adapter_sha256", "", &err));
+    json_decref(summary);
+    free(path);
+    return digest;
+}
+
+void small_run_to_eight(const char *folder)
+{
+    Err err = { 0 };
+    Run *run = small_run_open(folder, true, SMALL_LONGER, &err);
+    assert_non_null(run);
+    while (run_version(run) < 8)
+        assert_true(small_run_go_on(run));
+    run_close(run);
+}
