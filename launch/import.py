@@ -1,17 +1,25 @@
 """Data sets as rows of JSON. `lora import` runs this text with an interpreter that has the library `datasets`:
 arguments are the output, the configuration, the split ("": all), then what is read. Exit codes are those of `lora`."""
+import sys
+
+sys.path[:] = [folder for folder in sys.path if folder]  # files of the working folder are no libraries
+
 import datetime
 import decimal
 import json
 import math
 import os
-import sys
 import warnings
 
 warnings.filterwarnings("ignore")
-os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when the library is loaded
 os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-import datasets  # noqa: E402 (the two above are read when it is loaded)
+try:
+    import datasets
+except ImportError as error:
+    print(f"error: {sys.executable} cannot load the library datasets: {error}\n"
+          f"  try: {sys.executable} -m pip install datasets, or leave --python away", file=sys.stderr)
+    sys.exit(2)
 
 NO_TEXT = tuple(getattr(datasets, name) for name in ("Image", "Audio", "Video", "Pdf", "Nifti") if hasattr(datasets, name))
 

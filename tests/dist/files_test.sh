@@ -78,3 +78,19 @@ refused i.parquet 'PAR1' "not read directly.*lora import $work/i.parquet i.jsonl
 ends_with 2 "a name of the hub" learn "$work/somebody/reviews" refused
 grep -q "lora import somebody/reviews reviews.jsonl" "$work/log" || fail "no command for a name of the hub"
 learn "$work/a.csv" values --problem_type=regression --labels=1 || fail "a regression ended with $?"
+
+# lora import: its program as it stands, with a library that is not there; files of the working folder are no libraries
+cat >"$work/python" <<'END_OF_WRAPPER'
+#!/bin/sh
+exec python3 -c 'import sys; sys.modules["datasets"] = None; program = sys.argv.pop(1); sys.path.insert(0, ""); exec(program)' "$2" "$@"
+END_OF_WRAPPER
+chmod +x "$work/python"
+echo 'raise SystemExit(9)' >"$work/decimal.py"
+bring() {
+    (cd "$work" && "$root/bin/lora" import --python=./python "$@") >"$work/log" 2>&1
+}
+ends_with 2 "an interpreter without the library" bring a.parquet b.jsonl
+grep -q "cannot load the library datasets" "$work/log" || fail "no word about the library"
+ends_with 2 "an output of another name" bring a.parquet b.csv
+grep -q "'b.csv' does not end in .jsonl" "$work/log" || fail "no word about the output"
+ends_with 2 "nothing to read" bring b.jsonl

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "worker/data/records_parts.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,12 +223,31 @@ static char *hub_name(const char *path)
     return name;
 }
 
+/* As a shell takes it for one word. */
+static void add_word(Text *command, const char *word, size_t n)
+{
+    bool plain = n > 0;
+    for (size_t i = 0; i < n; i++)
+        plain = plain && (isalnum((unsigned char)word[i]) || strchr("/._-+=:@%", word[i]));
+    text_adds(command, plain ? " " : " '");
+    for (size_t i = 0; i < n; i++)
+        text_add(command, word[i] == '\'' ? "'\\''" : word + i, word[i] == '\'' ? 4 : 1);
+    text_adds(command, plain ? "" : "'");
+}
+
 /* stem[0, n) is what the new file is called, before its ending. */
 static bool refuse_foreign(const char *path, const char *what, const char *stem, size_t n, Err *err)
 {
+    Text command = { 0 }, out = { 0 };
+    text_addf(&out, "%.*s.jsonl", (int)n, stem);
+    add_word(&command, path, strlen(path));
+    add_word(&command, out.data, out.size);
     err_set(err, ERR_INPUT, "%s", what);
     err_at(err, "%s", path);
-    return err_hint(err, "make rows of it, and name what comes out: lora import %s %.*s.jsonl", path, (int)n, stem);
+    err_hint(err, "make rows of it, and name what comes out: lora import%s", command.data);
+    text_release(&command);
+    text_release(&out);
+    return false;
 }
 
 /* Folders that `datasets` has written hold Arrow files and these. */

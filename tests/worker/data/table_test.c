@@ -150,6 +150,7 @@ static void the_command_that_makes_rows_is_named(void **state)
 {
     (void)state;
     expect_refused("a.parquet", "PAR1", &labelled, "not read directly", "a.parquet a.jsonl");
+    expect_refused("it's a.parquet", "PAR1", &labelled, "not read directly", "it'\\''s a.parquet' 'it'\\''s a.jsonl'");
     expect_refused("b.arrow", "ARROW1", &labelled, "not read directly", "lora import /");
     Err err = { 0 };
     char path[256];
