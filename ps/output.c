@@ -229,7 +229,7 @@ bool output_extras(const Run *run, const char *folder, Err *err)
 {
     static const char *const names[] = {
         "tokenizer.json", "tokenizer_config.json",   "special_tokens_map.json",
-        "vocab.txt",      "vocab.json",              "merges.txt",
+        "vocab.txt",      "vocab.json",              "merges.txt",          "added_tokens.json",
         "tokenizer.model", "chat_template.jinja",    "preprocessor_config.json"
     };
     bool ok = true;

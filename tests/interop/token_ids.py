@@ -38,6 +38,7 @@ FOLDERS = [
                                          "added_tokens.json", "config.json")}, None),
     ("llama2", LLAMA, "mistral"),
     ("t5", {"tokenizer.json": T5, "tokenizer_config.json": "t5_unigram/tokenizer_config_farhan.json"}, "t5"),
+    ("xlm-roberta-of-t5", {"tokenizer.json": T5}, "xlm-roberta"),  # its class over another Unigram vocabulary
 ]
 
 

@@ -1,9 +1,9 @@
-/* tokenizer - text to token ids, exactly as Hugging Face `tokenizers` does.
+/* tokenizer - text to token ids, exactly as AutoTokenizer of Hugging Face Transformers does.
  *
- * Read from MODEL/tokenizer.json; else from vocab.txt + tokenizer_config.json
- * (BERT's). The pipeline: added tokens, normalizer, pre-tokenizer, model,
- * truncation, post-processor. Truncation and padding written in tokenizer.json
- * are ignored: the run's max_length rules (longest_first, right side).
+ * Read from the files of a model folder (folder.h); which of their settings count is the business of the class that
+ * AutoTokenizer would take (class.h), and which tokens are taken whole that of special_tokens.c. The pipeline: added
+ * tokens, normalizer, pre-tokenizer, model, truncation, post-processor. A max_length or padding written in
+ * tokenizer.json is ignored: the run's max_length rules (longest_first, on truncation_side).
  *
  * Owner: whoever opened it. Threads: const after opening; tokenizer_encode may
  * be called from several threads with an Encoding each. */

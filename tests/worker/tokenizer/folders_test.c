@@ -236,6 +236,28 @@ static void refused(const char *config, const char *what, const char *where)
     remove_folder(folder);
 }
 
+/* The ids are AutoTokenizer's. */
+static void llamas_tokenizer_json_stands_unless_the_settings_contradict_it(void **state)
+{
+    (void)state;
+    static const int32_t without[] = { 1, 332, 292, 350, 593, 291 }, with[] = { 1, 338, 350, 593, 291 };
+    Tokenizer *none = open_config("llama", "{\"tokenizer_class\": \"LlamaTokenizer\", \"add_prefix_space\": false}");
+    Tokenizer *space = open_config("llama", "{\"tokenizer_class\": \"LlamaTokenizer\", \"add_prefix_space\": true}");
+    Encoding e = { 0 };
+    encode(none, "the food", 0, &e);
+    assert_int_equal(e.count, 6);
+    assert_memory_equal(e.ids, without, sizeof without);
+    encode(none, " the food", 0, &e);
+    assert_int_equal(e.count, 5);
+    assert_memory_equal(e.ids, with, sizeof with);
+    encode(space, "the food", 0, &e);
+    assert_int_equal(e.count, 5);
+    assert_memory_equal(e.ids, with, sizeof with);
+    encoding_release(&e);
+    tokenizer_close(none);
+    tokenizer_close(space);
+}
+
 static void settings_of_a_wrong_kind_are_refused(void **state)
 {
     (void)state;
@@ -260,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_class_names_tokens_that_the_files_do_not),
         cmocka_unit_test(the_same_files_for_another_class_have_another_digest),
         cmocka_unit_test(a_vocabulary_may_have_holes),
+        cmocka_unit_test(llamas_tokenizer_json_stands_unless_the_settings_contradict_it),
         cmocka_unit_test(settings_of_a_wrong_kind_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
