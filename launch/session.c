@@ -31,25 +31,40 @@ static char *base_of(const char *adapter, Err *err)
     return name;
 }
 
+/* By task_type, or, where that is null, by the class that auto_mapping says the adapter wraps. */
+static bool read_task(TaskType *task, const json_t *config, Err *err)
+{
+    const char *name = json_get_string(config, "task_type", NULL, err);
+    for (TaskType t = TASK_SEQ_CLS; name && t <= TASK_IMAGE_CLS; t++)
+        if (strcmp(config_task_name(t), name) == 0) {
+            *task = t;
+            return true;
+        }
+    const json_t *mapping = json_object_get(config, "auto_mapping");
+    const char *class_name = json_is_object(mapping) ? json_get_string(mapping, "base_model_class", NULL, err) : NULL;
+    if (!name && class_name && arch_class_task(class_name, task))
+        return true;
+    if (err->kind != ERR_NONE)
+        return false;
+    if (name) {
+        err_set(err, ERR_INPUT, "task_type '%s' is not supported", name);
+        return err_hint(err, "adapters of SEQ_CLS, TOKEN_CLS, CAUSAL_LM and images are");
+    }
+    if (class_name)
+        err_set(err, ERR_INPUT, "the adapter's task_type is null, and '%s' is the class of no task here", class_name);
+    else
+        err_set(err, ERR_INPUT, "the adapter does not say what it is for: its task_type is null");
+    return err_hint(err, "give --task_type=SEQ_CLS, TOKEN_CLS, CAUSAL_LM or IMAGE_CLS");
+}
+
 bool session_task(TaskType *task, const char *adapter, Err *err)
 {
     char *path = path_join(adapter, "adapter_config.json");
     json_t *config = adapter_config_open(adapter, err);
-    const char *name = config ? json_get_string(config, "task_type", "IMAGE_CLS", err) : NULL;
-    bool known = false;
-    for (TaskType t = TASK_SEQ_CLS; name && t <= TASK_IMAGE_CLS; t++) {
-        if (strcmp(config_task_name(t), name) == 0) {
-            *task = t;
-            known = true;
-        }
-    }
-    if (name && !known && err->kind == ERR_NONE)
-        err_set(err, ERR_INPUT, "task_type '%s' is not supported", name);
-    if (err->kind != ERR_NONE && !err->where[0])
-        err_at(err, "%s", path);
+    const bool ok = config && (read_task(task, config, err) || err_at(err, "%s", path));
     json_decref(config);
     free(path);
-    return known && err->kind == ERR_NONE;
+    return ok;
 }
 
 /* Outputs of the trained head; 0: the adapter has none. */

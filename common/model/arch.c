@@ -18,6 +18,19 @@ enum { READERS = sizeof readers / sizeof *readers };
 
 /* ---- config.json and overrides ---------------------------------------------- */
 
+bool arch_class_task(const char *class_name, TaskType *task)
+{
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+        for (TaskType t = TASK_SEQ_CLS; t <= TASK_IMAGE_CLS; t++) {
+            const char *name = readers[i]->family->task_class[t];
+            if (name && strcmp(name, class_name) == 0) {
+                *task = t;
+                return true;
+            }
+        }
+    return false;
+}
+
 static const FamilyReader *find_reader(const json_t *config, Err *err)
 {
     const char *type = json_get_string(config, "model_type", NULL, err);

@@ -130,6 +130,9 @@ typedef struct ModelArch {
  * caller; NULL with what was looked at in the error. */
 MUST_USE char *model_find(const char *model, Err *err);
 
+/* The task of a class of Transformers ("BertForTokenClassification"); false: of none here. */
+bool arch_class_task(const char *class_name, TaskType *task);
+
 /* Reads FOLDER/config.json, puts `overrides` in, checks everything it needs.
  * labels: names or, where empty, `label_count`, else config.json's id2label
  * (which may be only LABEL_0..: labels_known is then false), else 2. */

@@ -5,31 +5,27 @@
 #include "common/model/arch.h"
 
 #include "common/base/file.h"
+#include "common/base/json.h"
 #include "common/base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-static bool is_model(const char *folder)
+static bool holds(const char *folder, const char *file)
 {
-    char *path = path_join(folder, "config.json");
+    char *path = path_join(folder, file);
     const bool is = file_exists(path);
     free(path);
     return is;
 }
 
+static const char model_file[] = "config.json", adapter_file[] = "adapter_config.json";
+
 static const char *setting(const char *name)
 {
     const char *value = getenv(name);
     return value && value[0] != '\0' ? value : NULL;
-}
-
-/* "~/hub" as the shell would have it. Owned. */
-static char *expanded(const char *path)
-{
-    const char *user = setting("HOME");
-    return user && strncmp(path, "~/", 2) == 0 ? path_join(user, path + 2) : xstrdup(path);
 }
 
 /* The folder of all cached models. Owned. */
@@ -39,9 +35,9 @@ static char *hub_folder(void)
     if (!hub)
         hub = setting("HUGGINGFACE_HUB_CACHE"); /* its older name */
     if (hub)
-        return expanded(hub);
+        return path_expand(hub);
     if (home) {
-        char *folder = expanded(home), *inside = path_join(folder, "hub");
+        char *folder = path_expand(home), *inside = path_join(folder, "hub");
         free(folder);
         return inside;
     }
@@ -63,8 +59,8 @@ static char *cached_folder(const char *hub, const char *model)
     return folder;
 }
 
-/* The snapshot that refs/main names, when it is there. Owned; NULL: none. */
-static char *main_snapshot(const char *cached)
+/* The snapshot that refs/main names, when it is there and holds the file. Owned; NULL: none. */
+static char *main_snapshot(const char *cached, const char *file)
 {
     Err none = { 0 };
     char *path = path_join(cached, "refs/main");
@@ -77,14 +73,14 @@ static char *main_snapshot(const char *cached)
     char *folder = path_join(cached, inside);
     free(inside);
     free(commit);
-    if (is_model(folder))
+    if (holds(folder, file))
         return folder;
     free(folder);
     return NULL;
 }
 
-/* The snapshot that was written last. Owned; NULL: none. */
-static char *newest_snapshot(const char *cached)
+/* The snapshot that was written last, of those that hold the file. Owned; NULL: none. */
+static char *newest_snapshot(const char *cached, const char *file)
 {
     Err none = { 0 };
     char *snapshots = path_join(cached, "snapshots"), *best = NULL;
@@ -94,7 +90,7 @@ static char *newest_snapshot(const char *cached)
     for (size_t i = 0; names && i < count; i++) {
         char *folder = path_join(snapshots, names[i]);
         struct stat info;
-        const bool good = is_model(folder) && stat(folder, &info) == 0;
+        const bool good = holds(folder, file) && stat(folder, &info) == 0;
         if (good &&
             (!best || info.st_mtim.tv_sec > newest.tv_sec ||
              (info.st_mtim.tv_sec == newest.tv_sec && info.st_mtim.tv_nsec > newest.tv_nsec))) {
@@ -134,19 +130,48 @@ static char *not_found(const char *model, const char *cached, Err *err)
     return NULL;
 }
 
-char *model_find(const char *model, Err *err)
+/* The snapshot of a cached name that holds the file. Owned; NULL: none. */
+static char *snapshot(const char *cached, const char *file)
 {
-    if (is_model(model))
-        return path_absolute(model);
-    if (!is_hub_name(model))
-        return not_found(model, NULL, err);
+    char *folder = main_snapshot(cached, file);
+    return folder ? folder : newest_snapshot(cached, file);
+}
+
+/* People name the adapter where its base is asked for. */
+static char *is_adapter(const char *model, const char *folder, Err *err)
+{
+    Err none = { 0 };
+    char *path = path_join(folder, adapter_file);
+    json_t *config = json_file(path, &none);
+    const char *base = json_get_string(config, "base_model_name_or_path", NULL, &none);
+    err_set(err, ERR_INPUT, "'%s' is an adapter%s%s, not a model", model, base ? " of " : "", base ? base : "");
+    err_hint(err, "give its base model as model%s%s; to start from the adapter, name it in lora.init_adapter",
+             base ? ": " : "", base ? base : "");
+    json_decref(config);
+    free(path);
+    return NULL;
+}
+
+/* A name that is no folder. */
+static char *find_cached(const char *model, Err *err)
+{
     char *hub = hub_folder(), *cached = cached_folder(hub, model);
-    char *folder = main_snapshot(cached);
-    if (!folder)
-        folder = newest_snapshot(cached);
-    if (!folder)
+    char *folder = snapshot(cached, model_file), *adapter = folder ? NULL : snapshot(cached, adapter_file);
+    if (adapter)
+        is_adapter(model, adapter, err);
+    else if (!folder)
         not_found(model, cached, err);
+    free(adapter);
     free(hub);
     free(cached);
     return folder;
+}
+
+char *model_find(const char *model, Err *err)
+{
+    if (holds(model, model_file))
+        return path_absolute(model);
+    if (holds(model, adapter_file))
+        return is_adapter(model, model, err);
+    return is_hub_name(model) ? find_cached(model, err) : not_found(model, NULL, err);
 }

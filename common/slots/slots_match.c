@@ -230,11 +230,49 @@ static bool match_targets(Rules *rules, const ModelArch *arch, const LoraConfig 
     return true;
 }
 
+/* A text is a regular expression for whole names, as in PEFT; people often mean the name itself, or
+ * several between commas. Returns false. */
+static bool no_match(const Rules *rules, const ModelArch *arch, const char *key, const char *text, Err *err)
+{
+    char *list = xstrdup(text), *rest = list;
+    Text names = { 0 };
+    bool meant = true, exact;
+    for (char *name = strtok_r(list, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest)) {
+        bool any = false;
+        for (int i = 0; !any && i < arch->module_count; i++)
+            any = is_meant(rules, arch, i, name, &exact);
+        meant = meant && any;
+        text_addf(&names, "%s%s", names.size > 0 ? ", " : "", name);
+    }
+    if (meant && names.size > 0)
+        err_hint(err, "write a list: lora.%s: [%s]; a text is a regular expression for whole names like '%s'",
+                 key, names.data, arch->modules[arch->module_count / 2].path);
+    else
+        err_hint(err, "a regular expression has to match whole names like '%s'",
+                 arch->modules[arch->module_count / 2].path);
+    text_release(&names);
+    free(list);
+    return err_at(err, "lora.%s", key);
+}
+
+static bool any_of(const bool *flags, const ModelArch *arch)
+{
+    bool any = false;
+    for (int i = 0; i < arch->module_count; i++)
+        any = any || flags[i];
+    return any;
+}
+
 static bool match_excluded(Rules *rules, const ModelArch *arch, const LoraConfig *lora, Err *err)
 {
-    if (lora->exclude_regex)
-        return regex_hits(rules->excluded, arch, lora->exclude_regex, true, err) ||
-               err_at(err, "lora.exclude_modules");
+    if (lora->exclude_regex) {
+        if (!regex_hits(rules->excluded, arch, lora->exclude_regex, true, err))
+            return err_at(err, "lora.exclude_modules");
+        if (any_of(rules->excluded, arch) || lora->published)
+            return true;
+        err_set(err, ERR_INPUT, "exclude_modules '%s' matches no module of this model", lora->exclude_regex);
+        return no_match(rules, arch, "exclude_modules", lora->exclude_regex, err);
+    }
     for (int e = 0; e < lora->exclude_modules.count; e++) {
         bool any = false;
         for (int i = 0; i < arch->module_count; i++) {
@@ -347,9 +385,7 @@ static bool nothing_left(const ModelArch *arch, const LoraConfig *lora, const Ru
 {
     Text names = { 0 };
     int count = 0;
-    bool meant = false;
-    for (int i = 0; i < arch->module_count; i++)
-        meant = meant || rules->named[i];
+    const bool meant = any_of(rules->named, arch);
     if (lora->target_regex)
         text_sample(&names, &count, lora->target_regex);
     for (int i = 0; i < lora->target_modules.count; i++)
@@ -357,10 +393,9 @@ static bool nothing_left(const ModelArch *arch, const LoraConfig *lora, const Ru
     err_set(err, ERR_INPUT, "target_modules %s%sleaves no module to adapt", text_sampled(&names, count),
             count > 0 ? " " : "");
     text_release(&names);
-    if (lora->target_regex && !meant)
-        err_hint(err, "a regular expression has to match whole names like '%s'",
-                 arch->modules[arch->module_count / 2].path);
-    else if (lora->published && !meant)
+    if (lora->target_regex && !meant && !lora->published)
+        return no_match(rules, arch, "target_modules", lora->target_regex, err);
+    if (lora->published && !meant)
         err_hint(err, "the adapter is for another kind of model: it names none of this one's modules");
     else
         err_hint(err, "exclude_modules, layers_to_transform and modules_to_save take modules away from it (the head "

@@ -23,6 +23,7 @@ train() {
 # ---- the run file and the command line
 
 train 2 "no model folder .*no-such-model" --model=./no-such-model
+train 2 "golden/bert-seqcls/expected' is an adapter of .*not a model.*name it in lora.init_adapter" --model="$case_dir/expected"
 train 2 "0 is out of range.*at: --lora.r .*from 1 to" --lora.r=0
 train 2 "'querry' matches no module.*at: lora.target_modules.*did you mean 'query'" --lora.target_modules=querry
 expect 2 "unknown option '--lora.rank'.*did you mean '--lora.r'" "$root/bin/lora_worker" "$run" --lora.rank=4

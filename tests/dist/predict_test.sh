@@ -99,3 +99,30 @@ json.dump(config, open(sys.argv[1], "w", encoding="utf-8"))
 END
 published >"$work/more.jsonl"
 cmp "$work/plain.jsonl" "$work/more.jsonl" || fail "names that mean nothing change the logits"
+
+# task_type null, as PEFT leaves it for a model that is no PeftModelFor...: the class in auto_mapping says the task, or it is asked for
+# CLASS|null: the adapter with this class
+classless() {
+    rm -rf "$work/adapter"
+    cp -r "$root/tests/golden/gpt2-clm/expected" "$work/adapter"
+    python3 - "$work/adapter/adapter_config.json" "$1" <<'END'
+import json, sys
+config = json.load(open(sys.argv[1]))
+config.update(task_type=None, auto_mapping=None if sys.argv[2] == "null" else {"base_model_class": sys.argv[2]})
+json.dump(config, open(sys.argv[1], "w"))
+END
+}
+write() {
+    "$root/bin/lora" predict --adapter="$work/adapter" --model="$root/tests/golden/gpt2-clm/model" --data.max_new_tokens=4 "$@" \
+        "$work/first.txt" >"$work/got" 2>"$work/log"
+}
+predict gpt2-clm --data.max_new_tokens=4 "$work/first.txt" >"$work/known"
+classless GPT2LMHeadModel
+write && cmp -s "$work/got" "$work/known" || fail "the class of auto_mapping does not say the task"
+classless null
+! write || fail "an adapter without a task answers"
+grep -q "its task_type is null" "$work/log" && grep -q -- "try: give --task_type=SEQ_CLS" "$work/log" || fail "nobody asks for the task"
+write --task_type=CAUSAL_LM && cmp -s "$work/got" "$work/known" || fail "--task_type does not say the task"
+classless BertModel
+! write || fail "an adapter of a bare model answers"
+grep -q "'BertModel' is the class of no task" "$work/log" || fail "the class is not named"

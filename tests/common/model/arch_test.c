@@ -376,6 +376,32 @@ static void a_model_folder_is_itself(void **state)
     assert_non_null(strstr(err.what, "no model folder"));
 }
 
+static void an_adapter_is_called_one_with_its_base(void **state)
+{
+    const Fixture *f = *state;
+    Err err = { 0 };
+    put(f->folder, "a/adapter_config.json", "{\"base_model_name_or_path\": \"google/bert\"}");
+    put(f->folder, "b/adapter_config.json", "{}");
+    put(f->folder, "hub/models--me--mine/snapshots/x/adapter_config.json",
+        "{\"base_model_name_or_path\": \"google/bert\"}");
+    char *a = path_join(f->folder, "a"), *b = path_join(f->folder, "b"), *hub = path_join(f->folder, "hub");
+    assert_null(model_find(a, &err));
+    assert_non_null(strstr(err.what, "is an adapter of google/bert, not a model"));
+    assert_non_null(strstr(err.hint, "model: google/bert; to start from the adapter, name it in lora.init_adapter"));
+    assert_int_equal(err_exit_code(&err), 2);
+    err = (Err){ 0 };
+    assert_null(model_find(b, &err));
+    assert_non_null(strstr(err.what, "is an adapter, not a model"));
+    setenv("HF_HUB_CACHE", hub, 1);
+    err = (Err){ 0 };
+    assert_null(model_find("me/mine", &err));
+    assert_non_null(strstr(err.what, "'me/mine' is an adapter of google/bert"));
+    unsetenv("HF_HUB_CACHE");
+    free(a);
+    free(b);
+    free(hub);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
 
 int main(void)
@@ -392,7 +418,7 @@ int main(void)
         TEST(the_problem_is_resolved_as_transformers_does),
         TEST(modules_are_in_named_modules_order),
         TEST(hub_names_are_found_in_the_cache),
-        TEST(a_model_folder_is_itself),
+        TEST(a_model_folder_is_itself), TEST(an_adapter_is_called_one_with_its_base),
     };
     return cmocka_run_group_tests_name("arch", tests, NULL, NULL);
 }

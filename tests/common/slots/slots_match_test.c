@@ -146,7 +146,18 @@ static void a_regular_expression_matches_whole_names(void **state)
     lora = with_targets(NULL);
     lora.target_regex = xstrdup("query");
     expect_refused(lora, "'query' leaves no module", "lora.target_modules",
-                   "whole names like 'bert.");
+                   "write a list: lora.target_modules: [query]; a text is a regular expression");
+    lora = with_targets(NULL);
+    lora.target_regex = xstrdup("query, attention.self.value");
+    expect_refused(lora, "leaves no module", "lora.target_modules", "[query, attention.self.value]");
+    lora = with_targets(NULL);
+    lora.target_regex = xstrdup(".*qery");
+    expect_refused(lora, "'.*qery' leaves no module", "lora.target_modules",
+                   "has to match whole names like 'bert.");
+    lora = with_targets(NULL);
+    lora.exclude_regex = xstrdup("query");
+    expect_refused(lora, "exclude_modules 'query' matches no module", "lora.exclude_modules",
+                   "write a list: lora.exclude_modules: [query]");
     lora = with_targets(NULL);
     lora.target_regex = xstrdup("a(b");
     expect_refused(lora, "'a(b' is no regular expression", "lora.target_modules", "");
