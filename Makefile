@@ -188,9 +188,14 @@ format: ## clang-format in place
 format-check:
 	git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
 
-install: all ## PREFIX=/usr/local, DESTDIR=
-	install -d $(DESTDIR)$(PREFIX)/bin
+SHARE = $(DESTDIR)$(PREFIX)/share
+install: all ## programs, manual pages, bash completion; PREFIX=/usr/local, DESTDIR=
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/bash-completion/completions
 	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	for p in lora lora_ps lora_worker; do bin/$$p --help=man >$(SHARE)/man/man1/$$p.1 || exit 1; done
+	bin/lora schema --man >$(SHARE)/man/man5/run.yaml.5
+	install -m 644 launch/completion.bash $(SHARE)/bash-completion/completions/lora
+	for p in lora_ps lora_worker; do ln -sf lora $(SHARE)/bash-completion/completions/$$p; done
 
 clean:
 	rm -rf build bin

@@ -1,13 +1,25 @@
 #include "launch/cmd_schema.h"
 
+#include "common/config/config_man.h"
 #include "common/config/config_schema.h"
 #include "launch/command.h"
 
 #include <stdio.h>
 
+static bool print_page(Err *err)
+{
+    Text page = { 0 };
+    config_man(&page);
+    const bool ok = fwrite(page.data, 1, page.size, stdout) == page.size && fflush(stdout) == 0;
+    text_release(&page);
+    return ok || err_errno(err, "cannot write to standard output");
+}
+
 static bool run(void *self, const Arguments *given, Err *err)
 {
-    (void)self, (void)given;
+    (void)given;
+    if (*(const bool *)self)
+        return print_page(err);
     json_t *schema = config_schema();
     const bool ok = json_dumpf(schema, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF &&
                     fflush(stdout) == 0;
@@ -17,8 +29,11 @@ static bool run(void *self, const Arguments *given, Err *err)
 
 int cmd_schema(int argc, char **argv)
 {
-    bool help = false;
-    const Option own[] = { { "help", NULL, "this text", NULL, &help } };
+    bool help = false, man = false;
+    const Option own[] = {
+        { "man", NULL, "the manual page run.yaml(5) instead: `lora schema --man | man -l -`", NULL, &man },
+        { "help", NULL, "this text", NULL, &help },
+    };
     const OptionTable table = { "lora schema",
                                 "",
                                 "prints the JSON Schema of the run file; for an editor, save it and write\n"
@@ -27,5 +42,5 @@ int cmd_schema(int argc, char **argv)
                                 own,
                                 sizeof own / sizeof *own,
                                 false };
-    return command_main(&(Command){ &table, &help, 0, 0, run, NULL }, argc, argv);
+    return command_main(&(Command){ &table, &help, 0, 0, run, &man }, argc, argv);
 }

@@ -1,6 +1,7 @@
 /* lora - one command for the life of a LoRA project: a table of subcommands. */
 #include "common/base/text.h"
 #include "common/base/version.h"
+#include "common/config/roff.h"
 #include "launch/cmd_encode.h"
 #include "launch/cmd_eval.h"
 #include "launch/cmd_import.h"
@@ -12,6 +13,7 @@
 #include "launch/cmd_train.h"
 #include "worker/arithmetic/arithmetic.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +45,42 @@ static void usage(FILE *out)
     for (int i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
     fputs("\n`lora COMMAND --help` tells more.\n", out);
+}
+
+/* lora(1): a part a command. */
+static int page(void)
+{
+    char option[] = "--help=man";
+    Text text = { 0 };
+    roff_page(&text, "lora", 1, "LoRA fine-tuning on clusters of CPUs");
+    roff_section(&text, "SYNOPSIS");
+    roff_paragraph(&text, "lora COMMAND [ARGUMENTS]");
+    roff_section(&text, "DESCRIPTION");
+    roff_paragraph(&text, "Adapts a pretrained Hugging Face model to your data: text and image classification, labels on words, "
+                          "language models. What comes out is an adapter of PEFT.\n"
+                          "  lora train run.yaml\n  lora eval run.yaml --adapter=runs/mine\n"
+                          "  lora predict --adapter=runs/mine texts.txt");
+    roff_section(&text, "COMMANDS");
+    fputs(text.data, stdout);
+    int code = 0;
+    for (int i = 0; i < COMMANDS && code == 0; i++) {
+        char *argv[] = { (char *)(uintptr_t)commands[i].name, option, NULL };
+        code = commands[i].run(2, argv);
+    }
+    text_clear(&text);
+    roff_exit_codes(&text);
+    roff_see_also(&text, "lora");
+    fputs(text.data, stdout);
+    text_release(&text);
+    return code;
+}
+
+static int words(void)
+{
+    for (int i = 0; i < COMMANDS; i++)
+        puts(commands[i].name);
+    puts("help\n--help\n--version");
+    return 0;
 }
 
 static int unknown(const char *word)
@@ -81,6 +119,10 @@ int main(int argc, char **argv)
         usage(stdout);
         return 0;
     }
+    if (strcmp(argv[1], "--help=man") == 0)
+        return page();
+    if (strcmp(argv[1], "--help=words") == 0)
+        return words();
     if (strcmp(argv[1], "--version") == 0) {
         Text text = { 0 };
         arithmetic_describe(&text);

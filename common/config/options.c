@@ -5,6 +5,7 @@
 #include "common/config/config.h"
 #include "common/config/config_names.h"
 #include "common/config/config_table.h"
+#include "common/config/options_pages.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -45,17 +46,18 @@ static const char *expand(Arguments *arguments, const Option *option, const char
     return arguments->expanded[arguments->expanded_count++] = path_expand(value);
 }
 
-/* --help=keys, --help=names */
+/* --help=keys, --help=names; and --help=man, --help=words, which are for programs. */
 static bool read_topic(Arguments *arguments, const OptionTable *table, const char *value, Err *err)
 {
-    static const char *const topics[] = { "keys", "names" };
-    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++)
+    static const char *const topics[] = { "man", "words", "keys", "names" };
+    const int count = table->keys ? 4 : 2;
+    for (int i = 0; i < count; i++)
         if (strcmp(topics[i], value) == 0) {
             arguments->topic = topics[i];
             return true;
         }
     err_set(err, ERR_INPUT, "there is no help on '%.80s'", value);
-    err_hint(err, "%s --help, --help=keys or --help=names", table->program);
+    err_hint(err, "%s --help%s", table->program, table->keys ? ", --help=keys or --help=names" : "");
     return err_at(err, "%s", table->program);
 }
 
@@ -66,7 +68,7 @@ static bool read_own(Arguments *arguments, const OptionTable *table, const Optio
         *option->text = expand(arguments, option, value);
         return true;
     }
-    const bool topic = value && table->keys && strcmp(option->name, "help") == 0;
+    const bool topic = value && strcmp(option->name, "help") == 0;
     if (topic && !read_topic(arguments, table, value, err))
         return false;
     if (!option->value && (!value || topic))
@@ -200,8 +202,12 @@ static void usage(const OptionTable *table, Text *out)
 
 void options_help(const OptionTable *table, const char *topic, Text *out)
 {
-    if (!topic || !table->keys) {
+    if (!topic) {
         usage(table, out);
+    } else if (strcmp(topic, "man") == 0) {
+        options_man(table, out);
+    } else if (strcmp(topic, "words") == 0) {
+        options_words(table, out);
     } else if (strcmp(topic, "keys") == 0) {
         text_adds(out, "keys of the run file (name, default, what it takes; then what it does):\n\n");
         config_help(out);

@@ -71,8 +71,9 @@ const char *arguments_key(const Arguments *arguments, const char *key);
 MUST_USE bool arguments_expect(const Arguments *arguments, const OptionTable *table, int least,
                                int most, Err *err);
 
-/* Usage and options, on one screen. Topics of a table that takes keys: "keys" of the run file, and
- * "names" of LoraConfig and TrainingArguments; NULL: none. */
+/* Usage and options, on one screen. Topics: NULL; of a table that takes keys "keys" of the run file,
+ * and "names" of LoraConfig and TrainingArguments; for `make install` and the shell "man" and "words"
+ * (options_pages). */
 void options_help(const OptionTable *table, const char *topic, Text *out);
 
 /* A whole number of an option's value, in [min, max]. */
