@@ -128,9 +128,12 @@ static json_t *values_of(const ConfigKey *key)
     return key->flags & KEY_NULL && !listed ? or_else(schema, type("null")) : schema;
 }
 
-static json_t *of_key(const ConfigKey *key)
+/* null: whatever the key's flags say. */
+static json_t *of_key(const ConfigKey *key, bool null)
 {
     json_t *schema = values_of(key);
+    if (null && !(key->flags & KEY_NULL))
+        schema = or_else(schema, type("null"));
     json_object_set_new(schema, "description", json_string(key->help));
     json_object_set_new(schema, "default", from_yaml(key->initial));
     return schema;
@@ -156,9 +159,7 @@ static json_t *of_name(const PeerName *row)
     json_t *schema = NULL;
     switch (row->kind) {
     case NAME_KEY:
-        schema = of_key(key);
-        if (strcmp(row->initial, "null") == 0 && !(key->flags & KEY_NULL))
-            schema = or_else(schema, type("null"));
+        schema = of_key(key, strcmp(row->initial, "null") == 0);
         if (strcmp(row->name, "train.warmup_steps") == 0) /* below 1 a share of all steps */
             json_object_set_new(schema, "type", json_string("number"));
         return schema;
@@ -218,7 +219,7 @@ json_t *config_schema(void)
     for (int i = 0; i < keys; i++)
         if (!config_name_find(key[i].name)) {
             json_t *properties = properties_of(root, key[i].name, &last);
-            json_object_set_new(properties, last, of_key(&key[i]));
+            json_object_set_new(properties, last, of_key(&key[i], false));
         }
     for (int i = 0; i < names; i++) {
         json_t *properties = properties_of(root, row[i].name, &last);

@@ -10,6 +10,9 @@ for p in lora lora_ps lora_worker; do
     "$bin/$p" -h >"$work/long" && "$bin/$p" --help | cmp -s - "$work/long" || fail "$p -h is not --help"
     [ "$(wc -l <"$work/long")" -le 24 ] || fail "$p --help is longer than a screen"
 done
+for script in setup hosts; do
+    "$root/launch/$script" -h | grep -q "HOSTFILE\|usage" || fail "launch/$script -h"
+done
 commands=$("$bin/lora" --help | sed -n 's/^  \([a-z]*\) .*/\1/p')
 [ "$(wc -w <<<"$commands")" -ge 7 ] || fail "lora --help lists no commands"
 

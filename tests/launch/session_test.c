@@ -44,7 +44,11 @@ static void the_task_is_the_adapters(void **state)
         { "{\"peft_type\": \"LORA\", \"task_type\": \"SEQ_CLS\"}", TASK_SEQ_CLS },
         { "{\"peft_type\": \"LORA\", \"task_type\": \"TOKEN_CLS\"}", TASK_TOKEN_CLS },
         { "{\"peft_type\": \"LORA\", \"task_type\": \"CAUSAL_LM\"}", TASK_CAUSAL_LM },
-        { "{\"peft_type\": \"LORA\", \"task_type\": null}", TASK_IMAGE_CLS }, /* PEFT has no word for images */
+        /* PEFT has no word for images: the class says it */
+        { "{\"task_type\": null, \"auto_mapping\": {\"base_model_class\": \"ViTForImageClassification\"}}",
+          TASK_IMAGE_CLS },
+        { "{\"auto_mapping\": {\"base_model_class\": \"GPT2LMHeadModel\"}}", TASK_CAUSAL_LM },
+        { "{\"auto_mapping\": {\"base_model_class\": \"RobertaForTokenClassification\"}}", TASK_TOKEN_CLS },
     };
     Err err;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -58,7 +62,9 @@ static void a_task_that_is_none_is_refused_with_its_file(void **state)
 {
     (void)state;
     static const char *const bad[] = { "{\"peft_type\": \"LORA\", \"task_type\": \"SEQ_2_SEQ_LM\"}",
-                                       "{\"peft_type\": \"LORA\", \"task_type\": 3}", "{\"task_type\"" };
+                                       "{\"peft_type\": \"LORA\", \"task_type\": 3}", "{\"task_type\"",
+                                       "{\"peft_type\": \"LORA\", \"task_type\": null}",
+                                       "{\"auto_mapping\": {\"base_model_class\": \"BertModel\"}}" };
     TaskType task;
     Err err;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -69,6 +75,11 @@ static void a_task_that_is_none_is_refused_with_its_file(void **state)
     }
     assert_false(task_of(bad[0], &task, &err));
     assert_string_equal(err.what, "task_type 'SEQ_2_SEQ_LM' is not supported");
+    assert_false(task_of(bad[3], &task, &err));
+    assert_non_null(strstr(err.what, "its task_type is null"));
+    assert_non_null(strstr(err.hint, "--task_type=SEQ_CLS"));
+    assert_false(task_of(bad[4], &task, &err));
+    assert_non_null(strstr(err.what, "'BertModel' is the class of no task"));
 }
 
 static const StringList no_names = { 0 };
