@@ -4,46 +4,86 @@
 #include "common/base/log.h"
 
 #include <stdio.h>
-#include <unistd.h>
+#include <string.h>
 
-enum { BAR = 24 };
+enum { LEAST_BAR = 5, MOST_BAR = 40, WORDS = 160 };
+static const double pause = 0.1; /* seconds between two drawings */
 
 void progress_init(Progress *progress, int64_t first, int64_t total)
 {
     *progress = (Progress){ .total = total, .first = first, .start = clock_now() };
-    progress->terminal = isatty(STDERR_FILENO) == 1;
 }
 
-static void draw(Progress *progress, int64_t step, double loss, double rate, double left)
+/* What stands behind the bar: the step, and as many of loss, time left and speed as `parts` says. */
+static int write_words(char words[WORDS], const ProgressFigures *f, int parts)
 {
-    char bar[BAR + 1];
-    for (int i = 0; i < BAR; i++)
-        bar[i] = i * progress->total < BAR * step ? '#' : '.';
-    bar[BAR] = '\0';
-    const long seconds = (long)left;
-    fprintf(stderr, "\r[%s] %lld/%lld loss %.4f %.0f tokens/s %ld:%02ld:%02ld left \033[K", bar,
-            (long long)step, (long long)progress->total, loss, rate, seconds / 3600,
-            seconds / 60 % 60, seconds % 60);
-    fflush(stderr);
-    progress->open = true;
+    const long seconds = f->left > 0 ? (long)f->left : 0;
+    char rate[32] = "";
+    if (parts > 2)
+        snprintf(rate, sizeof rate, " %.0f tokens/s", f->tokens_per_second);
+    int n = snprintf(words, WORDS, "%lld/%lld", (long long)f->step, (long long)f->total);
+    if (parts > 0)
+        n += snprintf(words + n, WORDS - (size_t)n, " loss %.4f%s", f->loss, rate);
+    if (parts > 1)
+        n += snprintf(words + n, WORDS - (size_t)n, " %ld:%02ld:%02ld left", seconds / 3600, seconds / 60 % 60,
+                      seconds % 60);
+    return n;
+}
+
+void progress_draw(char *out, size_t size, int columns, const ProgressFigures *f)
+{
+    char words[WORDS], bar[MOST_BAR + 1];
+    int parts = 3, room = columns - 1, width = 0; /* the last column stays free: nothing is broken into two lines */
+    if ((size_t)room >= size)
+        room = (int)size - 1;
+    for (; parts >= 0; parts--) {
+        const int n = write_words(words, f, parts);
+        width = room - n - (int)strlen("[] ");
+        if (width >= LEAST_BAR || (n <= room && parts < 3))
+            break;
+    }
+    if (width < LEAST_BAR) {
+        snprintf(out, room > 0 ? (size_t)room + 1 : 1, "%s", words);
+        return;
+    }
+    width = width < MOST_BAR ? width : MOST_BAR;
+    for (int i = 0; i < width; i++)
+        bar[i] = i * f->total < width * f->step ? '#' : '.';
+    bar[width] = '\0';
+    snprintf(out, size, "[%s] %s", bar, words);
+}
+
+static void show(Progress *progress, const ProgressFigures *figures, int columns)
+{
+    const double now = clock_now();
+    char line[256];
+    if (now < progress->drawn + pause && figures->step < figures->total)
+        return;
+    progress->drawn = now;
+    progress_draw(line, sizeof line, columns, figures);
+    log_bar(line);
 }
 
 void progress_step(Progress *progress, int64_t step, double loss, double tokens_per_second,
                    bool logged)
 {
     const double done = (double)(step - progress->first);
-    const double left =
-        done > 0 ? (clock_now() - progress->start) / done * (double)(progress->total - step) : 0;
-    if (progress->terminal)
-        draw(progress, step, loss, tokens_per_second, left);
+    const ProgressFigures f = {
+        .step = step,
+        .total = progress->total,
+        .loss = loss,
+        .tokens_per_second = tokens_per_second,
+        .left = done > 0 ? (clock_now() - progress->start) / done * (double)(progress->total - step) : 0,
+    };
+    const int columns = log_columns();
+    if (columns > 0)
+        show(progress, &f, columns);
     else if (logged)
         log_info("train", "step=%lld/%lld loss=%.4f tokens_per_second=%.0f left=%.0fs",
-                 (long long)step, (long long)progress->total, loss, tokens_per_second, left);
+                 (long long)step, (long long)progress->total, loss, tokens_per_second, f.left);
 }
 
-void progress_end(Progress *progress)
+void progress_end(void)
 {
-    if (progress->open)
-        fputc('\n', stderr);
-    progress->open = false;
+    log_bar_end();
 }

@@ -19,6 +19,7 @@
 #include "common/base/rng.h"
 #include "common/model/base.h"
 #include "ps/run_world.h"
+#include "ps/tell.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -436,7 +437,7 @@ void run_close(Run *run)
 {
     if (!run)
         return;
-    progress_end(&run->progress);
+    progress_end();
     wal_close(&run->wal);
     if (run->fresh && !run->begun)
         take_back(run);
@@ -496,7 +497,7 @@ static void log_end(Run *run)
 
 bool run_finish(Run *run, Err *err)
 {
-    progress_end(&run->progress);
+    progress_end();
     if (run->complete)
         return true;
     load_best(run);
@@ -512,6 +513,8 @@ bool run_finish(Run *run, Err *err)
         run->complete = ok;
     }
     free(wal);
+    if (ok)
+        tell_end(run);
     return ok;
 }
 

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/wire/facts.h"
+#include "ps/tell.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -277,8 +278,7 @@ static void world_evaluated(void *self, int64_t version, const double *const *su
     char *text = json_dumps(entry, JSON_COMPACT);
     const WalPart part = { text, strlen(text) };
     run_record(run, WAL_EVAL, &part, 1, true);
-    progress_end(&run->progress);
-    log_info("eval", "%s", text);
+    tell_evaluation(run, figures, count);
     free(text);
     run_take_evaluation(run, entry);
 }

@@ -45,8 +45,10 @@ static volatile sig_atomic_t interrupted;
 
 static void on_signal(int number)
 {
-    if (interrupted && number == SIGINT)
+    if (interrupted && number == SIGINT) {
+        log_bar_leave();
         _exit(130);
+    }
     if (!interrupted)
         interrupted = number;
 }
@@ -339,6 +341,7 @@ static void say_farewell(Server *server, int code, char *text, bool tell)
 static int leave_interrupted(Server *server, Err *err)
 {
     const int code = 128 + interrupted; /* as shells count: 130, 143 */
+    log_bar_end();
     if (run_is_begun(server->run))
         log_warn("server", "interrupted, checkpoint at step=%lld",
                  (long long)run_version(server->run));

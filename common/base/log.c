@@ -1,16 +1,66 @@
 #include "common/base/log.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
+
+enum { BAR_BYTES = 512, DEFAULT_COLUMNS = 80 };
 
 static char log_who[32] = "-";
 static LogLevel log_least = LOG_INFO;
+static char bar[BAR_BYTES];              /* as it was last drawn; stderr's lock guards it */
+static volatile sig_atomic_t bar_stands; /* on the terminal's last line */
 
 void log_setup(const char *who, LogLevel least)
 {
     snprintf(log_who, sizeof log_who, "%s", who);
     log_least = least;
+}
+
+int log_columns(void)
+{
+    const char *kind = getenv("TERM");
+    struct winsize size = { 0 };
+    if (!isatty(STDERR_FILENO) || (kind && strcmp(kind, "dumb") == 0))
+        return 0;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : DEFAULT_COLUMNS;
+}
+
+/* Takes the bar off the screen. A terminal that became narrower has broken it into several lines. */
+static void wipe(void)
+{
+    const int columns = log_columns();
+    const int above = columns > 0 ? (int)strlen(bar) / columns : 0;
+    if (!bar_stands)
+        return;
+    if (above > 0)
+        fprintf(stderr, "\033[%dA", above);
+    fputs("\r\033[J", stderr);
+}
+
+static void draw(void)
+{
+    if (bar_stands)
+        fputs(bar, stderr);
+    fflush(stderr);
+}
+
+static void print_above(const char *before, const char *format, va_list args)
+{
+    char *line = NULL;
+    if (vasprintf(&line, format, args) < 0)
+        return;
+    flockfile(stderr);
+    wipe();
+    fprintf(stderr, "%s%s\n", before, line);
+    draw();
+    funlockfile(stderr);
+    free(line);
 }
 
 void log_line(LogLevel level, const char *area, const char *format, ...)
@@ -22,11 +72,48 @@ void log_line(LogLevel level, const char *area, const char *format, ...)
     struct tm parts;
     clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &parts);
-    char line[1024];
+    char before[128];
+    snprintf(before, sizeof before, "%02d:%02d:%02d.%03ld %s %-5s %s ", parts.tm_hour, parts.tm_min, parts.tm_sec,
+             now.tv_nsec / 1000000, log_who, names[level], area);
     va_list args;
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    print_above(before, format, args);
     va_end(args);
-    fprintf(stderr, "%02d:%02d:%02d.%03ld %s %-5s %s %s\n", parts.tm_hour, parts.tm_min,
-            parts.tm_sec, now.tv_nsec / 1000000, log_who, names[level], area, line);
+}
+
+void log_plain(const char *format, ...)
+{
+    va_list args;
+    if (log_least > LOG_INFO)
+        return;
+    va_start(args, format);
+    print_above("", format, args);
+    va_end(args);
+}
+
+void log_bar(const char *text)
+{
+    if (log_columns() == 0)
+        return;
+    flockfile(stderr);
+    wipe();
+    snprintf(bar, sizeof bar, "%s", text);
+    bar_stands = 1;
+    draw();
+    funlockfile(stderr);
+}
+
+void log_bar_end(void)
+{
+    flockfile(stderr);
+    if (bar_stands)
+        fputc('\n', stderr);
+    bar_stands = 0;
+    funlockfile(stderr);
+}
+
+void log_bar_leave(void)
+{
+    if (bar_stands && write(STDERR_FILENO, "\n", 1) < 0)
+        bar_stands = 0; /* nobody sees it */
 }

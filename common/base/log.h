@@ -2,7 +2,11 @@
  *
  *   12:03:55.120 w3 info  train step=40 loss=2.1140
  *
- * `who` is set once, before threads start. Results never go through here. */
+ * Below the lines, on a terminal, may stand one that changes: the bar of a run. A log line goes above it.
+ * Where stderr is no terminal there is no such line, and no control character is ever written.
+ *
+ * `who` is set once, before threads start. Results never go through here.
+ * Threads: any; the bar one. */
 #ifndef COMMON_BASE_LOG_H
 #define COMMON_BASE_LOG_H
 
@@ -14,9 +18,22 @@ typedef enum { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR } LogLevel;
 void log_setup(const char *who, LogLevel least);
 void log_line(LogLevel level, const char *area, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* A line for a person, as it is; of level info. */
+void log_plain(const char *format, ...) PRINTF_LIKE(1, 2);
+
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
 #define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
+
+/* Columns of the terminal that stderr is, as wide as it is now; 0: it is none. */
+int log_columns(void);
+
+/* The line below: `text`, ASCII, shorter than log_columns(). Only on a terminal. */
+void log_bar(const char *text);
+/* It stays where it is, and what comes goes below. Without a bar nothing happens. */
+void log_bar_end(void);
+/* The same from a signal handler, for a process that ends at once. */
+void log_bar_leave(void);
 
 #endif
