@@ -168,12 +168,31 @@ static bool puts_space(const json_t *part)
     return type && strcmp(type, "Prepend") == 0;
 }
 
-/* tokenizer_config.json's add_prefix_space and tokenizer.json do not agree. */
+static bool adds(const json_t *whole, const char *content)
+{
+    const json_t *list = json_object_get(whole, "added_tokens");
+    for (size_t i = 0; content && i < json_array_size(list); i++) {
+        const char *one = json_string_value(json_object_get(json_array_get(list, i), "content"));
+        if (one && strcmp(one, content) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* tokenizer_config.json and tokenizer.json do not agree: on add_prefix_space, or the former lists tokens that the
+ * latter does not add. */
 static bool is_contradicted(const TokenizerFolder *files)
 {
     const json_t *wanted = json_object_get(files->config, "add_prefix_space");
     const bool puts = puts_space(json_object_get(files->whole, "normalizer")) ||
                       puts_space(json_object_get(files->whole, "pre_tokenizer"));
+    const char *id;
+    json_t *token;
+    json_object_foreach(json_object_get(files->config, "added_tokens_decoder"), id, token)
+    {
+        if (!adds(files->whole, json_string_value(json_object_get(token, "content"))))
+            return true;
+    }
     return json_is_boolean(wanted) && json_is_true(wanted) != puts;
 }
 

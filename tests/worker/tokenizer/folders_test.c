@@ -253,6 +253,13 @@ static void llamas_tokenizer_json_stands_unless_the_settings_contradict_it(void 
     encode(space, "the food", 0, &e);
     assert_int_equal(e.count, 5);
     assert_memory_equal(e.ids, with, sizeof with);
+    static const int32_t behind[] = { 1, 330, 350, 296, 299, 300, 319, 600, 339 };
+    Tokenizer *more = open_config("llama", "{\"tokenizer_class\": \"LlamaTokenizer\", \"added_tokens_decoder\": "
+                                           "{\"600\": {\"content\": \"<new>\", \"special\": true}}}");
+    encode(more, "a film <new> b", 0, &e);
+    assert_int_equal(e.count, 9);
+    assert_memory_equal(e.ids, behind, sizeof behind);
+    tokenizer_close(more);
     encoding_release(&e);
     tokenizer_close(none);
     tokenizer_close(space);
