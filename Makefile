@@ -153,7 +153,7 @@ test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (2 m
 test-hosts: all ## launch/hosts on 4 network namespaces, a cut cable (1 minute; as root)
 	tests/dist/run hosts tests/cluster
 
-$(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libworker.a $(B)/libcommon.a
+$(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 INTEROP := $(addprefix $(B)/tests/interop/,rows_driver metrics_figures chat_render images_driver logits_driver base_driver)
