@@ -287,11 +287,27 @@ static void refuse_hello(PsCore *core, const Msg *msg, const char *differs)
     }
 }
 
+/* Whoever computes otherwise may be able to do as the run does: a name, and no refusal yet. */
+static bool must_follow(PsCore *core, const Msg *msg, bool others_wait)
+{
+    const char *name = core->world.arithmetic(core->world.self);
+    if (!name && others_wait)
+        name = core->facts.arithmetic;
+    if (!name || strcmp(name, msg->facts.arithmetic) == 0)
+        return false;
+    log_info("client", "follows client=%016llx host=%s arithmetic=%s run=%s", (unsigned long long)msg->client,
+             msg->facts.host, msg->facts.arithmetic, name);
+    reply_text(core, msg->client, MSG_FOLLOW, name);
+    return true;
+}
+
 static void on_hello(PsCore *core, const Msg *msg, double now)
 {
     if (msg->client == 0) /* 0 means nobody */
         return;
     const bool others_wait = core->phase == PHASE_WAIT && core->count > 0;
+    if (must_follow(core, msg, others_wait))
+        return;
     char *differs = core->world.differs(core->world.self, msg, others_wait ? &core->facts : NULL);
     if (differs) {
         refuse_hello(core, msg, differs);

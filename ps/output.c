@@ -299,6 +299,8 @@ bool output_summary(const Run *run, Err *err)
     set_real(to, "examples_per_second",
              s->seconds > 0 ? (double)examples_seen(run) / s->seconds : 0);
     set_int(to, "micro_batches", run->M);
+    set(to, "arithmetic", json_string(run->config.parallel.arithmetic));
+    set(to, "fingerprint", json_string(run->config.parallel.fingerprint));
     set_int(to, "trainable_parameters", run->table->trainable);
     set_int(to, "all_parameters", arch_parameters(run->arch));
     set_traffic(run, to);

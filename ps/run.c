@@ -248,11 +248,7 @@ static bool compare(Run *run, Err *err)
                  "anew with --overwrite");
         err_at(err, "%s", run->folder);
     }
-    if (ok && there.parallel.micro_batches > 0) {
-        char number[24];
-        snprintf(number, sizeof number, "%lld", (long long)there.parallel.micro_batches);
-        ok = config_set(&run->config, "parallel.micro_batches", number, err);
-    }
+    ok = ok && config_take_begun(&run->config, &there, err);
     config_release(&there);
     text_release(&keys);
     free(path);

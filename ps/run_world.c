@@ -56,13 +56,16 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
         const int64_t fixed = run->config.parallel.micro_batches;
         const int64_t M = fixed > 0 ? fixed : auto_micro_batches(run, facts, replicas);
         run_take_facts(run, facts, M);
-        char number[24];
+        char number[24], digest[24];
         snprintf(number, sizeof number, "%lld", (long long)M);
+        snprintf(digest, sizeof digest, "%016llx", (unsigned long long)facts->fingerprint);
         const WalBegin record = { *facts, M };
         const WalPart part = { &record, sizeof record };
         if (!config_set(&run->config, "parallel.micro_batches", number, &err) ||
+            !config_set(&run->config, "parallel.arithmetic", facts->arithmetic, &err) ||
+            !config_set(&run->config, "parallel.fingerprint", digest, &err) ||
             !run_write_text(run, &err))
-            log_warn("save", "run.yaml does not say the micro-batches: %s", err.what);
+            log_warn("save", "run.yaml does not say what the run fixed: %s", err.what);
         run_record(run, WAL_BEGIN, &part, 1, true);
     }
     progress_init(&run->progress, run->state.version, run->total);
@@ -103,6 +106,12 @@ static char *differs_run(const Run *run, const Msg *hello)
                        "micro-batches): start the worker again",
                        (unsigned long long)hello->plan, (unsigned long long)run->plan);
     return NULL;
+}
+
+static const char *world_arithmetic(void *self)
+{
+    const char *name = ((Run *)self)->config.parallel.arithmetic;
+    return strcmp(name, "auto") == 0 ? NULL : name;
 }
 
 static char *world_differs(void *self, const Msg *hello, const HelloFacts *first)
@@ -348,6 +357,6 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
 
 CoreWorld run_world(Run *run)
 {
-    return (CoreWorld){ run,         world_begin, world_differs,   world_run_text,
+    return (CoreWorld){ run,         world_begin, world_arithmetic, world_differs,   world_run_text,
                         world_apply, world_next,  world_evaluated, world_values };
 }

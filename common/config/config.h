@@ -185,6 +185,9 @@ bool config_same_run(const Config *here, const Config *there, bool places, Text 
 /* Of all keys that make a run, as they are printed, but those that are only known when it begins. */
 uint64_t config_digest(const Config *config);
 
+/* What a run fixes when it begins (the micro-batches of `auto`, its arithmetic), as it stands in `begun`. */
+MUST_USE bool config_take_begun(Config *config, const Config *begun, Err *err);
+
 /* The rows, for --help: "key  default  allowed  help". */
 void config_help(Text *out);
 

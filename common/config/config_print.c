@@ -356,6 +356,22 @@ bool config_less_is_better(const char *metric)
     return text_ends(metric, "loss") || text_ends(metric, "perplexity") || text_ends(metric, "mse");
 }
 
+bool config_take_begun(Config *config, const Config *begun, Err *err)
+{
+    int count;
+    const ConfigKey *keys = config_keys(&count);
+    bool ok = true;
+    for (int i = 0; ok && i < count; i++) {
+        if (!(keys[i].flags & KEY_BEGUN) || has_default(begun, &keys[i]))
+            continue;
+        Text value = { 0 };
+        value_print(begun, &keys[i], &value);
+        ok = config_set(config, keys[i].name, value.data, err);
+        text_release(&value);
+    }
+    return ok;
+}
+
 uint64_t config_digest(const Config *config)
 {
     int count;

@@ -15,6 +15,7 @@ typedef struct Fact {
 
 #define AT(f) offsetof(HelloFacts, f)
 static const Fact alike[] = {
+    { "other arithmetic", AT(fingerprint), true, false },
     { "another base model", AT(base_digest), true, false },
     { "another set of trainable tensors", AT(slot_hash), true, false },
     { "other data", AT(data_digest), true, true },
@@ -45,6 +46,8 @@ static char *describe(const HelloFacts *facts, const Fact *fact)
 {
     const unsigned long long bits = value(facts, fact);
     const char *host = facts->host[0] ? facts->host : "a host without a name";
+    if (fact->offset == AT(fingerprint))
+        return xprintf("%s with fingerprint %016llx on %s", facts->arithmetic, bits, host);
     if (fact->of_examples)
         return xprintf("XXH3 %016llx of %lld examples on %s", bits, (long long)facts->examples, host);
     return fact->digest ? xprintf("XXH3 %016llx on %s", bits, host) : xprintf("%llu on %s", bits, host);

@@ -13,7 +13,7 @@
 /* The header is a flat map. Which keys a message has follows from its type, and it has exactly
  * those: a key too many, too few or twice is an error. A table says all of it once, for both
  * directions. */
-typedef enum { FIELD_U64, FIELD_INT, FIELD_REAL, FIELD_BOOL, FIELD_HOST, FIELD_TEXT, FIELD_RANGES } FieldKind;
+typedef enum { FIELD_U64, FIELD_INT, FIELD_REAL, FIELD_BOOL, FIELD_NAME, FIELD_TEXT, FIELD_RANGES } FieldKind;
 
 typedef struct Field {
     const char *key;
@@ -35,7 +35,7 @@ typedef struct Header {
 #define ALL ((1u << MSG_TYPES) - 1)
 #define TENSOR (BIT(LEASE) | BIT(PUSH) | BIT(EVAL))
 #define WORK (TENSOR | BIT(ACK))
-#define TEXTS (BIT(RUN) | BIT(HELLO) | BIT(WELCOME) | BIT(REFUSE) | BIT(LEASE) | BIT(STATUS))
+#define TEXTS (BIT(RUN) | BIT(HELLO) | BIT(WELCOME) | BIT(FOLLOW) | BIT(REFUSE) | BIT(LEASE) | BIT(STATUS))
 #define MOST_COUNT ((int64_t)1 << 48) /* of anything: small enough that sums cannot overflow */
 
 #define AT(f) offsetof(Header, msg.f)
@@ -68,7 +68,9 @@ static const Field fields[] = {
     { "ranks",         FIELD_INT, AT(facts.ranks),         BIT(HELLO), 1, 1 << 20 },
     { "job_ranks",     FIELD_INT, AT(facts.job_ranks),     BIT(HELLO), 1, 1 << 20 },
     { "job",           FIELD_U64, AT(facts.job),           BIT(HELLO), 0, 0 },
-    { "host",          FIELD_HOST, AT(facts.host),         BIT(HELLO), 0, 0 },
+    { "host",          FIELD_NAME, AT(facts.host),         BIT(HELLO), 0, 0 },
+    { "arithmetic",    FIELD_NAME, AT(facts.arithmetic),   BIT(HELLO), 0, 0 },
+    { "fingerprint",   FIELD_U64,  AT(facts.fingerprint),  BIT(HELLO), 0, 0 },
     { "text",     FIELD_TEXT,   AT(text),      TEXTS, 0, 0 },
     { "size",     FIELD_INT,    offsetof(Header, size),     TENSOR, 0, MOST_COUNT },
     { "sum",      FIELD_U64,    offsetof(Header, checksum), TENSOR, 0, 0 },
@@ -76,9 +78,9 @@ static const Field fields[] = {
 /* clang-format on */
 enum { FIELDS = sizeof fields / sizeof *fields };
 
-static const char *const names[MSG_TYPES] = { "ASK",  "RUN",   "HELLO", "WELCOME", "REFUSE",
-                                              "PULL", "LEASE", "PUSH",  "EVAL",    "ACK",
-                                              "BEAT", "BYE",   "STATUS" };
+static const char *const names[MSG_TYPES] = { "ASK",  "RUN",   "HELLO", "WELCOME", "FOLLOW",
+                                              "REFUSE", "PULL", "LEASE", "PUSH",  "EVAL",
+                                              "ACK",  "BEAT", "BYE",   "STATUS" };
 
 const char *msg_name(MsgType type)
 {
@@ -149,7 +151,7 @@ static void pack_field(msgpack_packer *packer, const Header *header, const Field
     case FIELD_BOOL:
         (*(const bool *)at ? msgpack_pack_true : msgpack_pack_false)(packer);
         break;
-    case FIELD_HOST:
+    case FIELD_NAME:
         pack_text(packer, at);
         break;
     case FIELD_TEXT:
@@ -240,15 +242,15 @@ static bool read_text(Msg *msg, const msgpack_object *value, Err *err)
     return true;
 }
 
-/* Into host[WIRE_HOST]. It is printed, so it holds nothing but visible ASCII. */
-static bool read_host(char *host, const msgpack_object *value, Err *err)
+/* Into name[WIRE_NAME]. It is printed, so it holds nothing but visible ASCII. */
+static bool read_name(char *name, const char *key, const msgpack_object *value, Err *err)
 {
-    if (value->type != MSGPACK_OBJECT_STR || value->via.str.size >= WIRE_HOST)
-        return bad(err, "host", "is not a short text");
+    if (value->type != MSGPACK_OBJECT_STR || value->via.str.size >= WIRE_NAME)
+        return bad(err, key, "is not a short text");
     for (uint32_t i = 0; i < value->via.str.size; i++)
         if (value->via.str.ptr[i] <= ' ' || value->via.str.ptr[i] > '~')
-            return bad(err, "host", "is not a name");
-    memcpy(host, value->via.str.ptr, value->via.str.size);
+            return bad(err, key, "is not a name");
+    memcpy(name, value->via.str.ptr, value->via.str.size);
     return true;
 }
 
@@ -286,8 +288,8 @@ static bool read_field(Header *header, const Field *field, const msgpack_object 
             return bad(err, field->key, "is neither true nor false");
         *(bool *)at = value->via.boolean;
         return true;
-    case FIELD_HOST:
-        return read_host(at, value, err);
+    case FIELD_NAME:
+        return read_name(at, field->key, value, err);
     case FIELD_TEXT:
         return read_text(&header->msg, value, err);
     case FIELD_RANGES:

@@ -9,6 +9,8 @@
  *   client -> server                              server -> client
  *   ASK                                           RUN     text = run file
  *   HELLO   facts, plan, text = run file          WELCOME text = run file with every key fixed
+ *                                                 FOLLOW  text = the run's arithmetic, which is another
+ *                                                         than that of the HELLO: say it again with this
  *                                                 REFUSE  text = what differs
  *   PULL    step = version that it has (-1 none)  LEASE   kind, step, ranges; data = values[] when
  *           (parked until there is work)                  the client's version is another
@@ -37,13 +39,14 @@
 #define WIRE_FRAME_BYTES (4 << 20)
 #define WIRE_HEADER_BYTES (64 << 10) /* headers carry run files */
 #define WIRE_RANGES 16
-#define WIRE_HOST 64 /* room for a host's name */
+#define WIRE_NAME 64 /* room for the name of a host or an arithmetic */
 
 typedef enum {
     MSG_ASK,
     MSG_RUN,
     MSG_HELLO,
     MSG_WELCOME,
+    MSG_FOLLOW,
     MSG_REFUSE,
     MSG_PULL,
     MSG_LEASE,
@@ -76,7 +79,9 @@ typedef struct HelloFacts {
     int64_t ranks;      /* that share this client */
     int64_t job_ranks;  /* of the whole mpirun */
     uint64_t job;       /* the same in all clients of one mpirun */
-    char host[WIRE_HOST];
+    char host[WIRE_NAME];
+    char arithmetic[WIRE_NAME]; /* its name, by which others follow */
+    uint64_t fingerprint;       /* of the arithmetic: what it gives */
 } HelloFacts;
 
 typedef struct Msg {

@@ -66,16 +66,23 @@ static bool open_store(PsClient *client, Err *err)
     return client->sums && slots_init(client->store.value, client->table, client->arch, &c->lora, c->train.seed, err);
 }
 
-bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed, Err *err)
+bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed, char **follow, Err *err)
 {
-    (void)facts;
     const ConfigSources sources = { "the run", run_text, NULL, 0 };
     if (!config_load(&client->config, &sources, err) || !open_store(client, err))
         return false;
     if (client->config.parallel.micro_batches < 1 || client->config.train.max_steps < 1)
         return err_set(err, ERR_INPUT, "give parallel.micro_batches and train.max_steps");
     client->total = client->config.train.max_steps;
-    *fixed = xstrdup(run_text);
+    char digest[24];
+    Text text = { 0 };
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)facts->fingerprint);
+    if (!config_set(&client->config, "parallel.arithmetic", facts->arithmetic, err) ||
+        !config_set(&client->config, "parallel.fingerprint", digest, err))
+        return false;
+    config_print(&client->config, &text);
+    *fixed = text_take(&text);
+    *follow = NULL;
     return true;
 }
 

@@ -141,6 +141,11 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
     *plan = PLAN;
     return 8;
 }
+static const char *world_arithmetic(void *self)
+{
+    (void)self;
+    return NULL;
+}
 static char *world_differs(void *self, const Msg *hello, const HelloFacts *first)
 {
     const HelloFacts *facts = &hello->facts;
@@ -191,7 +196,7 @@ static const float *world_values(void *self)
 
 static void fuzz_core(Fuzz *fuzz)
 {
-    const CoreWorld world = { &fuzz->world, world_begin, world_differs,   world_text,
+    const CoreWorld world = { &fuzz->world, world_begin, world_arithmetic, world_differs,   world_text,
                               world_apply,  world_next,  world_evaluated, world_values };
     if (fuzz->core && core_is_over(fuzz->core)) {
         core_free(fuzz->core);

@@ -106,7 +106,7 @@ static Msg odd_message(Fuzz *fuzz, char *text, float *data)
         msg.facts = (HelloFacts){ chance_bits(chance), chance_bits(chance), chance_bits(chance),
                                   odd_number(fuzz),    odd_number(fuzz),    odd_number(fuzz),
                                   odd_number(fuzz),    odd_number(fuzz),    odd_number(fuzz),
-                                  odd_number(fuzz),    odd_number(fuzz),    7, "host" };
+                                  odd_number(fuzz),    odd_number(fuzz),    7, "host", "x86-64-v3", odd_number(fuzz) };
     const bool texts = msg.type == MSG_RUN || msg.type == MSG_HELLO || msg.type == MSG_WELCOME ||
                        msg.type == MSG_REFUSE || msg.type == MSG_LEASE || msg.type == MSG_STATUS;
     if (texts && chance_below(chance, 2))

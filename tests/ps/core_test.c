@@ -66,6 +66,12 @@ static int64_t sim_begin(void *self, const HelloFacts *facts, int64_t replicas, 
     *plan = PLAN;
     return ((Sim *)self)->M;
 }
+static const char *sim_arithmetic(void *self)
+{
+    (void)self;
+    return NULL;
+}
+
 static char *sim_differs(void *self, const Msg *hello, const HelloFacts *first)
 {
     (void)self;
@@ -131,7 +137,7 @@ typedef struct Fake {
 
 static PsCore *start(Sim *sim)
 {
-    const CoreWorld world = { sim,       sim_begin, sim_differs,   sim_text,
+    const CoreWorld world = { sim,       sim_begin, sim_arithmetic, sim_differs,   sim_text,
                               sim_apply, sim_next,  sim_evaluated, sim_values };
     return core_new(&(CoreOptions){ .run = 77, .lease_timeout = 5 }, &world);
 }

@@ -157,7 +157,10 @@ static bool start_core(Arithmetic *arithmetic, const char *name, int level, cons
     const Core *known = core_named(core);
     if (known && levels_find(known->level) && (!levels_find(known->level)->fits() || !cpu_has(known->needs)))
         return cannot(name, "this CPU has not the instructions of that core", err);
-    return try_choice(arithmetic, (Choice){ level, core }, why, sizeof why) || cannot(name, why, err);
+    if (!try_choice(arithmetic, (Choice){ level, core }, why, sizeof why))
+        return cannot(name, why, err);
+    snprintf(arithmetic->name, sizeof arithmetic->name, "%s", name); /* also where it is the usual one */
+    return true;
 }
 
 static bool start_named(Arithmetic *arithmetic, const char *name, Err *err)
@@ -192,6 +195,22 @@ bool arithmetic_start(Arithmetic *arithmetic, const char *name, Err *err)
         return err_hint(err, "build the programs on it: make MARCH=native LEVELS=portable");
     }
     return start_named(arithmetic, name && *name ? name : levels[best].name, err);
+}
+
+bool arithmetic_follow(Arithmetic *arithmetic, const char *name, Err *err)
+{
+    char before[sizeof arithmetic->name];
+    snprintf(before, sizeof before, "%s", arithmetic->name);
+    if (!start_named(arithmetic, name, err))
+        return false;
+    if (strcmp(arithmetic->name, name) == 0) {
+        log_info("arithmetic", "computes as the run does: %s, where this machine would %s", name, before);
+        return true;
+    }
+    const char *users = getenv("OPENBLAS_CORETYPE");
+    if (users && *users)
+        return cannot(name, "OPENBLAS_CORETYPE names another core here", err);
+    return cannot(name, "its core is not to be used here", err);
 }
 
 bool arithmetic_check(const Arithmetic *arithmetic, const char *name, const char *fingerprint, Err *err)

@@ -29,6 +29,9 @@ typedef struct Arithmetic {
  * for. Whatever is odd is said in the log. */
 MUST_USE bool arithmetic_start(Arithmetic *arithmetic, const char *name, Err *err);
 
+/* To what a run computes with, that was begun elsewhere: a name as another process's arithmetic has it. */
+MUST_USE bool arithmetic_follow(Arithmetic *arithmetic, const char *name, Err *err);
+
 /* Is it the one that the run was begun with? `name` and `fingerprint` (16 digits) as in its run file. */
 MUST_USE bool arithmetic_check(const Arithmetic *arithmetic, const char *name, const char *fingerprint, Err *err);
 

@@ -214,7 +214,7 @@ static void take_refusal(PsClient *client, const Msg *msg)
 /* Another run's server has nothing to say to us, but that it is another one's. */
 static bool is_of_our_run(const PsClient *client, const Msg *msg)
 {
-    return !client->welcome || msg->run == client->run || msg->type == MSG_WELCOME || msg->type == MSG_REFUSE ||
+    return !client->welcome || msg->run == client->run || msg->type == MSG_WELCOME || msg->type == MSG_REFUSE || msg->type == MSG_FOLLOW ||
            (msg->type == MSG_BEAT && !msg->known);
 }
 
@@ -226,6 +226,10 @@ static void take(PsClient *client, Msg *msg, double now)
     switch (msg->type) {
     case MSG_WELCOME:
         take_welcome(client, msg);
+        break;
+    case MSG_FOLLOW:
+        if (requested(client, MSG_HELLO))
+            answer_request(client, msg);
         break;
     case MSG_REFUSE:
         take_refusal(client, msg);

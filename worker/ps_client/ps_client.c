@@ -151,17 +151,25 @@ bool ps_client_ask(PsClient *client, char **run_text, uint64_t *run, Err *err)
 }
 
 bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed,
-                     Err *err)
+                     char **follow, Err *err)
 {
     REQUIRE(facts->slot_size > 0);
     Pending *hello = pending_new(client, MSG_HELLO);
     hello->msg.facts = *facts;
     hello->msg.text = xstrdup(run_text);
+    *fixed = *follow = NULL;
     pthread_mutex_lock(&client->lock);
-    REQUIRE(!client->hello); /* once */
+    REQUIRE(!client->welcome); /* a second HELLO follows a FOLLOW */
+    pending_free(client->hello);
     client->hello = hello;
     client->slot_size = facts->slot_size;
-    return text_request(client, hello, fixed, err);
+    char *text = NULL;
+    const bool ok = text_request(client, hello, &text, err);
+    if (ok && client->answer.type == MSG_FOLLOW)
+        *follow = text;
+    else
+        *fixed = text;
+    return ok;
 }
 
 void ps_client_plan(PsClient *client, uint64_t plan)

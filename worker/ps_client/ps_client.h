@@ -32,9 +32,10 @@ void ps_client_close(PsClient *client);
 /* The server's run, for workers that were given no run file: its file, owned by the caller, and its id. */
 MUST_USE bool ps_client_ask(PsClient *client, char **run_text, uint64_t *run, Err *err);
 
-/* run_text: the effective run file here. *fixed: the run's, owned by the caller. */
+/* run_text: the effective run file here. *fixed: the run's, owned by the caller; or NULL where the server
+ * names the arithmetic to follow: *follow, owned by the caller, and HELLO is to be said again. */
 MUST_USE bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text,
-                              char **fixed, Err *err);
+                              char **fixed, char **follow, Err *err);
 
 /* What will be computed (facts_plan), as the run file that HELLO brought says: before the first lease. */
 void ps_client_plan(PsClient *client, uint64_t plan);

@@ -220,14 +220,20 @@ static uint64_t data_digest(const Job *job)
 }
 
 /* This machine's name as it may travel: visible ASCII. */
-static void set_host(char host[WIRE_HOST])
+static void set_host(char host[WIRE_NAME])
 {
-    if (gethostname(host, WIRE_HOST - 1) != 0)
+    if (gethostname(host, WIRE_NAME - 1) != 0)
         host[0] = '\0';
-    host[WIRE_HOST - 1] = '\0';
+    host[WIRE_NAME - 1] = '\0';
     for (char *at = host; *at; at++)
         if (*at <= ' ' || *at > '~')
             *at = '?';
+}
+
+static void set_arithmetic(HelloFacts *facts, const Arithmetic *arithmetic)
+{
+    snprintf(facts->arithmetic, sizeof facts->arithmetic, "%s", arithmetic->name);
+    facts->fingerprint = arithmetic->fingerprint;
 }
 
 static HelloFacts facts(const Job *job, uint64_t job_number)
@@ -247,25 +253,46 @@ static HelloFacts facts(const Job *job, uint64_t job_number)
         .job = job_number,
     };
     set_host(facts.host);
+    set_arithmetic(&facts, &job->arithmetic);
     return facts;
 }
 
-/* Leader: HELLO with what we have; *fixed: the run file with every key fixed, owned by the caller. */
-static bool greet(Job *job, const HelloFacts *mine, char **fixed, Err *err)
+/* Leader: HELLO with what we have; *fixed: the run file with every key fixed, owned by the caller. Where
+ * the run computes otherwise than we would, we follow if we can. */
+static bool greet(Job *job, HelloFacts *mine, char **fixed, Err *err)
 {
     const PsClientOptions o = { job->address, job->config.ps.heartbeat, job->config.ps.patience, job->run };
     Text text = { 0 };
     config_print(&job->config, &text);
     job->client = ps_client_open(&o, err);
-    const bool ok = job->client && ps_client_hello(job->client, mine, text.data, fixed, err);
+    bool ok = job->client != NULL;
+    while (ok && !*fixed) {
+        char *follow;
+        ok = ps_client_hello(job->client, mine, text.data, fixed, &follow, err);
+        if (ok && follow && strcmp(follow, mine->arithmetic) != 0) { /* else an answer to an earlier one */
+            ok = arithmetic_follow(&job->arithmetic, follow, err);
+            set_arithmetic(mine, &job->arithmetic);
+        }
+        free(follow);
+    }
     text_release(&text);
     return ok;
+}
+
+/* All ranks: the run's arithmetic, which the leader follows already. */
+static bool follow_run(Job *job, Err *err)
+{
+    const ParallelConfig *p = &job->config.parallel;
+    if (!p->fingerprint)
+        return err_set(err, ERR_PEER, "the server did not fix parallel.fingerprint");
+    return (strcmp(p->arithmetic, job->arithmetic.name) == 0 || arithmetic_follow(&job->arithmetic, p->arithmetic, err)) &&
+           arithmetic_check(&job->arithmetic, p->arithmetic, p->fingerprint, err);
 }
 
 /* Leaders say hello; the run file that comes back replaces ours. */
 static bool say_hello(Job *job, Err *err)
 {
-    const HelloFacts mine = facts(job, comm_share_number(job->comm, rng_entropy()));
+    HelloFacts mine = facts(job, comm_share_number(job->comm, rng_entropy()));
     char *fixed = NULL;
     const bool greeted = comm_node_rank(job->comm) != 0 || greet(job, &mine, &fixed, err);
     if (!comm_agree(job->comm, greeted)) {
@@ -279,6 +306,7 @@ static bool say_hello(Job *job, Err *err)
     bool ok = config_load(&job->config, &sources, err);
     if (ok && job->config.parallel.micro_batches < 1)
         ok = err_set(err, ERR_PEER, "the server did not fix parallel.micro_batches");
+    ok = ok && follow_run(job, err);
     if (ok && job->client)
         ps_client_plan(job->client, facts_plan(&mine, config_digest(&job->config), job->config.parallel.micro_batches));
     free(shared);

@@ -50,7 +50,8 @@ static Msg example(MsgType type)
         msg.known = true;
     }
     if (type == MSG_HELLO)
-        msg.facts = (HelloFacts){ UINT64_MAX, 2, 3, 294912, 67349, 128, 7, 872, 12, 16, 32, 9, "node-1.cluster" };
+        msg.facts = (HelloFacts){ UINT64_MAX, 2, 3, 294912, 67349, 128, 7, 872, 12, 16, 32, 9, "node-1.cluster",
+                                  "x86-64-v3/Zen", UINT64_MAX - 5 };
     if (type == MSG_HELLO || type == MSG_LEASE || type == MSG_PUSH || type == MSG_EVAL)
         msg.plan = UINT64_MAX - 1;
     if (type == MSG_RUN || type == MSG_HELLO || type == MSG_WELCOME || type == MSG_REFUSE ||

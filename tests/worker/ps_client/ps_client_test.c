@@ -188,9 +188,9 @@ static PsClient *open_client(const char *address, double patience)
 static bool hello(PsClient *client, Err *err)
 {
     const HelloFacts facts = { .slot_size = SLOTS, .ranks = 1, .job_ranks = 1 };
-    char *fixed = NULL;
+    char *fixed, *follow;
     *err = (Err){ 0 };
-    const bool ok = ps_client_hello(client, &facts, "model: a", &fixed, err);
+    const bool ok = ps_client_hello(client, &facts, "model: a", &fixed, &follow, err);
     if (ok)
         assert_string_equal(fixed, "fixed");
     free(fixed);

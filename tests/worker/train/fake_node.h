@@ -162,12 +162,27 @@ bool ps_client_ask(PsClient *client, char **run_text, uint64_t *run, Err *err)
     return true;
 }
 
-bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed, Err *err)
+/* The run file as a server sends it back. */
+static char *fixed_run(const char *text, const HelloFacts *facts, Err *err)
+{
+    Config config;
+    Text fixed = { 0 };
+    char digest[24];
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)facts->fingerprint);
+    REQUIRE(config_load(&config, &(ConfigSources){ .file = "the run", .text = text }, err) &&
+            config_set(&config, "parallel.arithmetic", facts->arithmetic, err) &&
+            config_set(&config, "parallel.fingerprint", digest, err));
+    config_print(&config, &fixed);
+    config_release(&config);
+    return text_take(&fixed);
+}
+
+bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed, char **follow, Err *err)
 {
     (void)client;
-    (void)err;
     script.facts = *facts;
-    *fixed = xstrdup(script.run ? script.run : run_text);
+    *fixed = fixed_run(script.run ? script.run : run_text, facts, err);
+    *follow = NULL;
     free(script.text);
     script.text = xstrdup(run_text);
     return true;
