@@ -131,6 +131,12 @@ void blas_sgemm(bool turn_a, bool turn_b, int64_t M, int64_t N, int64_t K, float
                 int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
     REQUIRE(blas.sgemm); /* arithmetic_start comes before the first product */
+    const int threads = omp_get_max_threads();
+    const bool alone = threads > 1 && !omp_in_parallel(); /* the OpenMP flavour would take them all */
+    if (alone)
+        omp_set_num_threads(1);
     blas.sgemm(CblasRowMajor, turn_a ? CblasTrans : CblasNoTrans, turn_b ? CblasTrans : CblasNoTrans, narrow(M),
                narrow(N), narrow(K), alpha, a, narrow(lda), b, narrow(ldb), beta, c, narrow(ldc));
+    if (alone)
+        omp_set_num_threads(threads);
 }
