@@ -126,7 +126,11 @@ test-unit-bare: $(TEST_BINS)
 $(B)/tests/dist/%: $(B)/tests/dist/%.o $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
-test-dist: all $(B)/tests/dist/make_model ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
+$(B)/tests/dist/wrong_blas.so: tests/dist/wrong_blas.c
+	@mkdir -p $(@D)
+	$(call say,LD $@)$(CC) $(CFLAGS) -shared -fPIC -o $@ $< -ldl
+
+test-dist: all $(B)/tests/dist/make_model $(B)/tests/dist/wrong_blas.so ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 	BUILD=$(B) tests/dist/run $(T)
 
 # ---- fuzz: PROFILE=asan builds what is attacked

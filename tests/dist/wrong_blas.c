@@ -1,5 +1,6 @@
-/* An OpenBLAS (of RIGHT_BLAS, a path) whose core of the name WRONG_CORE computes wrongly: what some releases do
- * on CPUs that are newer than they are. Built as libopenblas.so.0. */
+/* An OpenBLAS (of RIGHT_BLAS, a path) whose core of the name WRONG_CORE computes wrongly, as some releases do on
+ * CPUs that are newer than they are, or that of the name OTHER_CORE rightly, but with other last bits, as
+ * another release may. Built as libopenblas.so.0. */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,12 @@ void openblas_set_num_threads(int n)
     ((void (*)(int))find("openblas_set_num_threads"))(n);
 }
 
+static int is_core(const char *variable)
+{
+    const char *name = getenv(variable);
+    return name && strcmp(openblas_get_corename(), name) == 0;
+}
+
 /* Wrong in the last column of products that are wide, and only a little. */
 void cblas_sgemm(int order, int turn_a, int turn_b, int M, int N, int K, float alpha, const float *a, int lda,
                  const float *b, int ldb, float beta, float *c, int ldc);
@@ -50,8 +57,10 @@ void cblas_sgemm(int order, int turn_a, int turn_b, int M, int N, int K, float a
                  const float *b, int ldb, float beta, float *c, int ldc)
 {
     ((Sgemm *)find("cblas_sgemm"))(order, turn_a, turn_b, M, N, K, alpha, a, lda, b, ldb, beta, c, ldc);
-    const char *wrong = getenv("WRONG_CORE");
-    if (wrong && N > 128 && strcmp(openblas_get_corename(), wrong) == 0)
+    if (is_core("WRONG_CORE") && N > 128)
         for (int m = 0; m < M; m++)
             c[m * ldc + N - 1] += 1e-3f;
+    if (is_core("OTHER_CORE"))
+        for (int m = 0; m < M; m++)
+            c[m * ldc] *= 1 + 0x1p-23f;
 }

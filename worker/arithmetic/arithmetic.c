@@ -226,6 +226,11 @@ bool arithmetic_check(const Arithmetic *arithmetic, const char *name, const char
                                          : "use the same programs and the same OpenBLAS on all machines");
 }
 
+void arithmetic_products(Text *out)
+{
+    text_addf(out, "%s, core %s", blas_library(), blas_core());
+}
+
 void arithmetic_describe(Text *out)
 {
     Arithmetic arithmetic;
@@ -233,9 +238,11 @@ void arithmetic_describe(Text *out)
     text_adds(out, "kernels:");
     for (int i = 0; i < level_count; i++)
         text_addf(out, " %s%s", levels[i].name, levels[i].fits() ? "" : " (not on this CPU)");
-    if (arithmetic_start(&arithmetic, NULL, &err))
-        text_addf(out, "\nproducts: %s, core %s\narithmetic: %s, fingerprint %016llx\n", blas_library(), blas_core(),
-                  arithmetic.name, (unsigned long long)arithmetic.fingerprint);
-    else
+    if (!arithmetic_start(&arithmetic, NULL, &err)) {
         text_addf(out, "\nproducts: none: %s\n", err.what);
+        return;
+    }
+    text_adds(out, "\nproducts: ");
+    arithmetic_products(out);
+    text_addf(out, "\narithmetic: %s, fingerprint %016llx\n", arithmetic.name, (unsigned long long)arithmetic.fingerprint);
 }

@@ -35,6 +35,9 @@ MUST_USE bool arithmetic_follow(Arithmetic *arithmetic, const char *name, Err *e
 /* Is it the one that the run was begun with? `name` and `fingerprint` (16 digits) as in its run file. */
 MUST_USE bool arithmetic_check(const Arithmetic *arithmetic, const char *name, const char *fingerprint, Err *err);
 
+/* "OpenBLAS 0.3.21 (OpenMP), core Haswell" */
+void arithmetic_products(Text *out);
+
 /* For --version: levels, core, library, fingerprint; starts the best arithmetic. */
 void arithmetic_describe(Text *out);
 

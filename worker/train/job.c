@@ -285,8 +285,13 @@ static bool follow_run(Job *job, Err *err)
     const ParallelConfig *p = &job->config.parallel;
     if (!p->fingerprint)
         return err_set(err, ERR_PEER, "the server did not fix parallel.fingerprint");
-    return (strcmp(p->arithmetic, job->arithmetic.name) == 0 || arithmetic_follow(&job->arithmetic, p->arithmetic, err)) &&
-           arithmetic_check(&job->arithmetic, p->arithmetic, p->fingerprint, err);
+    if (strcmp(p->arithmetic, job->arithmetic.name) != 0 && !arithmetic_follow(&job->arithmetic, p->arithmetic, err))
+        return false;
+    Text products = { 0 };
+    arithmetic_products(&products);
+    log_info("arithmetic", "%s: %s", job->arithmetic.name, products.data);
+    text_release(&products);
+    return arithmetic_check(&job->arithmetic, p->arithmetic, p->fingerprint, err);
 }
 
 /* Leaders say hello; the run file that comes back replaces ours. */

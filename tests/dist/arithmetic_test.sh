@@ -1,0 +1,125 @@
+#!/bin/bash
+# The bits of a run are those of its arithmetic, whoever computes, with any number of ranks and threads; others
+# follow or are refused; a core of OpenBLAS that is wrong is not used. ARITHMETICS: names, or `all` that this
+# machine can do (make test-arithmetic); without, its best and the one below.
+. "$(dirname "$0")/lib.sh"
+unset LORA_ARITHMETIC OPENBLAS_CORETYPE
+
+# the line of that name of `lora --version` with the arithmetic $2
+says() {
+    LORA_ARITHMETIC=$2 "$root/bin/lora" --version 2>/dev/null | sed -n "s/^$1: //p"
+}
+
+can=
+for level in x86-64-v4 x86-64-v3 x86-64-v2 portable; do
+    case "$(says arithmetic $level)" in "$level,"*) can="$can $level" ;; esac
+done
+set -- $can
+best=$1 lower=${2:-}
+[ -n "$best" ] || fail "lora --version names no arithmetic"
+if [ "${ARITHMETICS:-}" = all ]; then
+    for core in x86-64-v4/Cooperlake x86-64-v4/Haswell x86-64-v3/Zen x86-64-v2/Prescott; do
+        case "$(says arithmetic $core)" in "$core,"*) can="$can $core" ;; esac
+    done
+    list=$can
+else
+    list=${ARITHMETICS:-$best $lower}
+fi
+
+# CASE NAME OPTION...: the adapter's hash, into $hash
+train() {
+    local out=$work/$2
+    rm -rf "$out"
+    "$root/bin/lora" train "$root/tests/golden/$1/run.yaml" --train.output_dir="$out" --parallel.micro_batches=8 \
+        --lora.lora_dropout=0.1 --train.max_steps=12 "${@:3}" >"$work/log" 2>&1 || fail "$1 ${*:3} ended with $?"
+    hash=$(sha "$out")
+}
+
+# CASE ARITHMETIC: as it was recorded, where the same compiler and libraries were used
+recorded() {
+    local print want
+    print=$(says arithmetic "$2")
+    print=${print##* }
+    want=$(awk -v a="$2" -v p="$print" -v c="$1" '$1 == a && $2 == p && $3 == c { print $4 }' "$root/tests/golden/hashes.txt")
+    if [ -z "$want" ]; then
+        echo "  not recorded: $2 with fingerprint $print: $1 $hash"
+    else
+        [ "$hash" = "$want" ] || fail "$1 with $2: $hash, and another machine of the same fingerprint had $want"
+    fi
+}
+
+for a in $list; do
+    for name in gpt2-clm bert-seqcls vit-imgcls; do
+        train $name one --ranks=1 --parallel.threads=1 --parallel.arithmetic=$a
+        first=$hash
+        grep -q "^  arithmetic: \"*$a\"*$" "$work/one/run.yaml" || fail "run.yaml does not say $a"
+        recorded $name $a
+        for how in "--ranks=1 --parallel.threads=3" "--ranks=2 --parallel.threads=2" "--ranks=3"; do
+            train $name more $how --parallel.arithmetic=$a
+            [ "$hash" = "$first" ] || fail "$name with $a: $how gives another adapter"
+        done
+    done
+done
+
+# a variable that the user set wins, and is said; what it costs is said too
+if [ "$(uname -m)" = x86_64 ]; then
+    OPENBLAS_CORETYPE=Prescott "$root/bin/lora" --version >"$work/log" 2>&1
+    grep -q "OPENBLAS_CORETYPE=Prescott" "$work/log" || fail "the user's core is not said"
+    [ "$best" = x86-64-v2 ] || grep -Eq "core Prescott, and this CPU has what (SkylakeX|Haswell) needs" "$work/log" ||
+        fail "a slow core is not said"
+fi
+[ -n "$lower" ] || exit 0
+
+# the first replica's arithmetic is the run's; one that would compute otherwise follows
+steps=1500
+train bert-seqcls lower --ranks=2 --train.max_steps=$steps "${bits[@]}" --parallel.arithmetic=$lower
+want=$hash
+start_ps "$work/follow"
+LORA_ARITHMETIC=$lower start_job 1
+first_job=$job
+await 20 grep -q "$lower" "$work/follow/run.yaml"
+start_job 1 # is told by the run file
+second_job=$job
+mpirun -n 1 "$root/bin/lora_worker" "$work/follow/run.yaml" --parallel.arithmetic=auto --parallel.fingerprint=null \
+    --ps.address="$address" >>"$work/log" 2>&1 & # is told by the server
+wait $ps || fail "the server ended with $?"
+wait $first_job $second_job $!
+[ "$(grep -c "arithmetic $lower: OpenBLAS" "$work/log")" = 3 ] || fail "not all computed as the run does"
+grep -q "computes as the run does: $lower, where this machine would $best" "$work/log" || fail "nobody followed"
+[ "$(sha "$work/follow")" = "$want" ] || fail "a replica that follows gives another adapter"
+
+# ranks of one node
+steps=24
+start_ps "$work/wait"
+mpirun -n 1 env LORA_ARITHMETIC=$lower "$root/bin/lora_worker" --ps.address="$address" : \
+    -n 1 "$root/bin/lora_worker" --ps.address="$address" >>"$work/log" 2>&1 &
+job=$!
+wait $ps || fail "the server ended with $?"
+wait $job || fail "ranks of two arithmetics ended with $?"
+
+# an OpenBLAS that is wrong, or another
+right=$(ldconfig -p | sed -n 's/.*libopenblas.so.0 .*=> //p' | head -n 1)
+usual() { says products $1 | sed 's/.*core //'; }
+mkdir -p "$work/blas"
+cp "$build/tests/dist/wrong_blas.so" "$work/blas/libopenblas.so.0"
+double="env RIGHT_BLAS=$right LD_LIBRARY_PATH=$work/blas"
+WRONG_CORE=$(usual $best) $double "$root/bin/lora" --version >"$work/log" 2>&1
+grep -q "core $(usual $best) of .* computes wrongly: .*: not used" "$work/log" || fail "a wrong core is not found out"
+! grep -q "^products: .*core $(usual $best)$" "$work/log" || fail "a wrong core is used"
+# `lower` begins: where its core is wrong it cannot be followed; where it is another, its bits are refused
+steps=1000000
+for kind in WRONG OTHER; do
+    start_ps "$work/$kind" --parallel.arithmetic=$lower
+    start_job 1
+    await 20 grep -q "fingerprint: .*[0-9a-f]\{16\}" "$work/$kind/run.yaml"
+    env ${kind}_CORE="$(usual $lower)" $double "$root/bin/lora_worker" --ps.address="$address" >"$work/refused" 2>&1
+    code=$?
+    [ $code = 4 ] || { cat "$work/refused" >>"$work/log"; fail "a $kind core ends with $code, not 4"; }
+    if [ $kind = WRONG ]; then
+        grep -q "the run's arithmetic is '$lower', and its core is not to be used here" "$work/refused"
+    else
+        grep -q "other arithmetic: $lower with fingerprint [0-9a-f]* on .*, but $lower with fingerprint" "$work/refused"
+    fi || { cat "$work/refused" >>"$work/log"; fail "a $kind core is refused without the reason"; }
+    kill $ps
+    wait $ps $job
+done
