@@ -9,6 +9,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "ps/clients.h"
 #include "ps/gather.h"
 #include "ps/lease.h"
 #include "ps/outbox.h"
@@ -18,17 +19,6 @@
 #include <string.h>
 
 typedef enum { PHASE_WAIT, PHASE_TRAIN, PHASE_EVAL, PHASE_OVER } Phase;
-
-typedef struct Client {
-    uint64_t id;
-    HelloFacts facts;
-    double seen;   /* its last message */
-    double active; /* it was given its work, or finished a part of it */
-    double speed;  /* pieces a second and rank, moving average; 0: not measured */
-    int64_t held;  /* version that its last PULL named */
-    bool parked, welcomed, told_end;
-    bool late; /* its work was given away, and it has not asked for more since */
-} Client;
 
 struct PsCore {
     CoreOptions options;
@@ -40,8 +30,7 @@ struct PsCore {
     bool begun;
     double first_hello; /* PHASE_WAIT: when waiting began */
     double last_tick, longest_piece;
-    Client *clients;
-    int count, room;
+    Clients clients;
     Leases leases;
     Gather gather;
     double **chunks; /* PHASE_EVAL: [leases.n] */
@@ -80,48 +69,10 @@ static void drop_last(PsCore *core)
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
-static Client *find(PsCore *core, uint64_t id)
-{
-    for (int i = 0; i < core->count; i++)
-        if (core->clients[i].id == id)
-            return &core->clients[i];
-    return NULL;
-}
-
-static Client *add(PsCore *core, uint64_t id)
-{
-    if (core->count == core->room) {
-        core->room = core->room ? 2 * core->room : 8;
-        core->clients = xrealloc(core->clients, (size_t)core->room * sizeof *core->clients);
-    }
-    Client *client = &core->clients[core->count++];
-    *client = (Client){ .id = id, .held = -1 };
-    return client;
-}
-
 static void take_away(PsCore *core, int index)
 {
-    leases_drop(&core->leases, core->clients[index].id);
-    memmove(&core->clients[index], &core->clients[index + 1],
-            (size_t)(core->count - index - 1) * sizeof *core->clients);
-    core->count--;
-}
-
-/* Measured speeds count when they really differ: noise would move pieces back and forth. */
-static double weight(const PsCore *core, const Client *client)
-{
-    double sum = 0;
-    int measured = 0;
-    for (int i = 0; i < core->count; i++)
-        if (core->clients[i].speed > 0) {
-            sum += core->clients[i].speed;
-            measured++;
-        }
-    const double ranks = client->facts.ranks > 0 ? (double)client->facts.ranks : 1.0;
-    if (measured == 0 || client->speed <= 0)
-        return ranks;
-    const double share = client->speed * measured / sum;
-    return share > 0.85 && share < 1.15 ? ranks : ranks * fmax(share, 0.01);
+    leases_drop(&core->leases, core->clients.items[index].id);
+    clients_remove(&core->clients, index);
 }
 
 /* ---- handing out work ------------------------------------------------------------------------ */
@@ -146,9 +97,9 @@ static int idle_count(const PsCore *core)
 {
     Range ranges[WIRE_RANGES];
     int idle = 0;
-    for (int i = 0; i < core->count; i++)
+    for (int i = 0; i < core->clients.count; i++)
         idle +=
-            core->clients[i].parked && leases_of(&core->leases, core->clients[i].id, ranges) == 0;
+            core->clients.items[i].parked && leases_of(&core->leases, core->clients.items[i].id, ranges) == 0;
     return idle;
 }
 
@@ -184,8 +135,8 @@ static void serve(PsCore *core, Client *client, double now)
 
 static void serve_all(PsCore *core, double now)
 {
-    for (int i = 0; i < core->count; i++)
-        serve(core, &core->clients[i], now);
+    for (int i = 0; i < core->clients.count; i++)
+        serve(core, &core->clients.items[i], now);
 }
 
 static void end(PsCore *core, int code, const char *text)
@@ -209,12 +160,12 @@ static void open_round(PsCore *core, int64_t pieces, double now)
 {
     leases_open(&core->leases, pieces);
     core->longest_piece = 0;
-    LeaseShare *shares = xcalloc((size_t)core->count + 1, sizeof *shares);
+    LeaseShare *shares = xcalloc((size_t)core->clients.count + 1, sizeof *shares);
     int count = 0;
-    for (int i = 0; i < core->count; i++) {
-        if (!core->clients[i].late)
-            shares[count++] = (LeaseShare){ core->clients[i].id, weight(core, &core->clients[i]) };
-        core->clients[i].active = now;
+    for (int i = 0; i < core->clients.count; i++) {
+        if (!core->clients.items[i].late)
+            shares[count++] = (LeaseShare){ core->clients.items[i].id, clients_weight(&core->clients, &core->clients.items[i]) };
+        core->clients.items[i].active = now;
     }
     leases_deal(&core->leases, shares, count);
     free(shares);
@@ -249,9 +200,9 @@ static void begin(PsCore *core, double now)
     REQUIRE(core->M > 0);
     gather_init(&core->gather, core->M, core->facts.slot_size);
     core->begun = true;
-    for (int i = 0; i < core->count; i++) {
-        core->clients[i].welcomed = true;
-        reply_text(core, core->clients[i].id, MSG_WELCOME, core->world.run_text(core->world.self));
+    for (int i = 0; i < core->clients.count; i++) {
+        core->clients.items[i].welcomed = true;
+        reply_text(core, core->clients.items[i].id, MSG_WELCOME, core->world.run_text(core->world.self));
     }
     advance(core, now);
 }
@@ -259,12 +210,12 @@ static void begin(PsCore *core, double now)
 /* A new run begins when its first job is complete (so that M fits it), or has had its time. */
 static void begin_when_complete(PsCore *core, double now)
 {
-    if (core->phase != PHASE_WAIT || core->count == 0)
+    if (core->phase != PHASE_WAIT || core->clients.count == 0)
         return;
     int64_t ranks = 0;
-    for (int i = 0; i < core->count; i++)
-        if (core->clients[i].facts.job == core->facts.job)
-            ranks += core->clients[i].facts.ranks;
+    for (int i = 0; i < core->clients.count; i++)
+        if (core->clients.items[i].facts.job == core->facts.job)
+            ranks += core->clients.items[i].facts.ranks;
     if (core->version > 0 || ranks >= core->facts.job_ranks ||
         now - core->first_hello > core->options.lease_timeout)
         begin(core, now);
@@ -278,11 +229,11 @@ static void refuse_hello(PsCore *core, const Msg *msg, const char *differs)
 {
     log_warn("client", "refused client=%016llx: %s", (unsigned long long)msg->client, differs);
     reply_text(core, msg->client, MSG_REFUSE, differs);
-    for (int i = core->count - 1; i >= 0 && core->phase == PHASE_WAIT; i--) {
-        if (core->clients[i].facts.job != msg->facts.job)
+    for (int i = core->clients.count - 1; i >= 0 && core->phase == PHASE_WAIT; i--) {
+        if (core->clients.items[i].facts.job != msg->facts.job)
             continue;
-        if (core->clients[i].id != msg->client)
-            reply_text(core, core->clients[i].id, MSG_REFUSE, differs);
+        if (core->clients.items[i].id != msg->client)
+            reply_text(core, core->clients.items[i].id, MSG_REFUSE, differs);
         take_away(core, i);
     }
 }
@@ -305,7 +256,7 @@ static void on_hello(PsCore *core, const Msg *msg, double now)
 {
     if (msg->client == 0) /* 0 means nobody */
         return;
-    const bool others_wait = core->phase == PHASE_WAIT && core->count > 0;
+    const bool others_wait = core->phase == PHASE_WAIT && core->clients.count > 0;
     if (must_follow(core, msg, others_wait))
         return;
     char *differs = core->world.differs(core->world.self, msg, others_wait ? &core->facts : NULL);
@@ -314,20 +265,20 @@ static void on_hello(PsCore *core, const Msg *msg, double now)
         free(differs);
         return;
     }
-    Client *client = find(core, msg->client);
+    Client *client = clients_find(&core->clients, msg->client);
     if (!client) {
-        if (core->count == 0 && !core->begun) {
+        if (core->clients.count == 0 && !core->begun) {
             core->facts = msg->facts;
             core->first_hello = now;
         }
-        client = add(core, msg->client);
+        client = clients_add(&core->clients, msg->client);
         log_info("client", "joined client=%016llx ranks=%lld", (unsigned long long)msg->client,
                  (long long)msg->facts.ranks);
     }
     client->facts = msg->facts;
     client->seen = now;
     begin_when_complete(core, now);
-    client = find(core, msg->client);
+    client = clients_find(&core->clients, msg->client);
     if ((core->begun || core->phase == PHASE_OVER) && !client->welcomed)
         reply_text(core, client->id, MSG_WELCOME, core->world.run_text(core->world.self));
     client->welcomed = false; /* a repeated HELLO is answered again */
@@ -430,8 +381,8 @@ static void on_eval(PsCore *core, Client *client, Msg *msg, double now)
 
 static void on_bye(PsCore *core, const Msg *msg, double now)
 {
-    for (int i = 0; i < core->count; i++)
-        if (core->clients[i].id == msg->client) {
+    for (int i = 0; i < core->clients.count; i++)
+        if (core->clients.items[i].id == msg->client) {
             log_info("client", "left client=%016llx", (unsigned long long)msg->client);
             take_away(core, i);
             break;
@@ -479,7 +430,7 @@ void core_message(PsCore *core, Msg *msg, double now)
         on_bye(core, msg, now);
     } else if (msg->type == MSG_PULL || msg->type == MSG_PUSH || msg->type == MSG_EVAL ||
                msg->type == MSG_BEAT) {
-        Client *client = msg->run == core->options.run ? find(core, msg->client) : NULL;
+        Client *client = msg->run == core->options.run ? clients_find(&core->clients, msg->client) : NULL;
         if (client)
             on_known(core, client, msg, now);
         else if (msg->type == MSG_BEAT || msg->type == MSG_PULL || msg->size > 0)
@@ -491,8 +442,8 @@ void core_message(PsCore *core, Msg *msg, double now)
 
 static void bury_silent(PsCore *core, double now)
 {
-    for (int i = core->count - 1; i >= 0; i--) {
-        const Client *client = &core->clients[i];
+    for (int i = core->clients.count - 1; i >= 0; i--) {
+        const Client *client = &core->clients.items[i];
         if (now - client->seen <= core->options.lease_timeout)
             continue;
         log_warn("client", "silent for %.1f s, its work goes to others client=%016llx",
@@ -508,8 +459,8 @@ static void take_from_late(PsCore *core, double now)
         return;
     const double patience = core->options.lease_timeout + 3 * core->longest_piece;
     Range ranges[WIRE_RANGES];
-    for (int i = 0; i < core->count; i++) {
-        Client *client = &core->clients[i];
+    for (int i = 0; i < core->clients.count; i++) {
+        Client *client = &core->clients.items[i];
         if (now - client->active <= patience || client->parked ||
             leases_of(&core->leases, client->id, ranges) == 0)
             continue;
@@ -525,8 +476,8 @@ void core_tick(PsCore *core, double now)
     drop_last(core);
     const double gap = now - core->last_tick;
     if (core->last_tick > 0 && gap > core->options.lease_timeout / 2)
-        for (int i = 0; i < core->count; i++) /* it was us who slept */
-            core->clients[i].seen += gap;
+        for (int i = 0; i < core->clients.count; i++) /* it was us who slept */
+            core->clients.items[i].seen += gap;
     core->last_tick = now;
     bury_silent(core, now);
     begin_when_complete(core, now);
@@ -541,7 +492,7 @@ bool core_reply(PsCore *core, Msg *reply)
         *reply = core->last;
         if (reply->type != MSG_LEASE || reply->kind == LEASE_STOP)
             return true;
-        Client *client = find(core, reply->client);
+        Client *client = clients_find(&core->clients, reply->client);
         if (client && reply->step == core->version && has_round(core)) {
             if (client->held != core->version) {
                 reply->data = (void *)(uintptr_t)core->world.values(core->world.self);
@@ -582,7 +533,7 @@ void core_free(PsCore *core)
     drop_chunks(core);
     leases_release(&core->leases);
     gather_release(&core->gather);
-    free(core->clients);
+    clients_release(&core->clients);
     free(core->text);
     free(core);
 }
@@ -591,8 +542,8 @@ bool core_is_over(const PsCore *core)
 {
     if (core->phase != PHASE_OVER || core->outbox.count > 0)
         return false;
-    for (int i = 0; i < core->count; i++)
-        if (!core->clients[i].told_end)
+    for (int i = 0; i < core->clients.count; i++)
+        if (!core->clients.items[i].told_end)
             return false;
     return true;
 }
@@ -605,9 +556,9 @@ int core_exit_code(const PsCore *core)
 int64_t core_clients(const PsCore *core, int64_t *ranks)
 {
     *ranks = 0;
-    for (int i = 0; i < core->count; i++)
-        *ranks += core->clients[i].facts.ranks;
-    return core->count;
+    for (int i = 0; i < core->clients.count; i++)
+        *ranks += core->clients.items[i].facts.ranks;
+    return core->clients.count;
 }
 
 void *core_spare(PsCore *core)

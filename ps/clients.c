@@ -1,0 +1,56 @@
+#include "ps/clients.h"
+
+#include "common/base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+Client *clients_find(const Clients *clients, uint64_t id)
+{
+    for (int i = 0; i < clients->count; i++)
+        if (clients->items[i].id == id)
+            return &clients->items[i];
+    return NULL;
+}
+
+Client *clients_add(Clients *clients, uint64_t id)
+{
+    if (clients->count == clients->room) {
+        clients->room = clients->room ? 2 * clients->room : 8;
+        clients->items = xrealloc(clients->items, (size_t)clients->room * sizeof *clients->items);
+    }
+    Client *client = &clients->items[clients->count++];
+    *client = (Client){ .id = id, .held = -1 };
+    return client;
+}
+
+void clients_remove(Clients *clients, int index)
+{
+    memmove(&clients->items[index], &clients->items[index + 1],
+            (size_t)(clients->count - index - 1) * sizeof *clients->items);
+    clients->count--;
+}
+
+void clients_release(Clients *clients)
+{
+    free(clients->items);
+    *clients = (Clients){ 0 };
+}
+
+/* Measured speeds count when they really differ: noise would move pieces back and forth. */
+double clients_weight(const Clients *clients, const Client *client)
+{
+    double sum = 0;
+    int measured = 0;
+    for (int i = 0; i < clients->count; i++)
+        if (clients->items[i].speed > 0) {
+            sum += clients->items[i].speed;
+            measured++;
+        }
+    const double ranks = client->facts.ranks > 0 ? (double)client->facts.ranks : 1.0;
+    if (measured == 0 || client->speed <= 0)
+        return ranks;
+    const double share = client->speed * measured / sum;
+    return share > 0.85 && share < 1.15 ? ranks : ranks * fmax(share, 0.01);
+}

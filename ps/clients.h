@@ -1,0 +1,34 @@
+/* clients - who has said HELLO and is believed to be there. The core's, which alone uses it.
+ *
+ * Threads: one. */
+#ifndef PS_CLIENTS_H
+#define PS_CLIENTS_H
+
+#include "common/wire/message.h"
+
+typedef struct Client {
+    uint64_t id;
+    HelloFacts facts;
+    double seen;   /* its last message */
+    double active; /* it was given its work, or finished a part of it */
+    double speed;  /* pieces a second and rank, moving average; 0: not measured */
+    int64_t held;  /* version that its last PULL named */
+    bool parked, welcomed, told_end;
+    bool late; /* its work was given away, and it has not asked for more since */
+} Client;
+
+/* In the order of their HELLOs; zeroed is empty. */
+typedef struct Clients {
+    Client *items;
+    int count, room;
+} Clients;
+
+Client *clients_find(const Clients *clients, uint64_t id); /* NULL: not there; lent until one comes or goes */
+Client *clients_add(Clients *clients, uint64_t id);        /* lent likewise */
+void clients_remove(Clients *clients, int index);
+void clients_release(Clients *clients);
+
+/* Its share of the work, in ranks: more for the faster. */
+double clients_weight(const Clients *clients, const Client *client);
+
+#endif
