@@ -74,6 +74,7 @@ fi
 steps=1500
 train bert-seqcls lower --ranks=2 --train.max_steps=$steps "${bits[@]}" --parallel.arithmetic=$lower
 want=$hash
+: >"$work/log"
 start_ps "$work/follow"
 LORA_ARITHMETIC=$lower start_job 1
 first_job=$job

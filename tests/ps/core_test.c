@@ -19,6 +19,7 @@ typedef struct Sim {
     int64_t M, steps, applied, evaluations, evaluated_at;
     uint32_t seed, draw;
     float values[SIZE];
+    const char *arithmetic; /* of the run file; NULL: auto */
 } Sim;
 
 static uint32_t chance(Sim *sim, uint32_t n)
@@ -66,10 +67,10 @@ static int64_t sim_begin(void *self, const HelloFacts *facts, int64_t replicas, 
     *plan = PLAN;
     return ((Sim *)self)->M;
 }
+
 static const char *sim_arithmetic(void *self)
 {
-    (void)self;
-    return NULL;
+    return ((Sim *)self)->arithmetic;
 }
 
 static char *sim_differs(void *self, const Msg *hello, const HelloFacts *first)
@@ -565,6 +566,43 @@ static void a_job_with_two_sets_of_data_is_refused_whole_before_the_start(void *
     core_free(core);
 }
 
+static void greet_with_arithmetic(PsCore *core, uint64_t id, const char *name)
+{
+    Msg msg = message(MSG_HELLO, id);
+    msg.facts = (HelloFacts){ .base_digest = 1, .slot_size = SIZE, .ranks = 1, .job_ranks = 3, .job = 5 };
+    snprintf(msg.facts.arithmetic, sizeof msg.facts.arithmetic, "%s", name);
+    core_message(core, &msg, 0);
+}
+
+static void who_computes_otherwise_is_told_the_run_s_arithmetic(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 3, .steps = 1 };
+    PsCore *core = start(&sim);
+    Msg reply;
+    int64_t ranks;
+    greet_with_arithmetic(core, 1, "level-2"); /* the first replica's is the run's */
+    greet_with_arithmetic(core, 2, "level-3");
+    assert_true(core_reply(core, &reply));
+    assert_int_equal(reply.type, MSG_FOLLOW);
+    assert_int_equal(reply.client, 2);
+    assert_string_equal(reply.text, "level-2");
+    assert_int_equal(core_clients(core, &ranks), 1); /* and it is no member yet */
+    greet_with_arithmetic(core, 2, "level-2");
+    assert_false(core_reply(core, &reply));
+    assert_int_equal(core_clients(core, &ranks), 2);
+    core_free(core);
+
+    sim.arithmetic = "level-1"; /* the run file names it: also to the first */
+    core = start(&sim);
+    greet_with_arithmetic(core, 1, "level-2");
+    assert_true(core_reply(core, &reply));
+    assert_int_equal(reply.type, MSG_FOLLOW);
+    assert_string_equal(reply.text, "level-1");
+    assert_int_equal(core_clients(core, &ranks), 0);
+    core_free(core);
+}
+
 static void the_end_is_told_to_those_that_do_not_ask(void **state)
 {
     (void)state;
@@ -595,6 +633,7 @@ int main(void)
         cmocka_unit_test(leases_say_their_plan),
         cmocka_unit_test(another_run_s_messages_change_nothing),
         cmocka_unit_test(a_job_with_two_sets_of_data_is_refused_whole_before_the_start),
+        cmocka_unit_test(who_computes_otherwise_is_told_the_run_s_arithmetic),
         cmocka_unit_test(the_end_is_told_to_those_that_do_not_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
