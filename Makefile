@@ -151,6 +151,10 @@ fuzz-bare: $(B)/lora_ps $(B)/tests/fuzz/parse_fuzz $(B)/tests/fuzz/ps_fuzz
 test-mutants: ## breaks the programs on purpose, each time a test must be red; T=word picks (4 minutes)
 	BUILD=$(B) tests/mutants/run $(T)
 
+.PHONY: test-arithmetic
+test-arithmetic: all $(B)/tests/dist/wrong_blas.so ## units, sanitizers and bits under all arithmetics of this machine (about 15 minutes)
+	BUILD=$(B) tests/arithmetic
+
 .PHONY: test-slurm test-hosts
 test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (2 minutes; more where requeued jobs wait)
 	LIMIT=3600 tests/dist/run slurm tests/cluster
