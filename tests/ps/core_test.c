@@ -1,132 +1,7 @@
 /* A seeded world of clients that die, join, dawdle, repeat and lose messages. */
-#include "ps/core.h"
+#include "tests/ps/core_sim.h"
 
-#include "common/base/log.h"
-#include "common/base/mem.h"
-#include "common/base/rng.h"
 #include "common/slots/tree.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-enum { SIZE = 5, CHUNKS = 6, CLIENTS = 7, EVERY = 50, PLAN = 44 };
-
-typedef struct Sim {
-    int64_t M, steps, applied, evaluations, evaluated_at;
-    uint32_t seed, draw;
-    float values[SIZE];
-    const char *arithmetic; /* of the run file; NULL: auto */
-} Sim;
-
-static uint32_t chance(Sim *sim, uint32_t n)
-{
-    return rng_bits(rng_key(sim->seed, 0, 0, 0), sim->draw++) % n;
-}
-
-static void leaf(float out[SIZE], int64_t step, int64_t m)
-{
-    rng_normal(out, SIZE, 1.0F, rng_key(9, step, m, 1));
-}
-
-/* The plain tree sum of [begin, end) by recursion over aligned halves. */
-static void plain(float out[SIZE], double *loss, int64_t step, int64_t begin, int64_t width,
-                  int64_t end)
-{
-    if (width == 1) {
-        leaf(out, step, begin);
-        *loss = 0.1 * (double)(begin + 1) + (double)step;
-        return;
-    }
-    plain(out, loss, step, begin, width / 2, end);
-    if (begin + width / 2 >= end)
-        return;
-    float right[SIZE];
-    double more;
-    plain(right, &more, step, begin + width / 2, width / 2, end);
-    for (int i = 0; i < SIZE; i++)
-        out[i] += right[i];
-    *loss += more;
-}
-
-static int64_t power(int64_t n)
-{
-    int64_t p = 1;
-    while (p < n)
-        p *= 2;
-    return p;
-}
-
-static int64_t sim_begin(void *self, const HelloFacts *facts, int64_t replicas, uint64_t *plan)
-{
-    (void)facts;
-    assert_true(replicas > 0);
-    *plan = PLAN;
-    return ((Sim *)self)->M;
-}
-
-static const char *sim_arithmetic(void *self)
-{
-    return ((Sim *)self)->arithmetic;
-}
-
-static char *sim_differs(void *self, const Msg *hello, const HelloFacts *first)
-{
-    (void)self;
-    if (first && first->data_digest != hello->facts.data_digest)
-        return xstrdup("other data");
-    return hello->facts.base_digest == 1 ? NULL : xstrdup("another base model");
-}
-static const char *sim_text(void *self)
-{
-    (void)self;
-    return "run: 1\n";
-}
-static bool sim_apply(void *self, const StepSums *sums, int *code, const char **text)
-{
-    Sim *sim = self;
-    (void)code;
-    (void)text;
-    assert_int_equal(sums->step, sim->applied);
-    float want[SIZE];
-    double loss;
-    plain(want, &loss, sums->step, 0, power(sim->M), sim->M);
-    assert_memory_equal(want, sums->gradient, sizeof want);
-    assert_memory_equal(&loss, &sums->loss, sizeof loss);
-    assert_int_equal(sums->count, sim->M);
-    sim->applied++;
-    sim->values[0] = (float)sim->applied;
-    return true;
-}
-static LeaseKind sim_next(void *self, int64_t version, int *code, const char **text)
-{
-    Sim *sim = self;
-    (void)text;
-    *code = 0;
-    assert_int_equal(version, sim->applied);
-    if (version > 0 && version % EVERY == 0 && sim->evaluated_at != version)
-        return LEASE_EVAL;
-    return version == sim->steps ? LEASE_STOP : LEASE_TRAIN;
-}
-static void sim_evaluated(void *self, int64_t version, const double *const *sums,
-                          const int64_t *sizes, int64_t chunks)
-{
-    Sim *sim = self;
-    assert_int_equal(chunks, CHUNKS);
-    for (int64_t i = 0; i < chunks; i++) {
-        assert_int_equal(sizes[i], 1);
-        assert_true(sums[i][0] == (double)(version * 100 + i));
-    }
-    sim->evaluated_at = version;
-    sim->evaluations++;
-}
-static const float *sim_values(void *self)
-{
-    return ((Sim *)self)->values;
-}
 
 typedef struct Fake {
     uint64_t id; /* 0: not there */
@@ -135,31 +10,6 @@ typedef struct Fake {
     Msg work;
     bool busy;
 } Fake;
-
-static PsCore *start(Sim *sim)
-{
-    const CoreWorld world = { sim,       sim_begin, sim_arithmetic, sim_differs,   sim_text,
-                              sim_apply, sim_next,  sim_evaluated, sim_values };
-    return core_new(&(CoreOptions){ .run = 77, .lease_timeout = 5 }, &world);
-}
-
-static Msg message(MsgType type, uint64_t client)
-{
-    return (Msg){ .type = type, .run = 77, .client = client, .plan = PLAN };
-}
-
-static void hello(PsCore *core, uint64_t id, double now)
-{
-    Msg msg = message(MSG_HELLO, id);
-    msg.facts = (HelloFacts){ .base_digest = 1,
-                              .slot_size = SIZE,
-                              .ranks = 1,
-                              .job_ranks = 3,
-                              .eval_chunks = CHUNKS,
-                              .eval_width = 4,
-                              .job = 5 };
-    core_message(core, &msg, now);
-}
 
 static void push(PsCore *core, const Fake *fake, int64_t begin, int64_t end, double now)
 {
@@ -402,15 +252,6 @@ static void equal_clients_get_equal_shares_and_a_stranger_is_told(void **state)
     core_free(core);
 }
 
-static bool refused(PsCore *core, uint64_t client, const char *why)
-{
-    Msg reply;
-    bool is = false;
-    while (core_reply(core, &reply))
-        is |= reply.type == MSG_REFUSE && reply.client == client && strcmp(reply.text, why) == 0;
-    return is;
-}
-
 static void push_whole_step(PsCore *core, Sim *sim, int64_t step, uint64_t plan)
 {
     Msg msg = message(MSG_PUSH, 1);
@@ -523,86 +364,6 @@ static void another_run_s_messages_change_nothing(void **state)
     core_free(core);
 }
 
-/* Three nodes of a job, then one of another job; `odd` has other data. */
-static void greet_with_other_data(PsCore *core, uint64_t id, uint64_t job, uint64_t data)
-{
-    Msg msg = message(MSG_HELLO, id);
-    msg.facts = (HelloFacts){ .base_digest = 1, .data_digest = data, .slot_size = SIZE, .ranks = 1, .job_ranks = 3, .job = job };
-    core_message(core, &msg, 0);
-}
-
-static void a_job_with_two_sets_of_data_is_refused_whole_before_the_start(void **state)
-{
-    (void)state;
-    Sim sim = { .M = 3, .steps = 1 };
-    PsCore *core = start(&sim);
-    Msg reply;
-    int64_t ranks;
-    greet_with_other_data(core, 1, 5, 100);
-    greet_with_other_data(core, 2, 5, 100);
-    greet_with_other_data(core, 9, 6, 100); /* of another job, with the same data: it stays */
-    assert_int_equal(core_clients(core, &ranks), 3);
-    greet_with_other_data(core, 3, 5, 101);
-    int told = 0;
-    while (core_reply(core, &reply)) {
-        assert_int_equal(reply.type, MSG_REFUSE);
-        assert_string_equal(reply.text, "other data");
-        assert_true(reply.client <= 3);
-        told++;
-    }
-    assert_int_equal(told, 3);
-    assert_int_equal(core_clients(core, &ranks), 1);
-    greet_with_other_data(core, 4, 7, 101); /* alone it is refused alone */
-    assert_true(refused(core, 4, "other data"));
-    assert_int_equal(core_clients(core, &ranks), 1);
-    Msg bye = message(MSG_BYE, 9);
-    core_message(core, &bye, 0);
-    for (uint64_t id = 11; id <= 13; id++) /* nobody waits: the next job brings the run its data */
-        greet_with_other_data(core, id, 8, 101);
-    int welcomed = 0;
-    while (core_reply(core, &reply))
-        welcomed += reply.type == MSG_WELCOME;
-    assert_int_equal(welcomed, 3);
-    core_free(core);
-}
-
-static void greet_with_arithmetic(PsCore *core, uint64_t id, const char *name)
-{
-    Msg msg = message(MSG_HELLO, id);
-    msg.facts = (HelloFacts){ .base_digest = 1, .slot_size = SIZE, .ranks = 1, .job_ranks = 3, .job = 5 };
-    snprintf(msg.facts.arithmetic, sizeof msg.facts.arithmetic, "%s", name);
-    core_message(core, &msg, 0);
-}
-
-static void who_computes_otherwise_is_told_the_run_s_arithmetic(void **state)
-{
-    (void)state;
-    Sim sim = { .M = 3, .steps = 1 };
-    PsCore *core = start(&sim);
-    Msg reply;
-    int64_t ranks;
-    greet_with_arithmetic(core, 1, "level-2"); /* the first replica's is the run's */
-    greet_with_arithmetic(core, 2, "level-3");
-    assert_true(core_reply(core, &reply));
-    assert_int_equal(reply.type, MSG_FOLLOW);
-    assert_int_equal(reply.client, 2);
-    assert_string_equal(reply.text, "level-2");
-    assert_int_equal(core_clients(core, &ranks), 1); /* and it is no member yet */
-    greet_with_arithmetic(core, 2, "level-2");
-    assert_false(core_reply(core, &reply));
-    assert_int_equal(core_clients(core, &ranks), 2);
-    core_free(core);
-
-    sim.arithmetic = "level-1"; /* the run file names it: also to the first */
-    core = start(&sim);
-    greet_with_arithmetic(core, 1, "level-2");
-    assert_true(core_reply(core, &reply));
-    assert_int_equal(reply.type, MSG_FOLLOW);
-    assert_string_equal(reply.text, "level-1");
-    assert_int_equal(core_clients(core, &ranks), 0);
-    core_free(core);
-}
-
 static void the_end_is_told_to_those_that_do_not_ask(void **state)
 {
     (void)state;
@@ -632,8 +393,6 @@ int main(void)
         cmocka_unit_test(sums_of_another_plan_are_refused),
         cmocka_unit_test(leases_say_their_plan),
         cmocka_unit_test(another_run_s_messages_change_nothing),
-        cmocka_unit_test(a_job_with_two_sets_of_data_is_refused_whole_before_the_start),
-        cmocka_unit_test(who_computes_otherwise_is_told_the_run_s_arithmetic),
         cmocka_unit_test(the_end_is_told_to_those_that_do_not_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
