@@ -1,54 +1,11 @@
 #include "launch/cmd_status.h"
 
-#include "common/base/clock.h"
 #include "common/base/json.h"
-#include "common/base/rng.h"
-#include "common/wire/socket.h"
+#include "launch/ask_status.h"
 #include "launch/command.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const double patience = 5; /* seconds that the server has to answer */
-
-/* The server's JSON, owned by the caller; NULL with *err set. */
-static char *fetch(const char *address, Err *err)
-{
-    WireSocket *data = NULL, *control = NULL;
-    char *text = NULL;
-    WireContext *context = wire_context_open(err);
-    if (!context || !wire_connect_pair(context, address, &data, &control, err))
-        goto done;
-    const Msg ask = { .type = MSG_STATUS, .client = rng_entropy() };
-    const double until = clock_now() + patience;
-    WireSent sent = WIRE_LATER;
-    while (!text && err->kind == ERR_NONE && clock_now() < until) {
-        if (sent == WIRE_LATER)
-            sent = wire_send(control, NULL, &ask, err);
-        wire_wait(&control, 1, -1, 0.1);
-        Msg msg;
-        Err bad = { 0 };
-        const WireReceived received = wire_receive(control, &msg, NULL, &bad);
-        if (received == WIRE_MALFORMED) {
-            *err = bad;
-        } else if (received == WIRE_MESSAGE && msg.type == MSG_REFUSE) {
-            err_set(err, ERR_REFUSED, "%s", msg.text ? msg.text : "refused");
-        } else if (received == WIRE_MESSAGE && msg.type == MSG_STATUS && msg.text) {
-            text = msg.text;
-            msg.text = NULL;
-        }
-        msg_release(&msg);
-    }
-    if (!text && err->kind == ERR_NONE)
-        err_set(err, ERR_PEER, "no parameter server answers within %.0f s", patience);
-    if (!text)
-        err_at(err, "%s", address);
-done:
-    wire_close(data);
-    wire_close(control);
-    wire_context_close(context);
-    return text;
-}
 
 static void print_line(const char *key, const json_t *value)
 {
@@ -80,7 +37,7 @@ static bool print_status(const char *text, bool as_json, Err *err)
 static bool run(void *self, const Arguments *arguments, Err *err)
 {
     const bool *as_json = self;
-    char *text = fetch(arguments->positionals[0], err);
+    char *text = ask_status(arguments->positionals[0], err);
     const bool ok = text && print_status(text, *as_json, err);
     free(text);
     return ok;

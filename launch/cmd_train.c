@@ -1,22 +1,18 @@
-/* DESIGN: `lora train` is a supervisor of two children: lora_ps (the run and its verdict) and one
- * mpirun of workers. Workers that die are started again; the server says when the run is over.
- * Signals go to the server, which makes a checkpoint and tells the workers. */
 #include "launch/cmd_train.h"
 
-#include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/process.h"
 #include "common/base/serve.h"
 #include "common/base/version.h"
 #include "common/config/options.h"
 #include "common/model/arch.h"
+#include "launch/supervise.h"
 #include "launch/workers.h"
 #include "worker/data/label_search.h"
 #include "worker/train/preflight.h"
 #include "worker/train/settings.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,14 +23,6 @@ typedef struct TrainArguments {
     int64_t rank_count;
     Arguments rest;
 } TrainArguments;
-
-static volatile sig_atomic_t interrupts, last_signal;
-
-static void on_signal(int number)
-{
-    interrupts++;
-    last_signal = number;
-}
 
 /* Words that grow one by one; owned. */
 typedef struct Words {
@@ -135,58 +123,26 @@ static bool prepare(const TrainArguments *given, Words *server, Err *err)
     return ok;
 }
 
-/* ---- the workers -------------------------------------------------------------------- */
-
-/* Until the server ends: its exit code. */
-static int supervise(const TrainArguments *given, const Server *server, Err *err)
-{
-    pid_t workers = workers_start(given->rank_count, server->address, err);
-    int restarts = 0, told = 0, verdict, ended = workers < 0 ? err_exit_code(err) : 0;
-    while ((verdict = process_ended(server->pid)) < 0) {
-        if (told < interrupts) {
-            told = interrupts;
-            kill(server->pid, last_signal);
-            if (told > 1 && workers > 0)
-                kill(-workers, SIGKILL);
-        }
-        const int code = workers > 0 ? process_ended(workers) : -1;
-        if (code >= 0) {
-            workers = -1;
-            ended = code;
-        }
-        if (told == 0 && code > 0 && workers_again(code, restarts)) {
-            restarts++;
-            fprintf(stderr, "lora train: mpirun ended with code %d, starting the workers again\n", code);
-            workers = workers_start(given->rank_count, server->address, err);
-        } else if (told == 0 && workers < 0 && ended != 0) {
-            kill(server->pid, SIGTERM); /* nobody will work for it */
-            process_wait(server->pid, 30);
-            return ended;
-        }
-        clock_sleep(0.02);
-    }
-    if (workers > 0 && process_wait(workers, 20) < 0) {
-        kill(-workers, SIGKILL);
-        process_wait(workers, 5);
-    }
-    return verdict;
-}
+/* ---- the run -------------------------------------------------------------------------- */
 
 static int train(const TrainArguments *given, Err *err)
 {
     Words words = { 0 };
     Server server = { .pid = -1 };
     int code;
-    struct sigaction action = { .sa_handler = on_signal };
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    log_setup("lora", LOG_INFO);
+    supervise_signals();
     if (!prepare(given, &words, err)) {
         code = err_exit_code(err);
     } else if (!serve_start(&server, (const char *const *)words.items, words.count, err)) {
+        if (err->kind == ERR_NONE && supervise_server_died(server.code))
+            err_set(err, ERR_IO, "lora_ps died with code %d before it listened", server.code);
         code = err->kind != ERR_NONE ? err_exit_code(err) : server.code;
     } else {
-        workers_environment(given->rank_count, sysconf(_SC_NPROCESSORS_ONLN));
-        code = supervise(given, &server, err);
+        const int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
+        workers_warn(given->rank_count, cores);
+        workers_environment(given->rank_count, cores);
+        code = supervise(&server, (const char *const *)words.items, words.count, given->rank_count, err);
     }
     words_release(&words);
     free(server.address);

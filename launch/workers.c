@@ -1,5 +1,6 @@
 #include "launch/workers.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/process.h"
 
@@ -30,13 +31,20 @@ void workers_environment(int64_t ranks, int64_t cores)
     set_default("OMPI_MCA_hwloc_base_binding_policy", ranks * threads <= cores && threads == 1 ? "core" : "none");
 }
 
-pid_t workers_start(int64_t ranks, const char *address, Err *err)
+void workers_warn(int64_t ranks, int64_t cores)
 {
-    char mpirun[] = "mpirun", quiet[] = "--quiet", n[] = "-n"; /* quiet: a worker that ends says why itself */
+    if (ranks > cores)
+        log_warn("workers", "%lld ranks take turns on %lld cores: --ranks=%lld is faster and needs less memory",
+                 (long long)ranks, (long long)cores, (long long)cores);
+}
+
+pid_t workers_start(int64_t ranks, const char *address, int *heard, Err *err)
+{
+    char mpirun[] = "mpirun", n[] = "-n";
     char *number = xprintf("%lld", (long long)ranks), *worker = process_sibling("lora_worker");
     char *server = xprintf("--ps.address=%s", address);
-    char *words[] = { mpirun, quiet, n, number, worker, server, NULL };
-    const pid_t pid = process_start(words, err);
+    char *words[] = { mpirun, n, number, worker, server, NULL };
+    const pid_t pid = process_start_heard(words, heard, err);
     if (pid < 0)
         err_hint(err, "launch/setup installs Open MPI");
     free(number);
@@ -45,7 +53,7 @@ pid_t workers_start(int64_t ranks, const char *address, Err *err)
     return pid;
 }
 
-bool workers_again(int code, int restarts)
+bool workers_again(int code)
 {
-    return code != 0 && code != 2 && code != 4 && code != 5 && restarts < WORKERS_RESTARTS;
+    return code != 0 && code != 2 && code != 4 && code != 5;
 }

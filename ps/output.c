@@ -254,8 +254,7 @@ static void set_traffic(const Run *run, json_t *to)
     set_int(to, "wire_bytes_up", wire->up);
     set_int(to, "wire_bytes_down", wire->down);
     set_real(to, "wire_share", full > 0 ? (double)(wire->up + wire->down) / full : 0);
-    /* told with heartbeats: a run shorter than one never heard of it */
-    set(to, "peak_rss_worker", wire->worker_bytes > 0 ? json_integer(wire->worker_bytes) : NULL);
+    set_int(to, "peak_rss_worker", wire->worker_bytes);
     struct rusage usage = { 0 };
     getrusage(RUSAGE_SELF, &usage);
     set_int(to, "peak_rss_ps", (int64_t)usage.ru_maxrss * 1024);

@@ -213,7 +213,7 @@ static void take_message(Server *server, WireSocket *socket, const WireId *from,
         return;
     if (msg->type == MSG_HELLO)
         route->eval_width = msg->facts.eval_width;
-    if (msg->type == MSG_BEAT)
+    if (msg->rss_bytes > 0)
         route->rss_bytes = msg->rss_bytes;
     if (msg->type == MSG_BYE)
         route->member = false;

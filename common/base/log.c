@@ -31,13 +31,14 @@ int log_columns(void)
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : DEFAULT_COLUMNS;
 }
 
-/* Takes the bar off the screen. A terminal that became narrower has broken it into several lines. */
+/* Takes the bar off the screen: ours, or that of another program of the run. A terminal that became
+ * narrower has broken ours into several lines. */
 static void wipe(void)
 {
     const int columns = log_columns();
-    const int above = columns > 0 ? (int)strlen(bar) / columns : 0;
-    if (!bar_stands)
+    if (columns == 0)
         return;
+    const int above = bar_stands ? (int)strlen(bar) / columns : 0;
     if (above > 0)
         fprintf(stderr, "\033[%dA", above);
     fputs("\r\033[J", stderr);

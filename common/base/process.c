@@ -11,12 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* In the child: only calls that are safe after fork. `report` tells errno of a failed exec. */
-static _Noreturn void become(char *const *argv, pid_t parent, int report)
+static _Noreturn void become(char *const *argv, pid_t parent, int report, int errors)
 {
+    if (errors >= 0)
+        dup2(errors, STDERR_FILENO);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
@@ -28,7 +31,8 @@ static _Noreturn void become(char *const *argv, pid_t parent, int report)
     _exit(127);
 }
 
-pid_t process_start(char *const *argv, Err *err)
+/* errors: what becomes its stderr; -1: ours. */
+static pid_t start(char *const *argv, int errors, Err *err)
 {
     int report[2];
     if (pipe2(report, O_CLOEXEC) != 0) {
@@ -37,7 +41,7 @@ pid_t process_start(char *const *argv, Err *err)
     }
     const pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        become(argv, parent, report[1]);
+        become(argv, parent, report[1], errors);
     close(report[1]);
     int code = 0;
     if (pid < 0) {
@@ -49,6 +53,26 @@ pid_t process_start(char *const *argv, Err *err)
     }
     close(report[0]);
     return code != 0 ? -1 : pid;
+}
+
+pid_t process_start(char *const *argv, Err *err)
+{
+    return start(argv, -1, err);
+}
+
+pid_t process_start_heard(char *const *argv, int *heard, Err *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        err_errno(err, "cannot start '%s'", argv[0]);
+        return -1;
+    }
+    const pid_t pid = start(argv, ends[1], err);
+    close(ends[1]);
+    if (pid < 0)
+        close(ends[0]);
+    *heard = pid < 0 ? -1 : ends[0];
+    return pid;
 }
 
 int process_ended(pid_t pid)
@@ -81,6 +105,9 @@ int64_t process_memory(void)
             break;
     if (file)
         fclose(file);
+    struct rusage usage = { 0 };
+    if (kilobytes == 0 && getrusage(RUSAGE_SELF, &usage) == 0)
+        kilobytes = usage.ru_maxrss;
     return kilobytes * 1024;
 }
 

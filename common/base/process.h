@@ -13,6 +13,9 @@
  * SIGTERM when this process ends, however that happens. -1 with *err set when it cannot start. */
 pid_t process_start(char *const *argv, Err *err);
 
+/* The same; *heard is the reading end of its stderr, the caller's to close. */
+pid_t process_start_heard(char *const *argv, int *heard, Err *err);
+
 /* Exit code (128 + signal for a signal) when it has ended, -1 while it runs. */
 int process_ended(pid_t pid);
 
@@ -20,7 +23,7 @@ int process_ended(pid_t pid);
 int process_wait(pid_t pid, double seconds);
 
 /* Memory of this process, pages that it shares with others counted by its share of them (Pss of
- * /proc/self/smaps_rollup), in bytes; 0 where the kernel does not tell. Any thread. */
+ * /proc/self/smaps_rollup), in bytes; where the kernel does not tell, the most it ever had. Any thread. */
 int64_t process_memory(void);
 
 /* NAME in the folder of the running program. Owned by the caller. */

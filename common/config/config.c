@@ -305,6 +305,14 @@ static bool read_all(Config *config, const ConfigSources *sources, OriginKind ov
     return ok;
 }
 
+bool config_load_keys(Config *config, const ConfigSources *sources, Err *err)
+{
+    if (read_all(config, sources, BY_OVERRIDE, err))
+        return true;
+    config_release(config);
+    return false;
+}
+
 bool config_load(Config *config, const ConfigSources *sources, Err *err)
 {
     if (read_all(config, sources, BY_OVERRIDE, err) && config_check(config, err))

@@ -160,6 +160,8 @@ typedef struct ConfigSources {
  * logging_steps where they matter. On failure *config is empty.
  * `config_release` is safe on zeroed memory. */
 MUST_USE bool config_load(Config *config, const ConfigSources *sources, Err *err);
+/* The same without the check of keys against each other: for what a worker's command line alone says. */
+MUST_USE bool config_load_keys(Config *config, const ConfigSources *sources, Err *err);
 void config_release(Config *config);
 
 /* What a training run needs besides: training data and a folder for results.

@@ -54,7 +54,7 @@ static const Field fields[] = {
     { "tokens",   FIELD_INT,    AT(tokens),    BIT(PUSH), 0, MOST_COUNT },
     { "loss",     FIELD_REAL,   AT(loss),      BIT(PUSH), 0, 0 },
     { "seconds",  FIELD_REAL,   AT(seconds),   BIT(PUSH) | BIT(EVAL), 0, 0 },
-    { "rss",      FIELD_INT,    AT(rss_bytes), BIT(BEAT), 0, MOST_COUNT },
+    { "rss",      FIELD_INT,    AT(rss_bytes), BIT(BEAT) | BIT(HELLO) | BIT(PUSH) | BIT(EVAL), 0, MOST_COUNT },
     { "known",    FIELD_BOOL,   AT(known),     BIT(BEAT), 0, 0 },
     { "base",     FIELD_U64,    AT(facts.base_digest),   BIT(HELLO), 0, 0 },
     { "slots",    FIELD_U64,    AT(facts.slot_hash),     BIT(HELLO), 0, 0 },

@@ -98,7 +98,7 @@ typedef struct Msg {
     int64_t tokens;    /* PUSH: tokens computed */
     double loss;       /* PUSH: sum of losses; may be NaN, which is the run's to report */
     double seconds;    /* PUSH, EVAL: time that computing took */
-    int64_t rss_bytes; /* BEAT: memory of the client's ranks (sum of Pss) */
+    int64_t rss_bytes; /* BEAT, HELLO, PUSH, EVAL: memory of the client's ranks (sum of Pss) */
     bool known;        /* BEAT from the server */
     int code;          /* LEASE_STOP: exit code */
     HelloFacts facts;  /* HELLO */

@@ -49,6 +49,7 @@ static void send_due(PsClient *client, Pending *pending, WireSocket *socket, dou
     Err err = { 0 };
     pending->msg.run = client->run;
     pending->msg.plan = client->plan;
+    pending->msg.rss_bytes = atomic_load(&client->rss_bytes); /* in messages that have it */
     switch (wire_send(socket, NULL, &pending->msg, &err)) {
     case WIRE_SENT:
         pending->due = now + pending->wait;
@@ -273,16 +274,37 @@ static void take_all(PsClient *client, WireSocket *socket, double now)
     }
 }
 
+/* After 2 s, 4, 8 ... and then once a minute; and when it is over. */
+static void tell_silence(PsClient *client, double silence)
+{
+    const double first = 2 * client->heartbeat < 2 ? 2 * client->heartbeat : 2, most = 60;
+    if (silence < client->heartbeat) {
+        if (client->told > 0)
+            log_warn("ps_client", "%s answers again after %.0f s", client->address, client->told);
+        client->told = 0;
+        return;
+    }
+    const double next = client->told == 0 ? first : client->told < most ? 2 * client->told : client->told + most;
+    if (silence < next)
+        return;
+    client->told = silence;
+    log_warn("ps_client", "waiting for %s (%.0f s of %.0f)", client->address, silence, client->patience);
+}
+
 /* Silence counts only while we listen: a node that was frozen itself blames nobody. */
 static void check_patience(PsClient *client, double now, double slept)
 {
     if (slept > 2 * client->heartbeat + 1)
         client->heard += slept;
     const bool waits = client->request || client->pushes || client->welcome;
-    if (!waits || client->stopped || now - client->heard <= client->patience)
+    const double silence = now - client->heard;
+    if (!waits || client->stopped || client->closing || client->failed.kind != ERR_NONE)
+        return;
+    tell_silence(client, silence);
+    if (silence <= client->patience)
         return;
     Err err = { 0 };
-    err_set(&err, ERR_PEER, "the parameter server is silent for %.0f s", now - client->heard);
+    err_set(&err, ERR_PEER, "the parameter server at %s is silent for %.0f s (ps.patience)", client->address, silence);
     err_hint(&err, "is lora_ps still running, and its port and the next one reachable from here?");
     fail(client, &err);
 }

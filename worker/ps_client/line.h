@@ -22,6 +22,7 @@ struct PsClient {
     WireContext *context;
     WireSocket *data, *control; /* the line's */
     int wake;                   /* eventfd: something is there to be sent */
+    char *address; /* owned */
     double heartbeat, patience;
     pthread_t line;
     atomic_int_fast64_t up, down;
@@ -42,6 +43,7 @@ struct PsClient {
     int64_t slot_size;
     _Atomic int64_t rss_bytes;
     double heard; /* when the server last said something */
+    double told;  /* seconds of its silence that a person was told of; 0: none */
     Err failed;   /* for good: every call gives it */
     bool closing;
 };

@@ -39,6 +39,7 @@ static void client_release(PsClient *client)
     msg_release(&client->stop);
     pthread_cond_destroy(&client->answered);
     pthread_mutex_destroy(&client->lock);
+    free(client->address);
     free(client);
 }
 
@@ -55,6 +56,7 @@ PsClient *ps_client_open(const PsClientOptions *options, Err *err)
     PsClient *client = xcalloc(1, sizeof *client);
     client->heartbeat = options->heartbeat;
     client->patience = options->patience;
+    client->address = xstrdup(options->address);
     client->run = options->run;
     client->id = rng_entropy() | 1; /* never 0 */
     client->heard = clock_now();

@@ -22,17 +22,26 @@ static bool agree(Job *job, bool ok)
 
 /* ---- the run file -------------------------------------------------------------------- */
 
-/* Rank 0 asks the server; everybody reads the same text. */
+/* Asks the server for its run. How patiently is said by the command line, as there is no run yet. */
+static bool ask_run(Job *job, const ConfigSources *sources, char **text, Err *err)
+{
+    const ConfigSources own = { .overrides = sources->overrides, .override_count = sources->override_count };
+    Config config = { 0 };
+    if (!config_load_keys(&config, &own, err))
+        return false;
+    const PsClientOptions o = { job->address, config.ps.heartbeat, config.ps.patience, 0 };
+    config_release(&config);
+    PsClient *asking = ps_client_open(&o, err);
+    const bool ok = asking && ps_client_ask(asking, text, &job->run, err);
+    ps_client_close(asking);
+    return ok;
+}
+
+/* Rank 0 asks; everybody reads the same text. */
 static bool run_from_server(Job *job, const ConfigSources *sources, Err *err)
 {
     char *text = NULL;
-    bool ok = true;
-    if (comm_rank(job->comm) == 0) {
-        const PsClientOptions o = { job->address, 1.0, 60.0, 0 };
-        PsClient *asking = ps_client_open(&o, err);
-        ok = asking && ps_client_ask(asking, &text, &job->run, err);
-        ps_client_close(asking);
-    }
+    bool ok = comm_rank(job->comm) != 0 || ask_run(job, sources, &text, err);
     if (!comm_agree(job->comm, ok)) {
         free(text);
         return false;

@@ -15,6 +15,15 @@
 
 #include <string.h>
 
+/* Leader: what the ranks have measured, to the server with the next push. */
+static void tell_memory(Job *job)
+{
+    int64_t memory = 0;
+    for (int r = 0; r < job->node.size; r++)
+        memory += node_box(&job->node, r)->memory;
+    ps_client_memory(job->client, memory);
+}
+
 /* The rank's memory, into its box; looked at seldom, as the kernel walks all its pages. */
 static void measure_memory(Job *job)
 {
@@ -124,21 +133,19 @@ static bool push_sums(Job *job, int64_t step, Err *err)
     Node *node = &job->node;
     JoinPiece pieces[2 * NODE_SUMS];
     int count = 0;
-    int64_t memory = 0;
     double seconds = 0;
     if (any_failure(job, err))
         return false;
     for (int r = 0; r < node->size; r++) {
         const NodeBox *box = node_box(node, r);
         seconds = box->seconds > seconds ? box->seconds : seconds;
-        memory += box->memory;
         for (int i = 0; i < box->count; i++) {
             REQUIRE(count < 2 * NODE_SUMS);
             pieces[count++] = (JoinPiece){ box->sums[i], node_sum(node, r, i) };
             count = join_siblings(pieces, count, node->shared->micro_batches, node->slot_size);
         }
     }
-    ps_client_memory(job->client, memory);
+    tell_memory(job);
     for (int i = 0; i < count; i++) {
         const NodeSum *s = &pieces[i].sum;
         const Push push = {
@@ -194,12 +201,14 @@ static void evaluate_chunk(Job *job, int64_t chunk)
     box->eval_size = job->metrics.size;
     box->eval_chunk = chunk;
     box->seconds = clock_now() - start;
+    measure_memory(job);
 }
 
 static bool push_chunks(Job *job, int64_t step, Err *err)
 {
     if (any_failure(job, err))
         return false;
+    tell_memory(job);
     for (int r = 0; r < job->node.size; r++) {
         const NodeBox *box = node_box(&job->node, r);
         const Push push = {

@@ -1,0 +1,45 @@
+#include "launch/ask_status.h"
+
+#include "common/base/clock.h"
+#include "common/base/rng.h"
+#include "common/wire/socket.h"
+
+static const double patience = 5; /* seconds that the server has to answer */
+
+char *ask_status(const char *address, Err *err)
+{
+    WireSocket *data = NULL, *control = NULL;
+    char *text = NULL;
+    WireContext *context = wire_context_open(err);
+    if (!context || !wire_connect_pair(context, address, &data, &control, err))
+        goto done;
+    const Msg ask = { .type = MSG_STATUS, .client = rng_entropy() };
+    const double until = clock_now() + patience;
+    WireSent sent = WIRE_LATER;
+    while (!text && err->kind == ERR_NONE && clock_now() < until) {
+        if (sent == WIRE_LATER)
+            sent = wire_send(control, NULL, &ask, err);
+        wire_wait(&control, 1, -1, 0.1);
+        Msg msg;
+        Err bad = { 0 };
+        const WireReceived received = wire_receive(control, &msg, NULL, &bad);
+        if (received == WIRE_MALFORMED) {
+            *err = bad;
+        } else if (received == WIRE_MESSAGE && msg.type == MSG_REFUSE) {
+            err_set(err, ERR_REFUSED, "%s", msg.text ? msg.text : "refused");
+        } else if (received == WIRE_MESSAGE && msg.type == MSG_STATUS && msg.text) {
+            text = msg.text;
+            msg.text = NULL;
+        }
+        msg_release(&msg);
+    }
+    if (!text && err->kind == ERR_NONE)
+        err_set(err, ERR_PEER, "no parameter server answers within %.0f s", patience);
+    if (!text)
+        err_at(err, "%s", address);
+done:
+    wire_close(data);
+    wire_close(control);
+    wire_context_close(context);
+    return text;
+}
