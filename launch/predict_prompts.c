@@ -46,13 +46,22 @@ static bool print_answers(Writer *w, Err *err)
     return ok;
 }
 
+/* A prompt without a token: nothing follows it, and the next one is read. */
+static bool answer_nothing(Writer *w, Err *err)
+{
+    if (!print_answers(w, err))
+        return false;
+    w->done++;
+    return predict_print(json_pack("{s:s, s:i}", "text", "", "tokens", 0), err);
+}
+
 /* What is in w->encoding waits, or is answered at once where a person waits for it. */
 static bool add_prompt(Writer *w, Err *err)
 {
     const Encoding *e = &w->encoding;
     const ModelArch *arch = w->session->arch;
     if (e->count == 0)
-        return err_set(err, ERR_INPUT, "the prompt has no token");
+        return answer_nothing(w, err);
     if (e->count >= w->options.positions) {
         err_set(err, ERR_INPUT, "the prompt has %lld tokens, there is room for %lld with what follows",
                 (long long)e->count, (long long)w->options.positions);

@@ -3,6 +3,7 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "ps/card.h"
 #include "ps/run_state.h"
 
 #include <errno.h>
@@ -173,9 +174,9 @@ bool output_state(const Run *run, const char *folder, Err *err)
     return ok;
 }
 
-/* ---- tokenizer files, model card ------------------------------------------------------------- */
+/* ---- tokenizer files ------------------------------------------------------------- */
 
-static const json_t *last_with(const Run *run, const char *key)
+const json_t *output_last_with(const Run *run, const char *key)
 {
     for (size_t i = json_array_size(run->state.history); i-- > 0;) {
         const json_t *entry = json_array_get(run->state.history, i);
@@ -183,46 +184,6 @@ static const json_t *last_with(const Run *run, const char *key)
             return entry;
     }
     return NULL;
-}
-
-static void card_metrics(const Run *run, Text *card)
-{
-    const json_t *entry = last_with(run, "eval_loss");
-    if (!entry)
-        return;
-    text_adds(card, "\n## Evaluation\n\n| metric | value |\n|---|---|\n");
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)entry, key, value)
-    if (text_starts(key, "eval_") && !text_ends(key, "_runtime") && !text_ends(key, "_per_second"))
-        text_addf(card, "| %s | %.6g |\n", key + strlen("eval_"), json_number_value(value));
-}
-
-static bool write_card(const Run *run, const char *folder, Err *err)
-{
-    const TrainConfig *t = &run->config.train;
-    const LoraConfig *l = &run->config.lora;
-    Text card = { 0 };
-    text_addf(
-        &card,
-        "---\nbase_model: %s\nlibrary_name: peft\ntags:\n- lora\n---\n\n# LoRA adapter of %s\n\n"
-        "A %s adapter: %lld trainable parameters of %lld.\n\n## Training\n\n",
-        run->config.model, path_name(run->config.model), config_task_name(run->config.task),
-        (long long)run->table->trainable, (long long)arch_parameters(run->arch));
-    for (int i = 0; i < run->config.data.train.count; i++)
-        text_addf(&card, "- data: %s\n", path_name(run->config.data.train.items[i]));
-    text_addf(&card,
-              "- steps: %lld of %lld examples, epoch %.3g\n- learning rate: %g, weight decay %g, "
-              "clipped at %g\n- rank %lld, alpha %g, dropout %g\n- seed: %llu\n",
-              (long long)run->state.version, (long long)t->batch_size, output_epoch(run),
-              t->learning_rate, t->weight_decay, t->max_grad_norm, (long long)l->r, l->alpha,
-              l->dropout, (unsigned long long)t->seed);
-    card_metrics(run, &card);
-    char *path = path_join(folder, "README.md");
-    const bool ok = file_write(path, card.data, card.size, err);
-    free(path);
-    text_release(&card);
-    return ok;
 }
 
 bool output_extras(const Run *run, const char *folder, Err *err)
@@ -239,7 +200,7 @@ bool output_extras(const Run *run, const char *folder, Err *err)
         free(from);
         free(to);
     }
-    return ok && write_card(run, folder, err);
+    return ok && card_write(run, folder, err);
 }
 
 /* ---- summary.json ---------------------------------------------------------------------------- */
@@ -306,7 +267,7 @@ bool output_summary(const Run *run, Err *err)
     set_best(run, to);
     set(to, "metric_for_best_model", json_string(run->config.train.metric_for_best_model));
     set(to, "stopped_early", json_boolean(s->stop_early));
-    const json_t *evaluation = last_with(run, "eval_loss");
+    const json_t *evaluation = output_last_with(run, "eval_loss");
     set(to, "eval", evaluation ? json_deep_copy(evaluation) : NULL);
     char *path = path_join(run->folder, "summary.json");
     const bool ok = set_adapter(run, to, err) && json_write(path, to, err);

@@ -79,6 +79,8 @@ bool checkpoint_remove_all(const Run *run, Err *err); /* the newest first */
 /* output.c */
 double output_epoch(const Run *run);
 void output_log(Run *run, json_t *entry, const char *extra, double value); /* takes entry */
+/* The newest entry of log_history with this key; NULL: none. */
+const json_t *output_last_with(const Run *run, const char *key);
 MUST_USE bool output_cut_metrics(const Run *run, Err *err); /* drops lines newer than the state */
 MUST_USE bool output_state(const Run *run, const char *folder, Err *err); /* trainer_state.json */
 MUST_USE bool output_extras(const Run *run, const char *folder,

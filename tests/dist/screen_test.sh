@@ -56,3 +56,19 @@ done
     fail "a run ended with $?"
 ! LC_ALL=C grep -q '[^ -~]' "$work/log" || fail "a control character in the log: $(LC_ALL=C grep -n '[^ -~]' "$work/log" | cat -v | head -3)"
 [ "$(lines 'ps info  train step=')" = 52 ] || fail "not a line a logged step"
+
+# the folder: names of the labels, code that loads the adapter, a picture that is XML
+[ "$(python3 -c 'import json, sys; print(*json.load(open(sys.argv[1])))' "$work/file/labels.json")" = "negative neutral positive" ] ||
+    fail "labels.json: $(cat "$work/file/labels.json")"
+python3 - "$work/file" <<'PY' || fail "the card's code or picture is none"
+import ast, re, sys, xml.dom.minidom
+card = open(sys.argv[1] + "/README.md").read()
+code = re.search("```python\n(.*?)```", card, re.S)[1]
+assert len(ast.parse(code).body) == 3 and sys.argv[1] in code, code
+assert "![loss by step](loss.svg)" in card and "negative, neutral, positive" in card
+picture = xml.dom.minidom.parse(sys.argv[1] + "/loss.svg")
+lines = [[tuple(map(float, p.split(","))) for p in l.getAttribute("points").split()]
+         for l in picture.getElementsByTagName("polyline")]
+assert [len(l) for l in lines] == [52, 4], [len(l) for l in lines]
+assert all(64 <= x <= 704 and 28 <= y <= 316 for l in lines for x, y in l)
+PY

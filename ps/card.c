@@ -1,0 +1,145 @@
+#include "ps/card.h"
+
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/mem.h"
+#include "common/base/version.h"
+#include "ps/picture.h"
+#include "ps/run_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_NAMED = 20 }; /* labels in the card; labels.json has all */
+
+/* ---- labels ---------------------------------------------------------------------------------- */
+
+static bool has_labels(const Run *run)
+{
+    return run->config.task != TASK_CAUSAL_LM && run->arch->label_names;
+}
+
+/* The names, in the order of the head's outputs. */
+static bool write_labels(const Run *run, const char *folder, Err *err)
+{
+    if (!has_labels(run))
+        return true;
+    json_t *names = json_array();
+    for (int64_t i = 0; i < run->arch->labels; i++)
+        json_array_append_new(names, json_string(run->arch->label_names[i]));
+    char *path = path_join(folder, "labels.json");
+    const bool ok = json_write(path, names, err);
+    free(path);
+    json_decref(names);
+    return ok;
+}
+
+static void add_labels(const Run *run, Text *card)
+{
+    if (!has_labels(run))
+        return;
+    text_adds(card, "- labels: ");
+    for (int64_t i = 0; i < run->arch->labels && i < MOST_NAMED; i++)
+        text_addf(card, "%s%s", i ? ", " : "", run->arch->label_names[i]);
+    if (run->arch->labels > MOST_NAMED)
+        text_addf(card, " and %lld more", (long long)run->arch->labels - MOST_NAMED);
+    text_adds(card, " (`labels.json`)\n");
+}
+
+/* ---- parts ------------------------------------------------------------------------------------ */
+
+static void add_code(const Run *run, const char *folder, Text *card)
+{
+    static const char *const classes[] = { [TASK_SEQ_CLS] = "SequenceClassification",
+                                           [TASK_TOKEN_CLS] = "TokenClassification",
+                                           [TASK_CAUSAL_LM] = "CausalLM",
+                                           [TASK_IMAGE_CLS] = "ImageClassification" };
+    const char *class = classes[run->config.task];
+    json_t *text = json_string(folder), *base = json_string(run->config.model);
+    char *place = json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII); /* such a text is Python's, too */
+    char *model = json_dumps(base, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    text_adds(card, "\n## Use\n\n```python\n");
+    if (run->config.task == TASK_IMAGE_CLS)
+        text_addf(card,
+                  "import json, peft, transformers\n"
+                  "base = transformers.AutoModelFor%s.from_pretrained(%s, ignore_mismatched_sizes=True, "
+                  "id2label=dict(enumerate(json.load(open(%s + \"/labels.json\")))))\n"
+                  "model = peft.PeftModel.from_pretrained(base, %s)\n",
+                  class, model, place, place);
+    else if (has_labels(run))
+        text_addf(card,
+                  "import json, peft, transformers\n"
+                  "model = peft.AutoPeftModelFor%s.from_pretrained(%s, ignore_mismatched_sizes=True, "
+                  "id2label=dict(enumerate(json.load(open(%s + \"/labels.json\")))))\n"
+                  "tokenizer = transformers.AutoTokenizer.from_pretrained(%s)\n",
+                  class, place, place, place);
+    else
+        text_addf(card,
+                  "import peft, transformers\n"
+                  "model = peft.AutoPeftModelFor%s.from_pretrained(%s)\n"
+                  "tokenizer = transformers.AutoTokenizer.from_pretrained(%s)\n",
+                  class, place, place);
+    text_adds(card, "```\n");
+    free(place);
+    free(model);
+    json_decref(text);
+    json_decref(base);
+}
+
+static void add_metrics(const Run *run, Text *card)
+{
+    const json_t *entry = output_last_with(run, "eval_loss");
+    if (!entry)
+        return;
+    text_adds(card, "\n## Evaluation\n\n| metric | value |\n|---|---|\n");
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)entry, key, value)
+    {
+        if (text_starts(key, "eval_") && !text_ends(key, "_runtime") && !text_ends(key, "_per_second"))
+            text_addf(card, "| %s | %.6g |\n", key + strlen("eval_"), json_number_value(value));
+    }
+}
+
+static void add_training(const Run *run, Text *card)
+{
+    const TrainConfig *t = &run->config.train;
+    const LoraConfig *l = &run->config.lora;
+    text_adds(card, "\n## Training\n\n");
+    for (int i = 0; i < run->config.data.train.count; i++)
+        text_addf(card, "- data: %s\n", path_name(run->config.data.train.items[i]));
+    add_labels(run, card);
+    text_addf(card,
+              "- steps: %lld of %lld examples, epoch %.3g\n- learning rate: %g, weight decay %g, "
+              "clipped at %g\n- rank %lld, alpha %g, dropout %g\n- seed: %llu\n- made by lora %s",
+              (long long)run->state.version, (long long)t->batch_size, output_epoch(run),
+              t->learning_rate, t->weight_decay, t->max_grad_norm, (long long)l->r, l->alpha,
+              l->dropout, (unsigned long long)t->seed, LORA_VERSION);
+    if (run->config.parallel.arithmetic)
+        text_addf(card, ", arithmetic %s", run->config.parallel.arithmetic);
+    text_adds(card, "\n");
+}
+
+bool card_write(const Run *run, const char *folder, Err *err)
+{
+    Text card = { 0 }, picture = { 0 };
+    const bool drawn = picture_loss(&picture, run->state.history);
+    text_addf(&card,
+              "---\nbase_model: %s\nlibrary_name: peft\ntags:\n- lora\n---\n\n# LoRA adapter of %s\n\n"
+              "A %s adapter: %lld trainable parameters of %lld.\n",
+              run->config.model, path_name(run->config.model), config_task_name(run->config.task),
+              (long long)run->table->trainable, (long long)arch_parameters(run->arch));
+    add_code(run, folder, &card);
+    add_training(run, &card);
+    if (drawn)
+        text_adds(&card, "\n![loss by step](loss.svg)\n");
+    add_metrics(run, &card);
+    char *path = path_join(folder, "README.md"), *svg = path_join(folder, "loss.svg");
+    const bool ok = write_labels(run, folder, err) && (!drawn || file_write(svg, picture.data, picture.size, err)) &&
+                    file_write(path, card.data, card.size, err);
+    free(path);
+    free(svg);
+    text_release(&card);
+    text_release(&picture);
+    return ok;
+}

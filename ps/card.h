@@ -1,0 +1,13 @@
+/* card - what is in an adapter's folder for people and for PEFT's users: README.md with data, settings,
+ * metrics, a picture of the loss and code that loads the adapter; loss.svg; labels.json with the names of
+ * the labels, which an adapter's own files have no place for.
+ *
+ * Threads: one. */
+#ifndef PS_CARD_H
+#define PS_CARD_H
+
+#include "ps/run.h"
+
+MUST_USE bool card_write(const Run *run, const char *folder, Err *err);
+
+#endif
