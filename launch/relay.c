@@ -48,7 +48,8 @@ bool relay_take(Relay *relay, const char *line)
         relay->error = relay->error || text_starts(line, "error:") || text_starts(line, "lora_worker:");
         return true;
     }
-    if (!dashes && relay->kept.size + strlen(line) < KEPT_BYTES)
+    const bool known = *line && relay->kept.data && strstr(relay->kept.data, line);
+    if (!dashes && !known && relay->kept.size + strlen(line) < KEPT_BYTES)
         text_addf(&relay->kept, "%s\n", line);
     return false;
 }

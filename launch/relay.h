@@ -11,7 +11,7 @@
 typedef struct Relay {
     int heard;    /* reading end of the job's stderr, owned; -1: it is closed */
     Text line;    /* begun */
-    Text kept;    /* of Open MPI's words, whole lines */
+    Text kept;    /* of Open MPI's words, whole lines, each once */
     bool message; /* between two of its dashed lines */
     bool error;   /* a worker said itself what is wrong */
 } Relay;

@@ -79,9 +79,15 @@ static bool count_death(const Supervisor *s, Deaths *deaths)
 static void start_workers(Supervisor *s, Err *err)
 {
     int heard = -1;
+    Text kept = s->relay.kept; /* Open MPI loses words of its own: what any start in vain has said counts */
+    s->relay.kept = (Text){ 0 };
     relay_release(&s->relay);
     s->workers = workers_start(s->ranks, s->server->address, &heard, err);
     relay_init(&s->relay, heard);
+    if (s->of_workers.in_vain > 0)
+        s->relay.kept = kept;
+    else
+        text_release(&kept);
     s->ended = s->workers < 0 ? err_exit_code(err) : 0;
 }
 

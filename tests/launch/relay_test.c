@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,6 +49,12 @@ static void open_mpi_is_kept_back(void **state)
                                          "[vm:03109] *** An error occurred in MPI_Init_thread\n");
     for (int i = 0; i < 100000; i++)
         assert_false(relay_take(&relay, "[vm:03109] again"));
+    assert_null(strstr(strstr(relay.kept.data, "[vm:03109] again") + 1, "[vm:03109] again"));
+    char line[64];
+    for (int i = 0; i < 100000; i++) {
+        snprintf(line, sizeof line, "[vm:03109] %d", i);
+        assert_false(relay_take(&relay, line));
+    }
     assert_true(relay.kept.size < 10000);
     relay_release(&relay);
 }
