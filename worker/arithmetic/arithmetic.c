@@ -3,6 +3,7 @@
 #include "common/base/log.h"
 #include "worker/arithmetic/fingerprint.h"
 #include "worker/kernels/blas.h"
+#include "worker/kernels/gemm.h"
 #include "worker/kernels/levels.h"
 
 #include <stdio.h>
@@ -81,6 +82,7 @@ static bool try_choice(Arithmetic *arithmetic, Choice choice, char *why, size_t 
         return false;
     }
     levels_use(level);
+    gemm_join_tiles(false);
     uint64_t digest = 1;
     char wrong[160];
     if (!fingerprint_products(&digest, wrong, sizeof wrong)) {
@@ -91,6 +93,7 @@ static bool try_choice(Arithmetic *arithmetic, Choice choice, char *why, size_t 
         snprintf(why, room, "the kernels of %s compute wrongly: %s", level->name, wrong);
         return false;
     }
+    gemm_join_tiles(fingerprint_tiles_join());
     const bool usual = strcasecmp(blas_core(), best_core(choice.level)) == 0;
     snprintf(arithmetic->name, sizeof arithmetic->name, "%s%s%s", level->name, usual ? "" : "/",
              usual ? "" : blas_core());

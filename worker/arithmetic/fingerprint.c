@@ -3,11 +3,13 @@
 #include "common/base/activation.h"
 #include "common/base/digest.h"
 #include "common/base/mem.h"
+#include "worker/kernels/blas.h"
 #include "worker/kernels/gemm.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- inputs ---------------------------------------------------------------------------------- */
 
@@ -106,6 +108,49 @@ bool fingerprint_products(uint64_t *digest, char *wrong, size_t room)
     for (int i = 0; i < (int)(sizeof shapes / sizeof *shapes); i++)
         for (ProductKind kind = PRODUCT_NT; kind <= PRODUCT_TN; kind++)
             if (!product_is_right(kind, i, digest, wrong, room))
+                return false;
+    return true;
+}
+
+/* ---- tiles ----------------------------------------------------------------------------------- */
+
+/* c = op(a) . op(b), rows [m, M) and columns [n, N). */
+static void part(ProductKind kind, float *c, const float *a, const float *b, int64_t m, int64_t M, int64_t n, int64_t N,
+                 const int64_t size[3])
+{
+    const bool turn_a = kind == PRODUCT_TN, turn_b = kind == PRODUCT_NT;
+    const int64_t lda = turn_a ? size[0] : size[2], ldb = turn_b ? size[2] : size[1];
+    blas_sgemm(turn_a, turn_b, M - m, N - n, size[2], 1, a + (turn_a ? m : m * lda), lda, b + (turn_b ? n * ldb : n), ldb,
+               0, c + m * size[1] + n, size[1]);
+}
+
+/* Cut in two by rows and by columns, with edges on every side; one block of K, and several. */
+static bool joins(ProductKind kind, const int64_t size[3])
+{
+    const int64_t M = size[0], N = size[1], K = size[2], step = GEMM_TILE_STEP;
+    const int64_t row = (M / 2 + step - 1) / step * step, column = (N / 2 + step - 1) / step * step;
+    float *a = numbers_new(M * K, 1), *b = numbers_new(K * N, 2);
+    float *whole = numbers_new(M * N, 3), *tiles = numbers_new(M * N, 4);
+    part(kind, whole, a, b, 0, M, 0, N, size);
+    part(kind, tiles, a, b, 0, row, 0, N, size);
+    part(kind, tiles, a, b, row, M, 0, N, size);
+    bool same = memcmp(whole, tiles, (size_t)(M * N) * sizeof *whole) == 0;
+    part(kind, tiles, a, b, 0, M, 0, column, size);
+    part(kind, tiles, a, b, 0, M, column, N, size);
+    same = same && memcmp(whole, tiles, (size_t)(M * N) * sizeof *whole) == 0;
+    free(a);
+    free(b);
+    free(whole);
+    free(tiles);
+    return same;
+}
+
+bool fingerprint_tiles_join(void)
+{
+    static const int64_t sizes[][3] = { { 709, 333, 90 }, { 331, 1101, 60 }, { 205, 267, 421 }, { 517, 69, 650 } };
+    for (int i = 0; i < (int)(sizeof sizes / sizeof *sizes); i++)
+        for (ProductKind kind = PRODUCT_NT; kind <= PRODUCT_TN; kind++)
+            if (!joins(kind, sizes[i]))
                 return false;
     return true;
 }

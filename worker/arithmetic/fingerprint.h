@@ -12,6 +12,9 @@
  * they are right. False: `wrong` says which is not. */
 bool fingerprint_products(uint64_t *digest, char *wrong, size_t room);
 
+/* Does BLAS give the same bits for a product and for its tiles (gemm.h)? */
+bool fingerprint_tiles_join(void);
+
 /* Every kernel of a level, against the lowest level's. */
 bool fingerprint_kernels(uint64_t *digest, const Level *level, char *wrong, size_t room);
 

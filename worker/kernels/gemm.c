@@ -6,7 +6,8 @@
  *     1 + PACK (r / M + q / N)
  *
  * times what its arithmetic takes. Tiles are halved along the cheaper side, as often as the whole
- * costs little more than it did unsplit. A first halving may cost somewhat more: it is worth most. */
+ * costs little more than it did unsplit. A first halving may cost somewhat more: it is worth most.
+ * Where tiles can be joined without changing a bit, one thread pays nothing. */
 #include "worker/kernels/gemm.h"
 
 #include "common/base/err.h"
@@ -15,10 +16,16 @@
 
 #include <omp.h>
 
-static const double pack = 25;                   /* measured: 25 with AVX-512, 12 with AVX2 */
+static const double pack = 12; /* measured with the cores of AVX2, whose tiles cannot be joined */
 static const double first_cost = 0.03, cost = 0.02;
-enum { MOST_TILES = 64, TILE_WORK = 1 << 21 };   /* multiply-adds that a tile has at least */
-enum { TILE_STEP = 64 };                         /* tiles begin at multiples: whole registers of any core */
+enum { MOST_TILES = 64 };
+
+static bool joined;
+
+void gemm_join_tiles(bool join)
+{
+    joined = join;
+}
 
 void gemm_set_threads(int n)
 {
@@ -44,7 +51,7 @@ typedef struct Tiling {
 static int64_t tile_size(int64_t size, int64_t tiles)
 {
     const int64_t each = (size + tiles - 1) / tiles;
-    return tiles == 1 ? size : (each + TILE_STEP - 1) / TILE_STEP * TILE_STEP;
+    return tiles == 1 ? size : (each + GEMM_TILE_STEP - 1) / GEMM_TILE_STEP * GEMM_TILE_STEP;
 }
 
 static Tiling tiling_of(int64_t M, int64_t N, int64_t K)
@@ -53,7 +60,7 @@ static Tiling tiling_of(int64_t M, int64_t N, int64_t K)
     const double work = (double)M * (double)N * (double)K;
     int64_t r = 1, q = 1;
     double more = 0;
-    while (r * q < MOST_TILES && work / (double)(2 * r * q) >= TILE_WORK) {
+    while (r * q < MOST_TILES && work / (double)(2 * r * q) >= GEMM_TILE_WORK) {
         const double halve_rows = (double)r * row, halve_columns = (double)q * column;
         more += halve_rows < halve_columns ? halve_rows : halve_columns;
         if (more > (r * q == 1 ? first_cost : cost) * whole)
@@ -94,7 +101,8 @@ static void compute(const Product *p)
         scale_only(p);
         return;
     }
-    const Tiling tiling = tiling_of(p->M, p->N, p->K);
+    const bool at_once = joined && omp_get_max_threads() == 1;
+    const Tiling tiling = at_once ? (Tiling){ p->M, p->N } : tiling_of(p->M, p->N, p->K);
     const int64_t across = (p->N + tiling.columns - 1) / tiling.columns;
     const int64_t tiles = across * ((p->M + tiling.rows - 1) / tiling.rows);
 #pragma omp parallel for schedule(dynamic) if (tiles > 1)

@@ -10,10 +10,19 @@
 #ifndef WORKER_KERNELS_GEMM_H
 #define WORKER_KERNELS_GEMM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Cores of the products, and of the OpenMP loops of kernels.h. */
 void gemm_set_threads(int n);
+
+/* Whether BLAS gives the same bits for tiles and for what they are tiles of (worker/arithmetic finds out): then
+ * one thread computes them at once, which is faster. Off at the start. */
+void gemm_join_tiles(bool join);
+
+/* Tiles begin at multiples of this, and have at least so many multiply-adds: what BLAS computes otherwise
+ * because it is small stays apart. */
+enum { GEMM_TILE_STEP = 64, GEMM_TILE_WORK = 1 << 23 };
 
 /* y[N,O] = alpha * x[N,I] . w[O,I]^T + beta * y     (row strides ldy, ldx, ldw) */
 void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,

@@ -101,31 +101,38 @@ static void product(int kind, float *y, const float *x, const float *w, int64_t 
         gemm_tn(y, N, x, M, w, N, M, N, K, 1, 0);
 }
 
+static void threads_agree(int64_t M, int64_t N, int64_t K, int most)
+{
+    float *x = random_new(M * K, 1, 1), *w = random_new(N * K, 1, 2);
+    float *one = guarded_new(M * N), *more = guarded_new(M * N);
+    for (int kind = NT; kind <= TN; kind++) {
+        gemm_set_threads(1);
+        product(kind, one, x, w, M, N, K);
+        for (int threads = 2; threads <= most; threads++) {
+            gemm_set_threads(threads);
+            product(kind, more, x, w, M, N, K);
+            assert_memory_equal(one, more, (size_t)(M * N) * sizeof *one);
+        }
+    }
+    gemm_set_threads(1);
+    guarded_free(x, M * K);
+    guarded_free(w, N * K);
+    guarded_free(one, M * N);
+    guarded_free(more, M * N);
+}
+
 /* Sizes that are split by rows, by columns, by both, with a rest, and not at all. */
 static void any_number_of_threads_gives_the_same_bits(void **state)
 {
     (void)state;
     const int64_t shapes[][3] = { { 1031, 384, 384 }, { 517, 1539, 200 }, { 2051, 771, 130 },
                                   { 8, 768, 1500 },   { 3000, 8, 384 },   { 397, 389, 384 } };
-    for (size_t i = 0; i < COUNT_OF(shapes); i++) {
-        const int64_t M = shapes[i][0], N = shapes[i][1], K = shapes[i][2];
-        float *x = random_new(M * K, 1, 1), *w = random_new(N * K, 1, 2);
-        float *one = guarded_new(M * N), *more = guarded_new(M * N);
-        for (int kind = NT; kind <= TN; kind++) {
-            gemm_set_threads(1);
-            product(kind, one, x, w, M, N, K);
-            for (int threads = 2; threads <= 5; threads++) {
-                gemm_set_threads(threads);
-                product(kind, more, x, w, M, N, K);
-                assert_memory_equal(one, more, (size_t)(M * N) * sizeof *one);
-            }
-        }
-        guarded_free(x, M * K);
-        guarded_free(w, N * K);
-        guarded_free(one, M * N);
-        guarded_free(more, M * N);
-    }
-    gemm_set_threads(1);
+    for (size_t i = 0; i < COUNT_OF(shapes); i++)
+        threads_agree(shapes[i][0], shapes[i][1], shapes[i][2], 5);
+    const RngKey key = rng_key(3, 1, 4, 1);
+    for (uint32_t i = 0; i < 24; i++) /* where splitting begins, and somewhat above */
+        threads_agree(64 + rng_bits(key, 3 * i) % 900, 64 + rng_bits(key, 3 * i + 1) % 900,
+                      16 + rng_bits(key, 3 * i + 2) % 500, 2);
 }
 
 int main(void)
