@@ -43,48 +43,50 @@ typedef struct Product {
     int64_t ldc;
 } Product;
 
-/* Sizes of a tile: the last of a row or column of tiles may be smaller. */
+/* How many tiles lie along the rows and the columns of a product. */
 typedef struct Tiling {
     int64_t rows, columns;
 } Tiling;
 
-static int64_t tile_size(int64_t size, int64_t tiles)
+/* Where the i-th of `tiles` begins; i = tiles: where the last ends. None is smaller than size / tiles by a step. */
+static int64_t edge(int64_t size, int64_t tiles, int64_t i)
 {
-    const int64_t each = (size + tiles - 1) / tiles;
-    return tiles == 1 ? size : (each + GEMM_TILE_STEP - 1) / GEMM_TILE_STEP * GEMM_TILE_STEP;
+    return i == tiles ? size : size * i / tiles / GEMM_TILE_STEP * GEMM_TILE_STEP;
+}
+
+static double smallest(int64_t size, int64_t tiles)
+{
+    return (double)(size / tiles - (tiles > 1 ? GEMM_TILE_STEP : 0));
 }
 
 static Tiling tiling_of(int64_t M, int64_t N, int64_t K)
 {
     const double row = pack / (double)M, column = pack / (double)N, whole = 1 + row + column;
-    const double work = (double)M * (double)N * (double)K;
-    int64_t r = 1, q = 1;
+    Tiling tiling = { 1, 1 };
     double more = 0;
-    while (r * q < MOST_TILES && work / (double)(2 * r * q) >= GEMM_TILE_WORK) {
-        const double halve_rows = (double)r * row, halve_columns = (double)q * column;
-        more += halve_rows < halve_columns ? halve_rows : halve_columns;
-        if (more > (r * q == 1 ? first_cost : cost) * whole)
+    while (tiling.rows * tiling.columns < MOST_TILES) {
+        const double halve_rows = (double)tiling.rows * row, halve_columns = (double)tiling.columns * column;
+        const bool by_rows = halve_rows < halve_columns;
+        const Tiling next = { tiling.rows * (by_rows ? 2 : 1), tiling.columns * (by_rows ? 1 : 2) };
+        more += by_rows ? halve_rows : halve_columns;
+        const double most = tiling.rows * tiling.columns == 1 ? first_cost : cost;
+        const double work = smallest(M, next.rows) * smallest(N, next.columns) * (double)K;
+        if (more > most * whole || work < GEMM_TILE_WORK)
             break;
-        if (halve_rows < halve_columns)
-            r *= 2;
-        else
-            q *= 2;
+        tiling = next;
     }
-    return (Tiling){ tile_size(M, r), tile_size(N, q) };
+    return tiling;
 }
 
-static int64_t least(int64_t a, int64_t b)
+/* The tile in the i-th row and j-th column of tiles. */
+static void one_tile(const Product *p, Tiling tiling, int64_t i, int64_t j)
 {
-    return a < b ? a : b;
-}
-
-/* Rows [m, m + rows), columns [n, n + columns). */
-static void one_tile(const Product *p, int64_t m, int64_t n, Tiling tiling)
-{
+    const int64_t m = edge(p->M, tiling.rows, i), rows = edge(p->M, tiling.rows, i + 1) - m;
+    const int64_t n = edge(p->N, tiling.columns, j), columns = edge(p->N, tiling.columns, j + 1) - n;
     const float *a = p->a + (p->turn_a ? m : m * p->lda);
     const float *b = p->b + (p->turn_b ? n * p->ldb : n);
-    blas_sgemm(p->turn_a, p->turn_b, least(tiling.rows, p->M - m), least(tiling.columns, p->N - n), p->K, p->alpha, a,
-               p->lda, b, p->ldb, p->beta, p->c + m * p->ldc + n, p->ldc);
+    blas_sgemm(p->turn_a, p->turn_b, rows, columns, p->K, p->alpha, a, p->lda, b, p->ldb, p->beta,
+               p->c + m * p->ldc + n, p->ldc);
 }
 
 /* c = beta * c: what a product over nothing leaves. beta 0 overwrites NaN too. */
@@ -102,12 +104,11 @@ static void compute(const Product *p)
         return;
     }
     const bool at_once = joined && omp_get_max_threads() == 1;
-    const Tiling tiling = at_once ? (Tiling){ p->M, p->N } : tiling_of(p->M, p->N, p->K);
-    const int64_t across = (p->N + tiling.columns - 1) / tiling.columns;
-    const int64_t tiles = across * ((p->M + tiling.rows - 1) / tiling.rows);
+    const Tiling tiling = at_once ? (Tiling){ 1, 1 } : tiling_of(p->M, p->N, p->K);
+    const int64_t tiles = tiling.rows * tiling.columns;
 #pragma omp parallel for schedule(dynamic) if (tiles > 1)
     for (int64_t t = 0; t < tiles; t++)
-        one_tile(p, t / across * tiling.rows, t % across * tiling.columns, tiling);
+        one_tile(p, tiling, t / tiling.columns, t % tiling.columns);
 }
 
 void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,
