@@ -56,7 +56,8 @@ static int64_t edge(int64_t size, int64_t tiles, int64_t i)
 
 static double smallest(int64_t size, int64_t tiles)
 {
-    return (double)(size / tiles - (tiles > 1 ? GEMM_TILE_STEP : 0));
+    const int64_t least = size / tiles - (tiles > 1 ? GEMM_TILE_STEP : 0);
+    return least > 0 ? (double)least : 0;
 }
 
 static Tiling tiling_of(int64_t M, int64_t N, int64_t K)
