@@ -179,7 +179,7 @@ bench: all $(BENCHES) ## speed beside PyTorch + PEFT on the same cores; prints o
 
 # ---- the rest ----------------------------------------------------------------
 
-.PHONY: demo setup lint format format-check install clean help
+.PHONY: demo setup lint format format-check install deb clean help
 demo: ## install what is missing, build, fine-tune a real model on real texts (about 4 minutes)
 	launch/setup
 	$(MAKE) all
@@ -197,13 +197,24 @@ format-check:
 	git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
 
 SHARE = $(DESTDIR)$(PREFIX)/share
-install: all ## programs, manual pages, bash completion; PREFIX=/usr/local, DESTDIR=
+# by the places that they have here: launchers, demo, run files, and what the demo takes where there is no network
+SHARED = launch/demo launch/hosts launch/slurm/lora.sbatch $(wildcard configs/*) \
+         $(shell find tests/golden/bert-seqcls -type f -not -path '*/expected/*')
+install: all ## programs, launchers, demo, manual pages, bash completion; PREFIX=/usr/local, DESTDIR=
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/bash-completion/completions
 	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	for p in lora lora_ps lora_worker; do bin/$$p --help=man >$(SHARE)/man/man1/$$p.1 || exit 1; done
 	bin/lora schema --man >$(SHARE)/man/man5/run.yaml.5
 	install -m 644 launch/completion.bash $(SHARE)/bash-completion/completions/lora
 	for p in lora_ps lora_worker; do ln -sf lora $(SHARE)/bash-completion/completions/$$p; done
+	for f in $(SHARED); do install -D -m "$$(stat -c %a $$f)" $$f $(SHARE)/lora/$$f || exit 1; done
+
+deb: all ## a Debian package in build/ of what `install` puts down
+	launch/deb
+
+.PHONY: test-deb
+test-deb: all ## the package: its content, and a run in a clean Debian root (as root, with debootstrap: 4 minutes)
+	LIMIT=1800 tests/dist/run deb tests/package
 
 clean:
 	rm -rf build bin
