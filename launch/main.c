@@ -2,6 +2,7 @@
 #include "common/base/text.h"
 #include "common/base/version.h"
 #include "common/config/roff.h"
+#include "launch/cmd_doctor.h"
 #include "launch/cmd_encode.h"
 #include "launch/cmd_eval.h"
 #include "launch/cmd_import.h"
@@ -32,6 +33,7 @@ static const Command commands[] = {
     { "inspect", cmd_inspect, "what an adapter, a model folder or a safetensors file holds" },
     { "targets", cmd_targets, "which modules of a model would be adapted" },
     { "schema", cmd_schema, "the JSON Schema of the run file, for editors" },
+    { "doctor", cmd_doctor, "whether a run would work on this machine, and what to do" },
     { "status", cmd_status, "the live state of a parameter server" },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -5,6 +5,7 @@
 #include "common/base/serve.h"
 #include "common/base/version.h"
 #include "common/config/options.h"
+#include "worker/comm/meet.h"
 #include "worker/train/job.h"
 #include "worker/train/preflight.h"
 
@@ -13,7 +14,7 @@
 #include <string.h>
 
 typedef struct WorkerArguments {
-    bool help, version, print_config;
+    bool help, version, print_config, meet;
     Arguments rest;
 } WorkerArguments;
 
@@ -160,6 +161,15 @@ static int say(const OptionTable *table, const WorkerArguments *given)
     return 0;
 }
 
+static int meet_only(int *argc, char ***argv, Err *err)
+{
+    Comm *comm = comm_open(argc, argv, err);
+    if ((!comm || !meet(comm, err)) && err->what[0])
+        err_print(err, stderr);
+    comm_close(comm);
+    return err_exit_code(err);
+}
+
 static int print_config(const WorkerArguments *given, Err *err)
 {
     const ConfigSources sources = { .file = given->rest.positional_count > 0 ? given->rest.positionals[0] : NULL,
@@ -183,6 +193,7 @@ int main(int argc, char **argv)
     WorkerArguments given = { 0 };
     const Option own[] = {
         { "print-config", NULL, "print the effective run file and stop", NULL, &given.print_config },
+        { "meet", NULL, "see whether the ranks of a job come together, and stop", NULL, &given.meet },
         { "help", NULL, "this text", NULL, &given.help },
         { "version", NULL, "the version", NULL, &given.version },
     };
@@ -201,6 +212,8 @@ int main(int argc, char **argv)
     } else if (!read) {
         err_print(&err, stderr);
         code = err_exit_code(&err);
+    } else if (given.meet) {
+        code = meet_only(&argc, &argv, &err);
     } else {
         code = given.print_config ? print_config(&given, &err) : run(&argc, &argv, &given, &err);
     }

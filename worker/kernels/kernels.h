@@ -186,6 +186,11 @@ double mean_square(float *dlogits, const float *logits, const float *goal, int64
 double binary_cross_entropy(float *dlogits, const float *logits, const float *goal, int64_t N,
                             int64_t V);
 
+/* ---- speed ------------------------------------------------------------------- */
+
+/* Multiplies and adds in registers, *operations times in all; the sum is of no use but to be used. */
+float peak_rounds(int64_t rounds, int64_t *operations);
+
 /* ---- levels ------------------------------------------------------------------ */
 
 /* All kernels are compiled once for each level of the CPU (Makefile, levels.h), and called through
@@ -196,7 +201,8 @@ double binary_cross_entropy(float *dlogits, const float *logits, const float *go
     K(bias_add) K(bias_backward) K(dropout_apply) K(embed_forward) K(patches_gather) \
     K(patches_embed) K(rope_apply) K(attention_scratch) K(attention_forward) \
     K(attention_backward) K(attention_row) K(gemv) K(tile_product) K(tile_transpose) \
-    K(cross_entropy) K(wide_cross_entropy) K(mean_square) K(binary_cross_entropy)
+    K(cross_entropy) K(wide_cross_entropy) K(mean_square) K(binary_cross_entropy) \
+    K(peak_rounds)
 
 typedef struct Kernels {
     int lanes; /* floats of a vector */

@@ -1,0 +1,65 @@
+#include "worker/train/needs.h"
+
+#include "common/slots/slots.h"
+#include "worker/model/model.h"
+
+#include <stdlib.h>
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Tokens of the longest example, by the settings: the data are not looked at. */
+static int64_t longest(const Config *c, const ModelArch *arch)
+{
+    if (arch->image_size > 0)
+        return arch->positions;
+    return least(c->data.block_size > 0 ? c->data.block_size : c->data.max_length, arch->positions);
+}
+
+/* As job.c sizes its model, with every row as long as it may be. */
+static ModelOptions options_of(const Config *c, const ModelArch *arch)
+{
+    const int64_t T = longest(c, arch), M = c->parallel.micro_batches, batch = c->train.batch_size;
+    const int64_t examples = M > 0 ? (batch + M - 1) / M : batch;
+    int64_t tokens = examples * T;
+    if (M <= 0 || c->train.eval_strategy != WHEN_NO)
+        tokens = M > 0 ? most(tokens, c->parallel.micro_batch_tokens) : least(tokens, c->parallel.micro_batch_tokens);
+    tokens = most(tokens, T);
+    return (ModelOptions){ .most_tokens = tokens, .most_sequences = batch, .longest = T, .training = true, .threads = 1,
+                           .lora_dropout = c->lora.dropout };
+}
+
+static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const SlotTable *table, const Weights *weights, int64_t ranks)
+{
+    const ModelOptions o = options_of(c, arch);
+    const int64_t slots = table->size * (int64_t)sizeof(float), sums = 8; /* gradients that lie in a tree, a rank */
+    needs->shared = weights->size * (int64_t)sizeof(float) + (1 + ranks * sums) * slots;
+    needs->rank = model_bytes(arch, table, &o) + sums * slots;
+    needs->server = (3 + sums) * slots + 20 * 1000 * 1000;
+    needs->disk = 3 * 3 * slots; /* values and two moments */
+}
+
+bool needs_of(Needs *needs, const Config *c, int64_t ranks, Err *err)
+{
+    char *folder = model_find(c->model, err);
+    ModelArch *arch = folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
+    SlotTable *table = arch ? slots_open(arch, &c->lora, err) : NULL;
+    SafeTensors *files = table ? safetensors_open_model(folder, err) : NULL;
+    Weights weights = { 0 };
+    const bool ok = files && weights_plan(&weights, arch, files, err);
+    if (ok)
+        add_up(needs, c, arch, table, &weights, ranks);
+    weights_release(&weights);
+    safetensors_close(files);
+    slots_close(table);
+    arch_close(arch);
+    free(folder);
+    return ok;
+}

@@ -1,0 +1,19 @@
+/* needs - what a run takes of a machine at the most, by run file and model, before anything is started.
+ *
+ * Threads: any. */
+#ifndef WORKER_TRAIN_NEEDS_H
+#define WORKER_TRAIN_NEEDS_H
+
+#include "common/config/config.h"
+
+typedef struct Needs {
+    int64_t shared; /* bytes that the ranks of a node share, in /dev/shm */
+    int64_t rank;   /* of one rank besides: activations */
+    int64_t server;
+    int64_t disk;   /* a checkpoint, the one that replaces it, the adapter */
+} Needs;
+
+/* For so many ranks on the node. False: the model cannot be opened. */
+MUST_USE bool needs_of(Needs *needs, const Config *config, int64_t ranks, Err *err);
+
+#endif
