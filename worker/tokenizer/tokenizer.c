@@ -3,6 +3,7 @@
 #include "common/base/digest.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "worker/tokenizer/known_types.h"
 #include "worker/tokenizer/pipeline.h"
 
 #include <stdlib.h>
@@ -143,7 +144,7 @@ static bool open_from(Tokenizer *tokenizer, TokenizerFolder *files, const char *
     const TokenizerClass *class = NULL;
     if (!tokenizer_folder_read(files, folder, err) || !class_find(&class, files, err))
         return false;
-    if (class && class->build)
+    if (class && class->build && known_types_check(files->whole, err))
         class->build(files->whole, files->config, err);
     tokenizer->digest = class ? digest_fast_more(files->digest, class->name, strlen(class->name)) : files->digest;
     if (err->kind != ERR_NONE || !read_parts(tokenizer, files, class, err) || !read_side(tokenizer, files, err))

@@ -192,10 +192,44 @@ static void broken_parts_are_refused_by_name(void **unused)
     assert_true(folder_remove(folder, &made));
 }
 
+/* A class that takes the vocabulary alone does not make a whole file of one with parts that nobody knows. */
+static void unknown_parts_are_refused_where_a_class_replaces_them_too(void **unused)
+{
+    (void)unused;
+#define VOCAB "\"vocab\": {\"[PAD]\": 0, \"[UNK]\": 1, \"[CLS]\": 2, \"[SEP]\": 3, \"[MASK]\": 4, \"a\": 5}"
+    static const char *const cases[][2] = {
+        { "{\"model\": {\"type\": \"WordPiece\", " VOCAB "}}", NULL },
+        { "{\"model\": {\"type\": \"WordSalad\", " VOCAB "}}", "model type 'WordSalad' is not supported" },
+        { "{\"model\": {\"type\": \"WordPiece\", " VOCAB "}, \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": "
+          "[{\"type\": \"NFC\"}, {\"type\": \"Wonder\"}]}}", "normalizer type 'Wonder' is not supported" },
+        { "{\"model\": {\"type\": \"WordPiece\", " VOCAB "}, \"decoder\": {\"type\": \"Wonder\"}}",
+          "decoder type 'Wonder' is not supported" },
+    };
+    static const char config[] = "{\"tokenizer_class\": \"BertTokenizer\"}";
+    Err made = { 0 };
+    char folder[] = "/tmp/damage_test_XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char *path = path_join(folder, "tokenizer.json"), *settings = path_join(folder, "tokenizer_config.json");
+    assert_true(file_write(settings, config, strlen(config), &made));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Err err = { 0 };
+        assert_true(file_write(path, cases[i][0], strlen(cases[i][0]), &made));
+        Tokenizer *tokenizer = tokenizer_open(folder, &err);
+        if (!tokenizer != (cases[i][1] != NULL) || (cases[i][1] && !strstr(err.what, cases[i][1])))
+            fail_msg("wanted \"%s\", got \"%s\"", cases[i][1] ? cases[i][1] : "no error", err.what);
+        assert_true(tokenizer || strstr(err.where, path));
+        tokenizer_close(tokenizer);
+    }
+    free(path);
+    free(settings);
+    assert_true(folder_remove(folder, &made));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(broken_parts_are_refused_by_name),
+        cmocka_unit_test(unknown_parts_are_refused_where_a_class_replaces_them_too),
         cmocka_unit_test(damaged_tokenizers_are_refused_or_work),
     };
     return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
