@@ -4,64 +4,129 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "launch/command.h"
+#include "launch/run_folder.h"
 #include "launch/session.h"
 #include "worker/eval/engine.h"
 #include "worker/eval/measure.h"
 #include "worker/train/plan.h"
+#include "worker/train/rows.h"
 #include "worker/train/settings.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* The files to measure on: data.test, else data.validation. */
-static const StringList *eval_files(const Config *c, Err *err)
+/* What is measured on. */
+typedef struct EvalRows {
+    const StringList *files;
+    const char *key; /* of the run file, that names them */
+    double share;    /* of the rows, that was held back from training; 0: all rows */
+    uint64_t seed;   /* of that split */
+    uint32_t *row;   /* [count], owned */
+    int64_t count, all;
+} EvalRows;
+
+/* data.test, else data.validation, else what validation_split holds back. */
+static bool choose(EvalRows *rows, const Config *c, Err *err)
 {
-    if (c->data.test.count > 0)
-        return &c->data.test;
-    if (c->data.validation.count > 0)
-        return &c->data.validation;
+    const DataConfig *d = &c->data;
+    *rows = (EvalRows){ .files = &d->test, .key = "data.test" };
+    if (d->test.count > 0)
+        return true;
+    *rows = (EvalRows){ .files = &d->validation, .key = "data.validation" };
+    if (d->validation.count > 0)
+        return true;
+    *rows = (EvalRows){ .files = &d->train, .key = "data.train", .share = d->validation_split, .seed = c->train.seed };
+    if (d->train.count > 0 && d->validation_split > 0)
+        return true;
     err_set(err, ERR_INPUT, "there is nothing to evaluate on");
-    err_hint(err, "give --data.test=FILE, or data.validation in the run file");
-    return NULL;
+    return err_hint(err, "give --data.test=FILE, or data.validation or data.validation_split in the run file");
 }
 
-/* `pictures` of a data set of images, else empty; texts NULL: nothing is generated. */
-static bool measure(Session *session, const Dataset *data, Pictures *pictures, const MeasureTexts *texts, Metrics *metrics,
-                    Err *err)
+static void take_rows(EvalRows *rows, const Dataset *data, const Pictures *pictures)
 {
-    const int64_t count = data->images ? pictures->good_count : data->count;
+    rows->row = rows_usable(data, pictures, &rows->all);
+    const int64_t trained = rows->share > 0 ? rows_split(rows->row, rows->all, rows->share, rows->seed) : 0;
+    rows->count = rows->all - trained;
+    memmove(rows->row, rows->row + trained, (size_t)rows->count * sizeof *rows->row);
+}
+
+static void tell_rows(const EvalRows *rows)
+{
+    const StringList *files = rows->files;
+    if (rows->share > 0)
+        fprintf(stderr, "held-back %g%% of %s: %lld of %lld rows, seed %llu", 100 * rows->share, rows->key,
+                (long long)rows->count, (long long)rows->all, (unsigned long long)rows->seed);
+    else
+        fprintf(stderr, "%s: %lld rows", rows->key, (long long)rows->count);
+    fprintf(stderr, " (%s", files->items[0]);
+    if (files->count > 1)
+        fprintf(stderr, " and %d more", files->count - 1);
+    fprintf(stderr, ")\n");
+}
+
+typedef struct EvalSet {
+    Dataset data;
+    Pictures pictures; /* of a data set of images, else empty */
+    EvalRows rows;
+} EvalSet;
+
+static bool open_set(EvalSet *set, const Config *c, const DatasetOptions *options, const Session *s, Err *err)
+{
+    const PicturesOptions images = { .files = options->files, .skip_bad_rows = c->data.skip_bad_rows };
+    if (!dataset_open(&set->data, options, s->arch, s->tokenizer, err) ||
+        (set->data.images && !pictures_open(&set->pictures, &set->data, s->arch, &images, err)))
+        return false;
+    take_rows(&set->rows, &set->data, &set->pictures);
+    tell_rows(&set->rows);
+    if (set->data.shared > 0)
+        log_warn("data", "rows=%lld prompt and completion share a token, which is not counted", (long long)set->data.shared);
+    const char *odd = measure_odd_tag(s->arch);
+    if (odd)
+        log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'", odd);
+    return true;
+}
+
+static void release_set(EvalSet *set)
+{
+    pictures_close(&set->pictures);
+    dataset_release(&set->data);
+    free(set->rows.row);
+}
+
+/* texts NULL: nothing is generated. */
+static bool measure(Session *session, EvalSet *set, const MeasureTexts *texts, Metrics *metrics, Err *err)
+{
+    const uint32_t *rows = set->rows.row;
     int64_t *ends;
-    uint32_t *rows = xmalloc((size_t)count * sizeof *rows);
-    for (int64_t i = 0; i < count; i++)
-        rows[i] = data->images ? pictures->good[i] : (uint32_t)i;
-    const int64_t chunks = plan_chunks(data->start, rows, count, session->most_tokens, &ends);
+    const int64_t chunks = plan_chunks(set->data.start, rows, set->rows.count, session->most_tokens, &ends);
     bool ok = true;
     for (int64_t i = 0, begin = 0; ok && i < chunks; begin = ends[i++]) {
-        Batch batch = batch_fill(&session->room, data, rows + begin, ends[i] - begin);
-        ok = batch.ids || pictures_fill(pictures, &session->room, &batch, 0, err);
+        Batch batch = batch_fill(&session->room, &set->data, rows + begin, ends[i] - begin);
+        ok = batch.ids || pictures_fill(&set->pictures, &session->room, &batch, 0, err);
         if (ok)
             measure_batch(metrics, session->model, &batch, session->values, session->logits);
         ok = ok && (!texts || measure_texts(metrics, texts, &batch, err));
     }
     free(ends);
-    free(rows);
     if (ok && metrics->sums[1] - metrics->sums[1] != 0.0)
         return err_set(err, ERR_TRAINING, "the loss is not finite");
     return ok;
 }
 
-static bool measure_all(Session *s, const Dataset *data, Pictures *pictures, const Config *c, Metrics *metrics, Err *err)
+static bool measure_all(Session *s, EvalSet *set, const Config *c, Metrics *metrics, Err *err)
 {
     if (!c->data.generate)
-        return measure(s, data, pictures, NULL, metrics, err);
+        return measure(s, set, NULL, metrics, err);
     GenerateOptions options;
     TextEngine own = { 0 };
     References references = { 0 };
     bool ok = generate_options(&options, &c->data, c->train.seed, s->arch->folder, s->max_length, s->tokenizer, err) &&
-              session_writes(s, &own, 1, err) && references_open(&references, data, NULL, data->count, err);
+              session_writes(s, &own, 1, err) &&
+              references_open(&references, &set->data, set->rows.row, set->rows.count, err);
     if (ok) {
         const GenerateEngine engine = text_engine(&own);
         const MeasureTexts texts = { &options, &engine, s->tokenizer, &references };
-        ok = measure(s, data, pictures, &texts, metrics, err);
+        ok = measure(s, set, &texts, metrics, err);
     }
     text_engine_close(&own);
     references_release(&references);
@@ -87,10 +152,10 @@ static void print_figures(const Metrics *metrics)
 
 static bool evaluate(const Config *c, const char *adapter, Err *err)
 {
-    const StringList *files = eval_files(c, err);
-    if (!files)
+    EvalSet set = { 0 };
+    if (!choose(&set.rows, c, err))
         return false;
-    const DatasetOptions data = settings_data(c, files);
+    const DatasetOptions data = settings_data(c, set.rows.files);
     const SessionOptions o = {
         .model = c->model, .adapter = adapter, .task = c->task, .model_config = c->model_config,
         .labels = &c->labels, .label_count = c->label_count, .problem = c->problem_type,
@@ -100,41 +165,49 @@ static bool evaluate(const Config *c, const char *adapter, Err *err)
         .arithmetic = c->parallel.arithmetic,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
     };
-    Session session;
-    Dataset set = { 0 };
-    Pictures pictures = { 0 };
-    const PicturesOptions images = { .files = files, .skip_bad_rows = c->data.skip_bad_rows };
+    Session session = { 0 };
     Metrics metrics = { 0 };
-    const bool open = session_open(&session, &o, err) &&
-                      dataset_open(&set, &data, session.arch, session.tokenizer, err) &&
-                      (!set.images || pictures_open(&pictures, &set, session.arch, &images, err));
-    if (open) {
+    bool ok = session_open(&session, &o, err) && open_set(&set, c, &data, &session, err);
+    if (ok) {
         const MetricsSpec spec = measure_spec(session.arch);
         metrics_init(&metrics, &spec);
+        ok = measure_all(&session, &set, c, &metrics, err);
     }
-    if (open && set.shared > 0)
-        log_warn("data", "rows=%lld prompt and completion share a token, which is not counted", (long long)set.shared);
-    const char *odd = open ? measure_odd_tag(session.arch) : NULL;
-    if (odd)
-        log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'", odd);
-    const bool ok = open && measure_all(&session, &set, &pictures, c, &metrics, err);
     if (ok)
         print_figures(&metrics);
     metrics_release(&metrics);
-    pictures_close(&pictures);
-    dataset_release(&set);
+    release_set(&set);
     session_close(&session);
     return ok;
 }
 
+/* A folder stands for its run.yaml and, unless another is given, its adapter. Owned; NULL with *err set. */
+static char *run_file(const char *given, const char **adapter, Err *err)
+{
+    if (!file_is_folder(given))
+        return xstrdup(given);
+    char *file = run_folder_file(given);
+    if (!*adapter)
+        *adapter = given;
+    if (file)
+        return file;
+    err_set(err, ERR_INPUT, "there is no run.yaml in this folder, or above it");
+    err_hint(err, "lora eval RUN.yaml --adapter=%s", given);
+    err_at(err, "%s", given);
+    return NULL;
+}
+
 static bool run(void *self, const Arguments *given, Err *err)
 {
-    const char *const *adapter = self;
-    const ConfigSources sources = { .file = given->positionals[0], .overrides = given->overrides,
+    const char *adapter = *(const char *const *)self;
+    char *file = run_file(given->positionals[0], &adapter, err);
+    const ConfigSources sources = { .file = file, .overrides = given->overrides,
                                     .override_count = given->override_count };
     Config config = { 0 };
-    const bool ok = config_load(&config, &sources, err) && evaluate(&config, *adapter, err);
+    const bool ok = file && config_load(&config, &sources, err) &&
+                    (!adapter || run_folder_labels(&config, adapter, err)) && evaluate(&config, adapter, err);
     config_release(&config);
+    free(file);
     return ok;
 }
 
@@ -146,7 +219,9 @@ int cmd_eval(int argc, char **argv)
         { "adapter", "DIR", "the adapter to measure; without it: the base model", &adapter, NULL },
         { "help", NULL, "this text", NULL, &help },
     };
-    const OptionTable table = { "lora eval", "RUN.yaml", "metrics on data.test, else data.validation, as JSON", own,
+    const OptionTable table = { "lora eval", "RUN.yaml|FOLDER",
+                                "metrics as JSON: on data.test, else data.validation, else the rows that data.validation_split "
+                                "held back; FOLDER: of a run, whose run.yaml and adapter are taken", own,
                                 sizeof own / sizeof *own, true };
     return command_main(&(Command){ &table, &help, 1, 1, run, &adapter }, argc, argv);
 }

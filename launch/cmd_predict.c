@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "launch/command.h"
 #include "launch/predict.h"
+#include "launch/run_folder.h"
 #include "worker/data/source.h"
 
 #include <stdlib.h>
@@ -18,24 +19,11 @@ typedef struct PredictArguments {
 
 /* ---- what is known of an adapter ------------------------------------------------------- */
 
-/* run.yaml beside the adapter, or above a checkpoint. Owned; NULL: there is none. */
-static char *find_run(const char *adapter)
-{
-    static const char *const names[] = { "run.yaml", "../run.yaml" };
-    for (int i = 0; i < 2; i++) {
-        char *path = path_join(adapter, names[i]);
-        if (file_exists(path))
-            return path;
-        free(path);
-    }
-    return NULL;
-}
-
 /* The adapter's run with the keys of the command line; an adapter of PEFT has no run, but a task. */
 static bool load_run(Config *config, const PredictArguments *given, Err *err)
 {
     const Arguments *rest = given->rest;
-    char *file = find_run(given->adapter), *task = NULL;
+    char *file = run_folder_file(given->adapter), *task = NULL;
     const char **keys = xcalloc((size_t)rest->override_count + 2, sizeof *keys);
     int count = 0;
     bool ok = true;

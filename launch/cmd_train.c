@@ -6,12 +6,9 @@
 #include "common/base/serve.h"
 #include "common/base/version.h"
 #include "common/config/options.h"
-#include "common/model/arch.h"
 #include "launch/supervise.h"
 #include "launch/workers.h"
-#include "worker/data/label_search.h"
 #include "worker/train/preflight.h"
-#include "worker/train/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,65 +44,6 @@ static void words_release(Words *words)
 
 /* ---- what is checked before anything starts --------------------------------------- */
 
-static void add_labels(Words *server, const LabelsFound *found)
-{
-    Text list = { 0 };
-    if (found->names.count == 0) {
-        add_word(server, xprintf("--labels=%lld", (long long)found->count));
-    } else {
-        for (int i = 0; i < found->names.count; i++) {
-            text_adds(&list, i ? ", " : "");
-            config_print_text(found->names.items[i], &list);
-        }
-        add_word(server, xprintf("--labels=[%s]", list.data));
-    }
-    fprintf(stderr, "lora train: %lld labels found in the data%s%.200s%s%s\n", (long long)found->count, list.data ? ": " : "",
-            list.data ? list.data : "", list.size > 200 ? " ..." : "",
-            found->problem == PROBLEM_MULTI_LABEL ? " (several a row)" : "");
-    if (found->problem == PROBLEM_MULTI_LABEL)
-        add_word(server, xstrdup("--problem_type=multi_label_classification"));
-    text_release(&list);
-}
-
-/* Labels, and whether a row has several, when neither run file nor model says: found in the data. */
-static bool find_labels(const Config *c, Words *server, Err *err)
-{
-    if (c->labels.count > 0 || c->label_count > 0 || c->problem_type == PROBLEM_REGRESSION ||
-        c->task == TASK_CAUSAL_LM)
-        return true;
-    char *folder = model_find(c->model, err);
-    ModelArch *arch = folder ? arch_open(folder, c->model_config, c->task, &c->labels, 0, c->problem_type, err) : NULL;
-    free(folder);
-    if (!arch)
-        return false;
-    const bool search = !arch->labels_known && arch->problem != PROBLEM_REGRESSION;
-    arch_close(arch);
-    if (!search)
-        return true;
-    const DatasetOptions o = settings_data(c, &c->data.train);
-    LabelsFound found;
-    const bool ok = label_search(&found, &o, c->problem_type, err);
-    if (ok && found.count > 0)
-        add_labels(server, &found);
-    labels_found_release(&found);
-    return ok;
-}
-
-/* The run as the server will read it: `words` are its command line. */
-static bool check_run(const Words *words, Err *err)
-{
-    const char **keys = xcalloc((size_t)words->count, sizeof *keys);
-    ConfigSources sources = { .file = words->items[0], .overrides = keys };
-    for (int i = 1; i < words->count; i++)
-        if (strcmp(words->items[i], "--overwrite") != 0)
-            keys[sources.override_count++] = words->items[i] + strlen("--");
-    Config config = { 0 };
-    const bool ok = config_load(&config, &sources, err) && preflight(&config, err);
-    config_release(&config);
-    free(keys);
-    return ok;
-}
-
 static bool prepare(const TrainArguments *given, Words *server, Err *err)
 {
     const ConfigSources sources = { .file = given->file,
@@ -117,8 +55,7 @@ static bool prepare(const TrainArguments *given, Words *server, Err *err)
         add_word(server, xprintf("--%s", given->rest.overrides[i]));
     if (given->overwrite)
         add_word(server, xstrdup("--overwrite"));
-    const bool ok = config_load(&config, &sources, err) && config_check_training(&config, err) &&
-                    find_labels(&config, server, err) && check_run(server, err);
+    const bool ok = config_load(&config, &sources, err) && config_check_training(&config, err) && preflight(&config, err);
     config_release(&config);
     return ok;
 }

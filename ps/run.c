@@ -17,7 +17,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
-#include "common/model/base.h"
 #include "ps/run_world.h"
 #include "ps/tell.h"
 
@@ -64,7 +63,7 @@ void run_record(Run *run, WalType type, const WalPart *parts, int count, bool sy
                   err.where);
 }
 
-static bool start_log(Run *run, Err *err)
+bool run_start_log(Run *run, Err *err)
 {
     const WalHead head = { run->id, config_digest(&run->config), run->initial, run->state.version };
     const WalBegin begin = { run->facts, run->M };
@@ -293,45 +292,13 @@ static bool recover(Run *run, Err *err)
     if (ok && run->base > run->state.version) { /* its steps are computed again */
         log_warn("run", "the log goes on from checkpoint-%lld: it is begun anew, and its steps are computed again",
                  (long long)run->base);
-        ok = start_log(run, err);
+        ok = run_start_log(run, err);
     }
     free(path);
     if (ok)
         log_info("run", "goes on at step=%lld checkpoint=%lld", (long long)run->state.version,
                  (long long)run->saved);
     return ok;
-}
-
-/* A head node need not hold the weights: then those of the workers are checked there. */
-static bool check_base(const Run *run, Err *err)
-{
-    if (!safetensors_has_model(run->arch->folder)) {
-        base_warn(run->arch, NULL);
-        return true;
-    }
-    SafeTensors *files = safetensors_open_model(run->arch->folder, err);
-    const bool ok = files && base_check(run->arch, files, err);
-    if (ok)
-        base_warn(run->arch, files);
-    safetensors_close(files);
-    return ok;
-}
-
-static bool open_model(Run *run, Err *err)
-{
-    const Config *c = &run->config;
-    char *folder = model_find(c->model, err);
-    if (folder)
-        run->arch = arch_open(folder, c->model_config, c->task, &c->labels, c->label_count,
-                              c->problem_type, err);
-    free(folder);
-    if (run->arch && check_base(run, err))
-        run->table = slots_open(run->arch, &c->lora, err);
-    if (!run->table || !store_init(&run->store, run->table, err) ||
-        !slots_init(run->store.value, run->table, run->arch, &c->lora, c->train.seed, err))
-        return false;
-    run->initial = digest_fast(run->store.value, (size_t)run->table->size * sizeof(float));
-    return true;
 }
 
 /* A log that holds its header alone is of a run that no worker ever joined: its configuration
@@ -376,7 +343,7 @@ static bool begin_anew(Run *run, Err *err)
     run->fresh = true;
     keep_identity(run);
     const bool ok = run_write_text(run, err) && output_cut_metrics(run, err) &&
-                    folder_make(wal, err) && start_log(run, err) && folder_sync(run->folder, err);
+                    folder_make(wal, err) && run_start_log(run, err) && folder_sync(run->folder, err);
     free(wal);
     return ok;
 }
@@ -389,8 +356,8 @@ static bool open_folder(Run *run, bool overwrite, Err *err)
     const bool continued = holds(run, "wal/log") && log_has_begun(run);
     if (!continued && !holds(run, "summary.json"))
         return begin_anew(run, err);
-    return compare(run, err) && (continued ? recover(run, err) : load_state_of_complete(run, err)) &&
-           run_write_text(run, err);
+    return compare(run, err) && run_reopen_model(run, err) &&
+           (continued ? recover(run, err) : load_state_of_complete(run, err)) && run_write_text(run, err);
 }
 
 Run *run_open(Config *config, bool overwrite, Err *err)
@@ -405,7 +372,7 @@ Run *run_open(Config *config, bool overwrite, Err *err)
     run->state = (RunState){ .evaluated = -1, .best_step = -1, .history = json_array() };
     if (config_check_training(&run->config, err)) {
         run->folder = xstrdup(run->config.train.output_dir);
-        if (open_model(run, err) && open_folder(run, overwrite, err))
+        if (run_open_model(run, err) && open_folder(run, overwrite, err))
             return run;
     }
     run_close(run);
@@ -458,7 +425,7 @@ bool run_checkpoint_now(Run *run, Err *err)
         return wal_sync(&run->wal, err);
     if ((!run->wal.broken && !wal_sync(&run->wal, err)) || !checkpoint_write(run, err))
         return false;
-    return start_log(run, err); /* on failure the old log still holds all that the new one would */
+    return run_start_log(run, err); /* on failure the old log still holds all that the new one would */
 }
 
 /* The best model's values, when they are asked for and there. */

@@ -125,6 +125,8 @@ static char *world_differs(void *self, const Msg *hello, const HelloFacts *first
         return differs;
     if (!hello->text)
         return xstrdup("the worker does not say its configuration");
+    if (run->arch->labels_open)
+        return xstrdup("the worker does not say which labels its data have");
     if (facts->slot_hash != run->table->hash || facts->slot_size != run->table->size)
         return xstrdup(
             "another set of trainable tensors (slot table): is the model the same, and the "

@@ -29,6 +29,14 @@ void run_take_evaluation(Run *run, json_t *entry); /* takes entry */
 /* Appends to the log where it still can; a failure is said, and the run goes on without. */
 void run_record(Run *run, WalType type, const WalPart *parts, int count, bool sync);
 
+/* The log anew from the version that is reached, in place of the one that is there. */
+MUST_USE bool run_start_log(Run *run, Err *err);
+
+/* run_model.c: the model of the configuration, and, once its labels are known, the first values. Again for
+ * a run that has begun, whose run.yaml says the labels. */
+MUST_USE bool run_open_model(Run *run, Err *err);
+MUST_USE bool run_reopen_model(Run *run, Err *err);
+
 /* Renews run->text from the configuration and writes run.yaml. */
 MUST_USE bool run_write_text(Run *run, Err *err);
 

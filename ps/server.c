@@ -201,6 +201,25 @@ static void take_malformed(Server *server, WireSocket *socket, const WireId *fro
     server->malformed_told = server->malformed;
 }
 
+/* Labels that a worker found, where the run has none yet. False: they are refused, and the worker was told. */
+static bool take_labels(Server *server, const Msg *msg)
+{
+    Err err = { 0 };
+    if (!msg->text || (msg->type != MSG_ASK && msg->type != MSG_HELLO) || !run_wants_labels(server->run))
+        return true;
+    if (run_take_labels(server->run, msg->text, &err)) {
+        set_limit(server, 0);
+        return true;
+    }
+    char *text = xprintf("%s%s%s%s%s", err.what, err.where[0] ? " (" : "", err.where, err.where[0] ? ")" : "",
+                         err.kind == ERR_REFUSED ? "" : ": these labels do not fit the run");
+    const Msg refuse = { .type = MSG_REFUSE, .run = run_id(server->run), .client = msg->client, .text = text };
+    log_warn("server", "labels refused: %s", text);
+    answer(server, &refuse);
+    free(text);
+    return false;
+}
+
 static void take_message(Server *server, WireSocket *socket, const WireId *from, Msg *msg)
 {
     if (msg->type == MSG_STATUS) {
@@ -217,6 +236,8 @@ static void take_message(Server *server, WireSocket *socket, const WireId *from,
         route->rss_bytes = msg->rss_bytes;
     if (msg->type == MSG_BYE)
         route->member = false;
+    if (!take_labels(server, msg))
+        return;
     core_message(server->core, msg, now);
     answer_all(server, msg);
 }

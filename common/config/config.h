@@ -187,8 +187,12 @@ bool config_same_run(const Config *here, const Config *there, bool places, Text 
 /* Of all keys that make a run, as they are printed, but those that are only known when it begins. */
 uint64_t config_digest(const Config *config);
 
-/* What a run fixes when it begins (the micro-batches of `auto`, its arithmetic), as it stands in `begun`. */
+/* What a run fixes when it begins (the micro-batches of `auto`, its arithmetic, labels found in the data), as
+ * it stands in `begun`. */
 MUST_USE bool config_take_begun(Config *config, const Config *begun, Err *err);
+
+/* labels and problem_type of `from`, as far as `config` does not say. */
+MUST_USE bool config_take_labels(Config *config, const Config *from, Err *err);
 
 /* The rows, for --help: "key  default  allowed  help". */
 void config_help(Text *out);

@@ -342,7 +342,8 @@ bool config_same_run(const Config *here, const Config *there, bool places, Text 
         value_print(here, &keys[i], &a);
         value_print(there, &keys[i], &b);
         if (strcmp(a.data, b.data) != 0) {
-            text_addf(out, "%s (%s here, %s there)\n", keys[i].name, a.data, b.data);
+            text_addf(out, "%s (%.200s%s here, %.200s%s there)\n", keys[i].name, a.data, a.size > 200 ? " ..." : "",
+                      b.data, b.size > 200 ? " ..." : "");
             same = false;
         }
         text_release(&a);
@@ -356,6 +357,20 @@ bool config_less_is_better(const char *metric)
     return text_ends(metric, "loss") || text_ends(metric, "perplexity") || text_ends(metric, "mse");
 }
 
+/* config_set's value: a text stands there as it is, without the quotes that a run file gives to one that looks
+ * like a number (a fingerprint may). */
+static bool take_value(Config *config, const Config *from, const ConfigKey *key, Err *err)
+{
+    Text value = { 0 };
+    if (key->type == KEY_TEXT)
+        text_adds(&value, *(char *const *)(const void *)((const char *)from + key->offset));
+    else
+        value_print(from, key, &value);
+    const bool ok = config_set(config, key->name, value.data, err);
+    text_release(&value);
+    return ok;
+}
+
 bool config_take_begun(Config *config, const Config *begun, Err *err)
 {
     int count;
@@ -364,10 +379,20 @@ bool config_take_begun(Config *config, const Config *begun, Err *err)
     for (int i = 0; ok && i < count; i++) {
         if (!(keys[i].flags & KEY_BEGUN) || has_default(begun, &keys[i]))
             continue;
-        Text value = { 0 };
-        value_print(begun, &keys[i], &value);
-        ok = config_set(config, keys[i].name, value.data, err);
-        text_release(&value);
+        ok = take_value(config, begun, &keys[i], err);
+    }
+    return ok;
+}
+
+bool config_take_labels(Config *config, const Config *from, Err *err)
+{
+    static const char *const names[] = { "labels", "problem_type" };
+    bool ok = true;
+    for (int i = 0; ok && i < 2; i++) {
+        const ConfigKey *key = config_find(names[i]);
+        if (!has_default(config, key) || has_default(from, key))
+            continue;
+        ok = take_value(config, from, key, err);
     }
     return ok;
 }

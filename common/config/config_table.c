@@ -90,9 +90,9 @@ static const ConfigKey keys[] = {
       "overrides of the model's config.json" },
     { "task_type", KEY_WORD, AT(task), "SEQ_CLS", 0, 0, 0, task_words,
       "what is learnt" },
-    { "labels", KEY_LABELS, AT(labels), "null", KEY_NULL, 1, 1e6, NULL,
+    { "labels", KEY_LABELS, AT(labels), "null", KEY_NULL | KEY_BEGUN, 1, 1e6, NULL,
       "names or count; null: from the model's config, then from the training data" },
-    { "problem_type", KEY_WORD, AT(problem_type), "null", KEY_NULL, 0, 0, problem_words,
+    { "problem_type", KEY_WORD, AT(problem_type), "null", KEY_NULL | KEY_BEGUN, 0, 0, problem_words,
       "kind of loss; null: from the labels, as Transformers does" },
 
     { "data.train", KEY_PATHS, AT(data.train), "null", KEY_NULL, 0, 0, NULL,

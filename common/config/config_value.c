@@ -286,20 +286,35 @@ static bool read_list(const ConfigKey *key, const YamlNode *node, const ValueBas
     return true;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool each_once(const StringList *names, Err *err)
+{
+    const size_t count = (size_t)names->count;
+    char **sorted = xmalloc(count * sizeof *sorted);
+    if (count > 0) {
+        memcpy(sorted, names->items, count * sizeof *sorted);
+        qsort(sorted, count, sizeof *sorted, by_text);
+    }
+    bool once = true;
+    for (size_t i = 1; once && i < count; i++)
+        if (strcmp(sorted[i - 1], sorted[i]) == 0)
+            once = err_set(err, ERR_INPUT, "label '%.80s' is in the list twice", sorted[i]);
+    free(sorted);
+    return once;
+}
+
 static bool read_labels(Config *config, const ConfigKey *key, const YamlNode *node, Err *err)
 {
     if (node->kind == YAML_SCALAR)
         return read_whole(key, node, &config->label_count, err);
-    const StringList *names = &config->labels;
     if (!read_list(key, node, &(ValueBase){ 0 }, &config->labels, err))
         return false;
-    for (int i = 0; i < names->count; i++)
-        for (int j = 0; j < i; j++)
-            if (strcmp(names->items[j], names->items[i]) == 0)
-                return err_set(err, ERR_INPUT, "label '%.80s' is in the list twice",
-                               names->items[i]);
     config->label_count = config->labels.count;
-    return true;
+    return each_once(&config->labels, err);
 }
 
 static bool read_modules(const ConfigKey *key, const YamlNode *node, LoraConfig *lora, Err *err)

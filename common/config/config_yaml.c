@@ -187,8 +187,10 @@ static bool take_node(Reader *r, YamlNode *node, const yaml_event_t *event, int 
 
 static bool take_entry(Reader *r, YamlNode *parent, const yaml_event_t *event, int depth, Err *err)
 {
+    if (parent->kind == YAML_MAP && parent->count >= YAML_MOST_KEYS)
+        return refuse(r, event, err, "a map has too many keys", "4096 are allowed");
     if (parent->count >= YAML_MOST_ITEMS)
-        return refuse(r, event, err, "a list or map has too many items", "4096 are allowed");
+        return refuse(r, event, err, "a list has too many items", "65536 are allowed");
     YamlNode *entry = yaml_append(parent);
     if (parent->kind == YAML_LIST)
         return take_node(r, entry, event, depth, err);

@@ -14,7 +14,8 @@
 #include <stddef.h>
 
 #define YAML_DEPTH 16
-#define YAML_MOST_ITEMS 4096          /* of one map or list */
+#define YAML_MOST_KEYS 4096           /* of one map */
+#define YAML_MOST_ITEMS 65536         /* of one list: names of labels */
 #define YAML_MOST_BYTES (1024 * 1024) /* of a run file */
 
 typedef enum { YAML_SCALAR, YAML_LIST, YAML_MAP } YamlKind;

@@ -271,6 +271,8 @@ ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
         arch_close(arch);
         return NULL;
     }
+    arch->labels_open = task != TASK_CAUSAL_LM && !arch->labels_known && labels->count == 0 && label_count == 0 &&
+                        arch->problem != PROBLEM_REGRESSION;
     reader->list(arch);
     return arch;
 }

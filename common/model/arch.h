@@ -119,6 +119,7 @@ typedef struct ModelArch {
     int64_t labels;      /* outputs of the head; CAUSAL_LM: V */
     char **label_names;  /* [labels], owned; CAUSAL_LM: NULL */
     bool labels_known;   /* names came from run file or config.json, not "LABEL_0" */
+    bool labels_open;    /* neither names nor count came from anywhere: they are to be found in the data */
     ProblemType problem; /* resolved, never AUTO */
     Module *modules;     /* in named_modules order */
     int module_count;

@@ -35,7 +35,7 @@ typedef struct Header {
 #define ALL ((1u << MSG_TYPES) - 1)
 #define TENSOR (BIT(LEASE) | BIT(PUSH) | BIT(EVAL))
 #define WORK (TENSOR | BIT(ACK))
-#define TEXTS (BIT(RUN) | BIT(HELLO) | BIT(WELCOME) | BIT(FOLLOW) | BIT(REFUSE) | BIT(LEASE) | BIT(STATUS))
+#define TEXTS (BIT(ASK) | BIT(RUN) | BIT(HELLO) | BIT(WELCOME) | BIT(FOLLOW) | BIT(REFUSE) | BIT(LEASE) | BIT(STATUS))
 #define MOST_COUNT ((int64_t)1 << 48) /* of anything: small enough that sums cannot overflow */
 
 #define AT(f) offsetof(Header, msg.f)

@@ -7,7 +7,8 @@
  * the header. No socket here, so that all of it can be fuzzed.
  *
  *   client -> server                              server -> client
- *   ASK                                           RUN     text = run file
+ *   ASK     text = run file with the labels that  RUN     text = run file
+ *           were found in the data, or none
  *   HELLO   facts, plan, text = run file          WELCOME text = run file with every key fixed
  *                                                 FOLLOW  text = the run's arithmetic, which is another
  *                                                         than that of the HELLO: say it again with this
@@ -35,9 +36,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PROTOCOL 2
+#define WIRE_PROTOCOL 3
 #define WIRE_FRAME_BYTES (4 << 20)
-#define WIRE_HEADER_BYTES (64 << 10) /* headers carry run files */
+#define WIRE_HEADER_BYTES (1088 << 10) /* headers carry run files, of 1 MB at the most */
 #define WIRE_RANGES 16
 #define WIRE_NAME 64 /* room for the name of a host or an arithmetic */
 

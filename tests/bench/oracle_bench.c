@@ -44,9 +44,10 @@ void ps_client_close(PsClient *client)
     free(client);
 }
 
-bool ps_client_ask(PsClient *client, char **run_text, uint64_t *run, Err *err)
+bool ps_client_ask(PsClient *client, const char *found, char **run_text, uint64_t *run, Err *err)
 {
     (void)client;
+    (void)found;
     (void)run_text;
     (void)run;
     return err_set(err, ERR_INPUT, "oracle_bench needs a run file");

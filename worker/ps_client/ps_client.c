@@ -143,10 +143,12 @@ static bool text_request(PsClient *client, Pending *request, char **text, Err *e
     return ok;
 }
 
-bool ps_client_ask(PsClient *client, char **run_text, uint64_t *run, Err *err)
+bool ps_client_ask(PsClient *client, const char *found, char **run_text, uint64_t *run, Err *err)
 {
+    Pending *ask = pending_new(client, MSG_ASK);
+    ask->msg.text = found ? xstrdup(found) : NULL;
     pthread_mutex_lock(&client->lock);
-    if (!text_request(client, pending_new(client, MSG_ASK), run_text, err))
+    if (!text_request(client, ask, run_text, err))
         return false;
     *run = client->answer.run;
     return true;

@@ -29,8 +29,9 @@ MUST_USE PsClient *ps_client_open(const PsClientOptions *options, Err *err);
 /* Says BYE (when welcome before), waits for the thread. NULL is fine. */
 void ps_client_close(PsClient *client);
 
-/* The server's run, for workers that were given no run file: its file, owned by the caller, and its id. */
-MUST_USE bool ps_client_ask(PsClient *client, char **run_text, uint64_t *run, Err *err);
+/* The server's run: its file, owned by the caller, and its id. found: NULL, or the run file with the labels that
+ * were found in the data, which become the run's where it has none yet. */
+MUST_USE bool ps_client_ask(PsClient *client, const char *found, char **run_text, uint64_t *run, Err *err);
 
 /* run_text: the effective run file here. *fixed: the run's, owned by the caller; or NULL where the server
  * names the arithmetic to follow: *follow, owned by the caller, and HELLO is to be said again. */

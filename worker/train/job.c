@@ -6,7 +6,9 @@
 #include "common/base/rng.h"
 #include "common/wire/facts.h"
 #include "worker/eval/measure.h"
+#include "worker/train/find_labels.h"
 #include "worker/train/packing.h"
+#include "worker/train/rows.h"
 #include "worker/train/settings.h"
 
 #include <math.h>
@@ -22,26 +24,61 @@ static bool agree(Job *job, bool ok)
 
 /* ---- the run file -------------------------------------------------------------------- */
 
-/* Asks the server for its run. How patiently is said by the command line, as there is no run yet. */
-static bool ask_run(Job *job, const ConfigSources *sources, char **text, Err *err)
+/* The server's run file, owned; its run becomes ours. A client of its own a question: a late answer to the one
+ * before is none to this. */
+static char *ask(Job *job, const PsConfig *ps, const char *found, Err *err)
+{
+    const PsClientOptions o = { job->address, ps->heartbeat, ps->patience, 0 };
+    PsClient *asking = ps_client_open(&o, err);
+    char *text = NULL;
+    const bool ok = asking && ps_client_ask(asking, found, &text, &job->run, err);
+    ps_client_close(asking);
+    return ok ? text : NULL;
+}
+
+/* Rank 0's first question. How patiently is said by the command line, as there is no run yet. */
+static char *ask_first(Job *job, const ConfigSources *sources, Err *err)
 {
     const ConfigSources own = { .overrides = sources->overrides, .override_count = sources->override_count };
     Config config = { 0 };
-    if (!config_load_keys(&config, &own, err))
-        return false;
-    const PsClientOptions o = { job->address, config.ps.heartbeat, config.ps.patience, 0 };
+    char *text = config_load_keys(&config, &own, err) ? ask(job, &config.ps, NULL, err) : NULL;
     config_release(&config);
-    PsClient *asking = ps_client_open(&o, err);
-    const bool ok = asking && ps_client_ask(asking, text, &job->run, err);
-    ps_client_close(asking);
-    return ok;
+    return text;
 }
 
-/* Rank 0 asks; everybody reads the same text. */
+/* Rank 0: the server's run as we read it, with the places of this machine. */
+static bool load_run(Config *config, const char *text, const ConfigSources *own, Err *err)
+{
+    const ConfigSources all = { "the server's run", text, own->overrides, own->override_count };
+    return config_load(config, &all, err);
+}
+
+/* Rank 0: where nobody named the labels yet, the server is told those that are in our data. It answers with
+ * the run's, which another may have told before. *text: what it said, or NULL; replaced. */
+static bool settle_labels(Job *job, Config *config, char **text, Err *err)
+{
+    bool found;
+    if (!find_labels(config, &found, err) || !found)
+        return err->kind == ERR_NONE;
+    Text ours = { 0 };
+    config_print(config, &ours);
+    free(*text);
+    *text = ask(job, &config->ps, ours.data, err);
+    text_release(&ours);
+    return *text != NULL;
+}
+
+/* Rank 0 asks the server; everybody reads the same text. */
 static bool run_from_server(Job *job, const ConfigSources *sources, Err *err)
 {
     char *text = NULL;
-    bool ok = comm_rank(job->comm) != 0 || ask_run(job, sources, &text, err);
+    bool ok = true;
+    if (comm_rank(job->comm) == 0) {
+        Config config = { 0 };
+        ok = (text = ask_first(job, sources, err)) && load_run(&config, text, sources, err) &&
+             settle_labels(job, &config, &text, err);
+        config_release(&config);
+    }
     if (!comm_agree(job->comm, ok)) {
         free(text);
         return false;
@@ -49,16 +86,38 @@ static bool run_from_server(Job *job, const ConfigSources *sources, Err *err)
     char *shared = comm_share_text(job->comm, text);
     job->run = comm_share_number(job->comm, job->run);
     free(text);
-    const ConfigSources all = { "the server's run", shared, sources->overrides, sources->override_count };
-    ok = config_load(&job->config, &all, err);
+    ok = load_run(&job->config, shared, sources, err);
     free(shared);
+    return ok;
+}
+
+/* A run file of our own, and the labels of the server's run where it names none. */
+static bool run_from_file(Job *job, const ConfigSources *sources, Err *err)
+{
+    char *text = NULL;
+    bool ok = config_load(&job->config, sources, err);
+    if (comm_rank(job->comm) == 0) {
+        Config config = { 0 };
+        ok = ok && config_load(&config, sources, err) && settle_labels(job, &config, &text, err);
+        config_release(&config);
+    }
+    if (!comm_agree(job->comm, ok)) {
+        free(text);
+        return false;
+    }
+    char *shared = comm_share_text(job->comm, text);
+    free(text);
+    Config theirs = { 0 };
+    ok = !shared || (load_run(&theirs, shared, &(ConfigSources){ 0 }, err) && config_take_labels(&job->config, &theirs, err));
+    config_release(&theirs);
+    free(shared);
+    job->run = 0; /* joins whatever run there is with this file */
     return ok;
 }
 
 static bool open_run(Job *job, const ConfigSources *sources, Err *err)
 {
-    const bool ok = sources->file ? config_load(&job->config, sources, err) : run_from_server(job, sources, err);
-    return agree(job, ok);
+    return agree(job, sources->file ? run_from_file(job, sources, err) : run_from_server(job, sources, err));
 }
 
 /* ---- model and data ------------------------------------------------------------------- */
@@ -148,33 +207,18 @@ static bool open_data(Job *job, Err *err)
     return true;
 }
 
-/* Rows [0, count), or those with a good image. */
-static uint32_t *usable_rows(const Dataset *data, const Pictures *pictures, int64_t *count)
-{
-    *count = data->images ? pictures->good_count : data->count;
-    uint32_t *rows = xmalloc((size_t)*count * sizeof *rows);
-    for (int64_t i = 0; i < *count; i++)
-        rows[i] = data->images ? pictures->good[i] : (uint32_t)i;
-    return rows;
-}
-
 /* What is trained on and what is evaluated. */
 static void split_data(Job *job)
 {
     const DataConfig *d = &job->config.data;
-    job->rows = usable_rows(&job->train, &job->train_pictures, &job->train_count);
+    job->rows = rows_usable(&job->train, &job->train_pictures, &job->train_count);
     if (d->validation.count > 0) {
         job->eval_data = &job->validation;
-        job->held_rows = usable_rows(&job->validation, &job->eval_pictures, &job->eval_count);
+        job->held_rows = rows_usable(&job->validation, &job->eval_pictures, &job->eval_count);
         job->eval_rows = job->held_rows;
     } else if (d->validation_split > 0) {
         const int64_t count = job->train_count;
-        uint32_t *order = xmalloc((size_t)count * sizeof *order);
-        job->train_count = dataset_split(count, d->validation_split, job->config.train.seed, order);
-        for (int64_t i = 0; i < count; i++)
-            order[i] = job->rows[order[i]];
-        free(job->rows);
-        job->rows = order;
+        job->train_count = rows_split(job->rows, count, d->validation_split, job->config.train.seed);
         job->eval_data = &job->train;
         job->eval_count = count - job->train_count;
         job->eval_rows = job->rows + job->train_count;

@@ -4,6 +4,7 @@
 #include "common/slots/slots.h"
 #include "worker/data/pictures.h"
 #include "worker/eval/generate.h"
+#include "worker/train/find_labels.h"
 #include "worker/train/settings.h"
 
 #include <stdlib.h>
@@ -62,9 +63,10 @@ static bool check_texts(const Config *c, const ModelArch *arch, Err *err)
     return ok;
 }
 
-bool preflight(const Config *c, Err *err)
+bool preflight(Config *c, Err *err)
 {
-    ModelArch *arch = open_arch(c, err);
+    bool found;
+    ModelArch *arch = find_labels(c, &found, err) ? open_arch(c, err) : NULL;
     const bool ok = arch && check_weights(arch, err) && check_targets(c, arch, err) &&
                     (arch->image_size > 0 ? check_images(c, arch, err) : check_texts(c, arch, err));
     arch_close(arch);

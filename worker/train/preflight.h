@@ -11,7 +11,7 @@
 
 #include "common/config/config.h"
 
-/* config: as the server gets it, labels included. */
-MUST_USE bool preflight(const Config *config, Err *err);
+/* config: as the server gets it. Takes the labels that are found in the data, where they are wanted. */
+MUST_USE bool preflight(Config *config, Err *err);
 
 #endif

@@ -513,6 +513,37 @@ static void the_golden_run_files_load(void **state)
     config_release(&c);
 }
 
+/* A fingerprint may look like a number, which a run file puts in quotes; labels may hold anything. */
+static void what_a_run_fixed_is_taken_over_as_it_is(void **state)
+{
+    (void)state;
+    static const char text[] = "model: a\nlabels: [\"so \\\"good\\\"\", 'C:\\new', '1']\nproblem_type: multi_label_classification\n"
+                               "parallel: {fingerprint: \"7324386e23ec86f0\", micro_batches: 4}\n";
+    Err err = { 0 };
+    Config begun, config, labels;
+    assert_true(config_load(&begun, &(ConfigSources){ .text = text }, &err));
+    assert_true(config_load(&config, &(ConfigSources){ .text = "model: a\n" }, &err));
+    assert_true(config_load(&labels, &(ConfigSources){ .text = "model: a\n" }, &err));
+    Text keys = { 0 };
+    assert_true(config_same_run(&config, &begun, true, &keys));
+    assert_true(config_take_begun(&config, &begun, &err));
+    assert_true(config_take_labels(&labels, &begun, &err));
+    assert_string_equal(config.parallel.fingerprint, "7324386e23ec86f0");
+    assert_int_equal(config.parallel.micro_batches, 4);
+    assert_int_equal(labels.parallel.micro_batches, -1);
+    const Config *const both[] = { &config, &labels };
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(both[i]->labels.count, 3);
+        assert_string_equal(both[i]->labels.items[0], "so \"good\"");
+        assert_string_equal(both[i]->labels.items[1], "C:\\new");
+        assert_int_equal(both[i]->problem_type, PROBLEM_MULTI_LABEL);
+    }
+    text_release(&keys);
+    config_release(&begun);
+    config_release(&config);
+    config_release(&labels);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +569,7 @@ int main(void)
                                         make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_missing_run_file_or_model_is_the_users_to_mend,
                                         make_folder, remove_folder),
+        cmocka_unit_test(what_a_run_fixed_is_taken_over_as_it_is),
         cmocka_unit_test(the_golden_run_files_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,7 +99,12 @@ static void a_large_file_is_refused(void **state)
     for (int i = 0; i < YAML_MOST_ITEMS; i++)
         to += sprintf(to, ",a%d", i);
     strcpy(to, "]\n");
-    expect_refused(text, NULL, "too many items", "run.yaml:2", "");
+    expect_refused(text, NULL, "too many items", "run.yaml:2", "65536");
+    to = text + sprintf(text, "model: a\nlora: {rank_pattern: {a: 1");
+    for (int i = 0; i < YAML_MOST_KEYS; i++)
+        to += sprintf(to, ",a%d: 1", i);
+    strcpy(to, "}}\n");
+    expect_refused(text, NULL, "too many keys", "run.yaml:2", "4096");
     free(text);
 }
 

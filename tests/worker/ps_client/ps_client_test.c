@@ -224,7 +224,7 @@ static void asks_greets_works_and_says_bye(void **state)
     Err err = { 0 };
     char *run = NULL;
     uint64_t id = 0;
-    assert_true(ps_client_ask(client, &run, &id, &err));
+    assert_true(ps_client_ask(client, NULL, &run, &id, &err));
     assert_int_equal(id, 9);
     assert_string_equal(run, "model: a");
     free(run);

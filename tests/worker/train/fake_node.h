@@ -153,9 +153,10 @@ void ps_client_close(PsClient *client)
     free(client);
 }
 
-bool ps_client_ask(PsClient *client, char **run_text, uint64_t *run, Err *err)
+bool ps_client_ask(PsClient *client, const char *found, char **run_text, uint64_t *run, Err *err)
 {
     (void)client;
+    (void)found;
     (void)err;
     *run_text = xstrdup(script.run);
     *run = FAKE_RUN;

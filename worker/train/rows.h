@@ -1,0 +1,16 @@
+/* rows - which rows of a data set are used, and which of them validation_split holds back.
+ *
+ * Threads: one. */
+#ifndef WORKER_TRAIN_ROWS_H
+#define WORKER_TRAIN_ROWS_H
+
+#include "worker/data/pictures.h"
+
+/* Rows [0, count), or, of a set of images, those with a good one. Owned by the caller. */
+uint32_t *rows_usable(const Dataset *data, const Pictures *pictures, int64_t *count);
+
+/* rows[0, count) in the order of dataset_split: those that are trained on, whose count it returns, then those
+ * held back. */
+int64_t rows_split(uint32_t *rows, int64_t count, double share, uint64_t seed);
+
+#endif
