@@ -42,8 +42,10 @@ if [ ! -x "$clean/usr/bin/apt-get" ]; then
 fi
 cp "$deb" "$clean/tmp/lora.deb"
 cp /etc/resolv.conf "$clean/etc/resolv.conf"
-[ -f "$clean/etc/ssl/certs/ca-certificates.crt" ] || ! [ -d /etc/ssl/certs ] || cp -rL /etc/ssl "$clean/etc/" # as this machine reaches PyPI
-python3 -m pip config list 2>/dev/null | sed -n "s/^global\.\([a-z-]*\)='\(.*\)'/\1 = \2/p" | sed '1i [global]' >"$clean/etc/pip.conf"
+# PyPI as this machine reaches it
+[ ! -f /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$clean/root/host.crt"
+python3 -m pip config list 2>/dev/null | sed -n "s/^global\.\(cert\|index-url\|proxy\)='\(.*\)'/\1 = \2/p" | sed '1i [global]
+s|^cert = .*|cert = /root/host.crt|' >"$clean/etc/pip.conf"
 printf '#!/bin/sh\nexit 101\n' >"$clean/usr/sbin/policy-rc.d" # no service is started
 chmod +x "$clean/usr/sbin/policy-rc.d"
 
