@@ -6,7 +6,8 @@ CC      := gcc
 endif
 PROFILE ?= release
 # What all but the kernels may use: the first CPUs of 64 bits that anybody trains on (2009). The kernels
-# are compiled for each level of LEVELS besides, and chosen at the start (worker/kernels/levels.h).
+# are compiled for each level of LEVELS besides, and chosen at the start (worker/kernels/levels.h). Only they
+# fuse multiplications and additions, which a fingerprint sees: so MARCH does not change a run's bits.
 ifeq ($(shell uname -m),x86_64)
 MARCH   ?= x86-64-v2
 LEVELS  := v2 v3 v4
@@ -29,7 +30,7 @@ WARN := -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) -Wshadow -Wstrict-prot
         -Wpointer-arith -Wcast-qual -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wno-unknown-pragmas \
         -Wno-pass-failed -Wno-format-truncation
 CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
-CFLAGS   += -std=gnu11 $(OPT) $(if $(MARCH),-march=$(MARCH)) -fopenmp -fno-math-errno -fno-trapping-math $(WARN)
+CFLAGS   += -std=gnu11 $(OPT) $(if $(MARCH),-march=$(MARCH)) -fopenmp -ffp-contract=off -fno-math-errno -fno-trapping-math $(WARN)
 NM       ?= nm
 OBJCOPY  ?= objcopy
 MPI_CFLAGS = $(shell mpicc --showme:compile)
@@ -51,8 +52,6 @@ all: $(PROGRAMS)  ## build the three programs into bin/
 # ---- compile -----------------------------------------------------------------
 
 $(B)/worker/comm/%.o: CPPFLAGS += $(MPI_CFLAGS)
-# Fixed-point weights of the resampler must be those of a machine without fused multiply-add.
-$(B)/worker/images/resample.o: CFLAGS += -ffp-contract=off
 $(B)/launch/cmd_import.o: launch/import.py
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -63,9 +62,10 @@ $(B)/%.o: %.c
 BASELINE := worker/kernels/gemm.c worker/kernels/blas.c worker/kernels/levels.c
 LEVELED  := $(filter-out $(BASELINE),$(wildcard worker/kernels/*.c))
 FLAGS_v2 := -march=x86-64-v2
-FLAGS_v3 := -march=x86-64-v3
-FLAGS_v4 := -march=x86-64-v4 -mprefer-vector-width=512
-FLAGS_portable :=
+FLAGS_v3 := -march=x86-64-v3 -ffp-contract=fast
+FLAGS_v4 := -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=fast
+FLAGS_portable := -ffp-contract=fast
+$(B)/worker/kernels/levels.o: CPPFLAGS += $(LEVELS:%=-DLEVEL_%)
 
 define level
 $(B)/$(1)/%.o: CFLAGS += $$(FLAGS_$(1))

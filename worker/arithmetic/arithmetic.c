@@ -133,11 +133,10 @@ static bool try_users_core(Arithmetic *arithmetic, int level, const char *core, 
         return err_hint(err, "unset OPENBLAS_CORETYPE");
     }
     log_info("arithmetic", "OPENBLAS_CORETYPE=%s: products by the core %s", core, blas_core());
-    const Core *found = core_named(blas_core());
-    const char *best = best_core(level);
-    if (found && place_of(found->level) > place_of(core_named(best)->level))
+    const Core *found = core_named(blas_core()), *best = core_named(best_core(level));
+    if (found && best && place_of(found->level) > place_of(best->level))
         log_warn("arithmetic", "products are computed by the core %s, and this CPU has what %s needs: far slower",
-                 blas_core(), best);
+                 found->name, best->name);
     return true;
 }
 
@@ -190,6 +189,8 @@ bool arithmetic_start(Arithmetic *arithmetic, const char *name, Err *err)
     *arithmetic = (Arithmetic){ 0 };
     if (!name || strcmp(name, "auto") == 0)
         name = getenv("LORA_ARITHMETIC");
+    if (name && (!*name || strcmp(name, "auto") == 0))
+        name = NULL;
     int best = 0;
     while (best < level_count && !levels[best].fits())
         best++;
@@ -197,7 +198,7 @@ bool arithmetic_start(Arithmetic *arithmetic, const char *name, Err *err)
         err_set(err, ERR_IO, "this CPU is older than %s", levels[level_count - 1].name);
         return err_hint(err, "build the programs on it: make MARCH=native LEVELS=portable");
     }
-    return start_named(arithmetic, name && *name ? name : levels[best].name, err);
+    return start_named(arithmetic, name ? name : levels[best].name, err);
 }
 
 bool arithmetic_follow(Arithmetic *arithmetic, const char *name, Err *err)

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#ifdef __x86_64__
+#ifndef LEVEL_portable /* LEVELS of the build */
 
 extern const Kernels kernel_table_v2, kernel_table_v3, kernel_table_v4;
 

@@ -39,6 +39,7 @@ typedef struct Fake {
     uint64_t run, plan;         /* run 0: 9 */
     atomic_bool deaf;           /* hears, but says nothing */
     const char *refusal;        /* NULL: welcomes everybody */
+    const char *arithmetic;     /* NULL: any; else who has another is to follow */
     int lose_acks, lose_leases; /* answers that never arrive */
     bool stop;                  /* leases are LEASE_STOP 5 */
     WireContext *context;
@@ -102,6 +103,11 @@ static void fake_hello(Fake *fake, const Msg *hello)
     if (fake->refusal) {
         snprintf(refusal, sizeof refusal, "%s", fake->refusal);
         msg = (Msg){ .type = MSG_REFUSE, .text = refusal };
+    }
+    char arithmetic[64];
+    if (fake->arithmetic && strcmp(fake->arithmetic, hello->facts.arithmetic) != 0) {
+        snprintf(arithmetic, sizeof arithmetic, "%s", fake->arithmetic);
+        msg = (Msg){ .type = MSG_FOLLOW, .text = arithmetic };
     }
     reply(fake, fake->control, &fake->control_id, msg);
 }
@@ -249,6 +255,29 @@ static void asks_greets_works_and_says_bye(void **state)
     assert_int_equal(fake.byes, 1);
     assert_int_equal(fake.pushes, 1);
     assert_true(fake.pushed[4] == -5.0f);
+    fake_stop(&fake);
+}
+
+static void who_is_to_follow_is_told_so_and_greets_again(void **state)
+{
+    (void)state;
+    Fake fake = { .arithmetic = "level-1" };
+    fake_start(&fake, "tcp://127.0.0.1:*");
+    PsClient *client = open_client(fake.address, 5);
+    Err err = { 0 };
+    HelloFacts facts = { .slot_size = SLOTS, .ranks = 1, .job_ranks = 1, .arithmetic = "level-2" };
+    char *fixed, *follow;
+    assert_true(ps_client_hello(client, &facts, "model: a", &fixed, &follow, &err));
+    assert_null(fixed);
+    assert_non_null(follow);
+    snprintf(facts.arithmetic, sizeof facts.arithmetic, "%s", follow);
+    free(follow);
+    assert_string_equal(facts.arithmetic, "level-1");
+    assert_true(ps_client_hello(client, &facts, "model: a", &fixed, &follow, &err));
+    assert_null(follow);
+    assert_string_equal(fixed, "fixed");
+    free(fixed);
+    ps_client_close(client);
     fake_stop(&fake);
 }
 
@@ -504,6 +533,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asks_greets_works_and_says_bye),
+        cmocka_unit_test(who_is_to_follow_is_told_so_and_greets_again),
         cmocka_unit_test(a_refusal_is_an_error_with_its_sentence),
         cmocka_unit_test(lost_answers_are_asked_for_again),
         cmocka_unit_test(a_restarted_server_is_greeted_and_gets_what_it_lost),
