@@ -127,6 +127,28 @@ static void automatic_micro_batches_are_the_same_run_as_the_number_they_became(v
                 "");
 }
 
+/* A fingerprint may look like a number, as YAML writes them: then it stands in quotes, which are not a part of it. */
+static void what_a_run_has_fixed_is_taken_as_it_is(void **state)
+{
+    (void)state;
+    static const char *const prints[] = { "7324386e23ec86f0", "1234567890123456", "12345678901234e5", "ab1461fc5e2b4bcb" };
+    for (size_t i = 0; i < sizeof prints / sizeof *prints; i++) {
+        Config begun, mine;
+        Err err = { 0 };
+        load_good(&begun, "model: m\n", NULL);
+        load_good(&mine, "model: m\n", NULL);
+        assert_true(config_set(&begun, "parallel.fingerprint", prints[i], &err));
+        assert_true(config_set(&begun, "parallel.arithmetic", "x86-64-v3/Zen", &err));
+        assert_true(config_set(&begun, "parallel.micro_batches", "8", &err));
+        assert_true(config_take_begun(&mine, &begun, &err));
+        assert_string_equal(mine.parallel.fingerprint, prints[i]);
+        assert_string_equal(mine.parallel.arithmetic, "x86-64-v3/Zen");
+        assert_int_equal(mine.parallel.micro_batches, 8);
+        config_release(&begun);
+        config_release(&mine);
+    }
+}
+
 static void a_key_can_be_set_later_and_keeps_the_others_places(void **state)
 {
     (void)state;
@@ -185,6 +207,7 @@ int main(void)
         cmocka_unit_test(paths_are_printed_absolute),
         cmocka_unit_test(two_runs_differ_in_what_changes_the_adapter),
         cmocka_unit_test(automatic_micro_batches_are_the_same_run_as_the_number_they_became),
+        cmocka_unit_test(what_a_run_has_fixed_is_taken_as_it_is),
         cmocka_unit_test(a_key_can_be_set_later_and_keeps_the_others_places),
         cmocka_unit_test(a_key_set_wrongly_changes_nothing),
         cmocka_unit_test(help_has_a_row_for_each_key),
