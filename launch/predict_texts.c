@@ -55,22 +55,10 @@ static bool add_text(Pending *p, const char *text, size_t n, const char *pair, s
            rows_check_some(&p->encoding, err) && add_encoding(p, err) && (p->input->path || print_answers(p, err));
 }
 
-/* An empty line, whose text may have no token: then it has no label either, and the next one is read. */
-static bool add_empty(Pending *p, Err *err)
-{
-    if (!tokenizer_encode(p->session->tokenizer, "", 0, NULL, 0, p->session->max_length, &p->encoding, err))
-        return false;
-    if (p->encoding.count > 0)
-        return add_text(p, "", 0, NULL, 0, err);
-    return print_answers(p, err) && predict_print(json_pack("{s:n}", "label"), err);
-}
-
 static bool add_line(void *self, const char *line, size_t n, Err *err)
 {
     const char *tab = memchr(line, '\t', n);
     const size_t first = tab ? (size_t)(tab - line) : n;
-    if (n == 0)
-        return add_empty(self, err);
     return add_text(self, line, first, tab ? tab + 1 : NULL, tab ? n - first - 1 : 0, err);
 }
 

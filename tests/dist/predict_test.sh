@@ -126,3 +126,13 @@ write --task_type=CAUSAL_LM && cmp -s "$work/got" "$work/known" || fail "--task_
 classless BertModel
 ! write || fail "an adapter of a bare model answers"
 grep -q "'BertModel' is the class of no task" "$work/log" || fail "the class is not named"
+
+# an empty line: a language model writes nothing, or what follows nothing, and goes on; a text without a token has no
+# class, and its line is named
+printf 'a good film\n\nso so\n' >"$work/gap.txt"
+predict gpt2-clm --data.max_new_tokens=4 "$work/gap.txt" >"$work/got.jsonl"
+[ "$(wc -l <"$work/got.jsonl")" = 3 ] || fail "an empty line ends the answers of a language model"
+got=0
+"$root/bin/lora" predict --adapter="$root/tests/golden/gpt2-seqcls/expected" --model="$root/tests/golden/gpt2-seqcls/model" \
+    "$work/gap.txt" >"$work/got.jsonl" 2>"$work/log" || got=$?
+[ $got = 2 ] && grep -q "gap.txt:2" "$work/log" || fail "a text without a token is not refused at its line"
