@@ -114,6 +114,18 @@ static const char *world_arithmetic(void *self)
     return strcmp(name, "auto") == 0 ? NULL : name;
 }
 
+/* A run file may ask for the fingerprint of another run, whose bits it wants. */
+static char *differs_fingerprint(const Run *run, const HelloFacts *facts)
+{
+    const char *asked = run->config.parallel.fingerprint;
+    char theirs[24];
+    snprintf(theirs, sizeof theirs, "%016llx", (unsigned long long)facts->fingerprint);
+    if (!asked || strcmp(asked, theirs) == 0)
+        return NULL;
+    return xprintf("other arithmetic: %s with fingerprint %s on %s, but the run file asks for %s", facts->arithmetic, theirs,
+                   facts->host, asked);
+}
+
 static char *world_differs(void *self, const Msg *hello, const HelloFacts *first)
 {
     Run *run = self;
@@ -134,7 +146,7 @@ static char *world_differs(void *self, const Msg *hello, const HelloFacts *first
     if (facts->examples < 1 || facts->longest < 1 || facts->ranks < 1 || facts->job_ranks < 1 ||
         facts->eval_chunks < 0 || facts->eval_examples < 0 || facts->eval_width < 0)
         return xstrdup("the worker has no training data, or its figures are out of range");
-    return with ? facts_differ(facts, with) : NULL;
+    return with ? facts_differ(facts, with) : differs_fingerprint(run, facts);
 }
 
 static const char *world_run_text(void *self)

@@ -61,6 +61,14 @@ for a in $list; do
     done
 done
 
+# the fingerprint of another run can be asked for, and is not given without a word
+got=0
+"$root/bin/lora" train "$root/tests/golden/gpt2-clm/run.yaml" --ranks=1 --train.output_dir="$work/asked" \
+    --parallel.fingerprint=0123456789abcdef >"$work/log" 2>&1 || got=$?
+[ $got = 4 ] || fail "another fingerprint than the run file asks for ends with $got, not 4"
+grep -q "other arithmetic: .* but the run file asks for 0123456789abcdef" "$work/log" || fail "the fingerprints are not said"
+[ ! -e "$work/asked/run.yaml" ] || fail "a run that nobody may compute is left behind"
+
 # a variable that the user set wins, and is said; what it costs is said too
 if [ "$(uname -m)" = x86_64 ]; then
     OPENBLAS_CORETYPE=Prescott "$root/bin/lora" --version >"$work/log" 2>&1

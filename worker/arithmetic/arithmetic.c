@@ -94,7 +94,8 @@ static bool try_choice(Arithmetic *arithmetic, Choice choice, char *why, size_t 
         return false;
     }
     gemm_join_tiles(fingerprint_tiles_join());
-    const bool usual = strcasecmp(blas_core(), best_core(choice.level)) == 0;
+    const char *best = best_core(choice.level); /* "" where no cores are listed: the library's own is the usual one */
+    const bool usual = !*best || strcasecmp(blas_core(), best) == 0;
     snprintf(arithmetic->name, sizeof arithmetic->name, "%s%s%s", level->name, usual ? "" : "/",
              usual ? "" : blas_core());
     arithmetic->fingerprint = fingerprint_libm(digest);
