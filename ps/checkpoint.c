@@ -13,17 +13,14 @@
 
 #define ADAPTER_FILE "adapter_model.safetensors"
 #define MOMENTS_FILE "optimizer.safetensors"
-#define STATE_FILE "trainer_state.json"
 #define PART ".tmp" /* behind the name of a checkpoint that is being written */
-
-enum { FORMAT = 2 }; /* of lora_resume */
 
 char *checkpoint_path(const Run *run, int64_t version)
 {
     return xprintf("%s/checkpoint-%lld", run->folder, (long long)version);
 }
 
-/* ---- digests: trainer_state.json says what the files of a checkpoint hold ---------------------- */
+/* ---- digests of values and moments ----------------------------------------------------------- */
 
 static uint64_t of_floats(uint64_t before, const Run *run, const float *values)
 {
@@ -33,48 +30,6 @@ static uint64_t of_floats(uint64_t before, const Run *run, const float *values)
 static uint64_t of_moments(const Run *run)
 {
     return of_floats(of_floats(0, run, run->store.m), run, run->store.v);
-}
-
-/* Of all that the file says but the digests. */
-static uint64_t of_state(const json_t *state)
-{
-    json_t *bare = json_deep_copy(state);
-    json_object_del(json_object_get(bare, "lora_resume"), "digests");
-    char *text = json_dumps(bare, JSON_COMPACT | JSON_SORT_KEYS);
-    const uint64_t digest = digest_fast(text, strlen(text));
-    free(text);
-    json_decref(bare);
-    return digest;
-}
-
-static json_t *in_hex(uint64_t digest)
-{
-    return json_sprintf("%08x%08x", (unsigned)(digest >> 32), (unsigned)digest);
-}
-
-void checkpoint_seal(const Run *run, json_t *state)
-{
-    json_t *resume = json_object_get(state, "lora_resume");
-    json_object_set_new(resume, "format", json_integer(FORMAT));
-    json_object_set_new(resume, "run", in_hex(run->id));
-    json_object_set_new(resume, "plan", in_hex(run->plan));
-    json_t *digests = json_pack("{s:o, s:o, s:o}", ADAPTER_FILE, in_hex(of_floats(0, run, run->store.value)),
-                                MOMENTS_FILE, in_hex(of_moments(run)), STATE_FILE, in_hex(of_state(state)));
-    REQUIRE(json_object_set_new(resume, "digests", digests) == 0);
-}
-
-/* That what was read of a file is what was written. */
-static bool is_whole(const json_t *state, const char *folder, const char *name, uint64_t digest, Err *err)
-{
-    const json_t *digests = json_object_get(json_object_get(state, "lora_resume"), "digests");
-    json_t *want = in_hex(digest);
-    const bool ok = json_equal(want, json_object_get(digests, name));
-    json_decref(want);
-    if (!ok) {
-        err_set(err, ERR_IO, "the file is damaged: it is not what was written");
-        err_at(err, "%s/%s", folder, name);
-    }
-    return ok;
 }
 
 /* ---- the optimizer's file -------------------------------------------------------------------- */
@@ -130,95 +85,47 @@ static bool read_moments(Run *run, const char *folder, Err *err)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* That the file's lora_resume has this number, as 16 hexadecimal digits. */
-static bool says(const json_t *state, const char *key, uint64_t number)
+/* lora_state.json and trainer_state.json, both whole and of this run; the caller's. */
+static bool open_states(const Run *run, json_t **own, json_t **trainer, const char *folder, Err *err)
 {
-    json_t *want = in_hex(number);
-    const bool ok = json_equal(want, json_object_get(json_object_get(state, "lora_resume"), key));
-    json_decref(want);
-    return ok;
-}
-
-/* NULL when a whole file is this run's, else why not. */
-static const char *foreign(const Run *run, const json_t *state)
-{
-    const json_t *format = json_object_get(json_object_get(state, "lora_resume"), "format");
-    if (!json_is_integer(format) || json_integer_value(format) != FORMAT)
-        return "it was written by another version of this program, and does not say in a way known here of which run it is";
-    if (!says(state, "run", run->id))
-        return "it is another run's";
-    return says(state, "plan", run->plan) ? NULL : "it is of another configuration or other data";
-}
-
-/* trainer_state.json, whole and of this run; the caller's. */
-static json_t *open_state(const Run *run, const char *folder, Err *err)
-{
-    char *path = path_join(folder, STATE_FILE);
-    json_t *file = json_file(path, err);
-    bool ok = file && json_is_object(json_object_get(json_object_get(file, "lora_resume"), "digests")) &&
-              json_is_array(json_object_get(file, "log_history"));
-    if (file && !ok) {
-        err_set(err, ERR_INPUT, "holds no \"lora_resume\" with digests: not a checkpoint of this version of this program");
-        err_at(err, "%s", path);
+    *trainer = NULL;
+    *own = resume_open(folder, err);
+    const char *foreign = *own ? resume_foreign(run, *own) : NULL;
+    if (foreign) {
+        err_set(err, ERR_REFUSED, "%s", foreign);
+        err_at(err, "%s/" RESUME_FILE, folder);
     }
-    ok = ok && is_whole(file, folder, STATE_FILE, of_state(file), err);
-    if (ok && foreign(run, file)) {
-        ok = err_set(err, ERR_REFUSED, "%s", foreign(run, file));
-        err_at(err, "%s", path);
-    }
-    free(path);
-    if (ok)
-        return file;
-    json_decref(file);
-    return NULL;
-}
-
-static bool take_state(Run *run, const json_t *file, Err *err)
-{
-    const json_t *from = json_object_get(file, "lora_resume");
-    Err bad = { 0 };
-    RunState *s = &run->state;
-    s->version = json_get_int(from, "version", -1, &bad);
-    s->evaluated = json_get_int(from, "evaluated", -1, &bad);
-    s->loss_total = json_get_real(from, "loss_total", 0, &bad);
-    s->loss_since = json_get_real(from, "loss_since", 0, &bad);
-    s->logged = json_get_int(from, "logged", 0, &bad);
-    s->tokens = json_get_int(from, "tokens", 0, &bad);
-    s->tokens_since = json_get_int(from, "tokens_since", 0, &bad);
-    s->seconds = json_get_real(from, "seconds", 0, &bad);
-    s->seconds_logged = json_get_real(from, "seconds_logged", 0, &bad);
-    s->best = json_get_real(from, "best", 0, &bad);
-    s->best_step = json_get_int(from, "best_step", -1, &bad);
-    s->worse = json_get_int(from, "worse", 0, &bad);
-    s->stop_early = json_get_bool(from, "stop_early", false, &bad);
-    json_decref(s->history);
-    s->history = json_deep_copy(json_object_get(file, "log_history"));
-    if (bad.kind != ERR_NONE)
-        *err = bad;
-    return bad.kind == ERR_NONE;
+    if (*own && !foreign && (*trainer = resume_open_trainer(*own, folder, err)))
+        return true;
+    json_decref(*own);
+    return false;
 }
 
 static bool read_values(float *out, const Run *run, const char *folder, const json_t *state, Err *err)
 {
     return slots_read_adapter(out, run->table, folder, err) &&
-           is_whole(state, folder, ADAPTER_FILE, of_floats(0, run, out), err);
+           resume_is_whole(state, folder, ADAPTER_FILE, of_floats(0, run, out), err);
 }
 
 bool checkpoint_load_values(Run *run, int64_t version, Err *err)
 {
     const size_t bytes = (size_t)run->table->size * sizeof(float);
     char *folder = checkpoint_path(run, version);
-    json_t *state = open_state(run, folder, err);
-    float *values = state ? mem_alloc(bytes, err) : NULL;
+    json_t *own, *trainer;
+    const bool open = open_states(run, &own, &trainer, folder, err);
+    float *values = open ? mem_alloc(bytes, err) : NULL;
     bool ok = values != NULL;
     if (ok) {
         memcpy(values, run->store.value, bytes); /* what lies between slots, too */
-        ok = read_values(values, run, folder, state, err);
+        ok = read_values(values, run, folder, own, err);
     }
     if (ok)
         memcpy(run->store.value, values, bytes);
+    if (open) {
+        json_decref(own);
+        json_decref(trainer);
+    }
     free(values);
-    json_decref(state);
     free(folder);
     return ok;
 }
@@ -227,10 +134,18 @@ bool checkpoint_load_values(Run *run, int64_t version, Err *err)
 static bool load(Run *run, int64_t version, Err *err)
 {
     char *folder = checkpoint_path(run, version);
-    json_t *state = open_state(run, folder, err);
-    const bool ok = state && read_values(run->store.value, run, folder, state, err) && read_moments(run, folder, err) &&
-                    is_whole(state, folder, MOMENTS_FILE, of_moments(run), err) && take_state(run, state, err);
-    json_decref(state);
+    json_t *own, *trainer;
+    const bool open = open_states(run, &own, &trainer, folder, err);
+    const bool ok = open && read_values(run->store.value, run, folder, own, err) && read_moments(run, folder, err) &&
+                    resume_is_whole(own, folder, MOMENTS_FILE, of_moments(run), err) && resume_take_state(run, own, err);
+    if (ok) {
+        json_decref(run->state.history);
+        run->state.history = json_incref(json_object_get(trainer, "log_history"));
+    }
+    if (open) {
+        json_decref(own);
+        json_decref(trainer);
+    }
     free(folder);
     return ok;
 }
@@ -361,12 +276,19 @@ static void rotate(const Run *run)
     free(steps);
 }
 
+static bool write_states(const Run *run, const char *folder, Err *err)
+{
+    const FileDigest digests[] = { { ADAPTER_FILE, of_floats(0, run, run->store.value) },
+                                   { MOMENTS_FILE, of_moments(run) } };
+    return output_state(run, folder, digests, 2, err);
+}
+
 static bool fill(Run *run, const char *folder, Err *err)
 {
     return folder_make(folder, err) &&
            slots_write_adapter(folder, run->store.value, run->table, run->arch, &run->config.lora,
                                run->config.model, err) &&
-           write_moments(run, folder, err) && output_state(run, folder, err) &&
+           write_moments(run, folder, err) && write_states(run, folder, err) &&
            output_extras(run, folder, err) && folder_sync(folder, err);
 }
 

@@ -110,26 +110,6 @@ bool output_cut_metrics(const Run *run, Err *err)
 
 /* ---- trainer_state.json ---------------------------------------------------------------------- */
 
-/* What checkpoint.c reads back; the rest of the file is for people and Trainer. */
-static json_t *resume_keys(const RunState *s)
-{
-    json_t *to = json_object();
-    set_int(to, "version", s->version);
-    set_int(to, "evaluated", s->evaluated);
-    set_real(to, "loss_total", s->loss_total);
-    set_real(to, "loss_since", s->loss_since);
-    set_int(to, "logged", s->logged);
-    set_int(to, "tokens", s->tokens);
-    set_int(to, "tokens_since", s->tokens_since);
-    set_real(to, "seconds", s->seconds);
-    set_real(to, "seconds_logged", s->seconds_logged);
-    set_real(to, "best", s->best);
-    set_int(to, "best_step", s->best_step);
-    set_int(to, "worse", s->worse);
-    set(to, "stop_early", json_boolean(s->stop_early));
-    return to;
-}
-
 static void set_best(const Run *run, json_t *to)
 {
     const bool any = run->state.best_step >= 0;
@@ -143,7 +123,7 @@ static void set_best(const Run *run, json_t *to)
     free(path);
 }
 
-bool output_state(const Run *run, const char *folder, Err *err)
+bool output_state(const Run *run, const char *folder, const FileDigest *files, int count, Err *err)
 {
     const TrainConfig *train = &run->config.train;
     json_t *to = json_object();
@@ -165,10 +145,8 @@ bool output_state(const Run *run, const char *folder, Err *err)
     set_int(to, "train_batch_size", train->batch_size);
     set(to, "trial_name", NULL);
     set(to, "trial_params", NULL);
-    set(to, "lora_resume", resume_keys(&run->state));
-    checkpoint_seal(run, to);
     char *path = path_join(folder, "trainer_state.json");
-    const bool ok = json_write(path, to, err);
+    const bool ok = json_write(path, to, err) && resume_write(run, to, folder, files, count, err);
     free(path);
     json_decref(to);
     return ok;

@@ -65,8 +65,8 @@ void run_record(Run *run, WalType type, const WalPart *parts, int count, bool sy
 
 bool run_start_log(Run *run, Err *err)
 {
-    const WalHead head = { run->id, config_digest(&run->config), run->initial, run->state.version };
-    const WalBegin begin = { run->facts, run->M };
+    const WalHead head = { run->id, config_digest(&run->config, false), run->initial, run->state.version };
+    const WalBegin begin = { run->facts, run->M, run->total };
     const WalType types[] = { WAL_HEADER, WAL_BEGIN };
     const WalPart parts[] = { { &head, sizeof head }, { &begin, sizeof begin } };
     char *path = inside(run, "wal/log");
@@ -153,7 +153,7 @@ static bool identify_head(Run *run, WalType type, const void *payload, size_t si
                              "anew with --overwrite");
     }
     memcpy(&head, payload, sizeof head);
-    if (head.configuration != config_digest(&run->config)) {
+    if (head.configuration != config_digest(&run->config, false)) {
         err_set(err, ERR_INPUT, "the run in this folder began with another configuration than its run.yaml now says");
         return err_hint(err, "put run.yaml back as it was, choose another train.output_dir, or start anew with --overwrite");
     }
@@ -172,7 +172,7 @@ static bool identify_begin(Run *run, const WalBegin *begin, Err *err)
         err_hint(err, "set parallel.micro_batches: %s, or start anew with --overwrite", number);
         return false;
     }
-    run_take_facts(run, &begin->facts, begin->M);
+    run_take_facts(run, &begin->facts, begin->M, begin->total);
     return config_set(&run->config, "parallel.micro_batches", number, err);
 }
 
@@ -223,7 +223,7 @@ static bool remove_names(const Run *run, const char *const *names, Err *err)
 static bool remove_run(Run *run, Err *err)
 {
     static const char *const results[] = { "summary.json", "adapter_config.json", "adapter_model.safetensors",
-                                           "trainer_state.json", NULL };
+                                           "trainer_state.json", RESUME_FILE, NULL };
     static const char *const rest[] = { "metrics.jsonl", "run.yaml", NULL };
     char *wal = inside(run, "wal");
     const bool ok = checkpoint_remove_all(run, err) && remove_names(run, results, err) &&
@@ -231,39 +231,6 @@ static bool remove_run(Run *run, Err *err)
                     remove_names(run, rest, err);
     free(wal);
     return ok;
-}
-
-/* The run that is in the folder must be this one; takes over what it fixed. */
-static bool compare(Run *run, Err *err)
-{
-    char *path = inside(run, "run.yaml");
-    Config there = { 0 };
-    Text keys = { 0 };
-    bool ok = config_load(&there, &(ConfigSources){ .file = path }, err);
-    if (ok && !config_same_run(&run->config, &there, true, &keys)) {
-        ok = err_set(err, ERR_INPUT, "another run is in this folder: %s", keys.data);
-        err_hint(err,
-                 "go on with the same configuration, choose another train.output_dir, or start "
-                 "anew with --overwrite");
-        err_at(err, "%s", run->folder);
-    }
-    ok = ok && config_take_begun(&run->config, &there, err);
-    config_release(&there);
-    text_release(&keys);
-    free(path);
-    return ok;
-}
-
-static bool load_state_of_complete(Run *run, Err *err)
-{
-    char *path = inside(run, "trainer_state.json");
-    json_t *file = json_file(path, err);
-    if (file)
-        run->state.version = run->total = json_get_int(file, "global_step", 0, err);
-    free(path);
-    json_decref(file);
-    run->complete = true;
-    return file && slots_read_adapter(run->store.value, run->table, run->folder, err);
 }
 
 static bool load_checkpoint(Run *run, Err *err)
@@ -356,8 +323,8 @@ static bool open_folder(Run *run, bool overwrite, Err *err)
     const bool continued = holds(run, "wal/log") && log_has_begun(run);
     if (!continued && !holds(run, "summary.json"))
         return begin_anew(run, err);
-    return compare(run, err) && run_reopen_model(run, err) &&
-           (continued ? recover(run, err) : load_state_of_complete(run, err)) && run_write_text(run, err);
+    return going_compare(run, err) && run_reopen_model(run, err) &&
+           (continued ? recover(run, err) && going_settle(run, err) && run_write_text(run, err) : going_complete(run, err));
 }
 
 Run *run_open(Config *config, bool overwrite, Err *err)
@@ -367,6 +334,7 @@ Run *run_open(Config *config, bool overwrite, Err *err)
     memset(config, 0, sizeof *config);
     run->lock = -1;
     run->saved = run->tried = -1;
+    run->rank_again = true; /* unless a checkpoint says that it was done */
     run->wal = WAL_CLOSED;
     run->id = rng_entropy();
     run->state = (RunState){ .evaluated = -1, .best_step = -1, .history = json_array() };
@@ -428,17 +396,6 @@ bool run_checkpoint_now(Run *run, Err *err)
     return run_start_log(run, err); /* on failure the old log still holds all that the new one would */
 }
 
-/* The best model's values, when they are asked for and there. */
-static void load_best(Run *run)
-{
-    const RunState *s = &run->state;
-    Err bad = { 0 };
-    if (run->config.train.load_best_model_at_end && s->best_step >= 0 && s->best_step != s->version &&
-        !checkpoint_load_values(run, s->best_step, &bad))
-        log_warn("save", "the best model's checkpoint is of no use, the last one is kept: %s step=%lld",
-                 bad.what, (long long)s->best_step);
-}
-
 /* Trainer's last entry of log_history. */
 static void log_end(Run *run)
 {
@@ -463,12 +420,12 @@ bool run_finish(Run *run, Err *err)
     progress_end();
     if (run->complete)
         return true;
-    load_best(run);
+    best_load(run);
     log_end(run);
     char *wal = inside(run, "wal");
     bool ok = slots_write_adapter(run->folder, run->store.value, run->table, run->arch,
                                   &run->config.lora, run->config.model, err) &&
-              output_extras(run, run->folder, err) && output_state(run, run->folder, err) &&
+              output_extras(run, run->folder, err) && output_state(run, run->folder, NULL, 0, err) &&
               output_summary(run, err);
     if (ok) {
         wal_close(&run->wal);

@@ -100,7 +100,7 @@ bool run_wants_labels(const Run *run)
 static bool check_labels(const Run *run, const Config *theirs, Err *err)
 {
     Text keys = { 0 };
-    bool ok = config_same_run(&run->config, theirs, false, &keys);
+    bool ok = config_same_run(&run->config, theirs, COMPARE_WORKER, &keys);
     if (!ok)
         err_set(err, ERR_REFUSED, "another configuration: %s", keys.data);
     else if (theirs->label_count == 0)

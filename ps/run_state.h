@@ -46,8 +46,10 @@ struct Run {
     uint64_t id;
     HelloFacts facts;
     uint64_t plan;               /* what the workers compute (facts_plan) */
+    uint64_t basis;              /* the same, whatever the run's length: what its checkpoints are bound to */
     int64_t M, per_epoch, total; /* all 0 before the first HELLO */
     bool begun, complete, replaying;
+    bool rank_again;         /* the state's best was found by other settings */
     bool fresh, made_folder; /* the folder held no run, or was not there, before this process */
     Schedule schedule;
     RunState state;
@@ -72,9 +74,30 @@ MUST_USE bool checkpoint_load_newest(Run *run, Err *err);
 /* A checkpoint's values into the store, which stays as it is on failure. */
 MUST_USE bool checkpoint_load_values(Run *run, int64_t version, Err *err);
 char *checkpoint_any(const Run *run); /* path of the newest, whosoever it is; owned by the caller; NULL: none */
-/* For lora_resume of trainer_state.json: whose checkpoint it is, and digests by file; `state` is the whole file. */
-void checkpoint_seal(const Run *run, json_t *state);
 bool checkpoint_remove_all(const Run *run, Err *err); /* the newest first */
+
+/* resume.c: lora_state.json. `own` is one that was read, `trainer` the trainer_state.json beside it; both json_decref. */
+#define RESUME_FILE "lora_state.json"
+typedef struct FileDigest {
+    const char *name;
+    uint64_t digest;
+} FileDigest;
+MUST_USE bool resume_write(const Run *run, const json_t *trainer, const char *folder, const FileDigest *files, int count,
+                           Err *err);
+MUST_USE json_t *resume_open(const char *folder, Err *err); /* NULL: not there, or not whole */
+MUST_USE json_t *resume_open_trainer(const json_t *own, const char *folder, Err *err);
+const char *resume_foreign(const Run *run, const json_t *own); /* NULL: it is this run's; else why not */
+bool resume_is_whole(const json_t *own, const char *folder, const char *name, uint64_t digest, Err *err);
+MUST_USE bool resume_take_state(Run *run, const json_t *own, Err *err); /* all but the history */
+/* Of a run that is complete: its id into *run, what its first worker had, how it was cut and how long it was. */
+MUST_USE bool resume_identify(Run *run, int64_t *M, int64_t *steps, const json_t *own, Err *err);
+MUST_USE bool resume_facts(HelloFacts *facts, const json_t *own, Err *err);
+
+/* best.c */
+void best_rank(Run *run, double figure, int64_t step); /* an evaluation that was made just now */
+void best_rank_again(Run *run); /* from the history: by the metric, among what is kept where that counts */
+bool best_is_due(const Run *run);   /* this version is the best, has to be kept, and has no checkpoint */
+void best_load(Run *run); /* the best values that are kept, when they are asked for */
 
 /* output.c */
 double output_epoch(const Run *run);
@@ -82,7 +105,8 @@ void output_log(Run *run, json_t *entry, const char *extra, double value); /* ta
 /* The newest entry of log_history with this key; NULL: none. */
 const json_t *output_last_with(const Run *run, const char *key);
 MUST_USE bool output_cut_metrics(const Run *run, Err *err); /* drops lines newer than the state */
-MUST_USE bool output_state(const Run *run, const char *folder, Err *err); /* trainer_state.json */
+/* trainer_state.json and, behind it, lora_state.json with the digests of other files */
+MUST_USE bool output_state(const Run *run, const char *folder, const FileDigest *files, int count, Err *err);
 MUST_USE bool output_extras(const Run *run, const char *folder,
                             Err *err); /* tokenizer, README.md */
 MUST_USE bool output_summary(const Run *run, Err *err);

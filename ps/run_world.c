@@ -15,17 +15,22 @@
 
 /* ---- begin ----------------------------------------------------------------------------------- */
 
-void run_take_facts(Run *run, const HelloFacts *facts, int64_t M)
+int64_t run_length(const Run *run)
+{
+    const TrainConfig *train = &run->config.train;
+    return train->max_steps > 0 ? train->max_steps : (int64_t)ceil(train->num_train_epochs * (double)run->per_epoch);
+}
+
+void run_take_facts(Run *run, const HelloFacts *facts, int64_t M, int64_t total)
 {
     const TrainConfig *train = &run->config.train;
     run->facts = *facts;
     run->M = M;
-    run->plan = facts_plan(facts, config_digest(&run->config), M);
+    run->plan = facts_plan(facts, config_digest(&run->config, true), M);
+    run->basis = facts_plan(facts, config_digest(&run->config, false), M);
     run->begun = true;
     run->per_epoch = (facts->examples + train->batch_size - 1) / train->batch_size;
-    run->total = train->max_steps > 0
-                     ? train->max_steps
-                     : (int64_t)ceil(train->num_train_epochs * (double)run->per_epoch);
+    run->total = total > 0 ? total : run_length(run);
     static const RateKind kinds[] = { [SCHEDULE_LINEAR] = RATE_LINEAR,
                                       [SCHEDULE_COSINE] = RATE_COSINE,
                                       [SCHEDULE_CONSTANT] = RATE_CONSTANT,
@@ -55,11 +60,11 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
     if (!run->begun) {
         const int64_t fixed = run->config.parallel.micro_batches;
         const int64_t M = fixed > 0 ? fixed : auto_micro_batches(run, facts, replicas);
-        run_take_facts(run, facts, M);
+        run_take_facts(run, facts, M, 0);
         char number[24], digest[24];
         snprintf(number, sizeof number, "%lld", (long long)M);
         snprintf(digest, sizeof digest, "%016llx", (unsigned long long)facts->fingerprint);
-        const WalBegin record = { *facts, M };
+        const WalBegin record = { *facts, M, run->total };
         const WalPart part = { &record, sizeof record };
         if (!config_set(&run->config, "parallel.micro_batches", number, &err) ||
             !config_set(&run->config, "parallel.arithmetic", facts->arithmetic, &err) ||
@@ -79,18 +84,12 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
 
 /* ---- HELLO ----------------------------------------------------------------------------------- */
 
-static char *differs_text(Run *run, const char *text)
+static char *differs_config(const Run *run, const Config *theirs)
 {
-    Config theirs = { 0 };
-    Err err = { 0 };
     Text keys = { 0 };
-    char *answer = NULL;
-    if (!config_load(&theirs, &(ConfigSources){ .file = "the worker's run file", .text = text },
-                     &err))
-        answer = xprintf("the run file that was sent is not valid: %s", err.what);
-    else if (!config_same_run(&run->config, &theirs, false, &keys))
-        answer = xprintf("another configuration: %s", keys.data);
-    config_release(&theirs);
+    char *answer = config_same_run(&run->config, theirs, COMPARE_WORKER, &keys)
+                       ? NULL
+                       : xprintf("another configuration: %s", keys.data);
     text_release(&keys);
     return answer;
 }
@@ -101,6 +100,11 @@ static char *differs_run(const Run *run, const Msg *hello)
         return xprintf("this worker belongs to run %016llx, and the server at this address now has run %016llx: "
                        "start the worker again to join that one",
                        (unsigned long long)hello->run, (unsigned long long)run->id);
+    return NULL;
+}
+
+static char *differs_plan(const Run *run, const Msg *hello)
+{
     if (run->begun && hello->plan != 0 && hello->plan != run->plan)
         return xprintf("this worker computes plan %016llx, and the run's is %016llx (configuration, data, "
                        "micro-batches): start the worker again",
@@ -126,17 +130,32 @@ static char *differs_fingerprint(const Run *run, const HelloFacts *facts)
                    facts->host, asked);
 }
 
-static char *world_differs(void *self, const Msg *hello, const HelloFacts *first)
+static void add_files(Text *out, const char *key, const StringList *files)
 {
-    Run *run = self;
-    const HelloFacts *facts = &hello->facts, *with = run->begun ? &run->facts : first;
-    char *differs = differs_run(run, hello);
-    if (!differs && hello->text)
-        differs = differs_text(run, hello->text);
-    if (differs)
-        return differs;
-    if (!hello->text)
-        return xstrdup("the worker does not say its configuration");
+    text_addf(out, "; it reads %s:", key);
+    for (int i = 0; i < files->count; i++)
+        text_addf(out, "%s %s", i > 0 ? "," : "", files->items[i]);
+}
+
+/* As facts_differ, with the files that the worker reads where data differ. */
+static char *differs_facts(const HelloFacts *theirs, const HelloFacts *ours, const DataConfig *data)
+{
+    char *sentence = facts_differ(theirs, ours);
+    if (!sentence)
+        return NULL;
+    Text out = { 0 };
+    text_adds(&out, sentence);
+    free(sentence);
+    if (text_starts(out.data, "other training data"))
+        add_files(&out, "data.train", &data->train);
+    else if (text_starts(out.data, "other validation data"))
+        add_files(&out, data->validation.count > 0 ? "data.validation" : "data.validation_split of data.train",
+                  data->validation.count > 0 ? &data->validation : &data->train);
+    return text_take(&out);
+}
+
+static char *differs_sizes(const Run *run, const HelloFacts *facts)
+{
     if (run->arch->labels_open)
         return xstrdup("the worker does not say which labels its data have");
     if (facts->slot_hash != run->table->hash || facts->slot_size != run->table->size)
@@ -146,7 +165,28 @@ static char *world_differs(void *self, const Msg *hello, const HelloFacts *first
     if (facts->examples < 1 || facts->longest < 1 || facts->ranks < 1 || facts->job_ranks < 1 ||
         facts->eval_chunks < 0 || facts->eval_examples < 0 || facts->eval_width < 0)
         return xstrdup("the worker has no training data, or its figures are out of range");
-    return with ? facts_differ(facts, with) : differs_fingerprint(run, facts);
+    return NULL;
+}
+
+/* In the order of what says most to the one who reads it. */
+static char *world_differs(void *self, const Msg *hello, const HelloFacts *first)
+{
+    Run *run = self;
+    const HelloFacts *facts = &hello->facts, *with = run->begun ? &run->facts : first;
+    char *differs = differs_run(run, hello);
+    if (differs)
+        return differs;
+    if (!hello->text)
+        return xstrdup("the worker does not say its configuration");
+    Config theirs = { 0 };
+    Err err = { 0 };
+    if (!config_load(&theirs, &(ConfigSources){ .file = "the worker's run file", .text = hello->text }, &err))
+        differs = xprintf("the run file that was sent is not valid: %s", err.what);
+    else if (!(differs = differs_config(run, &theirs)) && !(differs = differs_plan(run, hello)) &&
+             !(differs = differs_sizes(run, facts)))
+        differs = with ? differs_facts(facts, with, &theirs.data) : differs_fingerprint(run, facts);
+    config_release(&theirs);
+    return differs;
 }
 
 static const char *world_run_text(void *self)
@@ -243,21 +283,6 @@ static bool world_apply(void *self, const StepSums *sums, int *code, const char 
 
 /* ---- evaluation ------------------------------------------------------------------------------ */
 
-static void rank_evaluation(Run *run, double figure)
-{
-    RunState *s = &run->state;
-    const TrainConfig *train = &run->config.train;
-    const bool less = config_less_is_better(train->metric_for_best_model);
-    const bool better = s->best_step < 0 || (less ? figure < s->best : figure > s->best);
-    s->worse = better ? 0 : s->worse + 1;
-    if (train->early_stopping_patience > 0 && s->worse >= train->early_stopping_patience)
-        s->stop_early = true;
-    if (better) {
-        s->best = figure;
-        s->best_step = s->version;
-    }
-}
-
 void run_take_evaluation(Run *run, json_t *entry)
 {
     const char *metric = run->config.train.metric_for_best_model;
@@ -265,7 +290,7 @@ void run_take_evaluation(Run *run, json_t *entry)
     const json_t *figure = json_object_get(entry, key);
     run->state.evaluated = run->state.version;
     if (json_is_number(figure))
-        rank_evaluation(run, json_number_value(figure));
+        best_rank(run, json_number_value(figure), run->state.version);
     else
         log_warn("eval", "metric_for_best_model is not among the metrics key=%s", key);
     free(key);
@@ -330,7 +355,7 @@ static bool is_save_due(const Run *run)
     const TrainConfig *t = &run->config.train;
     const bool last = t->save_strategy == WHEN_STEPS && run->state.version == run->total;
     return run->saved != run->state.version && run->tried != run->state.version &&
-           (last || is_due(run, t->save_strategy, t->save_steps));
+           (last || best_is_due(run) || is_due(run, t->save_strategy, t->save_steps));
 }
 
 /* A log that broke (a full disk) is mended by a checkpoint, tried every few seconds. */

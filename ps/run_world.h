@@ -14,7 +14,7 @@ typedef struct WalHead {
 
 typedef struct WalBegin {
     HelloFacts facts;
-    int64_t M;
+    int64_t M, total; /* steps of the run, when this log was started */
 } WalBegin;
 
 typedef struct WalStep { /* the gradient's sums follow */
@@ -22,7 +22,9 @@ typedef struct WalStep { /* the gradient's sums follow */
     double loss, seconds;
 } WalStep;
 
-void run_take_facts(Run *run, const HelloFacts *facts, int64_t M);
+/* total: steps of the run; 0: as its configuration says. */
+void run_take_facts(Run *run, const HelloFacts *facts, int64_t M, int64_t total);
+int64_t run_length(const Run *run); /* steps that the configuration asks for, once the facts are taken */
 void run_apply_step(Run *run, const WalStep *step, const float *gradient);
 void run_take_evaluation(Run *run, json_t *entry); /* takes entry */
 
@@ -39,5 +41,10 @@ MUST_USE bool run_reopen_model(Run *run, Err *err);
 
 /* Renews run->text from the configuration and writes run.yaml. */
 MUST_USE bool run_write_text(Run *run, Err *err);
+
+/* going.c, in the order of opening. */
+MUST_USE bool going_compare(Run *run, Err *err);  /* with run.yaml; ERR_INPUT names the keys */
+MUST_USE bool going_settle(Run *run, Err *err);   /* behind the replay: the length of now */
+MUST_USE bool going_complete(Run *run, Err *err); /* instead, where it is complete: stays so, or goes on */
 
 #endif

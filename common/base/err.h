@@ -28,7 +28,7 @@ typedef enum {
 
 typedef struct Err {
     ErrKind kind;
-    char what[768];
+    char what[2048];
     char where[768];
     char hint[512];
 } Err;

@@ -178,14 +178,21 @@ void config_print_text(const char *text, Text *out);
 /* "run.yaml:12: lora.r", "--lora.r", or "lora.r (default)": for err_at. */
 const char *config_where(const Config *config, const char *key, char *room, size_t size);
 
-/* Keys whose values differ in a way that makes two runs different (addresses,
- * output_dir's spelling, logging and liveness settings do not): a list like
- * "lora.r (8 here, 16 there)", one a line, into out. True when none differ.
- * places: where model and data lie counts too (else their digests must tell). */
-bool config_same_run(const Config *here, const Config *there, bool places, Text *out);
+typedef enum {
+    COMPARE_FOLDER, /* going on in a folder: all but what may be changed then (KEY_GOING, KEY_LENGTH) */
+    COMPARE_WORKER, /* of a worker and its run: all but where model and data lie (their digests tell), and
+                       what concerns the server alone (KEY_GOING) */
+    COMPARE_GOING   /* only what may be changed when a run goes on */
+} ConfigCompare;
 
-/* Of all keys that make a run, as they are printed, but those that are only known when it begins. */
-uint64_t config_digest(const Config *config);
+/* True when none of the keys differ that are looked at (addresses, output_dir and liveness settings never
+ * are). Else `out` lists them with both values: "lora.r (8 here, 16 there); ...", for COMPARE_GOING
+ * "train.max_steps (16 before, now 8)". Long values are cut around where they part. */
+bool config_same_run(const Config *here, const Config *there, ConfigCompare by, Text *out);
+
+/* Of all keys that make a run, as they are printed, but those that are only known when it begins.
+ * length: with those that say how long it is (KEY_LENGTH). */
+uint64_t config_digest(const Config *config, bool length);
 
 /* What a run fixes when it begins (the micro-batches of `auto`, its arithmetic, labels found in the data), as
  * it stands in `begun`. */

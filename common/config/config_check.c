@@ -338,23 +338,10 @@ static bool check_best_model(const Config *c, Err *err)
         err_hint(err, "set data.validation and train.eval_strategy");
         return at_keys(c, "train.early_stopping_patience", "train.eval_strategy", err);
     }
-    if (!t->load_best_model_at_end)
-        return true;
-    if (t->eval_strategy == WHEN_NO) {
+    if (t->load_best_model_at_end && t->eval_strategy == WHEN_NO) {
         err_set(err, ERR_INPUT, "the best model is found by evaluations, and there are none");
         err_hint(err, "set data.validation and train.eval_strategy");
         return at_keys(c, "train.load_best_model_at_end", "train.eval_strategy", err);
-    }
-    if (t->eval_strategy != t->save_strategy) {
-        err_set(err, ERR_INPUT, "load_best_model_at_end needs a checkpoint at each evaluation");
-        err_hint(err, "give train.eval_strategy and train.save_strategy the same value");
-        return at_keys(c, "train.eval_strategy", "train.save_strategy", err);
-    }
-    if (t->eval_strategy == WHEN_STEPS && t->save_steps % t->eval_steps != 0) {
-        err_set(err, ERR_INPUT, "save_steps %lld is no multiple of eval_steps %lld",
-                (long long)t->save_steps, (long long)t->eval_steps);
-        err_hint(err, "load_best_model_at_end needs an evaluation at each checkpoint");
-        return at_keys(c, "train.save_steps", "train.eval_steps", err);
     }
     return true;
 }

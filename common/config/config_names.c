@@ -138,7 +138,7 @@ static const PeerName names[] = {
     ANY("train.batch_eval_metrics", "false", ALL_METRICS),
     ANY("train.save_only_model", "false", "a checkpoint always holds what is needed to go on"),
     KEY("train.save_strategy", "steps",
-        "as eval_strategy, so that load_best_model_at_end may be set; a run goes on from its log anyway"),
+        "as eval_strategy; a run goes on from its log anyway"),
     KEY("train.save_steps", "500", "whole steps, not a share of all"),
     ANY("train.save_on_each_node", "false", "the server writes the checkpoints"),
     KEY("train.save_total_limit", "null", NULL),

@@ -1,6 +1,4 @@
-/* Values back to text: the effective run file, --help, and what differs between
- * two runs. */
-#include "common/base/digest.h"
+/* Values back to text: the effective run file, and --help. */
 #include "common/base/mem.h"
 #include "common/config/config_value.h"
 
@@ -305,113 +303,9 @@ void config_print(const Config *config, Text *out)
     }
 }
 
-static bool has_default(const Config *config, const ConfigKey *key)
-{
-    Text text = { 0 };
-    value_print(config, key, &text);
-    const bool same = strcmp(text.data, key->initial) == 0;
-    text_release(&text);
-    return same;
-}
-
-/* Some keys are `auto` in the user's file and fixed in a run that has begun, which is the same run;
- * parallel.micro_batch_tokens only matters where the micro-batches are `auto` on both sides. */
-static bool counts_as_same(const ConfigKey *key, const Config *here, const Config *there)
-{
-    if (key->flags & KEY_BEGUN)
-        return has_default(here, key) || has_default(there, key);
-    if (strcmp(key->name, "parallel.micro_batch_tokens") == 0)
-        return here->parallel.micro_batches != -1 || there->parallel.micro_batches != -1;
-    return key->flags & KEY_FREE;
-}
-
-static bool is_place(const ConfigKey *key)
-{
-    return key->type == KEY_MODEL || key->type == KEY_PATH || key->type == KEY_PATHS;
-}
-
-bool config_same_run(const Config *here, const Config *there, bool places, Text *out)
-{
-    int count;
-    const ConfigKey *keys = config_keys(&count);
-    bool same = true;
-    for (int i = 0; i < count; i++) {
-        if (counts_as_same(&keys[i], here, there) || (!places && is_place(&keys[i])))
-            continue;
-        Text a = { 0 }, b = { 0 };
-        value_print(here, &keys[i], &a);
-        value_print(there, &keys[i], &b);
-        if (strcmp(a.data, b.data) != 0) {
-            text_addf(out, "%s (%.200s%s here, %.200s%s there)\n", keys[i].name, a.data, a.size > 200 ? " ..." : "",
-                      b.data, b.size > 200 ? " ..." : "");
-            same = false;
-        }
-        text_release(&a);
-        text_release(&b);
-    }
-    return same;
-}
-
 bool config_less_is_better(const char *metric)
 {
     return text_ends(metric, "loss") || text_ends(metric, "perplexity") || text_ends(metric, "mse");
-}
-
-/* config_set's value: a text stands there as it is, without the quotes that a run file gives to one that looks
- * like a number (a fingerprint may). */
-static bool take_value(Config *config, const Config *from, const ConfigKey *key, Err *err)
-{
-    Text value = { 0 };
-    if (key->type == KEY_TEXT)
-        text_adds(&value, *(char *const *)(const void *)((const char *)from + key->offset));
-    else
-        value_print(from, key, &value);
-    const bool ok = config_set(config, key->name, value.data, err);
-    text_release(&value);
-    return ok;
-}
-
-bool config_take_begun(Config *config, const Config *begun, Err *err)
-{
-    int count;
-    const ConfigKey *keys = config_keys(&count);
-    bool ok = true;
-    for (int i = 0; ok && i < count; i++) {
-        if (!(keys[i].flags & KEY_BEGUN) || has_default(begun, &keys[i]))
-            continue;
-        ok = take_value(config, begun, &keys[i], err);
-    }
-    return ok;
-}
-
-bool config_take_labels(Config *config, const Config *from, Err *err)
-{
-    static const char *const names[] = { "labels", "problem_type" };
-    bool ok = true;
-    for (int i = 0; ok && i < 2; i++) {
-        const ConfigKey *key = config_find(names[i]);
-        if (!has_default(config, key) || has_default(from, key))
-            continue;
-        ok = take_value(config, from, key, err);
-    }
-    return ok;
-}
-
-uint64_t config_digest(const Config *config)
-{
-    int count;
-    const ConfigKey *keys = config_keys(&count);
-    Text all = { 0 };
-    for (int i = 0; i < count; i++) {
-        if (keys[i].flags & (KEY_FREE | KEY_BEGUN) || strcmp(keys[i].name, "parallel.micro_batch_tokens") == 0)
-            continue;
-        text_addf(&all, "%s: ", keys[i].name);
-        value_print(config, &keys[i], &all);
-        text_adds(&all, "\n");
-    }
-    const uint64_t digest = digest_fast(all.data, all.size);
-    text_release(&all);
-    return digest;
 }
 
 void config_help(Text *out)

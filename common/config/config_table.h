@@ -39,6 +39,8 @@ enum {
     KEY_FREE = 32,    /* two runs that differ in it are the same run */
     KEY_BEGUN = 128,  /* the run fixes it when it begins: its default there counts as the same run */
     KEY_ADDRESS = 64, /* a text of the form tcp://HOST:PORT */
+    KEY_GOING = 256,  /* may be changed when a run goes on */
+    KEY_LENGTH = 512, /* so too, but all who compute must have it alike */
 };
 
 typedef struct KeyWord {

@@ -10,21 +10,23 @@
 typedef struct Fact {
     const char *differs;
     size_t offset;
-    bool digest, of_examples;
+    bool digest;
+    size_t rows; /* of which it is; 0: of none */
 } Fact;
 
 #define AT(f) offsetof(HelloFacts, f)
 static const Fact alike[] = {
-    { "other arithmetic", AT(fingerprint), true, false },
-    { "another base model", AT(base_digest), true, false },
-    { "another set of trainable tensors", AT(slot_hash), true, false },
-    { "other data", AT(data_digest), true, true },
-    { "another number of trainable floats", AT(slot_size), false, false },
-    { "another number of training examples", AT(examples), false, false },
-    { "another longest training example", AT(longest), false, false },
-    { "another number of validation examples", AT(eval_examples), false, false },
-    { "another number of pieces of the validation data", AT(eval_chunks), false, false },
-    { "another size of a piece's metrics", AT(eval_width), false, false },
+    { "other arithmetic", AT(fingerprint), true, 0 },
+    { "another base model", AT(base_digest), true, 0 },
+    { "another set of trainable tensors", AT(slot_hash), true, 0 },
+    { "other training data", AT(data_digest), true, AT(examples) },
+    { "other validation data", AT(eval_digest), true, AT(eval_examples) },
+    { "another number of trainable floats", AT(slot_size), false, 0 },
+    { "another number of training examples", AT(examples), false, 0 },
+    { "another longest training example", AT(longest), false, 0 },
+    { "another number of validation examples", AT(eval_examples), false, 0 },
+    { "another number of pieces of the validation data", AT(eval_chunks), false, 0 },
+    { "another size of a piece's metrics", AT(eval_width), false, 0 },
 };
 enum { ALIKE = sizeof alike / sizeof *alike };
 
@@ -48,8 +50,9 @@ static char *describe(const HelloFacts *facts, const Fact *fact)
     const char *host = facts->host[0] ? facts->host : "a host without a name";
     if (fact->offset == AT(fingerprint))
         return xprintf("%s with fingerprint %016llx on %s", facts->arithmetic, bits, host);
-    if (fact->of_examples)
-        return xprintf("XXH3 %016llx of %lld examples on %s", bits, (long long)facts->examples, host);
+    if (fact->rows)
+        return xprintf("XXH3 %016llx of %lld examples on %s", bits,
+                       (long long)*(const int64_t *)(const void *)((const char *)facts + fact->rows), host);
     return fact->digest ? xprintf("XXH3 %016llx on %s", bits, host) : xprintf("%llu on %s", bits, host);
 }
 

@@ -59,6 +59,7 @@ static const Field fields[] = {
     { "base",     FIELD_U64,    AT(facts.base_digest),   BIT(HELLO), 0, 0 },
     { "slots",    FIELD_U64,    AT(facts.slot_hash),     BIT(HELLO), 0, 0 },
     { "data",     FIELD_U64,    AT(facts.data_digest),   BIT(HELLO), 0, 0 },
+    { "eval_data", FIELD_U64,   AT(facts.eval_digest),   BIT(HELLO), 0, 0 },
     { "slot_size",     FIELD_INT, AT(facts.slot_size),     BIT(HELLO), 1, (int64_t)1 << 36 },
     { "examples",      FIELD_INT, AT(facts.examples),      BIT(HELLO), 0, MOST_COUNT },
     { "longest",       FIELD_INT, AT(facts.longest),       BIT(HELLO), 0, MOST_COUNT },

@@ -36,7 +36,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PROTOCOL 3
+#define WIRE_PROTOCOL 4
 #define WIRE_FRAME_BYTES (4 << 20)
 #define WIRE_HEADER_BYTES (1088 << 10) /* headers carry run files, of 1 MB at the most */
 #define WIRE_RANGES 16
@@ -70,7 +70,8 @@ typedef struct Range {
 /* What a worker's node says of itself in HELLO; the first one fixes the run's, later ones must
  * agree. */
 typedef struct HelloFacts {
-    uint64_t base_digest, slot_hash, data_digest;
+    uint64_t base_digest, slot_hash;
+    uint64_t data_digest, eval_digest; /* of what is trained on, of what is evaluated and how it is cut */
     int64_t slot_size;   /* floats in the flat buffer */
     int64_t examples;    /* of the training set */
     int64_t longest;     /* tokens of its longest example */

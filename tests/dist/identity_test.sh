@@ -81,9 +81,9 @@ start_job 1
 await 30 reached "$work/joined" 5
 host=$(hostname)
 refused "a worker with other data" \
-    "error: other data: XXH3 [0-9a-f]\{16\} of 200 examples on $host, but XXH3 [0-9a-f]\{16\} of 200 examples on $host, which began the run" \
+    "error: other training data: XXH3 [0-9a-f]\{16\} of 200 examples on $host, but XXH3 [0-9a-f]\{16\} of 200 examples on $host, which began the run; it reads data.train: $work/other.tsv" \
     worker --data.train="$work/other.tsv"
-refused "a worker with other validation data" "error: other data: XXH3 " worker --data.validation="$work/other.tsv"
+refused "a worker with other validation data" "error: other validation data: XXH3 .* of 200 examples .*; it reads data.validation: $work/other.tsv" worker --data.validation="$work/other.tsv"
 refused "a worker with another seed" "error: another configuration: train.seed (42 here, 7 there)" worker --train.seed=7
 refused "a worker with another dropout" "error: another configuration: model_config " \
     worker --model_config.hidden_dropout_prob=0.2
@@ -118,7 +118,7 @@ chmod +x "$work/agent"
 if [ "$("$work/agent" two cat "$work/copy.tsv" 2>/dev/null | cmp - "$work/other.tsv" 2>&1)" = "" ]; then
     start_ps "$work/two" --data.train="$work/copy.tsv"
     refused "a job with other data on its second machine" \
-        "error: other data: XXH3 [0-9a-f]\{16\} of 200 examples on [a-z]*, but XXH3 [0-9a-f]\{16\} of 200 examples on [a-z]*, which " two_hosts
+        "error: other training data: XXH3 [0-9a-f]\{16\} of 200 examples on [a-z]*, but XXH3 [0-9a-f]\{16\} of 200 examples on [a-z]*, which " two_hosts
     grep -q "on one, but .* on two,\|on two, but .* on one," "$work/log" || fail "the machines are not named"
     kill -0 $ps 2>/dev/null || fail "the server ended with the job that it refused"
     ends_with 0 "a job with one set of data" worker --data.train="$work/other.tsv" >>"$work/log" 2>&1

@@ -103,7 +103,7 @@ static Msg odd_message(Fuzz *fuzz, char *text, float *data)
     msg.range_count = 1;
     msg.range[0] = (Range){ odd_number(fuzz), odd_number(fuzz) };
     if (msg.type == MSG_HELLO)
-        msg.facts = (HelloFacts){ chance_bits(chance), chance_bits(chance), chance_bits(chance),
+        msg.facts = (HelloFacts){ chance_bits(chance), chance_bits(chance), chance_bits(chance), chance_bits(chance),
                                   odd_number(fuzz),    odd_number(fuzz),    odd_number(fuzz),
                                   odd_number(fuzz),    odd_number(fuzz),    odd_number(fuzz),
                                   odd_number(fuzz),    odd_number(fuzz),    7, "host", "x86-64-v3", odd_number(fuzz) };

@@ -130,21 +130,19 @@ static void overwriting_that_is_killed_mixes_no_runs(void **state)
     drop_folder(calm);
 }
 
-/* checkpoint-6's lora_resume without the keys of NAMES (NULL-terminated), with its digest renewed. */
+/* checkpoint-6's lora_state.json without the keys of NAMES (NULL-terminated), with its digest renewed. */
 static void rewrite_state(const char *folder, const char *const *names)
 {
     Err err = { 0 };
-    char *path = xprintf("%s/checkpoint-6/trainer_state.json", folder);
-    json_t *file = json_file(path, &err), *resume = json_object_get(file, "lora_resume");
-    assert_non_null(resume);
+    char *path = xprintf("%s/checkpoint-6/lora_state.json", folder);
+    json_t *file = json_file(path, &err), *digests = json_object_get(file, "digests");
+    assert_non_null(digests);
     for (; *names; names++)
-        assert_int_equal(json_object_del(resume, *names), 0);
-    json_t *digests = json_incref(json_object_get(resume, "digests"));
-    json_object_del(resume, "digests");
+        assert_int_equal(json_object_del(file, *names), 0);
+    json_object_del(digests, "lora_state.json");
     char *text = json_dumps(file, JSON_COMPACT | JSON_SORT_KEYS);
     char *hex = xprintf("%016llx", (unsigned long long)digest_fast(text, strlen(text)));
-    json_object_set_new(digests, "trainer_state.json", json_string(hex));
-    json_object_set_new(resume, "digests", digests);
+    json_object_set_new(digests, "lora_state.json", json_string(hex));
     assert_true(json_write(path, file, &err));
     free(hex);
     free(text);
@@ -227,8 +225,13 @@ static void a_hello_must_fit_in_all(void **state)
         const HelloFacts *with = begun ? NULL : &first;
         Msg hello = probe;
         hello.facts.data_digest = 0xab;
-        assert_string_equal(said_to(run, &hello, with), "other data: XXH3 00000000000000ab of 40 examples on two, but "
-                                                        "XXH3 0000000000000000 of 40 examples on one, which began the run");
+        const char *said = said_to(run, &hello, with);
+        assert_non_null(strstr(said, "other training data: XXH3 00000000000000ab of 40 examples on two, but XXH3 "
+                                     "0000000000000000 of 40 examples on one, which began the run; it reads data.train: /"));
+        assert_non_null(strstr(said, "tests/golden/bert-seqcls/train.tsv"));
+        hello = probe;
+        hello.facts.eval_digest = 0xab;
+        assert_non_null(strstr(said_to(run, &hello, with), "other validation data: XXH3 00000000000000ab of 2 examples on two, "));
         hello = probe;
         hello.facts.base_digest = 1;
         assert_non_null(strstr(said_to(run, &hello, with), "another base model: XXH3 0000000000000001 on two, but XXH3 "));

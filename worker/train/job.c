@@ -258,18 +258,18 @@ static void cut_chunks(Job *job)
 
 /* ---- HELLO ------------------------------------------------------------------------------- */
 
-/* Of all that is trained on and evaluated, and how it is cut. */
-static uint64_t data_digest(const Job *job)
+static uint64_t set_digest(const Dataset *data, const Pictures *pictures)
 {
-    uint64_t digest = digest_fast_more(job->train.digest, &job->validation.digest, sizeof job->validation.digest);
-    digest = digest_fast_more(digest, job->chunk_ends, (size_t)job->chunks * sizeof *job->chunk_ends);
-    const Pixels *pixels[] = { job->train_pictures.pixels, job->eval_pictures.pixels };
-    for (int i = 0; i < 2; i++) {
-        const uint64_t own = pixels[i] ? pixels_digest(pixels[i]) : 0;
-        if (own)
-            digest = digest_fast_more(digest, &own, sizeof own);
-    }
-    return digest;
+    const uint64_t pixels = pictures->pixels ? pixels_digest(pictures->pixels) : 0;
+    return pixels ? digest_fast_more(data->digest, &pixels, sizeof pixels) : data->digest;
+}
+
+/* Of what is evaluated, and how it is cut; 0: nothing is. */
+static uint64_t eval_digest(const Job *job)
+{
+    return job->eval_data ? digest_fast_more(set_digest(job->eval_data, &job->eval_pictures), job->chunk_ends,
+                                             (size_t)job->chunks * sizeof *job->chunk_ends)
+                          : 0;
 }
 
 /* This machine's name as it may travel: visible ASCII. */
@@ -294,7 +294,8 @@ static HelloFacts facts(const Job *job, uint64_t job_number)
     HelloFacts facts = {
         .base_digest = job->base_digest,
         .slot_hash = job->table->hash,
-        .data_digest = data_digest(job),
+        .data_digest = set_digest(&job->train, &job->train_pictures),
+        .eval_digest = eval_digest(job),
         .slot_size = job->table->size,
         .examples = job->example_count,
         .longest = job->longest_example,
@@ -366,7 +367,7 @@ static bool say_hello(Job *job, Err *err)
         ok = err_set(err, ERR_PEER, "the server did not fix parallel.micro_batches");
     ok = ok && follow_run(job, err);
     if (ok && job->client)
-        ps_client_plan(job->client, facts_plan(&mine, config_digest(&job->config), job->config.parallel.micro_batches));
+        ps_client_plan(job->client, facts_plan(&mine, config_digest(&job->config, true), job->config.parallel.micro_batches));
     free(shared);
     return agree(job, ok);
 }

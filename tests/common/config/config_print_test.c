@@ -12,7 +12,7 @@ static void expect_round_trip(const char *text)
     load_good(&again, first.data, NULL);
     config_print(&again, &second);
     assert_string_equal(first.data, second.data);
-    assert_true(config_same_run(&c, &again, true, &differing));
+    assert_true(config_same_run(&c, &again, COMPARE_FOLDER, &differing));
     assert_true(json_equal(c.model_config, again.model_config));
     assert_int_equal(c.labels.count, again.labels.count);
     for (int i = 0; i < c.labels.count; i++)
@@ -94,7 +94,7 @@ static void expect_same(const char *const *one, const char *const *other, bool s
     Text out = { 0 };
     load_good(&a, "model: m\n", one);
     load_good(&b, "model: m\n", other);
-    assert_int_equal(config_same_run(&a, &b, true, &out), same);
+    assert_int_equal(config_same_run(&a, &b, COMPARE_FOLDER, &out), same);
     assert_string_equal(out.data ? out.data : "", names);
     text_release(&out);
     config_release(&a);
@@ -106,13 +106,56 @@ static void two_runs_differ_in_what_changes_the_adapter(void **state)
     (void)state;
     expect_same(OVERRIDES("lora.r=8"), OVERRIDES("lora.r=8.0"), true, "");
     expect_same(OVERRIDES("lora.r=16", "train.seed=1"), OVERRIDES("lora.bias=all"), false,
-                "lora.r (16 here, 8 there)\nlora.bias (none here, all there)\n"
-                "train.seed (1 here, 42 there)\n");
+                "lora.r (16 here, 8 there); lora.bias (none here, all there); train.seed (1 here, 42 there)");
     expect_same(OVERRIDES("model_config.p=0.0"), OVERRIDES("model_config.p=0"), false,
-                "model_config ({p: 0.0} here, {p: 0} there)\n");
+                "model_config ({p: 0.0} here, {p: 0} there)");
     expect_same(OVERRIDES("train.output_dir=a", "ps.address=tcp://127.0.0.1:1", "ps.heartbeat=2",
                           "train.logging_steps=3", "parallel.threads=2", "ps.patience=5"),
                 NULL, true, "");
+}
+
+static void differ(Text *out, ConfigCompare by, const char *const *here, const char *const *there, bool same)
+{
+    Config a, b;
+    text_clear(out);
+    load_good(&a, "model: m\ndata: {validation: v.tsv}\n", here);
+    load_good(&b, "model: m\ndata: {validation: v.tsv}\n", there);
+    assert_int_equal(config_same_run(&a, &b, by, out), same);
+    assert_int_equal(config_digest(&a, false) == config_digest(&b, false),
+                     config_same_run(&a, &b, COMPARE_FOLDER, &(Text){ 0 }));
+    config_release(&a);
+    config_release(&b);
+}
+
+static void what_may_be_changed_makes_no_other_run(void **state)
+{
+    (void)state;
+    Text out = { 0 };
+    static const char *const free[] = { "train.logging_steps=3", "train.eval_strategy=no", "train.eval_steps=7",
+                                        "train.save_strategy=steps", "train.save_steps=3", "train.save_total_limit=2",
+                                        "train.load_best_model_at_end=true", "train.metric_for_best_model=f1",
+                                        "train.early_stopping_patience=2" };
+    for (size_t i = 0; i < sizeof free / sizeof *free; i++) {
+        differ(&out, COMPARE_FOLDER, OVERRIDES(free[i]), NULL, true);
+        differ(&out, COMPARE_WORKER, OVERRIDES(free[i]), NULL, true);
+        differ(&out, COMPARE_GOING, OVERRIDES(free[i]), NULL, false);
+    }
+    differ(&out, COMPARE_FOLDER, OVERRIDES("train.num_train_epochs=4", "train.max_steps=9"), NULL, true);
+    differ(&out, COMPARE_WORKER, OVERRIDES("train.num_train_epochs=4", "train.max_steps=9"), NULL, false);
+    assert_string_equal(out.data, "train.num_train_epochs (4.0 here, 3.0 there); train.max_steps (9 here, -1 there)");
+    differ(&out, COMPARE_GOING, OVERRIDES("train.max_steps=9", "train.seed=3"), NULL, false);
+    assert_string_equal(out.data, "train.max_steps (-1 before, now 9)");
+    text_release(&out);
+}
+
+static void long_values_are_cut_where_they_part(void **state)
+{
+    (void)state;
+    Text out = { 0 };
+    differ(&out, COMPARE_FOLDER, OVERRIDES("lora.target_modules=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,b,c,d,e"),
+           OVERRIDES("lora.target_modules=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,x,c,d,e"), false);
+    assert_string_equal(out.data, "lora.target_modules (...aaaaaaaaaaaaaaaaaa, b, c, d, e] here, ...aaaaaaaaaaaaaaaaaa, x, c, d, e] there)");
+    text_release(&out);
 }
 
 static void automatic_micro_batches_are_the_same_run_as_the_number_they_became(void **state)
@@ -120,9 +163,9 @@ static void automatic_micro_batches_are_the_same_run_as_the_number_they_became(v
     (void)state;
     expect_same(OVERRIDES("parallel.micro_batches=8"), NULL, true, "");
     expect_same(OVERRIDES("parallel.micro_batches=8"), OVERRIDES("parallel.micro_batches=4"), false,
-                "parallel.micro_batches (8 here, 4 there)\n");
+                "parallel.micro_batches (8 here, 4 there)");
     expect_same(OVERRIDES("parallel.micro_batch_tokens=8"), NULL, false,
-                "parallel.micro_batch_tokens (8 here, 4096 there)\n");
+                "parallel.micro_batch_tokens (8 here, 4096 there)");
     expect_same(OVERRIDES("parallel.micro_batch_tokens=8", "parallel.micro_batches=8"), NULL, true,
                 "");
 }
@@ -206,6 +249,8 @@ int main(void)
         cmocka_unit_test(every_supported_key_is_printed),
         cmocka_unit_test(paths_are_printed_absolute),
         cmocka_unit_test(two_runs_differ_in_what_changes_the_adapter),
+        cmocka_unit_test(what_may_be_changed_makes_no_other_run),
+        cmocka_unit_test(long_values_are_cut_where_they_part),
         cmocka_unit_test(automatic_micro_batches_are_the_same_run_as_the_number_they_became),
         cmocka_unit_test(what_a_run_has_fixed_is_taken_as_it_is),
         cmocka_unit_test(a_key_can_be_set_later_and_keeps_the_others_places),

@@ -50,7 +50,7 @@ static Msg example(MsgType type)
         msg.known = true;
     }
     if (type == MSG_HELLO)
-        msg.facts = (HelloFacts){ UINT64_MAX, 2, 3, 294912, 67349, 128, 7, 872, 12, 16, 32, 9, "node-1.cluster",
+        msg.facts = (HelloFacts){ UINT64_MAX, 2, 3, UINT64_MAX - 7, 294912, 67349, 128, 7, 872, 12, 16, 32, 9, "node-1.cluster",
                                   "x86-64-v3/Zen", UINT64_MAX - 5 };
     if (type == MSG_HELLO || type == MSG_LEASE || type == MSG_PUSH || type == MSG_EVAL)
         msg.plan = UINT64_MAX - 1;
@@ -210,7 +210,7 @@ static void another_protocol_version_is_named(void **state)
     Err err;
     assert_false(decode(&msg, header, size, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
-    assert_string_equal(err.what, "protocol version 3 here, 9 there");
+    assert_string_equal(err.what, "protocol version 4 here, 9 there");
     free(header);
 }
 

@@ -332,7 +332,7 @@ static void expect_facts(Job *job, Ended *ended)
     assert_true(f->eval_width >= 2 + 3 * 3);
     assert_true(f->host[0] != '\0');
     assert_non_null(strstr(script.text, "\n  seed: ")); /* the whole configuration goes along */
-    assert_true(script.plan == facts_plan(f, config_digest(&job->config), 8));
+    assert_true(script.plan == facts_plan(f, config_digest(&job->config, true), 8));
 }
 
 static void the_server_is_told_what_the_job_is(void **state)
