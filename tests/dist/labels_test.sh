@@ -144,8 +144,6 @@ figure eval_loss "$root/bin/lora" eval "$checkpoint" >/dev/null
 rows two 'so "good"' 'C:\new' # a class is missing, and the others come in another order
 [ "$(figure eval_samples "$root/bin/lora" eval train --data.test="$work/two.tsv")" = 24 ] || fail "data.test was not taken"
 says "data.test: 24 rows ($work/two.tsv)" "lora eval --data.test"
-figure eval_samples "$root/bin/lora" eval train --data.validation="$work/two.tsv" >/dev/null
-says "data.validation: 24 rows" "lora eval --data.validation"
 "$root/bin/lora" predict --adapter=train labelled.tsv >"$work/lines" 2>"$work/log" || fail "predict ended with $?"
 [ "$(grep -c '"C:\\\\new":.*"bad":.*"so \\"good\\"":' "$work/lines")" = 24 ] || fail "predict has other labels: $(head -n 1 "$work/lines")"
 ends_with 2 "an evaluation of nothing" "$root/bin/lora" eval train --data.validation_split=0 2>"$work/log"
