@@ -146,8 +146,8 @@ rows two 'so "good"' 'C:\new' # a class is missing, and the others come in anoth
 says "data.test: 24 rows ($work/two.tsv)" "lora eval --data.test"
 "$root/bin/lora" predict --adapter=train labelled.tsv >"$work/lines" 2>"$work/log" || fail "predict ended with $?"
 [ "$(grep -c '"C:\\\\new":.*"bad":.*"so \\"good\\"":' "$work/lines")" = 24 ] || fail "predict has other labels: $(head -n 1 "$work/lines")"
-ends_with 2 "an evaluation of nothing" "$root/bin/lora" eval train --data.validation_split=0 2>"$work/log"
-says "nothing to evaluate on.*validation_split" "an evaluation of nothing"
+ends_with 2 "an evaluation of nothing" "$root/bin/lora" eval train --data.validation_split=null 2>"$work/log"
+says "there is no validation data to evaluate.*validation_split" "an evaluation of nothing"
 mkdir empty
 ends_with 2 "a folder without a run" "$root/bin/lora" eval empty 2>"$work/log"
 says "no run.yaml in this folder.*lora eval RUN.yaml --adapter=empty" "a folder without a run"
