@@ -148,37 +148,3 @@ says "data.test: 24 rows ($work/two.tsv)" "lora eval --data.test"
 [ "$(grep -c '"C:\\\\new":.*"bad":.*"so \\"good\\"":' "$work/lines")" = 24 ] || fail "predict has other labels: $(head -n 1 "$work/lines")"
 ends_with 2 "an evaluation of nothing" "$root/bin/lora" eval train --data.validation_split=null 2>"$work/log"
 says "there is no validation data to evaluate.*validation_split" "an evaluation of nothing"
-mkdir empty
-ends_with 2 "a folder without a run" "$root/bin/lora" eval empty 2>"$work/log"
-says "no run.yaml in this folder.*lora eval RUN.yaml --adapter=empty" "a folder without a run"
-
-# ---- class numbers that begin with 1 stay what they are
-
-rows numbers 3 1 2
-rows less 2 1
-"$root/bin/lora" train "$run" --data.train="$work/numbers.tsv" --train.output_dir="$work/numbers" >"$work/log" 2>&1 || fail "numbers: $?"
-grep -q '^labels: \["1", "2", "3"\]$' numbers/run.yaml || fail "numbers: $(grep ^labels numbers/run.yaml)"
-right=$(figure eval_loss "$root/bin/lora" eval numbers/run.yaml --adapter=numbers --data.test="$work/less.tsv")
-[ "$(figure eval_loss "$root/bin/lora" eval "$run" --adapter=numbers --data.test="$work/less.tsv")" = "$right" ] ||
-    fail "1, 2 are other classes to the run file than to the run"
-
-# ---- what cannot be
-
-: >"$work/log"
-serve differs --parallel.micro_batches=8
-rows renamed good ok bad # as many classes, other names
-start_job 1
-first=$job
-await 30 grep -q "labels found" "$work/log"
-mpirun -n 1 "$root/bin/lora_worker" --ps.address="$address" --data.train="$work/renamed.tsv" >"$work/second" 2>&1
-code=$?
-[ $code != 0 ] || fail "a worker with other labels was taken"
-cat "$work/second" >>"$work/log"
-all_end "a worker with other labels" $first
-rows alike good
-serve alike --data.train="$work/alike.tsv"
-ends_with 2 "labels that are all alike" mpirun -n 1 "$root/bin/lora_worker" --ps.address="$address" >>"$work/log" 2>&1
-says "all labels are 'good'.*alike.tsv" "labels that are all alike"
-kill $ps
-wait $ps
-[ ! -e alike ] || fail "a run that never began left $(ls alike)"
