@@ -117,12 +117,14 @@ static void two_runs_differ_in_what_changes_the_adapter(void **state)
 static void differ(Text *out, ConfigCompare by, const char *const *here, const char *const *there, bool same)
 {
     Config a, b;
+    Text folder = { 0 };
     text_clear(out);
     load_good(&a, "model: m\ndata: {validation: v.tsv}\n", here);
     load_good(&b, "model: m\ndata: {validation: v.tsv}\n", there);
     assert_int_equal(config_same_run(&a, &b, by, out), same);
     assert_int_equal(config_digest(&a, false) == config_digest(&b, false),
-                     config_same_run(&a, &b, COMPARE_FOLDER, &(Text){ 0 }));
+                     config_same_run(&a, &b, COMPARE_FOLDER, &folder));
+    text_release(&folder);
     config_release(&a);
     config_release(&b);
 }
