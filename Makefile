@@ -188,7 +188,7 @@ demo: ## install what is missing, build, fine-tune a real model on real texts (a
 setup: ## install the Debian packages that are missing
 	launch/setup
 
-lint: ## layers, long files, clang-tidy and cppcheck where they are installed
+lint: ## layers, long files, the format (where clang-format is installed)
 	tests/lint/run
 
 format: ## clang-format in place

@@ -24,8 +24,9 @@ static void print_line(const char *name, const Finding *f)
 static void add_object(json_t *all, const char *name, const Finding *f)
 {
     static const char *const healths[] = { "ok", "warn", "fail" };
-    json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:s}", "check", name, "health", healths[f->health], "found",
-                                         f->said.data ? f->said.data : "", "try", f->remedy.data ? f->remedy.data : ""));
+    json_array_append_new(all,
+                          json_pack("{s:s, s:s, s:s, s:s}", "check", name, "health", healths[f->health], "found",
+                                    f->said.data ? f->said.data : "", "try", f->remedy.data ? f->remedy.data : ""));
 }
 
 static void look(Doctor *doctor, const Patient *patient)

@@ -15,8 +15,8 @@
 
 typedef struct EncodeOptions {
     const char *model, *file; /* file NULL: standard input */
-    const char *length;       /* max_length as it was given, or NULL */
-    int64_t max_length;       /* 0: no limit */
+    const char *length; /* max_length as it was given, or NULL */
+    int64_t max_length; /* 0: no limit */
     bool offsets, decode, json;
 } EncodeOptions;
 
@@ -40,8 +40,7 @@ static void add_offsets(Text *out, const Encoding *encoding)
 {
     text_adds(out, ", \"offsets\": [");
     for (int64_t i = 0; i < encoding->count; i++)
-        text_addf(out, i > 0 ? ", [%d, %d]" : "[%d, %d]", encoding->offsets[2 * i],
-                  encoding->offsets[2 * i + 1]);
+        text_addf(out, i > 0 ? ", [%d, %d]" : "[%d, %d]", encoding->offsets[2 * i], encoding->offsets[2 * i + 1]);
     text_adds(out, "], ");
     add_list(out, "words", encoding->words, encoding->count);
 }
@@ -50,8 +49,7 @@ static void add_offsets(Text *out, const Encoding *encoding)
 static void add_decoded(Work *work)
 {
     text_clear(&work->decoded);
-    tokenizer_decode(work->tokenizer, work->encoding.ids, work->encoding.count, true,
-                     &work->decoded);
+    tokenizer_decode(work->tokenizer, work->encoding.ids, work->encoding.count, true, &work->decoded);
     json_t *string = json_stringn(work->decoded.data, work->decoded.size);
     char *quoted = json_dumps(string, JSON_ENCODE_ANY);
     REQUIRE(quoted);
@@ -61,13 +59,11 @@ static void add_decoded(Work *work)
 }
 
 /* pair NULL: a single text. */
-static bool encode_pair(Work *work, const char *text, size_t n, const char *pair, size_t pair_n,
-                        Err *err)
+static bool encode_pair(Work *work, const char *text, size_t n, const char *pair, size_t pair_n, Err *err)
 {
     Encoding *encoding = &work->encoding;
     Text *out = &work->out;
-    if (!tokenizer_encode(work->tokenizer, text, n, pair, pair_n, work->o->max_length, encoding,
-                          err))
+    if (!tokenizer_encode(work->tokenizer, text, n, pair, pair_n, work->o->max_length, encoding, err))
         return false;
     text_clear(out);
     text_add(out, "{", 1);
@@ -104,8 +100,8 @@ static bool encode_json(Work *work, const char *line, size_t n, Err *err)
     if (!ok)
         err_set(err, ERR_INPUT, "not a JSON string, nor a list of two");
     else
-        ok = encode_pair(work, json_string_value(text), json_string_length(text),
-                         json_string_value(pair), json_string_length(pair), err);
+        ok = encode_pair(work, json_string_value(text), json_string_length(text), json_string_value(pair),
+                         json_string_length(pair), err);
     json_decref(value);
     return ok;
 }
@@ -195,8 +191,7 @@ int cmd_encode(int argc, char **argv)
     bool help = false;
     const Option own[] = {
         { "model", "DIR", "a model folder, or a hub name in the local cache", &o.model, NULL },
-        { "max_length", "N", "at most N tokens with the special ones; longest_first", &o.length,
-          NULL },
+        { "max_length", "N", "at most N tokens with the special ones; longest_first", &o.length, NULL },
         { "offsets", NULL, "offsets in characters, and the word of each token", NULL, &o.offsets },
         { "decode", NULL, "the text that the ids stand for", NULL, &o.decode },
         { "json", NULL, "each line is a JSON string, or a list of two", NULL, &o.json },

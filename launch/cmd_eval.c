@@ -19,9 +19,9 @@
 typedef struct EvalRows {
     const StringList *files;
     const char *key; /* of the run file, that names them */
-    double share;    /* of the rows, that was held back from training; 0: all rows */
-    uint64_t seed;   /* of that split */
-    uint32_t *row;   /* [count], owned */
+    double share; /* of the rows, that was held back from training; 0: all rows */
+    uint64_t seed; /* of that split */
+    uint32_t *row; /* [count], owned */
     int64_t count, all;
 } EvalRows;
 
@@ -79,10 +79,12 @@ static bool open_set(EvalSet *set, const Config *c, const DatasetOptions *option
     take_rows(&set->rows, &set->data, &set->pictures);
     tell_rows(&set->rows);
     if (set->data.shared > 0)
-        log_warn("data", "rows=%lld prompt and completion share a token, which is not counted", (long long)set->data.shared);
+        log_warn("data", "rows=%lld prompt and completion share a token, which is not counted",
+                 (long long)set->data.shared);
     const char *odd = measure_odd_tag(s->arch);
     if (odd)
-        log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'", odd);
+        log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'",
+                 odd);
     return true;
 }
 
@@ -157,8 +159,13 @@ static bool evaluate(const Config *c, const char *adapter, Err *err)
         return false;
     const DatasetOptions data = settings_data(c, set.rows.files);
     const SessionOptions o = {
-        .model = c->model, .adapter = adapter, .task = c->task, .model_config = c->model_config,
-        .labels = &c->labels, .label_count = c->label_count, .problem = c->problem_type,
+        .model = c->model,
+        .adapter = adapter,
+        .task = c->task,
+        .model_config = c->model_config,
+        .labels = &c->labels,
+        .label_count = c->label_count,
+        .problem = c->problem_type,
         .max_length = (data.kind == ROWS_BLOCKS ? data.block_size : data.max_length) +
                       (c->data.generate ? c->data.max_new_tokens : 0),
         .most_tokens = c->parallel.micro_batch_tokens,
@@ -201,7 +208,8 @@ static bool run(void *self, const Arguments *given, Err *err)
 {
     const char *adapter = *(const char *const *)self;
     char *file = run_file(given->positionals[0], &adapter, err);
-    const ConfigSources sources = { .file = file, .overrides = given->overrides,
+    const ConfigSources sources = { .file = file,
+                                    .overrides = given->overrides,
                                     .override_count = given->override_count };
     Config config = { 0 };
     const bool ok = file && config_load(&config, &sources, err) &&
@@ -219,9 +227,14 @@ int cmd_eval(int argc, char **argv)
         { "adapter", "DIR", "the adapter to measure; without it: the base model", &adapter, NULL },
         { "help", NULL, "this text", NULL, &help },
     };
-    const OptionTable table = { "lora eval", "RUN.yaml|FOLDER",
-                                "metrics as JSON: on data.test, else data.validation, else the rows that data.validation_split "
-                                "held back; FOLDER: of a run, whose run.yaml and adapter are taken", own,
-                                sizeof own / sizeof *own, true };
+    const OptionTable table = {
+        "lora eval",
+        "RUN.yaml|FOLDER",
+        "metrics as JSON: on data.test, else data.validation, else the rows that data.validation_split "
+        "held back; FOLDER: of a run, whose run.yaml and adapter are taken",
+        own,
+        sizeof own / sizeof *own,
+        true
+    };
     return command_main(&(Command){ &table, &help, 1, 1, run, &adapter }, argc, argv);
 }

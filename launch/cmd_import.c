@@ -46,7 +46,8 @@ static bool run_quietly(const char *const *argv, const char *what, Err *err)
 static bool make_environment(const char *folder, const char *python, const char *stamp, Err *err)
 {
     const char *const venv[] = { "python3", "-m", "venv", folder, NULL };
-    const char *const pip[] = { python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", IMPORT_PACKAGE, NULL };
+    const char *const pip[] = { python,         "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                                IMPORT_PACKAGE, NULL };
     fprintf(stderr, "lora import: installing %s into %s (once)\n", IMPORT_PACKAGE, folder);
     return folder_make(folder, err) && run_quietly(venv, "python3 -m venv", err) && run_quietly(pip, "pip", err) &&
            file_write(stamp, IMPORT_PACKAGE "\n", strlen(IMPORT_PACKAGE "\n"), err);
@@ -109,14 +110,21 @@ int cmd_import(int argc, char **argv)
     ImportArguments given = { 0 };
     bool help = false;
     const Option own[] = {
-        { "split", "NAME", "only this split; default: all, OUT-SPLIT.jsonl each where there are several", &given.split, NULL },
+        { "split", "NAME", "only this split; default: all, OUT-SPLIT.jsonl each where there are several", &given.split,
+          NULL },
         { "config", "NAME", "of a data set of the hub that has several", &given.config, NULL },
         { "drop", "A,B", "columns to leave out", &given.drop, NULL },
-        { "python", "FILE", "an interpreter that has the library datasets; default: one made in the cache", &given.python, NULL },
+        { "python", "FILE", "an interpreter that has the library datasets; default: one made in the cache",
+          &given.python, NULL },
         { "help", NULL, "this text", NULL, &help },
     };
-    const OptionTable table = { "lora import", "NAME|FILE... OUT.jsonl",
-                                "rows of .parquet or .arrow files, of a folder of the library datasets, or of a data set of the hub",
-                                own, sizeof own / sizeof *own, false };
+    const OptionTable table = {
+        "lora import",
+        "NAME|FILE... OUT.jsonl",
+        "rows of .parquet or .arrow files, of a folder of the library datasets, or of a data set of the hub",
+        own,
+        sizeof own / sizeof *own,
+        false
+    };
     return command_main(&(Command){ &table, &help, 2, 4096, run, &given }, argc, argv);
 }

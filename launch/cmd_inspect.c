@@ -74,8 +74,7 @@ static json_t *look_at_tensors(const char *path, Err *err)
 {
     json_t *out = json_object();
     SafeTensors *st = NULL;
-    char *adapter = path_join(path, "adapter_config.json"),
-         *weights = path_join(path, "adapter_model.safetensors");
+    char *adapter = path_join(path, "adapter_config.json"), *weights = path_join(path, "adapter_model.safetensors");
     char *config = path_join(path, "config.json");
     bool ok;
     if (!file_is_folder(path)) {
@@ -88,8 +87,7 @@ static json_t *look_at_tensors(const char *path, Err *err)
         json_object_set_new(out, "kind", json_string("model"));
         ok = add_config(out, config, model_keys, err) && (st = safetensors_open_model(path, err));
     } else {
-        ok = err_set(err, ERR_INPUT,
-                     "neither an adapter (adapter_config.json) nor a model (config.json)");
+        ok = err_set(err, ERR_INPUT, "neither an adapter (adapter_config.json) nor a model (config.json)");
         err_at(err, "%s", path);
     }
     if (ok)
@@ -113,8 +111,7 @@ static json_t *look(const char *path, Err *err)
 
 static void print_value(const char *key, const json_t *value)
 {
-    char *text = json_is_string(value) ? xstrdup(json_string_value(value))
-                                       : json_dumps(value, JSON_ENCODE_ANY | REALS);
+    char *text = json_is_string(value) ? xstrdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | REALS);
     printf("%-24s %s\n", key, text);
     free(text);
 }

@@ -72,7 +72,8 @@ static bool open_input(PredictInput *input, Source *packed, Err *err)
     if (path && (text_ends(path, ".gz") || text_ends(path, ".zst"))) {
         if (!source_open(packed, path, err))
             return false;
-        input->file = packed->size > 0 ? fmemopen((void *)(uintptr_t)packed->data, packed->size, "r") : fopen("/dev/null", "r");
+        input->file =
+            packed->size > 0 ? fmemopen((void *)(uintptr_t)packed->data, packed->size, "r") : fopen("/dev/null", "r");
     } else {
         input->file = path ? fopen(path, "re") : stdin;
     }
@@ -93,8 +94,12 @@ static void close_input(PredictInput *input, Source *packed)
 static bool predict(const PredictArguments *given, const Config *c, Err *err)
 {
     const SessionOptions o = {
-        .model = given->model, .adapter = given->adapter, .task = c->task, .model_config = c->model_config,
-        .labels = &c->labels, .problem = c->problem_type,
+        .model = given->model,
+        .adapter = given->adapter,
+        .task = c->task,
+        .model_config = c->model_config,
+        .labels = &c->labels,
+        .problem = c->problem_type,
         .max_length = (given->max_length > 0 ? given->max_length : c->data.max_length) +
                       (c->task == TASK_CAUSAL_LM ? c->data.max_new_tokens : 0),
         .most_tokens = 4096,
@@ -104,7 +109,8 @@ static bool predict(const PredictArguments *given, const Config *c, Err *err)
     input.name = input.path ? input.path : "standard input";
     Source packed = { 0 };
     Session session = { 0 };
-    const bool ok = open_input(&input, &packed, err) && session_open(&session, &o, err) && answer(&session, &input, err);
+    const bool ok =
+        open_input(&input, &packed, err) && session_open(&session, &o, err) && answer(&session, &input, err);
     session_close(&session);
     close_input(&input, &packed);
     return ok;
@@ -137,10 +143,15 @@ int cmd_predict(int argc, char **argv)
         { "logits", NULL, "print the logits too", NULL, &given.logits },
         { "help", NULL, "this text", NULL, &help },
     };
-    const OptionTable table = { "lora predict", "[FILE]",
-                                "one JSON line a row of a .csv, .tsv, .jsonl, .json or .conll file (by the columns of the run), an "
-                                "image of a folder, or a line of any other text: a text (a TAB separates a pair), words, a "
-                                "prompt, a path of an image", own,
-                                sizeof own / sizeof *own, true };
+    const OptionTable table = {
+        "lora predict",
+        "[FILE]",
+        "one JSON line a row of a .csv, .tsv, .jsonl, .json or .conll file (by the columns of the run), an "
+        "image of a folder, or a line of any other text: a text (a TAB separates a pair), words, a "
+        "prompt, a path of an image",
+        own,
+        sizeof own / sizeof *own,
+        true
+    };
     return command_main(&(Command){ &table, &help, 0, 1, run, &given }, argc, argv);
 }

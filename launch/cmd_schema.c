@@ -21,8 +21,7 @@ static bool run(void *self, const Arguments *given, Err *err)
     if (*(const bool *)self)
         return print_page(err);
     json_t *schema = config_schema();
-    const bool ok = json_dumpf(schema, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF &&
-                    fflush(stdout) == 0;
+    const bool ok = json_dumpf(schema, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
     json_decref(schema);
     return ok || err_errno(err, "cannot write to standard output");
 }

@@ -13,9 +13,8 @@
 static bool describe(const Config *c, Text *out, Err *err)
 {
     char *folder = model_find(c->model, err);
-    ModelArch *arch = folder ? arch_open(folder, c->model_config, c->task, &c->labels,
-                                         c->label_count, c->problem_type, err)
-                             : NULL;
+    ModelArch *arch =
+        folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
     SlotTable *table = arch ? slots_open(arch, &c->lora, err) : NULL;
     const bool ok = table != NULL;
     if (ok)

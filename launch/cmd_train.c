@@ -55,7 +55,8 @@ static bool prepare(const TrainArguments *given, Words *server, Err *err)
         add_word(server, xprintf("--%s", given->rest.overrides[i]));
     if (given->overwrite)
         add_word(server, xstrdup("--overwrite"));
-    const bool ok = config_load(&config, &sources, err) && config_check_training(&config, err) && preflight(&config, err);
+    const bool ok =
+        config_load(&config, &sources, err) && config_check_training(&config, err) && preflight(&config, err);
     config_release(&config);
     return ok;
 }
@@ -122,8 +123,9 @@ int cmd_train(int argc, char **argv)
         { "print-config", NULL, "print the effective run file and stop", NULL, &given.print_config },
         { "help", NULL, "this text", NULL, &given.help },
     };
-    const OptionTable table = { "lora train", "RUN.yaml", "trains an adapter on this machine", own,
-                                sizeof own / sizeof *own, true };
+    const OptionTable table = {
+        "lora train", "RUN.yaml", "trains an adapter on this machine", own, sizeof own / sizeof *own, true
+    };
     Err err = { 0 };
     Text help = { 0 };
     int code = 0;

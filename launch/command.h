@@ -9,7 +9,7 @@
 typedef struct Command {
     const OptionTable *table;
     const bool *help; /* what the table's option --help sets */
-    int least, most;  /* words besides options */
+    int least, most; /* words besides options */
     /* Works; given is lent. False with *err. */
     bool (*run)(void *self, const Arguments *given, Err *err);
     void *self;

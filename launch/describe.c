@@ -65,8 +65,7 @@ bool describe_is_safetensors(const char *path)
 static const char *kind_of(const char *path, const FileMap *map, bool text)
 {
     for (size_t i = 0; i < LENGTH(beginnings); i++)
-        if (map->size >= beginnings[i].size &&
-            memcmp(map->data, beginnings[i].bytes, beginnings[i].size) == 0)
+        if (map->size >= beginnings[i].size && memcmp(map->data, beginnings[i].bytes, beginnings[i].size) == 0)
             return beginnings[i].kind;
     if (map->size == 0)
         return "empty file";
@@ -122,8 +121,8 @@ json_t *describe_file(const char *path, Err *err)
     FileMap map;
     if (!file_map(&map, path, err))
         return NULL;
-    const bool text = map.size > 0 && text_utf8_valid(map.data, map.size) == map.size &&
-                      !memchr(map.data, '\0', map.size);
+    const bool text =
+        map.size > 0 && text_utf8_valid(map.data, map.size) == map.size && !memchr(map.data, '\0', map.size);
     json_t *out = json_object();
     json_object_set_new(out, "kind", json_string(kind_of(path, &map, text)));
     json_object_set_new(out, "bytes", json_integer((json_int_t)map.size));

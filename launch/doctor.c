@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 const Check doctor_checks[] = {
-    { "programs", check_programs },   { "mpi", check_mpi },         { "ranks", check_ranks },
-    { "cores", check_cores },         { "memory", check_memory },   { "shm", check_shared_memory },
-    { "arithmetic", check_arithmetic }, { "ports", check_ports },   { "tmp", check_temporary },
-    { "cache", check_cache },         { "output_dir", check_output }, { "slurm", check_slurm },
+    { "programs", check_programs },     { "mpi", check_mpi },           { "ranks", check_ranks },
+    { "cores", check_cores },           { "memory", check_memory },     { "shm", check_shared_memory },
+    { "arithmetic", check_arithmetic }, { "ports", check_ports },       { "tmp", check_temporary },
+    { "cache", check_cache },           { "output_dir", check_output }, { "slurm", check_slurm },
 };
 const int doctor_check_count = sizeof doctor_checks / sizeof *doctor_checks;
 

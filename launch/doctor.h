@@ -13,13 +13,13 @@
 typedef enum {
     HEALTH_OK,
     HEALTH_WARN, /* a run works, but slower or only just */
-    HEALTH_FAIL  /* a run does not work */
+    HEALTH_FAIL /* a run does not work */
 } Health;
 
 /* What a check found; zeroed is well, with nothing to say. */
 typedef struct Finding {
     Health health;
-    Text said;   /* what is */
+    Text said; /* what is */
     Text remedy; /* one thing to do, where it is not well */
 } Finding;
 
@@ -28,7 +28,7 @@ typedef struct Patient {
     Machine machine;
     int64_t ranks;
     const Config *config; /* of the run; NULL: none was given */
-    const Needs *needs;   /* of the run; NULL with config */
+    const Needs *needs; /* of the run; NULL with config */
 } Patient;
 
 typedef struct Check {

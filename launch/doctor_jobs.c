@@ -43,7 +43,8 @@ static bool try_program(const char *name, Finding *finding)
     if (!ok) {
         text_addf(&finding->said, "%s: ", ran ? path : err.what);
         add_complaint(&finding->said, said.data ? said.data : "");
-        finding_set(finding, HEALTH_FAIL, "install lora, lora_ps and lora_worker of version %s into one folder", LORA_VERSION);
+        finding_set(finding, HEALTH_FAIL, "install lora, lora_ps and lora_worker of version %s into one folder",
+                    LORA_VERSION);
     }
     free(expected);
     free(path);
@@ -99,10 +100,12 @@ static int number_of(const char *line, const char *name)
 static void read_meeting(const Patient *patient, const char *line, Finding *finding)
 {
     const int cores = number_of(line, " cores="), each = number_of(line, " each=");
-    text_addf(&finding->said, "%lld ranks meet; together they have %d core%s", (long long)patient->ranks, cores, cores == 1 ? "" : "s");
+    text_addf(&finding->said, "%lld ranks meet; together they have %d core%s", (long long)patient->ranks, cores,
+              cores == 1 ? "" : "s");
     text_adds(&finding->said, each == 1 && cores >= patient->ranks ? ", one each" : "");
     if (cores < patient->ranks && patient->ranks <= patient->machine.allowed)
-        finding_set(finding, HEALTH_WARN, "set OMPI_MCA_hwloc_base_binding_policy=none: mpirun binds several to one core");
+        finding_set(finding, HEALTH_WARN,
+                    "set OMPI_MCA_hwloc_base_binding_policy=none: mpirun binds several to one core");
     else if (cores < patient->ranks)
         finding_set(finding, HEALTH_WARN, "they take turns; give --ranks=%d", cores);
 }

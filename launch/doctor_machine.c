@@ -48,10 +48,13 @@ static void compare_memory(const Patient *patient, int64_t room, Finding *findin
     if (all > room) {
         const int64_t fit = (room - needs->shared - needs->server) / each;
         if (fit >= 1)
-            finding_set(finding, HEALTH_FAIL, "give --ranks=%lld, or lower parallel.micro_batch_tokens", (long long)fit);
+            finding_set(finding, HEALTH_FAIL, "give --ranks=%lld, or lower parallel.micro_batch_tokens",
+                        (long long)fit);
         else
-            finding_set(finding, HEALTH_FAIL, "lower parallel.micro_batch_tokens and data.max_length, or take a smaller model");
-    } else if (patient->machine.process > 0 && patient->machine.process < needs->shared + needs->rank + bare_addresses) {
+            finding_set(finding, HEALTH_FAIL,
+                        "lower parallel.micro_batch_tokens and data.max_length, or take a smaller model");
+    } else if (patient->machine.process > 0 &&
+               patient->machine.process < needs->shared + needs->rank + bare_addresses) {
         finding_set(finding, HEALTH_FAIL, "ulimit -v unlimited");
     }
 }
@@ -83,13 +86,16 @@ void check_shared_memory(const Patient *patient, Finding *finding)
         finding_set(finding, HEALTH_FAIL, "mount -t tmpfs -o mode=1777 shm /dev/shm");
         return;
     }
-    const int64_t room = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize, shared = patient->needs ? patient->needs->shared : 0;
+    const int64_t room = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize,
+                  shared = patient->needs ? patient->needs->shared : 0;
     const int64_t least = shared + segment, all = shared + patient->ranks * segment;
     text_addf(&finding->said, "/dev/shm has room for %.1f MB; %lld ranks ask for %.1f%s", megabytes(room),
-              (long long)patient->ranks, megabytes(all), patient->needs ? ", the model in it" : " and for the model's weights");
+              (long long)patient->ranks, megabytes(all),
+              patient->needs ? ", the model in it" : " and for the model's weights");
     if (room < all)
-        finding_set(finding, room < least ? HEALTH_FAIL : HEALTH_WARN, "mount -o remount,size=%.0fM /dev/shm (docker: --shm-size=%.0fm)",
-                    2 * (double)all / (1 << 20) + 1, 2 * (double)all / (1 << 20) + 1);
+        finding_set(finding, room < least ? HEALTH_FAIL : HEALTH_WARN,
+                    "mount -o remount,size=%.0fM /dev/shm (docker: --shm-size=%.0fm)", 2 * (double)all / (1 << 20) + 1,
+                    2 * (double)all / (1 << 20) + 1);
 }
 
 /* ---- arithmetic ------------------------------------------------------------------------------- */
@@ -104,7 +110,8 @@ static void say_slow(const Patient *patient, Finding *finding)
     if (core && *core)
         finding_set(finding, HEALTH_WARN, "far below: unset OPENBLAS_CORETYPE (it is %s)", core);
     else if (patient->config && strcmp(patient->config->parallel.arithmetic, "auto") != 0)
-        finding_set(finding, HEALTH_WARN, "far below: parallel.arithmetic: auto (it is %s)", patient->config->parallel.arithmetic);
+        finding_set(finding, HEALTH_WARN, "far below: parallel.arithmetic: auto (it is %s)",
+                    patient->config->parallel.arithmetic);
     else if (asked && *asked)
         finding_set(finding, HEALTH_WARN, "far below: unset LORA_ARITHMETIC (it is %s)", asked);
     else

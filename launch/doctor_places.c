@@ -44,7 +44,8 @@ static bool pass_message(WireContext *context, WireSocket *server, const char *a
 /* The server's address as the run has it, else any pair on loopback. */
 void check_ports(const Patient *patient, Finding *finding)
 {
-    const char *given = patient->config ? patient->config->ps.address : NULL, *address = given ? given : "tcp://127.0.0.1:0";
+    const char *given = patient->config ? patient->config->ps.address : NULL,
+               *address = given ? given : "tcp://127.0.0.1:0";
     WireSocket *data = NULL, *control = NULL;
     Err err = { 0 };
     WireContext *context = wire_context_open(&err);
@@ -56,7 +57,9 @@ void check_ports(const Patient *patient, Finding *finding)
     else
         finding_fail(finding, &err);
     if (!ok && !err.hint[0])
-        finding_set(finding, HEALTH_FAIL, given ? "another ps.address, or end what listens there: ss -ltnp" : "is the loopback interface up? ip link set lo up");
+        finding_set(finding, HEALTH_FAIL,
+                    given ? "another ps.address, or end what listens there: ss -ltnp"
+                          : "is the loopback interface up? ip link set lo up");
     wire_close(data);
     wire_close(control);
     wire_context_close(context);
@@ -117,14 +120,16 @@ void check_temporary(const Patient *patient, Finding *finding)
     (void)patient;
     const int64_t least = 1 << 20; /* Open MPI's sockets and small files */
     const char *given = getenv("TMPDIR");
-    check_folder(given && *given ? given : "/tmp", least, "set TMPDIR to a folder with room that you may write in", finding);
+    check_folder(given && *given ? given : "/tmp", least, "set TMPDIR to a folder with room that you may write in",
+                 finding);
 }
 
 void check_cache(const Patient *patient, Finding *finding)
 {
     (void)patient;
     char *folder = cache_folder();
-    check_folder(folder, 0, "set LORA_CACHE to a folder with room that you may write in: encoded data is kept there", finding);
+    check_folder(folder, 0, "set LORA_CACHE to a folder with room that you may write in: encoded data is kept there",
+                 finding);
     free(folder);
 }
 
@@ -133,5 +138,6 @@ void check_output(const Patient *patient, Finding *finding)
     if (!patient->config)
         text_adds(&finding->said, "name a run file to look at its output_dir too");
     else
-        check_folder(patient->config->train.output_dir, patient->needs->disk, "another train.output_dir, or make room", finding);
+        check_folder(patient->config->train.output_dir, patient->needs->disk, "another train.output_dir, or make room",
+                     finding);
 }

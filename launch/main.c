@@ -58,10 +58,11 @@ static int page(void)
     roff_section(&text, "SYNOPSIS");
     roff_paragraph(&text, "lora COMMAND [ARGUMENTS]");
     roff_section(&text, "DESCRIPTION");
-    roff_paragraph(&text, "Adapts a pretrained Hugging Face model to your data: text and image classification, labels on words, "
-                          "language models. What comes out is an adapter of PEFT.\n"
-                          "  lora train run.yaml\n  lora eval run.yaml --adapter=runs/mine\n"
-                          "  lora predict --adapter=runs/mine texts.txt");
+    roff_paragraph(
+        &text, "Adapts a pretrained Hugging Face model to your data: text and image classification, labels on words, "
+               "language models. What comes out is an adapter of PEFT.\n"
+               "  lora train run.yaml\n  lora eval run.yaml --adapter=runs/mine\n"
+               "  lora predict --adapter=runs/mine texts.txt");
     roff_section(&text, "COMMANDS");
     fputs(text.data, stdout);
     int code = 0;

@@ -17,7 +17,8 @@ bool predict_lines(const PredictInput *input, PredictLine visit, void *self, Err
     if (!input->file)
         return err_set(err, ERR_INPUT, "is a folder, not a file of lines") || err_at(err, "%s", input->name);
     while (ok && (n = getline(&line, &room, input->file)) >= 0) {
-        const size_t mark = ++number == 1 && n >= 3 && memcmp(line, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* byte order mark */
+        const size_t mark =
+            ++number == 1 && n >= 3 && memcmp(line, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* byte order mark */
         while (n > (ssize_t)mark && (line[n - 1] == '\n' || line[n - 1] == '\r'))
             n--;
         if (text_utf8_valid(line, (size_t)n) < (size_t)n)

@@ -17,7 +17,7 @@ typedef struct PredictInput {
     FILE *file; /* its lines; NULL: a folder */
     const char *path; /* NULL: standard input, where each line is answered at once */
     const char *name; /* for errors */
-    bool logits;      /* print them too */
+    bool logits; /* print them too */
     const Config *run; /* of the adapter; defaults where it has none */
 } PredictInput;
 
@@ -44,7 +44,8 @@ bool predict_as_rows(const PredictInput *input, RowKind kind);
 
 /* Called with each row; the first that cannot be read is an error. */
 typedef bool (*PredictRow)(void *self, const Record *record, Err *err);
-MUST_USE bool predict_rows(const PredictInput *input, const RecordColumns *columns, PredictRow visit, void *self, Err *err);
+MUST_USE bool predict_rows(const PredictInput *input, const RecordColumns *columns, PredictRow visit, void *self,
+                           Err *err);
 
 /* Label and probabilities of an example; new. */
 json_t *predict_classes(const ModelArch *arch, const float *logits, bool with_logits);

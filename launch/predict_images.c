@@ -20,8 +20,9 @@ static bool print_answers(Gallery *g, Err *err)
     Session *s = g->session;
     for (int64_t b = 0; b <= g->count; b++)
         g->start[b] = b * s->arch->positions;
-    const Batch batch = { .B = g->count, .N = g->start[g->count], .start = g->start, .example = g->example,
-                          .pixels = s->room.pixels };
+    const Batch batch = {
+        .B = g->count, .N = g->start[g->count], .start = g->start, .example = g->example, .pixels = s->room.pixels
+    };
     if (g->count > 0)
         session_predict(s, &batch);
     bool ok = true;

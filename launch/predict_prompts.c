@@ -91,10 +91,10 @@ static bool add_conversation(Writer *w, const json_t *messages, Err *err)
     if (!w->chat && !(w->chat = chat_template_open(w->session->arch->folder, NULL, err)))
         return false;
     json_t *all = chat_with_system(messages, w->input->run->data.system);
-    const bool ok = chat_template_render(w->chat, all, &options, &text, err) &&
-                    tokenizer_encode_plain(w->session->tokenizer, text.data ? text.data : "", text.size, &w->encoding,
-                                           err) &&
-                    add_prompt(w, err);
+    const bool ok =
+        chat_template_render(w->chat, all, &options, &text, err) &&
+        tokenizer_encode_plain(w->session->tokenizer, text.data ? text.data : "", text.size, &w->encoding, err) &&
+        add_prompt(w, err);
     json_decref(all);
     text_release(&text);
     return ok;
@@ -115,8 +115,11 @@ bool predict_prompts(Session *session, const PredictInput *input, Err *err)
                                session->tokenizer, err) &&
               session_writes(session, &w->engine, PREDICT_BATCH, err);
     const RecordColumns columns = { .kind = d->messages ? ROWS_MESSAGES : ROWS_TEXTS,
-                                    .text = d->template_text ? NULL : d->prompt ? d->prompt : d->text,
-                                    .form = d->template_text, .messages = d->messages };
+                                    .text = d->template_text ? NULL
+                                            : d->prompt      ? d->prompt
+                                                             : d->text,
+                                    .form = d->template_text,
+                                    .messages = d->messages };
     if (ok && predict_as_rows(input, columns.kind))
         ok = predict_rows(input, &columns, add_row, w, err);
     else

@@ -17,8 +17,12 @@ typedef struct Pending {
 static bool print_answers(Pending *p, Err *err)
 {
     Session *s = p->session;
-    const Batch batch = { .B = p->count, .N = p->tokens, .start = p->start, .ids = s->room.ids,
-                          .types = s->arch->types > 1 ? s->room.types : NULL, .example = p->example };
+    const Batch batch = { .B = p->count,
+                          .N = p->tokens,
+                          .start = p->start,
+                          .ids = s->room.ids,
+                          .types = s->arch->types > 1 ? s->room.types : NULL,
+                          .example = p->example };
     if (p->count > 0)
         session_predict(s, &batch);
     bool ok = true;

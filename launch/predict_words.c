@@ -59,7 +59,11 @@ static bool tag(Tagger *t, const WordList *words, Err *err)
             return err_set(err, ERR_INPUT, "the tokenizer gives id %d, the model has %lld words", e->ids[i],
                            (long long)s->arch->V);
     const int64_t start[] = { 0, e->count }, example[] = { 0 };
-    const Batch batch = { .B = 1, .N = e->count, .start = start, .ids = e->ids, .example = example,
+    const Batch batch = { .B = 1,
+                          .N = e->count,
+                          .start = start,
+                          .ids = e->ids,
+                          .example = example,
                           .types = s->arch->types > 1 ? e->types : NULL };
     if (e->count > 0)
         session_predict(s, &batch);

@@ -9,11 +9,11 @@
 #include "common/base/text.h"
 
 typedef struct Relay {
-    int heard;    /* reading end of the job's stderr, owned; -1: it is closed */
-    Text line;    /* begun */
-    Text kept;    /* of Open MPI's words, whole lines, each once */
+    int heard; /* reading end of the job's stderr, owned; -1: it is closed */
+    Text line; /* begun */
+    Text kept; /* of Open MPI's words, whole lines, each once */
     bool message; /* between two of its dashed lines */
-    bool error;   /* a worker said itself what is wrong */
+    bool error; /* a worker said itself what is wrong */
 } Relay;
 
 void relay_init(Relay *relay, int heard); /* takes the descriptor */

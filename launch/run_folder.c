@@ -20,7 +20,8 @@ bool run_folder_labels(Config *config, const char *adapter, Err *err)
 {
     char *path = run_folder_file(adapter);
     Config run = { 0 };
-    const bool ok = !path || (config_load(&run, &(ConfigSources){ .file = path }, err) && config_take_labels(config, &run, err));
+    const bool ok =
+        !path || (config_load(&run, &(ConfigSources){ .file = path }, err) && config_take_labels(config, &run, err));
     config_release(&run);
     free(path);
     return ok;

@@ -95,11 +95,9 @@ static bool open_base(Session *s, const SessionOptions *o, const char *name, Err
     }
     char *folder = model_find(name, err);
     SafeTensors *files = NULL;
-    bool ok = folder &&
-              (s->arch = arch_open(folder, o->model_config, o->task, o->labels, labels, o->problem, err)) &&
+    bool ok = folder && (s->arch = arch_open(folder, o->model_config, o->task, o->labels, labels, o->problem, err)) &&
               (s->arch->image_size > 0 || (s->tokenizer = tokenizer_open(folder, err))) &&
-              (files = safetensors_open_model(folder, err)) &&
-              weights_plan(&s->weights, s->arch, files, err) &&
+              (files = safetensors_open_model(folder, err)) && weights_plan(&s->weights, s->arch, files, err) &&
               (s->base = mem_alloc((size_t)s->weights.size * sizeof(float), err));
     s->weights.data = s->base;
     if (ok)

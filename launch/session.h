@@ -11,32 +11,32 @@
 #include "worker/tokenizer/tokenizer.h"
 
 typedef struct SessionOptions {
-    const char *model;       /* folder or hub name; NULL: what the adapter says it was made for */
-    const char *adapter;     /* folder; NULL: the base model alone */
+    const char *model; /* folder or hub name; NULL: what the adapter says it was made for */
+    const char *adapter; /* folder; NULL: the base model alone */
     TaskType task;
     const json_t *model_config;
     const StringList *labels; /* may be empty */
-    int64_t label_count;     /* 0: from the adapter's head, else the model's config */
+    int64_t label_count; /* 0: from the adapter's head, else the model's config */
     ProblemType problem;
     int64_t max_length, most_tokens;
-    int threads;             /* 0: all cores */
-    const char *arithmetic;  /* parallel.arithmetic; NULL: this machine's best */
+    int threads; /* 0: all cores */
+    const char *arithmetic; /* parallel.arithmetic; NULL: this machine's best */
 } SessionOptions;
 
 typedef struct Session {
     ModelArch *arch;
     SlotTable *table;
-    LoraConfig lora;   /* read from the adapter */
+    LoraConfig lora; /* read from the adapter */
     Weights weights;
-    float *base;       /* weights.data, owned */
-    float *values;     /* of the adapter; NULL: base alone */
+    float *base; /* weights.data, owned */
+    float *values; /* of the adapter; NULL: base alone */
     Tokenizer *tokenizer; /* NULL for images */
     Model *model;
     int64_t max_length, most_tokens;
     int threads;
     BatchRoom room;
     ImageProcess process; /* of a model of images */
-    float *logits;     /* measure_logits(most_tokens) */
+    float *logits; /* measure_logits(most_tokens) */
 } Session;
 
 /* task_type of an adapter folder; where it is null, as PEFT has no word for images, the task of the

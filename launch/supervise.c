@@ -18,7 +18,7 @@
 
 typedef struct Deaths {
     int64_t step; /* that the run had reached at the last one */
-    int in_vain;  /* in a row, without a step between them */
+    int in_vain; /* in a row, without a step between them */
 } Deaths;
 
 typedef struct Supervisor {
@@ -28,8 +28,8 @@ typedef struct Supervisor {
     int64_t ranks;
     pid_t workers; /* mpirun; -1: none */
     Relay relay;
-    int ended;         /* how the workers ended, while there are none */
-    int told;          /* interrupts passed on */
+    int ended; /* how the workers ended, while there are none */
+    int told; /* interrupts passed on */
     Deaths of_server, of_workers;
 } Supervisor;
 
@@ -102,7 +102,8 @@ static void tell_reason(const Supervisor *s)
         if (*line != '\n')
             log_plain("  %.*s", (int)strcspn(line, "\n"), line);
     if (strstr(kept, "/dev/shm"))
-        log_plain("  try: make room in /dev/shm, where Open MPI keeps 4 MB a rank (df /dev/shm; in a container --shm-size=1g)");
+        log_plain(
+            "  try: make room in /dev/shm, where Open MPI keeps 4 MB a rank (df /dev/shm; in a container --shm-size=1g)");
 }
 
 /* The workers ended with s->ended, which is no good end: again, or not. */
@@ -212,8 +213,13 @@ static bool watch_workers(Supervisor *s, Err *err)
 
 int supervise(Server *server, const char *const *words, int count, int64_t ranks, Err *err)
 {
-    Supervisor s = { .server = server, .words = words, .count = count, .ranks = ranks, .workers = -1,
-                     .of_server = { -1, 0 }, .of_workers = { -1, 0 } };
+    Supervisor s = { .server = server,
+                     .words = words,
+                     .count = count,
+                     .ranks = ranks,
+                     .workers = -1,
+                     .of_server = { -1, 0 },
+                     .of_workers = { -1, 0 } };
     int verdict;
     relay_init(&s.relay, -1);
     start_workers(&s, err);

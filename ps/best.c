@@ -127,8 +127,10 @@ void best_load(Run *run)
             log_warn("save", "the checkpoint of a good evaluation is of no use, the next best is taken: %s step=%lld",
                      bad.what, (long long)list[i].step);
         else if (list[i].step != s->best_step)
-            log_warn("save", "the best evaluation's checkpoint is not there: the best that is kept is taken step=%lld instead of %lld",
-                     (long long)list[i].step, (long long)s->best_step);
+            log_warn(
+                "save",
+                "the best evaluation's checkpoint is not there: the best that is kept is taken step=%lld instead of %lld",
+                (long long)list[i].step, (long long)s->best_step);
         s->best = found ? list[i].figure : s->best;
         s->best_step = found ? list[i].step : s->best_step;
     }

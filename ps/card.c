@@ -112,9 +112,9 @@ static void add_training(const Run *run, Text *card)
     text_addf(card,
               "- steps: %lld of %lld examples, epoch %.3g\n- learning rate: %g, weight decay %g, "
               "clipped at %g\n- rank %lld, alpha %g, dropout %g\n- seed: %llu\n- made by lora %s",
-              (long long)run->state.version, (long long)t->batch_size, output_epoch(run),
-              t->learning_rate, t->weight_decay, t->max_grad_norm, (long long)l->r, l->alpha,
-              l->dropout, (unsigned long long)t->seed, LORA_VERSION);
+              (long long)run->state.version, (long long)t->batch_size, output_epoch(run), t->learning_rate,
+              t->weight_decay, t->max_grad_norm, (long long)l->r, l->alpha, l->dropout, (unsigned long long)t->seed,
+              LORA_VERSION);
     if (run->config.parallel.arithmetic)
         text_addf(card, ", arithmetic %s", run->config.parallel.arithmetic);
     text_adds(card, "\n");

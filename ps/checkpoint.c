@@ -55,8 +55,7 @@ static bool write_moments(const Run *run, const char *folder, Err *err)
     return ok;
 }
 
-static bool read_moment(float *out, const SafeTensors *st, const char *kind, const Slot *slot,
-                        Err *err)
+static bool read_moment(float *out, const SafeTensors *st, const char *kind, const Slot *slot, Err *err)
 {
     char *name = xprintf("%s.%s", kind, slot->name);
     const TensorView *view = safetensors_find(st, name);
@@ -137,7 +136,8 @@ static bool load(Run *run, int64_t version, Err *err)
     json_t *own, *trainer;
     const bool open = open_states(run, &own, &trainer, folder, err);
     const bool ok = open && read_values(run->store.value, run, folder, own, err) && read_moments(run, folder, err) &&
-                    resume_is_whole(own, folder, MOMENTS_FILE, of_moments(run), err) && resume_take_state(run, own, err);
+                    resume_is_whole(own, folder, MOMENTS_FILE, of_moments(run), err) &&
+                    resume_take_state(run, own, err);
     if (ok) {
         json_decref(run->state.history);
         run->state.history = json_incref(json_object_get(trainer, "log_history"));
@@ -286,10 +286,10 @@ static bool write_states(const Run *run, const char *folder, Err *err)
 static bool fill(Run *run, const char *folder, Err *err)
 {
     return folder_make(folder, err) &&
-           slots_write_adapter(folder, run->store.value, run->table, run->arch, &run->config.lora,
-                               run->config.model, err) &&
-           write_moments(run, folder, err) && write_states(run, folder, err) &&
-           output_extras(run, folder, err) && folder_sync(folder, err);
+           slots_write_adapter(folder, run->store.value, run->table, run->arch, &run->config.lora, run->config.model,
+                               err) &&
+           write_moments(run, folder, err) && write_states(run, folder, err) && output_extras(run, folder, err) &&
+           folder_sync(folder, err);
 }
 
 bool checkpoint_write(Run *run, Err *err)

@@ -9,10 +9,10 @@
 typedef struct Client {
     uint64_t id;
     HelloFacts facts;
-    double seen;   /* its last message */
+    double seen; /* its last message */
     double active; /* it was given its work, or finished a part of it */
-    double speed;  /* pieces a second and rank, moving average; 0: not measured */
-    int64_t held;  /* version that its last PULL named */
+    double speed; /* pieces a second and rank, moving average; 0: not measured */
+    int64_t held; /* version that its last PULL named */
     bool parked, welcomed, told_end;
     bool late; /* its work was given away, and it has not asked for more since */
 } Client;
@@ -24,7 +24,7 @@ typedef struct Clients {
 } Clients;
 
 Client *clients_find(const Clients *clients, uint64_t id); /* NULL: not there; lent until one comes or goes */
-Client *clients_add(Clients *clients, uint64_t id);        /* lent likewise */
+Client *clients_add(Clients *clients, uint64_t id); /* lent likewise */
 void clients_remove(Clients *clients, int index);
 void clients_release(Clients *clients);
 

@@ -25,7 +25,7 @@ struct PsCore {
     CoreWorld world;
     Phase phase;
     int64_t version, M;
-    uint64_t plan;    /* once it has begun */
+    uint64_t plan; /* once it has begun */
     HelloFacts facts; /* of the first client */
     bool begun;
     double first_hello; /* PHASE_WAIT: when waiting began */
@@ -98,8 +98,7 @@ static int idle_count(const PsCore *core)
     Range ranges[WIRE_RANGES];
     int idle = 0;
     for (int i = 0; i < core->clients.count; i++)
-        idle +=
-            core->clients.items[i].parked && leases_of(&core->leases, core->clients.items[i].id, ranges) == 0;
+        idle += core->clients.items[i].parked && leases_of(&core->leases, core->clients.items[i].id, ranges) == 0;
     return idle;
 }
 
@@ -164,7 +163,8 @@ static void open_round(PsCore *core, int64_t pieces, double now)
     int count = 0;
     for (int i = 0; i < core->clients.count; i++) {
         if (!core->clients.items[i].late)
-            shares[count++] = (LeaseShare){ core->clients.items[i].id, clients_weight(&core->clients, &core->clients.items[i]) };
+            shares[count++] =
+                (LeaseShare){ core->clients.items[i].id, clients_weight(&core->clients, &core->clients.items[i]) };
         core->clients.items[i].active = now;
     }
     leases_deal(&core->leases, shares, count);
@@ -216,8 +216,7 @@ static void begin_when_complete(PsCore *core, double now)
     for (int i = 0; i < core->clients.count; i++)
         if (core->clients.items[i].facts.job == core->facts.job)
             ranks += core->clients.items[i].facts.ranks;
-    if (core->version > 0 || ranks >= core->facts.job_ranks ||
-        now - core->first_hello > core->options.lease_timeout)
+    if (core->version > 0 || ranks >= core->facts.job_ranks || now - core->first_hello > core->options.lease_timeout)
         begin(core, now);
 }
 
@@ -286,9 +285,8 @@ static void on_hello(PsCore *core, const Msg *msg, double now)
 
 static void refuse(PsCore *core, const Msg *msg, const char *why)
 {
-    log_warn("client", "%s client=%016llx step=%lld range=%lld-%lld bytes=%zu", why,
-             (unsigned long long)msg->client, (long long)msg->step, (long long)msg->range[0].begin,
-             (long long)msg->range[0].end, msg->size);
+    log_warn("client", "%s client=%016llx step=%lld range=%lld-%lld bytes=%zu", why, (unsigned long long)msg->client,
+             (long long)msg->step, (long long)msg->range[0].begin, (long long)msg->range[0].end, msg->size);
     reply_text(core, msg->client, MSG_REFUSE, why);
 }
 
@@ -358,8 +356,8 @@ static void on_eval(PsCore *core, Client *client, Msg *msg, double now)
     }
     const Range range = msg->range[0];
     const size_t most = (size_t)core->facts.eval_width * sizeof(double);
-    if (range.begin < 0 || range.end != range.begin + 1 || range.end > core->leases.n ||
-        !msg->data || msg->size % sizeof(double) != 0 || msg->size > most) {
+    if (range.begin < 0 || range.end != range.begin + 1 || range.end > core->leases.n || !msg->data ||
+        msg->size % sizeof(double) != 0 || msg->size > most) {
         refuse(core, msg, "evaluation sums that are not those of one chunk");
         return;
     }
@@ -373,8 +371,8 @@ static void on_eval(PsCore *core, Client *client, Msg *msg, double now)
     client->active = now;
     if (!leases_is_complete(&core->leases))
         return;
-    core->world.evaluated(core->world.self, core->version, (const double *const *)core->chunks,
-                          core->chunk_sizes, core->leases.n);
+    core->world.evaluated(core->world.self, core->version, (const double *const *)core->chunks, core->chunk_sizes,
+                          core->leases.n);
     drop_chunks(core);
     advance(core, now);
 }
@@ -428,8 +426,7 @@ void core_message(PsCore *core, Msg *msg, double now)
         on_hello(core, msg, now);
     } else if (msg->type == MSG_BYE) {
         on_bye(core, msg, now);
-    } else if (msg->type == MSG_PULL || msg->type == MSG_PUSH || msg->type == MSG_EVAL ||
-               msg->type == MSG_BEAT) {
+    } else if (msg->type == MSG_PULL || msg->type == MSG_PUSH || msg->type == MSG_EVAL || msg->type == MSG_BEAT) {
         Client *client = msg->run == core->options.run ? clients_find(&core->clients, msg->client) : NULL;
         if (client)
             on_known(core, client, msg, now);
@@ -446,8 +443,8 @@ static void bury_silent(PsCore *core, double now)
         const Client *client = &core->clients.items[i];
         if (now - client->seen <= core->options.lease_timeout)
             continue;
-        log_warn("client", "silent for %.1f s, its work goes to others client=%016llx",
-                 now - client->seen, (unsigned long long)client->id);
+        log_warn("client", "silent for %.1f s, its work goes to others client=%016llx", now - client->seen,
+                 (unsigned long long)client->id);
         take_away(core, i);
     }
 }
@@ -461,11 +458,10 @@ static void take_from_late(PsCore *core, double now)
     Range ranges[WIRE_RANGES];
     for (int i = 0; i < core->clients.count; i++) {
         Client *client = &core->clients.items[i];
-        if (now - client->active <= patience || client->parked ||
-            leases_of(&core->leases, client->id, ranges) == 0)
+        if (now - client->active <= patience || client->parked || leases_of(&core->leases, client->id, ranges) == 0)
             continue;
-        log_warn("client", "gives no answer for %.1f s, its work goes to others client=%016llx",
-                 now - client->active, (unsigned long long)client->id);
+        log_warn("client", "gives no answer for %.1f s, its work goes to others client=%016llx", now - client->active,
+                 (unsigned long long)client->id);
         leases_drop(&core->leases, client->id);
         client->late = true;
     }

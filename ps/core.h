@@ -15,7 +15,7 @@ typedef struct PsCore PsCore;
 
 /* A step's sums, complete: the core lends them for the call. */
 typedef struct StepSums {
-    int64_t step;          /* 0-based: version that they were computed at */
+    int64_t step; /* 0-based: version that they were computed at */
     const float *gradient; /* [slot_size] */
     int64_t count, tokens;
     double loss;
@@ -40,14 +40,13 @@ typedef struct CoreWorld {
      */
     LeaseKind (*next)(void *self, int64_t version, int *code, const char **text);
     /* All chunks of an evaluation at `version` are in: sums joined in chunk order by pieces. */
-    void (*evaluated)(void *self, int64_t version, const double *const *sums, const int64_t *sizes,
-                      int64_t chunks);
+    void (*evaluated)(void *self, int64_t version, const double *const *sums, const int64_t *sizes, int64_t chunks);
     const float *(*values)(void *self); /* [slot_size], of the newest version */
 } CoreWorld;
 
 typedef struct CoreOptions {
     uint64_t run;
-    int64_t version;      /* to go on from */
+    int64_t version; /* to go on from */
     double lease_timeout; /* seconds of silence until a client's leases go to others */
 } CoreOptions;
 

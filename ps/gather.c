@@ -81,8 +81,7 @@ static void rise(Gather *gather, int64_t begin, int64_t end)
 {
     int64_t parent_begin, parent_end, sibling, sibling_end;
     bool left;
-    while (tree_parent(begin, end, gather->M, &parent_begin, &parent_end, &sibling, &sibling_end,
-                       &left)) {
+    while (tree_parent(begin, end, gather->M, &parent_begin, &parent_end, &sibling, &sibling_end, &left)) {
         const GatherSum *other = &gather->nodes[sibling];
         if (!other->gradient || other->end != sibling_end)
             return;

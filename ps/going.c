@@ -23,8 +23,9 @@ bool going_compare(Run *run, Err *err)
     bool ok = config_load(&there, &(ConfigSources){ .file = path }, err);
     if (ok && !config_same_run(&run->config, &there, COMPARE_FOLDER, &keys)) {
         ok = err_set(err, ERR_INPUT, "another run is in this folder: %s", keys.data);
-        err_hint(err, "set them as they are there, choose another train.output_dir, or start anew with --overwrite; a run "
-                      "may only change its length, logging, evaluations and checkpoints");
+        err_hint(err,
+                 "set them as they are there, choose another train.output_dir, or start anew with --overwrite; a run "
+                 "may only change its length, logging, evaluations and checkpoints");
         err_at(err, "%s", run->folder);
     } else if (ok && !config_same_run(&run->config, &there, COMPARE_GOING, &keys)) {
         log_info("run", "changed: %s", keys.data);
@@ -50,8 +51,10 @@ static void tell_schedule(const Run *run, const Schedule *before)
         what = "the linear decay of the learning rate now ends there";
     else if (now->kind == RATE_COSINE)
         what = "the cosine of the learning rate now ends there";
-    log_info("run", "the run now ends at step %lld, not %lld: %s; step %lld has %g (it was %g there), the %lld steps before keep theirs",
-             (long long)run->total, (long long)before->total, what, next, is, was, (long long)run->state.version);
+    log_info(
+        "run",
+        "the run now ends at step %lld, not %lld: %s; step %lld has %g (it was %g there), the %lld steps before keep theirs",
+        (long long)run->total, (long long)before->total, what, next, is, was, (long long)run->state.version);
 }
 
 static bool refuse_shorter(const Run *run, int64_t total, Err *err)
@@ -82,10 +85,14 @@ bool going_settle(Run *run, Err *err)
 
 static bool refuse_without_checkpoint(const Run *run, Err *err)
 {
-    err_set(err, ERR_INPUT, "the run in this folder is complete, and the checkpoint of its last step, %lld, from which it "
-                            "would go on, is not there", (long long)run->state.version);
-    err_hint(err, "begin a new run from its adapter: --lora.init_adapter=%s and another train.output_dir; "
-                  "train.save_strategy: no keeps no checkpoint to go on from", run->folder);
+    err_set(err, ERR_INPUT,
+            "the run in this folder is complete, and the checkpoint of its last step, %lld, from which it "
+            "would go on, is not there",
+            (long long)run->state.version);
+    err_hint(err,
+             "begin a new run from its adapter: --lora.init_adapter=%s and another train.output_dir; "
+             "train.save_strategy: no keeps no checkpoint to go on from",
+             run->folder);
     return err_at(err, "%s", run->folder);
 }
 
@@ -122,9 +129,11 @@ static bool take_end(Run *run, const json_t *own, Err *err)
         return false;
     run_take_facts(run, &facts, M, steps);
     if (resume_foreign(run, own)) {
-        err_set(err, ERR_INPUT, "the run in this folder is complete, and its run.yaml or " RESUME_FILE " is not that of its end: %s",
+        err_set(err, ERR_INPUT,
+                "the run in this folder is complete, and its run.yaml or " RESUME_FILE " is not that of its end: %s",
                 resume_foreign(run, own));
-        return err_hint(err, "put run.yaml back as it was, choose another train.output_dir, or start anew with --overwrite");
+        return err_hint(err,
+                        "put run.yaml back as it was, choose another train.output_dir, or start anew with --overwrite");
     }
     return resume_take_state(run, own, err);
 }
@@ -160,8 +169,9 @@ bool going_complete(Run *run, Err *err)
     if (!run->complete)
         return lengthen(run, err);
     if (stopped && total > run->state.version)
-        log_info("run", "it stopped early at step %lld of %lld: evaluations had not become better; a larger "
-                        "train.early_stopping_patience than %lld goes on",
+        log_info("run",
+                 "it stopped early at step %lld of %lld: evaluations had not become better; a larger "
+                 "train.early_stopping_patience than %lld goes on",
                  (long long)run->state.version, (long long)total, (long long)run->state.worse);
     return slots_read_adapter(run->store.value, run->table, run->folder, err);
 }

@@ -38,10 +38,9 @@ static int serve(Config *config, const PsArguments *given, Err *err)
     const PsConfig ps = config->ps;
     tell_notes(config);
     char *address = ps.address ? xstrdup(ps.address) : NULL; /* run_open takes the config */
-    const ServerOptions options = { .address = address,
-                                    .insecure = ps.insecure,
-                                    .lease_timeout = ps.lease_timeout,
-                                    .ready_file = given->port_file };
+    const ServerOptions options = {
+        .address = address, .insecure = ps.insecure, .lease_timeout = ps.lease_timeout, .ready_file = given->port_file
+    };
     Run *run = config_check_training(config, err) ? run_open(config, given->overwrite, err) : NULL;
     int code = err_exit_code(err);
     if (run && run_is_complete(run)) /* it does not listen: nobody shall wait for it */
@@ -80,11 +79,9 @@ int main(int argc, char **argv)
 {
     PsArguments given = { 0 };
     const Option own[] = {
-        { "overwrite", NULL, "start anew in an output_dir that holds a run", NULL,
-          &given.overwrite },
+        { "overwrite", NULL, "start anew in an output_dir that holds a run", NULL, &given.overwrite },
         { "port-file", "FILE", "write the address here once it listens", &given.port_file, NULL },
-        { "print-config", NULL, "print the effective run file and stop", NULL,
-          &given.print_config },
+        { "print-config", NULL, "print the effective run file and stop", NULL, &given.print_config },
         { "help", NULL, "this text", NULL, &given.help },
         { "version", NULL, "the version", NULL, &given.version },
     };

@@ -53,8 +53,7 @@ static void append_metrics(Run *run, const char *line)
     if (!ok && before >= 0 && truncate(path, (off_t)before) != 0)
         log_warn("save", "half a line stays path=%s", path);
     if (ok && run->missing_lines > 0) {
-        log_info("save", "metrics.jsonl goes on, missing lines=%lld",
-                 (long long)run->missing_lines);
+        log_info("save", "metrics.jsonl goes on, missing lines=%lld", (long long)run->missing_lines);
         run->missing_lines = 0;
     }
     free(path);
@@ -79,8 +78,7 @@ static bool stays(const Run *run, const char *line, size_t size)
 {
     json_t *entry = json_loadb(line, size, 0, NULL);
     const json_t *step = json_object_get(entry, "step");
-    const int64_t newest =
-        json_object_get(entry, "eval_loss") ? run->state.evaluated : run->state.version;
+    const int64_t newest = json_object_get(entry, "eval_loss") ? run->state.evaluated : run->state.version;
     const bool ok = json_is_integer(step) && json_integer_value(step) <= newest;
     json_decref(entry);
     return ok;
@@ -117,9 +115,7 @@ static void set_best(const Run *run, json_t *to)
     set(to, "best_global_step", any ? json_integer(run->state.best_step) : NULL);
     set(to, "best_metric", any ? json_real(run->state.best) : NULL);
     set(to, "best_model_checkpoint",
-        any && (file_is_folder(path) || run->state.best_step == run->state.version)
-            ? json_string(path)
-            : NULL);
+        any && (file_is_folder(path) || run->state.best_step == run->state.version) ? json_string(path) : NULL);
     free(path);
 }
 
@@ -166,11 +162,16 @@ const json_t *output_last_with(const Run *run, const char *key)
 
 bool output_extras(const Run *run, const char *folder, Err *err)
 {
-    static const char *const names[] = {
-        "tokenizer.json", "tokenizer_config.json",   "special_tokens_map.json",
-        "vocab.txt",      "vocab.json",              "merges.txt",          "added_tokens.json",
-        "tokenizer.model", "chat_template.jinja",    "preprocessor_config.json"
-    };
+    static const char *const names[] = { "tokenizer.json",
+                                         "tokenizer_config.json",
+                                         "special_tokens_map.json",
+                                         "vocab.txt",
+                                         "vocab.json",
+                                         "merges.txt",
+                                         "added_tokens.json",
+                                         "tokenizer.model",
+                                         "chat_template.jinja",
+                                         "preprocessor_config.json" };
     bool ok = true;
     for (size_t i = 0; ok && i < sizeof names / sizeof *names; i++) {
         char *from = path_join(run->arch->folder, names[i]), *to = path_join(folder, names[i]);
@@ -220,8 +221,7 @@ static int64_t examples_seen(const Run *run)
     if (run->per_epoch == 0)
         return 0;
     const int64_t v = run->state.version;
-    return v / run->per_epoch * run->facts.examples +
-           v % run->per_epoch * run->config.train.batch_size;
+    return v / run->per_epoch * run->facts.examples + v % run->per_epoch * run->config.train.batch_size;
 }
 
 bool output_summary(const Run *run, Err *err)
@@ -234,8 +234,7 @@ bool output_summary(const Run *run, Err *err)
     set_real(to, "train_loss", s->version > 0 ? s->loss_total / (double)s->version : 0);
     set_int(to, "tokens", s->tokens);
     set_real(to, "tokens_per_second", s->seconds > 0 ? (double)s->tokens / s->seconds : 0);
-    set_real(to, "examples_per_second",
-             s->seconds > 0 ? (double)examples_seen(run) / s->seconds : 0);
+    set_real(to, "examples_per_second", s->seconds > 0 ? (double)examples_seen(run) / s->seconds : 0);
     set_int(to, "micro_batches", run->M);
     set(to, "arithmetic", json_string(run->config.parallel.arithmetic));
     set(to, "fingerprint", json_string(run->config.parallel.fingerprint));

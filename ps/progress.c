@@ -64,8 +64,7 @@ static void show(Progress *progress, const ProgressFigures *figures, int columns
     log_bar(line);
 }
 
-void progress_step(Progress *progress, int64_t step, double loss, double tokens_per_second,
-                   bool logged)
+void progress_step(Progress *progress, int64_t step, double loss, double tokens_per_second, bool logged)
 {
     const double done = (double)(step - progress->first);
     const ProgressFigures f = {
@@ -79,8 +78,8 @@ void progress_step(Progress *progress, int64_t step, double loss, double tokens_
     if (columns > 0)
         show(progress, &f, columns);
     else if (logged)
-        log_info("train", "step=%lld/%lld loss=%.4f tokens_per_second=%.0f left=%.0fs",
-                 (long long)step, (long long)progress->total, loss, tokens_per_second, f.left);
+        log_info("train", "step=%lld/%lld loss=%.4f tokens_per_second=%.0f left=%.0fs", (long long)step,
+                 (long long)progress->total, loss, tokens_per_second, f.left);
 }
 
 void progress_end(void)

@@ -13,14 +13,13 @@ typedef struct Progress {
     int64_t total;
     int64_t first; /* step that this process began at */
     double start;
-    double drawn;  /* when the bar was last drawn */
+    double drawn; /* when the bar was last drawn */
 } Progress;
 
 void progress_init(Progress *progress, int64_t first, int64_t total);
 
 /* After each step. logged: this step has a log line. */
-void progress_step(Progress *progress, int64_t step, double loss, double tokens_per_second,
-                   bool logged);
+void progress_step(Progress *progress, int64_t step, double loss, double tokens_per_second, bool logged);
 /* The bar stays where it is. */
 void progress_end(void);
 

@@ -74,8 +74,8 @@ bool resume_is_whole(const json_t *own, const char *folder, const char *name, ui
 
 static json_t *facts_json(const HelloFacts *f)
 {
-    json_t *to = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "slot_size", (json_int_t)f->slot_size, "examples",
-                           (json_int_t)f->examples, "longest", (json_int_t)f->longest, "eval_chunks",
+    json_t *to = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "slot_size", (json_int_t)f->slot_size,
+                           "examples", (json_int_t)f->examples, "longest", (json_int_t)f->longest, "eval_chunks",
                            (json_int_t)f->eval_chunks, "eval_examples", (json_int_t)f->eval_examples, "eval_width",
                            (json_int_t)f->eval_width, "host", f->host, "arithmetic", f->arithmetic);
     REQUIRE(to);
@@ -119,10 +119,10 @@ static json_t *state_json(const RunState *s)
 {
     json_t *to = json_pack("{s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:b}", "version",
                            (json_int_t)s->version, "evaluated", (json_int_t)s->evaluated, "loss_total", s->loss_total,
-                           "loss_since", s->loss_since, "logged", (json_int_t)s->logged, "tokens", (json_int_t)s->tokens,
-                           "tokens_since", (json_int_t)s->tokens_since, "seconds", s->seconds, "seconds_logged",
-                           s->seconds_logged, "best", s->best, "best_step", (json_int_t)s->best_step, "worse",
-                           (json_int_t)s->worse, "stop_early", (int)s->stop_early);
+                           "loss_since", s->loss_since, "logged", (json_int_t)s->logged, "tokens",
+                           (json_int_t)s->tokens, "tokens_since", (json_int_t)s->tokens_since, "seconds", s->seconds,
+                           "seconds_logged", s->seconds_logged, "best", s->best, "best_step", (json_int_t)s->best_step,
+                           "worse", (json_int_t)s->worse, "stop_early", (int)s->stop_early);
     REQUIRE(to);
     return to;
 }
@@ -162,13 +162,14 @@ bool resume_take_state(Run *run, const json_t *own, Err *err)
 
 /* ---- the file --------------------------------------------------------------------------------- */
 
-bool resume_write(const Run *run, const json_t *trainer, const char *folder, const FileDigest *files, int count, Err *err)
+bool resume_write(const Run *run, const json_t *trainer, const char *folder, const FileDigest *files, int count,
+                  Err *err)
 {
     const TrainConfig *t = &run->config.train;
-    json_t *own = json_pack("{s:i, s:I, s:I, s:o, s:o, s:{s:s, s:b}}", "format", FORMAT, "micro_batches", (json_int_t)run->M,
-                            "steps", (json_int_t)run->total, "facts", facts_json(&run->facts), "state",
-                            state_json(&run->state), "ranked", "metric", t->metric_for_best_model, "kept",
-                            (int)t->load_best_model_at_end);
+    json_t *own =
+        json_pack("{s:i, s:I, s:I, s:o, s:o, s:{s:s, s:b}}", "format", FORMAT, "micro_batches", (json_int_t)run->M,
+                  "steps", (json_int_t)run->total, "facts", facts_json(&run->facts), "state", state_json(&run->state),
+                  "ranked", "metric", t->metric_for_best_model, "kept", (int)t->load_best_model_at_end);
     json_t *digests = json_object();
     REQUIRE(own);
     set(own, "run", in_hex(run->id));

@@ -59,8 +59,7 @@ void run_record(Run *run, WalType type, const WalPart *parts, int count, bool sy
     if (run->wal.fd < 0 || run->wal.broken)
         return; /* said when it broke; the next checkpoint starts it anew */
     if (!wal_append(&run->wal, type, parts, count, &err) || (sync && !wal_sync(&run->wal, &err)))
-        log_error("save", "steps are not durable until the next checkpoint: %s (%s)", err.what,
-                  err.where);
+        log_error("save", "steps are not durable until the next checkpoint: %s (%s)", err.what, err.where);
 }
 
 bool run_start_log(Run *run, Err *err)
@@ -117,8 +116,7 @@ static bool replay_head(Run *run, const WalHead *head, Err *err)
 {
     run->base = head->base;
     if (head->base > run->state.version && run->saved < 0)
-        return err_set(err, ERR_IO, "checkpoint-%lld, which the log starts from, is gone",
-                       (long long)head->base);
+        return err_set(err, ERR_IO, "checkpoint-%lld, which the log starts from, is gone", (long long)head->base);
     if (run->saved < 0 && head->initial != run->initial)
         return err_set(err, ERR_INPUT,
                        "the first values of the adapter are not those that this run "
@@ -155,7 +153,8 @@ static bool identify_head(Run *run, WalType type, const void *payload, size_t si
     memcpy(&head, payload, sizeof head);
     if (head.configuration != config_digest(&run->config, false)) {
         err_set(err, ERR_INPUT, "the run in this folder began with another configuration than its run.yaml now says");
-        return err_hint(err, "put run.yaml back as it was, choose another train.output_dir, or start anew with --overwrite");
+        return err_hint(err,
+                        "put run.yaml back as it was, choose another train.output_dir, or start anew with --overwrite");
     }
     run->id = head.id;
     return true;
@@ -222,8 +221,8 @@ static bool remove_names(const Run *run, const char *const *names, Err *err)
  * is still the old run, complete or at an earlier point; without it, only what no run goes on from. */
 static bool remove_run(Run *run, Err *err)
 {
-    static const char *const results[] = { "summary.json", "adapter_config.json", "adapter_model.safetensors",
-                                           "trainer_state.json", RESUME_FILE, NULL };
+    static const char *const results[] = { "summary.json",       "adapter_config.json", "adapter_model.safetensors",
+                                           "trainer_state.json", RESUME_FILE,           NULL };
     static const char *const rest[] = { "metrics.jsonl", "run.yaml", NULL };
     char *wal = inside(run, "wal");
     const bool ok = checkpoint_remove_all(run, err) && remove_names(run, results, err) &&
@@ -263,8 +262,7 @@ static bool recover(Run *run, Err *err)
     }
     free(path);
     if (ok)
-        log_info("run", "goes on at step=%lld checkpoint=%lld", (long long)run->state.version,
-                 (long long)run->saved);
+        log_info("run", "goes on at step=%lld checkpoint=%lld", (long long)run->state.version, (long long)run->saved);
     return ok;
 }
 
@@ -309,8 +307,8 @@ static bool begin_anew(Run *run, Err *err)
     char *wal = inside(run, "wal");
     run->fresh = true;
     keep_identity(run);
-    const bool ok = run_write_text(run, err) && output_cut_metrics(run, err) &&
-                    folder_make(wal, err) && run_start_log(run, err) && folder_sync(run->folder, err);
+    const bool ok = run_write_text(run, err) && output_cut_metrics(run, err) && folder_make(wal, err) &&
+                    run_start_log(run, err) && folder_sync(run->folder, err);
     free(wal);
     return ok;
 }
@@ -324,7 +322,8 @@ static bool open_folder(Run *run, bool overwrite, Err *err)
     if (!continued && !holds(run, "summary.json"))
         return begin_anew(run, err);
     return going_compare(run, err) && run_reopen_model(run, err) &&
-           (continued ? recover(run, err) && going_settle(run, err) && run_write_text(run, err) : going_complete(run, err));
+           (continued ? recover(run, err) && going_settle(run, err) && run_write_text(run, err)
+                      : going_complete(run, err));
 }
 
 Run *run_open(Config *config, bool overwrite, Err *err)
@@ -350,8 +349,7 @@ Run *run_open(Config *config, bool overwrite, Err *err)
 /* A run that never began leaves nothing behind. */
 static void take_back(Run *run)
 {
-    char *wal = inside(run, "wal"), *text = inside(run, "run.yaml"),
-         *metrics = inside(run, "metrics.jsonl");
+    char *wal = inside(run, "wal"), *text = inside(run, "run.yaml"), *metrics = inside(run, "metrics.jsonl");
     Err err = { 0 };
     if (!folder_remove(wal, &err))
         log_warn("run", "the empty log stays: %s path=%s", err.what, wal);
@@ -402,15 +400,13 @@ static void log_end(Run *run)
     const RunState *s = &run->state;
     const double seconds = s->seconds > 0 ? s->seconds : 1e-9;
     const double examples = run->config.train.num_train_epochs * (double)run->facts.examples;
-    json_t *entry = json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version,
-                              "epoch", output_epoch(run), "total_flos", 0.0, "train_loss",
-                              s->version > 0 ? s->loss_total / (double)s->version : 0.0,
-                              "train_runtime", s->seconds, "train_samples_per_second",
-                              (run->config.train.max_steps > 0
-                                   ? (double)run->total * (double)run->config.train.batch_size
-                                   : examples) /
-                                  seconds,
-                              "train_steps_per_second", (double)run->total / seconds);
+    json_t *entry = json_pack(
+        "{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch", output_epoch(run), "total_flos",
+        0.0, "train_loss", s->version > 0 ? s->loss_total / (double)s->version : 0.0, "train_runtime", s->seconds,
+        "train_samples_per_second",
+        (run->config.train.max_steps > 0 ? (double)run->total * (double)run->config.train.batch_size : examples) /
+            seconds,
+        "train_steps_per_second", (double)run->total / seconds);
     REQUIRE(entry);
     json_array_append_new(run->state.history, entry);
 }
@@ -423,8 +419,8 @@ bool run_finish(Run *run, Err *err)
     best_load(run);
     log_end(run);
     char *wal = inside(run, "wal");
-    bool ok = slots_write_adapter(run->folder, run->store.value, run->table, run->arch,
-                                  &run->config.lora, run->config.model, err) &&
+    bool ok = slots_write_adapter(run->folder, run->store.value, run->table, run->arch, &run->config.lora,
+                                  run->config.model, err) &&
               output_extras(run, run->folder, err) && output_state(run, run->folder, NULL, 0, err) &&
               output_summary(run, err);
     if (ok) {
@@ -465,8 +461,7 @@ int64_t run_slot_size(const Run *run)
     return run->table->size;
 }
 
-void run_traffic(Run *run, int64_t bytes_up, int64_t bytes_down, int64_t clients, int64_t ranks,
-                 int64_t worker_bytes)
+void run_traffic(Run *run, int64_t bytes_up, int64_t bytes_down, int64_t clients, int64_t ranks, int64_t worker_bytes)
 {
     run->traffic = (Traffic){ bytes_up, bytes_down, clients, ranks, worker_bytes };
 }
@@ -476,12 +471,11 @@ char *run_status(const Run *run, int64_t clients, int64_t ranks)
     const RunState *s = &run->state;
     const size_t entries = json_array_size(s->history);
     json_t *last = entries > 0 ? json_array_get(s->history, entries - 1) : NULL;
-    json_t *status = json_pack("{s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:b, s:s, s:O?}", "step",
-                               (json_int_t)s->version, "total_steps", (json_int_t)run->total,
-                               "epoch", output_epoch(run), "clients", (json_int_t)clients, "ranks",
-                               (json_int_t)ranks, "micro_batches", (json_int_t)run->M, "tokens",
-                               (json_int_t)s->tokens, "seconds", s->seconds, "complete",
-                               (int)run->complete, "output_dir", run->folder, "last", last);
+    json_t *status =
+        json_pack("{s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:b, s:s, s:O?}", "step", (json_int_t)s->version,
+                  "total_steps", (json_int_t)run->total, "epoch", output_epoch(run), "clients", (json_int_t)clients,
+                  "ranks", (json_int_t)ranks, "micro_batches", (json_int_t)run->M, "tokens", (json_int_t)s->tokens,
+                  "seconds", s->seconds, "complete", (int)run->complete, "output_dir", run->folder, "last", last);
     REQUIRE(status);
     const json_t *loss = json_object_get(last, "loss");
     json_object_set(status, "loss", loss ? (json_t *)(uintptr_t)loss : json_null());

@@ -37,8 +37,7 @@ MUST_USE bool run_checkpoint_now(Run *run, Err *err);
 MUST_USE bool run_finish(Run *run, Err *err);
 
 /* Counted by the server and put into summary.json. */
-void run_traffic(Run *run, int64_t bytes_up, int64_t bytes_down, int64_t clients, int64_t ranks,
-                 int64_t worker_bytes);
+void run_traffic(Run *run, int64_t bytes_up, int64_t bytes_down, int64_t clients, int64_t ranks, int64_t worker_bytes);
 
 /* {"step":…,"loss":…,…} for `lora status`; owned by the caller. */
 char *run_status(const Run *run, int64_t clients, int64_t ranks);

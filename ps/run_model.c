@@ -116,8 +116,8 @@ static void tell_labels(const Run *run)
     Text list = { 0 };
     for (int i = 0; i < names->count && i < MOST; i++)
         text_addf(&list, "%s%s", i ? ", " : ": ", names->items[i]);
-    log_info("run", "%lld labels found in the data%.200s%s%s", (long long)run->config.label_count, list.data ? list.data : "",
-             names->count > MOST || list.size > 200 ? " ..." : "",
+    log_info("run", "%lld labels found in the data%.200s%s%s", (long long)run->config.label_count,
+             list.data ? list.data : "", names->count > MOST || list.size > 200 ? " ..." : "",
              run->arch->problem == PROBLEM_MULTI_LABEL ? " (several a row)" : "");
     text_release(&list);
 }

@@ -35,10 +35,8 @@ void run_take_facts(Run *run, const HelloFacts *facts, int64_t M, int64_t total)
                                       [SCHEDULE_COSINE] = RATE_COSINE,
                                       [SCHEDULE_CONSTANT] = RATE_CONSTANT,
                                       [SCHEDULE_CONSTANT_WITH_WARMUP] = RATE_CONSTANT_WITH_WARMUP };
-    run->schedule =
-        (Schedule){ kinds[train->schedule], train->learning_rate,
-                    schedule_warmup(train->warmup_steps, train->warmup_ratio, run->total),
-                    run->total };
+    run->schedule = (Schedule){ kinds[train->schedule], train->learning_rate,
+                                schedule_warmup(train->warmup_steps, train->warmup_ratio, run->total), run->total };
 }
 
 /* The smallest multiple of the replicas whose micro-batches cannot exceed the tokens allowed. */
@@ -47,8 +45,7 @@ static int64_t auto_micro_batches(const Run *run, const HelloFacts *facts, int64
     const int64_t batch = run->config.train.batch_size;
     const int64_t step = replicas > 0 ? replicas : 1;
     int64_t M = step;
-    while (M < batch &&
-           (batch + M - 1) / M * facts->longest > run->config.parallel.micro_batch_tokens)
+    while (M < batch && (batch + M - 1) / M * facts->longest > run->config.parallel.micro_batch_tokens)
         M += step;
     return M < batch ? M : batch;
 }
@@ -68,16 +65,15 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
         const WalPart part = { &record, sizeof record };
         if (!config_set(&run->config, "parallel.micro_batches", number, &err) ||
             !config_set(&run->config, "parallel.arithmetic", facts->arithmetic, &err) ||
-            !config_set(&run->config, "parallel.fingerprint", digest, &err) ||
-            !run_write_text(run, &err))
+            !config_set(&run->config, "parallel.fingerprint", digest, &err) || !run_write_text(run, &err))
             log_warn("save", "run.yaml does not say what the run fixed: %s", err.what);
         run_record(run, WAL_BEGIN, &part, 1, true);
     }
     progress_init(&run->progress, run->state.version, run->total);
     run->clock_before = run->state.seconds;
     run->clock_start = clock_now();
-    log_info("run", "steps=%lld micro_batches=%lld trainable=%lld", (long long)run->total,
-             (long long)run->M, (long long)run->table->trainable);
+    log_info("run", "steps=%lld micro_batches=%lld trainable=%lld", (long long)run->total, (long long)run->M,
+             (long long)run->table->trainable);
     *plan = run->plan;
     return run->M;
 }
@@ -126,8 +122,8 @@ static char *differs_fingerprint(const Run *run, const HelloFacts *facts)
     snprintf(theirs, sizeof theirs, "%016llx", (unsigned long long)facts->fingerprint);
     if (!asked || strcmp(asked, theirs) == 0)
         return NULL;
-    return xprintf("other arithmetic: %s with fingerprint %s on %s, but the run file asks for %s", facts->arithmetic, theirs,
-                   facts->host, asked);
+    return xprintf("other arithmetic: %s with fingerprint %s on %s, but the run file asks for %s", facts->arithmetic,
+                   theirs, facts->host, asked);
 }
 
 static void add_files(Text *out, const char *key, const StringList *files)
@@ -159,9 +155,8 @@ static char *differs_sizes(const Run *run, const HelloFacts *facts)
     if (run->arch->labels_open)
         return xstrdup("the worker does not say which labels its data have");
     if (facts->slot_hash != run->table->hash || facts->slot_size != run->table->size)
-        return xstrdup(
-            "another set of trainable tensors (slot table): is the model the same, and the "
-            "program of the same version?");
+        return xstrdup("another set of trainable tensors (slot table): is the model the same, and the "
+                       "program of the same version?");
     if (facts->examples < 1 || facts->longest < 1 || facts->ranks < 1 || facts->job_ranks < 1 ||
         facts->eval_chunks < 0 || facts->eval_examples < 0 || facts->eval_width < 0)
         return xstrdup("the worker has no training data, or its figures are out of range");
@@ -208,9 +203,8 @@ static void log_step(Run *run, double norm, double rate, double *mean, double *s
     const double seconds = s->seconds - s->seconds_logged;
     *speed = seconds > 0 ? (double)s->tokens_since / seconds : 0;
     *mean = s->loss_since / (double)(s->version - s->logged);
-    json_t *entry =
-        json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch",
-                  output_epoch(run), "loss", *mean, "grad_norm", norm, "learning_rate", rate);
+    json_t *entry = json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch", output_epoch(run),
+                              "loss", *mean, "grad_norm", norm, "learning_rate", rate);
     REQUIRE(entry);
     output_log(run, entry, "tokens_per_second", *speed);
     s->loss_since = 0;
@@ -224,14 +218,9 @@ void run_apply_step(Run *run, const WalStep *step, const float *gradient)
     RunState *s = &run->state;
     const TrainConfig *train = &run->config.train;
     const double rate = schedule_rate(&run->schedule, step->step);
-    const AdamW adam = { rate,
-                         train->adam_beta1,
-                         train->adam_beta2,
-                         train->adam_epsilon,
-                         train->weight_decay,
+    const AdamW adam = { rate,          train->adam_beta1, train->adam_beta2, train->adam_epsilon, train->weight_decay,
                          step->step + 1 };
-    const double norm =
-        store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam);
+    const double norm = store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam);
     double loss = step->count > 0 ? step->loss / (double)step->count : 0;
     const double seconds = step->seconds - s->seconds;
     double speed = seconds > 0 ? (double)step->tokens / seconds : 0;
@@ -269,13 +258,10 @@ static bool world_apply(void *self, const StepSums *sums, int *code, const char 
                             bad->name, number),
                     code, text);
     if (!isfinite(sums->loss))
-        return fail(
-            run, xprintf("the loss is not finite in step %lld; the step was not applied", number),
-            code, text);
+        return fail(run, xprintf("the loss is not finite in step %lld; the step was not applied", number), code, text);
     const WalStep step = { sums->step, sums->count, sums->tokens, sums->loss,
                            run->clock_before + clock_now() - run->clock_start };
-    const WalPart parts[] = { { &step, sizeof step },
-                              { sums->gradient, (size_t)run->table->size * sizeof(float) } };
+    const WalPart parts[] = { { &step, sizeof step }, { sums->gradient, (size_t)run->table->size * sizeof(float) } };
     run_record(run, WAL_STEP, parts, 2, number % run->config.ps.durable_every == 0);
     run_apply_step(run, &step, sums->gradient);
     return true;
@@ -297,13 +283,12 @@ void run_take_evaluation(Run *run, json_t *entry)
     output_log(run, entry, NULL, 0);
 }
 
-static void world_evaluated(void *self, int64_t version, const double *const *sums,
-                            const int64_t *sizes, int64_t chunks)
+static void world_evaluated(void *self, int64_t version, const double *const *sums, const int64_t *sizes,
+                            int64_t chunks)
 {
     Run *run = self;
     const ModelArch *arch = run->arch;
-    const MetricsSpec spec = { arch->task, arch->problem, arch->labels,
-                               (const char *const *)arch->label_names };
+    const MetricsSpec spec = { arch->task, arch->problem, arch->labels, (const char *const *)arch->label_names };
     Metrics metrics;
     metrics_init(&metrics, &spec);
     for (int64_t i = 0; i < chunks; i++)
@@ -312,10 +297,10 @@ static void world_evaluated(void *self, int64_t version, const double *const *su
     Figure figures[METRICS_FIGURES];
     const int count = metrics_figures(&metrics, figures);
     const double seconds = clock_now() - run->eval_start;
-    json_t *entry = json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)version, "epoch",
-                              output_epoch(run), "eval_runtime", seconds, "eval_samples_per_second",
-                              (double)run->facts.eval_examples / fmax(seconds, 1e-9),
-                              "eval_steps_per_second", (double)chunks / fmax(seconds, 1e-9));
+    json_t *entry =
+        json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)version, "epoch", output_epoch(run), "eval_runtime",
+                  seconds, "eval_samples_per_second", (double)run->facts.eval_examples / fmax(seconds, 1e-9),
+                  "eval_steps_per_second", (double)chunks / fmax(seconds, 1e-9));
     for (int i = 0; i < count; i++) {
         char *key = xprintf("eval_%s", figures[i].name);
         const double value = figures[i].value;
@@ -385,8 +370,8 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
     Err err = { 0 };
     const bool due = is_save_due(run), mending = is_mending_due(run);
     if ((due || mending) && !run_checkpoint_now(run, &err)) {
-        log_error("save", "no checkpoint at step %lld, the run goes on: %s (%s)",
-                  (long long)version, err.what, err.where);
+        log_error("save", "no checkpoint at step %lld, the run goes on: %s (%s)", (long long)version, err.what,
+                  err.where);
         run->tried = version; /* not again at this step */
     } else if (mending) {
         log_info("save", "steps are durable again, checkpoint at step=%lld", (long long)version);
@@ -396,6 +381,6 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
 
 CoreWorld run_world(Run *run)
 {
-    return (CoreWorld){ run,         world_begin, world_arithmetic, world_differs,   world_run_text,
-                        world_apply, world_next,  world_evaluated, world_values };
+    return (CoreWorld){ run,         world_begin, world_arithmetic, world_differs, world_run_text,
+                        world_apply, world_next,  world_evaluated,  world_values };
 }

@@ -8,8 +8,8 @@
 typedef struct WalHead {
     uint64_t id;
     uint64_t configuration; /* config_digest */
-    uint64_t initial;       /* XXH3 of the first values */
-    int64_t base;           /* version that the log starts from */
+    uint64_t initial; /* XXH3 of the first values */
+    int64_t base; /* version that the log starts from */
 } WalHead;
 
 typedef struct WalBegin {
@@ -43,8 +43,8 @@ MUST_USE bool run_reopen_model(Run *run, Err *err);
 MUST_USE bool run_write_text(Run *run, Err *err);
 
 /* going.c, in the order of opening. */
-MUST_USE bool going_compare(Run *run, Err *err);  /* with run.yaml; ERR_INPUT names the keys */
-MUST_USE bool going_settle(Run *run, Err *err);   /* behind the replay: the length of now */
+MUST_USE bool going_compare(Run *run, Err *err); /* with run.yaml; ERR_INPUT names the keys */
+MUST_USE bool going_settle(Run *run, Err *err); /* behind the replay: the length of now */
 MUST_USE bool going_complete(Run *run, Err *err); /* instead, where it is complete: stays so, or goes on */
 
 #endif

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const double tick = 0.1;         /* seconds between core_ticks */
-static const double farewell = 1.0;     /* seconds that clients have to say BYE at the end */
-static const double return_time = 5.0;  /* and to come back to a server that was killed at the end */
+static const double tick = 0.1; /* seconds between core_ticks */
+static const double farewell = 1.0; /* seconds that clients have to say BYE at the end */
+static const double return_time = 5.0; /* and to come back to a server that was killed at the end */
 static const double route_life = 600.0; /* seconds of silence until a routing id is forgotten */
 enum { MOST_ROUTES = 8192, ROUND_MESSAGES = 256 };
 
@@ -37,7 +37,7 @@ typedef struct Server {
     int64_t most_clients, most_ranks, most_rss;
     int64_t malformed, malformed_told;
     double told_malformed; /* when */
-    char *end_text;        /* what the core told the clients at the end; owned */
+    char *end_text; /* what the core told the clients at the end; owned */
 } Server;
 
 /* The number of the signal that came first. */
@@ -175,9 +175,7 @@ static void answer_status(Server *server, WireSocket *socket, const WireId *from
     int64_t ranks;
     const int64_t clients = core_clients(server->core, &ranks);
     char *text = run_status(server->run, clients, ranks);
-    const Msg reply = {
-        .type = MSG_STATUS, .run = run_id(server->run), .client = msg->client, .text = text
-    };
+    const Msg reply = { .type = MSG_STATUS, .run = run_id(server->run), .client = msg->client, .text = text };
     answer_on(socket, from, &reply);
     free(text);
 }
@@ -195,8 +193,8 @@ static void take_malformed(Server *server, WireSocket *socket, const WireId *fro
     }
     if (now - server->told_malformed < 1)
         return;
-    log_warn("server", "dropped messages=%lld last: %s",
-             (long long)(server->malformed - server->malformed_told), why->what);
+    log_warn("server", "dropped messages=%lld last: %s", (long long)(server->malformed - server->malformed_told),
+             why->what);
     server->told_malformed = now;
     server->malformed_told = server->malformed;
 }
@@ -276,8 +274,8 @@ static void count(Server *server)
         server->most_rss = rss;
     wire_traffic(server->data, &out[0], &in[0]);
     wire_traffic(server->control, &out[1], &in[1]);
-    run_traffic(server->run, in[0] + in[1], out[0] + out[1], server->most_clients,
-                server->most_ranks, server->most_rss);
+    run_traffic(server->run, in[0] + in[1], out[0] + out[1], server->most_clients, server->most_ranks,
+                server->most_rss);
 }
 
 static void serve(Server *server)
@@ -285,8 +283,7 @@ static void serve(Server *server)
     WireSocket *const sockets[] = { server->control, server->data };
     double next_tick = 0, now = clock_now();
     const double stay = core_is_over(server->core) ? now + return_time : now;
-    while (!interrupted &&
-           (!core_is_over(server->core) || (now < stay && server->most_clients == 0))) {
+    while (!interrupted && (!core_is_over(server->core) || (now < stay && server->most_clients == 0))) {
         now = clock_now();
         if (now >= next_tick) {
             core_tick(server->core, now);
@@ -364,8 +361,7 @@ static int leave_interrupted(Server *server, Err *err)
     const int code = 128 + interrupted; /* as shells count: 130, 143 */
     log_bar_end();
     if (run_is_begun(server->run))
-        log_warn("server", "interrupted, checkpoint at step=%lld",
-                 (long long)run_version(server->run));
+        log_warn("server", "interrupted, checkpoint at step=%lld", (long long)run_version(server->run));
     const bool saved = run_checkpoint_now(server->run, err);
     char text[] = "the parameter server was interrupted; the same command goes on";
     say_farewell(server, code, text, true);
@@ -386,8 +382,7 @@ static int leave_complete(Server *server, Err *err)
         return err_exit_code(err);
     }
     if (code != 0)
-        err_set(err, kind_of(code), "%s",
-                server->end_text ? server->end_text : "the run ended with an error");
+        err_set(err, kind_of(code), "%s", server->end_text ? server->end_text : "the run ended with an error");
     say_farewell(server, code, server->end_text, false);
     return code;
 }
@@ -432,8 +427,7 @@ static bool server_open(Server *server, Run *run, const ServerOptions *options, 
     const CoreWorld world = run_world(run);
     server->core = core_new(&core, &world);
     server->context = wire_context_open(err);
-    if (!server->context ||
-        !wire_bind_pair(server->context, address, &server->data, &server->control, err))
+    if (!server->context || !wire_bind_pair(server->context, address, &server->data, &server->control, err))
         return false;
     set_limit(server, 0);
     return announce(server, options, err);

@@ -15,9 +15,9 @@
 #include "ps/run.h"
 
 typedef struct ServerOptions {
-    const char *address;    /* tcp://HOST:PORT; NULL: loopback, any free pair of ports */
-    bool insecure;          /* may listen where others can reach it */
-    double lease_timeout;   /* seconds */
+    const char *address; /* tcp://HOST:PORT; NULL: loopback, any free pair of ports */
+    bool insecure; /* may listen where others can reach it */
+    double lease_timeout; /* seconds */
     const char *ready_file; /* the bound address is written here once it listens; NULL: nowhere */
 } ServerOptions;
 

@@ -10,8 +10,8 @@
 
 typedef struct Store {
     const SlotTable *table; /* borrowed */
-    float *value, *m, *v;   /* [table->size], owned */
-    float *mean;            /* scratch, the same size */
+    float *value, *m, *v; /* [table->size], owned */
+    float *mean; /* scratch, the same size */
 } Store;
 
 /* Values and moments are 0. */

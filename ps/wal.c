@@ -68,8 +68,7 @@ static bool replay(const FileMap *map, const char *path, int records, size_t mos
             return err_at(err, "%s", path);
         }
         if (answer == 0) {
-            log_warn("wal", "cut off a record that was not written whole at=%zu bytes=%zu", at,
-                     map->size - at);
+            log_warn("wal", "cut off a record that was not written whole at=%zu bytes=%zu", at, map->size - at);
             break;
         }
         if (!visit(self, (WalType)head.type, map->data + at + HEAD, head.size, err))
@@ -84,8 +83,7 @@ static bool open_at(Wal *wal, const char *path, size_t whole, Err *err)
 {
     wal_close(wal);
     wal->fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (wal->fd < 0 || ftruncate(wal->fd, (off_t)whole) != 0 ||
-        lseek(wal->fd, (off_t)whole, SEEK_SET) < 0) {
+    if (wal->fd < 0 || ftruncate(wal->fd, (off_t)whole) != 0 || lseek(wal->fd, (off_t)whole, SEEK_SET) < 0) {
         err_errno(err, "cannot write the log");
         wal_close(wal);
         return err_at(err, "%s", path);
@@ -122,8 +120,7 @@ static bool write_all(FILE *file, const void *data, size_t size)
     return size == 0 || fwrite(data, 1, size, file) == size;
 }
 
-bool wal_start(Wal *wal, const char *path, const WalType *types, const WalPart *parts, int count,
-               Err *err)
+bool wal_start(Wal *wal, const char *path, const WalType *types, const WalPart *parts, int count, Err *err)
 {
     FILE *file = file_begin(path, err);
     if (!file)

@@ -25,8 +25,8 @@ typedef struct WalPart {
 typedef struct Wal {
     int fd; /* -1: closed */
     char *path;
-    int64_t size;     /* bytes that are whole */
-    bool broken;      /* an append failed: no more until the log is started anew */
+    int64_t size; /* bytes that are whole */
+    bool broken; /* an append failed: no more until the log is started anew */
     int64_t unsynced; /* records since the last sync */
 } Wal;
 
@@ -42,12 +42,10 @@ typedef bool (*WalVisit)(void *self, WalType type, const void *payload, size_t s
 MUST_USE bool wal_peek(const char *path, int records, size_t most, WalVisit visit, void *self, Err *err);
 
 /* Reads PATH through visit and leaves it open for appending. most: bytes of the largest record. */
-MUST_USE bool wal_open(Wal *wal, const char *path, size_t most, WalVisit visit, void *self,
-                       Err *err);
+MUST_USE bool wal_open(Wal *wal, const char *path, size_t most, WalVisit visit, void *self, Err *err);
 
 /* Starts PATH anew with these first records (one part each), durable before the old one is gone. */
-MUST_USE bool wal_start(Wal *wal, const char *path, const WalType *types, const WalPart *parts,
-                        int count, Err *err);
+MUST_USE bool wal_start(Wal *wal, const char *path, const WalType *types, const WalPart *parts, int count, Err *err);
 void wal_close(Wal *wal);
 
 /* Appends one record of up to 2 parts; what a failed append wrote is taken back. */

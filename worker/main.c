@@ -47,8 +47,8 @@ static char *given_address(const WorkerArguments *given, const ConfigSources *so
 static bool check_run(const ConfigSources *sources, Err *err)
 {
     Config config = { 0 };
-    const bool ok = config_load(&config, sources, err) && config_check_training(&config, err) &&
-                    preflight(&config, err);
+    const bool ok =
+        config_load(&config, sources, err) && config_check_training(&config, err) && preflight(&config, err);
     config_release(&config);
     return ok;
 }
@@ -205,8 +205,8 @@ int main(int argc, char **argv)
                                 true };
     Err err = { 0 };
     int code;
-    const bool read = options_read(&given.rest, &table, argc, argv, &err) &&
-                      arguments_expect(&given.rest, &table, 0, 1, &err);
+    const bool read =
+        options_read(&given.rest, &table, argc, argv, &err) && arguments_expect(&given.rest, &table, 0, 1, &err);
     if (given.help || given.version) {
         code = say(&table, &given);
     } else if (!read) {

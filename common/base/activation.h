@@ -3,15 +3,7 @@
 #ifndef COMMON_BASE_ACTIVATION_H
 #define COMMON_BASE_ACTIVATION_H
 
-typedef enum {
-    ACT_GELU,
-    ACT_GELU_TANH,
-    ACT_GELU_FAST,
-    ACT_QUICK_GELU,
-    ACT_RELU,
-    ACT_SILU,
-    ACT_TANH
-} Activation;
+typedef enum { ACT_GELU, ACT_GELU_TANH, ACT_GELU_FAST, ACT_QUICK_GELU, ACT_RELU, ACT_SILU, ACT_TANH } Activation;
 enum { ACTIVATIONS = ACT_TANH + 1 };
 
 #endif

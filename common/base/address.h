@@ -12,9 +12,9 @@
 #include "common/base/err.h"
 
 typedef struct Address {
-    char *host;    /* as it was written, brackets included; owned */
-    int port;      /* 0: any */
-    bool ipv6;     /* in brackets */
+    char *host; /* as it was written, brackets included; owned */
+    int port; /* 0: any */
+    bool ipv6; /* in brackets */
     bool loopback; /* only this machine reaches it: localhost, 127.0.0.0/8, ::1 */
 } Address;
 

@@ -18,10 +18,10 @@
 
 typedef enum {
     ERR_NONE,
-    ERR_INPUT,   /* command line, run file, model, data, adapter: exit code 2 */
-    ERR_IO,      /* disk or network said no: exit code 1 */
-    ERR_MEMORY,  /* asked for more than there is: exit code 1 */
-    ERR_PEER,    /* the parameter server is not there: exit code 3 */
+    ERR_INPUT, /* command line, run file, model, data, adapter: exit code 2 */
+    ERR_IO, /* disk or network said no: exit code 1 */
+    ERR_MEMORY, /* asked for more than there is: exit code 1 */
+    ERR_PEER, /* the parameter server is not there: exit code 3 */
     ERR_REFUSED, /* the parameter server refused this worker: exit code 4 */
     ERR_TRAINING /* loss or gradient is not finite: exit code 5 */
 } ErrKind;
@@ -50,8 +50,7 @@ int err_exit_code(const Err *err);
 void err_print(const Err *err, FILE *out);
 
 /* A bug of ours, not the world's: prints file:line and the condition, aborts. */
-#define REQUIRE(cond) \
-    ((cond) ? (void)0 : err_require_failed(#cond, __FILE__, __LINE__))
+#define REQUIRE(cond) ((cond) ? (void)0 : err_require_failed(#cond, __FILE__, __LINE__))
 _Noreturn void err_require_failed(const char *cond, const char *file, int line);
 
 #endif

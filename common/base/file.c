@@ -26,9 +26,7 @@ static bool failed(Err *err, ErrKind kind, const char *doing, const char *path)
 /* What a user named and is not there is the user's to mend. */
 static ErrKind reading_kind(void)
 {
-    return errno == ENOENT || errno == EISDIR || errno == ENOTDIR || errno == EACCES
-               ? ERR_INPUT
-               : ERR_IO;
+    return errno == ENOENT || errno == EISDIR || errno == ENOTDIR || errno == EACCES ? ERR_INPUT : ERR_IO;
 }
 
 /* What a clone leaves in the place of a large file when Git LFS is not installed. */
@@ -309,5 +307,7 @@ char *path_absolute(const char *path)
 {
     char here[PATH_MAX];
     char *whole = path[0] == '/' || !getcwd(here, sizeof here) ? xstrdup(path) : path_join(here, path);
-    return strstr(whole, "/../") || strstr(whole, "/./") || text_ends(whole, "/..") || text_ends(whole, "/.") ? resolve(whole) : whole;
+    return strstr(whole, "/../") || strstr(whole, "/./") || text_ends(whole, "/..") || text_ends(whole, "/.")
+               ? resolve(whole)
+               : whole;
 }

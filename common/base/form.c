@@ -23,7 +23,8 @@ static bool next_piece(const char **at, Piece *piece, Err *err)
         return true;
     }
     if (p[0] == '}')
-        return err_set(err, ERR_INPUT, "a '}' without its '{'") || err_hint(err, "a brace that is a letter is written twice: }}");
+        return err_set(err, ERR_INPUT, "a '}' without its '{'") ||
+               err_hint(err, "a brace that is a letter is written twice: }}");
     if (p[0] != '{') {
         *piece = (Piece){ PIECE_TEXT, p, strcspn(p, "{}") };
         *at = p + piece->size;
@@ -31,7 +32,8 @@ static bool next_piece(const char **at, Piece *piece, Err *err)
     }
     const size_t n = strcspn(p + 1, "{}");
     if (p[1 + n] != '}')
-        return err_set(err, ERR_INPUT, "a '{' without its '}'") || err_hint(err, "a brace that is a letter is written twice: {{");
+        return err_set(err, ERR_INPUT, "a '{' without its '}'") ||
+               err_hint(err, "a brace that is a letter is written twice: {{");
     *at = p + n + 2;
     if (n == 1 && p[1] == '/')
         *piece = (Piece){ PIECE_END, p, 0 };
@@ -62,7 +64,8 @@ bool form_check(const char *form, Err *err)
     if (open > 0)
         return err_set(err, ERR_INPUT, "a '{?NAME}' without its '{/}'");
     if (!any)
-        return err_set(err, ERR_INPUT, "it has no field: all rows would be alike") || err_hint(err, "{NAME} is the field NAME of the row");
+        return err_set(err, ERR_INPUT, "it has no field: all rows would be alike") ||
+               err_hint(err, "{NAME} is the field NAME of the row");
     return true;
 }
 

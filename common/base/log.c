@@ -13,7 +13,7 @@ enum { BAR_BYTES = 512, DEFAULT_COLUMNS = 80 };
 
 static char log_who[32] = "-";
 static LogLevel log_least = LOG_INFO;
-static char bar[BAR_BYTES];              /* as it was last drawn; stderr's lock guards it */
+static char bar[BAR_BYTES]; /* as it was last drawn; stderr's lock guards it */
 static volatile sig_atomic_t bar_stands; /* on the terminal's last line */
 
 void log_setup(const char *who, LogLevel least)

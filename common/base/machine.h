@@ -8,13 +8,13 @@
 #include <stdint.h>
 
 typedef struct Machine {
-    int64_t cores;     /* that are online */
-    int64_t allowed;   /* of these, by affinity: taskset, cpuset, a batch system */
-    double quota;      /* cores' time that the control group may use; 0: no limit */
-    int64_t memory;    /* bytes; 0 where the kernel does not tell */
+    int64_t cores; /* that are online */
+    int64_t allowed; /* of these, by affinity: taskset, cpuset, a batch system */
+    double quota; /* cores' time that the control group may use; 0: no limit */
+    int64_t memory; /* bytes; 0 where the kernel does not tell */
     int64_t available; /* without swapping */
-    int64_t limit;     /* of the control group; 0: none */
-    int64_t process;   /* address space of a process (ulimit -v); 0: no limit */
+    int64_t limit; /* of the control group; 0: none */
+    int64_t process; /* address space of a process (ulimit -v); 0: no limit */
 } Machine;
 
 /* root: where /proc and /sys are; "" but in tests. */

@@ -11,7 +11,7 @@
 typedef struct Server {
     pid_t pid;
     char *address; /* tcp://127.0.0.1:PORT, owned */
-    int code;      /* exit code when it ended before it listened */
+    int code; /* exit code when it ended before it listened */
 } Server;
 
 /* words[0, count): what follows the program's name: the run file, --key=value, --overwrite.

@@ -122,8 +122,7 @@ static bool not_a_map(const Loader *l, const YamlNode *node, const char *what, E
 {
     char room[128];
     const char *file = l->config->source;
-    err_set(err, ERR_INPUT, "%s is %s, not a map of keys", what,
-            yaml_describe(node, room, sizeof room));
+    err_set(err, ERR_INPUT, "%s is %s, not a map of keys", what, yaml_describe(node, room, sizeof room));
     err_hint(err, "a key and its value are written as  key: value, with a space behind the colon");
     return file[0] ? err_at(err, "%s:%d", file, node->line) : err_at(err, "line %d", node->line);
 }
@@ -143,8 +142,7 @@ static bool set_entry(Loader *l, const char *section, const YamlNode *entry, Err
     } else {
         ok = unknown_in_file(l, name, entry->line, err);
         if (misplaced && config_known(name))
-            err_hint(err, "in a file, keys stand indented under their section: '%.*s:'",
-                     (int)strcspn(name, "."), name);
+            err_hint(err, "in a file, keys stand indented under their section: '%.*s:'", (int)strcspn(name, "."), name);
     }
     free(name);
     return ok;
@@ -172,8 +170,7 @@ static bool set_all(Loader *l, const YamlNode *root, Err *err)
         return not_a_map(l, root, "the run file", err);
     for (int i = 0; i < root->count; i++) {
         const YamlNode *entry = &root->items[i];
-        const bool ok = config_is_section(entry->key) ? set_section(l, entry, err)
-                                                      : set_entry(l, NULL, entry, err);
+        const bool ok = config_is_section(entry->key) ? set_section(l, entry, err) : set_entry(l, NULL, entry, err);
         if (!ok)
             return false;
     }
@@ -280,8 +277,7 @@ static void settle(Config *config)
     if (t->eval_strategy == WHEN_STEPS && t->eval_steps == -1)
         t->eval_steps = t->logging_steps;
     if (text_starts(t->metric_for_best_model, "eval_")) /* as Transformers allows */
-        memmove(t->metric_for_best_model, t->metric_for_best_model + 5,
-                strlen(t->metric_for_best_model + 5) + 1);
+        memmove(t->metric_for_best_model, t->metric_for_best_model + 5, strlen(t->metric_for_best_model + 5) + 1);
 }
 
 /* ---- whole configurations ---- */

@@ -20,20 +20,10 @@
 #include <stdint.h>
 
 typedef enum { TASK_SEQ_CLS, TASK_TOKEN_CLS, TASK_CAUSAL_LM, TASK_IMAGE_CLS } TaskType;
-typedef enum {
-    PROBLEM_AUTO,
-    PROBLEM_SINGLE_LABEL,
-    PROBLEM_REGRESSION,
-    PROBLEM_MULTI_LABEL
-} ProblemType;
+typedef enum { PROBLEM_AUTO, PROBLEM_SINGLE_LABEL, PROBLEM_REGRESSION, PROBLEM_MULTI_LABEL } ProblemType;
 typedef enum { BIAS_NONE, BIAS_ALL, BIAS_LORA_ONLY } BiasMode;
 typedef enum { INIT_TRUE, INIT_GAUSSIAN } InitMode;
-typedef enum {
-    SCHEDULE_LINEAR,
-    SCHEDULE_COSINE,
-    SCHEDULE_CONSTANT,
-    SCHEDULE_CONSTANT_WITH_WARMUP
-} ScheduleType;
+typedef enum { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT, SCHEDULE_CONSTANT_WITH_WARMUP } ScheduleType;
 typedef enum { WHEN_NO, WHEN_STEPS, WHEN_EPOCH } When;
 
 /* names[0, count), owned. */
@@ -51,11 +41,11 @@ typedef struct PatternMap {
 
 typedef struct DataConfig {
     StringList train, validation, test; /* files, absolute */
-    double validation_split;            /* 0: none */
-    char *text, *text_pair, *label;     /* text_pair may be NULL */
-    char *prompt, *completion;          /* CAUSAL_LM: both or neither (NULL) */
-    char *messages;                     /* CAUSAL_LM; may be NULL */
-    char *tokens, *tags;                /* TOKEN_CLS */
+    double validation_split; /* 0: none */
+    char *text, *text_pair, *label; /* text_pair may be NULL */
+    char *prompt, *completion; /* CAUSAL_LM: both or neither (NULL) */
+    char *messages; /* CAUSAL_LM; may be NULL */
+    char *tokens, *tags; /* TOKEN_CLS */
     int64_t max_length;
     int64_t block_size; /* CAUSAL_LM on plain text, or of packs; -1: none */
     bool packing;
@@ -64,7 +54,7 @@ typedef struct DataConfig {
     int64_t limit; /* -1: all */
     bool skip_bad_rows;
     bool random_crop, random_flip; /* IMAGE_CLS, while training */
-    bool generate;                 /* evaluations also generate */
+    bool generate; /* evaluations also generate */
     int64_t max_new_tokens, top_k; /* top_k 0: all */
     bool do_sample;
     double temperature, top_p, repetition_penalty;
@@ -87,7 +77,7 @@ typedef struct LoraConfig {
     BiasMode bias;
     InitMode init;
     char *init_adapter; /* folder, NULL: none */
-    bool published;     /* an adapter's own settings: names that mean nothing are no error, its tensors tell */
+    bool published; /* an adapter's own settings: names that mean nothing are no error, its tensors tell */
 } LoraConfig;
 
 typedef struct TrainConfig {
@@ -118,18 +108,18 @@ typedef struct PsConfig {
 } PsConfig;
 
 typedef struct ParallelConfig {
-    int64_t threads;       /* -1: cores of the node / ranks on it */
-    char *arithmetic;      /* "auto", "x86-64-v3", "x86-64-v3/Zen" */
-    char *fingerprint;     /* of it, 16 digits; NULL until the run begins */
+    int64_t threads; /* -1: cores of the node / ranks on it */
+    char *arithmetic; /* "auto", "x86-64-v3", "x86-64-v3/Zen" */
+    char *fingerprint; /* of it, 16 digits; NULL until the run begins */
     int64_t micro_batches; /* -1: auto */
     int64_t micro_batch_tokens;
 } ParallelConfig;
 
 typedef struct Config {
-    char *model;          /* folder or hub name as written; folders made absolute */
+    char *model; /* folder or hub name as written; folders made absolute */
     json_t *model_config; /* object of overrides, owned; may be empty */
     TaskType task;
-    StringList labels;   /* names; empty: from model or data */
+    StringList labels; /* names; empty: from model or data */
     int64_t label_count; /* 0: unknown */
     ProblemType problem_type;
     DataConfig data;
@@ -137,8 +127,8 @@ typedef struct Config {
     TrainConfig train;
     PsConfig ps;
     ParallelConfig parallel;
-    char *source;                 /* the run file's path, or "" */
-    char *notes;                  /* lines on names that stood for keys, or changed nothing */
+    char *source; /* the run file's path, or "" */
+    char *notes; /* lines on names that stood for keys, or changed nothing */
     struct ConfigOrigin *origins; /* one a key: who set it; owned */
 } Config;
 
@@ -182,7 +172,7 @@ typedef enum {
     COMPARE_FOLDER, /* going on in a folder: all but what may be changed then (KEY_GOING, KEY_LENGTH) */
     COMPARE_WORKER, /* of a worker and its run: all but where model and data lie (their digests tell), and
                        what concerns the server alone (KEY_GOING) */
-    COMPARE_GOING   /* only what may be changed when a run goes on */
+    COMPARE_GOING /* only what may be changed when a run goes on */
 } ConfigCompare;
 
 /* True when none of the keys differ that are looked at (addresses, output_dir and liveness settings never

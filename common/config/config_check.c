@@ -49,8 +49,8 @@ static bool check_task_keys(const Config *c, Err *err)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (!rows[i].set || rows[i].task == c->task)
             continue;
-        err_set(err, ERR_INPUT, "%s is a key of %s, the task is %s", rows[i].key,
-                config_task_name(rows[i].task), config_task_name(c->task));
+        err_set(err, ERR_INPUT, "%s is a key of %s, the task is %s", rows[i].key, config_task_name(rows[i].task),
+                config_task_name(c->task));
         err_hint(err, "set task_type: %s, or remove the key", config_task_name(rows[i].task));
         return at_keys(c, rows[i].key, "task_type", err);
     }
@@ -66,23 +66,20 @@ static bool check_labels(const Config *c, Err *err)
         err_hint(err, "remove labels, or set task_type: SEQ_CLS");
         return at_keys(c, "labels", "task_type", err);
     }
-    const bool kinds = c->task == TASK_SEQ_CLS ||
-                       (c->task == TASK_IMAGE_CLS && c->problem_type == PROBLEM_SINGLE_LABEL);
+    const bool kinds =
+        c->task == TASK_SEQ_CLS || (c->task == TASK_IMAGE_CLS && c->problem_type == PROBLEM_SINGLE_LABEL);
     if (c->problem_type != PROBLEM_AUTO && !kinds) {
-        err_set(err, ERR_INPUT, "problem_type does not go with task_type %s",
-                config_task_name(c->task));
+        err_set(err, ERR_INPUT, "problem_type does not go with task_type %s", config_task_name(c->task));
         err_hint(err, c->task == TASK_IMAGE_CLS ? "images have one class each: remove the key"
                                                 : "problem_type is a key of SEQ_CLS: remove it");
         return at_keys(c, "problem_type", "task_type", err);
     }
-    const bool classes = c->task == TASK_TOKEN_CLS || c->task == TASK_IMAGE_CLS ||
-                         c->problem_type == PROBLEM_SINGLE_LABEL;
+    const bool classes =
+        c->task == TASK_TOKEN_CLS || c->task == TASK_IMAGE_CLS || c->problem_type == PROBLEM_SINGLE_LABEL;
     if (classes && c->label_count == 1) {
         err_set(err, ERR_INPUT, "a single label leaves nothing to choose");
-        err_hint(err, "two labels or more%s",
-                 c->task == TASK_SEQ_CLS ? ", or problem_type: regression" : "");
-        return c->task == TASK_SEQ_CLS ? at_keys(c, "labels", "problem_type", err)
-                                       : at_key(c, "labels", err);
+        err_hint(err, "two labels or more%s", c->task == TASK_SEQ_CLS ? ", or problem_type: regression" : "");
+        return c->task == TASK_SEQ_CLS ? at_keys(c, "labels", "problem_type", err) : at_key(c, "labels", err);
     }
     return true;
 }
@@ -108,8 +105,7 @@ static bool check_columns(const Config *c, Err *err)
         err_hint(err, "name the columns of your data");
         return at_keys(c, "data.text", "data.label", err);
     }
-    if (data->text_pair &&
-        (strcmp(data->text_pair, data->text) == 0 || strcmp(data->text_pair, data->label) == 0)) {
+    if (data->text_pair && (strcmp(data->text_pair, data->text) == 0 || strcmp(data->text_pair, data->label) == 0)) {
         err_set(err, ERR_INPUT, "column '%s' is used twice", data->text_pair);
         err_hint(err, "name the columns of your data");
         return at_key(c, "data.text_pair", err);
@@ -190,8 +186,7 @@ static bool check_language(const Config *c, Err *err)
     if (!d->do_sample && (d->temperature != 1.0 || d->top_p != 1.0)) {
         err_set(err, ERR_INPUT, "nothing is drawn at random, so it has no effect");
         err_hint(err, "set data.do_sample: true, or remove it");
-        return at_keys(c, d->temperature != 1.0 ? "data.temperature" : "data.top_p",
-                       "data.do_sample", err);
+        return at_keys(c, d->temperature != 1.0 ? "data.temperature" : "data.top_p", "data.do_sample", err);
     }
     return true;
 }
@@ -204,8 +199,7 @@ static bool check_data(const Config *c, Err *err)
         err_hint(err, "keep data.validation or data.validation_split");
         return at_keys(c, "data.validation", "data.validation_split", err);
     }
-    return check_task_keys(c, err) && check_columns(c, err) && check_language(c, err) &&
-           check_labels(c, err);
+    return check_task_keys(c, err) && check_columns(c, err) && check_language(c, err) && check_labels(c, err);
 }
 
 /* ---- lora ---- */
@@ -239,8 +233,8 @@ static bool check_schedule(const Config *c, Err *err)
     if (t->schedule == SCHEDULE_CONSTANT && (t->warmup_steps > 0 || t->warmup_ratio > 0)) {
         err_set(err, ERR_INPUT, "the schedule 'constant' has no warm-up");
         err_hint(err, "train.lr_scheduler_type: constant_with_warmup has one");
-        return at_keys(c, "train.lr_scheduler_type",
-                       t->warmup_steps > 0 ? "train.warmup_steps" : "train.warmup_ratio", err);
+        return at_keys(c, "train.lr_scheduler_type", t->warmup_steps > 0 ? "train.warmup_steps" : "train.warmup_ratio",
+                       err);
     }
     if (c->parallel.micro_batches > t->batch_size) {
         err_set(err, ERR_INPUT, "%lld micro-batches need as many examples, a batch has %lld",
@@ -298,8 +292,7 @@ static void metric_names(const Config *c, const char *names[8])
             names[n++] = of_values[i];
     } else {
         /* Matthews' coefficient is one of exclusive classes */
-        const bool exclusive =
-            c->task != TASK_TOKEN_CLS && c->problem_type != PROBLEM_MULTI_LABEL;
+        const bool exclusive = c->task != TASK_TOKEN_CLS && c->problem_type != PROBLEM_MULTI_LABEL;
         for (size_t i = 0; i < (exclusive ? 5u : 4u); i++)
             names[n++] = of_classes[i];
     }
@@ -320,12 +313,10 @@ static bool check_metric(const Config *c, Err *err)
         text_addf(&list, "%s%s", i ? ", " : "", names[i]);
     err_set(err, ERR_INPUT, "this task has no metric '%s'", metric);
     err_hint(err, "%s has %s%s",
-             c->task != TASK_SEQ_CLS                  ? config_task_name(c->task)
+             c->task != TASK_SEQ_CLS                 ? config_task_name(c->task)
              : c->problem_type == PROBLEM_REGRESSION ? "regression"
-                                                      : "classification",
-             list.data,
-             c->task == TASK_CAUSAL_LM && !c->data.generate ? "; data.generate adds bleu, rougeL"
-                                                            : "");
+                                                     : "classification",
+             list.data, c->task == TASK_CAUSAL_LM && !c->data.generate ? "; data.generate adds bleu, rougeL" : "");
     text_release(&list);
     return at_key(c, "train.metric_for_best_model", err);
 }
@@ -376,8 +367,7 @@ static bool check_ps(const Config *c, Err *err)
     address_release(&address);
     if (loopback || ps->insecure)
         return true;
-    err_set(err, ERR_INPUT, "'%.200s' is not loopback, and anyone could reach it unencrypted",
-            ps->address);
+    err_set(err, ERR_INPUT, "'%.200s' is not loopback, and anyone could reach it unencrypted", ps->address);
     err_hint(err, "ps.insecure: true accepts that, in a network you trust (ps.keys is not "
                   "supported yet)");
     return at_key(c, "ps.address", err);
@@ -392,8 +382,8 @@ bool config_check(const Config *config, Err *err)
         err_hint(err, "model: FOLDER in the run file, or --model=FOLDER");
         return config->source[0] ? err_at(err, "%s", config->source) : false;
     }
-    return check_data(config, err) && check_lora(config, err) && check_arithmetic(config, err) && check_schedule(config, err) &&
-           check_evaluation(config, err) && check_ps(config, err);
+    return check_data(config, err) && check_lora(config, err) && check_arithmetic(config, err) &&
+           check_schedule(config, err) && check_evaluation(config, err) && check_ps(config, err);
 }
 
 bool config_check_training(const Config *config, Err *err)

@@ -10,7 +10,7 @@
 enum {
     MOST_VALUE = 100, /* bytes that are shown of a value */
     MOST_KEYS = 1600, /* bytes of a list of keys: it has to fit into Err.what */
-    BEFORE = 20       /* bytes that are shown before those where two long values part */
+    BEFORE = 20 /* bytes that are shown before those where two long values part */
 };
 
 static bool has_default(const Config *config, const ConfigKey *key)

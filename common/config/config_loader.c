@@ -8,8 +8,8 @@
 
 /* ---- places ---- */
 
-static const char *place(const Config *config, const ConfigKey *key, struct ConfigOrigin origin,
-                         char *room, size_t size)
+static const char *place(const Config *config, const ConfigKey *key, struct ConfigOrigin origin, char *room,
+                         size_t size)
 {
     const char *name = origin.alias ? origin.alias : key->name;
     const char *file = config->source && config->source[0] ? config->source : NULL;
@@ -37,8 +37,8 @@ const char *config_where(const Config *config, const char *name, char *room, siz
 /* ---- setting one key ---- */
 
 /* Two names of a file say different things of one key: returns false. */
-static bool contradiction(const Loader *l, const ConfigKey *key, struct ConfigOrigin a,
-                          const char *first, struct ConfigOrigin b, const char *second, Err *err)
+static bool contradiction(const Loader *l, const ConfigKey *key, struct ConfigOrigin a, const char *first,
+                          struct ConfigOrigin b, const char *second, Err *err)
 {
     char one[256], other[256];
     err_set(err, ERR_INPUT, "%s would be %s by one key and %s by another", key->name, first, second);
@@ -47,8 +47,7 @@ static bool contradiction(const Loader *l, const ConfigKey *key, struct ConfigOr
                   place(l->config, key, b, other, sizeof other));
 }
 
-bool loader_set(Loader *l, const ConfigKey *key, const YamlNode *node,
-                    struct ConfigOrigin origin, Err *err)
+bool loader_set(Loader *l, const ConfigKey *key, const YamlNode *node, struct ConfigOrigin origin, Err *err)
 {
     struct ConfigOrigin *now = &l->config->origins[key - l->keys];
     const bool again = origin.kind == BY_FILE && now->kind == BY_FILE && now->alias != origin.alias;
@@ -74,8 +73,8 @@ bool loader_set(Loader *l, const ConfigKey *key, const YamlNode *node,
 /* ---- names of LoraConfig and TrainingArguments ---- */
 
 /* A value in the form of `key`, which keeps its own. */
-static bool set_waiting(Loader *l, Waiting *waiting, const PeerName *row, const ConfigKey *key,
-                        const YamlNode *node, struct ConfigOrigin origin, Err *err)
+static bool set_waiting(Loader *l, Waiting *waiting, const PeerName *row, const ConfigKey *key, const YamlNode *node,
+                        struct ConfigOrigin origin, Err *err)
 {
     Config other = { 0 };
     if (!value_read(&other, key, node, &l->base, err)) {
@@ -108,8 +107,7 @@ static Waiting *waits(Loader *l, const PeerName *row)
     return row->kind == NAME_SAME ? &l->same : NULL;
 }
 
-bool loader_set_name(Loader *l, const PeerName *row, const YamlNode *node,
-                     struct ConfigOrigin origin, Err *err)
+bool loader_set_name(Loader *l, const PeerName *row, const YamlNode *node, struct ConfigOrigin origin, Err *err)
 {
     Pasted pasted;
     if (!paste_name(&pasted, row, node, &l->notes, err)) {
@@ -191,8 +189,7 @@ static bool check_same(const Loader *l, Err *err)
         value_print(l->config, key, &value);
     const bool ok = !key || strcmp(value.data, same->value.data) == 0;
     if (!ok) {
-        contradiction(l, key, l->config->origins[key - l->keys], value.data, same->origin,
-                      same->value.data, err);
+        contradiction(l, key, l->config->origins[key - l->keys], value.data, same->origin, same->value.data, err);
         err_hint(err, "%s: remove %s", same->row->note, same->row->name);
     }
     text_release(&value);

@@ -12,14 +12,14 @@ typedef enum { BY_DEFAULT, BY_FILE, BY_OVERRIDE, BY_PROGRAM } OriginKind;
 
 struct ConfigOrigin {
     OriginKind kind;
-    int line;          /* BY_FILE */
+    int line; /* BY_FILE */
     const char *alias; /* the name that stood for the key, a row's; NULL: its own */
 };
 
 /* A value that is no key's own: it waits until the others are known. */
 typedef struct Waiting {
     const PeerName *row; /* NULL: none */
-    Text value;          /* as it is printed; owned */
+    Text value; /* as it is printed; owned */
     struct ConfigOrigin origin;
 } Waiting;
 
@@ -35,12 +35,11 @@ typedef struct Loader {
 
 /* Sets one key, checked, and remembers the origin. Two names of a file that say different things of
  * one key are refused. */
-MUST_USE bool loader_set(Loader *l, const ConfigKey *key, const YamlNode *node,
-                         struct ConfigOrigin origin, Err *err);
+MUST_USE bool loader_set(Loader *l, const ConfigKey *key, const YamlNode *node, struct ConfigOrigin origin, Err *err);
 
 /* The same by a name of LoraConfig or TrainingArguments. */
-MUST_USE bool loader_set_name(Loader *l, const PeerName *row, const YamlNode *node,
-                              struct ConfigOrigin origin, Err *err);
+MUST_USE bool loader_set_name(Loader *l, const PeerName *row, const YamlNode *node, struct ConfigOrigin origin,
+                              Err *err);
 
 /* The size of a step from what was given at one level: the file's, then the command line's. */
 MUST_USE bool loader_settle_batch(Loader *l, OriginKind level, Err *err);

@@ -42,8 +42,9 @@ static void add_names(Text *out)
     int count;
     const PeerName *rows = config_names(&count);
     roff_section(out, "NAMES OF LORACONFIG AND TRAININGARGUMENTS");
-    roff_paragraph(out, "Every name of PEFT's LoraConfig and of Transformers' TrainingArguments (5 and 4) may stand in lora "
-                        "and train. With the library's default it is always accepted.");
+    roff_paragraph(out,
+                   "Every name of PEFT's LoraConfig and of Transformers' TrainingArguments (5 and 4) may stand in lora "
+                   "and train. With the library's default it is always accepted.");
     for (int i = 0; i < count; i++) {
         Text text = { 0 };
         config_name_behaviour(&rows[i], &text);
@@ -55,7 +56,8 @@ static void add_names(Text *out)
     for (int i = 0; i < count; i++) {
         if (!config_name_differs(&rows[i]))
             continue;
-        char *text = xprintf("theirs %s, here %s: %s", rows[i].initial, config_find(rows[i].key)->initial, rows[i].note);
+        char *text =
+            xprintf("theirs %s, here %s: %s", rows[i].initial, config_find(rows[i].key)->initial, rows[i].note);
         roff_item(out, rows[i].name, text);
         free(text);
     }
@@ -65,11 +67,13 @@ void config_man(Text *out)
 {
     roff_page(out, "run.yaml", 5, "the run file of lora, lora_ps and lora_worker");
     roff_section(out, "DESCRIPTION");
-    roff_paragraph(out, "A YAML file that says what is trained, on which data and how. Keys stand under their sections; every key may "
-                        "also be given on the command line as --section.key=value, lists with commas. Relative paths are relative to "
-                        "the file, on the command line to the working directory; ~ is the home folder. An unknown key, a wrong type or "
-                        "a value out of range ends the program with code 2, the line and what is allowed. A key that is not given has "
-                        "its default; --print-config prints the file with every key.");
+    roff_paragraph(
+        out,
+        "A YAML file that says what is trained, on which data and how. Keys stand under their sections; every key may "
+        "also be given on the command line as --section.key=value, lists with commas. Relative paths are relative to "
+        "the file, on the command line to the working directory; ~ is the home folder. An unknown key, a wrong type or "
+        "a value out of range ends the program with code 2, the line and what is allowed. A key that is not given has "
+        "its default; --print-config prints the file with every key.");
     roff_section(out, "EXAMPLE");
     roff_paragraph(out, "  model: path/to/bert-base-uncased\n  task_type: SEQ_CLS\n"
                         "  data: {train: train.csv, validation: dev.csv, text: text, label: label}\n"

@@ -6,13 +6,34 @@
 #include <string.h>
 #include <strings.h>
 
-#define KEY(name, initial, why) { name, initial, NAME_KEY, name, NULL, why }
-#define AS(name, initial, key, values, note) { name, initial, NAME_AS, key, values, note }
-#define BATCH(name, initial, why) { name, initial, NAME_BATCH, "train.batch_size", NULL, why }
-#define SAME(name, initial, key, note) { name, initial, NAME_SAME, key, NULL, note }
-#define ANY(name, initial, why) { name, initial, NAME_ANY, NULL, NULL, why }
-#define ONLY(name, initial, values, instead) { name, initial, NAME_ONLY, NULL, values, instead }
-#define LATER(name, initial, what) { name, initial, NAME_LATER, NULL, NULL, what }
+#define KEY(name, initial, why)                                                                                        \
+    {                                                                                                                  \
+        name, initial, NAME_KEY, name, NULL, why                                                                       \
+    }
+#define AS(name, initial, key, values, note)                                                                           \
+    {                                                                                                                  \
+        name, initial, NAME_AS, key, values, note                                                                      \
+    }
+#define BATCH(name, initial, why)                                                                                      \
+    {                                                                                                                  \
+        name, initial, NAME_BATCH, "train.batch_size", NULL, why                                                       \
+    }
+#define SAME(name, initial, key, note)                                                                                 \
+    {                                                                                                                  \
+        name, initial, NAME_SAME, key, NULL, note                                                                      \
+    }
+#define ANY(name, initial, why)                                                                                        \
+    {                                                                                                                  \
+        name, initial, NAME_ANY, NULL, NULL, why                                                                       \
+    }
+#define ONLY(name, initial, values, instead)                                                                           \
+    {                                                                                                                  \
+        name, initial, NAME_ONLY, NULL, values, instead                                                                \
+    }
+#define LATER(name, initial, what)                                                                                     \
+    {                                                                                                                  \
+        name, initial, NAME_LATER, NULL, NULL, what                                                                    \
+    }
 
 #define NO_PEER_RANKS "ranks need no settings of PyTorch's: `lora train --ranks=N`, mpirun, launch/hosts"
 #define NO_GPU "CPUs compute in fp32 here: remove it"
@@ -308,8 +329,7 @@ void config_name_behaviour(const PeerName *row, Text *out)
     case NAME_LATER:
         text_adds(out, row->initial ? "only its default" : row->values ? "only" : "not supported");
         for (const char *v = row->values; v && *v; v += strcspn(v, "|"), v += *v == '|')
-            text_addf(out, "%s%.*s", v != row->values ? ", " : row->initial ? " or " : " ",
-                      (int)strcspn(v, "|"), v);
+            text_addf(out, "%s%.*s", v != row->values ? ", " : row->initial ? " or " : " ", (int)strcspn(v, "|"), v);
         text_adds(out, row->kind == NAME_LATER ? " yet" : "");
         break;
     }

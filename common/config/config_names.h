@@ -13,18 +13,18 @@
 #include "common/base/text.h"
 
 typedef enum {
-    NAME_KEY,   /* `key` is its own name: the same meaning; `note`: why the default differs */
-    NAME_AS,    /* another key; `values` maps words ("true=bf16|false="; "": nothing is set) */
+    NAME_KEY, /* `key` is its own name: the same meaning; `note`: why the default differs */
+    NAME_AS, /* another key; `values` maps words ("true=bf16|false="; "": nothing is set) */
     NAME_BATCH, /* a factor of train.batch_size */
-    NAME_SAME,  /* must say what `key` says: null, or its value */
+    NAME_SAME, /* must say what `key` says: null, or its value */
     NAME_GREATER, /* the direction of the best metric, which follows from the metric */
-    NAME_ANY,   /* every value is accepted and changes nothing; `note`: why */
-    NAME_ONLY,  /* accepted: the default, nothing, `values` ("a|b"); `note`: what to write instead */
-    NAME_LATER  /* as NAME_ONLY, for what is not supported yet; `note`: what it is */
+    NAME_ANY, /* every value is accepted and changes nothing; `note`: why */
+    NAME_ONLY, /* accepted: the default, nothing, `values` ("a|b"); `note`: what to write instead */
+    NAME_LATER /* as NAME_ONLY, for what is not supported yet; `note`: what it is */
 } NameKind;
 
 typedef struct PeerName {
-    const char *name;    /* as a run file spells it: "train.fp16" */
+    const char *name; /* as a run file spells it: "train.fp16" */
     const char *initial; /* the library's default, as YAML; NULL: a name of neither class */
     NameKind kind;
     const char *key;

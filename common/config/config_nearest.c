@@ -51,11 +51,9 @@ static const char *const foreign[][2] = {
 enum { FOREIGN = sizeof foreign / sizeof foreign[0] };
 
 static const char *const foreign_sections[][2] = {
-    { "peft", "lora" },           { "lora_config", "lora" },
-    { "peft_config", "lora" },    { "training", "train" },
-    { "trainer", "train" },       { "training_args", "train" },
-    { "training_arguments", "train" }, { "dataset", "data" },
-    { "datasets", "data" },       { "server", "ps" },
+    { "peft", "lora" },     { "lora_config", "lora" },    { "peft_config", "lora" },         { "training", "train" },
+    { "trainer", "train" }, { "training_args", "train" }, { "training_arguments", "train" }, { "dataset", "data" },
+    { "datasets", "data" }, { "server", "ps" },
 };
 
 static const char *last_part(const char *name)

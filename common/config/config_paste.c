@@ -28,8 +28,7 @@ static void copy_node(YamlNode *to, const YamlNode *from)
 /* null, or what Python calls so. */
 static bool is_null(const YamlNode *node)
 {
-    return yaml_is_null(node) ||
-           (node->kind == YAML_SCALAR && node->plain && strcmp(node->text, "None") == 0);
+    return yaml_is_null(node) || (node->kind == YAML_SCALAR && node->plain && strcmp(node->text, "None") == 0);
 }
 
 /* null, "", [] and {}: the libraries' ways to say nothing. */
@@ -74,16 +73,14 @@ static bool means_the_default(const PeerName *row, const YamlNode *node)
     size_t size;
     if (is_nothing(node) || !word)
         return is_nothing(node) || same_tree(row->initial, node);
-    return (row->initial && same_word(row->initial, word)) ||
-           config_name_word(row, word, &to, &size);
+    return (row->initial && same_word(row->initial, word)) || config_name_word(row, word, &to, &size);
 }
 
 static bool refuse(const PeerName *row, const YamlNode *node, Err *err)
 {
     char room[128];
     const char *yet = row->kind == NAME_LATER ? " yet" : "";
-    err_set(err, ERR_INPUT, "%s: %s is not supported%s", row->name,
-            yaml_describe(node, room, sizeof room), yet);
+    err_set(err, ERR_INPUT, "%s: %s is not supported%s", row->name, yaml_describe(node, room, sizeof room), yet);
     if (row->kind == NAME_LATER)
         return err_hint(err, "remove it (%s)", row->note);
     return err_hint(err, "%s", row->note);
@@ -109,10 +106,8 @@ static bool paste_other(Pasted *pasted, const PeerName *row, const YamlNode *nod
         Text words = { 0 };
         for (const char *v = row->values; *v; v += strcspn(v, "|"), v += *v == '|')
             text_addf(&words, "%s%.*s", v == row->values ? "" : " or ", (int)strcspn(v, "="), v);
-        err_set(err, ERR_INPUT, "%s: %s is not supported", row->name,
-                yaml_describe(node, room, sizeof room));
-        err_hint(err, "it takes %s%s%s", words.data, row->note ? ": " : "",
-                 row->note ? row->note : "");
+        err_set(err, ERR_INPUT, "%s: %s is not supported", row->name, yaml_describe(node, room, sizeof room));
+        err_hint(err, "it takes %s%s%s", words.data, row->note ? ": " : "", row->note ? row->note : "");
         text_release(&words);
         return false;
     }

@@ -13,9 +13,7 @@
 /* Words that some YAML reader takes for a truth value or nothing. */
 static bool is_reserved(const char *text)
 {
-    static const char *const words[] = {
-        "null", "true", "false", "yes", "no", "on", "off", "y", "n"
-    };
+    static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off", "y", "n" };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcasecmp(text, words[i]) == 0)
             return true;
@@ -266,8 +264,7 @@ void value_print(const Config *config, const ConfigKey *key, Text *out)
         print_labels(config, out);
         break;
     case KEY_TARGETS:
-        print_modules(&lora->target_modules, lora->all_linear ? "all-linear" : lora->target_regex,
-                      out);
+        print_modules(&lora->target_modules, lora->all_linear ? "all-linear" : lora->target_regex, out);
         break;
     case KEY_EXCLUDES:
         print_modules(&lora->exclude_modules, lora->exclude_regex, out);
@@ -315,8 +312,7 @@ void config_help(Text *out)
     for (int i = 0; i < count; i++) {
         Text allowed = { 0 };
         config_allowed(&keys[i], &allowed);
-        text_addf(out, "  %-32s %-8s %s\n", keys[i].name, keys[i].initial ? keys[i].initial : "-",
-                  allowed.data);
+        text_addf(out, "  %-32s %-8s %s\n", keys[i].name, keys[i].initial ? keys[i].initial : "-", allowed.data);
         text_addf(out, "  %-32s %-8s   %s\n", "", "", keys[i].help);
         text_release(&allowed);
     }

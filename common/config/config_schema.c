@@ -34,10 +34,8 @@ static json_t *bound(double v)
 static json_t *number(const ConfigKey *key, bool whole)
 {
     json_t *schema = type(whole ? "integer" : "number");
-    json_object_set_new(schema, key->flags & KEY_ABOVE ? "exclusiveMinimum" : "minimum",
-                        bound(key->min));
-    json_object_set_new(schema, key->flags & KEY_BELOW ? "exclusiveMaximum" : "maximum",
-                        bound(key->max));
+    json_object_set_new(schema, key->flags & KEY_ABOVE ? "exclusiveMinimum" : "minimum", bound(key->min));
+    json_object_set_new(schema, key->flags & KEY_BELOW ? "exclusiveMaximum" : "maximum", bound(key->max));
     return schema;
 }
 
@@ -97,11 +95,9 @@ static json_t *kind_of(const ConfigKey *key)
     case KEY_PATHS:
         return one_or_many(type("string"));
     case KEY_PATTERNS:
-        return json_pack("{s:s,s:o}", "type", "object", "additionalProperties",
-                         number(key, key->flags & KEY_WHOLE));
+        return json_pack("{s:s,s:o}", "type", "object", "additionalProperties", number(key, key->flags & KEY_WHOLE));
     case KEY_LABELS:
-        return json_pack("{s:[o,{s:s,s:o}]}", "anyOf", number(key, true), "type", "array", "items",
-                         scalar());
+        return json_pack("{s:[o,{s:s,s:o}]}", "anyOf", number(key, true), "type", "array", "items", scalar());
     case KEY_LAYERS:
         return one_or_many(number(key, true));
     case KEY_OBJECT:
@@ -200,8 +196,7 @@ static json_t *properties_of(json_t *root, const char *name, const char **last)
         return all;
     json_t *section = json_object_getn(all, name, (size_t)(dot - name));
     if (!section) {
-        section = json_pack("{s:[s,s],s:{},s:b}", "type", "object", "null", "properties",
-                            "additionalProperties", 0);
+        section = json_pack("{s:[s,s],s:{},s:b}", "type", "object", "null", "properties", "additionalProperties", 0);
         json_object_setn_new(all, name, (size_t)(dot - name), section);
     }
     return json_object_get(section, "properties");
@@ -209,9 +204,8 @@ static json_t *properties_of(json_t *root, const char *name, const char **last)
 
 json_t *config_schema(void)
 {
-    json_t *root = json_pack("{s:s,s:s,s:s,s:{},s:b}", "$schema", "http://json-schema.org/draft-07/schema#",
-                             "title", "run file of lora", "type", "object", "properties",
-                             "additionalProperties", 0);
+    json_t *root = json_pack("{s:s,s:s,s:s,s:{},s:b}", "$schema", "http://json-schema.org/draft-07/schema#", "title",
+                             "run file of lora", "type", "object", "properties", "additionalProperties", 0);
     int keys, names;
     const char *last;
     const ConfigKey *key = config_keys(&keys);

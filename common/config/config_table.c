@@ -55,19 +55,14 @@ static const KeyWord when_words[] = {
     { NULL, 0, false },
 };
 static const KeyWord save_words[] = {
-    { "no", WHEN_NO, false },
-    { "steps", WHEN_STEPS, false },
-    { "epoch", WHEN_EPOCH, false },
-    { "best", 0, true },
+    { "no", WHEN_NO, false }, { "steps", WHEN_STEPS, false }, { "epoch", WHEN_EPOCH, false }, { "best", 0, true },
     { NULL, 0, false },
 };
 static const KeyWord precision_words[] = {
-    { "fp32", 0, false }, { "bf16", 0, true }, { "int8", 0, true },
-    { "nf4", 0, true },   { NULL, 0, false },
+    { "fp32", 0, false }, { "bf16", 0, true }, { "int8", 0, true }, { "nf4", 0, true }, { NULL, 0, false },
 };
 static const KeyWord mode_words[] = {
-    { "sync", 0, false },     { "ssp", 0, true }, { "async", 0, true },
-    { "allreduce", 0, true }, { NULL, 0, false },
+    { "sync", 0, false }, { "ssp", 0, true }, { "async", 0, true }, { "allreduce", 0, true }, { NULL, 0, false },
 };
 static const KeyWord wire_words[] = {
     { "fp32", 0, false },

@@ -12,34 +12,34 @@
 #include <stddef.h>
 
 typedef enum {
-    KEY_TEXT,     /* char * */
-    KEY_PATH,     /* char *, made absolute */
-    KEY_MODEL,    /* char *, a folder or a hub name */
-    KEY_INT,      /* int64_t (or uint64_t, for what is never negative) */
-    KEY_REAL,     /* double */
-    KEY_BOOL,     /* bool */
-    KEY_WORD,     /* an enum: one of `words` */
-    KEY_NAMES,    /* StringList */
-    KEY_PATHS,    /* StringList, made absolute */
+    KEY_TEXT, /* char * */
+    KEY_PATH, /* char *, made absolute */
+    KEY_MODEL, /* char *, a folder or a hub name */
+    KEY_INT, /* int64_t (or uint64_t, for what is never negative) */
+    KEY_REAL, /* double */
+    KEY_BOOL, /* bool */
+    KEY_WORD, /* an enum: one of `words` */
+    KEY_NAMES, /* StringList */
+    KEY_PATHS, /* StringList, made absolute */
     KEY_PATTERNS, /* PatternMap, of whole numbers when KEY_WHOLE is set */
-    KEY_LABELS,   /* Config.labels and label_count */
-    KEY_TARGETS,  /* lora.target_modules: list, expression, all-linear */
+    KEY_LABELS, /* Config.labels and label_count */
+    KEY_TARGETS, /* lora.target_modules: list, expression, all-linear */
     KEY_EXCLUDES, /* lora.exclude_modules: list or expression */
-    KEY_LAYERS,   /* lora.layers_to_transform */
-    KEY_OBJECT,   /* json_t * of any content */
-    KEY_FIXED     /* no field: only the default is supported in this version */
+    KEY_LAYERS, /* lora.layers_to_transform */
+    KEY_OBJECT, /* json_t * of any content */
+    KEY_FIXED /* no field: only the default is supported in this version */
 } KeyType;
 
 enum {
-    KEY_NULL = 1,     /* may be null: -1, 0, NULL or empty in its field */
-    KEY_AUTO = 2,     /* an integer that may be `auto`: -1 in its field */
-    KEY_ABOVE = 4,    /* `min` itself is not allowed */
-    KEY_BELOW = 8,    /* `max` itself is not allowed */
-    KEY_WHOLE = 16,   /* patterns map to whole numbers */
-    KEY_FREE = 32,    /* two runs that differ in it are the same run */
-    KEY_BEGUN = 128,  /* the run fixes it when it begins: its default there counts as the same run */
+    KEY_NULL = 1, /* may be null: -1, 0, NULL or empty in its field */
+    KEY_AUTO = 2, /* an integer that may be `auto`: -1 in its field */
+    KEY_ABOVE = 4, /* `min` itself is not allowed */
+    KEY_BELOW = 8, /* `max` itself is not allowed */
+    KEY_WHOLE = 16, /* patterns map to whole numbers */
+    KEY_FREE = 32, /* two runs that differ in it are the same run */
+    KEY_BEGUN = 128, /* the run fixes it when it begins: its default there counts as the same run */
     KEY_ADDRESS = 64, /* a text of the form tcp://HOST:PORT */
-    KEY_GOING = 256,  /* may be changed when a run goes on */
+    KEY_GOING = 256, /* may be changed when a run goes on */
     KEY_LENGTH = 512, /* so too, but all who compute must have it alike */
 };
 
@@ -52,7 +52,7 @@ typedef struct KeyWord {
 typedef struct ConfigKey {
     const char *name; /* dotted */
     KeyType type;
-    size_t offset;       /* of the field in Config */
+    size_t offset; /* of the field in Config */
     const char *initial; /* default, as text */
     int flags;
     double min, max;

@@ -91,15 +91,14 @@ void value_release(Config *config, const ConfigKey *key)
 static bool wrong(const YamlNode *node, Err *err, const char *expected)
 {
     char room[128];
-    return err_set(err, ERR_INPUT, "%s is not %s", yaml_describe(node, room, sizeof room),
-                   expected);
+    return err_set(err, ERR_INPUT, "%s is not %s", yaml_describe(node, room, sizeof room), expected);
 }
 
 /* The range is checked before any cast: casting 1e300 to an integer is undefined. */
 static bool read_number(const ConfigKey *key, const YamlNode *node, double *value, Err *err)
 {
-    const bool whole = key->type == KEY_INT || key->type == KEY_LAYERS || key->type == KEY_LABELS ||
-                       (key->flags & KEY_WHOLE);
+    const bool whole =
+        key->type == KEY_INT || key->type == KEY_LAYERS || key->type == KEY_LABELS || (key->flags & KEY_WHOLE);
     const char *expected = whole ? "a whole number" : "a number";
     if (node->kind != YAML_SCALAR || !config_is_number(node->text))
         return wrong(node, err, expected);
@@ -176,8 +175,7 @@ static bool read_fixed(const ConfigKey *key, const YamlNode *node, Err *err)
         return true;
     if (key->words)
         return read_word(key, node, &value, err);
-    return err_set(err, ERR_INPUT, "%s: %s is not supported yet", key->name,
-                   yaml_describe(node, room, sizeof room));
+    return err_set(err, ERR_INPUT, "%s: %s is not supported yet", key->name, yaml_describe(node, room, sizeof room));
 }
 
 static bool read_text(const ConfigKey *key, const YamlNode *node, char **text, Err *err)
@@ -217,8 +215,7 @@ static char *clean_path(const char *folder, const char *name)
     return path;
 }
 
-static bool read_path(const ConfigKey *key, const YamlNode *node, const ValueBase *base,
-                      char **path, Err *err)
+static bool read_path(const ConfigKey *key, const YamlNode *node, const ValueBase *base, char **path, Err *err)
 {
     char *name = NULL;
     if (!read_text(key, node, &name, err))
@@ -239,8 +236,7 @@ static bool is_hub_name(const char *name)
     return name[ok] == '\0' && (!slash || (slash != name && slash[1] && !strchr(slash + 1, '/')));
 }
 
-static bool read_model(const ConfigKey *key, const YamlNode *node, const ValueBase *base,
-                       char **model, Err *err)
+static bool read_model(const ConfigKey *key, const YamlNode *node, const ValueBase *base, char **model, Err *err)
 {
     char *name = NULL;
     if (!read_path(key, node, base, model, err) || !read_text(key, node, &name, err))
@@ -263,8 +259,7 @@ static bool read_model(const ConfigKey *key, const YamlNode *node, const ValueBa
 /* ---- lists and maps ---- */
 
 /* A scalar counts as a list of one. */
-static bool read_list(const ConfigKey *key, const YamlNode *node, const ValueBase *base,
-                      StringList *list, Err *err)
+static bool read_list(const ConfigKey *key, const YamlNode *node, const ValueBase *base, StringList *list, Err *err)
 {
     if (node->kind == YAML_MAP)
         return wrong(node, err, "a list");
@@ -273,9 +268,8 @@ static bool read_list(const ConfigKey *key, const YamlNode *node, const ValueBas
     const int count = one ? 1 : node->count;
     list->items = xcalloc((size_t)count + 1, sizeof *list->items);
     for (int i = 0; i < count; i++) {
-        const bool ok = key->type == KEY_PATHS
-                            ? read_path(key, &items[i], base, &list->items[i], err)
-                            : read_text(key, &items[i], &list->items[i], err);
+        const bool ok = key->type == KEY_PATHS ? read_path(key, &items[i], base, &list->items[i], err)
+                                               : read_text(key, &items[i], &list->items[i], err);
         if (!ok) {
             if (!one && yaml_is_null(&items[i]))
                 err_set(err, ERR_INPUT, "item %d of the list is null; a name needs quotes", i + 1);
@@ -326,8 +320,7 @@ static bool read_modules(const ConfigKey *key, const YamlNode *node, LoraConfig 
         return read_text(key, node, targets ? &lora->target_regex : &lora->exclude_regex, err);
     if (targets && node->kind == YAML_LIST && node->count == 0)
         return err_set(err, ERR_INPUT, "an empty list adapts nothing");
-    return read_list(key, node, &(ValueBase){ 0 },
-                     targets ? &lora->target_modules : &lora->exclude_modules, err);
+    return read_list(key, node, &(ValueBase){ 0 }, targets ? &lora->target_modules : &lora->exclude_modules, err);
 }
 
 static bool read_layers(const ConfigKey *key, const YamlNode *node, LoraConfig *lora, Err *err)
@@ -345,8 +338,7 @@ static bool read_layers(const ConfigKey *key, const YamlNode *node, LoraConfig *
             return false;
         for (int j = 0; j < i; j++)
             if (lora->layers_to_transform[j] == *layer)
-                return err_set(err, ERR_INPUT, "layer %lld is in the list twice",
-                               (long long)*layer);
+                return err_set(err, ERR_INPUT, "layer %lld is in the list twice", (long long)*layer);
     }
     lora->layers_count = count;
     return true;
@@ -363,8 +355,7 @@ static bool read_patterns(const ConfigKey *key, const YamlNode *node, PatternMap
         const YamlNode *item = &node->items[i];
         const size_t n = strlen(item->key);
         if (n == 0 || n > MOST)
-            return err_set(err, ERR_INPUT, "the pattern '%.40s' has %zu bytes, of 1 to %d",
-                           item->key, n, MOST);
+            return err_set(err, ERR_INPUT, "the pattern '%.40s' has %zu bytes, of 1 to %d", item->key, n, MOST);
         if (!read_number(key, item, &map->values[i], err))
             return err_at(err, "%s", item->key);
         map->keys[i] = xstrdup(item->key);
@@ -399,8 +390,7 @@ static void set_null(Config *config, const ConfigKey *key)
         config->model_config = json_object();
 }
 
-static bool read_field(Config *config, const ConfigKey *key, const YamlNode *node,
-                       const ValueBase *base, Err *err)
+static bool read_field(Config *config, const ConfigKey *key, const YamlNode *node, const ValueBase *base, Err *err)
 {
     void *field = value_field(config, key);
     switch (key->type) {
@@ -438,8 +428,7 @@ static bool read_field(Config *config, const ConfigKey *key, const YamlNode *nod
     return false;
 }
 
-bool value_read(Config *config, const ConfigKey *key, const YamlNode *node, const ValueBase *base,
-                Err *err)
+bool value_read(Config *config, const ConfigKey *key, const YamlNode *node, const ValueBase *base, Err *err)
 {
     value_release(config, key);
     const bool has_field = key->type != KEY_FIXED;

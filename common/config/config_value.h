@@ -16,8 +16,7 @@ typedef struct ValueBase {
 
 /* Replaces the field by the node's value. Errors say what is wrong and what is
  * allowed, and leave `where` to the caller; the field is then empty. */
-MUST_USE bool value_read(Config *config, const ConfigKey *key, const YamlNode *node,
-                         const ValueBase *base, Err *err);
+MUST_USE bool value_read(Config *config, const ConfigKey *key, const YamlNode *node, const ValueBase *base, Err *err);
 
 /* The value as YAML on one line, which value_read takes back. */
 void value_print(const Config *config, const ConfigKey *key, Text *out);

@@ -110,13 +110,12 @@ static bool syntax_error(const Reader *r, Err *err)
     }
     err_set(err, ERR_INPUT, "not YAML: %s", p->problem ? p->problem : "unknown fault");
     if (p->context)
-        err_hint(err, "look at column %zu: the fault was found %s of line %zu",
-                 p->problem_mark.column + 1, p->context, p->context_mark.line + 1);
+        err_hint(err, "look at column %zu: the fault was found %s of line %zu", p->problem_mark.column + 1, p->context,
+                 p->context_mark.line + 1);
     return at_line(r, line, err);
 }
 
-static bool refuse(const Reader *r, const yaml_event_t *event, Err *err, const char *what,
-                   const char *hint)
+static bool refuse(const Reader *r, const yaml_event_t *event, Err *err, const char *what, const char *hint)
 {
     err_set(err, ERR_INPUT, "%s", what);
     err_hint(err, "%s", hint);
@@ -145,8 +144,7 @@ static bool next_event(Reader *r, yaml_event_t *event, Err *err)
         ok = refuse(r, event, err, "anchors and aliases ('&', '*') are not supported",
                     "write the value out; a text that begins with '*' or '&' needs quotes");
     else if (tag)
-        ok = refuse(r, event, err, "tags ('!') are not supported",
-                    "a text that begins with '!' needs quotes");
+        ok = refuse(r, event, err, "tags ('!') are not supported", "a text that begins with '!' needs quotes");
     if (!ok)
         yaml_event_delete(event);
     return ok;
@@ -163,8 +161,7 @@ static bool take_scalar(const Reader *r, YamlNode *node, const yaml_event_t *eve
     return true;
 }
 
-static bool take_key(const Reader *r, YamlNode *map, const yaml_event_t *event, YamlNode *entry,
-                     Err *err)
+static bool take_key(const Reader *r, YamlNode *map, const yaml_event_t *event, YamlNode *entry, Err *err)
 {
     if (event->type != YAML_SCALAR_EVENT)
         return refuse(r, event, err, "a key is not a plain word", "write it as  key: value");
@@ -212,8 +209,7 @@ static bool take_node(Reader *r, YamlNode *node, const yaml_event_t *event, int 
     if (event->type == YAML_SCALAR_EVENT)
         return take_scalar(r, node, event, err);
     if (depth >= YAML_DEPTH)
-        return refuse(r, event, err, "lists and maps are nested too deeply",
-                      "no key needs more than a few levels");
+        return refuse(r, event, err, "lists and maps are nested too deeply", "no key needs more than a few levels");
     const bool map = event->type == YAML_MAPPING_START_EVENT;
     const yaml_event_type_t end = map ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
     node->kind = map ? YAML_MAP : YAML_LIST;
@@ -239,8 +235,7 @@ static bool take_document(Reader *r, YamlNode *root, Err *err)
         bool ok = true;
         const bool over = event.type == YAML_STREAM_END_EVENT;
         if (event.type == YAML_DOCUMENT_START_EVENT && documents++ > 0)
-            ok = refuse(r, &event, err, "a second document ('---') begins here",
-                        "a run file holds one document");
+            ok = refuse(r, &event, err, "a second document ('---') begins here", "a run file holds one document");
         else if (event.type == YAML_SCALAR_EVENT || event.type == YAML_MAPPING_START_EVENT ||
                  event.type == YAML_SEQUENCE_START_EVENT)
             ok = take_node(r, root, &event, 0, err);

@@ -14,18 +14,18 @@
 #include <stddef.h>
 
 #define YAML_DEPTH 16
-#define YAML_MOST_KEYS 4096           /* of one map */
-#define YAML_MOST_ITEMS 65536         /* of one list: names of labels */
+#define YAML_MOST_KEYS 4096 /* of one map */
+#define YAML_MOST_ITEMS 65536 /* of one list: names of labels */
 #define YAML_MOST_BYTES (1024 * 1024) /* of a run file */
 
 typedef enum { YAML_SCALAR, YAML_LIST, YAML_MAP } YamlKind;
 
 typedef struct YamlNode {
     YamlKind kind;
-    int line;               /* 1-based; of a map's entry: its key's. 0: not from a file */
-    bool plain;             /* a scalar without quotes, which may mean null, a number, ... */
-    char *text;             /* of a scalar, owned */
-    char *key;              /* of a map's entry, owned */
+    int line; /* 1-based; of a map's entry: its key's. 0: not from a file */
+    bool plain; /* a scalar without quotes, which may mean null, a number, ... */
+    char *text; /* of a scalar, owned */
+    char *key; /* of a map's entry, owned */
     struct YamlNode *items; /* of a list or map [count], owned */
     int count;
 } YamlNode;

@@ -61,8 +61,7 @@ static bool read_topic(Arguments *arguments, const OptionTable *table, const cha
     return err_at(err, "%s", table->program);
 }
 
-static bool read_own(Arguments *arguments, const OptionTable *table, const Option *option,
-                     const char *value, Err *err)
+static bool read_own(Arguments *arguments, const OptionTable *table, const Option *option, const char *value, Err *err)
 {
     if (option->value && value && value[0]) {
         *option->text = expand(arguments, option, value);
@@ -111,8 +110,7 @@ static bool read_option(Arguments *arguments, const OptionTable *table, const ch
     return ok;
 }
 
-static bool read_argument(Arguments *arguments, const OptionTable *table, const char *word,
-                          Err *err)
+static bool read_argument(Arguments *arguments, const OptionTable *table, const char *word, Err *err)
 {
     if (text_starts(word, "--"))
         return read_option(arguments, table, word + 2, err);
@@ -127,8 +125,7 @@ static bool read_argument(Arguments *arguments, const OptionTable *table, const 
     return true;
 }
 
-bool options_read(Arguments *arguments, const OptionTable *table, int argc, char *const *argv,
-                  Err *err)
+bool options_read(Arguments *arguments, const OptionTable *table, int argc, char *const *argv, Err *err)
 {
     const size_t most = argc > 0 ? (size_t)argc : 1;
     *arguments = (Arguments){ .overrides = xcalloc(most, sizeof(char *)),
@@ -168,8 +165,7 @@ const char *arguments_key(const Arguments *arguments, const char *key)
     return value;
 }
 
-bool arguments_expect(const Arguments *arguments, const OptionTable *table, int least, int most,
-                      Err *err)
+bool arguments_expect(const Arguments *arguments, const OptionTable *table, int least, int most, Err *err)
 {
     if (arguments->positional_count > most)
         err_set(err, ERR_INPUT, "'%.200s' is one argument too many", arguments->positionals[most]);
@@ -183,9 +179,8 @@ bool arguments_expect(const Arguments *arguments, const OptionTable *table, int 
 
 static void usage(const OptionTable *table, Text *out)
 {
-    text_addf(out, "usage: %s %s%s[options]%s\n\n%s\n\noptions (-h is --help):\n", table->program,
-              table->arguments, table->arguments[0] ? " " : "",
-              table->keys ? " [--key=value ...]" : "", table->summary);
+    text_addf(out, "usage: %s %s%s[options]%s\n\n%s\n\noptions (-h is --help):\n", table->program, table->arguments,
+              table->arguments[0] ? " " : "", table->keys ? " [--key=value ...]" : "", table->summary);
     for (int i = 0; i < table->count; i++) {
         const Option *o = &table->options[i];
         char *form = xprintf("--%s%s%s", o->name, o->value ? "=" : "", o->value ? o->value : "");
@@ -219,8 +214,7 @@ void options_help(const OptionTable *table, const char *topic, Text *out)
     }
 }
 
-bool option_int(const char *name, const char *text, int64_t min, int64_t max, int64_t *value,
-                Err *err)
+bool option_int(const char *name, const char *text, int64_t min, int64_t max, int64_t *value, Err *err)
 {
     char *rest;
     errno = 0;
@@ -229,7 +223,6 @@ bool option_int(const char *name, const char *text, int64_t min, int64_t max, in
         *value = v;
         return true;
     }
-    err_set(err, ERR_INPUT, "'%.80s' is not a whole number from %lld to %lld", text, (long long)min,
-            (long long)max);
+    err_set(err, ERR_INPUT, "'%.80s' is not a whole number from %lld to %lld", text, (long long)min, (long long)max);
     return err_at(err, "--%s", name);
 }

@@ -27,17 +27,17 @@
 #include <stdint.h>
 
 typedef struct Option {
-    const char *name;  /* without the dashes */
+    const char *name; /* without the dashes */
     const char *value; /* what stands behind '=' in the usage; NULL: a switch */
     const char *help;
     const char **text; /* set to the value, which argv lends */
-    bool *flag;        /* set to true by a switch */
+    bool *flag; /* set to true by a switch */
 } Option;
 
 typedef struct OptionTable {
-    const char *program;   /* "lora train" */
+    const char *program; /* "lora train" */
     const char *arguments; /* positional ones, as the usage shows them: "RUN.yaml" */
-    const char *summary;   /* one line: what the program does */
+    const char *summary; /* one line: what the program does */
     const Option *options;
     int count;
     bool keys; /* keys of the run file may be given as --key=value */
@@ -51,7 +51,7 @@ typedef struct Arguments {
     const char **positionals; /* owned */
     int positional_count;
     const char *topic; /* of --help=TOPIC; NULL: none */
-    char **expanded;   /* owned */
+    char **expanded; /* owned */
     int expanded_count;
 } Arguments;
 
@@ -59,8 +59,7 @@ typedef struct Arguments {
  * repeated option counts. Errors are ERR_INPUT: unknown (with the nearest
  * name), without a value, or with one that it does not take. On failure
  * *arguments is empty; switches read before (help) are set all the same. */
-MUST_USE bool options_read(Arguments *arguments, const OptionTable *table, int argc,
-                           char *const *argv, Err *err);
+MUST_USE bool options_read(Arguments *arguments, const OptionTable *table, int argc, char *const *argv, Err *err);
 void arguments_release(Arguments *arguments);
 
 /* The last value of a key among the overrides, or NULL: for what must be known
@@ -68,8 +67,7 @@ void arguments_release(Arguments *arguments);
 const char *arguments_key(const Arguments *arguments, const char *key);
 
 /* More than `most` positional arguments, or fewer than `least`: an error. */
-MUST_USE bool arguments_expect(const Arguments *arguments, const OptionTable *table, int least,
-                               int most, Err *err);
+MUST_USE bool arguments_expect(const Arguments *arguments, const OptionTable *table, int least, int most, Err *err);
 
 /* Usage and options, on one screen. Topics: NULL; of a table that takes keys "keys" of the run file,
  * and "names" of LoraConfig and TrainingArguments; for `make install` and the shell "man" and "words"
@@ -77,7 +75,6 @@ MUST_USE bool arguments_expect(const Arguments *arguments, const OptionTable *ta
 void options_help(const OptionTable *table, const char *topic, Text *out);
 
 /* A whole number of an option's value, in [min, max]. */
-MUST_USE bool option_int(const char *name, const char *text, int64_t min, int64_t max,
-                         int64_t *value, Err *err);
+MUST_USE bool option_int(const char *name, const char *text, int64_t min, int64_t max, int64_t *value, Err *err);
 
 #endif

@@ -106,7 +106,9 @@ void roff_exit_codes(Text *out)
 
 void roff_see_also(Text *out, const char *name)
 {
-    static const char *const pages[][2] = { { "lora", "1" }, { "lora_ps", "1" }, { "lora_worker", "1" }, { "run.yaml", "5" } };
+    static const char *const pages[][2] = {
+        { "lora", "1" }, { "lora_ps", "1" }, { "lora_worker", "1" }, { "run.yaml", "5" }
+    };
     const char *comma = "";
     roff_section(out, "SEE ALSO");
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {

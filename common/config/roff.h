@@ -9,7 +9,7 @@
 /* Title, section and NAME: "lora_ps", 1, "the parameter server of a run". */
 void roff_page(Text *out, const char *name, int section, const char *summary);
 
-void roff_section(Text *out, const char *title);    /* .SH */
+void roff_section(Text *out, const char *title); /* .SH */
 void roff_subsection(Text *out, const char *title); /* .SS */
 
 /* A paragraph; a line that begins with two blanks stands as it is. */

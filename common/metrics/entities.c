@@ -59,8 +59,7 @@ static Entity step(Walk *walk, Tag tag, int64_t i)
     return entity;
 }
 
-EntityCounts entities_count(const char *const *names, const int32_t *goal, const int32_t *guess,
-                            int64_t n)
+EntityCounts entities_count(const char *const *names, const int32_t *goal, const int32_t *guess, int64_t n)
 {
     EntityCounts counts = { 0, 0, 0 };
     const Tag outside = { 'O', "_" };

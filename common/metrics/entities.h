@@ -16,7 +16,6 @@ typedef struct EntityCounts {
 } EntityCounts;
 
 /* goal[n], guess[n]: index into names. */
-EntityCounts entities_count(const char *const *names, const int32_t *goal, const int32_t *guess,
-                            int64_t n);
+EntityCounts entities_count(const char *const *names, const int32_t *goal, const int32_t *guess, int64_t n);
 
 #endif

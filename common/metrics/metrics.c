@@ -129,8 +129,8 @@ void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, 
     }
 }
 
-void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, const int64_t *start,
-                      int64_t B, double loss)
+void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, const int64_t *start, int64_t B,
+                      double loss)
 {
     const int64_t L = m->spec.labels;
     REQUIRE(kind_of(&m->spec) == ROW_TAGS && m->spec.label_names);
@@ -282,8 +282,7 @@ static int label_figures(const Metrics *m, Figure *figures, int n)
     double prf[3] = { 0, 0, 0 };
     for (int64_t l = 0; l < m->spec.labels; l++)
         add_prf(prf, counts[3 * l], counts[3 * l + 1], counts[3 * l + 2]);
-    return put_prf(figures, n, ratio(m->sums[HEAD], m->sums[EXAMPLES]), prf,
-                   (double)m->spec.labels);
+    return put_prf(figures, n, ratio(m->sums[HEAD], m->sums[EXAMPLES]), prf, (double)m->spec.labels);
 }
 
 static double pearson(const double *x, const double *y, int64_t n)

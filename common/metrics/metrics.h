@@ -28,14 +28,14 @@
 /* What is measured; names are borrowed and must outlive the Metrics. */
 typedef struct MetricsSpec {
     TaskType task;
-    ProblemType problem;            /* SEQ_CLS, IMAGE_CLS */
-    int64_t labels;                 /* outputs of the head; CAUSAL_LM: not used */
+    ProblemType problem; /* SEQ_CLS, IMAGE_CLS */
+    int64_t labels; /* outputs of the head; CAUSAL_LM: not used */
     const char *const *label_names; /* [labels], TOKEN_CLS only; else may be NULL */
 } MetricsSpec;
 
 typedef struct Metrics {
     MetricsSpec spec;
-    double *sums;       /* owned */
+    double *sums; /* owned */
     int64_t size, room; /* doubles in sums */
 } Metrics;
 
@@ -49,8 +49,8 @@ void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, 
 
 /* TOKEN_CLS: B sentences of start[B+1] tokens, logits[N, labels]; goal[N] is a label or -100. The
  * tags of a sentence are its labelled tokens, in order. loss: sum over labelled tokens. */
-void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, const int64_t *start,
-                      int64_t B, double loss);
+void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, const int64_t *start, int64_t B,
+                      double loss);
 
 /* CAUSAL_LM: loss is the sum over the `tokens` predicted tokens of B sequences. */
 void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss);

@@ -10,7 +10,7 @@
 
 /* A text and its references, cut and numbered. */
 typedef struct Sides {
-    Text *text;   /* [count] what the words point into */
+    Text *text; /* [count] what the words point into */
     Words *words; /* [count]; [0] is the text's, the rest are the references' */
     int64_t count;
 } Sides;
@@ -74,8 +74,8 @@ static bool is_dash(char c)
 /* [\{-\~\[-\` -\&\(-\+\:-\@\/] */
 static bool is_mark(char c)
 {
-    return (c >= '{' && c <= '~') || (c >= '[' && c <= '`') || (c >= ' ' && c <= '&') ||
-           (c >= '(' && c <= '+') || (c >= ':' && c <= '@') || c == '/';
+    return (c >= '{' && c <= '~') || (c >= '[' && c <= '`') || (c >= ' ' && c <= '&') || (c >= '(' && c <= '+') ||
+           (c >= ':' && c <= '@') || c == '/';
 }
 
 /* Parts every pair of neighbours that fits, from the left and without overlap: a space between, and
@@ -225,8 +225,7 @@ BleuCounts bleu_count(const char *text, const char *const *references, int64_t c
         for (int64_t i = 1; i < s.count; i++)
             tally_reference(tally, n, grams, grams_of(&s.words[i], order, grams));
         for (int64_t t = 0; t < n; t++)
-            out.matched[order - 1] +=
-                (double)(tally[t].here < tally[t].there ? tally[t].here : tally[t].there);
+            out.matched[order - 1] += (double)(tally[t].here < tally[t].there ? tally[t].here : tally[t].there);
     }
     free(tally);
     free(grams);

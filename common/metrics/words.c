@@ -15,9 +15,8 @@ size_t words_space(const char *text, size_t n)
     if (n < 3 || (s[2] & 0xC0) != 0x80)
         return 0;
     const unsigned c = (s[0] & 0x0FU) << 12 | (s[1] & 0x3FU) << 6 | (s[2] & 0x3FU);
-    const int wide =
-        (s[0] & 0xF0) == 0xE0 && (c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
-                                  c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000);
+    const int wide = (s[0] & 0xF0) == 0xE0 && (c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
+                                               c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000);
     return wide ? 3 : 0;
 }
 

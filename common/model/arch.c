@@ -10,10 +10,9 @@
 
 enum { MOST_LABELS = 1 << 20 };
 
-static const FamilyReader *const readers[] = {
-    &bert_reader,  &distilbert_reader, &gpt2_reader, &llama_reader,      &mistral_reader,
-    &qwen2_reader, &roberta_reader,    &vit_reader,  &xlm_roberta_reader
-};
+static const FamilyReader *const readers[] = { &bert_reader,    &distilbert_reader, &gpt2_reader,
+                                               &llama_reader,   &mistral_reader,    &qwen2_reader,
+                                               &roberta_reader, &vit_reader,        &xlm_roberta_reader };
 enum { READERS = sizeof readers / sizeof *readers };
 
 /* ---- config.json and overrides ---------------------------------------------- */
@@ -79,8 +78,7 @@ static bool is_family_key(const FamilyReader *reader, const char *word)
 /* What the run file says elsewhere, or what may not change at all. */
 static bool is_fixed(const char *key)
 {
-    static const char *const fixed[] = { "model_type", "id2label", "label2id", "num_labels",
-                                         "problem_type" };
+    static const char *const fixed[] = { "model_type", "id2label", "label2id", "num_labels", "problem_type" };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (strcmp(key, fixed[i]) == 0)
             return true;
@@ -90,8 +88,7 @@ static bool is_fixed(const char *key)
 /* The number of layers, by the names that the families give it. */
 static bool is_layers(const char *key)
 {
-    return strcmp(key, "num_hidden_layers") == 0 || strcmp(key, "n_layer") == 0 ||
-           strcmp(key, "n_layers") == 0;
+    return strcmp(key, "num_hidden_layers") == 0 || strcmp(key, "n_layer") == 0 || strcmp(key, "n_layers") == 0;
 }
 
 static bool override(ModelArch *arch, const FamilyReader *reader, const json_t *overrides, Err *err)
@@ -140,8 +137,7 @@ static bool read_id2label(ModelArch *arch, const json_t *map, Err *err)
         snprintf(key, sizeof key, "%lld", (long long)i);
         const json_t *name = json_object_get(map, key);
         if (!json_is_string(name))
-            return err_set(err, ERR_INPUT, "'id2label' has %lld entries but no name for \"%s\"",
-                           (long long)count, key);
+            return err_set(err, ERR_INPUT, "'id2label' has %lld entries but no name for \"%s\"", (long long)count, key);
         if (strcmp(arch->label_names[i], json_string_value(name)) != 0)
             arch->labels_known = true;
         free(arch->label_names[i]);
@@ -229,8 +225,7 @@ static bool resolve_problem(ModelArch *arch, Err *err)
         return err_hint(err, "two labels or more, or problem_type: regression");
     }
     if (arch->problem == PROBLEM_REGRESSION && arch->labels != 1) {
-        err_set(err, ERR_INPUT, "a regression with %lld labels is not supported",
-                (long long)arch->labels);
+        err_set(err, ERR_INPUT, "a regression with %lld labels is not supported", (long long)arch->labels);
         return err_hint(err, "labels: 1");
     }
     return true;
@@ -248,8 +243,8 @@ static bool open_family(ModelArch *arch, const FamilyReader *reader, Err *err)
     return reader->read(arch, err);
 }
 
-ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
-                     const StringList *labels, int64_t label_count, ProblemType problem, Err *err)
+ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task, const StringList *labels,
+                     int64_t label_count, ProblemType problem, Err *err)
 {
     Err own = { 0 };
     err = err ? err : &own; /* the JSON getters report through it */
@@ -262,9 +257,9 @@ ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
     if (ok && !json_is_object(arch->config))
         ok = err_set(err, ERR_INPUT, "not a JSON object") || err_at(err, "%s", path);
     const FamilyReader *reader = ok ? find_reader(arch->config, err) : NULL;
-    if (ok && !(reader && override(arch, reader, overrides, err) &&
-                open_family(arch, reader, err) && read_problem(arch, problem, err) &&
-                read_labels(arch, labels, label_count, err) && resolve_problem(arch, err)))
+    if (ok && !(reader && override(arch, reader, overrides, err) && open_family(arch, reader, err) &&
+                read_problem(arch, problem, err) && read_labels(arch, labels, label_count, err) &&
+                resolve_problem(arch, err)))
         ok = err_at(err, "%s", path);
     free(path);
     if (!ok) {
@@ -336,8 +331,9 @@ int64_t arch_parameters(const ModelArch *arch)
 
 uint64_t arch_digest(const ModelArch *arch)
 {
-    static const char *const words[] = { "_name_or_path", "architectures", "transformers_version", "torch_dtype",
-                                         "dtype", "use_cache", "id2label", "label2id" };
+    static const char *const words[] = { "_name_or_path", "architectures", "transformers_version",
+                                         "torch_dtype",   "dtype",         "use_cache",
+                                         "id2label",      "label2id" };
     json_t *numbers = json_copy(arch->config);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         json_object_del(numbers, words[i]);

@@ -20,7 +20,7 @@ typedef enum {
     MODULE_LINEAR,
     MODULE_EMBEDDING,
     MODULE_NORM,
-    MODULE_CONV,  /* kernel = stride: a linear of flattened patches; LoRA's A has the kernel's shape */
+    MODULE_CONV, /* kernel = stride: a linear of flattened patches; LoRA's A has the kernel's shape */
     MODULE_TENSOR /* a bare parameter, no module of named_modules: no ".weight", never a target */
 } ModuleKind;
 
@@ -40,11 +40,11 @@ typedef enum {
     ROLE_FF_NORM,
     ROLE_POOLER, /* the dense layer before the head, wherever it stands */
     ROLE_HEAD,
-    ROLE_QKV,        /* q, k and v in one module (GPT-2), instead of ROLE_Q, _K, _V */
-    ROLE_FF_GATE,    /* gated MLP: act(gate) * up */
+    ROLE_QKV, /* q, k and v in one module (GPT-2), instead of ROLE_Q, _K, _V */
+    ROLE_FF_GATE, /* gated MLP: act(gate) * up */
     ROLE_FINAL_NORM, /* behind the last block */
-    ROLE_PATCH,      /* image patches -> rows */
-    ROLE_CLS,        /* the row that stands before the patches */
+    ROLE_PATCH, /* image patches -> rows */
+    ROLE_CLS, /* the row that stands before the patches */
     ROLE_COUNT
 } Role;
 
@@ -52,12 +52,12 @@ typedef struct Module {
     char *path; /* "bert.encoder.layer.0.attention.self.query" */
     ModuleKind kind;
     Role role;
-    int layer;       /* -1: outside the blocks */
+    int layer; /* -1: outside the blocks */
     int64_t out, in; /* LINEAR: weight [out,in]; EMBEDDING, TENSOR: [out rows, in width]; NORM:
                         out = width, in = 0; CONV: in = channels * kernel * kernel */
     bool bias;
     bool transposed; /* files hold [in,out] (GPT-2's Conv1D: fan_in_fan_out) */
-    bool tied;       /* its weight is ROLE_WORD's; files need not hold it */
+    bool tied; /* its weight is ROLE_WORD's; files need not hold it */
     bool is_new; /* the head of the task: may be absent from the model's files */
 } Module;
 
@@ -65,8 +65,8 @@ typedef enum { NORM_LAYER, NORM_RMS } NormKind;
 
 /* Which rows of the last block the head reads. */
 typedef enum {
-    READ_FIRST,   /* [CLS] */
-    READ_LAST,    /* the last token of a sequence that is no padding's */
+    READ_FIRST, /* [CLS] */
+    READ_LAST, /* the last token of a sequence that is no padding's */
     READ_LABELLED /* every token that has a goal */
 } HeadRows;
 
@@ -76,12 +76,12 @@ typedef struct Rename {
 } Rename;
 
 typedef struct Family {
-    const char *model_type;             /* config.json's */
-    const char *prefix;                 /* of the body's tensors; files may leave it out: "bert." */
-    const Rename *renames;              /* all that fit apply, {NULL} behind them; NULL: none */
+    const char *model_type; /* config.json's */
+    const char *prefix; /* of the body's tensors; files may leave it out: "bert." */
+    const Rename *renames; /* all that fit apply, {NULL} behind them; NULL: none */
     const char *const *default_targets; /* PEFT's, NULL-terminated; NULL: must be given */
-    const char *target_hint;            /* what to give then: "q_lin, v_lin" */
-    const char *task_class[4];          /* Transformers' class by TaskType, NULL: not offered */
+    const char *target_hint; /* what to give then: "q_lin, v_lin" */
+    const char *task_class[4]; /* Transformers' class by TaskType, NULL: not offered */
     /* Tensors that files may hold and no task of ours reads, as fnmatch patterns, NULL-terminated:
      * of the body, without its prefix (buffers, a pooler), and beside it (heads of Transformers'). */
     const char *const *idle, *const *heads;
@@ -89,39 +89,38 @@ typedef struct Family {
 
 typedef struct ModelArch {
     const Family *family;
-    char *folder;   /* resolved model folder */
+    char *folder; /* resolved model folder */
     json_t *config; /* config.json with the overrides put in; owned */
     TaskType task;
-    int64_t C, layers, H, D, F,
-        V;     /* width, blocks, heads, head size, feed-forward width, vocabulary (0: images) */
+    int64_t C, layers, H, D, F, V; /* width, blocks, heads, head size, feed-forward width, vocabulary (0: images) */
     int64_t K; /* key/value heads; H/K query heads share one. H*D need not be C */
     int64_t positions, types; /* longest sequence; rows of the token type table, 0: none */
-    int64_t position_offset;  /* row of the position table for the first token (RoBERTa: pad_id + 1) */
+    int64_t position_offset; /* row of the position table for the first token (RoBERTa: pad_id + 1) */
     NormKind norm;
-    bool pre_norm;            /* x += f(norm(x)) instead of x = norm(x + f(x)) */
-    bool gated;               /* MLP with ROLE_FF_GATE */
+    bool pre_norm; /* x += f(norm(x)) instead of x = norm(x + f(x)) */
+    bool gated; /* MLP with ROLE_FF_GATE */
     bool causal;
-    bool layers_chosen;       /* by model_config: files may hold more */
-    int64_t *windows;         /* [layers]: row i sees keys above i - window; 0: all. NULL: all 0 */
-    bool rope;                /* rotary positions (arch_rope) instead of a table */
-    double *scales;           /* [layers] of the attention's scores */
+    bool layers_chosen; /* by model_config: files may hold more */
+    int64_t *windows; /* [layers]: row i sees keys above i - window; 0: all. NULL: all 0 */
+    bool rope; /* rotary positions (arch_rope) instead of a table */
+    double *scales; /* [layers] of the attention's scores */
     double norm_eps, initializer_range;
     Activation act;
     double embed_dropout, hidden_dropout, attention_dropout;
     HeadRows head_rows;
-    double pooler_dropout;    /* of the rows that go into ROLE_POOLER */
+    double pooler_dropout; /* of the rows that go into ROLE_POOLER */
     Activation pooler_act;
-    double head_dropout;      /* of the rows that go into ROLE_HEAD */
+    double head_dropout; /* of the rows that go into ROLE_HEAD */
     int64_t image_size, patch, channels; /* 0: texts */
     int64_t pad_id, bos_id, eos_id; /* -1: none */
-    int64_t still_row;   /* of the word table, without a gradient (padding_idx); -1: none */
-    bool tied;           /* lm_head and the word table are one tensor */
-    int64_t labels;      /* outputs of the head; CAUSAL_LM: V */
-    char **label_names;  /* [labels], owned; CAUSAL_LM: NULL */
-    bool labels_known;   /* names came from run file or config.json, not "LABEL_0" */
-    bool labels_open;    /* neither names nor count came from anywhere: they are to be found in the data */
+    int64_t still_row; /* of the word table, without a gradient (padding_idx); -1: none */
+    bool tied; /* lm_head and the word table are one tensor */
+    int64_t labels; /* outputs of the head; CAUSAL_LM: V */
+    char **label_names; /* [labels], owned; CAUSAL_LM: NULL */
+    bool labels_known; /* names came from run file or config.json, not "LABEL_0" */
+    bool labels_open; /* neither names nor count came from anywhere: they are to be found in the data */
     ProblemType problem; /* resolved, never AUTO */
-    Module *modules;     /* in named_modules order */
+    Module *modules; /* in named_modules order */
     int module_count;
 } ModelArch;
 
@@ -137,9 +136,8 @@ bool arch_class_task(const char *class_name, TaskType *task);
 /* Reads FOLDER/config.json, puts `overrides` in, checks everything it needs.
  * labels: names or, where empty, `label_count`, else config.json's id2label
  * (which may be only LABEL_0..: labels_known is then false), else 2. */
-MUST_USE ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
-                              const StringList *labels, int64_t label_count, ProblemType problem,
-                              Err *err);
+MUST_USE ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task, const StringList *labels,
+                              int64_t label_count, ProblemType problem, Err *err);
 void arch_close(ModelArch *arch);
 
 /* What `path` was called before the family's renames; owned; NULL: nothing else. */

@@ -56,8 +56,7 @@ static const char *find_behind(const SafeTensors *files, const ModelArch *arch, 
     return found;
 }
 
-static bool missing(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias,
-                    Err *err)
+static bool missing(const SafeTensors *files, const ModelArch *arch, const Module *m, bool bias, Err *err)
 {
     const int64_t count = safetensors_count(files);
     const char *first = count ? safetensors_at(files, 0)->name : "";
@@ -84,8 +83,7 @@ static bool missing(const SafeTensors *files, const ModelArch *arch, const Modul
     return false;
 }
 
-static bool misshapen(const TensorView *t, const ModelArch *arch, const Module *m, bool bias,
-                      Err *err)
+static bool misshapen(const TensorView *t, const ModelArch *arch, const Module *m, bool bias, Err *err)
 {
     Text has = { 0 }, wanted = { 0 };
     for (int d = 0; d < t->dims; d++)
@@ -100,10 +98,8 @@ static bool misshapen(const TensorView *t, const ModelArch *arch, const Module *
     text_release(&wanted);
     err_at(err, "%s: %s", t->file, t->name);
     return m->is_new
-               ? err_hint(
-                     err,
-                     "the file holds a head for other labels than the run or the adapter: set `labels:` "
-                     "to its number, or use the model's body without its head")
+               ? err_hint(err, "the file holds a head for other labels than the run or the adapter: set `labels:` "
+                               "to its number, or use the model's body without its head")
                : err_hint(err, "config.json and the weights are of different models");
 }
 
@@ -113,11 +109,11 @@ static bool misshapen(const TensorView *t, const ModelArch *arch, const Module *
 typedef struct Walk {
     const ModelArch *arch;
     const SafeTensors *files;
-    bool *read;    /* [safetensors_count] */
-    bool bare;     /* names come without the family's prefix */
-    char *own;     /* "lm_head.": where the task's head lies, when it is read; owned */
-    bool own_new;  /* it is one of those that a run may begin anew */
-    char *stack;   /* "encoder.layer.": where the layers lie in the body, before their number; owned */
+    bool *read; /* [safetensors_count] */
+    bool bare; /* names come without the family's prefix */
+    char *own; /* "lm_head.": where the task's head lies, when it is read; owned */
+    bool own_new; /* it is one of those that a run may begin anew */
+    char *stack; /* "encoder.layer.": where the layers lie in the body, before their number; owned */
     char *old_stack; /* the same before the family's renames, or NULL; owned */
 } Walk;
 
@@ -190,10 +186,10 @@ static void walk_release(Walk *w)
 /* ---- what is left over ------------------------------------------------------------------------------ */
 
 typedef enum {
-    LEFT_FINE,   /* a known buffer or head, or a layer that the run does without */
-    LEFT_LAYER,  /* of a layer behind those of config.json */
+    LEFT_FINE, /* a known buffer or head, or a layer that the run does without */
+    LEFT_LAYER, /* of a layer behind those of config.json */
     LEFT_INSIDE, /* of the body, or of a head that the model cannot do without */
-    LEFT_BESIDE  /* somebody's own, beside the body; the rest of a head for another task */
+    LEFT_BESIDE /* somebody's own, beside the body; the rest of a head for another task */
 } Left;
 
 static bool matches(const char *const *patterns, const char *name)
@@ -245,7 +241,8 @@ static const char *known_mark(const char *name)
     static const struct {
         const char *part, *words;
     } marks[] = {
-        { ".lora_", "it holds an adapter that is not merged: take the base itself, or merge it (PEFT, merge_and_unload)" },
+        { ".lora_",
+          "it holds an adapter that is not merged: take the base itself, or merge it (PEFT, merge_and_unload)" },
         { ".weight_scale", quantised },
         { ".absmax", quantised },
         { ".quant_", quantised },
@@ -268,11 +265,12 @@ static bool hint_left(const ModelArch *arch, Left kind, const char *first, Err *
                         "config.json says %lld layers, the files hold more; to use the first %lld on purpose say so "
                         "in the run file, as model_config: {num_hidden_layers: %lld}",
                         (long long)arch->layers, (long long)arch->layers, (long long)arch->layers);
-    return err_hint(err,
-                    "config.json says model_type '%s'%s%s%s: without them it would be another model than the one that was "
-                    "trained, so the weights are of another kind, or config.json lacks a key",
-                    arch->family->model_type, class_name ? " and architectures '" : "", class_name ? class_name : "",
-                    class_name ? "'" : "");
+    return err_hint(
+        err,
+        "config.json says model_type '%s'%s%s%s: without them it would be another model than the one that was "
+        "trained, so the weights are of another kind, or config.json lacks a key",
+        arch->family->model_type, class_name ? " and architectures '" : "", class_name ? class_name : "",
+        class_name ? "'" : "");
 }
 
 static bool check_left(const Walk *w, Err *err)
@@ -349,8 +347,9 @@ static void doubt_architectures(const ModelArch *arch, Text *out)
             text_sample(&others, &count, name);
     }
     if (count > 0 && !fits)
-        text_addf(out, "config.json contradicts itself: its architectures say %s, its model_type says '%s', and that is "
-                       "how it is read\n",
+        text_addf(out,
+                  "config.json contradicts itself: its architectures say %s, its model_type says '%s', and that is "
+                  "how it is read\n",
                   text_sampled(&others, count), arch->family->model_type);
     text_release(&others);
 }

@@ -11,21 +11,21 @@
 static const char *const default_targets[] = { "query", "value", NULL };
 
 const char *const bert_keys[] = { "attention_probs_dropout_prob",
-                                 "classifier_dropout",
-                                 "hidden_act",
-                                 "hidden_dropout_prob",
-                                 "hidden_size",
-                                 "initializer_range",
-                                 "intermediate_size",
-                                 "layer_norm_eps",
-                                 "max_position_embeddings",
-                                 "num_attention_heads",
-                                 "num_hidden_layers",
-                                 "pad_token_id",
-                                 "position_embedding_type",
-                                 "type_vocab_size",
-                                 "vocab_size",
-                                 NULL };
+                                  "classifier_dropout",
+                                  "hidden_act",
+                                  "hidden_dropout_prob",
+                                  "hidden_size",
+                                  "initializer_range",
+                                  "intermediate_size",
+                                  "layer_norm_eps",
+                                  "max_position_embeddings",
+                                  "num_attention_heads",
+                                  "num_hidden_layers",
+                                  "pad_token_id",
+                                  "position_embedding_type",
+                                  "type_vocab_size",
+                                  "vocab_size",
+                                  NULL };
 
 static const char *const idle[] = { "pooler.*", "embeddings.position_ids", NULL };
 static const char *const heads[] = { "cls.*", "classifier.*", "qa_outputs.*", NULL };
@@ -36,14 +36,12 @@ static const Family bert = {
     .default_targets = default_targets,
     .idle = idle,
     .heads = heads,
-    .task_class = { [TASK_SEQ_CLS] = "BertForSequenceClassification",
-                    [TASK_TOKEN_CLS] = "BertForTokenClassification" },
+    .task_class = { [TASK_SEQ_CLS] = "BertForSequenceClassification", [TASK_TOKEN_CLS] = "BertForTokenClassification" },
 };
 
 static bool read_sizes(ModelArch *arch, int64_t words, Err *err)
 {
-    return arch_size(arch, "hidden_size", 768, &arch->C, err) &&
-           arch_layers(arch, "num_hidden_layers", 12, err) &&
+    return arch_size(arch, "hidden_size", 768, &arch->C, err) && arch_layers(arch, "num_hidden_layers", 12, err) &&
            arch_size(arch, "num_attention_heads", 12, &arch->H, err) &&
            arch_size(arch, "intermediate_size", 3072, &arch->F, err) &&
            arch_size(arch, "vocab_size", words, &arch->V, err) &&
@@ -58,8 +56,7 @@ static bool check_positions(const ModelArch *arch, Err *err)
     const char *kind = json_get_string(arch->config, "position_embedding_type", "absolute", err);
     if (err->kind != ERR_NONE || strcmp(kind, "absolute") == 0)
         return err->kind == ERR_NONE;
-    return err_set(err, ERR_INPUT,
-                   "position_embedding_type '%s' is not supported, only 'absolute'", kind);
+    return err_set(err, ERR_INPUT, "position_embedding_type '%s' is not supported, only 'absolute'", kind);
 }
 
 bool bert_read(ModelArch *arch, int64_t words, Err *err)
@@ -96,8 +93,7 @@ static void list_layer(ModelArch *arch, int layer)
     arch_add_linear(arch, name(arch, layer, "attention.self.query"), layer, ROLE_Q, C, C, true);
     arch_add_linear(arch, name(arch, layer, "attention.self.key"), layer, ROLE_K, C, C, true);
     arch_add_linear(arch, name(arch, layer, "attention.self.value"), layer, ROLE_V, C, C, true);
-    arch_add_linear(arch, name(arch, layer, "attention.output.dense"), layer, ROLE_ATTN_OUT, C, C,
-                    true);
+    arch_add_linear(arch, name(arch, layer, "attention.output.dense"), layer, ROLE_ATTN_OUT, C, C, true);
     arch_add_norm(arch, name(arch, layer, "attention.output.LayerNorm"), layer, ROLE_ATTN_NORM);
     arch_add_linear(arch, name(arch, layer, "intermediate.dense"), layer, ROLE_FF_UP, F, C, true);
     arch_add_linear(arch, name(arch, layer, "output.dense"), layer, ROLE_FF_DOWN, C, F, true);
@@ -113,14 +109,12 @@ void bert_list_layers(ModelArch *arch)
 static void list(ModelArch *arch)
 {
     arch_add_table(arch, xstrdup("bert.embeddings.word_embeddings"), ROLE_WORD, arch->V);
-    arch_add_table(arch, xstrdup("bert.embeddings.position_embeddings"), ROLE_POSITION,
-                   arch->positions);
+    arch_add_table(arch, xstrdup("bert.embeddings.position_embeddings"), ROLE_POSITION, arch->positions);
     arch_add_table(arch, xstrdup("bert.embeddings.token_type_embeddings"), ROLE_TYPE, arch->types);
     arch_add_norm(arch, xstrdup("bert.embeddings.LayerNorm"), -1, ROLE_EMBED_NORM);
     bert_list_layers(arch);
     if (arch->task == TASK_SEQ_CLS) /* BertForTokenClassification has no pooler */
-        arch_add_linear(arch, xstrdup("bert.pooler.dense"), -1, ROLE_POOLER, arch->C, arch->C,
-                        true);
+        arch_add_linear(arch, xstrdup("bert.pooler.dense"), -1, ROLE_POOLER, arch->C, arch->C, true);
     arch_add_head(arch, xstrdup("classifier"), true);
 }
 

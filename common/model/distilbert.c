@@ -24,8 +24,13 @@ static const char *const keys[] = { "activation",
                                     NULL };
 
 static const char *const idle[] = { "embeddings.position_ids", NULL };
-static const char *const heads[] = { "vocab_transform.*", "vocab_layer_norm.*", "vocab_projector.*",
-                                     "pre_classifier.*", "classifier.*", "qa_outputs.*", NULL };
+static const char *const heads[] = { "vocab_transform.*",
+                                     "vocab_layer_norm.*",
+                                     "vocab_projector.*",
+                                     "pre_classifier.*",
+                                     "classifier.*",
+                                     "qa_outputs.*",
+                                     NULL };
 
 static const Family distilbert = {
     .model_type = "distilbert",
@@ -40,8 +45,7 @@ static const Family distilbert = {
 static bool read_sizes(ModelArch *arch, Err *err)
 {
     return arch_size(arch, "dim", 768, &arch->C, err) && arch_layers(arch, "n_layers", 6, err) &&
-           arch_size(arch, "n_heads", 12, &arch->H, err) &&
-           arch_size(arch, "hidden_dim", 3072, &arch->F, err) &&
+           arch_size(arch, "n_heads", 12, &arch->H, err) && arch_size(arch, "hidden_dim", 3072, &arch->F, err) &&
            arch_size(arch, "vocab_size", 30522, &arch->V, err) &&
            arch_size(arch, "max_position_embeddings", 512, &arch->positions, err) &&
            arch_heads(arch, "dim", "n_heads", err);
@@ -53,8 +57,7 @@ static bool read(ModelArch *arch, Err *err)
     arch->head_rows = whole ? READ_FIRST : READ_LABELLED;
     arch->pooler_act = ACT_RELU;
     arch->norm_eps = 1e-12; /* no key */
-    if (!read_sizes(arch, err) || !arch_initializer(arch, err) ||
-        !arch_tokens(arch, 0, -1, -1, err) ||
+    if (!read_sizes(arch, err) || !arch_initializer(arch, err) || !arch_tokens(arch, 0, -1, -1, err) ||
         !arch_activation(arch, "activation", "gelu", &arch->act, err) ||
         !arch_dropout(arch, "dropout", 0.1, &arch->hidden_dropout, err) ||
         !arch_dropout(arch, "attention_dropout", 0.1, &arch->attention_dropout, err) ||
@@ -88,8 +91,7 @@ static void list_layer(ModelArch *arch, int layer)
 static void list(ModelArch *arch)
 {
     arch_add_table(arch, xstrdup("distilbert.embeddings.word_embeddings"), ROLE_WORD, arch->V);
-    arch_add_table(arch, xstrdup("distilbert.embeddings.position_embeddings"), ROLE_POSITION,
-                   arch->positions);
+    arch_add_table(arch, xstrdup("distilbert.embeddings.position_embeddings"), ROLE_POSITION, arch->positions);
     arch_add_norm(arch, xstrdup("distilbert.embeddings.LayerNorm"), -1, ROLE_EMBED_NORM);
     for (int layer = 0; layer < arch->layers; layer++)
         list_layer(arch, layer);

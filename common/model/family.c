@@ -12,15 +12,13 @@ enum { MOST_SIZE = 1 << 22, MOST_LAYERS = 4096 };
 
 /* ---- reading config.json -------------------------------------------------------- */
 
-static bool read_count(const ModelArch *arch, const char *key, int64_t fallback, int64_t most,
-                       int64_t *out, Err *err)
+static bool read_count(const ModelArch *arch, const char *key, int64_t fallback, int64_t most, int64_t *out, Err *err)
 {
     *out = json_get_int(arch->config, key, fallback, err);
     if (err->kind != ERR_NONE)
         return false;
     if (*out < 1 || *out > most)
-        return err_set(err, ERR_INPUT, "'%s' is %lld, allowed is 1 to %lld", key, (long long)*out,
-                       (long long)most);
+        return err_set(err, ERR_INPUT, "'%s' is %lld, allowed is 1 to %lld", key, (long long)*out, (long long)most);
     return true;
 }
 
@@ -45,8 +43,7 @@ bool arch_dropout(const ModelArch *arch, const char *key, double fallback, doubl
 }
 
 /* Source: transformers/activations.py, ACT2CLS. */
-bool arch_activation(const ModelArch *arch, const char *key, const char *fallback, Activation *act,
-                     Err *err)
+bool arch_activation(const ModelArch *arch, const char *key, const char *fallback, Activation *act, Err *err)
 {
     static const struct {
         const char *name;
@@ -94,8 +91,7 @@ bool arch_initializer(ModelArch *arch, Err *err)
     arch->initializer_range = json_get_real(arch->config, "initializer_range", 0.02, err);
     if (err->kind != ERR_NONE)
         return false;
-    return arch->initializer_range >= 0 ||
-           err_set(err, ERR_INPUT, "'initializer_range' is out of range");
+    return arch->initializer_range >= 0 || err_set(err, ERR_INPUT, "'initializer_range' is out of range");
 }
 
 bool arch_norms(ModelArch *arch, const char *eps_key, double eps, Err *err)
@@ -137,8 +133,8 @@ void arch_scale(ModelArch *arch)
 bool arch_heads(ModelArch *arch, const char *width_key, const char *heads_key, Err *err)
 {
     if (arch->C % arch->H != 0)
-        return err_set(err, ERR_INPUT, "%s %lld is no multiple of %s %lld", width_key,
-                       (long long)arch->C, heads_key, (long long)arch->H);
+        return err_set(err, ERR_INPUT, "%s %lld is no multiple of %s %lld", width_key, (long long)arch->C, heads_key,
+                       (long long)arch->H);
     arch->D = arch->C / arch->H;
     arch->K = arch->H;
     arch_scale(arch);
@@ -169,40 +165,28 @@ bool arch_no_decoder(const ModelArch *arch, Err *err)
 
 void arch_add(ModelArch *arch, char *path, const Module *module)
 {
-    arch->modules =
-        xrealloc(arch->modules, ((size_t)arch->module_count + 1) * sizeof *arch->modules);
+    arch->modules = xrealloc(arch->modules, ((size_t)arch->module_count + 1) * sizeof *arch->modules);
     Module *added = &arch->modules[arch->module_count++];
     *added = *module;
     added->path = path;
 }
 
-void arch_add_linear(ModelArch *arch, char *path, int layer, Role role, int64_t out, int64_t in,
-                     bool bias)
+void arch_add_linear(ModelArch *arch, char *path, int layer, Role role, int64_t out, int64_t in, bool bias)
 {
     arch_add(arch, path,
-             &(Module){ .kind = MODULE_LINEAR,
-                        .role = role,
-                        .layer = layer,
-                        .out = out,
-                        .in = in,
-                        .bias = bias });
+             &(Module){ .kind = MODULE_LINEAR, .role = role, .layer = layer, .out = out, .in = in, .bias = bias });
 }
 
 void arch_add_table(ModelArch *arch, char *path, Role role, int64_t rows)
 {
-    arch_add(arch, path,
-             &(Module){
-                 .kind = MODULE_EMBEDDING, .role = role, .layer = -1, .out = rows, .in = arch->C });
+    arch_add(arch, path, &(Module){ .kind = MODULE_EMBEDDING, .role = role, .layer = -1, .out = rows, .in = arch->C });
 }
 
 void arch_add_norm(ModelArch *arch, char *path, int layer, Role role)
 {
     arch_add(arch, path,
-             &(Module){ .kind = MODULE_NORM,
-                        .role = role,
-                        .layer = layer,
-                        .out = arch->C,
-                        .bias = arch->norm == NORM_LAYER });
+             &(Module){
+                 .kind = MODULE_NORM, .role = role, .layer = layer, .out = arch->C, .bias = arch->norm == NORM_LAYER });
 }
 
 /* What the task puts on top: not in the base's checkpoint. */
@@ -231,10 +215,6 @@ void arch_add_head_pooler(ModelArch *arch, char *path)
 void arch_add_lm_head(ModelArch *arch, bool tied)
 {
     arch_add(arch, xstrdup("lm_head"),
-             &(Module){ .kind = MODULE_LINEAR,
-                        .role = ROLE_HEAD,
-                        .layer = -1,
-                        .out = arch->V,
-                        .in = arch->C,
-                        .tied = tied });
+             &(Module){
+                 .kind = MODULE_LINEAR, .role = ROLE_HEAD, .layer = -1, .out = arch->V, .in = arch->C, .tied = tied });
 }

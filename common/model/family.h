@@ -17,21 +17,19 @@ typedef struct FamilyReader {
     void (*list)(ModelArch *arch);
 } FamilyReader;
 
-extern const FamilyReader bert_reader, distilbert_reader, gpt2_reader, llama_reader, mistral_reader,
-    qwen2_reader, roberta_reader, vit_reader, xlm_roberta_reader;
+extern const FamilyReader bert_reader, distilbert_reader, gpt2_reader, llama_reader, mistral_reader, qwen2_reader,
+    roberta_reader, vit_reader, xlm_roberta_reader;
 
 /* ---- reading config.json: the fallback is Transformers' ------------------------ */
 
 /* A positive whole number. */
-MUST_USE bool arch_size(const ModelArch *arch, const char *key, int64_t fallback, int64_t *out,
-                        Err *err);
+MUST_USE bool arch_size(const ModelArch *arch, const char *key, int64_t fallback, int64_t *out, Err *err);
 
 /* The number of blocks -> arch->layers. */
 MUST_USE bool arch_layers(ModelArch *arch, const char *key, int64_t fallback, Err *err);
 
 /* A probability below 1. */
-MUST_USE bool arch_dropout(const ModelArch *arch, const char *key, double fallback, double *out,
-                           Err *err);
+MUST_USE bool arch_dropout(const ModelArch *arch, const char *key, double fallback, double *out, Err *err);
 
 MUST_USE bool arch_flag(const ModelArch *arch, const char *key, bool fallback, bool *out, Err *err);
 
@@ -41,8 +39,7 @@ MUST_USE bool arch_initializer(ModelArch *arch, Err *err); /* initializer_range 
 MUST_USE bool arch_norms(ModelArch *arch, const char *eps_key, double eps, Err *err);
 
 /* hidden_act's name, by Transformers' ACT2CLS. */
-MUST_USE bool arch_activation(const ModelArch *arch, const char *key, const char *fallback,
-                              Activation *act, Err *err);
+MUST_USE bool arch_activation(const ModelArch *arch, const char *key, const char *fallback, Activation *act, Err *err);
 
 /* pad_token_id, bos_token_id, eos_token_id (of a list the first; null: -1). */
 MUST_USE bool arch_tokens(ModelArch *arch, int64_t pad, int64_t bos, int64_t eos, Err *err);
@@ -67,11 +64,10 @@ void bert_list_layers(ModelArch *arch);
 /* ---- listing modules: each takes `path` ------------------------------------------ */
 
 void arch_add(ModelArch *arch, char *path, const Module *module);
-void arch_add_linear(ModelArch *arch, char *path, int layer, Role role, int64_t out, int64_t in,
-                     bool bias);
+void arch_add_linear(ModelArch *arch, char *path, int layer, Role role, int64_t out, int64_t in, bool bias);
 void arch_add_table(ModelArch *arch, char *path, Role role, int64_t rows); /* an embedding */
 void arch_add_norm(ModelArch *arch, char *path, int layer, Role role); /* biased: NORM_LAYER */
-void arch_add_head(ModelArch *arch, char *path, bool bias);            /* the task's, new */
+void arch_add_head(ModelArch *arch, char *path, bool bias); /* the task's, new */
 void arch_add_head_pooler(ModelArch *arch, char *path); /* the square layer before it, where that is new too */
 void arch_add_lm_head(ModelArch *arch, bool tied);
 

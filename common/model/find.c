@@ -91,9 +91,8 @@ static char *newest_snapshot(const char *cached, const char *file)
         char *folder = path_join(snapshots, names[i]);
         struct stat info;
         const bool good = holds(folder, file) && stat(folder, &info) == 0;
-        if (good &&
-            (!best || info.st_mtim.tv_sec > newest.tv_sec ||
-             (info.st_mtim.tv_sec == newest.tv_sec && info.st_mtim.tv_nsec > newest.tv_nsec))) {
+        if (good && (!best || info.st_mtim.tv_sec > newest.tv_sec ||
+                     (info.st_mtim.tv_sec == newest.tv_sec && info.st_mtim.tv_nsec > newest.tv_nsec))) {
             newest = info.st_mtim;
             free(best);
             best = folder;
@@ -121,8 +120,7 @@ static char *not_found(const char *model, const char *cached, Err *err)
         err_set(err, ERR_INPUT, "the folder '%s' has no config.json", model);
         err_hint(err, "a model folder holds config.json, model.safetensors and tokenizer.json");
     } else if (cached) {
-        err_set(err, ERR_INPUT, "no model '%s': it is no folder, and not in the cache as '%s'",
-                model, cached);
+        err_set(err, ERR_INPUT, "no model '%s': it is no folder, and not in the cache as '%s'", model, cached);
         err_hint(err, "hf download %s, or give a model folder", model);
     } else {
         err_set(err, ERR_INPUT, "no model folder '%s'", model);

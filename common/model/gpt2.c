@@ -36,8 +36,8 @@ static const char *const keys[] = { "activation_function",
                                     NULL };
 
 static const char *const idle[] = { "h.*.attn.bias", "h.*.attn.masked_bias", "h.*.crossattention.bias", NULL };
-static const char *const heads[] = { "lm_head.*", "multiple_choice_head.*", "score.*",
-                                     "classifier.*", "qa_outputs.*", NULL };
+static const char *const heads[] = { "lm_head.*",    "multiple_choice_head.*", "score.*",
+                                     "classifier.*", "qa_outputs.*",           NULL };
 
 static const Family gpt2 = {
     .model_type = "gpt2",
@@ -52,13 +52,10 @@ static const Family gpt2 = {
 
 static bool read_sizes(ModelArch *arch, Err *err)
 {
-    return arch_size(arch, "n_embd", 768, &arch->C, err) &&
-           arch_layers(arch, "n_layer", 12, err) &&
-           arch_size(arch, "n_head", 12, &arch->H, err) &&
-           arch_size(arch, "n_inner", 4 * arch->C, &arch->F, err) &&
+    return arch_size(arch, "n_embd", 768, &arch->C, err) && arch_layers(arch, "n_layer", 12, err) &&
+           arch_size(arch, "n_head", 12, &arch->H, err) && arch_size(arch, "n_inner", 4 * arch->C, &arch->F, err) &&
            arch_size(arch, "vocab_size", 50257, &arch->V, err) &&
-           arch_size(arch, "n_positions", 1024, &arch->positions, err) &&
-           arch_heads(arch, "n_embd", "n_head", err);
+           arch_size(arch, "n_positions", 1024, &arch->positions, err) && arch_heads(arch, "n_embd", "n_head", err);
 }
 
 static bool read_scales(ModelArch *arch, Err *err)
@@ -68,8 +65,7 @@ static bool read_scales(ModelArch *arch, Err *err)
         !arch_flag(arch, "scale_attn_by_inverse_layer_idx", false, &by_layer, err))
         return false;
     for (int64_t l = 0; l < arch->layers; l++)
-        arch->scales[l] = (by_width ? 1.0 / sqrt((double)arch->D) : 1.0) /
-                          (by_layer ? (double)(l + 1) : 1.0);
+        arch->scales[l] = (by_width ? 1.0 / sqrt((double)arch->D) : 1.0) / (by_layer ? (double)(l + 1) : 1.0);
     return true;
 }
 
@@ -80,8 +76,7 @@ static bool read(ModelArch *arch, Err *err)
     arch->still_row = -1; /* wte has no padding_idx */
     arch->head_rows = arch->task == TASK_SEQ_CLS ? READ_LAST : READ_LABELLED;
     return read_sizes(arch, err) && arch_no_decoder(arch, err) && read_scales(arch, err) &&
-           arch_norms(arch, "layer_norm_epsilon", 1e-5, err) &&
-           arch_tokens(arch, -1, 50256, 50256, err) &&
+           arch_norms(arch, "layer_norm_epsilon", 1e-5, err) && arch_tokens(arch, -1, 50256, 50256, err) &&
            arch_activation(arch, "activation_function", "gelu_new", &arch->act, err) &&
            arch_dropout(arch, "embd_pdrop", 0.1, &arch->embed_dropout, err) &&
            arch_dropout(arch, "resid_pdrop", 0.1, &arch->hidden_dropout, err) &&
@@ -90,8 +85,7 @@ static bool read(ModelArch *arch, Err *err)
            arch_flag(arch, "tie_word_embeddings", true, &arch->tied, err);
 }
 
-static void add_conv1d(ModelArch *arch, int layer, const char *name, Role role, int64_t out,
-                       int64_t in)
+static void add_conv1d(ModelArch *arch, int layer, const char *name, Role role, int64_t out, int64_t in)
 {
     arch_add(arch, xprintf("transformer.h.%d.%s", layer, name),
              &(Module){ .kind = MODULE_LINEAR,

@@ -45,16 +45,16 @@ static const char *const keys[] = { "attention_bias",
 static const char *const idle[] = { "*rotary_emb.inv_freq", NULL };
 static const char *const heads[] = { "lm_head.*", "score.*", "qa_outputs.*", NULL };
 
-#define FAMILY(name, class_name)                                                                   \
-    static const Family name = {                                                                   \
-        .model_type = #name,                                                                       \
-        .prefix = "model.",                                                                        \
-        .default_targets = default_targets,                                                        \
-        .idle = idle,                                                                              \
-        .heads = heads,                                                                            \
-        .task_class = { [TASK_SEQ_CLS] = class_name "ForSequenceClassification",                   \
-                        [TASK_TOKEN_CLS] = class_name "ForTokenClassification",                    \
-                        [TASK_CAUSAL_LM] = class_name "ForCausalLM" },                             \
+#define FAMILY(name, class_name)                                                                                       \
+    static const Family name = {                                                                                       \
+        .model_type = #name,                                                                                           \
+        .prefix = "model.",                                                                                            \
+        .default_targets = default_targets,                                                                            \
+        .idle = idle,                                                                                                  \
+        .heads = heads,                                                                                                \
+        .task_class = { [TASK_SEQ_CLS] = class_name "ForSequenceClassification",                                       \
+                        [TASK_TOKEN_CLS] = class_name "ForTokenClassification",                                        \
+                        [TASK_CAUSAL_LM] = class_name "ForCausalLM" },                                                 \
     }
 
 FAMILY(llama, "Llama");
@@ -87,28 +87,24 @@ static bool read_heads(ModelArch *arch, const Defaults *d, Err *err)
     if (own_size)
         arch_scale(arch);
     return arch->H % arch->K == 0 ||
-           err_set(err, ERR_INPUT,
-                   "num_attention_heads %lld is no multiple of num_key_value_heads %lld",
+           err_set(err, ERR_INPUT, "num_attention_heads %lld is no multiple of num_key_value_heads %lld",
                    (long long)arch->H, (long long)arch->K);
 }
 
 static bool read_sizes(ModelArch *arch, const Defaults *d, Err *err)
 {
-    return arch_size(arch, "hidden_size", 4096, &arch->C, err) &&
-           arch_layers(arch, "num_hidden_layers", 32, err) &&
+    return arch_size(arch, "hidden_size", 4096, &arch->C, err) && arch_layers(arch, "num_hidden_layers", 32, err) &&
            arch_size(arch, "num_attention_heads", 32, &arch->H, err) &&
            arch_size(arch, "intermediate_size", d->F, &arch->F, err) &&
            arch_size(arch, "vocab_size", d->V, &arch->V, err) &&
-           arch_size(arch, "max_position_embeddings", d->positions, &arch->positions, err) &&
-           read_heads(arch, d, err);
+           arch_size(arch, "max_position_embeddings", d->positions, &arch->positions, err) && read_heads(arch, d, err);
 }
 
 /* Flags that listing the modules asks for again. */
 static bool check_biases(const ModelArch *arch, Err *err)
 {
     bool is;
-    return arch_flag(arch, "attention_bias", false, &is, err) &&
-           arch_flag(arch, "mlp_bias", false, &is, err) &&
+    return arch_flag(arch, "attention_bias", false, &is, err) && arch_flag(arch, "mlp_bias", false, &is, err) &&
            arch_flag(arch, "token_classification_bias", true, &is, err);
 }
 
@@ -120,10 +116,8 @@ static bool read_common(ModelArch *arch, const Defaults *d, Err *err)
     arch->causal = true;
     arch->rope = true;
     arch->head_rows = arch->task == TASK_SEQ_CLS ? READ_LAST : READ_LABELLED;
-    if (!read_sizes(arch, d, err) || !rope_check(arch, err) ||
-        !arch_norms(arch, "rms_norm_eps", 1e-6, err) ||
-        !arch_tokens(arch, -1, d->bos, d->eos, err) ||
-        !arch_activation(arch, "hidden_act", "silu", &arch->act, err) ||
+    if (!read_sizes(arch, d, err) || !rope_check(arch, err) || !arch_norms(arch, "rms_norm_eps", 1e-6, err) ||
+        !arch_tokens(arch, -1, d->bos, d->eos, err) || !arch_activation(arch, "hidden_act", "silu", &arch->act, err) ||
         !arch_dropout(arch, "attention_dropout", 0.0, &arch->attention_dropout, err) ||
         (arch->task == TASK_TOKEN_CLS && !arch_token_dropout(arch, err)))
         return false;
@@ -159,16 +153,16 @@ static bool read_mistral(ModelArch *arch, Err *err)
 static bool read_layer_types(ModelArch *arch, const json_t *types, int64_t window, Err *err)
 {
     if (!json_is_array(types) || (int64_t)json_array_size(types) != arch->layers)
-        return err_set(err, ERR_INPUT, "'layer_types' is not a list of %lld names",
-                       (long long)arch->layers);
+        return err_set(err, ERR_INPUT, "'layer_types' is not a list of %lld names", (long long)arch->layers);
     for (int64_t l = 0; l < arch->layers; l++) {
         const char *type = json_string_value(json_array_get(types, (size_t)l));
         const bool slides = type && strcmp(type, "sliding_attention") == 0;
         if (!slides && !(type && strcmp(type, "full_attention") == 0))
             return err_set(err, ERR_INPUT, "layer_types '%s' is not supported", type ? type : "");
         if (slides && window == 0)
-            return err_set(err, ERR_INPUT, "layer_types has 'sliding_attention', but there is no "
-                                           "sliding_window in use");
+            return err_set(err, ERR_INPUT,
+                           "layer_types has 'sliding_attention', but there is no "
+                           "sliding_window in use");
         arch->windows[l] = slides ? window : 0;
     }
     return true;
@@ -178,8 +172,7 @@ static bool read_qwen2(ModelArch *arch, Err *err)
 {
     int64_t window = 0;
     bool slides;
-    if (!read_common(arch, &qwen2_defaults, err) ||
-        !arch_flag(arch, "use_sliding_window", false, &slides, err) ||
+    if (!read_common(arch, &qwen2_defaults, err) || !arch_flag(arch, "use_sliding_window", false, &slides, err) ||
         (slides && !read_window(arch, &window, err)))
         return false;
     const int64_t full = json_get_int(arch->config, "max_window_layers", 28, err);
@@ -216,8 +209,7 @@ static Biases find_biases(const ModelArch *arch)
     return (Biases){ attention, attention, says(arch, "mlp_bias", false) };
 }
 
-static void add(ModelArch *arch, int layer, const char *name, Role role, int64_t out, int64_t in,
-                bool bias)
+static void add(ModelArch *arch, int layer, const char *name, Role role, int64_t out, int64_t in, bool bias)
 {
     arch_add_linear(arch, xprintf("model.layers.%d.%s", layer, name), layer, role, out, in, bias);
 }
@@ -233,8 +225,7 @@ static void list_layer(ModelArch *arch, int layer, Biases bias)
     add(arch, layer, "mlp.up_proj", ROLE_FF_UP, F, C, bias.mlp);
     add(arch, layer, "mlp.down_proj", ROLE_FF_DOWN, C, F, bias.mlp);
     arch_add_norm(arch, xprintf("model.layers.%d.input_layernorm", layer), layer, ROLE_ATTN_NORM);
-    arch_add_norm(arch, xprintf("model.layers.%d.post_attention_layernorm", layer), layer,
-                  ROLE_FF_NORM);
+    arch_add_norm(arch, xprintf("model.layers.%d.post_attention_layernorm", layer), layer, ROLE_FF_NORM);
 }
 
 static void list(ModelArch *arch)
@@ -248,8 +239,7 @@ static void list(ModelArch *arch)
         arch_add_lm_head(arch, arch->tied);
     else
         arch_add_head(arch, xstrdup("score"),
-                      arch->task == TASK_TOKEN_CLS &&
-                          says(arch, "token_classification_bias", true));
+                      arch->task == TASK_TOKEN_CLS && says(arch, "token_classification_bias", true));
 }
 
 const FamilyReader llama_reader = { &llama, keys, read_llama, list };

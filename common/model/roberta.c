@@ -40,8 +40,7 @@ static bool read_kind(ModelArch *arch, int64_t words, Err *err)
     arch->still_row = arch->pad_id;
     arch->position_offset = arch->pad_id + 1;
     if (arch->positions <= arch->position_offset)
-        return err_set(err, ERR_INPUT,
-                       "max_position_embeddings %lld leaves no position behind pad_token_id %lld",
+        return err_set(err, ERR_INPUT, "max_position_embeddings %lld leaves no position behind pad_token_id %lld",
                        (long long)arch->positions, (long long)arch->pad_id);
     arch->positions -= arch->position_offset;
     arch->pooler_dropout = arch->head_dropout;
@@ -71,8 +70,7 @@ static void list_head(ModelArch *arch)
 static void list(ModelArch *arch)
 {
     arch_add_table(arch, xstrdup("roberta.embeddings.word_embeddings"), ROLE_WORD, arch->V);
-    arch_add_table(arch, xstrdup("roberta.embeddings.token_type_embeddings"), ROLE_TYPE,
-                   arch->types);
+    arch_add_table(arch, xstrdup("roberta.embeddings.token_type_embeddings"), ROLE_TYPE, arch->types);
     arch_add_norm(arch, xstrdup("roberta.embeddings.LayerNorm"), -1, ROLE_EMBED_NORM);
     arch_add_table(arch, xstrdup("roberta.embeddings.position_embeddings"), ROLE_POSITION,
                    arch->positions + arch->position_offset);

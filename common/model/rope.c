@@ -10,28 +10,19 @@
 #include <math.h>
 #include <string.h>
 
-typedef enum {
-    ROPE_DEFAULT,
-    ROPE_LINEAR,
-    ROPE_DYNAMIC,
-    ROPE_LLAMA3,
-    ROPE_YARN,
-    ROPE_LONGROPE,
-    ROPE_KINDS
-} RopeKind;
+typedef enum { ROPE_DEFAULT, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_LLAMA3, ROPE_YARN, ROPE_LONGROPE, ROPE_KINDS } RopeKind;
 
-static const char *const kind_names[ROPE_KINDS] = { "default", "linear", "dynamic",
-                                                    "llama3",  "yarn",   "longrope" };
+static const char *const kind_names[ROPE_KINDS] = { "default", "linear", "dynamic", "llama3", "yarn", "longrope" };
 
 typedef struct Rope {
     RopeKind kind;
     const json_t *from; /* rope_scaling or rope_parameters; may be NULL */
     double theta, factor;
-    double now;             /* max_position_embeddings */
-    double original;        /* longest sequence before it was stretched */
-    double low, high;       /* llama3: of frequencies; yarn: of rotations */
-    double attention;       /* of cosines and sines */
-    const json_t *by_pair;  /* longrope: short_factor */
+    double now; /* max_position_embeddings */
+    double original; /* longest sequence before it was stretched */
+    double low, high; /* llama3: of frequencies; yarn: of rotations */
+    double attention; /* of cosines and sines */
+    const json_t *by_pair; /* longrope: short_factor */
     const json_t *by_pair2; /* longrope: long_factor, of sequences beyond the original length */
 } Rope;
 
@@ -74,8 +65,7 @@ static bool read_original(Rope *rope, const ModelArch *arch, Err *err)
     rope->original = json_get_real(arch->config, key, own, err);
     if (err->kind != ERR_NONE)
         return false;
-    return rope->original > 1 || err_set(err, ERR_INPUT, "'%s' is %g, allowed is above 1", key,
-                                         rope->original);
+    return rope->original > 1 || err_set(err, ERR_INPUT, "'%s' is %g, allowed is above 1", key, rope->original);
 }
 
 static double yarn_scale(double factor, double by)
@@ -99,25 +89,21 @@ static bool read_yarn(Rope *rope, Err *err)
            read_positive(rope, "beta_slow", 1, &rope->low, err);
 }
 
-static bool read_pairs(const Rope *rope, const char *key, int64_t pairs, const json_t **out,
-                       Err *err)
+static bool read_pairs(const Rope *rope, const char *key, int64_t pairs, const json_t **out, Err *err)
 {
     const json_t *list = json_object_get(rope->from, key);
     *out = list;
     bool ok = json_is_array(list) && (int64_t)json_array_size(list) == pairs;
     for (int64_t i = 0; ok && i < pairs; i++)
         ok = json_number_value(json_array_get(list, (size_t)i)) > 0;
-    return ok || err_set(err, ERR_INPUT, "'%s' is not a list of %lld numbers above 0", key,
-                         (long long)pairs);
+    return ok || err_set(err, ERR_INPUT, "'%s' is not a list of %lld numbers above 0", key, (long long)pairs);
 }
 
 static bool read_longrope(Rope *rope, const ModelArch *arch, Err *err)
 {
-    const double usual =
-        rope->factor <= 1 ? 1 : sqrt(1 + log(rope->factor) / log(rope->original));
+    const double usual = rope->factor <= 1 ? 1 : sqrt(1 + log(rope->factor) / log(rope->original));
     rope->attention = json_get_real(rope->from, "attention_factor", usual, err);
-    return err->kind == ERR_NONE &&
-           read_pairs(rope, "short_factor", arch->D / 2, &rope->by_pair, err) &&
+    return err->kind == ERR_NONE && read_pairs(rope, "short_factor", arch->D / 2, &rope->by_pair, err) &&
            read_pairs(rope, "long_factor", arch->D / 2, &rope->by_pair2, err);
 }
 
@@ -127,8 +113,7 @@ static bool read_llama3(Rope *rope, Err *err)
         !read_positive(rope, "high_freq_factor", 0, &rope->high, err))
         return false;
     return rope->high > rope->low ||
-           err_set(err, ERR_INPUT, "high_freq_factor %g is not above low_freq_factor %g",
-                   rope->high, rope->low);
+           err_set(err, ERR_INPUT, "high_freq_factor %g is not above low_freq_factor %g", rope->high, rope->low);
 }
 
 static bool read_stretch(Rope *rope, const ModelArch *arch, Err *err)
@@ -161,8 +146,7 @@ static bool check_flat(const Rope *rope, Err *err)
     json_object_foreach((json_t *)(uintptr_t)rope->from, key, value)
     {
         if (json_is_object(value))
-            return err_set(err, ERR_INPUT, "rope parameters of their own for '%s' are not supported",
-                           key);
+            return err_set(err, ERR_INPUT, "rope parameters of their own for '%s' are not supported", key);
     }
     const double part = json_get_real(rope->from, "partial_rotary_factor", 1, err);
     if (err->kind == ERR_NONE && part != 1)
@@ -193,8 +177,7 @@ bool rope_check(ModelArch *arch, Err *err)
 {
     Rope rope;
     if (arch->D % 2 != 0)
-        return err_set(err, ERR_INPUT, "a head size of %lld is odd: rotary positions turn pairs",
-                       (long long)arch->D);
+        return err_set(err, ERR_INPUT, "a head size of %lld is odd: rotary positions turn pairs", (long long)arch->D);
     /* arch_rope will ask again, when positions may be more */
     json_object_set_new(arch->config, "max_position_embeddings", json_integer(arch->positions));
     if (!read(&rope, arch, err))
@@ -267,9 +250,8 @@ static double pair_frequency(const Rope *rope, const ModelArch *arch, int64_t le
     case ROPE_YARN:
         return stretch_yarn(rope, f, j, arch->D);
     case ROPE_LONGROPE:
-        return f / json_number_value(json_array_get(
-                       (double)length > rope->original ? rope->by_pair2 : rope->by_pair,
-                       (size_t)j));
+        return f / json_number_value(
+                       json_array_get((double)length > rope->original ? rope->by_pair2 : rope->by_pair, (size_t)j));
     default:
         return f;
     }

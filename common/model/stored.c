@@ -18,8 +18,8 @@ char *stored_name(const ModelArch *arch, const Module *module, bool bias, int k)
         const char *path = k % paths == 1 ? old : module->path;
         const bool bare = k / paths % prefixes == 1;
         const char *end = ends[bias][k / paths / prefixes];
-        name = xprintf("%s%s", path + (bare ? strlen(arch->family->prefix) : 0),
-                       module->kind == MODULE_TENSOR ? "" : end);
+        name =
+            xprintf("%s%s", path + (bare ? strlen(arch->family->prefix) : 0), module->kind == MODULE_TENSOR ? "" : end);
     }
     free(old);
     return name;
@@ -49,8 +49,7 @@ int stored_shape(const ModelArch *arch, const Module *module, bool bias, int64_t
     return 2;
 }
 
-const TensorView *stored_find(const SafeTensors *files, const ModelArch *arch, const Module *module,
-                              bool bias)
+const TensorView *stored_find(const SafeTensors *files, const ModelArch *arch, const Module *module, bool bias)
 {
     const TensorView *found = NULL;
     char *name;
@@ -61,8 +60,7 @@ const TensorView *stored_find(const SafeTensors *files, const ModelArch *arch, c
     return found;
 }
 
-const TensorView *stored_source(const SafeTensors *files, const ModelArch *arch,
-                                const Module *module, bool bias)
+const TensorView *stored_source(const SafeTensors *files, const ModelArch *arch, const Module *module, bool bias)
 {
     const TensorView *found = stored_find(files, arch, module, bias);
     if (found || bias || !arch->tied || arch->task != TASK_CAUSAL_LM)

@@ -15,12 +15,10 @@ char *stored_name(const ModelArch *arch, const Module *module, bool bias, int k)
 int stored_shape(const ModelArch *arch, const Module *module, bool bias, int64_t dim[4]);
 
 /* The module's tensor in the model's files, under one of its names; NULL: none. */
-const TensorView *stored_find(const SafeTensors *files, const ModelArch *arch, const Module *module,
-                              bool bias);
+const TensorView *stored_find(const SafeTensors *files, const ModelArch *arch, const Module *module, bool bias);
 
 /* The same; of a tied pair (the word table and the output words) the one that is there. */
-const TensorView *stored_source(const SafeTensors *files, const ModelArch *arch,
-                                const Module *module, bool bias);
+const TensorView *stored_source(const SafeTensors *files, const ModelArch *arch, const Module *module, bool bias);
 
 /* Elements of the weight. */
 int64_t stored_count(const Module *module);

@@ -48,15 +48,14 @@ static const Family vit = {
 };
 
 /* A number, or two equal ones. */
-static bool read_square(const ModelArch *arch, const char *key, int64_t fallback, int64_t *out,
-                        Err *err)
+static bool read_square(const ModelArch *arch, const char *key, int64_t fallback, int64_t *out, Err *err)
 {
     const json_t *value = json_object_get(arch->config, key);
     if (!json_is_array(value))
         return arch_size(arch, key, fallback, out, err);
     *out = json_integer_value(json_array_get(value, 0));
-    if (json_array_size(value) == 2 && *out == json_integer_value(json_array_get(value, 1)) &&
-        *out > 0 && *out <= 65536)
+    if (json_array_size(value) == 2 && *out == json_integer_value(json_array_get(value, 1)) && *out > 0 &&
+        *out <= 65536)
         return true;
     return err_set(err, ERR_INPUT, "'%s' is neither a number nor two equal ones", key);
 }
@@ -85,8 +84,7 @@ static bool read(ModelArch *arch, Err *err)
     arch->pre_norm = true;
     arch->head_rows = READ_FIRST;
     arch->pad_id = arch->bos_id = arch->eos_id = arch->still_row = -1;
-    if (!arch_size(arch, "hidden_size", 768, &arch->C, err) ||
-        !arch_layers(arch, "num_hidden_layers", 12, err) ||
+    if (!arch_size(arch, "hidden_size", 768, &arch->C, err) || !arch_layers(arch, "num_hidden_layers", 12, err) ||
         !arch_size(arch, "num_attention_heads", 12, &arch->H, err) ||
         !arch_size(arch, "intermediate_size", 3072, &arch->F, err) ||
         !arch_heads(arch, "hidden_size", "num_attention_heads", err) || !read_image(arch, err) ||
@@ -103,8 +101,7 @@ static bool read(ModelArch *arch, Err *err)
 static void add_rows(ModelArch *arch, const char *path, Role role, int64_t rows)
 {
     arch_add(arch, xstrdup(path),
-             &(Module){
-                 .kind = MODULE_TENSOR, .role = role, .layer = -1, .out = rows, .in = arch->C });
+             &(Module){ .kind = MODULE_TENSOR, .role = role, .layer = -1, .out = rows, .in = arch->C });
 }
 
 static char *name(int layer, const char *rest)

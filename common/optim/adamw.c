@@ -29,8 +29,7 @@ double adamw_norm(const float *g, int64_t n)
             part[k] += (double)g[i + k] * (double)g[i + k];
     for (int k = 0; i < n; i++, k++)
         part[k] += (double)g[i] * (double)g[i];
-    return sqrt(((part[0] + part[1]) + (part[2] + part[3])) +
-                ((part[4] + part[5]) + (part[6] + part[7])));
+    return sqrt(((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7])));
 }
 
 float adamw_clip(double norm, double most)

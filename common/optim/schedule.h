@@ -11,7 +11,7 @@ typedef enum { RATE_LINEAR, RATE_COSINE, RATE_CONSTANT, RATE_CONSTANT_WITH_WARMU
 
 typedef struct Schedule {
     RateKind kind;
-    double rate;           /* the highest */
+    double rate; /* the highest */
     int64_t warmup, total; /* steps */
 } Schedule;
 

@@ -37,8 +37,8 @@ static char *slot_name(const char *path, const char *end)
 }
 
 /* Adds a slot with the shape that `shape` has (dims, dim, transposed). Its index. */
-static int add_slot(SlotTable *table, const ModelArch *arch, int module, SlotKind kind,
-                    const char *end, const Slot *shape)
+static int add_slot(SlotTable *table, const ModelArch *arch, int module, SlotKind kind, const char *end,
+                    const Slot *shape)
 {
     const char *path = arch->modules[module].path;
     char *old = arch_old_path(arch, path);
@@ -94,31 +94,27 @@ static void add_weight(SlotTable *table, const ModelArch *arch, int module)
         shape.dim[1] = m->in;
     }
     table->modules[module].weight =
-        add_slot(table, arch, module, SLOT_WEIGHT, m->kind == MODULE_TENSOR ? "" : ".weight",
-                 &shape);
+        add_slot(table, arch, module, SLOT_WEIGHT, m->kind == MODULE_TENSOR ? "" : ".weight", &shape);
 }
 
 static void add_base(SlotTable *table, const Module *m, int module)
 {
-    table->bases =
-        xrealloc(table->bases, ((size_t)table->base_count + 1) * sizeof *table->bases);
+    table->bases = xrealloc(table->bases, ((size_t)table->base_count + 1) * sizeof *table->bases);
     table->bases[table->base_count++] =
         (SavedBase){ .name = slot_name(m->path, ".base_layer.weight"), .module = module };
 }
 
-static void add_module(SlotTable *table, const ModelArch *arch, int module,
-                       const ModuleMatch *match, const LoraConfig *lora)
+static void add_module(SlotTable *table, const ModelArch *arch, int module, const ModuleMatch *match,
+                       const LoraConfig *lora)
 {
     const Module *m = &arch->modules[module];
     ModuleSlots *of = &table->modules[module];
     *of = (ModuleSlots){ .a = -1, .b = -1, .bias = -1, .weight = -1 };
     if (match->target)
         add_lora(table, arch, module, match);
-    const bool trained = match->saved || lora->bias == BIAS_ALL ||
-                         (lora->bias == BIAS_LORA_ONLY && match->target);
+    const bool trained = match->saved || lora->bias == BIAS_ALL || (lora->bias == BIAS_LORA_ONLY && match->target);
     if (m->bias && trained)
-        of->bias = add_slot(table, arch, module, SLOT_BIAS,
-                            match->target ? ".base_layer.bias" : ".bias",
+        of->bias = add_slot(table, arch, module, SLOT_BIAS, match->target ? ".base_layer.bias" : ".bias",
                             &(Slot){ .dims = 1, .dim = { m->out } });
     if (match->saved)
         add_weight(table, arch, module);
@@ -134,16 +130,14 @@ static bool names_table(const ModelArch *arch, const LoraConfig *lora, const Mod
             return true;
         for (int i = 0; lora->target_regex && i < arch->module_count; i++) {
             const char *dot = strrchr(arch->modules[i].path, '.');
-            if (matches[i].target &&
-                strcmp(dot ? dot + 1 : arch->modules[i].path, tables[t]) == 0)
+            if (matches[i].target && strcmp(dot ? dot + 1 : arch->modules[i].path, tables[t]) == 0)
                 return true;
         }
     }
     return false;
 }
 
-static void add_bases(SlotTable *table, const ModelArch *arch, const LoraConfig *lora,
-                      const ModuleMatch *matches)
+static void add_bases(SlotTable *table, const ModelArch *arch, const LoraConfig *lora, const ModuleMatch *matches)
 {
     if (!names_table(arch, lora, matches))
         return;
@@ -160,8 +154,7 @@ static uint64_t table_hash(const SlotTable *table)
     uint64_t hash = 0;
     for (int i = 0; i < table->count; i++) {
         const Slot *s = &table->slots[i];
-        const int64_t numbers[] = { s->kind,   s->dims,   s->dim[0], s->dim[1],
-                                    s->dim[2], s->dim[3], s->offset, s->decay };
+        const int64_t numbers[] = { s->kind, s->dims, s->dim[0], s->dim[1], s->dim[2], s->dim[3], s->offset, s->decay };
         const float scale = table->modules[s->module].scale;
         hash = digest_fast_more(hash, s->name, strlen(s->name) + 1);
         hash = digest_fast_more(hash, numbers, sizeof numbers);
@@ -230,8 +223,7 @@ static const char *idle_words(const Module *m)
                                       : "-";
 }
 
-static void describe_module(const SlotTable *table, const ModelArch *arch, int module, int width,
-                            Text *out)
+static void describe_module(const SlotTable *table, const ModelArch *arch, int module, int width, Text *out)
 {
     const Module *m = &arch->modules[module];
     const ModuleSlots *of = &table->modules[module];
@@ -244,8 +236,7 @@ static void describe_module(const SlotTable *table, const ModelArch *arch, int m
     text_addf(out, "%-*s  %-14s  ", width, m->path, shape.data);
     text_release(&shape);
     if (of->a >= 0)
-        text_addf(out, "lora r=%lld scale=%g%s", (long long)of->r, (double)of->scale,
-                  of->bias >= 0 ? " + bias" : "");
+        text_addf(out, "lora r=%lld scale=%g%s", (long long)of->r, (double)of->scale, of->bias >= 0 ? " + bias" : "");
     else if (of->weight >= 0)
         text_adds(out, "trained whole");
     else if (of->bias >= 0)
@@ -270,10 +261,9 @@ void slots_describe(const SlotTable *table, const ModelArch *arch, Text *out)
     for (int i = 0; i < arch->module_count; i++)
         describe_module(table, arch, i, width, out);
     const int64_t all = arch_parameters(arch);
-    text_addf(out, "\n%d of %d modules adapted, %d trained whole\n", adapted, arch->module_count,
-              whole);
-    text_addf(out, "trainable parameters: %lld of %lld (%.3f%%)\n", (long long)table->trainable,
-              (long long)all, 100.0 * (double)table->trainable / (double)all);
+    text_addf(out, "\n%d of %d modules adapted, %d trained whole\n", adapted, arch->module_count, whole);
+    text_addf(out, "trainable parameters: %lld of %lld (%.3f%%)\n", (long long)table->trainable, (long long)all,
+              100.0 * (double)table->trainable / (double)all);
     if (table->target_count > 0) {
         text_adds(out, "target_modules:");
         for (int i = 0; i < table->target_count; i++)

@@ -19,20 +19,20 @@
 typedef enum {
     SLOT_LORA_A, /* [r, in]; embedding: [r, rows]; convolution: [r, channels, k, k] */
     SLOT_LORA_B, /* [out, r]; embedding: [width, r]; convolution: [out, r, 1, 1] */
-    SLOT_BIAS,   /* [out]: a base bias that is trained, or a saved module's */
-    SLOT_WEIGHT  /* a module in modules_to_save: the base's shape */
+    SLOT_BIAS, /* [out]: a base bias that is trained, or a saved module's */
+    SLOT_WEIGHT /* a module in modules_to_save: the base's shape */
 } SlotKind;
 
 typedef struct Slot {
-    char *name;     /* key in adapter_model.safetensors */
+    char *name; /* key in adapter_model.safetensors */
     char *old_name; /* in adapters from before the family's renames; NULL: the same */
     SlotKind kind;
     int module; /* index in arch->modules */
     int dims;
-    int64_t dim[4];  /* in memory, row-major */
+    int64_t dim[4]; /* in memory, row-major */
     bool transposed; /* files hold dim[1], dim[0] (a Conv1D that is trained whole) */
     int64_t offset, count; /* floats in the flat buffer; offset a multiple of 16 */
-    bool decay;            /* AdamW's weight_decay applies (Trainer's rule) */
+    bool decay; /* AdamW's weight_decay applies (Trainer's rule) */
 } Slot;
 
 /* What is trainable of one module; -1: nothing. Indices into slots. */
@@ -56,10 +56,10 @@ typedef struct SlotTable {
     SavedBase *bases;
     int base_count;
     ModuleSlots *modules; /* [arch->module_count] */
-    int64_t size;         /* floats in the flat buffer, padding included (padding stays 0) */
-    int64_t trainable;    /* parameters without padding */
-    uint64_t hash;        /* of every name, shape, offset, decay flag, scale */
-    char **targets;       /* what adapter_config.json's target_modules says, sorted, owned;
+    int64_t size; /* floats in the flat buffer, padding included (padding stays 0) */
+    int64_t trainable; /* parameters without padding */
+    uint64_t hash; /* of every name, shape, offset, decay flag, scale */
+    char **targets; /* what adapter_config.json's target_modules says, sorted, owned;
                              in today's names, whatever lora.target_modules says */
     int target_count;
 } SlotTable;
@@ -78,18 +78,16 @@ void slots_close(SlotTable *table);
  * name. A head that nothing holds and nothing trains is an error; or, with lora->init_adapter, that
  * folder's tensors (old and new names understood; missing, unexpected and
  * wrongly shaped ones are errors that name them). values[0, table->size). */
-MUST_USE bool slots_init(float *values, const SlotTable *table, const ModelArch *arch,
-                         const LoraConfig *lora, uint64_t seed, Err *err);
+MUST_USE bool slots_init(float *values, const SlotTable *table, const ModelArch *arch, const LoraConfig *lora,
+                         uint64_t seed, Err *err);
 
 /* values[0, size) <- FOLDER/adapter_model.safetensors, strictly. A table that came
  * along has to be the model's own. */
-MUST_USE bool slots_read_adapter(float *values, const SlotTable *table, const char *folder,
-                                 Err *err);
+MUST_USE bool slots_read_adapter(float *values, const SlotTable *table, const char *folder, Err *err);
 
 /* FOLDER/adapter_model.safetensors and adapter_config.json, as PEFT writes them. */
 MUST_USE bool slots_write_adapter(const char *folder, const float *values, const SlotTable *table,
-                                  const ModelArch *arch, const LoraConfig *lora,
-                                  const char *model_name, Err *err);
+                                  const ModelArch *arch, const LoraConfig *lora, const char *model_name, Err *err);
 
 /* FOLDER/adapter_config.json, whole; json_decref it. NULL with *err set; a folder without one is told so. */
 MUST_USE json_t *adapter_config_open(const char *folder, Err *err);

@@ -147,8 +147,7 @@ static bool read_slots(float *values, const SlotTable *table, const SafeTensors 
     for (int i = 0; i < table->count; i++) {
         const Slot *slot = &table->slots[i];
         const TensorView *tensor = find_tensor(file, slot);
-        if (!slot_fits(slot, tensor, err) ||
-            !slot_read(values + slot->offset, slot, tensor, err))
+        if (!slot_fits(slot, tensor, err) || !slot_read(values + slot->offset, slot, tensor, err))
             return false;
     }
     return true;
@@ -199,16 +198,15 @@ static bool base_out(TensorOut *out, float **room, const SavedBase *base, const 
     const Module *m = &arch->modules[base->module];
     const TensorView *tensor = stored_source(files, arch, m, false);
     if (!tensor || tensor->count != stored_count(m))
-        return err_set(err, ERR_INPUT, "no tensor for '%s'", base->name) ||
-               err_at(err, "%s", arch->folder);
+        return err_set(err, ERR_INPUT, "no tensor for '%s'", base->name) || err_at(err, "%s", arch->folder);
     *out = (TensorOut){ .name = base->name, .dims = 2, .dim = { m->out, m->in } };
     *room = mem_alloc((size_t)tensor->count * sizeof **room, err);
     out->data = *room;
     return *room && tensor_to_f32(*room, tensor, 0, tensor->count, err);
 }
 
-static bool write_tensors(const char *folder, const float *values, const SlotTable *table,
-                          const ModelArch *arch, Err *err)
+static bool write_tensors(const char *folder, const float *values, const SlotTable *table, const ModelArch *arch,
+                          Err *err)
 {
     const int count = table->count + table->base_count;
     TensorOut *tensors = xcalloc((size_t)count, sizeof *tensors);
@@ -230,9 +228,8 @@ static bool write_tensors(const char *folder, const float *values, const SlotTab
     return ok;
 }
 
-bool slots_write_adapter(const char *folder, const float *values, const SlotTable *table,
-                         const ModelArch *arch, const LoraConfig *lora, const char *model_name,
-                         Err *err)
+bool slots_write_adapter(const char *folder, const float *values, const SlotTable *table, const ModelArch *arch,
+                         const LoraConfig *lora, const char *model_name, Err *err)
 {
     json_t *config = slots_config_json(table, arch, lora, model_name);
     char *path = path_join(folder, "adapter_config.json");

@@ -80,21 +80,17 @@ static void set_task(json_t *to, const ModelArch *arch)
         return;
     }
     const Family *family = arch->family;
-    char *library = xprintf("transformers.models.%s.modeling_%s", family->model_type,
-                            family->model_type);
+    char *library = xprintf("transformers.models.%s.modeling_%s", family->model_type, family->model_type);
     json_object_set_new(to, "task_type", json_null());
-    json_object_set_new(to, "auto_mapping",
-                        json_pack("{s:s, s:s}", "base_model_class",
-                                  family->task_class[arch->task], "parent_library", library));
+    json_object_set_new(
+        to, "auto_mapping",
+        json_pack("{s:s, s:s}", "base_model_class", family->task_class[arch->task], "parent_library", library));
     free(library);
 }
 
-json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora,
-                          const char *model_name)
+json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora, const char *model_name)
 {
-    static const char *const bias[] = {
-        [BIAS_NONE] = "none", [BIAS_ALL] = "all", [BIAS_LORA_ONLY] = "lora_only"
-    };
+    static const char *const bias[] = { [BIAS_NONE] = "none", [BIAS_ALL] = "all", [BIAS_LORA_ONLY] = "lora_only" };
     json_t *to = json_loads(defaults, 0, NULL);
     REQUIRE(to);
     StringList saved = slots_saved_names(arch, lora);
@@ -106,8 +102,7 @@ json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const L
     json_object_set_new(to, "lora_alpha", number(lora->alpha));
     json_object_set_new(to, "lora_dropout", json_real(lora->dropout));
     json_object_set_new(to, "bias", json_string(bias[lora->bias]));
-    json_object_set_new(to, "init_lora_weights",
-                        lora->init == INIT_GAUSSIAN ? json_string("gaussian") : json_true());
+    json_object_set_new(to, "init_lora_weights", lora->init == INIT_GAUSSIAN ? json_string("gaussian") : json_true());
     json_object_set_new(to, "target_modules",
                         lora->target_regex ? json_string(lora->target_regex)
                                            : list(table->targets, table->target_count));
@@ -137,8 +132,7 @@ static bool read_list(StringList *names, const json_t *value, const char *key, E
 }
 
 /* A list of names, or a regular expression. */
-static bool read_names(StringList *names, char **regex, const json_t *config, const char *key,
-                       Err *err)
+static bool read_names(StringList *names, char **regex, const json_t *config, const char *key, Err *err)
 {
     const json_t *value = json_object_get(config, key);
     if (!value || json_is_null(value))
@@ -168,8 +162,7 @@ static bool read_patterns(PatternMap *map, const json_t *config, const char *key
     {
         const double x = json_number_value(value); /* 0 for what is no number */
         if (!(x > 0) || (ranks && (x != floor(x) || x > 1e6)))
-            return err_set(err, ERR_INPUT, "the value of '%s' in '%s' is out of range", pattern,
-                           key);
+            return err_set(err, ERR_INPUT, "the value of '%s' in '%s' is out of range", pattern, key);
         map->keys[map->count] = xstrdup(pattern);
         map->values[map->count++] = x;
     }
@@ -196,20 +189,13 @@ static bool read_layers(LoraConfig *lora, json_t *config, Err *err)
 /* Settings that change what the tensors mean: none may be passed over. */
 static bool check_unsupported(const json_t *config, Err *err)
 {
-    static const char *const keys[] = { "use_dora",
-                                        "use_rslora",
-                                        "lora_bias",
-                                        "use_qalora",
-                                        "use_bdlora",
-                                        "layers_pattern",
-                                        "layer_replication",
-                                        "trainable_token_indices",
-                                        "target_parameters",
-                                        "alora_invocation_tokens",
-                                        "arrow_config",
-                                        "kasa_config",
-                                        "monteclora_config",
-                                        "velora_config" };
+    static const char *const keys[] = { "use_dora",          "use_rslora",
+                                        "lora_bias",         "use_qalora",
+                                        "use_bdlora",        "layers_pattern",
+                                        "layer_replication", "trainable_token_indices",
+                                        "target_parameters", "alora_invocation_tokens",
+                                        "arrow_config",      "kasa_config",
+                                        "monteclora_config", "velora_config" };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const json_t *value = json_object_get(config, keys[i]);
         const bool unset = !value || json_is_null(value) || json_is_false(value) ||
@@ -227,11 +213,9 @@ static bool read_init(LoraConfig *lora, const json_t *config, Err *err)
     const json_t *value = json_object_get(config, "init_lora_weights");
     const char *name = json_string_value(value);
     lora->init = name && strcmp(name, "gaussian") == 0 ? INIT_GAUSSIAN : INIT_TRUE;
-    if (!name || lora->init == INIT_GAUSSIAN || strcmp(name, "eva") == 0 ||
-        strcmp(name, "orthogonal") == 0)
+    if (!name || lora->init == INIT_GAUSSIAN || strcmp(name, "eva") == 0 || strcmp(name, "orthogonal") == 0)
         return true;
-    return err_set(err, ERR_INPUT, "an adapter with init_lora_weights '%s' is not supported",
-                   name);
+    return err_set(err, ERR_INPUT, "an adapter with init_lora_weights '%s' is not supported", name);
 }
 
 static bool read_bias(LoraConfig *lora, const json_t *config, Err *err)
@@ -258,8 +242,7 @@ static bool read_numbers(LoraConfig *lora, const json_t *config, Err *err)
         return false;
     if (strcmp(type, "LORA") != 0)
         return err_set(err, ERR_INPUT, "peft_type '%s' is not supported, only LORA", type);
-    if (lora->r < 1 || lora->r > 1000000 || !(lora->alpha > 0) ||
-        !(lora->dropout >= 0 && lora->dropout < 1))
+    if (lora->r < 1 || lora->r > 1000000 || !(lora->alpha > 0) || !(lora->dropout >= 0 && lora->dropout < 1))
         return err_set(err, ERR_INPUT, "r, lora_alpha or lora_dropout is out of range");
     return true;
 }
@@ -268,12 +251,11 @@ static bool read_config(LoraConfig *lora, json_t *config, Err *err)
 {
     if (!json_is_object(config))
         return err_set(err, ERR_INPUT, "not a JSON object");
-    if (!read_numbers(lora, config, err) || !check_unsupported(config, err) ||
-        !read_init(lora, config, err) || !read_bias(lora, config, err) ||
+    if (!read_numbers(lora, config, err) || !check_unsupported(config, err) || !read_init(lora, config, err) ||
+        !read_bias(lora, config, err) ||
         !read_names(&lora->target_modules, &lora->target_regex, config, "target_modules", err) ||
         !read_names(&lora->exclude_modules, &lora->exclude_regex, config, "exclude_modules", err) ||
-        !read_names(&lora->modules_to_save, NULL, config, "modules_to_save", err) ||
-        !read_layers(lora, config, err) ||
+        !read_names(&lora->modules_to_save, NULL, config, "modules_to_save", err) || !read_layers(lora, config, err) ||
         !read_patterns(&lora->rank_pattern, config, "rank_pattern", err) ||
         !read_patterns(&lora->alpha_pattern, config, "alpha_pattern", err))
         return false;

@@ -33,8 +33,7 @@ static void init_a(float *values, const Slot *slot, InitMode mode, uint64_t seed
 }
 
 /* Of an embedding it is A that is 0, and B that is N(0, 1), in both modes. */
-static void init_lora(float *values, const Slot *slot, const Module *module, InitMode mode,
-                      uint64_t seed)
+static void init_lora(float *values, const Slot *slot, const Module *module, InitMode mode, uint64_t seed)
 {
     const bool is_a = slot->kind == SLOT_LORA_A;
     if (module->kind == MODULE_EMBEDDING && !is_a)
@@ -43,8 +42,8 @@ static void init_lora(float *values, const Slot *slot, const Module *module, Ini
         init_a(values, slot, mode, seed);
 }
 
-static bool init_base(float *values, const Slot *slot, const ModelArch *arch,
-                      const SafeTensors *files, uint64_t seed, Err *err)
+static bool init_base(float *values, const Slot *slot, const ModelArch *arch, const SafeTensors *files, uint64_t seed,
+                      Err *err)
 {
     const Module *module = &arch->modules[slot->module];
     const bool bias = slot->kind == SLOT_BIAS;
@@ -88,8 +87,7 @@ static bool needs_files(const SlotTable *table, const ModelArch *arch, const Lor
     return false;
 }
 
-static bool check_heads(const SlotTable *table, const ModelArch *arch, const SafeTensors *files,
-                        Err *err)
+static bool check_heads(const SlotTable *table, const ModelArch *arch, const SafeTensors *files, Err *err)
 {
     for (int i = 0; i < arch->module_count; i++) {
         const Module *m = &arch->modules[i];
@@ -102,8 +100,8 @@ static bool check_heads(const SlotTable *table, const ModelArch *arch, const Saf
     return true;
 }
 
-static bool init_all(float *values, const SlotTable *table, const ModelArch *arch,
-                     const SafeTensors *files, InitMode mode, uint64_t seed, Err *err)
+static bool init_all(float *values, const SlotTable *table, const ModelArch *arch, const SafeTensors *files,
+                     InitMode mode, uint64_t seed, Err *err)
 {
     bool ok = true;
     memset(values, 0, (size_t)table->size * sizeof *values);
@@ -117,8 +115,8 @@ static bool init_all(float *values, const SlotTable *table, const ModelArch *arc
     return ok;
 }
 
-bool slots_init(float *values, const SlotTable *table, const ModelArch *arch,
-                const LoraConfig *lora, uint64_t seed, Err *err)
+bool slots_init(float *values, const SlotTable *table, const ModelArch *arch, const LoraConfig *lora, uint64_t seed,
+                Err *err)
 {
     SafeTensors *files = NULL;
     if (needs_files(table, arch, lora) && !(files = safetensors_open_model(arch->folder, err)))

@@ -83,13 +83,12 @@ static bool regex_init(Regex *regex, const char *pattern, bool whole, Err *err)
     int code;
     size_t at;
     const uint32_t options = PCRE2_UTF | PCRE2_ANCHORED | (whole ? PCRE2_ENDANCHORED : 0);
-    regex->code =
-        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &code, &at, NULL);
+    regex->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, options, &code, &at, NULL);
     if (!regex->code) {
         PCRE2_UCHAR words[128];
         pcre2_get_error_message(code, words, sizeof words);
-        return err_set(err, ERR_INPUT, "'%s' is no regular expression: %s at character %zu",
-                       pattern, (const char *)words, at + 1);
+        return err_set(err, ERR_INPUT, "'%s' is no regular expression: %s at character %zu", pattern,
+                       (const char *)words, at + 1);
     }
     regex->data = pcre2_match_data_create_from_pattern(regex->code, NULL);
     REQUIRE(regex->data);
@@ -98,8 +97,7 @@ static bool regex_init(Regex *regex, const char *pattern, bool whole, Err *err)
 
 static bool regex_match(const Regex *regex, const char *name, bool *yes, Err *err)
 {
-    const int found =
-        pcre2_match(regex->code, (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0, regex->data, NULL);
+    const int found = pcre2_match(regex->code, (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0, regex->data, NULL);
     *yes = found >= 0;
     if (found >= 0 || found == PCRE2_ERROR_NOMATCH)
         return true;
@@ -122,11 +120,11 @@ static bool regex_hits(bool *hits, const ModelArch *arch, const char *pattern, b
 
 /* What each module is by each rule, before they are put together. */
 typedef struct Rules {
-    char **old;     /* paths before the family's renames; NULL: the same */
-    bool *named;    /* target_modules means it */
+    char **old; /* paths before the family's renames; NULL: the same */
+    bool *named; /* target_modules means it */
     bool *excluded; /* by exclude_modules */
-    bool *barred;   /* from LoRA, by modules_to_save */
-    bool *saved;    /* trained whole */
+    bool *barred; /* from LoRA, by modules_to_save */
+    bool *saved; /* trained whole */
 } Rules;
 
 /* A bare tensor is in no named_modules: no name means it but its parents'. */
@@ -144,11 +142,10 @@ static bool is_suffix(const char *path, const char *name, bool *exact)
 }
 
 /* By today's path or the one of before. */
-static bool is_meant(const Rules *rules, const ModelArch *arch, int i, const char *name,
-                     bool *exact)
+static bool is_meant(const Rules *rules, const ModelArch *arch, int i, const char *name, bool *exact)
 {
-    return is_module(arch, i) && (is_suffix(arch->modules[i].path, name, exact) ||
-                                  (rules->old[i] && is_suffix(rules->old[i], name, exact)));
+    return is_module(arch, i) &&
+           (is_suffix(arch->modules[i].path, name, exact) || (rules->old[i] && is_suffix(rules->old[i], name, exact)));
 }
 
 static bool is_transformed(const LoraConfig *lora, int layer)
@@ -176,8 +173,7 @@ static bool ends_somewhere(const ModelArch *arch, int i, const char *name)
 
 /* A name may mean modules and yet leave none: those that are excluded, trained whole or in other
  * layers are not adapted, and the other names' are (PEFT); combine() asks that any is left. */
-static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lora,
-                       const char *name, Err *err)
+static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lora, const char *name, Err *err)
 {
     bool any = false;
     for (int i = 0; i < arch->module_count; i++) {
@@ -205,8 +201,7 @@ static bool is_all_linear(const ModelArch *arch, int i)
 static bool match_targets(Rules *rules, const ModelArch *arch, const LoraConfig *lora, Err *err)
 {
     if (lora->target_regex)
-        return regex_hits(rules->named, arch, lora->target_regex, true, err) ||
-               err_at(err, "lora.target_modules");
+        return regex_hits(rules->named, arch, lora->target_regex, true, err) || err_at(err, "lora.target_modules");
     if (lora->all_linear) { /* PEFT lists the full names, so layers do not matter */
         for (int i = 0; i < arch->module_count; i++)
             rules->named[i] = is_all_linear(arch, i);
@@ -219,8 +214,7 @@ static bool match_targets(Rules *rules, const ModelArch *arch, const LoraConfig 
         return true;
     const char *const *names = arch->family->default_targets;
     if (!names) {
-        err_set(err, ERR_INPUT, "model_type '%s' has no default target_modules",
-                arch->family->model_type);
+        err_set(err, ERR_INPUT, "model_type '%s' has no default target_modules", arch->family->model_type);
         err_hint(err, "lora.target_modules: [%s], or all-linear", arch->family->target_hint);
         return err_at(err, "lora.target_modules");
     }
@@ -245,8 +239,8 @@ static bool no_match(const Rules *rules, const ModelArch *arch, const char *key,
         text_addf(&names, "%s%s", names.size > 0 ? ", " : "", name);
     }
     if (meant && names.size > 0)
-        err_hint(err, "write a list: lora.%s: [%s]; a text is a regular expression for whole names like '%s'",
-                 key, names.data, arch->modules[arch->module_count / 2].path);
+        err_hint(err, "write a list: lora.%s: [%s]; a text is a regular expression for whole names like '%s'", key,
+                 names.data, arch->modules[arch->module_count / 2].path);
     else
         err_hint(err, "a regular expression has to match whole names like '%s'",
                  arch->modules[arch->module_count / 2].path);
@@ -286,8 +280,7 @@ static bool match_excluded(Rules *rules, const ModelArch *arch, const LoraConfig
     return true;
 }
 
-static bool match_saved(Rules *rules, const ModelArch *arch, const LoraConfig *lora,
-                        const char *name, Err *err)
+static bool match_saved(Rules *rules, const ModelArch *arch, const LoraConfig *lora, const char *name, Err *err)
 {
     bool *hits = xcalloc((size_t)arch->module_count, sizeof *hits);
     char *pattern = xprintf("(^|.*\\.)%s($|\\..*)", name);
@@ -306,8 +299,7 @@ static bool match_saved(Rules *rules, const ModelArch *arch, const LoraConfig *l
         return err_at(err, "lora.modules_to_save");
     /* the names that PEFT adds are for many families */
     if (any || lora->published ||
-        (adds_head_names(arch) &&
-                (strcmp(name, "classifier") == 0 || strcmp(name, "score") == 0)))
+        (adds_head_names(arch) && (strcmp(name, "classifier") == 0 || strcmp(name, "score") == 0)))
         return true;
     return near_error(arch, "modules_to_save", name, err);
 }
@@ -325,8 +317,8 @@ static bool apply_rules(Rules *rules, const ModelArch *arch, const LoraConfig *l
 /* ---- ranks and alphas ------------------------------------------------------------ */
 
 /* The first pattern of the map that matches a target gives its number. */
-static bool apply_patterns(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *lora,
-                           const char *key, Err *err)
+static bool apply_patterns(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *lora, const char *key,
+                           Err *err)
 {
     const bool ranks = strcmp(key, "rank_pattern") == 0;
     const PatternMap *map = ranks ? &lora->rank_pattern : &lora->alpha_pattern;
@@ -365,16 +357,13 @@ static bool check_target(const ModelArch *arch, const Rules *rules, int i, Err *
 {
     const Module *module = &arch->modules[i];
     if (rules->saved[i]) {
-        err_set(err, ERR_INPUT,
-                "'%s' is adapted by target_modules and trained whole by modules_to_save",
-                module->path);
+        err_set(err, ERR_INPUT, "'%s' is adapted by target_modules and trained whole by modules_to_save", module->path);
         err_hint(err, "modules_to_save takes every module whose name ends with an entry; "
                       "exclude_modules can take one from the targets");
         return err_at(err, "lora.modules_to_save");
     }
     if (module->kind == MODULE_NORM) {
-        err_set(err, ERR_INPUT, "a LoRA on '%s', which is a norm, is not supported",
-                module->path);
+        err_set(err, ERR_INPUT, "a LoRA on '%s', which is a norm, is not supported", module->path);
         err_hint(err, "modules_to_save trains it whole");
         return err_at(err, "lora.target_modules");
     }
@@ -403,8 +392,7 @@ static bool nothing_left(const ModelArch *arch, const LoraConfig *lora, const Ru
     return err_at(err, "lora.target_modules");
 }
 
-static bool combine(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *lora,
-                    const Rules *rules, Err *err)
+static bool combine(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *lora, const Rules *rules, Err *err)
 {
     bool any = false;
     for (int i = 0; i < arch->module_count; i++) {
@@ -444,8 +432,8 @@ static bool check_layers(const ModelArch *arch, const LoraConfig *lora, Err *err
     for (int i = 0; i < lora->layers_count && !lora->published; i++) {
         const int64_t layer = lora->layers_to_transform[i];
         if (layer < 0 || layer >= arch->layers) {
-            err_set(err, ERR_INPUT, "there is no layer %lld: the model has layers 0 to %lld",
-                    (long long)layer, (long long)arch->layers - 1);
+            err_set(err, ERR_INPUT, "there is no layer %lld: the model has layers 0 to %lld", (long long)layer,
+                    (long long)arch->layers - 1);
             return err_at(err, "lora.layers_to_transform");
         }
     }
@@ -459,8 +447,7 @@ bool slots_match(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *
     const size_t n = (size_t)arch->module_count;
     bool *flags = xcalloc(4 * n, sizeof *flags);
     Rules rules = { old_paths(arch), flags, flags + n, flags + 2 * n, flags + 3 * n };
-    const bool ok =
-        apply_rules(&rules, arch, lora, err) && combine(matches, arch, lora, &rules, err);
+    const bool ok = apply_rules(&rules, arch, lora, err) && combine(matches, arch, lora, &rules, err);
     free_paths(rules.old, arch);
     free(flags);
     return ok;
@@ -510,8 +497,7 @@ static const char *last_part(const char *path)
 
 /* What a name of before is called today: the last part of the modules it means when
  * it means all that end so, else their whole paths. */
-static void add_modern(StringList *names, const Rules *rules, const ModelArch *arch,
-                       const char *name)
+static void add_modern(StringList *names, const Rules *rules, const ModelArch *arch, const char *name)
 {
     bool exact, any = false;
     for (int i = 0; i < arch->module_count; i++)
@@ -526,8 +512,7 @@ static void add_modern(StringList *names, const Rules *rules, const ModelArch *a
         const char *path = arch->modules[i].path, *part = last_part(path);
         bool all = true, other;
         for (int k = 0; all && k < arch->module_count; k++)
-            all = !is_suffix(arch->modules[k].path, part, &other) ||
-                  is_meant(rules, arch, k, name, &other);
+            all = !is_suffix(arch->modules[k].path, part, &other) || is_meant(rules, arch, k, name, &other);
         names_add(names, all ? part : path);
     }
 }

@@ -13,8 +13,7 @@ bool near_is_parent(const ModelArch *arch, const char *name)
         const char *path = arch->modules[i].path;
         for (const char *dot = strchr(path, '.'); dot; dot = strchr(dot + 1, '.')) {
             const size_t n = (size_t)(dot - path);
-            if (k <= n && strncmp(dot - k, name, k) == 0 &&
-                (k == n || dot[-(ptrdiff_t)k - 1] == '.'))
+            if (k <= n && strncmp(dot - k, name, k) == 0 && (k == n || dot[-(ptrdiff_t)k - 1] == '.'))
                 return true;
         }
     }
@@ -48,8 +47,7 @@ static size_t list_ends(const ModelArch *arch, int parts, bool linear_only, cons
     size_t count = 0;
     for (int p = 1; p <= parts; p++)
         for (int i = 0; i < arch->module_count; i++)
-            if (!linear_only || arch->modules[i].kind == MODULE_LINEAR ||
-                arch->modules[i].kind == MODULE_CONV)
+            if (!linear_only || arch->modules[i].kind == MODULE_LINEAR || arch->modules[i].kind == MODULE_CONV)
                 add(names, &count, tail(arch->modules[i].path, p));
     return count;
 }
@@ -68,8 +66,7 @@ bool near_error(const ModelArch *arch, const char *key, const char *name, Err *e
         text_addf(&hint, "%s%s", i > 0 ? ", " : "", names[i]);
     const bool parent = near_is_parent(arch, name);
     err_set(err, ERR_INPUT,
-            parent ? "'%s' is no module with weights, but the parent of some"
-                   : "'%s' matches no module of this model",
+            parent ? "'%s' is no module with weights, but the parent of some" : "'%s' matches no module of this model",
             name);
     err_hint(err, "%s", hint.data);
     text_release(&hint);

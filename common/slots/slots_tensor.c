@@ -59,8 +59,7 @@ bool slot_fits(const Slot *slot, const TensorView *tensor, Err *err)
     Text has = { 0 }, wants = { 0 };
     shape_text(&has, tensor->dims, tensor->dim);
     shape_text(&wants, slot->dims, dim);
-    err_set(err, ERR_INPUT, "'%s' has the shape %s, this run needs %s", tensor->name, has.data,
-            wants.data);
+    err_set(err, ERR_INPUT, "'%s' has the shape %s, this run needs %s", tensor->name, has.data, wants.data);
     text_release(&has);
     text_release(&wants);
     return err_at(err, "%s", tensor->file);

@@ -6,8 +6,7 @@
 /* IEEE 754 half: 5 bits of exponent, 10 of fraction; subnormals are fraction * 2^-24. */
 static float from_half(uint16_t h)
 {
-    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31,
-                   fraction = h & 1023;
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, fraction = h & 1023;
     float value = (float)fraction * 0x1p-24f;
     if (exponent == 0)
         return sign ? -value : value;

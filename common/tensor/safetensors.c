@@ -77,8 +77,7 @@ static bool read_shape(TensorView *view, const json_t *shape, Err *err)
     return true;
 }
 
-static bool read_view(TensorView *view, const json_t *entry, const TensorFile *file, size_t data,
-                      Err *err)
+static bool read_view(TensorView *view, const json_t *entry, const TensorFile *file, size_t data, Err *err)
 {
     const char *name = json_string_value(json_object_get(entry, "dtype"));
     const DtypeRow *row = find_dtype(name);
@@ -98,10 +97,10 @@ static bool read_view(TensorView *view, const json_t *entry, const TensorFile *f
         !whole(json_array_get(offsets, 1), &end) || begin > end)
         return err_set(err, ERR_INPUT, "'data_offsets' is not [begin, end]");
     if (end > room)
-        return err_set(err, ERR_INPUT, "its data ends at byte %llu, the file has %llu of data",
-                       (unsigned long long)end, (unsigned long long)room);
-    if (__builtin_mul_overflow((uint64_t)view->count, (uint64_t)row->bits, &bits) ||
-        bits % 8 != 0 || bits / 8 != end - begin)
+        return err_set(err, ERR_INPUT, "its data ends at byte %llu, the file has %llu of data", (unsigned long long)end,
+                       (unsigned long long)room);
+    if (__builtin_mul_overflow((uint64_t)view->count, (uint64_t)row->bits, &bits) || bits % 8 != 0 ||
+        bits / 8 != end - begin)
         return err_set(err, ERR_INPUT, "%llu bytes of data do not fit its shape and dtype %s",
                        (unsigned long long)(end - begin), row->name);
     view->bytes = (int64_t)(end - begin);
@@ -135,8 +134,7 @@ static bool check_tiling(TensorView *views, int64_t n, const char *data, const c
         const char *begin = views[i].data;
         if (begin != at) {
             err_set(err, ERR_INPUT,
-                    begin < at ? "its data overlaps another tensor's"
-                               : "there is a hole before its data");
+                    begin < at ? "its data overlaps another tensor's" : "there is a hole before its data");
             return err_at(err, "%s", views[i].name);
         }
         at += views[i].bytes;
@@ -190,8 +188,8 @@ static bool read_views(SafeTensors *st, const TensorFile *file, size_t data, Err
         if (!read_view(view, entry, file, data, err))
             return err_at(err, "%s", name);
     }
-    return check_tiling(st->views + first, st->count - first, file->map.data + data,
-                        file->map.data + file->map.size, err);
+    return check_tiling(st->views + first, st->count - first, file->map.data + data, file->map.data + file->map.size,
+                        err);
 }
 
 static bool read_header(SafeTensors *st, TensorFile *file, Err *err)
@@ -205,12 +203,10 @@ static bool read_header(SafeTensors *st, TensorFile *file, Err *err)
         return err_hint(err, "load it with PyTorch and save it with safetensors.torch.save_file");
     }
     if (n > HEADER_MOST)
-        return err_set(err, ERR_INPUT,
-                       "not a safetensors file: a header of %llu bytes, at most %d are allowed",
+        return err_set(err, ERR_INPUT, "not a safetensors file: a header of %llu bytes, at most %d are allowed",
                        (unsigned long long)n, HEADER_MOST);
     if (n > file->map.size - sizeof n)
-        return err_set(err, ERR_INPUT,
-                       "not a whole safetensors file: a header of %llu bytes in a file of %zu",
+        return err_set(err, ERR_INPUT, "not a whole safetensors file: a header of %llu bytes in a file of %zu",
                        (unsigned long long)n, file->map.size);
     file->header = json_bytes(file->map.data + sizeof n, (size_t)n, "header", err);
     if (!file->header)
@@ -270,8 +266,7 @@ static bool shard_names(const char **names, const json_t *map, Err *err)
     size_t count = 0;
     const char *key;
     json_t *v;
-    bool ok = json_object_size(map) > 0 ||
-              err_set(err, ERR_INPUT, "'weight_map' is not an object that names files");
+    bool ok = json_object_size(map) > 0 || err_set(err, ERR_INPUT, "'weight_map' is not an object that names files");
     json_object_foreach((json_t *)(uintptr_t)map, key, v)
     {
         const char *name = json_string_value(v);
@@ -285,8 +280,7 @@ static bool shard_names(const char **names, const json_t *map, Err *err)
 }
 
 /* Every file that weight_map names, once. */
-static bool add_shards(SafeTensors *st, const char *folder, const char *index_path,
-                       const json_t *map, Err *err)
+static bool add_shards(SafeTensors *st, const char *folder, const char *index_path, const json_t *map, Err *err)
 {
     const size_t count = json_object_size(map);
     const char **names = xcalloc(count + 1, sizeof *names);
@@ -405,8 +399,7 @@ const TensorView *safetensors_find(const SafeTensors *st, const char *name)
 
 const char *safetensors_metadata(const SafeTensors *st, const char *key)
 {
-    return json_string_value(
-        json_object_get(json_object_get(st->files[0].header, "__metadata__"), key));
+    return json_string_value(json_object_get(json_object_get(st->files[0].header, "__metadata__"), key));
 }
 
 uint64_t safetensors_digest(const SafeTensors *st)

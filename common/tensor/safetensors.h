@@ -15,15 +15,7 @@
 
 #define TENSOR_DIMS 8
 
-typedef enum {
-    DTYPE_F32,
-    DTYPE_F16,
-    DTYPE_BF16,
-    DTYPE_F64,
-    DTYPE_I64,
-    DTYPE_I32,
-    DTYPE_OTHER
-} Dtype;
+typedef enum { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F64, DTYPE_I64, DTYPE_I32, DTYPE_OTHER } Dtype;
 
 /* A view into the mapping: valid until safetensors_close. */
 typedef struct TensorView {
@@ -32,8 +24,8 @@ typedef struct TensorView {
     const char *dtype_name; /* as the file writes it: "BF16" */
     int dims;
     int64_t dim[TENSOR_DIMS];
-    int64_t count;    /* product of dim; 1 for a scalar */
-    int64_t bytes;    /* of data */
+    int64_t count; /* product of dim; 1 for a scalar */
+    int64_t bytes; /* of data */
     const void *data; /* may be unaligned */
     const char *file; /* path of the file it stands in, for errors */
 } TensorView;
@@ -50,7 +42,7 @@ bool safetensors_has_model(const char *folder); /* one of the two is there */
 void safetensors_close(SafeTensors *st);
 
 int64_t safetensors_count(const SafeTensors *st);
-const TensorView *safetensors_at(const SafeTensors *st, int64_t i);          /* sorted by name */
+const TensorView *safetensors_at(const SafeTensors *st, int64_t i); /* sorted by name */
 const TensorView *safetensors_find(const SafeTensors *st, const char *name); /* NULL: none */
 
 /* Value of "__metadata__"'s key in the first file, or NULL. */
@@ -74,7 +66,6 @@ typedef struct TensorOut {
 /* Sorted by name, metadata {"format":"pt"}, header padded to 8, written to a
  * temporary name, synced, renamed (as the safetensors library lays files out:
  * the same tensors give the same bytes). */
-MUST_USE bool safetensors_write(const char *path, const TensorOut *tensors, int64_t count,
-                                Err *err);
+MUST_USE bool safetensors_write(const char *path, const TensorOut *tensors, int64_t count, Err *err);
 
 #endif

@@ -51,12 +51,10 @@ static void add_entry(Text *header, const TensorOut *t, int64_t *at)
     *at = end;
 }
 
-static bool write_parts(FILE *file, const Text *header, const TensorOut *const *order,
-                        int64_t count)
+static bool write_parts(FILE *file, const Text *header, const TensorOut *const *order, int64_t count)
 {
     const uint64_t n = header->size;
-    bool ok = fwrite(&n, sizeof n, 1, file) == 1 &&
-              fwrite(header->data, 1, header->size, file) == header->size;
+    bool ok = fwrite(&n, sizeof n, 1, file) == 1 && fwrite(header->data, 1, header->size, file) == header->size;
     for (int64_t i = 0; ok && i < count; i++) {
         const size_t floats = (size_t)elements(order[i]);
         ok = floats == 0 || fwrite(order[i]->data, sizeof(float), floats, file) == floats;

@@ -20,26 +20,26 @@ static const double pause = 0.02, pause_many = 0.1; /* seconds between looks */
 
 enum {
     MANY = 256,
-    SLACK = 128 << 10,        /* ZeroMQ's read buffer, greetings, frame heads */
-    QUEUED = 10,              /* messages that ZeroMQ may hold of a peer: its high-water mark and more */
-    QUEUED_SLACK = 1 << 20,   /* and of what it reads ahead */
+    SLACK = 128 << 10, /* ZeroMQ's read buffer, greetings, frame heads */
+    QUEUED = 10, /* messages that ZeroMQ may hold of a peer: its high-water mark and more */
+    QUEUED_SLACK = 1 << 20, /* and of what it reads ahead */
     MOST_DESCRIPTORS = 16384, /* that the process asks for */
-    RESERVED = 64             /* descriptors that are not connections */
+    RESERVED = 64 /* descriptors that are not connections */
 };
 
 typedef struct Connection {
     int64_t delivered; /* bytes, with their framing */
-    int64_t before;    /* delivered at the last look */
+    int64_t before; /* delivered at the last look */
     double since;
     bool open, suspect;
 } Connection;
 
 struct Guard {
     void *socket, *events; /* ZeroMQ's: watched, lent; where its monitor tells us, owned */
-    Connection *at;        /* [room], by descriptor; owned */
+    Connection *at; /* [room], by descriptor; owned */
     int room, count, most_count;
     double next, told; /* when to look again, when a cut was last said */
-    long long cuts;    /* since then */
+    long long cuts; /* since then */
     bool empty; /* since the last look */
 };
 
@@ -70,8 +70,7 @@ Guard *guard_open(void *zmq_context, void *watched, Err *err)
                         ? zmq_socket(zmq_context, ZMQ_PAIR)
                         : NULL;
     /* without a limit: a full queue of events would stop ZeroMQ's own thread */
-    const bool ok = guard->events &&
-                    zmq_setsockopt(guard->events, ZMQ_RCVHWM, &none, sizeof none) == 0 &&
+    const bool ok = guard->events && zmq_setsockopt(guard->events, ZMQ_RCVHWM, &none, sizeof none) == 0 &&
                     zmq_setsockopt(guard->events, ZMQ_LINGER, &none, sizeof none) == 0 &&
                     zmq_connect(guard->events, address) == 0;
     free(address);

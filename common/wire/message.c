@@ -19,7 +19,7 @@ typedef struct Field {
     const char *key;
     FieldKind kind;
     size_t offset;
-    uint32_t types;   /* bit t: messages of type t have it */
+    uint32_t types; /* bit t: messages of type t have it */
     int64_t min, max; /* FIELD_INT */
 } Field;
 
@@ -79,9 +79,8 @@ static const Field fields[] = {
 /* clang-format on */
 enum { FIELDS = sizeof fields / sizeof *fields };
 
-static const char *const names[MSG_TYPES] = { "ASK",  "RUN",   "HELLO", "WELCOME", "FOLLOW",
-                                              "REFUSE", "PULL", "LEASE", "PUSH",  "EVAL",
-                                              "ACK",  "BEAT", "BYE",   "STATUS" };
+static const char *const names[MSG_TYPES] = { "ASK",   "RUN",  "HELLO", "WELCOME", "FOLLOW", "REFUSE", "PULL",
+                                              "LEASE", "PUSH", "EVAL",  "ACK",     "BEAT",   "BYE",    "STATUS" };
 
 const char *msg_name(MsgType type)
 {
@@ -186,8 +185,8 @@ bool msg_encode_header(const Msg *msg, char **out, size_t *out_size, Err *err)
         if (fields[i].types >> msg->type & 1)
             pack_field(&packer, &header, &fields[i]);
     if (buffer.size > WIRE_HEADER_BYTES) {
-        err_set(err, ERR_INPUT, "a %s message of %zu bytes: at most %d travel", msg_name(msg->type),
-                buffer.size, WIRE_HEADER_BYTES);
+        err_set(err, ERR_INPUT, "a %s message of %zu bytes: at most %d travel", msg_name(msg->type), buffer.size,
+                WIRE_HEADER_BYTES);
         msgpack_sbuffer_destroy(&buffer);
         return err_hint(err, "shorten the run file (long lists of names)");
     }
@@ -337,8 +336,7 @@ static bool read_map(Header *header, const msgpack_object_map *map, Err *err)
     for (uint32_t i = 2; i < map->size; i++) {
         const int f = field_of(&map->ptr[i].key);
         if (f < 0 || !(fields[f].types >> header->msg.type & 1))
-            return err_set(err, ERR_INPUT, "%s message with a key that it has not",
-                           msg_name(header->msg.type));
+            return err_set(err, ERR_INPUT, "%s message with a key that it has not", msg_name(header->msg.type));
         if (seen >> f & 1)
             return bad(err, fields[f].key, "comes twice");
         seen |= (uint64_t)1 << f;
@@ -361,15 +359,15 @@ static bool check_whole(const Header *header, size_t most_tensor, Err *err)
     if (!(msg->seconds >= 0 && isfinite(msg->seconds)))
         return bad(err, "seconds", "is not a time");
     if ((uint64_t)header->size > most_tensor)
-        return err_set(err, ERR_INPUT, "%s message with %lld bytes of tensor: at most %zu fit",
-                       msg_name(msg->type), (long long)header->size, most_tensor);
+        return err_set(err, ERR_INPUT, "%s message with %lld bytes of tensor: at most %zu fit", msg_name(msg->type),
+                       (long long)header->size, most_tensor);
     if (header->size % item_bytes(msg->type) != 0)
         return bad(err, "size", "is not a whole number of items");
     return true;
 }
 
-bool msg_decode_header(Msg *msg, const char *bytes, size_t size, size_t most_tensor,
-                       size_t *tensor_size, uint64_t *checksum, Err *err)
+bool msg_decode_header(Msg *msg, const char *bytes, size_t size, size_t most_tensor, size_t *tensor_size,
+                       uint64_t *checksum, Err *err)
 {
     *msg = (Msg){ 0 };
     if (size > WIRE_HEADER_BYTES || !scan_header(bytes, size))
@@ -378,11 +376,9 @@ bool msg_decode_header(Msg *msg, const char *bytes, size_t size, size_t most_ten
     msgpack_unpacked unpacked;
     msgpack_unpacked_init(&unpacked);
     size_t offset = 0;
-    const bool whole =
-        msgpack_unpack_next(&unpacked, bytes, size, &offset) == MSGPACK_UNPACK_SUCCESS &&
-        offset == size && unpacked.data.type == MSGPACK_OBJECT_MAP;
-    const bool ok = whole ? read_map(&header, &unpacked.data.via.map, err) &&
-                                check_whole(&header, most_tensor, err)
+    const bool whole = msgpack_unpack_next(&unpacked, bytes, size, &offset) == MSGPACK_UNPACK_SUCCESS &&
+                       offset == size && unpacked.data.type == MSGPACK_OBJECT_MAP;
+    const bool ok = whole ? read_map(&header, &unpacked.data.via.map, err) && check_whole(&header, most_tensor, err)
                           : err_set(err, ERR_INPUT, "%zu bytes that are no message header", size);
     msgpack_unpacked_destroy(&unpacked);
     if (!ok) {

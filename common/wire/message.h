@@ -72,40 +72,39 @@ typedef struct Range {
 typedef struct HelloFacts {
     uint64_t base_digest, slot_hash;
     uint64_t data_digest, eval_digest; /* of what is trained on, of what is evaluated and how it is cut */
-    int64_t slot_size;   /* floats in the flat buffer */
-    int64_t examples;    /* of the training set */
-    int64_t longest;     /* tokens of its longest example */
+    int64_t slot_size; /* floats in the flat buffer */
+    int64_t examples; /* of the training set */
+    int64_t longest; /* tokens of its longest example */
     int64_t eval_chunks; /* pieces that the validation set is leased in; 0: none */
     int64_t eval_examples;
     int64_t eval_width; /* doubles that a chunk's metric sums take at the most */
-    int64_t ranks;      /* that share this client */
-    int64_t job_ranks;  /* of the whole mpirun */
-    uint64_t job;       /* the same in all clients of one mpirun */
+    int64_t ranks; /* that share this client */
+    int64_t job_ranks; /* of the whole mpirun */
+    uint64_t job; /* the same in all clients of one mpirun */
     char host[WIRE_NAME];
     char arithmetic[WIRE_NAME]; /* its name, by which others follow */
-    uint64_t fingerprint;       /* of the arithmetic: what it gives */
+    uint64_t fingerprint; /* of the arithmetic: what it gives */
 } HelloFacts;
 
 typedef struct Msg {
     MsgType type;
-    uint64_t run;             /* id of the run; 0: not known yet */
-    uint64_t plan;            /* HELLO, LEASE, PUSH, EVAL: facts_plan; 0: not known yet */
-    uint64_t client;          /* incarnation: drawn at random when the client starts */
-    int64_t step;             /* PULL: version held; LEASE, PUSH, EVAL, ACK: version computed at */
+    uint64_t run; /* id of the run; 0: not known yet */
+    uint64_t plan; /* HELLO, LEASE, PUSH, EVAL: facts_plan; 0: not known yet */
+    uint64_t client; /* incarnation: drawn at random when the client starts */
+    int64_t step; /* PULL: version held; LEASE, PUSH, EVAL, ACK: version computed at */
     Range range[WIRE_RANGES]; /* PUSH, EVAL, ACK: one; LEASE: range_count */
     int range_count;
-    LeaseKind
-        kind;      /* LEASE; ACK: of which kind was the push (an EVAL is decoded with LEASE_EVAL) */
+    LeaseKind kind; /* LEASE; ACK: of which kind was the push (an EVAL is decoded with LEASE_EVAL) */
     int64_t count; /* PUSH: what the gradient sums over */
-    int64_t tokens;    /* PUSH: tokens computed */
-    double loss;       /* PUSH: sum of losses; may be NaN, which is the run's to report */
-    double seconds;    /* PUSH, EVAL: time that computing took */
+    int64_t tokens; /* PUSH: tokens computed */
+    double loss; /* PUSH: sum of losses; may be NaN, which is the run's to report */
+    double seconds; /* PUSH, EVAL: time that computing took */
     int64_t rss_bytes; /* BEAT, HELLO, PUSH, EVAL: memory of the client's ranks (sum of Pss) */
-    bool known;        /* BEAT from the server */
-    int code;          /* LEASE_STOP: exit code */
-    HelloFacts facts;  /* HELLO */
-    char *text;        /* or NULL */
-    void *data;        /* tensor bytes, or NULL */
+    bool known; /* BEAT from the server */
+    int code; /* LEASE_STOP: exit code */
+    HelloFacts facts; /* HELLO */
+    char *text; /* or NULL */
+    void *data; /* tensor bytes, or NULL */
     size_t size;
 } Msg;
 
@@ -117,8 +116,8 @@ MUST_USE bool msg_encode_header(const Msg *msg, char **header, size_t *header_si
 /* header: first frame. Tensor bytes are expected to follow: *tensor_size of them
  * (at most most_tensor). Fills all of *msg but data. Another protocol version is ERR_REFUSED,
  * anything else that is wrong ERR_INPUT. */
-MUST_USE bool msg_decode_header(Msg *msg, const char *header, size_t size, size_t most_tensor,
-                                size_t *tensor_size, uint64_t *checksum, Err *err);
+MUST_USE bool msg_decode_header(Msg *msg, const char *header, size_t size, size_t most_tensor, size_t *tensor_size,
+                                uint64_t *checksum, Err *err);
 
 const char *msg_name(MsgType type);
 

@@ -16,10 +16,10 @@
 #include <zmq.h>
 
 enum {
-    HIGH_WATER = 8,   /* whole messages in ZeroMQ's queue of a peer, each way */
+    HIGH_WATER = 8, /* whole messages in ZeroMQ's queue of a peer, each way */
     LINGER_MS = 2000, /* what a closed socket may still take to send */
-    PORT_TRIES = 64,  /* for a free pair of ports */
-    MOST_SOCKETS = 4  /* in one wire_wait */
+    PORT_TRIES = 64, /* for a free pair of ports */
+    MOST_SOCKETS = 4 /* in one wire_wait */
 };
 
 struct WireContext {
@@ -40,9 +40,9 @@ struct WireSocket {
     bool blocked; /* DEALER: the last send found no room */
     size_t most_tensor;
     char endpoint[256];
-    Guard *guard;     /* ROUTER; owned */
+    Guard *guard; /* ROUTER; owned */
     Waiting *waiting; /* owned, oldest first */
-    int64_t out, in;  /* bytes */
+    int64_t out, in; /* bytes */
 };
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -93,9 +93,8 @@ static bool set_dealer(void *zmq)
 {
     uint64_t id[2] = { rng_entropy(), rng_entropy() };
     ((unsigned char *)id)[0] |= 1; /* a first byte of zero is ZeroMQ's own */
-    return zmq_setsockopt(zmq, ZMQ_ROUTING_ID, id, sizeof id) == 0 &&
-           set_int(zmq, ZMQ_IMMEDIATE, 1) && set_int(zmq, ZMQ_RECONNECT_IVL, 100) &&
-           set_int(zmq, ZMQ_RECONNECT_IVL_MAX, 2000);
+    return zmq_setsockopt(zmq, ZMQ_ROUTING_ID, id, sizeof id) == 0 && set_int(zmq, ZMQ_IMMEDIATE, 1) &&
+           set_int(zmq, ZMQ_RECONNECT_IVL, 100) && set_int(zmq, ZMQ_RECONNECT_IVL_MAX, 2000);
 }
 
 static WireSocket *socket_new(WireContext *context, bool router, bool ipv6, Err *err)
@@ -179,8 +178,8 @@ static bool bind_failed(Err *err, const Address *to, int port, int why)
 }
 
 /* Binds data at the address and control behind it. *taken: one of the two was in use. */
-static bool bind_both(WireContext *context, const Address *to, WireSocket **data,
-                      WireSocket **control, bool *taken, Err *err)
+static bool bind_both(WireContext *context, const Address *to, WireSocket **data, WireSocket **control, bool *taken,
+                      Err *err)
 {
     /* ZeroMQ binds to numbers and network cards, not to names. */
     const char *host = strcasecmp(to->host, "localhost") == 0 ? "127.0.0.1" : to->host;
@@ -210,8 +209,7 @@ fail:
     return false;
 }
 
-bool wire_bind_pair(WireContext *context, const char *address, WireSocket **data,
-                    WireSocket **control, Err *err)
+bool wire_bind_pair(WireContext *context, const char *address, WireSocket **data, WireSocket **control, Err *err)
 {
     Address to;
     if (!address_read(&to, address, err))
@@ -258,8 +256,7 @@ static WireSocket *connect_to(WireContext *context, const Address *to, int port,
     return socket;
 }
 
-bool wire_connect_pair(WireContext *context, const char *address, WireSocket **data,
-                       WireSocket **control, Err *err)
+bool wire_connect_pair(WireContext *context, const char *address, WireSocket **data, WireSocket **control, Err *err)
 {
     Address to;
     *data = *control = NULL;
@@ -307,8 +304,7 @@ static Waiting *waiting_new(const WireId *to, char *header, size_t header_size, 
     REQUIRE(zmq_msg_init_data(&waiting->parts[0], header, header_size, release_header, NULL) == 0);
     for (size_t i = 0; i < frames; i++) {
         const size_t begin = i * WIRE_FRAME_BYTES;
-        const size_t n =
-            msg->size - begin < WIRE_FRAME_BYTES ? msg->size - begin : WIRE_FRAME_BYTES;
+        const size_t n = msg->size - begin < WIRE_FRAME_BYTES ? msg->size - begin : WIRE_FRAME_BYTES;
         REQUIRE(zmq_msg_init_size(&waiting->parts[i + 1], n) == 0);
         memcpy(zmq_msg_data(&waiting->parts[i + 1]), (const char *)msg->data + begin, n);
     }
@@ -319,8 +315,7 @@ static Waiting *waiting_new(const WireId *to, char *header, size_t header_size, 
  * first frame, so one that fails there has left nothing behind. */
 static int try_send(WireSocket *socket, Waiting *waiting)
 {
-    if (socket->router &&
-        zmq_send(socket->zmq, waiting->to.bytes, waiting->to.size, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
+    if (socket->router && zmq_send(socket->zmq, waiting->to.bytes, waiting->to.size, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
         return zmq_errno();
     for (int i = 0; i < waiting->count; i++) {
         const size_t size = zmq_msg_size(&waiting->parts[i]);
@@ -441,12 +436,11 @@ static bool receive_tensor(WireSocket *socket, Msg *msg, bool *more, Err *err)
             memcpy((char *)msg->data + filled, zmq_msg_data(&part), n);
         zmq_msg_close(&part);
         if (!fits)
-            return err_set(err, ERR_INPUT, "%s message with frames that are not the announced",
-                           msg_name(msg->type));
+            return err_set(err, ERR_INPUT, "%s message with frames that are not the announced", msg_name(msg->type));
         filled += n;
     }
-    return filled == msg->size || err_set(err, ERR_INPUT, "%s message with %zu bytes of %zu",
-                                          msg_name(msg->type), filled, msg->size);
+    return filled == msg->size ||
+           err_set(err, ERR_INPUT, "%s message with %zu bytes of %zu", msg_name(msg->type), filled, msg->size);
 }
 
 static bool receive_body(WireSocket *socket, Msg *msg, bool *more, Err *err)
@@ -457,8 +451,8 @@ static bool receive_body(WireSocket *socket, Msg *msg, bool *more, Err *err)
     *more = zmq_msg_more(&part);
     size_t tensor;
     uint64_t checksum;
-    bool ok = msg_decode_header(msg, zmq_msg_data(&part), zmq_msg_size(&part), socket->most_tensor,
-                                &tensor, &checksum, err);
+    bool ok =
+        msg_decode_header(msg, zmq_msg_data(&part), zmq_msg_size(&part), socket->most_tensor, &tensor, &checksum, err);
     zmq_msg_close(&part);
     if (!ok)
         return false;

@@ -34,13 +34,13 @@ MUST_USE WireContext *wire_context_open(Err *err);
 void wire_context_close(WireContext *context);
 
 /* address: of the data socket (common/base/address.h); PORT 0 or `*`: any. */
-MUST_USE bool wire_bind_pair(WireContext *context, const char *address, WireSocket **data,
-                             WireSocket **control, Err *err);
+MUST_USE bool wire_bind_pair(WireContext *context, const char *address, WireSocket **data, WireSocket **control,
+                             Err *err);
 
 /* Two DEALERs. Succeeds whether a server is there or not. A name with IPv6 numbers alone is reached
  * by these. */
-MUST_USE bool wire_connect_pair(WireContext *context, const char *address, WireSocket **data,
-                                WireSocket **control, Err *err);
+MUST_USE bool wire_connect_pair(WireContext *context, const char *address, WireSocket **data, WireSocket **control,
+                                Err *err);
 void wire_close(WireSocket *socket); /* NULL is fine */
 
 /* Bytes of tensor that a message may carry from now on; 0 at first. */
@@ -50,9 +50,9 @@ void wire_limit(WireSocket *socket, size_t most_tensor);
 const char *wire_endpoint(const WireSocket *socket);
 
 typedef enum {
-    WIRE_SENT,  /* on its way, or in the socket's own queue */
+    WIRE_SENT, /* on its way, or in the socket's own queue */
     WIRE_LATER, /* the peer is gone, not there yet, or takes no more: try again later */
-    WIRE_BAD    /* *err is set: this message cannot travel */
+    WIRE_BAD /* *err is set: this message cannot travel */
 } WireSent;
 
 /* to: the peer for a ROUTER, NULL for a DEALER. Copies what it needs of msg. A ROUTER queues what

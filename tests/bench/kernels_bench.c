@@ -98,20 +98,19 @@ static void gelu_backward(Bench *b)
 
 static void norm_fused(Bench *b)
 {
-    kernels->bias_dropout_residual_norm_forward(b->y, NULL, b->z, b->inv, b->x, b->bias, &b->rows, b->dropout,
-                                       b->pre, b->gain, b->bias, b->shape->C, 1e-12f, false);
+    kernels->bias_dropout_residual_norm_forward(b->y, NULL, b->z, b->inv, b->x, b->bias, &b->rows, b->dropout, b->pre,
+                                                b->gain, b->bias, b->shape->C, 1e-12f, false);
 }
 
 static void norm_fused_no_dropout(Bench *b)
 {
     kernels->bias_dropout_residual_norm_forward(b->y, NULL, b->z, b->inv, b->x, b->bias, &b->rows, b->none, b->pre,
-                                       b->gain, b->bias, b->shape->C, 1e-12f, false);
+                                                b->gain, b->bias, b->shape->C, 1e-12f, false);
 }
 
 static void norm_back(Bench *b)
 {
-    kernels->norm_backward(b->y, NULL, NULL, b->x, NULL, b->z, b->inv, b->gain, b->rows.N, b->shape->C,
-                  false);
+    kernels->norm_backward(b->y, NULL, NULL, b->x, NULL, b->z, b->inv, b->gain, b->rows.N, b->shape->C, false);
 }
 
 static void dropout(Bench *b)
@@ -131,14 +130,12 @@ static void attention_fwd_drop(Bench *b)
 
 static void attention_bwd(Bench *b)
 {
-    kernels->attention_backward(b->y, b->pre, b->lse, b->x, &b->rows, &b->attention, b->none,
-                       b->scratch);
+    kernels->attention_backward(b->y, b->pre, b->lse, b->x, &b->rows, &b->attention, b->none, b->scratch);
 }
 
 static void attention_bwd_drop(Bench *b)
 {
-    kernels->attention_backward(b->y, b->pre, b->lse, b->x, &b->rows, &b->attention, b->dropout,
-                       b->scratch);
+    kernels->attention_backward(b->y, b->pre, b->lse, b->x, &b->rows, &b->attention, b->dropout, b->scratch);
 }
 
 /* This thread's own seconds: what else runs on the core does not count. */
@@ -189,12 +186,7 @@ static void bench_shape(const Shape *s)
     Bench b = { .shape = s,
                 .rows = { .B = s->B, .N = N, .longest = s->T, .start = start },
                 .dropout = { .p = 0.1f, .keys = keys },
-                .attention = { .H = s->H,
-                               .K = s->H,
-                               .D = D,
-                               .ldqkv = 3 * C,
-                               .ldout = C,
-                               .scale = 0.125f } };
+                .attention = { .H = s->H, .K = s->H, .D = D, .ldqkv = 3 * C, .ldout = C, .scale = 0.125f } };
     b.x = filled(N * F, 1);
     b.y = filled(N * F, 2);
     b.z = filled(N * F, 3);
@@ -229,15 +221,14 @@ static void bench_shape(const Shape *s)
         { "attention backward", attention_bwd, 10.0 * t * c, 0 },
         { "attention backward, dropout", attention_bwd_drop, 10.0 * t * c, 0 },
     };
-    printf("\n%s  C=%lld H=%lld F=%lld, %lld sequences of T=%lld\n", s->name, (long long)C,
-           (long long)s->H, (long long)F, (long long)s->B, (long long)s->T);
+    printf("\n%s  C=%lld H=%lld F=%lld, %lld sequences of T=%lld\n", s->name, (long long)C, (long long)s->H,
+           (long long)F, (long long)s->B, (long long)s->T);
     double layer = 0.0;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         const double took = seconds_of(lines[i].run, &b), n = (double)N;
         layer = i == 0 ? took : layer;
         const bool counts_flops = lines[i].flops_token > 0.0;
-        printf("  %-28s %9.1f us %8.1f %s %7.2f%% of the layer's products\n", lines[i].name,
-               took * 1e6,
+        printf("  %-28s %9.1f us %8.1f %s %7.2f%% of the layer's products\n", lines[i].name, took * 1e6,
                (counts_flops ? lines[i].flops_token : lines[i].bytes_token) * n / took / 1e9,
                counts_flops ? "GFLOP/s" : "GB/s   ", 100.0 * took / layer);
     }

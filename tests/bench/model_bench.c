@@ -19,7 +19,7 @@
 typedef struct Shape {
     const char *name;
     int64_t C, layers, H, F;
-    int64_t T;      /* mean length; lengths vary around it when `varied` */
+    int64_t T; /* mean length; lengths vary around it when `varied` */
     bool varied;
     int64_t B, micro_batches; /* examples of a step, and its pieces */
     double dropout; /* hidden and attention; LoRA's is 0 */
@@ -80,8 +80,8 @@ static ModelArch *make_arch(const Shape *shape)
                          "\"hidden_dropout_prob\": %g, \"attention_probs_dropout_prob\": %g,"
                          "\"layer_norm_eps\": 1e-12, \"initializer_range\": 0.02,"
                          "\"pad_token_id\": 0}",
-                         (long)shape->C, (long)shape->layers, (long)shape->H, (long)shape->F,
-                         (int)VOCABULARY, (int)MOST_T, shape->dropout, shape->dropout);
+                         (long)shape->C, (long)shape->layers, (long)shape->H, (long)shape->F, (int)VOCABULARY,
+                         (int)MOST_T, shape->dropout, shape->dropout);
     const StringList labels = { 0 };
     ModelArch *arch = NULL;
     if (file_write(path, text, strlen(text), &err))
@@ -118,8 +118,7 @@ static Weights random_weights(const ModelArch *arch)
 static SlotTable *make_slots(const ModelArch *arch)
 {
     char query[] = "query", value[] = "value", *targets[] = { query, value };
-    const LoraConfig lora = { .r = LORA_R, .alpha = 2 * LORA_R,
-                              .target_modules = { .items = targets, .count = 2 } };
+    const LoraConfig lora = { .r = LORA_R, .alpha = 2 * LORA_R, .target_modules = { .items = targets, .count = 2 } };
     Err err = { 0 };
     SlotTable *table = slots_open(arch, &lora, &err);
     if (!table)
@@ -159,8 +158,7 @@ static Piece make_piece(const Shape *shape, int64_t first, int64_t B)
     p.ids = xcalloc((size_t)N, sizeof *p.ids);
     for (int64_t n = 0; n < N; n++)
         p.ids[n] = (int32_t)(1 + rng_bits(rng_key(4, 0, first, 0), (uint32_t)n) % (VOCABULARY - 1));
-    p.batch = (Batch){ .B = B, .N = N, .start = p.start, .ids = p.ids, .example = p.example,
-                       .goal = p.goal };
+    p.batch = (Batch){ .B = B, .N = N, .start = p.start, .ids = p.ids, .example = p.example, .goal = p.goal };
     return p;
 }
 
@@ -183,8 +181,8 @@ static double needed_flops(const Shape *s, const Batch *batch)
         const double T = (double)(batch->start[b + 1] - batch->start[b]);
         squares += T * T;
     }
-    const double behind = 2 * (C * C + 2 * C * F);   /* attn.output and FFN, a row */
-    const double lora = 2 * 2 * 2 * C * R;           /* x A^T and (..) B^T, q and v, a row */
+    const double behind = 2 * (C * C + 2 * C * F); /* attn.output and FFN, a row */
+    const double lora = 2 * 2 * 2 * C * R; /* x A^T and (..) B^T, q and v, a row */
     const double block = N * (6 * C * C + behind + lora) + 4 * squares * C;
     const double block_back = N * (6 * C * C + behind + 2 * lora) + 8 * squares * C;
     const double first_saves = N * (6 * C * C + lora / 2) + 2 * squares * C; /* no dx, no dk */
@@ -236,8 +234,8 @@ static void run(const Shape *shape, double peak, double seconds, int threads)
             flops += needed_flops(shape, &pieces[i].batch);
         }
     }
-    printf("%-28s %9.0f tokens/s  %6.1f GFLOP/s  %5.1f%% of sgemm  %6.0f MB  loss sum %.4g\n",
-           shape->name, tokens / spent, flops / spent * 1e-9, 100 * flops / spent / peak,
+    printf("%-28s %9.0f tokens/s  %6.1f GFLOP/s  %5.1f%% of sgemm  %6.0f MB  loss sum %.4g\n", shape->name,
+           tokens / spent, flops / spent * 1e-9, 100 * flops / spent / peak,
            (double)model_bytes(arch, table, &options) * 1e-6, loss);
     for (int64_t i = 0; i < count; i++)
         free_piece(&pieces[i]);

@@ -57,8 +57,8 @@ static bool open_store(PsClient *client, Err *err)
 {
     const Config *c = &client->config;
     char *folder = model_find(c->model, err);
-    client->arch = folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err)
-                          : NULL;
+    client->arch =
+        folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
     free(folder);
     client->table = client->arch ? slots_open(client->arch, &c->lora, err) : NULL;
     if (!client->table || !store_init(&client->store, client->table, err))
@@ -67,7 +67,8 @@ static bool open_store(PsClient *client, Err *err)
     return client->sums && slots_init(client->store.value, client->table, client->arch, &c->lora, c->train.seed, err);
 }
 
-bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed, char **follow, Err *err)
+bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed, char **follow,
+                     Err *err)
 {
     const ConfigSources sources = { "the run", run_text, NULL, 0 };
     if (!config_load(&client->config, &sources, err) || !open_store(client, err))
@@ -96,8 +97,8 @@ void ps_client_plan(PsClient *client, uint64_t plan)
 static void update(PsClient *client)
 {
     const TrainConfig *t = &client->config.train;
-    const AdamW adam = { t->learning_rate, t->adam_beta1, t->adam_beta2, t->adam_epsilon, t->weight_decay,
-                         client->step + 1 };
+    const AdamW adam = { t->learning_rate, t->adam_beta1,   t->adam_beta2,
+                         t->adam_epsilon,  t->weight_decay, client->step + 1 };
     store_apply(&client->store, client->sums, client->count, t->max_grad_norm, &adam);
     client->count = 0;
     client->step++;

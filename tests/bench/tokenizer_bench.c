@@ -10,8 +10,7 @@ typedef struct Counts {
     double bytes, lines, tokens;
 } Counts;
 
-static bool encode_lines(const Tokenizer *tokenizer, const FileMap *map, Encoding *encoding,
-                         Counts *counts, Err *err)
+static bool encode_lines(const Tokenizer *tokenizer, const FileMap *map, Encoding *encoding, Counts *counts, Err *err)
 {
     for (size_t at = 0; at < map->size;) {
         const char *end = memchr(map->data + at, '\n', map->size - at);
@@ -39,9 +38,8 @@ static bool measure(const Tokenizer *tokenizer, const char *path, double least, 
         seconds = clock_now() - start;
     }
     if (ok)
-        printf("%s: %.1f MB/s, %.2f million tokens/s, %.0f lines/s\n", path,
-               counts.bytes / seconds * 1e-6, counts.tokens / seconds * 1e-6,
-               counts.lines / seconds);
+        printf("%s: %.1f MB/s, %.2f million tokens/s, %.0f lines/s\n", path, counts.bytes / seconds * 1e-6,
+               counts.tokens / seconds * 1e-6, counts.lines / seconds);
     encoding_release(&encoding);
     file_unmap(&map);
     return ok;

@@ -21,9 +21,8 @@ typedef struct Model {
 static void add(Model *model, char *name, int64_t rows, int64_t columns)
 {
     REQUIRE(model->count < MOST);
-    model->tensors[model->count++] = (TensorOut){
-        .name = name, .dims = columns > 0 ? 2 : 1, .dim = { rows, columns }, .data = model->values
-    };
+    model->tensors[model->count++] =
+        (TensorOut){ .name = name, .dims = columns > 0 ? 2 : 1, .dim = { rows, columns }, .data = model->values };
 }
 
 static void add_linear(Model *model, const char *prefix, const char *name, int64_t out, int64_t in)

@@ -37,7 +37,7 @@ typedef struct Fuzz {
     size_t sizes[MOST_FILES];
     int seed_count;
     char folder[64];
-    char *path;           /* of the mutated file; owned */
+    char *path; /* of the mutated file; owned */
     unsigned char *bytes; /* [room], the mutated bytes; owned */
     size_t size, room;
     PsCore *core;
@@ -150,8 +150,8 @@ static char *world_differs(void *self, const Msg *hello, const HelloFacts *first
 {
     const HelloFacts *facts = &hello->facts;
     (void)self, (void)first;
-    const bool fits = facts->base_digest == 1 && facts->slot_size == SLOTS &&
-                      facts->eval_chunks == CHUNKS && facts->eval_width == 4;
+    const bool fits =
+        facts->base_digest == 1 && facts->slot_size == SLOTS && facts->eval_chunks == CHUNKS && facts->eval_width == 4;
     return fits ? NULL : xstrdup("another model");
 }
 static const char *world_text(void *self)
@@ -179,8 +179,8 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
         return LEASE_EVAL;
     return version == STEPS ? LEASE_STOP : LEASE_TRAIN;
 }
-static void world_evaluated(void *self, int64_t version, const double *const *sums,
-                            const int64_t *sizes, int64_t chunks)
+static void world_evaluated(void *self, int64_t version, const double *const *sums, const int64_t *sizes,
+                            int64_t chunks)
 {
     World *world = self;
     REQUIRE(chunks == CHUNKS);
@@ -196,8 +196,8 @@ static const float *world_values(void *self)
 
 static void fuzz_core(Fuzz *fuzz)
 {
-    const CoreWorld world = { &fuzz->world, world_begin, world_arithmetic, world_differs,   world_text,
-                              world_apply,  world_next,  world_evaluated, world_values };
+    const CoreWorld world = { &fuzz->world, world_begin, world_arithmetic, world_differs, world_text,
+                              world_apply,  world_next,  world_evaluated,  world_values };
     if (fuzz->core && core_is_over(fuzz->core)) {
         core_free(fuzz->core);
         fuzz->core = NULL;
@@ -276,7 +276,8 @@ static void fuzz_safetensors(Fuzz *fuzz)
 
 static void fuzz_tokenizer(Fuzz *fuzz)
 {
-    static const char text[] = "The na\xc3\xafve caf\xc3\xa9, don't  [MASK] \xe6\x99\xae\xe9\x80\x9a 12.5%\n\xf0\x9f\x91\x8d";
+    static const char text[] =
+        "The na\xc3\xafve caf\xc3\xa9, don't  [MASK] \xe6\x99\xae\xe9\x80\x9a 12.5%\n\xf0\x9f\x91\x8d";
     next_bytes(fuzz);
     write_bytes(fuzz);
     Err err = { 0 };
@@ -399,7 +400,8 @@ int main(int argc, char **argv)
     while (argc >= 4 && kind < count && strcmp(kinds[kind].what, argv[1]) != 0)
         kind++;
     if (argc < 4 || kind == count) {
-        fprintf(stderr, "usage: parse_fuzz header|core|safetensors|tokenizer|model|config|rows SECONDS SEED [FILE...]\n");
+        fprintf(stderr,
+                "usage: parse_fuzz header|core|safetensors|tokenizer|model|config|rows SECONDS SEED [FILE...]\n");
         return 2;
     }
     Fuzz fuzz = { .chance = { strtoull(argv[3], NULL, 10) * 2 + 1 }, .folder = "/tmp/parse_fuzz.XXXXXX" };

@@ -103,10 +103,22 @@ static Msg odd_message(Fuzz *fuzz, char *text, float *data)
     msg.range_count = 1;
     msg.range[0] = (Range){ odd_number(fuzz), odd_number(fuzz) };
     if (msg.type == MSG_HELLO)
-        msg.facts = (HelloFacts){ chance_bits(chance), chance_bits(chance), chance_bits(chance), chance_bits(chance),
-                                  odd_number(fuzz),    odd_number(fuzz),    odd_number(fuzz),
-                                  odd_number(fuzz),    odd_number(fuzz),    odd_number(fuzz),
-                                  odd_number(fuzz),    odd_number(fuzz),    7, "host", "x86-64-v3", odd_number(fuzz) };
+        msg.facts = (HelloFacts){ chance_bits(chance),
+                                  chance_bits(chance),
+                                  chance_bits(chance),
+                                  chance_bits(chance),
+                                  odd_number(fuzz),
+                                  odd_number(fuzz),
+                                  odd_number(fuzz),
+                                  odd_number(fuzz),
+                                  odd_number(fuzz),
+                                  odd_number(fuzz),
+                                  odd_number(fuzz),
+                                  odd_number(fuzz),
+                                  7,
+                                  "host",
+                                  "x86-64-v3",
+                                  odd_number(fuzz) };
     const bool texts = msg.type == MSG_RUN || msg.type == MSG_HELLO || msg.type == MSG_WELCOME ||
                        msg.type == MSG_REFUSE || msg.type == MSG_LEASE || msg.type == MSG_STATUS;
     if (texts && chance_below(chance, 2))
@@ -272,8 +284,8 @@ static void send_messages(Fuzz *fuzz, int fd)
 /* One message of up to 256 MB in parts of one size, 0 among them. */
 static void send_endless(Fuzz *fuzz, int fd)
 {
-    const size_t part = chance_below(&fuzz->chance, 3) == 0 ? chance_below(&fuzz->chance, 3)
-                                                            : 1 + chance_below(&fuzz->chance, 100000);
+    const size_t part =
+        chance_below(&fuzz->chance, 3) == 0 ? chance_below(&fuzz->chance, 3) : 1 + chance_below(&fuzz->chance, 100000);
     if (!shake_hands(fuzz, fd))
         return;
     while (fuzz->size + part + 9 <= ROOM) {

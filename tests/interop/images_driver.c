@@ -15,7 +15,7 @@ typedef struct Driver {
     ImageProcess process;
     int64_t size;
     uint8_t *planes; /* [3, size, size] */
-    float *values;   /* [3, size, size] */
+    float *values; /* [3, size, size] */
     double decoding, resizing, valuing; /* seconds */
     int64_t count;
 } Driver;

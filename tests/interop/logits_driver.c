@@ -107,8 +107,9 @@ int main(int argc, char **argv)
 {
     Driver d = { 0 };
     Err err = { 0 };
-    const bool ok = (argc == 2 || argc == 3 || err_set(&err, ERR_INPUT, "usage: logits_driver MODEL [ADAPTER] <LINES")) &&
-                    open_model(&d, argv[1], argv[2], &err) && read_lines(&d, &err) && write_logits(&d, &err);
+    const bool ok =
+        (argc == 2 || argc == 3 || err_set(&err, ERR_INPUT, "usage: logits_driver MODEL [ADAPTER] <LINES")) &&
+        open_model(&d, argv[1], argv[2], &err) && read_lines(&d, &err) && write_logits(&d, &err);
     if (!ok)
         err_print(&err, stderr);
     model_close(d.model);

@@ -16,8 +16,8 @@ static bool print(void *self, const Record *r, Err *bad, Err *err)
     (void)self;
     (void)err;
     json_t *row = bad->kind != ERR_NONE ? json_pack("{s:s}", "error", bad->what)
-                                        : json_pack("[o, o, o]", text(r->text, r->text_size), text(r->pair, r->pair_size),
-                                                    text(r->label, r->label_size));
+                                        : json_pack("[o, o, o]", text(r->text, r->text_size),
+                                                    text(r->pair, r->pair_size), text(r->label, r->label_size));
     char *line = json_dumps(row, JSON_COMPACT);
     puts(line);
     free(line);
@@ -35,8 +35,9 @@ int main(int argc, char **argv)
     Err err = { 0 };
     if (argc != 5)
         return 2;
-    const RecordColumns columns = { .kind = ROWS_LABELLED, .text = argv[2], .pair = name(argv[3]), .label = name(argv[4]),
-                                    .labelled = true };
+    const RecordColumns columns = {
+        .kind = ROWS_LABELLED, .text = argv[2], .pair = name(argv[3]), .label = name(argv[4]), .labelled = true
+    };
     if (!records_read(argv[1], &columns, print, NULL, &err)) {
         err_print(&err, stderr);
         return err_exit_code(&err);

@@ -112,8 +112,14 @@ static void check_logits(int g)
     char *adapter = xprintf("tests/golden/%s/expected", golden[g].name);
     char *model = xprintf("tests/golden/%s/model", golden[g].name), *path = path_join(adapter, "logits.safetensors");
     Subject *s = open_subject(g);
-    const SessionOptions o = { .model = model, .adapter = adapter, .task = golden[g].task, .labels = &no_names,
-                               .problem = s->c.arch->problem, .max_length = 64, .most_tokens = 4096, .threads = 1 };
+    const SessionOptions o = { .model = model,
+                               .adapter = adapter,
+                               .task = golden[g].task,
+                               .labels = &no_names,
+                               .problem = s->c.arch->problem,
+                               .max_length = 64,
+                               .most_tokens = 4096,
+                               .threads = 1 };
     Packed p = pack(s, &s->dev, NULL, s->dev.count);
     Session session;
     Err err = { 0 };

@@ -37,8 +37,7 @@ static inline void leaf(float out[SIZE], int64_t step, int64_t m)
 }
 
 /* The plain tree sum of [begin, end) by recursion over aligned halves. */
-static inline void plain(float out[SIZE], double *loss, int64_t step, int64_t begin, int64_t width,
-                  int64_t end)
+static inline void plain(float out[SIZE], double *loss, int64_t step, int64_t begin, int64_t width, int64_t end)
 {
     if (width == 1) {
         leaf(out, step, begin);
@@ -115,8 +114,8 @@ static inline LeaseKind sim_next(void *self, int64_t version, int *code, const c
         return LEASE_EVAL;
     return version == sim->steps ? LEASE_STOP : LEASE_TRAIN;
 }
-static inline void sim_evaluated(void *self, int64_t version, const double *const *sums,
-                          const int64_t *sizes, int64_t chunks)
+static inline void sim_evaluated(void *self, int64_t version, const double *const *sums, const int64_t *sizes,
+                                 int64_t chunks)
 {
     Sim *sim = self;
     assert_int_equal(chunks, CHUNKS);
@@ -134,8 +133,8 @@ static inline const float *sim_values(void *self)
 
 static inline PsCore *start(Sim *sim)
 {
-    const CoreWorld world = { sim,       sim_begin, sim_arithmetic, sim_differs,   sim_text,
-                              sim_apply, sim_next,  sim_evaluated, sim_values };
+    const CoreWorld world = { sim,       sim_begin, sim_arithmetic, sim_differs, sim_text,
+                              sim_apply, sim_next,  sim_evaluated,  sim_values };
     return core_new(&(CoreOptions){ .run = 77, .lease_timeout = 5 }, &world);
 }
 

@@ -103,8 +103,7 @@ static void simulate(int64_t M, uint32_t seed, int64_t steps)
             } else if (fake->id && fake->asleep_until <= now && fake->busy) {
                 work(&sim, core, fake, now);
                 if (chance(&sim, 30) == 0)
-                    push(core, &(Fake){ .id = fake->id, .work.step = fake->work.step - 1 }, 0, 1,
-                         now);
+                    push(core, &(Fake){ .id = fake->id, .work.step = fake->work.step - 1 }, 0, 1, now);
             } else if (fake->id && fake->asleep_until <= now && now - fake->pulled > 0.3) {
                 Msg pull = message(MSG_PULL, fake->id);
                 pull.step = fake->have;

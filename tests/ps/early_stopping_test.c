@@ -33,8 +33,13 @@ static Run *open_run(const char *folder, const Told *told, bool overwrite)
                      xprintf("train.num_train_epochs=%zu", json_array_size(told->figures)),
                      xprintf("train.early_stopping_patience=%lld", (long long)told->patience),
                      xprintf("train.metric_for_best_model=%s", told->metric) };
-    const char *overrides[] = { more[0], more[1], more[2], more[3], "train.save_strategy=epoch",
-                                "train.eval_strategy=epoch", "train.load_best_model_at_end=true" };
+    const char *overrides[] = { more[0],
+                                more[1],
+                                more[2],
+                                more[3],
+                                "train.save_strategy=epoch",
+                                "train.eval_strategy=epoch",
+                                "train.load_best_model_at_end=true" };
     Config config = { 0 };
     const ConfigSources sources = { .file = "tests/golden/bert-seqcls/run.yaml",
                                     .overrides = overrides,
@@ -173,12 +178,11 @@ static void check_all(bool disturbed)
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest), lines++) {
         json_t *row = json_bytes(line, strlen(line), path, &err);
         assert_non_null(row);
-        const Told told = { json_string_value(json_object_get(row, "metric")),
-                            json_object_get(row, "figures"),
-                            json_integer_value(json_object_get(row, "patience")),
-                            json_integer_value(json_object_get(row, "steps")),
-                            json_integer_value(json_object_get(row, "best_step")),
-                            json_number_value(json_object_get(row, "best")) };
+        const Told told = {
+            json_string_value(json_object_get(row, "metric")),     json_object_get(row, "figures"),
+            json_integer_value(json_object_get(row, "patience")),  json_integer_value(json_object_get(row, "steps")),
+            json_integer_value(json_object_get(row, "best_step")), json_number_value(json_object_get(row, "best"))
+        };
         check(&told, disturbed);
         json_decref(row);
     }

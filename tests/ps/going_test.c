@@ -41,7 +41,9 @@ static Run *try_open(const char *folder, bool overwrite, const char *const *sett
     for (; settings && *settings; settings++)
         overrides[count++] = *settings;
     Config config = { 0 };
-    const ConfigSources sources = { .file = "tests/golden/bert-seqcls/run.yaml", .overrides = overrides, .override_count = count };
+    const ConfigSources sources = { .file = "tests/golden/bert-seqcls/run.yaml",
+                                    .overrides = overrides,
+                                    .override_count = count };
     assert_true(config_load(&config, &sources, err));
     *err = (Err){ 0 };
     Run *run = run_open(&config, overwrite, err);
@@ -95,17 +97,20 @@ static bool has_checkpoint(const char *folder, int step)
 
 static const char *const constant = "train.lr_scheduler_type=constant";
 static const char *const at_once = "train.warmup_steps=0";
-static const char *const two = "train.num_train_epochs=2", *const by_epoch = "train.save_strategy=epoch", *const four = "train.num_train_epochs=4";
+static const char *const two = "train.num_train_epochs=2", *const by_epoch = "train.save_strategy=epoch",
+                         *const four = "train.num_train_epochs=4";
 
 /* Under a constant rate, the longer run is the run that was begun so, bit for bit. */
 static void a_longer_run_is_the_one_that_was_begun_so(void **state)
 {
     (void)state;
     char *folder = new_folder();
-    char *want = whole(folder, SETTINGS(constant, at_once, by_epoch, four)), *short_one = whole(folder, SETTINGS(constant, at_once, two));
+    char *want = whole(folder, SETTINGS(constant, at_once, by_epoch, four)),
+         *short_one = whole(folder, SETTINGS(constant, at_once, two));
     assert_string_not_equal(want, short_one);
     free(short_one);
-    const char *const *const longer[] = { SETTINGS(constant, at_once, by_epoch, four), SETTINGS(constant, at_once, two, "train.max_steps=12") };
+    const char *const *const longer[] = { SETTINGS(constant, at_once, by_epoch, four),
+                                          SETTINGS(constant, at_once, two, "train.max_steps=12") };
     for (int way = 0; way < 2; way++)
         for (int at = 0; at <= SMALL_STEPS + 1; at++) { /* broken off behind each step, then complete */
             Run *run = open_run(folder, true, SETTINGS(constant, at_once, by_epoch, two));
@@ -139,11 +144,13 @@ static void steps_that_were_made_keep_their_rate(void **state)
     char *rates[2];
     for (int checkpointed = 0; checkpointed < 2; checkpointed++) {
         const char *saving = checkpointed ? "train.save_strategy=steps" : "train.save_strategy=no";
-        Run *run = open_run(folder, true, SETTINGS(two, at_once, saving, "train.save_steps=1", "train.logging_steps=1"));
+        Run *run =
+            open_run(folder, true, SETTINGS(two, at_once, saving, "train.save_steps=1", "train.logging_steps=1"));
         go_to(run, 4);
         run_close(run);
         for (int again = 0; again < 3; again++) { /* the length is settled once */
-            run = open_run(folder, false, SETTINGS(four, at_once, saving, "train.save_steps=1", "train.logging_steps=1"));
+            run =
+                open_run(folder, false, SETTINGS(four, at_once, saving, "train.save_steps=1", "train.logging_steps=1"));
             assert_int_equal(run_version(run), 4);
             assert_int_equal(run->total, 12);
             if (again < 2)
@@ -213,11 +220,14 @@ static void what_cannot_go_on_is_refused_with_the_reason(void **state)
     Run *run = open_run(folder, true, SETTINGS(two));
     go_to(run, 4);
     run_close(run);
-    expect_refusal(folder, SETTINGS("train.max_steps=3"), "has made 4 steps, and train.max_steps is 3 steps", "4 steps or more");
-    expect_refusal(folder, SETTINGS("train.num_train_epochs=1"), "and train.num_train_epochs is 3 steps", "4 steps or more");
-    expect_refusal(folder, SETTINGS(four, "train.learning_rate=0.5", "train.seed=7", "train.warmup_steps=2"),
-                   "train.learning_rate (0.5 here, 0.02 there); train.warmup_steps (2 here, 5 there); train.seed (7 here, ",
-                   "may only change its length, logging, evaluations and checkpoints");
+    expect_refusal(folder, SETTINGS("train.max_steps=3"), "has made 4 steps, and train.max_steps is 3 steps",
+                   "4 steps or more");
+    expect_refusal(folder, SETTINGS("train.num_train_epochs=1"), "and train.num_train_epochs is 3 steps",
+                   "4 steps or more");
+    expect_refusal(
+        folder, SETTINGS(four, "train.learning_rate=0.5", "train.seed=7", "train.warmup_steps=2"),
+        "train.learning_rate (0.5 here, 0.02 there); train.warmup_steps (2 here, 5 there); train.seed (7 here, ",
+        "may only change its length, logging, evaluations and checkpoints");
     run = open_run(folder, false, SETTINGS("train.max_steps=4")); /* it may end at once */
     free(small_run_finish(run, folder));
     run = open_run(folder, false, SETTINGS("train.max_steps=4"));
@@ -227,8 +237,8 @@ static void what_cannot_go_on_is_refused_with_the_reason(void **state)
     char *checkpoint = path_join(folder, "checkpoint-4");
     assert_true(folder_remove(checkpoint, &err));
     free(checkpoint);
-    expect_refusal(folder, SETTINGS(four), "the checkpoint of its last step, 4, from which it would go on, is not there",
-                   "lora.init_adapter=");
+    expect_refusal(folder, SETTINGS(four),
+                   "the checkpoint of its last step, 4, from which it would go on, is not there", "lora.init_adapter=");
     run = open_run(folder, false, SETTINGS("train.max_steps=4")); /* and nothing was changed */
     assert_true(run_is_complete(run));
     run_close(run);
@@ -272,15 +282,20 @@ static void expect_adapter(const char *folder, int step)
 static void the_best_model_is_kept_whatever_the_strategies_are(void **state)
 {
     (void)state;
-    static const char *const saving[][3] = { { "train.save_strategy=no", NULL, NULL },
-                                             { "train.save_strategy=epoch", "train.save_total_limit=1", NULL },
-                                             { "train.save_strategy=steps", "train.save_steps=5", "train.save_total_limit=1" },
-                                             { "train.save_strategy=steps", "train.save_steps=1", "train.save_total_limit=2" } };
+    static const char *const saving[][3] = {
+        { "train.save_strategy=no", NULL, NULL },
+        { "train.save_strategy=epoch", "train.save_total_limit=1", NULL },
+        { "train.save_strategy=steps", "train.save_steps=5", "train.save_total_limit=1" },
+        { "train.save_strategy=steps", "train.save_steps=1", "train.save_total_limit=2" }
+    };
     char *folder = new_folder();
     for (int worse = 0; worse < 2; worse++)
         for (size_t i = 0; i < sizeof saving / sizeof *saving; i++) {
             small_run_gets_worse = worse;
-            const char *settings[] = { four, best, "train.eval_strategy=steps", "train.eval_steps=2", saving[i][0], saving[i][1], saving[i][2], NULL };
+            const char *settings[] = {
+                four,         best, "train.eval_strategy=steps", "train.eval_steps=2", saving[i][0], saving[i][1],
+                saving[i][2], NULL
+            };
             Run *run = open_run(folder, true, settings);
             while (small_run_go_on(run)) {
                 if (run->state.best_step >= 0 && run->state.best_step < run_version(run))
@@ -337,7 +352,8 @@ static void another_metric_finds_another_best(void **state)
     assert_int_equal(run->state.best_step, 9);
     run_close(run);
     for (int i = 0; i < 2; i++) { /* and again, from the same checkpoint */
-        run = open_run(folder, false, SETTINGS(four, "train.save_strategy=epoch", best, "train.metric_for_best_model=accuracy"));
+        run = open_run(folder, false,
+                       SETTINGS(four, "train.save_strategy=epoch", best, "train.metric_for_best_model=accuracy"));
         assert_int_equal(run->state.best_step, 3); /* all are 1: the first */
         assert_int_equal(run->state.worse, 2);
         run_close(run);
@@ -352,7 +368,9 @@ static void a_run_that_stopped_early_goes_on_with_more_patience(void **state)
     small_run_gets_worse = true;
     char *want = whole(folder, SETTINGS(four, "train.save_strategy=epoch"));
     free(whole(folder, SETTINGS(four, "train.save_strategy=epoch", "train.early_stopping_patience=1")));
-    Run *run = open_run(folder, false, SETTINGS("train.num_train_epochs=5", "train.save_strategy=epoch", "train.early_stopping_patience=1"));
+    Run *run =
+        open_run(folder, false,
+                 SETTINGS("train.num_train_epochs=5", "train.save_strategy=epoch", "train.early_stopping_patience=1"));
     assert_true(run_is_complete(run)); /* a longer one would stop there, too */
     assert_int_equal(run_version(run), 6);
     run_close(run);

@@ -5,7 +5,9 @@
 static void greet_with_other_data(PsCore *core, uint64_t id, uint64_t job, uint64_t data)
 {
     Msg msg = message(MSG_HELLO, id);
-    msg.facts = (HelloFacts){ .base_digest = 1, .data_digest = data, .slot_size = SIZE, .ranks = 1, .job_ranks = 3, .job = job };
+    msg.facts = (HelloFacts){
+        .base_digest = 1, .data_digest = data, .slot_size = SIZE, .ranks = 1, .job_ranks = 3, .job = job
+    };
     core_message(core, &msg, 0);
 }
 

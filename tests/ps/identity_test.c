@@ -226,21 +226,26 @@ static void a_hello_must_fit_in_all(void **state)
         Msg hello = probe;
         hello.facts.data_digest = 0xab;
         const char *said = said_to(run, &hello, with);
-        assert_non_null(strstr(said, "other training data: XXH3 00000000000000ab of 40 examples on two, but XXH3 "
-                                     "0000000000000000 of 40 examples on one, which began the run; it reads data.train: /"));
+        assert_non_null(strstr(said,
+                               "other training data: XXH3 00000000000000ab of 40 examples on two, but XXH3 "
+                               "0000000000000000 of 40 examples on one, which began the run; it reads data.train: /"));
         assert_non_null(strstr(said, "tests/golden/bert-seqcls/train.tsv"));
         hello = probe;
         hello.facts.eval_digest = 0xab;
-        assert_non_null(strstr(said_to(run, &hello, with), "other validation data: XXH3 00000000000000ab of 2 examples on two, "));
+        assert_non_null(
+            strstr(said_to(run, &hello, with), "other validation data: XXH3 00000000000000ab of 2 examples on two, "));
         hello = probe;
         hello.facts.base_digest = 1;
-        assert_non_null(strstr(said_to(run, &hello, with), "another base model: XXH3 0000000000000001 on two, but XXH3 "));
+        assert_non_null(
+            strstr(said_to(run, &hello, with), "another base model: XXH3 0000000000000001 on two, but XXH3 "));
         hello = probe;
         hello.facts.longest++;
-        assert_non_null(strstr(said_to(run, &hello, with), "another longest training example: 33 on two, but 32 on one"));
+        assert_non_null(
+            strstr(said_to(run, &hello, with), "another longest training example: 33 on two, but 32 on one"));
         hello = probe;
         hello.facts.eval_examples++;
-        assert_non_null(strstr(said_to(run, &hello, with), "another number of validation examples: 3 on two, but 2 on one"));
+        assert_non_null(
+            strstr(said_to(run, &hello, with), "another number of validation examples: 3 on two, but 2 on one"));
         hello = probe;
         hello.text = NULL;
         assert_non_null(strstr(said_to(run, &hello, with), "does not say its configuration"));

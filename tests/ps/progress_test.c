@@ -20,7 +20,8 @@ static void the_bar_says_all_where_there_is_room(void **state)
     assert_string_equal(line, "[###############..............] 750/1500 loss 0.4213 4420 tokens/s 1:02:05 left");
     assert_int_equal(strlen(line), 79);
     progress_draw(line, sizeof line, 200, &middle);
-    assert_string_equal(line, "[####################....................] 750/1500 loss 0.4213 4420 tokens/s 1:02:05 left");
+    assert_string_equal(line,
+                        "[####################....................] 750/1500 loss 0.4213 4420 tokens/s 1:02:05 left");
 }
 
 static void a_narrow_terminal_has_less_of_it(void **state)

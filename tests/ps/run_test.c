@@ -82,7 +82,8 @@ static void flip(const char *folder, int step, const char *name, int part, int p
 static void a_damaged_checkpoint_costs_steps_but_no_bits(void **state)
 {
     (void)state;
-    static const char *const names[] = { "adapter_model.safetensors", "optimizer.safetensors", "trainer_state.json", "lora_state.json" };
+    static const char *const names[] = { "adapter_model.safetensors", "optimizer.safetensors", "trainer_state.json",
+                                         "lora_state.json" };
     enum { PARTS = 12 };
     char folder[] = "/tmp/run_test.XXXXXX";
     assert_non_null(mkdtemp(folder));

@@ -58,7 +58,8 @@ static double plain_step(Plain *p, const SlotTable *table, const float *sums, do
             const double g = (double)sums[k] / COUNT * factor;
             p->m[k] = o->beta1 * p->m[k] + (1 - o->beta1) * g;
             p->v[k] = o->beta2 * p->v[k] + (1 - o->beta2) * g * g;
-            const double m = p->m[k] / (1 - pow(o->beta1, (double)o->t)), v = p->v[k] / (1 - pow(o->beta2, (double)o->t));
+            const double m = p->m[k] / (1 - pow(o->beta1, (double)o->t)),
+                         v = p->v[k] / (1 - pow(o->beta2, (double)o->t));
             const double decay = slot->decay ? o->weight_decay : 0;
             p->value[k] -= o->learning_rate * (decay * p->value[k] + m / (sqrt(v) + o->epsilon));
         }

@@ -32,8 +32,7 @@ static bool look(void *self, WalType type, const void *payload, size_t size, Err
     char want[PAYLOAD];
     (void)err;
     payload_of(want, seen->count);
-    if (size != PAYLOAD || memcmp(want, payload, PAYLOAD) != 0 ||
-        type != (seen->count == 0 ? WAL_HEADER : WAL_STEP))
+    if (size != PAYLOAD || memcmp(want, payload, PAYLOAD) != 0 || type != (seen->count == 0 ? WAL_HEADER : WAL_STEP))
         seen->right = false;
     seen->count++;
     return true;
@@ -147,10 +146,8 @@ int main(void)
 {
     log_setup("test", LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_log_cut_at_any_byte_keeps_its_whole_records_and_goes_on,
-                                        make, clean),
-        cmocka_unit_test_setup_teardown(a_flipped_bit_is_an_error_or_costs_the_last_record_only,
-                                        make, clean),
+        cmocka_unit_test_setup_teardown(a_log_cut_at_any_byte_keeps_its_whole_records_and_goes_on, make, clean),
+        cmocka_unit_test_setup_teardown(a_flipped_bit_is_an_error_or_costs_the_last_record_only, make, clean),
         cmocka_unit_test_setup_teardown(an_empty_rest_of_zeros_is_cut_off, make, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

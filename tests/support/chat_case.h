@@ -8,7 +8,6 @@
 
 /* sources: object name -> source, filled here. *ranges: [[begin, end], ...] where the line asks for
  * no prompt and they can be told, else NULL; the caller's. */
-bool chat_case(json_t *sources, const json_t *line, int64_t now, Text *out, json_t **ranges,
-               Err *err);
+bool chat_case(json_t *sources, const json_t *line, int64_t now, Text *out, json_t **ranges, Err *err);
 
 #endif

@@ -62,8 +62,7 @@ static void add_tags(Metrics *m, const Rows *rows)
         for (int64_t t = start[b]; t < start[b + 1]; t++) {
             const size_t i = (size_t)(t - start[b]);
             goal[t] = (int32_t)json_integer_value(json_array_get(row(rows, "goal", b), i));
-            logits[t * rows->labels +
-                   json_integer_value(json_array_get(row(rows, "guess", b), i))] = 1;
+            logits[t * rows->labels + json_integer_value(json_array_get(row(rows, "guess", b), i))] = 1;
         }
     metrics_add_tags(m, logits, goal, start, rows->count, losses(rows));
     free(start);
@@ -91,8 +90,7 @@ static void add_tokens(Metrics *m, const Rows *rows)
 static MetricsSpec spec_of(const json_t *line, const char ***names)
 {
     const char *const tasks[] = { "SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM", "IMAGE_CLS" };
-    const char *const problems[] = { "", "single_label_classification", "regression",
-                                     "multi_label_classification" };
+    const char *const problems[] = { "", "single_label_classification", "regression", "multi_label_classification" };
     const char *task = json_string_value(json_object_get(line, "task"));
     const char *problem = json_string_value(json_object_get(line, "problem"));
     const json_t *labels = json_object_get(line, "labels");

@@ -35,8 +35,7 @@ bool record_note(void *self, const Record *r, Err *bad, Err *err)
     if (bad->kind != ERR_NONE)
         text_addf(out, "!%s @%s", bad->what, where);
     for (int64_t i = 0; bad->kind == ERR_NONE && i < r->words.count; i++)
-        text_addf(out, "%s%.*s/%s", i ? " " : "", (int)r->words.size[i], r->words.text[i],
-                  r->tags ? r->tags[i] : "-");
+        text_addf(out, "%s%.*s/%s", i ? " " : "", (int)r->words.size[i], r->words.text[i], r->tags ? r->tags[i] : "-");
     for (size_t i = 0; bad->kind == ERR_NONE && i < r->text_size; i++)
         text_add(out, r->text[i] ? &r->text[i] : "<NUL>", r->text[i] ? 1 : 5);
     if (bad->kind == ERR_NONE && r->words.count == 0)

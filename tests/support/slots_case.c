@@ -15,11 +15,11 @@
 #include <cmocka.h>
 
 const GoldenCase golden[GOLDEN] = {
-    { "bert-seqcls", TASK_SEQ_CLS, 3 },       { "bert-multilabel", TASK_SEQ_CLS, 4 },
-    { "bert-tokcls", TASK_TOKEN_CLS, 7 },     { "roberta-pair", TASK_SEQ_CLS, 2 },
+    { "bert-seqcls", TASK_SEQ_CLS, 3 },        { "bert-multilabel", TASK_SEQ_CLS, 4 },
+    { "bert-tokcls", TASK_TOKEN_CLS, 7 },      { "roberta-pair", TASK_SEQ_CLS, 2 },
     { "distilbert-regress", TASK_SEQ_CLS, 1 }, { "gpt2-clm", TASK_CAUSAL_LM, 0 },
-    { "gpt2-text", TASK_CAUSAL_LM, 0 },       { "gpt2-seqcls", TASK_SEQ_CLS, 3 },
-    { "llama-clm", TASK_CAUSAL_LM, 0 },       { "qwen2-clm", TASK_CAUSAL_LM, 0 },
+    { "gpt2-text", TASK_CAUSAL_LM, 0 },        { "gpt2-seqcls", TASK_SEQ_CLS, 3 },
+    { "llama-clm", TASK_CAUSAL_LM, 0 },        { "qwen2-clm", TASK_CAUSAL_LM, 0 },
     { "vit-imgcls", TASK_IMAGE_CLS, 3 },
 };
 
@@ -33,8 +33,8 @@ ModelArch *open_arch(const char *folder, TaskType task, int64_t labels)
 {
     Err err = { 0 };
     const StringList none = { 0 };
-    ModelArch *arch = arch_open(folder, NULL, task, &none, labels,
-                                labels == 1 ? PROBLEM_REGRESSION : PROBLEM_AUTO, &err);
+    ModelArch *arch =
+        arch_open(folder, NULL, task, &none, labels, labels == 1 ? PROBLEM_REGRESSION : PROBLEM_AUTO, &err);
     must(arch != NULL, &err);
     return arch;
 }

@@ -17,8 +17,7 @@
 Run *small_run_open(const char *folder, bool overwrite, const char *extra, Err *err)
 {
     char *output = xprintf("train.output_dir=%s", folder);
-    const char *overrides[] = { output, "train.num_train_epochs=2", "train.save_strategy=epoch",
-                                extra };
+    const char *overrides[] = { output, "train.num_train_epochs=2", "train.save_strategy=epoch", extra };
     Config config = { 0 };
     assert_true(config_load(&config,
                             &(ConfigSources){ .file = "tests/golden/bert-seqcls/run.yaml",
@@ -50,8 +49,7 @@ static bool step(const CoreWorld *world, int64_t version, int64_t size)
     rng_normal(gradient, size, 1.0F, rng_key(4, version, 0, 0));
     int code = 0;
     const char *text = NULL;
-    const bool ok =
-        world->apply(world->self, &(StepSums){ version, gradient, 16, 300, 16.5 }, &code, &text);
+    const bool ok = world->apply(world->self, &(StepSums){ version, gradient, 16, 300, 16.5 }, &code, &text);
     free(gradient);
     return ok;
 }

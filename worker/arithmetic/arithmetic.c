@@ -17,16 +17,13 @@
  * small; Haswell and Zen equal but for small products; what is above a core's level is never tried.) */
 typedef struct Core {
     const char *name, *level; /* the lowest level that has its instructions */
-    const char *needs;        /* what __builtin_cpu_supports must find besides; NULL: nothing */
+    const char *needs; /* what __builtin_cpu_supports must find besides; NULL: nothing */
 } Core;
 
 static const Core cores[] = {
-    { "SkylakeX", "x86-64-v4", NULL },
-    { "Cooperlake", "x86-64-v4", "avx512bf16" },
-    { "Haswell", "x86-64-v3", NULL },
-    { "Zen", "x86-64-v3", NULL },
-    { "Nehalem", "x86-64-v2", NULL },
-    { "Prescott", "x86-64-v2", NULL },
+    { "SkylakeX", "x86-64-v4", NULL }, { "Cooperlake", "x86-64-v4", "avx512bf16" },
+    { "Haswell", "x86-64-v3", NULL },  { "Zen", "x86-64-v3", NULL },
+    { "Nehalem", "x86-64-v2", NULL },  { "Prescott", "x86-64-v2", NULL },
 };
 enum { CORES = sizeof cores / sizeof *cores };
 
@@ -64,7 +61,7 @@ static const char *best_core(int level)
 /* ---- one choice ------------------------------------------------------------------------------ */
 
 typedef struct Choice {
-    int level;        /* place in `levels` */
+    int level; /* place in `levels` */
     const char *core; /* NULL: the library's own */
 } Choice;
 
@@ -249,5 +246,6 @@ void arithmetic_describe(Text *out)
     }
     text_adds(out, "\nproducts: ");
     arithmetic_products(out);
-    text_addf(out, "\narithmetic: %s, fingerprint %016llx\n", arithmetic.name, (unsigned long long)arithmetic.fingerprint);
+    text_addf(out, "\narithmetic: %s, fingerprint %016llx\n", arithmetic.name,
+              (unsigned long long)arithmetic.fingerprint);
 }

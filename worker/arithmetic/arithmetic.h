@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 typedef struct Arithmetic {
-    char name[48];        /* "x86-64-v4", "x86-64-v3/Zen" */
+    char name[48]; /* "x86-64-v4", "x86-64-v3/Zen" */
     uint64_t fingerprint; /* never 0 */
 } Arithmetic;
 

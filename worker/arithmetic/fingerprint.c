@@ -38,8 +38,8 @@ static const struct {
     int64_t M, N, K;
     float alpha, beta;
 } shapes[] = {
-    { 3, 5, 7, 1, 0 },     { 16, 32, 32, 1, 0 },   { 33, 47, 1001, 1, 0 },  { 40, 64, 64, 1, 0 },
-    { 130, 96, 70, 1, 1 }, { 70, 8, 768, 1, 0 },   { 70, 768, 8, 0.5f, 1 }, { 8, 320, 200, 0.5f, 0 },
+    { 3, 5, 7, 1, 0 },      { 16, 32, 32, 1, 0 },   { 33, 47, 1001, 1, 0 },  { 40, 64, 64, 1, 0 },
+    { 130, 96, 70, 1, 1 },  { 70, 8, 768, 1, 0 },   { 70, 768, 8, 0.5f, 1 }, { 8, 320, 200, 0.5f, 0 },
     { 24, 131, 400, 1, 0 }, { 128, 64, 768, 1, 0 }, { 48, 768, 384, 1, 0 },
 };
 
@@ -120,8 +120,8 @@ static void part(ProductKind kind, float *c, const float *a, const float *b, int
 {
     const bool turn_a = kind == PRODUCT_TN, turn_b = kind == PRODUCT_NT;
     const int64_t lda = turn_a ? size[0] : size[2], ldb = turn_b ? size[2] : size[1];
-    blas_sgemm(turn_a, turn_b, M - m, N - n, size[2], 1, a + (turn_a ? m : m * lda), lda, b + (turn_b ? n * ldb : n), ldb,
-               0, c + m * size[1] + n, size[1]);
+    blas_sgemm(turn_a, turn_b, M - m, N - n, size[2], 1, a + (turn_a ? m : m * lda), lda, b + (turn_b ? n * ldb : n),
+               ldb, 0, c + m * size[1] + n, size[1]);
 }
 
 /* Cut in two by rows and by columns, with edges on every side; one block of K, and several. */
@@ -227,8 +227,15 @@ static void run_embeddings(const Kernels *k, Results *r, const float *x, const f
 static void run_attention(const Kernels *k, Results *r, const float *x, const float *y, Dropout dropout)
 {
     for (int causal = 0; causal < 2; causal++) {
-        const AttentionShape shape = { .H = H, .K = 1, .D = D, .ldqkv = (H + 2) * D, .ldout = H * D,
-                                       .scale = 0.3f, .causal = causal, .window = causal ? 5 : 0, .threads = 1 };
+        const AttentionShape shape = { .H = H,
+                                       .K = 1,
+                                       .D = D,
+                                       .ldqkv = (H + 2) * D,
+                                       .ldout = H * D,
+                                       .scale = 0.3f,
+                                       .causal = causal,
+                                       .window = causal ? 5 : 0,
+                                       .threads = 1 };
         char *scratch = xmalloc((size_t)k->attention_scratch(&shape, rows.longest, 1) + 64);
         void *aligned = scratch + (64 - (uintptr_t)scratch % 64);
         float *out = take(r, N * H * D), *lse = take(r, H * N), *dqkv = take(r, N * (H + 2) * D);

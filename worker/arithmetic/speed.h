@@ -6,7 +6,7 @@
 
 typedef struct Speed {
     double products; /* GFLOP/s of one core, of a product of a model's size */
-    double most;     /* of multiply-adds of the level in use, in registers */
+    double most; /* of multiply-adds of the level in use, in registers */
 } Speed;
 
 /* By the time that this thread had a core, so that what else runs counts little. */

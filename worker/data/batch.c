@@ -16,7 +16,8 @@ bool batch_room(BatchRoom *room, const BatchSize *size, Err *err)
     room->token_goal = mem_alloc((size_t)tokens * sizeof *room->token_goal, err);
     room->row = mem_alloc((size_t)examples * sizeof *room->row, err);
     room->pixels = mem_alloc((size_t)(examples * size->pixels) * sizeof *room->pixels, err);
-    if (room->start && room->example && room->ids && room->types && room->goal && room->token_goal && room->row && room->pixels)
+    if (room->start && room->example && room->ids && room->types && room->goal && room->token_goal && room->row &&
+        room->pixels)
         return true;
     batch_release(room);
     return false;

@@ -126,8 +126,7 @@ bool cache_open(Dataset *data, uint64_t key)
     bool ok = file_exists(path) && file_map(&map, path, &ignored) && map.size >= sizeof(CacheHead);
     if (ok) {
         const CacheHead *h = (const CacheHead *)(const void *)map.data;
-        ok = h->magic == CACHE_MAGIC && h->key == key && h->count > 0 && h->tokens >= 0 &&
-             layout(h).size == map.size &&
+        ok = h->magic == CACHE_MAGIC && h->key == key && h->count > 0 && h->tokens >= 0 && layout(h).size == map.size &&
              digest_fast(map.data + sizeof *h, map.size - sizeof *h) == h->digest;
     }
     if (ok)

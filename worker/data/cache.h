@@ -10,13 +10,13 @@
 
 typedef struct CacheParts {
     int64_t count, goal_width, tokens, longest, skipped, shared;
-    const int64_t *start;       /* [count+1] */
+    const int64_t *start; /* [count+1] */
     const int32_t *ids, *types; /* [tokens]; NULL: none */
-    const float *goal;          /* [count * goal_width] */
-    const int32_t *token_goal;  /* [tokens]; NULL: none */
-    const int64_t *image_at;    /* [count] offsets into images[image_bytes] */
+    const float *goal; /* [count * goal_width] */
+    const int32_t *token_goal; /* [tokens]; NULL: none */
+    const int64_t *image_at; /* [count] offsets into images[image_bytes] */
     const char *images;
-    int64_t image_bytes;        /* 0: no images */
+    int64_t image_bytes; /* 0: no images */
 } CacheParts;
 
 /* One block with all of it; data->block is malloc'ed. */

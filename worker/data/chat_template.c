@@ -64,8 +64,7 @@ static const char *named_template(const json_t *list, const char *name, const ch
     return NULL;
 }
 
-static ChatTemplate *from_config(const json_t *config, const char *name, const char *folder,
-                                 const char *path, Err *err)
+static ChatTemplate *from_config(const json_t *config, const char *name, const char *folder, const char *path, Err *err)
 {
     const json_t *value = json_object_get(config, "chat_template");
     const char *source = json_string_value(value);
@@ -80,8 +79,7 @@ static ChatTemplate *from_config(const json_t *config, const char *name, const c
         err_at(err, "%s", config ? path : folder);
         return NULL;
     } else if (name && strcmp(name, "default") != 0) {
-        err_set(err, ERR_INPUT, "there is no chat template '%s': the model has one, without a name",
-                name);
+        err_set(err, ERR_INPUT, "there is no chat template '%s': the model has one, without a name", name);
         err_at(err, "%s: chat_template", path);
         return NULL;
     }
@@ -95,8 +93,7 @@ static ChatTemplate *from_file(const char *path, const char *name, Err *err)
 {
     size_t n;
     if (name && strcmp(name, "default") != 0) {
-        err_set(err, ERR_INPUT, "there is no chat template '%s': the model has one, without a name",
-                name);
+        err_set(err, ERR_INPUT, "there is no chat template '%s': the model has one, without a name", name);
         err_at(err, "%s", path);
         return NULL;
     }
@@ -113,8 +110,7 @@ static void read_tokens(ChatTemplate *t, const json_t *config)
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)config, key, value)
     {
-        const char *token =
-            json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
+        const char *token = json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
         if (!token || !text_ends(key, "_token") || dict_get(t->tokens.dict, key, strlen(key)))
             continue;
         dict_put(&t->pool, t->tokens.dict, value_copy(&t->pool, key, strlen(key)),
@@ -138,14 +134,12 @@ static bool read_object(const char *path, json_t **object, Err *err)
 
 ChatTemplate *chat_template_open(const char *folder, const char *name, Err *err)
 {
-    char *file = path_join(folder, "chat_template.jinja"),
-         *config_path = path_join(folder, "tokenizer_config.json");
+    char *file = path_join(folder, "chat_template.jinja"), *config_path = path_join(folder, "tokenizer_config.json");
     char *map_path = path_join(folder, "special_tokens_map.json");
     json_t *config = NULL, *map = NULL;
     ChatTemplate *t = NULL;
     if (read_object(config_path, &config, err) && read_object(map_path, &map, err))
-        t = file_exists(file) ? from_file(file, name, err)
-                              : from_config(config, name, folder, config_path, err);
+        t = file_exists(file) ? from_file(file, name, err) : from_config(config, name, folder, config_path, err);
     if (t) {
         read_tokens(t, config);
         read_tokens(t, map);
@@ -187,8 +181,7 @@ static void set(Run *run, const char *name, Value value)
 }
 
 /* The variables of a rendering of messages[0, count). */
-static void set_variables(Run *run, const ChatTemplate *t, const json_t *messages, size_t count,
-                          const ChatOptions *o)
+static void set_variables(Run *run, const ChatTemplate *t, const json_t *messages, size_t count, const ChatOptions *o)
 {
     const Dict *tokens = t->tokens.dict;
     run->globals = value_dict(run->pool, VALUE_DICT);
@@ -202,27 +195,20 @@ static void set_variables(Run *run, const ChatTemplate *t, const json_t *message
     for (size_t i = 0; i < count; i++)
         list_add(run->pool, list.list, message_value(run->pool, json_array_get(messages, i)));
     set(run, "messages", list);
-    set(run, "tools",
-        o->tools ? value_from_json(run->pool, o->tools) : (Value){ .kind = VALUE_NONE });
+    set(run, "tools", o->tools ? value_from_json(run->pool, o->tools) : (Value){ .kind = VALUE_NONE });
     set(run, "documents", (Value){ .kind = VALUE_NONE });
     set(run, "add_generation_prompt", value_bool(o->add_generation_prompt));
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)o->variables, key, value)
-        set(run, key, value_from_json(run->pool, value));
+    json_object_foreach((json_t *)(uintptr_t)o->variables, key, value) set(run, key, value_from_json(run->pool, value));
 }
 
 /* Renders messages[0, count); *parts are the {% generation %} ones, NULL: nobody asks. */
-static bool render(const ChatTemplate *t, const json_t *messages, size_t count,
-                   const ChatOptions *o, Text *out, ChatRange **parts, int64_t *part_count,
-                   Err *err)
+static bool render(const ChatTemplate *t, const json_t *messages, size_t count, const ChatOptions *o, Text *out,
+                   ChatRange **parts, int64_t *part_count, Err *err)
 {
     Pool pool = { 0 };
-    Run run = { .pool = &pool,
-                .where = t->where,
-                .now = o->now ? (time_t)o->now : time(NULL),
-                .err = err,
-                .out = out };
+    Run run = { .pool = &pool, .where = t->where, .now = o->now ? (time_t)o->now : time(NULL), .err = err, .out = out };
     text_clear(out);
     set_variables(&run, t, messages, count, o);
     const bool ok = template_run(&run, t->tree);
@@ -244,8 +230,7 @@ static bool check_messages(const json_t *messages, Err *err)
     for (size_t i = 0; i < json_array_size(messages); i++) {
         const json_t *one = json_array_get(messages, i);
         if (!json_is_object(one) || !json_is_string(json_object_get(one, "role"))) {
-            err_set(err, ERR_INPUT, "message %zu of the conversation is no object with a \"role\"",
-                    i + 1);
+            err_set(err, ERR_INPUT, "message %zu of the conversation is no object with a \"role\"", i + 1);
             return err_hint(err, "messages look like {\"role\": \"user\", \"content\": \"Hello\"}");
         }
     }
@@ -262,11 +247,9 @@ json_t *chat_with_system(const json_t *messages, const char *system)
     return out;
 }
 
-bool chat_template_render(const ChatTemplate *t, const json_t *messages, const ChatOptions *o,
-                          Text *out, Err *err)
+bool chat_template_render(const ChatTemplate *t, const json_t *messages, const ChatOptions *o, Text *out, Err *err)
 {
-    return check_messages(messages, err) &&
-           render(t, messages, json_array_size(messages), o, out, NULL, NULL, err);
+    return check_messages(messages, err) && render(t, messages, json_array_size(messages), o, out, NULL, NULL, err);
 }
 
 /* ---- the assistant's parts ---------------------------------------------------------------- */
@@ -277,8 +260,8 @@ static bool starts(const Text *whole, const Text *part)
 }
 
 /* What message `i` adds: from the end of the prompt for it to the end of the text with it. */
-static bool message_range(const ChatTemplate *t, const json_t *messages, size_t i,
-                          const ChatOptions *o, const Text *whole, ChatRange *range, Err *err)
+static bool message_range(const ChatTemplate *t, const json_t *messages, size_t i, const ChatOptions *o,
+                          const Text *whole, ChatRange *range, Err *err)
 {
     Text before = { 0 }, with = { 0 };
     ChatOptions prompt = *o;
@@ -290,9 +273,7 @@ static bool message_range(const ChatTemplate *t, const json_t *messages, size_t 
                 "the chat template writes message %zu otherwise when others follow, so what the "
                 "assistant says cannot be told from the rest",
                 i + 1);
-        err_hint(
-            err,
-            "put {%% generation %%} and {%% endgeneration %%} around it in a chat_template.jinja");
+        err_hint(err, "put {%% generation %%} and {%% endgeneration %%} around it in a chat_template.jinja");
         ok = err_at(err, "%s", t->where);
     }
     *range = (ChatRange){ before.size, with.size };
@@ -301,8 +282,8 @@ static bool message_range(const ChatTemplate *t, const json_t *messages, size_t 
     return ok;
 }
 
-bool chat_template_ranges(const ChatTemplate *t, const json_t *messages, const ChatOptions *o,
-                          Text *out, ChatRange **ranges, int64_t *count, Err *err)
+bool chat_template_ranges(const ChatTemplate *t, const json_t *messages, const ChatOptions *o, Text *out,
+                          ChatRange **ranges, int64_t *count, Err *err)
 {
     ChatOptions plain = *o;
     plain.add_generation_prompt = false;

@@ -22,8 +22,7 @@ typedef struct ChatTemplate ChatTemplate;
 MUST_USE ChatTemplate *chat_template_open(const char *folder, const char *name, Err *err);
 
 /* source[0, n); errors are placed at "WHERE:LINE". Special tokens are undefined. */
-MUST_USE ChatTemplate *chat_template_parse(const char *source, size_t n, const char *where,
-                                           Err *err);
+MUST_USE ChatTemplate *chat_template_parse(const char *source, size_t n, const char *where, Err *err);
 void chat_template_close(ChatTemplate *t);
 
 /* The messages, behind one of the system's where they begin without one and system is not NULL. New. */
@@ -31,16 +30,16 @@ json_t *chat_with_system(const json_t *messages, const char *system);
 
 typedef struct ChatOptions {
     bool add_generation_prompt;
-    const char *bos, *eos;   /* instead of the folder's; NULL: those */
-    const json_t *tools;     /* NULL: none */
+    const char *bos, *eos; /* instead of the folder's; NULL: those */
+    const json_t *tools; /* NULL: none */
     const json_t *variables; /* object of more variables; NULL: none */
-    int64_t now;             /* seconds of strftime_now; 0: this moment's */
+    int64_t now; /* seconds of strftime_now; 0: this moment's */
 } ChatOptions;
 
 /* messages: array of objects with "role" and "content". Replaces *out's contents. What the template
  * refuses (raise_exception) is an error with its sentence. */
-MUST_USE bool chat_template_render(const ChatTemplate *t, const json_t *messages,
-                                   const ChatOptions *o, Text *out, Err *err);
+MUST_USE bool chat_template_render(const ChatTemplate *t, const json_t *messages, const ChatOptions *o, Text *out,
+                                   Err *err);
 
 /* What the assistant says: bytes [begin, end) of the text, with the marks that end its turn. */
 typedef struct ChatRange {
@@ -51,8 +50,7 @@ typedef struct ChatRange {
  * {% generation %} where the template has it; else, for each message of the assistant, what it adds
  * to the messages before it with a generation prompt. An error when those are not the beginning of
  * the whole text (a template that rewrites earlier turns). *ranges is the caller's: free() it. */
-MUST_USE bool chat_template_ranges(const ChatTemplate *t, const json_t *messages,
-                                   const ChatOptions *o, Text *out, ChatRange **ranges,
-                                   int64_t *count, Err *err);
+MUST_USE bool chat_template_ranges(const ChatTemplate *t, const json_t *messages, const ChatOptions *o, Text *out,
+                                   ChatRange **ranges, int64_t *count, Err *err);
 
 #endif

@@ -29,8 +29,8 @@ RecordColumns dataset_columns(const DatasetOptions *o)
 typedef struct Builder {
     Rows rows;
     int64_t read, skipped; /* rows of files: used, left out */
-    int64_t in_file;       /* of the current file */
-    Err first_bad;         /* why the first of those left out was */
+    int64_t in_file; /* of the current file */
+    Err first_bad; /* why the first of those left out was */
 } Builder;
 
 static void place(Err *bad, const Record *r)
@@ -63,12 +63,12 @@ static bool add_row(void *self, const Record *r, Err *bad, Err *err)
 static bool nothing(const Builder *b, Err *err)
 {
     if (b->rows.options->kind == ROWS_BLOCKS && b->read > 0) {
-        err_set(err, ERR_INPUT, "the text has %zu tokens, fewer than one block",
-                b->rows.corpus.size / sizeof(int32_t));
+        err_set(err, ERR_INPUT, "the text has %zu tokens, fewer than one block", b->rows.corpus.size / sizeof(int32_t));
         return err_hint(err, "lower data.block_size (it is %lld)", (long long)b->rows.options->block_size);
     }
     *err = b->first_bad;
-    return err_set(err, ERR_INPUT, "none of the %lld rows can be used; the first: %s", (long long)b->skipped, b->first_bad.what);
+    return err_set(err, ERR_INPUT, "none of the %lld rows can be used; the first: %s", (long long)b->skipped,
+                   b->first_bad.what);
 }
 
 static const void *array(const Text *text)
@@ -156,7 +156,9 @@ enum { RULES = 2 };
 /* What the options and the model say about encoding, as a text. */
 static void describe(const DatasetOptions *o, const ModelArch *arch, Text *words)
 {
-    const char *const names[] = { o->text, o->text_pair, o->label, o->tokens, o->tags, o->messages, o->form, o->system };
+    const char *const names[] = {
+        o->text, o->text_pair, o->label, o->tokens, o->tags, o->messages, o->form, o->system
+    };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         text_addf(words, "%s\n", names[i] ? names[i] : "");
     text_addf(words, "%d %d %lld %lld %lld %d %d %d %lld %lld %lld", RULES, (int)o->kind, (long long)o->max_length,
@@ -179,8 +181,8 @@ static bool add_template(uint64_t *key, const ModelArch *arch, Err *err)
     return ok;
 }
 
-static bool content_key(uint64_t *key, const DatasetOptions *o, const ModelArch *arch,
-                        const Tokenizer *tokenizer, Err *err)
+static bool content_key(uint64_t *key, const DatasetOptions *o, const ModelArch *arch, const Tokenizer *tokenizer,
+                        Err *err)
 {
     Text words = { 0 };
     describe(o, arch, &words);
@@ -208,14 +210,14 @@ static bool check_length(const DatasetOptions *o, const ModelArch *arch, Err *er
     const int64_t length = blocks ? o->block_size : o->max_length;
     if (o->kind == ROWS_IMAGES || length <= arch->positions)
         return true;
-    err_set(err, ERR_INPUT, "%s is %lld, the model has %lld positions",
-            blocks ? "data.block_size" : "data.max_length", (long long)length, (long long)arch->positions);
+    err_set(err, ERR_INPUT, "%s is %lld, the model has %lld positions", blocks ? "data.block_size" : "data.max_length",
+            (long long)length, (long long)arch->positions);
     return err_hint(err, "set %s to %lld or less", blocks ? "data.block_size" : "data.max_length",
                     (long long)arch->positions);
 }
 
-bool dataset_open(Dataset *data, const DatasetOptions *options, const ModelArch *arch,
-                  const Tokenizer *tokenizer, Err *err)
+bool dataset_open(Dataset *data, const DatasetOptions *options, const ModelArch *arch, const Tokenizer *tokenizer,
+                  Err *err)
 {
     *data = (Dataset){ 0 };
     uint64_t key;
@@ -276,8 +278,7 @@ static bool probe_file(Probe *p, const char *path, Err *err)
     return p->seen || is_empty(path, err);
 }
 
-bool dataset_probe(const DatasetOptions *options, const ModelArch *arch, const Tokenizer *tokenizer,
-                   Err *err)
+bool dataset_probe(const DatasetOptions *options, const ModelArch *arch, const Tokenizer *tokenizer, Err *err)
 {
     ChatTemplate *chat = NULL;
     if (!check_length(options, arch, err) ||

@@ -15,20 +15,20 @@
 #include "worker/tokenizer/tokenizer.h"
 
 typedef struct Dataset {
-    int64_t count;             /* examples */
-    int64_t goal_width;        /* floats of goal an example: 1, labels when multi-label, 0 when goals are a token's */
-    const int64_t *start;      /* [count+1] rows of the model: tokens; of an image 1 + patches */
-    const int32_t *ids;        /* tokens; NULL for images */
-    const int32_t *types;      /* token types, NULL when the model has none */
-    const float *goal;         /* [count * goal_width]; NULL when goals are a token's */
+    int64_t count; /* examples */
+    int64_t goal_width; /* floats of goal an example: 1, labels when multi-label, 0 when goals are a token's */
+    const int64_t *start; /* [count+1] rows of the model: tokens; of an image 1 + patches */
+    const int32_t *ids; /* tokens; NULL for images */
+    const int32_t *types; /* token types, NULL when the model has none */
+    const float *goal; /* [count * goal_width]; NULL when goals are a token's */
     const int32_t *token_goal; /* a token's goal as in worker/model's Batch; NULL when goals are an example's */
-    const int64_t *image_at;   /* [count] into images: "FILE:PATH", FILE an index into the options' files */
+    const int64_t *image_at; /* [count] into images: "FILE:PATH", FILE an index into the options' files */
     const char *images;
-    int64_t longest;           /* tokens of the longest example */
-    int64_t skipped;           /* bad rows left out (data.skip_bad_rows) */
-    int64_t shared;            /* COMPLETIONS: rows whose prompt and completion share a token */
-    uint64_t digest;           /* of all of it */
-    void *block;               /* owned */
+    int64_t longest; /* tokens of the longest example */
+    int64_t skipped; /* bad rows left out (data.skip_bad_rows) */
+    int64_t shared; /* COMPLETIONS: rows whose prompt and completion share a token */
+    uint64_t digest; /* of all of it */
+    void *block; /* owned */
     size_t block_size;
 } Dataset;
 
@@ -37,7 +37,7 @@ typedef struct DatasetOptions {
     RowKind kind;
     const StringList *files;
     const char *text, *text_pair, *label; /* columns; COMPLETIONS: text is the prompt, text_pair the completion */
-    const char *form;   /* TEXTS, COMPLETIONS: makes the text of the columns it names (form.h); `text` is NULL then */
+    const char *form; /* TEXTS, COMPLETIONS: makes the text of the columns it names (form.h); `text` is NULL then */
     const char *system; /* MESSAGES: of conversations without one */
     const char *tokens, *tags, *messages;
     int64_t max_length, block_size;
@@ -53,8 +53,7 @@ void dataset_release(Dataset *data);
 
 /* Reads the first row of each file alone: false where dataset_open would stumble over names of files or
  * columns, the chat template, or that row. */
-MUST_USE bool dataset_probe(const DatasetOptions *options, const ModelArch *arch, const Tokenizer *tokenizer,
-                            Err *err);
+MUST_USE bool dataset_probe(const DatasetOptions *options, const ModelArch *arch, const Tokenizer *tokenizer, Err *err);
 
 /* The columns that the options name. Lent by them. */
 RecordColumns dataset_columns(const DatasetOptions *options);

@@ -9,8 +9,8 @@ typedef struct Search {
     const DatasetOptions *o;
     ProblemType problem; /* the run's */
     LabelsFound *found;
-    json_t *seen;     /* names, so that one is found again */
-    int64_t in_file;  /* rows of the current file */
+    json_t *seen; /* names, so that one is found again */
+    int64_t in_file; /* rows of the current file */
     int64_t lists, singles; /* rows whose label is a list; rows with one */
     char decimal[64]; /* a label that is a number with decimals; "": none */
     bool all_numbers, all_lists; /* names: written as numbers, as lists */
@@ -55,7 +55,8 @@ static bool add_list(Search *s, const json_t *list, Err *err)
     for (int64_t i = 0; i < n; i++) {
         const json_t *v = json_array_get(list, (size_t)i);
         if (!(names ? json_is_string(v) : json_is_number(v) || json_is_boolean(v)))
-            return err_set(err, ERR_INPUT, "item %lld of the list of labels is neither a name nor 0 or 1", (long long)i + 1);
+            return err_set(err, ERR_INPUT, "item %lld of the list of labels is neither a name nor 0 or 1",
+                           (long long)i + 1);
         if (names && strlen(json_string_value(v)) < json_string_length(v))
             return err_set(err, ERR_INPUT, "the label has a NUL in it");
         if (names && !add_name(s, json_string_value(v), err))
@@ -127,7 +128,8 @@ static bool judge_lists(const Search *s, Err *err)
         return err_hint(err, "remove the key, or set problem_type: multi_label_classification");
     }
     if (s->singles > 0) {
-        err_set(err, ERR_INPUT, "%lld rows have a list of labels, %lld a single one", (long long)s->lists, (long long)s->singles);
+        err_set(err, ERR_INPUT, "%lld rows have a list of labels, %lld a single one", (long long)s->lists,
+                (long long)s->singles);
         return err_hint(err, "write all as lists");
     }
     if (found->names.count > 0 && found->count > 0) {
@@ -151,8 +153,11 @@ static bool judge(const Search *s, Err *err)
     }
     found->count = found->names.count;
     if (s->problem == PROBLEM_AUTO && s->o->kind == ROWS_LABELLED && s->all_numbers && s->decimal[0]) {
-        err_set(err, ERR_INPUT, "the labels are numbers with decimals, as %s: %d different ones", s->decimal, found->names.count);
-        return err_hint(err, "problem_type: regression learns them as values, problem_type: single_label_classification as classes");
+        err_set(err, ERR_INPUT, "the labels are numbers with decimals, as %s: %d different ones", s->decimal,
+                found->names.count);
+        return err_hint(
+            err,
+            "problem_type: regression learns them as values, problem_type: single_label_classification as classes");
     }
     if (s->problem == PROBLEM_AUTO && s->o->kind == ROWS_LABELLED && found->count > 0 && s->all_lists) {
         err_set(err, ERR_INPUT, "the labels are lists written as texts, as %.80s", found->names.items[0]);
@@ -168,7 +173,9 @@ static bool judge(const Search *s, Err *err)
 bool label_search(LabelsFound *found, const DatasetOptions *options, ProblemType problem, Err *err)
 {
     *found = (LabelsFound){ .problem = PROBLEM_AUTO };
-    Search s = { .o = options, .problem = problem, .found = found, .seen = json_object(), .all_numbers = true, .all_lists = true };
+    Search s = {
+        .o = options, .problem = problem, .found = found, .seen = json_object(), .all_numbers = true, .all_lists = true
+    };
     RecordColumns columns = dataset_columns(options);
     columns.labelled = true;
     bool ok = true;

@@ -7,8 +7,8 @@
 #include "worker/data/dataset.h"
 
 typedef struct LabelsFound {
-    StringList names;    /* sorted, as numbers when all are whole; owned. Empty: only `count` is known */
-    int64_t count;       /* labels; 0: no row has one */
+    StringList names; /* sorted, as numbers when all are whole; owned. Empty: only `count` is known */
+    int64_t count; /* labels; 0: no row has one */
     ProblemType problem; /* AUTO: one class a row (or tag, or image); MULTI_LABEL: rows have lists */
 } LabelsFound;
 

@@ -13,8 +13,7 @@ static void list_labels(const ModelArch *arch, const char *label, Err *bad)
     for (int64_t i = 0; i < arch->labels && i < 20; i++)
         text_addf(&names, "%s%s", i ? ", " : "", arch->label_names[i]);
     err_hint(bad, "the labels are %.300s%s (or their numbers from 0); set `labels:` in the run file%s", names.data,
-             arch->labels > 20 ? ", ..." : "",
-             number ? ", or problem_type: regression" : "");
+             arch->labels > 20 ? ", ..." : "", number ? ", or problem_type: regression" : "");
     text_release(&names);
 }
 
@@ -63,11 +62,12 @@ static bool parse_many(float *goal, const ModelArch *arch, const json_t *value, 
     if (json_array_size(value) == 0) /* a row with none of them */
         return true;
     if (!names && (int64_t)json_array_size(value) != arch->labels)
-        return err_set(bad, ERR_INPUT, "the label has %zu numbers, there are %lld labels",
-                       json_array_size(value), (long long)arch->labels);
+        return err_set(bad, ERR_INPUT, "the label has %zu numbers, there are %lld labels", json_array_size(value),
+                       (long long)arch->labels);
     size_t i;
     json_t *v;
-    json_array_foreach(value, i, v) {
+    json_array_foreach(value, i, v)
+    {
         float at;
         if (names) {
             if (!json_is_string(v) || !parse_class(&at, arch, json_string_value(v), bad))

@@ -53,7 +53,8 @@ static bool find_good(Pictures *p, bool skip, Err *err)
     if (p->good_count > 0)
         return true;
     *err = first;
-    return err_set(err, ERR_INPUT, "none of the %lld images can be used; the first: %s", (long long)p->count, first.what);
+    return err_set(err, ERR_INPUT, "none of the %lld images can be used; the first: %s", (long long)p->count,
+                   first.what);
 }
 
 bool pictures_open(Pictures *p, const Dataset *data, const ModelArch *arch, const PicturesOptions *o, Err *err)
@@ -65,7 +66,9 @@ bool pictures_open(Pictures *p, const Dataset *data, const ModelArch *arch, cons
     p->paths = xcalloc((size_t)data->count, sizeof *p->paths);
     for (int64_t i = 0; i < data->count; i++)
         p->paths[i] = path_of(data, o->files, i);
-    PixelsOptions pixels = { .process = &p->process, .height = arch->image_size, .width = arch->image_size, .seed = o->seed };
+    PixelsOptions pixels = {
+        .process = &p->process, .height = arch->image_size, .width = arch->image_size, .seed = o->seed
+    };
     if (o->random_crop || o->random_flip)
         pixels.augment = usual;
     pixels.augment.crop = o->random_crop;

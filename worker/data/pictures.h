@@ -11,10 +11,10 @@
 #include "worker/images/pixels.h"
 
 typedef struct PicturesOptions {
-    const StringList *files;       /* of the data set; borrowed */
+    const StringList *files; /* of the data set; borrowed */
     bool random_crop, random_flip; /* torchvision's RandomResizedCrop, RandomHorizontalFlip */
-    uint64_t seed;                 /* of these */
-    bool skip_bad_rows;            /* else a file that is no image is an error */
+    uint64_t seed; /* of these */
+    bool skip_bad_rows; /* else a file that is no image is an error */
 } PicturesOptions;
 
 /* Zeroed is empty. */

@@ -93,7 +93,9 @@ static bool read_text_file(RecordReader *reader, const char *path, const char *l
     Source source;
     if (!source_open(&source, path, reader->err))
         return false;
-    const Record r = { .text = source.data, .text_size = source.size, .label = label, .label_size = strlen(label), .file = path };
+    const Record r = {
+        .text = source.data, .text_size = source.size, .label = label, .label_size = strlen(label), .file = path
+    };
     const bool ok = records_give(reader, &r, &bad);
     source_close(&source);
     return ok;
@@ -103,7 +105,9 @@ static bool give_image(RecordReader *reader, const char *folder, const char *nam
 {
     Err bad = { 0 };
     char *inside = path_join(folder, name);
-    const Record r = { .text = "", .label = folder, .label_size = strlen(folder), .image = inside, .file = reader->path };
+    const Record r = {
+        .text = "", .label = folder, .label_size = strlen(folder), .image = inside, .file = reader->path
+    };
     const bool ok = records_give(reader, &r, &bad);
     free(inside);
     return ok;
@@ -283,9 +287,11 @@ const char *records_format(const char *path, RowKind kind, Err *err)
     if (!folder && !file_exists(path))
         refuse_missing(path, format || columnar, err);
     else if (columnar)
-        refuse_foreign(path, "Parquet and Arrow files are not read directly", name, (size_t)(strrchr(name, '.') - name), err);
+        refuse_foreign(path, "Parquet and Arrow files are not read directly", name, (size_t)(strrchr(name, '.') - name),
+                       err);
     else if (folder && is_saved_set(path))
-        refuse_foreign(path, "a folder that the library `datasets` wrote is not read directly", name, strlen(name), err);
+        refuse_foreign(path, "a folder that the library `datasets` wrote is not read directly", name, strlen(name),
+                       err);
     else
         ok = (format && format->holds & HOLDS(kind)) || refuse_kind(path, kind, format != NULL, err);
     return ok ? format->ending : NULL;

@@ -18,29 +18,29 @@
 #include <stdint.h>
 
 typedef enum {
-    ROWS_LABELLED,    /* a text or a pair, and a label */
-    ROWS_WORDS,       /* words, and a tag for each */
-    ROWS_TEXTS,       /* a text to learn, each an example */
-    ROWS_BLOCKS,      /* texts that are joined and cut into blocks */
+    ROWS_LABELLED, /* a text or a pair, and a label */
+    ROWS_WORDS, /* words, and a tag for each */
+    ROWS_TEXTS, /* a text to learn, each an example */
+    ROWS_BLOCKS, /* texts that are joined and cut into blocks */
     ROWS_COMPLETIONS, /* a prompt and its completion */
-    ROWS_MESSAGES,    /* a conversation */
-    ROWS_IMAGES       /* an image file and a label */
+    ROWS_MESSAGES, /* a conversation */
+    ROWS_IMAGES /* an image file and a label */
 } RowKind;
 
 /* Borrowed during the visit. */
 typedef struct Record {
     const char *text, *pair; /* pair NULL: none; COMPLETIONS: prompt and completion */
     size_t text_size, pair_size;
-    const char *label;        /* LABELLED, IMAGES: as text, '\0' behind it; NULL: absent */
+    const char *label; /* LABELLED, IMAGES: as text, '\0' behind it; NULL: absent */
     size_t label_size;
     const json_t *label_json; /* of JSON: the value itself, else NULL */
-    WordList words;           /* WORDS */
-    const char *const *tags;  /* [words.count]; NULL: absent */
-    bool line_a_word;         /* word i stands on line + i */
-    const json_t *messages;   /* MESSAGES: an array */
-    const char *image;        /* IMAGES: path within `file` */
+    WordList words; /* WORDS */
+    const char *const *tags; /* [words.count]; NULL: absent */
+    bool line_a_word; /* word i stands on line + i */
+    const json_t *messages; /* MESSAGES: an array */
+    const char *image; /* IMAGES: path within `file` */
     const char *file;
-    int64_t line;             /* 1-based; of the row's first line; 0: the whole file */
+    int64_t line; /* 1-based; of the row's first line; 0: the whole file */
 } Record;
 
 /* Names of columns or fields; NULL: none. */
@@ -64,7 +64,6 @@ bool records_holds(const char *path, RowKind kind);
 
 /* Every row of the file (or folder), in order. False with *err: the file cannot be used at all, or
  * visit said so. */
-MUST_USE bool records_read(const char *path, const RecordColumns *columns, RecordVisit visit, void *self,
-                           Err *err);
+MUST_USE bool records_read(const char *path, const RecordColumns *columns, RecordVisit visit, void *self, Err *err);
 
 #endif

@@ -13,7 +13,7 @@ typedef struct Sentence {
     const char **text; /* [count] into the source */
     size_t *size;
     size_t *tag; /* [count] offsets into tags */
-    Text tags;   /* '\0' behind each */
+    Text tags; /* '\0' behind each */
     const char **tag_text;
     Err bad; /* of the first line that is wrong */
 } Sentence;

@@ -122,7 +122,10 @@ static const json_t *list_field(const json_t *row, const char *key, const Record
     const json_t *v = json_object_get(row, key);
     if (json_is_array(v) && json_array_size(v) > 0)
         return v;
-    err_set(bad, ERR_INPUT, !v ? "no field '%s'" : json_is_array(v) ? "field '%s' is empty" : "field '%s' is not a list",
+    err_set(bad, ERR_INPUT,
+            !v                 ? "no field '%s'"
+            : json_is_array(v) ? "field '%s' is empty"
+                               : "field '%s' is not a list",
             key);
     err_hint(bad, "%s", field_keys(c));
     return NULL;
@@ -201,9 +204,13 @@ static void without_huge(Text *out, const char *json, size_t n)
         size_t k = i;
         while (!string && k < n && (json[k] == '-' || (json[k] >= '0' && json[k] <= '9')))
             k++;
-        const bool whole = k - i > 18 && (k == n || !strchr(".eE", json[k])) && (i == 0 || !strchr(".eE+", json[i - 1]));
+        const bool whole =
+            k - i > 18 && (k == n || !strchr(".eE", json[k])) && (i == 0 || !strchr(".eE+", json[i - 1]));
         if (whole) {
-            text_addf(out, "{\"" "\\u0001%s\": \"%.*s\"}", &HUGE_KEY[1], (int)(k - i), json + i);
+            text_addf(out,
+                      "{\""
+                      "\\u0001%s\": \"%.*s\"}",
+                      &HUGE_KEY[1], (int)(k - i), json + i);
             i = k;
             continue;
         }

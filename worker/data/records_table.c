@@ -18,15 +18,15 @@
 typedef struct Scan {
     const Source *source;
     char delimiter;
-    bool quoted;  /* quotes mean something */
+    bool quoted; /* quotes mean something */
     size_t at;
     int64_t line; /* of `at`, from 1 */
     int64_t row_line, quote_line; /* where the row began; its last opening quote */
-    Text cells;   /* of the row, '\0' behind each */
+    Text cells; /* of the row, '\0' behind each */
     size_t *ends; /* [count] of each cell in `cells` */
     size_t count, room;
-    bool unclosed;        /* its last quote is open at the end of the file */
-    bool odd;             /* it has a quote that neither wraps a cell nor stands doubled in one that is wrapped */
+    bool unclosed; /* its last quote is open at the end of the file */
+    bool odd; /* it has a quote that neither wraps a cell nor stands doubled in one that is wrapped */
     int64_t wrapped, needless; /* cells in quotes; those without a reason for it */
 } Scan;
 
@@ -154,7 +154,7 @@ typedef struct Table {
     char **names; /* header, owned */
     size_t columns;
     int text, pair, label; /* column numbers, -1: none */
-    Text filled;           /* the form of the current row */
+    Text filled; /* the form of the current row */
 } Table;
 
 static int find_name(const Table *t, const char *name)
@@ -186,8 +186,10 @@ static bool no_column(const Table *t, const char *name)
     if (any || c->form)
         err_hint(err, "the columns are: %.300s; set %s", have.data, column_keys(c));
     else
-        err_hint(err, "the first line names the columns, here: %.250s; set %s, or, if that is a row of data, put a line "
-                      "with their names above it", have.data, column_keys(c));
+        err_hint(err,
+                 "the first line names the columns, here: %.250s; set %s, or, if that is a row of data, put a line "
+                 "with their names above it",
+                 have.data, column_keys(c));
     text_release(&have);
     return false;
 }

@@ -13,8 +13,8 @@ void rows_release(Rows *rows)
 {
     encoding_release(&rows->encoding);
     encoding_release(&rows->prompt);
-    Text *texts[] = { &rows->start,    &rows->ids,      &rows->types,  &rows->goal,   &rows->token_goal,
-                      &rows->images,   &rows->image_at, &rows->joined, &rows->labels, &rows->corpus };
+    Text *texts[] = { &rows->start,  &rows->ids,      &rows->types,  &rows->goal,   &rows->token_goal,
+                      &rows->images, &rows->image_at, &rows->joined, &rows->labels, &rows->corpus };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         text_release(texts[i]);
 }

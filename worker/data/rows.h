@@ -13,17 +13,17 @@ typedef struct Rows {
     const DatasetOptions *options;
     const ModelArch *arch;
     const Tokenizer *tokenizer; /* NULL for images */
-    const ChatTemplate *chat;   /* MESSAGES; else NULL */
-    int file;                   /* index of the file that is read */
+    const ChatTemplate *chat; /* MESSAGES; else NULL */
+    int file; /* index of the file that is read */
     Text start, ids, types, goal, token_goal, images;
     Text image_at; /* int64_t offsets into images, one an example */
     int64_t count, tokens, longest;
     int64_t shared; /* as Dataset's */
     /* while it works */
     Encoding encoding, prompt;
-    Text joined;  /* a prompt with its completion */
-    Text labels;  /* int32_t, one a token of the row */
-    Text corpus;  /* BLOCKS: ids that fill no block yet */
+    Text joined; /* a prompt with its completion */
+    Text labels; /* int32_t, one a token of the row */
+    Text corpus; /* BLOCKS: ids that fill no block yet */
 } Rows;
 
 void rows_release(Rows *rows);

@@ -125,8 +125,7 @@ bool rows_add_completion(Rows *rows, const Record *r, Err *bad)
     text_add(&rows->joined, r->pair, r->pair_size);
     text_adds(&rows->joined, end);
     if (!tokenizer_encode(rows->tokenizer, r->text, r->text_size, NULL, 0, 0, &rows->prompt, bad) ||
-        !tokenizer_encode(rows->tokenizer, rows->joined.data, rows->joined.size, NULL, 0, 0, &rows->encoding,
-                          bad) ||
+        !tokenizer_encode(rows->tokenizer, rows->joined.data, rows->joined.size, NULL, 0, 0, &rows->encoding, bad) ||
         !rows_check_ids(rows, &rows->encoding, bad) || !check_prompt(rows, eos, bad))
         return false;
     const int32_t *ids = rows->encoding.ids;

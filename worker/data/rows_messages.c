@@ -50,8 +50,9 @@ bool rows_add_messages(Rows *rows, const Record *r, Err *bad)
     int64_t count = 0;
     json_t *messages = chat_with_system(r->messages, rows->options->system);
     bool ok = chat_template_ranges(rows->chat, messages, &options, &rows->joined, &ranges, &count, bad);
-    ok = ok && tokenizer_encode_plain(rows->tokenizer, rows->joined.data ? rows->joined.data : "", rows->joined.size,
-                                      &rows->encoding, bad) &&
+    ok = ok &&
+         tokenizer_encode_plain(rows->tokenizer, rows->joined.data ? rows->joined.data : "", rows->joined.size,
+                                &rows->encoding, bad) &&
          rows_check_ids(rows, &rows->encoding, bad);
     if (ok) {
         const int64_t n = rows->encoding.count < most ? rows->encoding.count : most;

@@ -36,10 +36,10 @@ static bool label_tokens(Rows *rows, const int32_t *tags, Err *bad)
 bool rows_add_words(Rows *rows, const Record *r, Err *bad)
 {
     int32_t *tags = xmalloc((size_t)r->words.count * sizeof *tags);
-    const bool ok = parse_tags(rows, r, tags, bad) &&
-                    tokenizer_encode_words(rows->tokenizer, &r->words, rows->options->max_length,
-                                           &rows->encoding, bad) &&
-                    rows_check_ids(rows, &rows->encoding, bad) && label_tokens(rows, tags, bad);
+    const bool ok =
+        parse_tags(rows, r, tags, bad) &&
+        tokenizer_encode_words(rows->tokenizer, &r->words, rows->options->max_length, &rows->encoding, bad) &&
+        rows_check_ids(rows, &rows->encoding, bad) && label_tokens(rows, tags, bad);
     if (ok) {
         rows_put_ids(rows, rows->encoding.ids, rows->encoding.types, rows->encoding.count);
         rows_put_token_goals(rows, (const int32_t *)(const void *)rows->labels.data, rows->encoding.count);

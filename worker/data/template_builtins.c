@@ -30,8 +30,7 @@ bool call_string(Call *c, int64_t i, const char *name, const char *fallback, Val
     const bool there = call_given(c, i, name, &value) && value.kind != VALUE_NONE;
     *out = value_text(fallback ? fallback : "");
     if (there && value.kind != VALUE_STRING)
-        return run_fail(c->run, c->node, "'%s' wants to be a string, not '%s'", name,
-                        value_type(value));
+        return run_fail(c->run, c->node, "'%s' wants to be a string, not '%s'", name, value_type(value));
     *out = there ? value : *out;
     return there || fallback || run_fail(c->run, c->node, "'%s' is missing", name);
 }
@@ -42,8 +41,7 @@ bool call_whole(Call *c, int64_t i, const char *name, int64_t fallback, int64_t 
     call_given(c, i, name, &value);
     *out = value.whole;
     return value.kind == VALUE_INT || value.kind == VALUE_BOOL ||
-           run_fail(c->run, c->node, "'%s' wants to be a whole number, not '%s'", name,
-                    value_type(value));
+           run_fail(c->run, c->node, "'%s' wants to be a whole number, not '%s'", name, value_type(value));
 }
 
 /* Whether `name` is one of the words of `names`. */
@@ -65,8 +63,7 @@ bool call_function(const Function *f, Call *c)
         most++;
     const bool any = f->names[0] == '*'; /* takes what comes */
     if (!any && c->args.count > most)
-        return run_fail(c->run, c->node, "'%s' takes %lld arguments at most", f->name,
-                        (long long)most);
+        return run_fail(c->run, c->node, "'%s' takes %lld arguments at most", f->name, (long long)most);
     for (int64_t i = 0; !any && i < c->keywords.count; i++)
         if (!listed(f->names, c->keywords.keys[i]))
             return run_fail(c->run, c->node, "'%s' has no argument '%s' that is supported", f->name,
@@ -183,8 +180,7 @@ static bool dict_items(Call *c)
     if (c->self.kind != VALUE_DICT)
         return run_fail(c->run, c->node, "items wants a dict, not '%s'", value_type(c->self));
     for (int64_t i = 0; i < c->self.dict->count; i++)
-        list_add(c->run->pool, c->out.list,
-                 pair(c, c->self.dict->keys[i], c->self.dict->values[i]));
+        list_add(c->run->pool, c->out.list, pair(c, c->self.dict->keys[i], c->self.dict->values[i]));
     return true;
 }
 
@@ -257,8 +253,7 @@ static bool pick(Call *c, int64_t offset, bool keep)
         if (!call_string(c, offset, "test", NULL, &name))
             return false;
         if (!(test = template_test(name.string.data)))
-            return run_fail(c->run, c->node,
-                            "the template uses the test '%s', which is not supported",
+            return run_fail(c->run, c->node, "the template uses the test '%s', which is not supported",
                             name.string.data);
     }
     if (!run_items(c->run, c->node, c->self, &items))
@@ -309,8 +304,7 @@ static bool map(Call *c)
         if (!call_string(c, 0, "filter", NULL, &name))
             return false;
         if (!(filter = template_filter(name.string.data)))
-            return run_fail(c->run, c->node,
-                            "the template uses the filter '%s', which is not supported",
+            return run_fail(c->run, c->node, "the template uses the filter '%s', which is not supported",
                             name.string.data);
     }
     if (!run_items(c->run, c->node, c->self, &items))
@@ -356,8 +350,7 @@ static bool to_json(Call *c)
 {
     Value indent = { .kind = VALUE_NONE }, separators;
     char spaces[33];
-    JsonStyle style = { .ascii = call_flag(c, 0, "ensure_ascii"),
-                        .sorted = call_flag(c, 3, "sort_keys") };
+    JsonStyle style = { .ascii = call_flag(c, 0, "ensure_ascii"), .sorted = call_flag(c, 3, "sort_keys") };
     call_given(c, 1, "indent", &indent);
     if (indent.kind == VALUE_INT && indent.whole >= 0 && indent.whole <= 32) {
         snprintf(spaces, sizeof spaces, "%*s", (int)indent.whole, "");
@@ -371,8 +364,7 @@ static bool to_json(Call *c)
     style.colon = ": ";
     if (call_given(c, 2, "separators", &separators) && separators.kind != VALUE_NONE) {
         const bool two = (separators.kind == VALUE_TUPLE || separators.kind == VALUE_LIST) &&
-                         separators.list->count == 2 &&
-                         separators.list->items[0].kind == VALUE_STRING &&
+                         separators.list->count == 2 && separators.list->items[0].kind == VALUE_STRING &&
                          separators.list->items[1].kind == VALUE_STRING;
         if (!two)
             return run_fail(c->run, c->node, "tojson wants two separators");
@@ -419,9 +411,8 @@ static bool absolute(Call *c)
     double real;
     if (!value_number(c->self, &real))
         return run_fail(c->run, c->node, "abs wants a number, not '%s'", value_type(c->self));
-    c->out = c->self.kind == VALUE_REAL
-                 ? value_real(fabs(real))
-                 : value_int(c->self.whole < 0 ? -c->self.whole : c->self.whole);
+    c->out = c->self.kind == VALUE_REAL ? value_real(fabs(real))
+                                        : value_int(c->self.whole < 0 ? -c->self.whole : c->self.whole);
     return true;
 }
 
@@ -432,12 +423,11 @@ static bool range(Call *c)
 {
     enum { MOST = 100000 }; /* Jinja's sandbox has the same bound */
     int64_t a, b, step;
-    if (!call_whole(c, 0, "start", 0, &a) || !call_whole(c, 1, "stop", 0, &b) ||
-        !call_whole(c, 2, "step", 1, &step))
+    if (!call_whole(c, 0, "start", 0, &a) || !call_whole(c, 1, "stop", 0, &b) || !call_whole(c, 2, "step", 1, &step))
         return false;
     const int64_t begin = c->args.count > 1 ? a : 0, end = c->args.count > 1 ? b : a;
-    if (step == 0 || llabs(begin) > INT32_MAX || llabs(end) > INT32_MAX ||
-        llabs(step) > INT32_MAX || llabs(end - begin) / llabs(step) > MOST)
+    if (step == 0 || llabs(begin) > INT32_MAX || llabs(end) > INT32_MAX || llabs(step) > INT32_MAX ||
+        llabs(end - begin) / llabs(step) > MOST)
         return run_fail(c->run, c->node, "the range is too large or has no step");
     c->out = value_list(c->run->pool, VALUE_LIST);
     for (int64_t i = begin; step > 0 ? i < end : i > end; i += step)
@@ -451,8 +441,7 @@ static bool make_dict(Call *c, ValueKind kind)
     for (int64_t i = 0; i < c->args.count; i++) {
         const Value from = c->args.items[i];
         if (from.kind != VALUE_DICT)
-            return run_fail(c->run, c->node, "a dict is made of a dict, not of '%s'",
-                            value_type(from));
+            return run_fail(c->run, c->node, "a dict is made of a dict, not of '%s'", value_type(from));
         for (int64_t k = 0; k < from.dict->count; k++)
             dict_put(c->run->pool, c->out.dict, from.dict->keys[k], from.dict->values[k]);
     }

@@ -13,8 +13,7 @@ static int64_t length_of(Value v)
 
 static bool item(Run *r, const Node *n, Value object, Value index, Value *out)
 {
-    const bool sequence =
-        object.kind == VALUE_STRING || object.kind == VALUE_LIST || object.kind == VALUE_TUPLE;
+    const bool sequence = object.kind == VALUE_STRING || object.kind == VALUE_LIST || object.kind == VALUE_TUPLE;
     if (index.kind == VALUE_STRING)
         return run_attribute(r, n, object, index.string.data, false, out);
     if (object.kind == VALUE_UNDEFINED)
@@ -22,8 +21,7 @@ static bool item(Run *r, const Node *n, Value object, Value index, Value *out)
     *out = run_undefined(r, "'$1' has no such item", value_type(object), "");
     if (!sequence || (index.kind != VALUE_INT && index.kind != VALUE_BOOL))
         return true;
-    const int64_t count = length_of(object),
-                  at = index.whole < 0 ? index.whole + count : index.whole;
+    const int64_t count = length_of(object), at = index.whole < 0 ? index.whole + count : index.whole;
     if (at < 0 || at >= count)
         return true;
     if (object.kind != VALUE_STRING) {
@@ -62,8 +60,7 @@ static bool slice(Run *r, const Node *n, struct Scope *scope, Value object, Valu
     const int64_t step = part[2].kind == VALUE_NONE ? 1 : part[2].whole, count = length_of(object);
     if (step == 0 || step > INT32_MAX || step < -INT32_MAX)
         return run_fail(r, n, "a slice cannot have this step");
-    const int64_t begin = bound(part[0], count, step, true),
-                  end = bound(part[1], count, step, false);
+    const int64_t begin = bound(part[0], count, step, true), end = bound(part[1], count, step, false);
     List items;
     if (!run_items(r, n, object, &items))
         return false;
@@ -125,10 +122,9 @@ static bool filter_or_test(Run *r, const Node *n, struct Scope *scope, Value *ou
     const Function *function = filter ? template_filter(n->name) : template_test(n->name);
     Call call = { .run = r, .node = n };
     if (!function)
-        return run_fail(r, n, "the template uses the %s '%s', which is not supported",
-                        filter ? "filter" : "test", n->name);
-    if (!run_eval(r, n->a, scope, &call.self) || !arguments(r, n->b, scope, &call) ||
-        !call_function(function, &call))
+        return run_fail(r, n, "the template uses the %s '%s', which is not supported", filter ? "filter" : "test",
+                        n->name);
+    if (!run_eval(r, n->a, scope, &call.self) || !arguments(r, n->b, scope, &call) || !call_function(function, &call))
         return false;
     *out = call.out;
     return true;
@@ -215,8 +211,7 @@ static bool arithmetic(Run *r, const Node *n, struct Scope *scope, Value *out)
     if (value_number(a, &x) && value_number(b, &y))
         return a.kind != VALUE_REAL && b.kind != VALUE_REAL ? wholes(r, n, a.whole, b.whole, out)
                                                             : reals(r, n, x, y, out);
-    const bool plus = strcmp(n->name, "+") == 0,
-               list = a.kind == VALUE_LIST || a.kind == VALUE_TUPLE;
+    const bool plus = strcmp(n->name, "+") == 0, list = a.kind == VALUE_LIST || a.kind == VALUE_TUPLE;
     if (plus && a.kind == b.kind && a.kind == VALUE_STRING) {
         Text text = { 0 };
         text_add(&text, a.string.data, a.string.size);
@@ -226,8 +221,7 @@ static bool arithmetic(Run *r, const Node *n, struct Scope *scope, Value *out)
     if (plus && a.kind == b.kind && list) {
         *out = value_list(r->pool, a.kind);
         for (int64_t i = 0; i < a.list->count + b.list->count; i++)
-            list_add(r->pool, out->list,
-                     i < a.list->count ? a.list->items[i] : b.list->items[i - a.list->count]);
+            list_add(r->pool, out->list, i < a.list->count ? a.list->items[i] : b.list->items[i - a.list->count]);
         return run_room(r, n, 0);
     }
     if (strcmp(n->name, "*") == 0 && (a.kind == VALUE_STRING || list) && b.kind == VALUE_INT)
@@ -237,8 +231,7 @@ static bool arithmetic(Run *r, const Node *n, struct Scope *scope, Value *out)
         return repeat(r, n, b, a.whole, out);
     if (a.kind == VALUE_UNDEFINED || b.kind == VALUE_UNDEFINED)
         return run_fail(r, n, "%s", a.kind == VALUE_UNDEFINED ? a.string.data : b.string.data);
-    return run_fail(r, n, "there is no '%s' of '%s' and '%s'", n->name, value_type(a),
-                    value_type(b));
+    return run_fail(r, n, "there is no '%s' of '%s' and '%s'", n->name, value_type(a), value_type(b));
 }
 
 static bool holds(Run *r, const Node *n, Value a, Value b, bool *yes)
@@ -246,13 +239,11 @@ static bool holds(Run *r, const Node *n, Value a, Value b, bool *yes)
     *yes = false;
     if (b.kind == VALUE_STRING && a.kind == VALUE_STRING) {
         *yes = a.string.size == 0 ||
-               (b.string.size >= a.string.size &&
-                memmem(b.string.data, b.string.size, a.string.data, a.string.size));
+               (b.string.size >= a.string.size && memmem(b.string.data, b.string.size, a.string.data, a.string.size));
         return true;
     }
     if (b.kind == VALUE_STRING)
-        return run_fail(r, n, "'in' wants a string on the left of a string, not '%s'",
-                        value_type(a));
+        return run_fail(r, n, "'in' wants a string on the left of a string, not '%s'", value_type(a));
     List items;
     if (!run_items(r, n, b, &items))
         return false;
@@ -275,8 +266,7 @@ static bool compared(Run *r, const Node *n, Value a, Value b, bool *yes)
         return true;
     }
     if (!value_order(a, b, &order))
-        return run_fail(r, n, "there is no '%s' of '%s' and '%s'", sign, value_type(a),
-                        value_type(b));
+        return run_fail(r, n, "there is no '%s' of '%s' and '%s'", sign, value_type(a), value_type(b));
     *yes = sign[0] == '<' ? order < 0 : order > 0;
     *yes = *yes || (sign[1] == '=' && order == 0);
     return true;
@@ -298,8 +288,8 @@ static bool compare(Run *r, const Node *n, struct Scope *scope, Value *out)
 static bool collection(Run *r, const Node *n, struct Scope *scope, Value *out)
 {
     const bool dict = n->kind == NODE_DICT;
-    *out = dict ? value_dict(r->pool, VALUE_DICT)
-                : value_list(r->pool, n->kind == NODE_LIST ? VALUE_LIST : VALUE_TUPLE);
+    *out =
+        dict ? value_dict(r->pool, VALUE_DICT) : value_list(r->pool, n->kind == NODE_LIST ? VALUE_LIST : VALUE_TUPLE);
     for (const Node *i = n->a; i; i = i->next) {
         Value value, key;
         if (!run_eval(r, i, scope, &value))
@@ -359,8 +349,7 @@ static bool eval_kind(Run *r, const Node *n, struct Scope *scope, Value *out)
     case NODE_ATTRIBUTE:
         return run_eval(r, n->a, scope, &a) && run_attribute(r, n, a, n->name, true, out);
     case NODE_ITEM:
-        return run_eval(r, n->a, scope, &a) && run_eval(r, n->b, scope, &b) &&
-               item(r, n, a, b, out);
+        return run_eval(r, n->a, scope, &a) && run_eval(r, n->b, scope, &b) && item(r, n, a, b, out);
     case NODE_SLICE:
         return run_eval(r, n->a, scope, &a) && slice(r, n, scope, a, out);
     case NODE_CALL:

@@ -108,8 +108,7 @@ static Node *number(Parser *p)
         return constant(p, t->line, value_real(strtod(t->text.string.data, &end)));
     const long long whole = strtoll(t->text.string.data, &end, 10);
     if (errno || *end)
-        return parser_fail(p, t->line, "the template has a number that is out of range",
-                           t->text.string.data);
+        return parser_fail(p, t->line, "the template has a number that is out of range", t->text.string.data);
     return constant(p, t->line, value_int(whole));
 }
 
@@ -166,8 +165,8 @@ Node *parser_tuple(Parser *p, Node *(*part)(Parser *), bool closed)
     Node *first = NULL, **last = &first;
     bool comma = false;
     for (;;) {
-        if (parser_is_sign(p, ")") || p->at->kind == TOKEN_BLOCK_END ||
-            p->at->kind == TOKEN_PRINT_END || parser_is_word(p, "in"))
+        if (parser_is_sign(p, ")") || p->at->kind == TOKEN_BLOCK_END || p->at->kind == TOKEN_PRINT_END ||
+            parser_is_word(p, "in"))
             break;
         if (!(*last = part(p)))
             return NULL;
@@ -220,8 +219,7 @@ static bool arguments(Parser *p, Node **first)
             break;
         if (parser_is_sign(p, "*") || parser_is_sign(p, "**"))
             return parser_unsupported(p, p->at->line, "*arguments");
-        const bool keyword = p->at->kind == TOKEN_NAME && p->at[1].kind == TOKEN_SIGN &&
-                             value_is(p->at[1].text, "=");
+        const bool keyword = p->at->kind == TOKEN_NAME && p->at[1].kind == TOKEN_SIGN && value_is(p->at[1].text, "=");
         if (keyword) {
             *last = parser_node(p, NODE_KEYWORD, p->at->line);
             (*last)->name = p->at->text.string.data;
@@ -308,9 +306,8 @@ static Node *test(Parser *p, Node *of)
             return NULL;
     } else {
         const char *const words[] = { "else", "or", "and", "if", "in", "not", "is" };
-        bool bare = p->at->kind == TOKEN_NAME || p->at->kind == TOKEN_STRING ||
-                    p->at->kind == TOKEN_INT || p->at->kind == TOKEN_REAL ||
-                    parser_is_sign(p, "[") || parser_is_sign(p, "{");
+        bool bare = p->at->kind == TOKEN_NAME || p->at->kind == TOKEN_STRING || p->at->kind == TOKEN_INT ||
+                    p->at->kind == TOKEN_REAL || parser_is_sign(p, "[") || parser_is_sign(p, "{");
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)
             bare = bare && !parser_is_word(p, words[i]);
         if (bare && !(out->b = parser_postfix(p, parser_primary(p))))
@@ -374,8 +371,7 @@ static Node *level(Parser *p, const char *const *signs, Node *(*part)(Parser *))
         if (!sign)
             break;
         p->at++;
-        left = binary(p, strcmp(sign, "~") == 0 ? NODE_CONCAT : NODE_ARITHMETIC, sign, line, left,
-                      part(p));
+        left = binary(p, strcmp(sign, "~") == 0 ? NODE_CONCAT : NODE_ARITHMETIC, sign, line, left, part(p));
     }
     return left;
 }
@@ -465,14 +461,12 @@ Node *parser_condition(Parser *p)
 Node *parser_expression(Parser *p)
 {
     if (++p->depth > PARSER_DEEPEST)
-        return parser_fail(p, p->at->line, "the template is nested too deep at",
-                           p->at->text.string.data);
+        return parser_fail(p, p->at->line, "the template is nested too deep at", p->at->text.string.data);
     Node *out = parser_condition(p);
     for (int line = p->at->line; out && parser_skip_word(p, "if"); line = p->at->line) {
         Node *choice = parser_node(p, NODE_CHOICE, line);
         choice->b = out;
-        if (!(choice->a = parser_condition(p)) ||
-            (parser_skip_word(p, "else") && !(choice->c = parser_expression(p))))
+        if (!(choice->a = parser_condition(p)) || (parser_skip_word(p, "else") && !(choice->c = parser_expression(p))))
             return NULL;
         out = choice;
     }

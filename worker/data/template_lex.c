@@ -12,7 +12,7 @@ typedef struct Lexer {
     size_t n, at;
     int line;
     bool line_start; /* what comes begins a line, because the tag before took the line end */
-    int depth;       /* of brackets inside a tag */
+    int depth; /* of brackets inside a tag */
     Pool *pool;
     Token *tokens;
     int64_t count, room;
@@ -192,9 +192,8 @@ static void lex_number(Lexer *l)
 
 static bool lex_sign(Lexer *l)
 {
-    const char *const signs[] = { "//", "**", "==", "!=", "<=", ">=", "(", ")", "[",
-                                  "]",  "{",  "}",  ",",  ":",  ".",  "|", "~", "=",
-                                  "+",  "-",  "*",  "/",  "%",  "<",  ">" };
+    const char *const signs[] = { "//", "**", "==", "!=", "<=", ">=", "(", ")", "[", "]", "{", "}", ",",
+                                  ":",  ".",  "|",  "~",  "=",  "+",  "-", "*", "/", "%", "<", ">" };
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
         if (!at(l, signs[i]))
             continue;
@@ -206,8 +205,7 @@ static bool lex_sign(Lexer *l)
         return true;
     }
     char what[64];
-    snprintf(what, sizeof what, "unexpected character '%c'",
-             l->s[l->at] > 0x20 ? l->s[l->at] : '?');
+    snprintf(what, sizeof what, "unexpected character '%c'", l->s[l->at] > 0x20 ? l->s[l->at] : '?');
     return fail(l, l->line, what);
 }
 
@@ -329,8 +327,7 @@ static bool lex_text(Lexer *l)
     return lex_tag(l, print);
 }
 
-bool template_lex(Token **tokens, Pool *pool, const char *source, size_t n, const char *where,
-                  Err *err)
+bool template_lex(Token **tokens, Pool *pool, const char *source, size_t n, const char *where, Err *err)
 {
     /* line ends become \n, and the last one goes */
     Text text = { 0 };
@@ -342,13 +339,9 @@ bool template_lex(Token **tokens, Pool *pool, const char *source, size_t n, cons
     }
     if (text.size > 0 && text.data[text.size - 1] == '\n')
         text.data[--text.size] = '\0';
-    Lexer l = { .s = text.data,
-                .n = text.size,
-                .line = 1,
-                .line_start = true,
-                .pool = pool,
-                .where = where,
-                .err = err };
+    Lexer l = {
+        .s = text.data, .n = text.size, .line = 1, .line_start = true, .pool = pool, .where = where, .err = err
+    };
     bool ok = true;
     while (ok && l.at < l.n)
         ok = lex_text(&l);

@@ -6,7 +6,7 @@
 
 typedef enum {
     TOKEN_END,
-    TOKEN_TEXT,        /* between the tags */
+    TOKEN_TEXT, /* between the tags */
     TOKEN_PRINT_BEGIN, /* {{ */
     TOKEN_PRINT_END,
     TOKEN_BLOCK_BEGIN, /* {% */
@@ -25,7 +25,6 @@ typedef struct Token {
 } Token;
 
 /* tokens[0, count), the last is TOKEN_END; owned by the caller, texts by the pool. */
-MUST_USE bool template_lex(Token **tokens, Pool *pool, const char *source, size_t n,
-                           const char *where, Err *err);
+MUST_USE bool template_lex(Token **tokens, Pool *pool, const char *source, size_t n, const char *where, Err *err);
 
 #endif

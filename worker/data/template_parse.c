@@ -26,8 +26,7 @@ static Node *target(Parser *p)
         names = names && n->kind == NODE_NAME;
     const bool attribute = out && out->kind == NODE_ATTRIBUTE && out->a->kind == NODE_NAME;
     if (out && (!names || (out->kind != NODE_NAME && out->kind != NODE_TUPLE && !attribute)))
-        return parser_fail(p, out->line, "the template sets what is no name before",
-                           p->at->text.string.data);
+        return parser_fail(p, out->line, "the template sets what is no name before", p->at->text.string.data);
     return out;
 }
 
@@ -45,13 +44,10 @@ static Node *for_block(Parser *p, int line)
     if (parser_is_word(p, "recursive"))
         return parser_unsupported(p, line, "a recursive loop");
     p->loops++;
-    const bool ok =
-        end_block(p) &&
-        statements(p, &out->body, (const char *const[]){ "endfor", "else", NULL }, &end);
+    const bool ok = end_block(p) && statements(p, &out->body, (const char *const[]){ "endfor", "else", NULL }, &end);
     p->loops--;
     if (!ok || (strcmp(end, "else") == 0 &&
-                (!end_block(p) ||
-                 !statements(p, &out->other, (const char *const[]){ "endfor", NULL }, &end))))
+                (!end_block(p) || !statements(p, &out->other, (const char *const[]){ "endfor", NULL }, &end))))
         return NULL;
     return end_block(p) ? out : NULL;
 }
@@ -102,16 +98,14 @@ static Node *macro_block(Parser *p, int line)
         if (out->a && !parser_expect_sign(p, ","))
             return NULL;
         *last = parser_node(p, NODE_PARAMETER, p->at->line);
-        if (!((*last)->name = parser_name(p)) ||
-            (parser_skip_sign(p, "=") && !((*last)->a = parser_expression(p))))
+        if (!((*last)->name = parser_name(p)) || (parser_skip_sign(p, "=") && !((*last)->a = parser_expression(p))))
             return NULL;
         last = &(*last)->next;
     }
     p->at++;
     const int loops = p->loops;
     p->loops = 0;
-    const bool ok =
-        end_block(p) && statements(p, &out->body, (const char *const[]){ "endmacro", NULL }, &end);
+    const bool ok = end_block(p) && statements(p, &out->body, (const char *const[]){ "endmacro", NULL }, &end);
     p->loops = loops;
     if (!ok)
         return NULL;
@@ -123,8 +117,7 @@ static Node *generation_block(Parser *p, int line)
 {
     const char *end;
     Node *out = parser_node(p, NODE_GENERATION, line);
-    if (!end_block(p) ||
-        !statements(p, &out->body, (const char *const[]){ "endgeneration", NULL }, &end))
+    if (!end_block(p) || !statements(p, &out->body, (const char *const[]){ "endgeneration", NULL }, &end))
         return NULL;
     return end_block(p) ? out : NULL;
 }
@@ -200,8 +193,7 @@ static bool statements(Parser *p, Node **first, const char *const *ends, const c
     }
 }
 
-bool template_parse(Node **tree, Pool *pool, const char *source, size_t n, const char *where,
-                    Err *err)
+bool template_parse(Node **tree, Pool *pool, const char *source, size_t n, const char *where, Err *err)
 {
     Token *tokens;
     *tree = NULL;

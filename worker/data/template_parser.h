@@ -32,7 +32,7 @@ const char *parser_name(Parser *p); /* the name that has to stand here */
 
 /* NULL when an error is set. */
 Node *parser_expression(Parser *p); /* with a if b else c */
-Node *parser_condition(Parser *p);  /* without */
+Node *parser_condition(Parser *p); /* without */
 Node *parser_primary(Parser *p);
 Node *parser_postfix(Parser *p, Node *of);
 

@@ -45,8 +45,7 @@ bool run_room(Run *r, const Node *n, size_t more)
 {
     if (r->pool->used + more <= RUN_MOST_MEMORY && ++r->steps <= MOST_STEPS)
         return true;
-    return run_fail(r, n, "the chat template takes too %s",
-                    r->steps > MOST_STEPS ? "long" : "much memory");
+    return run_fail(r, n, "the chat template takes too %s", r->steps > MOST_STEPS ? "long" : "much memory");
 }
 
 bool run_text(Run *run, const Node *node, Text *text, Value *value)
@@ -78,12 +77,8 @@ static bool loop_attribute(Run *r, const Loop *loop, const char *name, Value *ou
     const struct {
         const char *name;
         int64_t value;
-    } numbers[] = { { "index", i + 1 },
-                    { "index0", i },
-                    { "revindex", count - i },
-                    { "revindex0", count - i - 1 },
-                    { "length", count },
-                    { "depth", 1 }, /* of recursive loops */
+    } numbers[] = { { "index", i + 1 },  { "index0", i }, { "revindex", count - i }, { "revindex0", count - i - 1 },
+                    { "length", count }, { "depth", 1 }, /* of recursive loops */
                     { "depth0", 0 } };
     for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
         if (strcmp(name, numbers[k].name) == 0) {
@@ -94,9 +89,8 @@ static bool loop_attribute(Run *r, const Loop *loop, const char *name, Value *ou
     if (strcmp(name, "first") == 0 || strcmp(name, "last") == 0)
         *out = value_bool(name[0] == 'f' ? i == 0 : i == count - 1);
     else if (before || strcmp(name, "nextitem") == 0)
-        *out = before          ? i > 0 ? loop->items->items[i - 1]
-                                       : run_undefined(r, "there is no previous item", "", "")
-                        : i + 1 < count ? loop->items->items[i + 1]
+        *out = before ? i > 0 ? loop->items->items[i - 1] : run_undefined(r, "there is no previous item", "", "")
+               : i + 1 < count ? loop->items->items[i + 1]
                                : run_undefined(r, "there is no next item", "", "");
     else
         return false;
@@ -184,8 +178,7 @@ static bool assign(Run *r, const Node *target, Scope *scope, Value value)
     for (const Node *n = target->a; n; n = n->next, i++)
         if (i < items.count && !assign(r, n, scope, items.items[i]))
             return false;
-    return i == items.count ||
-           run_fail(r, target, "%lld values for %lld names", (long long)items.count, (long long)i);
+    return i == items.count || run_fail(r, target, "%lld values for %lld names", (long long)items.count, (long long)i);
 }
 
 /* ---- macros ---------------------------------------------------------------------------------- */
@@ -261,8 +254,7 @@ static Flow for_loop(Run *r, const Node *n, Scope *scope)
         one->outer = scope;
         if (!run_room(r, n, 0) || !assign(r, n->a, one, items->items[loop->index]))
             return FLOW_FAIL;
-        dict_put(r->pool, &one->names, value_text("loop"),
-                 (Value){ .kind = VALUE_LOOP, .loop = loop });
+        dict_put(r->pool, &one->names, value_text("loop"), (Value){ .kind = VALUE_LOOP, .loop = loop });
         const Flow flow = body(r, n->body, one);
         if (flow == FLOW_FAIL)
             return flow;
@@ -301,9 +293,7 @@ static Flow generation(Run *r, const Node *n, Scope *scope)
     Scope *inner = pool_take(r->pool, sizeof *inner);
     inner->outer = scope;
     if (r->out != r->main)
-        return run_fail(
-                   r, n,
-                   "{%% generation %%} inside of a macro or a {%% set %%} block is not supported"),
+        return run_fail(r, n, "{%% generation %%} inside of a macro or a {%% set %%} block is not supported"),
                FLOW_FAIL;
     const Flow flow = body(r, n->body, inner);
     r->parts = xrealloc(r->parts, (size_t)(r->part_count + 1) * sizeof *r->parts);
@@ -326,15 +316,13 @@ static Flow statement(Run *r, const Node *n, Scope *scope)
             return FLOW_FAIL;
         return body(r, value_truth(value) ? n->body : n->other, scope);
     case NODE_SET:
-        return run_eval(r, n->b, scope, &value) && assign(r, n->a, scope, value) ? FLOW_ON
-                                                                                 : FLOW_FAIL;
+        return run_eval(r, n->b, scope, &value) && assign(r, n->a, scope, value) ? FLOW_ON : FLOW_FAIL;
     case NODE_SET_BLOCK:
         return set_block(r, n, scope);
     case NODE_MACRO: {
         Macro *macro = pool_take(r->pool, sizeof *macro);
         *macro = (Macro){ n, scope };
-        dict_put(r->pool, &scope->names, value_text(n->name),
-                 (Value){ .kind = VALUE_MACRO, .macro = macro });
+        dict_put(r->pool, &scope->names, value_text(n->name), (Value){ .kind = VALUE_MACRO, .macro = macro });
         return FLOW_ON;
     }
     case NODE_GENERATION:

@@ -19,8 +19,8 @@ typedef struct GeneratedPart {
 typedef struct Run {
     Pool *pool;
     const char *where; /* of the template: lines go behind it */
-    time_t now;        /* for strftime_now */
-    Value globals;     /* a dict: the variables */
+    time_t now; /* for strftime_now */
+    Value globals; /* a dict: the variables */
     Err *err;
     /* results: */
     Text *out;
@@ -79,13 +79,11 @@ extern const Function template_string_filters[], template_string_methods[], temp
  * call_whole: false with *err set where it is of another type, or missing and fallback NULL. */
 bool call_given(const Call *call, int64_t i, const char *name, Value *out);
 bool call_flag(const Call *call, int64_t i, const char *name);
-MUST_USE bool call_string(Call *call, int64_t i, const char *name, const char *fallback,
-                          Value *out);
+MUST_USE bool call_string(Call *call, int64_t i, const char *name, const char *fallback, Value *out);
 MUST_USE bool call_whole(Call *call, int64_t i, const char *name, int64_t fallback, int64_t *out);
 MUST_USE bool call_soft(Call *call, Value *out); /* self as a string */
 
-MUST_USE bool run_macro(Run *run, const Node *node, const struct Macro *macro, const Call *call,
-                        Value *out);
+MUST_USE bool run_macro(Run *run, const Node *node, const struct Macro *macro, const Call *call, Value *out);
 
 /* Checks the number and names of the arguments, then calls. */
 MUST_USE bool call_function(const Function *function, Call *call);
@@ -96,8 +94,7 @@ bool run_fail(Run *run, const Node *node, const char *what, ...) PRINTF_LIKE(3, 
 MUST_USE bool run_text(Run *run, const Node *node, Text *text, Value *value);
 
 /* obj.name or obj["name"], undefined where there is none; false: obj is undefined itself. */
-MUST_USE bool run_attribute(Run *run, const Node *node, Value object, const char *name, bool dot,
-                            Value *out);
+MUST_USE bool run_attribute(Run *run, const Node *node, Value object, const char *name, bool dot, Value *out);
 
 /* The items of what a loop goes over: of a list, keys of a dict, characters of a string. */
 MUST_USE bool run_items(Run *run, const Node *node, Value value, List *out);

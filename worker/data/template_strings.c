@@ -86,10 +86,8 @@ static bool cased(Call *c, Case how)
         }
         int32_t small[2] = { 0 };
         const size_t count = unicode_lower(small, ch);
-        const bool up =
-            how == CASE_UPPER ||
-            (how == CASE_CAPITAL ? from == 0
-                                 : how != CASE_LOWER && begins_word(how, v.string.data, from));
+        const bool up = how == CASE_UPPER ||
+                        (how == CASE_CAPITAL ? from == 0 : how != CASE_LOWER && begins_word(how, v.string.data, from));
         if (up)
             unicode_add(&text, toupper((int)ch));
         else
@@ -162,8 +160,7 @@ static bool split(Call *c)
     if (sep.string.size == 0)
         return run_fail(c->run, c->node, "split wants a separator that is not empty");
     const char *s = c->self.string.data, *end = s + c->self.string.size, *hit;
-    while (most-- != 0 &&
-           (hit = memmem(s, (size_t)(end - s), sep.string.data, sep.string.size)) != NULL) {
+    while (most-- != 0 && (hit = memmem(s, (size_t)(end - s), sep.string.data, sep.string.size)) != NULL) {
         add_part(c, c->out.list, s, (size_t)(hit - s));
         s = hit + sep.string.size;
     }
@@ -230,8 +227,7 @@ static bool ends(Call *c, bool front)
         for (int64_t i = 0; i < part.list->count; i++)
             yes = yes || has_end(c->self, part.list->items[i], front);
     else if (part.kind != VALUE_STRING)
-        return run_fail(c->run, c->node, "what to look for is no string, but '%s'",
-                        value_type(part));
+        return run_fail(c->run, c->node, "what to look for is no string, but '%s'", value_type(part));
     c->out = value_bool(yes);
     return true;
 }
@@ -251,8 +247,7 @@ static bool without(Call *c, bool front)
     if (!call_string(c, 0, "prefix", NULL, &part))
         return false;
     const size_t less = has_end(c->self, part, front) ? part.string.size : 0;
-    c->out = value_copy(c->run->pool, c->self.string.data + (front ? less : 0),
-                        c->self.string.size - less);
+    c->out = value_copy(c->run->pool, c->self.string.data + (front ? less : 0), c->self.string.size - less);
     return true;
 }
 
@@ -295,8 +290,7 @@ static bool count_part(Call *c)
         return false;
     const char *s = c->self.string.data, *end = s + c->self.string.size;
     int64_t count = part.string.size == 0 ? utf8_count(s, c->self.string.size) + 1 : 0;
-    while (part.string.size > 0 &&
-           (s = memmem(s, (size_t)(end - s), part.string.data, part.string.size)) != NULL) {
+    while (part.string.size > 0 && (s = memmem(s, (size_t)(end - s), part.string.data, part.string.size)) != NULL) {
         s += part.string.size;
         count++;
     }
@@ -308,15 +302,14 @@ static bool replace(Call *c)
 {
     Value v, old, new;
     int64_t most;
-    if (!call_soft(c, &v) || !call_string(c, 0, "old", NULL, &old) ||
-        !call_string(c, 1, "new", NULL, &new) || !call_whole(c, 2, "count", -1, &most))
+    if (!call_soft(c, &v) || !call_string(c, 0, "old", NULL, &old) || !call_string(c, 1, "new", NULL, &new) ||
+        !call_whole(c, 2, "count", -1, &most))
         return false;
     if (old.string.size == 0)
         return run_fail(c->run, c->node, "replace wants an old text that is not empty");
     Text text = { 0 };
     const char *s = v.string.data, *end = s + v.string.size, *hit;
-    while (most-- != 0 &&
-           (hit = memmem(s, (size_t)(end - s), old.string.data, old.string.size)) != NULL) {
+    while (most-- != 0 && (hit = memmem(s, (size_t)(end - s), old.string.data, old.string.size)) != NULL) {
         text_add(&text, s, (size_t)(hit - s));
         text_add(&text, new.string.data, new.string.size);
         s = hit + old.string.size;
@@ -333,8 +326,7 @@ static bool all_of(Call *c, int (*is)(int))
     for (size_t i = 0; i < c->self.string.size; i++) {
         const unsigned char ch = (unsigned char)c->self.string.data[i];
         if (ch >= 0x80)
-            return run_fail(c->run, c->node,
-                            "kinds of characters outside of ASCII are not supported");
+            return run_fail(c->run, c->node, "kinds of characters outside of ASCII are not supported");
         yes = yes && is(ch);
     }
     c->out = value_bool(yes);
@@ -381,9 +373,8 @@ static bool joined(Call *c, Value list, Value sep, const char *attribute, bool s
 static bool join_method(Call *c)
 {
     Value list;
-    return call_given(c, 0, "iterable", &list)
-               ? joined(c, list, c->self, NULL, false)
-               : run_fail(c->run, c->node, "what to join is missing");
+    return call_given(c, 0, "iterable", &list) ? joined(c, list, c->self, NULL, false)
+                                               : run_fail(c->run, c->node, "what to join is missing");
 }
 
 static bool join_filter(Call *c)
@@ -401,8 +392,7 @@ static bool indent(Call *c)
         return false;
     if (!call_given(c, 0, "width", &width))
         width = value_int(4);
-    if (width.kind != VALUE_STRING &&
-        (width.kind != VALUE_INT || width.whole < 0 || width.whole > 1000))
+    if (width.kind != VALUE_STRING && (width.kind != VALUE_INT || width.whole < 0 || width.whole > 1000))
         return run_fail(c->run, c->node, "'width' wants to be a string or a small number");
     const bool first = call_flag(c, 1, "first"), blank = call_flag(c, 2, "blank");
     Text text = { 0 };

@@ -56,9 +56,8 @@ static bool is_mapping(Call *c)
 }
 static bool has_items(const Call *c)
 {
-    return c->self.kind == VALUE_STRING || c->self.kind == VALUE_LIST ||
-           c->self.kind == VALUE_TUPLE || c->self.kind == VALUE_DICT ||
-           c->self.kind == VALUE_UNDEFINED;
+    return c->self.kind == VALUE_STRING || c->self.kind == VALUE_LIST || c->self.kind == VALUE_TUPLE ||
+           c->self.kind == VALUE_DICT || c->self.kind == VALUE_UNDEFINED;
 }
 static bool is_iterable(Call *c)
 {
@@ -75,8 +74,7 @@ static bool is_callable(Call *c)
 
 static bool other(Call *c, Value *value)
 {
-    return call_given(c, 0, "other", value) ||
-           run_fail(c->run, c->node, "the test lacks what to compare with");
+    return call_given(c, 0, "other", value) || run_fail(c->run, c->node, "the test lacks what to compare with");
 }
 
 static bool is_equal(Call *c)

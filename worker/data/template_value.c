@@ -261,8 +261,7 @@ bool value_order(Value a, Value b, int *order)
     if (a.kind == VALUE_STRING && b.kind == VALUE_STRING) {
         const size_t least = a.string.size < b.string.size ? a.string.size : b.string.size;
         const int bytes = least ? memcmp(a.string.data, b.string.data, least) : 0;
-        *order = bytes ? (bytes > 0) - (bytes < 0)
-                       : (a.string.size > b.string.size) - (a.string.size < b.string.size);
+        *order = bytes ? (bytes > 0) - (bytes < 0) : (a.string.size > b.string.size) - (a.string.size < b.string.size);
         return true;
     }
     if (a.kind != b.kind || (a.kind != VALUE_LIST && a.kind != VALUE_TUPLE))
@@ -293,9 +292,8 @@ size_t utf8_offset(const char *data, size_t size, int64_t at)
 
 const char *value_type(Value value)
 {
-    const char *const names[] = { "undefined", "NoneType", "bool",    "int",  "float",
-                                  "str",       "list",     "tuple",   "dict", "namespace",
-                                  "loop",      "macro",    "function" };
+    const char *const names[] = { "undefined", "NoneType", "bool",      "int",  "float", "str",     "list",
+                                  "tuple",     "dict",     "namespace", "loop", "macro", "function" };
     return names[value.kind];
 }
 
@@ -341,11 +339,7 @@ static void write_quoted(Text *out, const char *data, size_t size)
         else if (c == ' ' || (!unicode_is_other(c) && !unicode_is_space(c)))
             text_add(out, data + from, i - from);
         else
-            text_addf(out,
-                      c < 0x100     ? "\\x%02x"
-                      : c < 0x10000 ? "\\u%04x"
-                                    : "\\U%08x",
-                      (unsigned)c);
+            text_addf(out, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
     }
     text_add(out, &quote, 1);
 }
@@ -419,8 +413,7 @@ static void dump_string(Text *out, const char *data, size_t size, bool ascii)
     for (size_t i = 0; i < size;) {
         const size_t from = i;
         const int32_t c = unicode_next(data, &i);
-        const char *special = "\"\\\n\r\t\f\b",
-                   *at = c < 0x80 && c ? strchr(special, (int)c) : NULL;
+        const char *special = "\"\\\n\r\t\f\b", *at = c < 0x80 && c ? strchr(special, (int)c) : NULL;
         if (at)
             text_addf(out, "\\%c", "\"\\nrtfb"[at - special]);
         else if (c >= 0x10000 && ascii)
@@ -449,11 +442,9 @@ static int64_t next_key(const Dict *dict, int64_t before)
     int64_t best = dict->count;
     int order = 0;
     for (int64_t i = 0; i < dict->count; i++) {
-        if (before < dict->count &&
-            (!value_order(dict->keys[i], dict->keys[before], &order) || order <= 0))
+        if (before < dict->count && (!value_order(dict->keys[i], dict->keys[before], &order) || order <= 0))
             continue;
-        if (best == dict->count ||
-            (value_order(dict->keys[i], dict->keys[best], &order) && order < 0))
+        if (best == dict->count || (value_order(dict->keys[i], dict->keys[best], &order) && order < 0))
             best = i;
     }
     return best;
@@ -481,8 +472,7 @@ static bool dump(Text *out, Value v, const JsonStyle *style, int depth)
         break_line(out, style, depth + 1);
         if (dict) {
             key = style->sorted ? next_key(v.dict, key) : i;
-            dump_string(out, v.dict->keys[key].string.data, v.dict->keys[key].string.size,
-                        style->ascii);
+            dump_string(out, v.dict->keys[key].string.data, v.dict->keys[key].string.size, style->ascii);
             text_adds(out, style->colon);
         }
         if (!dump(out, dict ? v.dict->values[key] : v.list->items[i], style, depth + 1))

@@ -14,7 +14,7 @@
 /* Memory in blocks, given back all at once. Zeroed is empty. */
 typedef struct Pool {
     struct PoolBlock *last; /* owned */
-    size_t used;            /* of all blocks */
+    size_t used; /* of all blocks */
 } Pool;
 
 void *pool_take(Pool *pool, size_t size); /* cleared, aligned to 16 */
@@ -65,7 +65,7 @@ typedef struct Dict {
 
 /* Strings have a '\0' behind them. */
 Value value_string(const char *data, size_t size); /* borrowed */
-Value value_text(const char *string);              /* borrowed */
+Value value_text(const char *string); /* borrowed */
 Value value_copy(Pool *pool, const char *data, size_t size);
 Value value_bool(bool truth);
 Value value_int(int64_t whole);

@@ -88,10 +88,10 @@ typedef struct Run {
     const GenerateEngine *engine;
     const Tokenizer *tokenizer;
     Sampler sampler;
-    Lane *lanes;      /* [B] */
+    Lane *lanes; /* [B] */
     int64_t *lane, *start; /* of a feed */
     int32_t *ids;
-    float *logits;    /* [B, V] */
+    float *logits; /* [B, V] */
     Text text;
 } Run;
 
@@ -198,8 +198,8 @@ bool generate(Generated *texts, const GenerateOptions *options, const GeneratePr
         int64_t *start = xmalloc((size_t)(left + 1) * sizeof *start);
         for (int64_t i = 0; i <= left; i++)
             start[i] = prompts->start[b + i] - prompts->start[b];
-        const GeneratePrompts turn = { left < engine->lanes ? left : engine->lanes, start, prompts->ids + prompts->start[b],
-                                       prompts->example + b };
+        const GeneratePrompts turn = { left < engine->lanes ? left : engine->lanes, start,
+                                       prompts->ids + prompts->start[b], prompts->example + b };
         Run r = { .o = options, .prompts = &turn, .engine = engine, .tokenizer = tokenizer };
         ok = run_turn(texts + b, &r, err);
         free(start);

@@ -27,7 +27,7 @@ typedef struct GenerateOptions {
 typedef struct GenerateFeed {
     bool first;
     int64_t count;
-    const int64_t *lane;  /* [count] below the engine's lanes */
+    const int64_t *lane; /* [count] below the engine's lanes */
     const int64_t *start; /* [count+1] */
     const int32_t *ids;
 } GenerateFeed;
@@ -42,7 +42,7 @@ typedef struct GenerateEngine {
 
 typedef struct GeneratePrompts {
     int64_t B;
-    const int64_t *start;   /* [B+1], no prompt is empty */
+    const int64_t *start; /* [B+1], no prompt is empty */
     const int32_t *ids;
     const int64_t *example; /* [B] keys of the draws */
 } GeneratePrompts;

@@ -11,14 +11,15 @@
 
 typedef struct References {
     const Dataset *data; /* borrowed */
-    int64_t *next;       /* [data->count] the next row of `rows` that asks the same; REFERENCES_LAST: none. Owned */
-    bool *first;         /* [data->count] no row of `rows` before it asks the same; within `next` */
+    int64_t *next; /* [data->count] the next row of `rows` that asks the same; REFERENCES_LAST: none. Owned */
+    bool *first; /* [data->count] no row of `rows` before it asks the same; within `next` */
 } References;
 
 enum { REFERENCES_LAST = -1 };
 
 /* Of a language model's rows[count], which are all different; rows NULL: of all in order. */
-MUST_USE bool references_open(References *references, const Dataset *data, const uint32_t *rows, int64_t count, Err *err);
+MUST_USE bool references_open(References *references, const Dataset *data, const uint32_t *rows, int64_t count,
+                              Err *err);
 void references_release(References *references);
 
 /* Tokens that the row asks with. */

@@ -14,7 +14,7 @@
 typedef struct SampleOptions {
     bool do_sample;
     double temperature, top_p, repetition_penalty; /* 1: no effect */
-    int64_t top_k;                                 /* 0: all */
+    int64_t top_k; /* 0: all */
     uint64_t seed;
 } SampleOptions;
 
@@ -27,7 +27,7 @@ typedef struct SampleToken {
 typedef struct Sampler {
     SampleOptions o;
     SampleToken *tokens; /* candidates, likeliest first; owned */
-    bool *seen;          /* [room], owned */
+    bool *seen; /* [room], owned */
     int64_t count, room;
 } Sampler;
 
@@ -38,7 +38,6 @@ void sampler_release(Sampler *sampler);
 void sampler_process(Sampler *sampler, const float *logits, int64_t V, const int32_t *ids, int64_t n);
 
 /* sampler_process, and the token chosen of them. */
-int32_t sampler_next(Sampler *sampler, const float *logits, int64_t V, const int32_t *ids, int64_t n,
-                     int64_t example);
+int32_t sampler_next(Sampler *sampler, const float *logits, int64_t V, const int32_t *ids, int64_t n, int64_t example);
 
 #endif

@@ -13,7 +13,7 @@ typedef struct Slot {
     SlotState state;
     int64_t row, epoch;
     int64_t turn; /* its place among those expected at once */
-    bool stale;   /* nobody will ask; freed once it is made */
+    bool stale; /* nobody will ask; freed once it is made */
     uint8_t *planes; /* in Ahead.planes */
 } Slot;
 
@@ -23,9 +23,9 @@ struct Ahead {
     int64_t size, room;
     int thread_count;
     pthread_t *thread; /* [thread_count] */
-    uint8_t *planes;   /* [room, size], owned */
+    uint8_t *planes; /* [room, size], owned */
     pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t work;  /* wakes makers */
+    pthread_cond_t work; /* wakes makers */
     Slot *slot; /* [room] */
     bool stopping;
 };

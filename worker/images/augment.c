@@ -63,7 +63,8 @@ ImageBox image_augment_box(const ImageAugment *a, int64_t width, int64_t height,
         if (w < 1.0 || h < 1.0 || w > (double)width || h > (double)height)
             continue;
         const int64_t box_w = (int64_t)w, box_h = (int64_t)h;
-        return (ImageBox){ below(width - box_w + 1, key, DRAW_LEFT), below(height - box_h + 1, key, DRAW_TOP), box_w, box_h };
+        return (ImageBox){ below(width - box_w + 1, key, DRAW_LEFT), below(height - box_h + 1, key, DRAW_TOP), box_w,
+                           box_h };
     }
     return middle(a, width, height);
 }
@@ -80,8 +81,8 @@ static void mirror(uint8_t *planes, int64_t rows, int64_t width)
     }
 }
 
-bool image_augment_apply(const ImageAugment *augment, const ImageProcess *process, uint8_t *planes,
-                         int64_t height, int64_t width, const Image *image, RngKey key, Err *err)
+bool image_augment_apply(const ImageAugment *augment, const ImageProcess *process, uint8_t *planes, int64_t height,
+                         int64_t width, const Image *image, RngKey key, Err *err)
 {
     if (augment->crop) {
         const ImageBox box = image_augment_box(augment, image->width, image->height, key);

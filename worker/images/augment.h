@@ -15,7 +15,7 @@ typedef struct ImageAugment {
     bool crop;
     double scale[2]; /* share of the area, 0 < low <= high <= 1 */
     double ratio[2]; /* width to height, 0 < low <= high */
-    double flip;     /* chance of the mirror image, 0 to 1 */
+    double flip; /* chance of the mirror image, 0 to 1 */
 } ImageAugment;
 
 /* torchvision's: an area of 0.08 to 1, a ratio of 3/4 to 4/3, mirrored half the time. */

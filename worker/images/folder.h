@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 typedef struct ImageFile {
-    char *path;       /* owned */
-    int64_t label;    /* into classes; -1: none */
-    const char *bad;  /* what is wrong with it, for ever; NULL: nothing that the first bytes show */
+    char *path; /* owned */
+    int64_t label; /* into classes; -1: none */
+    const char *bad; /* what is wrong with it, for ever; NULL: nothing that the first bytes show */
 } ImageFile;
 
 typedef struct ImageFolder {

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define IMAGE_MOST_PIXELS INT64_C(178956970) /* where Pillow sees a decompression bomb */
-#define IMAGE_PIXEL 4                        /* bytes a pixel: R G B and one that means nothing */
+#define IMAGE_PIXEL 4 /* bytes a pixel: R G B and one that means nothing */
 
 typedef struct Image {
     int64_t width, height;

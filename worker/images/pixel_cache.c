@@ -93,7 +93,7 @@ typedef struct Maker {
     PixelMake make;
     const void *self;
     char **why; /* [count] owned; NULL: good */
-    Err stop;   /* first fault that is not a bad row */
+    Err stop; /* first fault that is not a bad row */
 } Maker;
 
 static void make_row(Maker *m, uint8_t *rows, int64_t i)
@@ -143,8 +143,8 @@ static bool make_rows(Maker *m, char *block, Text *text, Err *err)
             text_add(text, m->why[i], strlen(m->why[i]) + 1);
     }
     text_add(text, "", 1);
-    *(Head *)(void *)block = (Head){ MAGIC, m->key, tail_digest(fault, m->count, text), m->count, m->row_size,
-                                     (int64_t)text->size };
+    *(Head *)(void *)block =
+        (Head){ MAGIC, m->key, tail_digest(fault, m->count, text), m->count, m->row_size, (int64_t)text->size };
     return true;
 }
 

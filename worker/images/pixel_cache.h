@@ -15,7 +15,7 @@
 
 typedef struct PixelCache {
     int64_t count, row_size;
-    const uint8_t *row;   /* [count, row_size] */
+    const uint8_t *row; /* [count, row_size] */
     const int64_t *fault; /* [count] into text; -1: the row is good */
     const char *text;
     void *block; /* owned mapping */

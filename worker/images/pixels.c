@@ -8,16 +8,16 @@
 
 #include <stdlib.h>
 
-#define BYTES_VERSION 1  /* counts up whenever the same file gives other bytes */
+#define BYTES_VERSION 1 /* counts up whenever the same file gives other bytes */
 #define STREAM 0x696d6167 /* tells these random numbers from a model's */
 
 struct Pixels {
     PixelsOptions options;
     const char *const *path; /* [count], borrowed */
-    int64_t count, size;     /* size: bytes of an image */
+    int64_t count, size; /* size: bytes of an image */
     uint64_t digest;
     PixelCache cache; /* row_size 0: verdicts only */
-    Ahead *ahead;     /* NULL: images are in the cache, or not started yet */
+    Ahead *ahead; /* NULL: images are in the cache, or not started yet */
 };
 
 /* ---- one image ------------------------------------------------------------------------ */
@@ -84,9 +84,11 @@ static uint64_t digest_files(const char *const *path, int64_t count)
 static uint64_t digest_of(const Pixels *p, bool keeps_bytes)
 {
     const ImageProcess *how = p->options.process;
-    const int64_t part[] = { BYTES_VERSION, p->count, keeps_bytes, p->options.height, p->options.width,
-                             how->resize, how->height, how->width, how->shortest_edge, (int64_t)how->filter,
-                             how->crop, how->crop_height, how->crop_width, p->options.augment.crop };
+    const int64_t part[] = {
+        BYTES_VERSION, p->count,         keeps_bytes,     p->options.height,      p->options.width,
+        how->resize,   how->height,      how->width,      how->shortest_edge,     (int64_t)how->filter,
+        how->crop,     how->crop_height, how->crop_width, p->options.augment.crop
+    };
     return digest_fast_more(digest_files(p->path, p->count), part, sizeof part);
 }
 
@@ -97,7 +99,8 @@ static bool open_all(Pixels *p, Err *err)
     if (!image_augment_check(&o->augment, err))
         return false;
     p->digest = digest_of(p, plain);
-    return pixel_cache_open(&p->cache, p->digest, p->count, plain ? p->size : 0, plain ? make_plain : look_only, p, err);
+    return pixel_cache_open(&p->cache, p->digest, p->count, plain ? p->size : 0, plain ? make_plain : look_only, p,
+                            err);
 }
 
 Pixels *pixels_open(const PixelsOptions *options, const char *const *path, int64_t count, Err *err)
@@ -170,7 +173,8 @@ static bool fill_augmented(Pixels *p, float *out, const uint32_t *rows, int64_t 
         for (int64_t i = 0; i < count; i++) {
             Err own = { 0 };
             if (ahead_take(p->ahead, planes, rows[i], epoch, &own)) {
-                image_process_values(p->options.process, out + i * p->size, planes, p->options.height * p->options.width);
+                image_process_values(p->options.process, out + i * p->size, planes,
+                                     p->options.height * p->options.width);
                 continue;
             }
 #pragma omp critical(pixels_fault)

@@ -25,9 +25,9 @@ typedef struct Pixels Pixels;
 
 typedef struct PixelsOptions {
     const ImageProcess *process; /* borrowed while open */
-    int64_t height, width;       /* of the model's images */
-    ImageAugment augment;        /* zeroed: none (evaluation) */
-    uint64_t seed;               /* of augmentation */
+    int64_t height, width; /* of the model's images */
+    ImageAugment augment; /* zeroed: none (evaluation) */
+    uint64_t seed; /* of augmentation */
 } PixelsOptions;
 
 /* path[count], borrowed while open. NULL with *err: the options are wrong, or there is no room for the

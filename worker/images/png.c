@@ -85,8 +85,7 @@ static void put(uint8_t *pixel, uint8_t r, uint8_t g, uint8_t b)
 }
 
 /* One row of channels (1: grey or palette, 2: grey and alpha, 3, 4; `deep`: 16-bit grey) to pixels. */
-static void widen(uint8_t *to, const uint8_t *from, int64_t width, int channels, bool deep,
-                  uint8_t colour[256][3])
+static void widen(uint8_t *to, const uint8_t *from, int64_t width, int channels, bool deep, uint8_t colour[256][3])
 {
     for (int64_t x = 0; x < width; x++, to += IMAGE_PIXEL, from += deep ? 2 : channels) {
         if (deep) {

@@ -149,7 +149,9 @@ static bool read_config(ImageProcess *p, const json_t *config, Err *err)
     const Defaults *own = find_processor(config, err);
     if (!own)
         return false;
-    *p = (ImageProcess){ .height = own->edge, .width = own->edge, .crop_height = own->crop_edge, .crop_width = own->crop_edge };
+    *p = (ImageProcess){
+        .height = own->edge, .width = own->edge, .crop_height = own->crop_edge, .crop_width = own->crop_edge
+    };
     const int64_t filter = json_get_int(config, "resample", (int64_t)own->filter, err);
     const bool square = json_get_bool(config, "default_to_square", true, err);
     p->resize = json_get_bool(config, "do_resize", true, err);

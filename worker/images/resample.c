@@ -248,8 +248,8 @@ static bool nearest(Image *to, const Image *from, ImageBox box, int64_t width, i
     return true;
 }
 
-bool image_resample(Image *to, const Image *from, ImageBox box, int64_t width, int64_t height,
-                    ResampleFilter filter, Err *err)
+bool image_resample(Image *to, const Image *from, ImageBox box, int64_t width, int64_t height, ResampleFilter filter,
+                    Err *err)
 {
     REQUIRE(box.left >= 0 && box.top >= 0 && box.width > 0 && box.height > 0);
     REQUIRE(box.left + box.width <= from->width && box.top + box.height <= from->height);

@@ -2,8 +2,8 @@
 #include "worker/kernels/rows.h"
 #include "worker/kernels/vmath.h"
 
-#include "common/base/err.h"
 #include "common/base/activation.h"
+#include "common/base/err.h"
 
 static const float inv_sqrt_2pi = 0.3989422804014327f;
 static const float gelu_tanh_a = 0.7978845608028654f; /* sqrt(2 / pi) */
@@ -81,8 +81,7 @@ static inline float tanh_slope(float x)
 typedef float Function(float x);
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-ALWAYS_INLINE void forward_row(float *y, float *pre, const float *x, const float *bias, int64_t F,
-                               Function *value)
+ALWAYS_INLINE void forward_row(float *y, float *pre, const float *x, const float *bias, int64_t F, Function *value)
 {
     if (bias == NULL) {
 #pragma omp simd
@@ -101,8 +100,7 @@ ALWAYS_INLINE void forward_row(float *y, float *pre, const float *x, const float
     }
 }
 
-ALWAYS_INLINE void backward_row(float *dx, const float *dy, const float *pre, int64_t F,
-                                Function *slope)
+ALWAYS_INLINE void backward_row(float *dx, const float *dy, const float *pre, int64_t F, Function *slope)
 {
 #pragma omp simd
     for (int64_t f = 0; f < F; f++)
@@ -110,8 +108,8 @@ ALWAYS_INLINE void backward_row(float *dx, const float *dy, const float *pre, in
 }
 
 /* Gate and up lie behind one another in a row: pre[0,F) and pre[F,2F). */
-ALWAYS_INLINE void gated_forward_row(float *y, float *pre, const float *x, const float *bias,
-                                     int64_t F, Function *value)
+ALWAYS_INLINE void gated_forward_row(float *y, float *pre, const float *x, const float *bias, int64_t F,
+                                     Function *value)
 {
     if (bias == NULL) {
 #pragma omp simd
@@ -134,8 +132,8 @@ ALWAYS_INLINE void gated_forward_row(float *y, float *pre, const float *x, const
     }
 }
 
-ALWAYS_INLINE void gated_backward_row(float *dpre, const float *dy, const float *pre, int64_t F,
-                                      Function *value, Function *slope)
+ALWAYS_INLINE void gated_backward_row(float *dpre, const float *dy, const float *pre, int64_t F, Function *value,
+                                      Function *slope)
 {
 #pragma omp simd
     for (int64_t f = 0; f < F; f++) {
@@ -146,8 +144,7 @@ ALWAYS_INLINE void gated_backward_row(float *dpre, const float *dy, const float 
 }
 
 /* pre may be y: the sum is stored before the value. */
-static void forward_kind(float *y, float *pre, const float *x, const float *bias, int64_t F,
-                         Activation kind)
+static void forward_kind(float *y, float *pre, const float *x, const float *bias, int64_t F, Activation kind)
 {
     switch (kind) {
     case ACT_GELU:
@@ -199,8 +196,7 @@ static void backward_kind(float *dx, const float *dy, const float *pre, int64_t 
     REQUIRE(!"an activation");
 }
 
-static void gated_forward_kind(float *y, float *pre, const float *x, const float *bias, int64_t F,
-                               Activation kind)
+static void gated_forward_kind(float *y, float *pre, const float *x, const float *bias, int64_t F, Activation kind)
 {
     switch (kind) {
     case ACT_GELU:
@@ -226,8 +222,7 @@ static void gated_forward_kind(float *y, float *pre, const float *x, const float
     REQUIRE(!"an activation");
 }
 
-static void gated_backward_kind(float *dpre, const float *dy, const float *pre, int64_t F,
-                                Activation kind)
+static void gated_backward_kind(float *dpre, const float *dy, const float *pre, int64_t F, Activation kind)
 {
     switch (kind) {
     case ACT_GELU:
@@ -253,8 +248,7 @@ static void gated_backward_kind(float *dpre, const float *dy, const float *pre, 
     REQUIRE(!"an activation");
 }
 
-void bias_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F,
-                      int kind)
+void bias_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, int kind)
 {
     float *sum = pre != NULL ? pre : y;
 #pragma omp parallel for if (N * F >= PARALLEL_ELEMENTS)
@@ -269,16 +263,14 @@ void act_backward(float *dx, const float *dy, const float *pre, int64_t N, int64
         backward_kind(dx + n * F, dy + n * F, pre + n * F, F, (Activation)kind);
 }
 
-void gated_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N,
-                       int64_t F, int kind)
+void gated_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, int kind)
 {
 #pragma omp parallel for if (N * F >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++)
         gated_forward_kind(y + n * F, pre + 2 * n * F, x + 2 * n * F, bias, F, (Activation)kind);
 }
 
-void gated_act_backward(float *dpre, const float *dy, const float *pre, int64_t N, int64_t F,
-                        int kind)
+void gated_act_backward(float *dpre, const float *dy, const float *pre, int64_t N, int64_t F, int kind)
 {
 #pragma omp parallel for if (N * F >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++)

@@ -13,11 +13,11 @@
 
 /* A thread's scratch, all padded to vectors. */
 typedef struct Packed {
-    float *keys;   /* [D,stride], transposed */
+    float *keys; /* [D,stride], transposed */
     float *values; /* [T,DP] */
-    float *q;      /* [QUERY_BLOCK,DP], scaled */
-    float *s;      /* [QUERY_BLOCK,stride] */
-    float *out;    /* [QUERY_BLOCK,DP] */
+    float *q; /* [QUERY_BLOCK,DP], scaled */
+    float *s; /* [QUERY_BLOCK,stride] */
+    float *out; /* [QUERY_BLOCK,DP] */
     int64_t stride, DP;
 } Packed;
 
@@ -126,26 +126,22 @@ static void forward_block(const Head *head, const Packed *p, int64_t first, int6
     const int64_t width = lanes_up(keys.end - keys.first);
 
     pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
-    tile_product(p->s, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys + keys.first, p->stride,
-                 rows, width, D, false);
+    tile_product(p->s, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys + keys.first, p->stride, rows, width, D, false);
     float factor[QUERY_BLOCK];
     for (int64_t r = 0; r < rows; r++) {
         const int64_t i = first + r;
         float *s = p->s + r * p->stride;
         hide_before(s, shape, keys, i);
-        const float max =
-            row_max(s, (int32_t)(keys_seen(shape, i, T) - keys.first), (int32_t)width);
+        const float max = row_max(s, (int32_t)(keys_seen(shape, i, T) - keys.first), (int32_t)width);
         const float sum = head->dropout->p > 0.0f
-                              ? row_exp_drop(s, max,
-                                             attention_mask(head->dropout, head->b, head->h, i, T,
-                                                            keys.first),
+                              ? row_exp_drop(s, max, attention_mask(head->dropout, head->b, head->h, i, T, keys.first),
                                              (int32_t)width)
                               : row_exp(s, max, (int32_t)width);
         head->lse[i] = max + logf(sum);
         factor[r] = 1.0f / (sum * (1.0f - head->dropout->p));
     }
-    tile_product(p->out, p->DP, (TileLeft){ p->s, p->stride, 1 }, p->values + keys.first * p->DP,
-                 p->DP, rows, p->DP, keys.end - keys.first, false);
+    tile_product(p->out, p->DP, (TileLeft){ p->s, p->stride, 1 }, p->values + keys.first * p->DP, p->DP, rows, p->DP,
+                 keys.end - keys.first, false);
     for (int64_t r = 0; r < rows; r++) {
         float *out = head->out + (first + r) * shape->ldout;
 #pragma omp simd
@@ -154,8 +150,8 @@ static void forward_block(const Head *head, const Packed *p, int64_t first, int6
     }
 }
 
-void attention_forward(float *out, float *lse, const float *qkv, const Rows *rows,
-                       const AttentionShape *shape, Dropout dropout, void *scratch)
+void attention_forward(float *out, float *lse, const float *qkv, const Rows *rows, const AttentionShape *shape,
+                       Dropout dropout, void *scratch)
 {
     const int64_t H = shape->H, K = shape->K, D = shape->D, group = H / K;
     const int64_t floats = thread_floats(D, rows->longest);
@@ -183,8 +179,7 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
                                 .h = h,
                                 .T = T };
             for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
-                forward_block(&head, &p, i,
-                              wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
+                forward_block(&head, &p, i, wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
         }
     }
 }

@@ -17,10 +17,10 @@
 
 typedef struct Packed {
     float *keys_t, *values_t; /* [D,stride] */
-    float *keys;              /* [T,DP] */
-    float *dkeys, *dvalues;   /* [T,DP], sums over the blocks and heads of the task */
-    float *q, *dout, *dq;     /* [QUERY_BLOCK,DP]; q is scaled */
-    float *p, *ds;            /* [QUERY_BLOCK,stride] */
+    float *keys; /* [T,DP] */
+    float *dkeys, *dvalues; /* [T,DP], sums over the blocks and heads of the task */
+    float *q, *dout, *dq; /* [QUERY_BLOCK,DP]; q is scaled */
+    float *p, *ds; /* [QUERY_BLOCK,stride] */
     int64_t stride, DP;
 } Packed;
 
@@ -76,8 +76,7 @@ static void row_backward(float *p, float *ds, float lse, int32_t seen, int32_t w
 }
 
 /* The same with a mask. Between the loops a dropped probability is kept as its negative. */
-static void row_backward_drop(float *p, float *ds, float lse, RowMask mask, int32_t seen,
-                              int32_t width)
+static void row_backward_drop(float *p, float *ds, float lse, RowMask mask, int32_t seen, int32_t width)
 {
     float weights[LANES] = { 0 }, weighted[LANES] = { 0 };
     for (int32_t j = 0; j < width; j += LANES) {
@@ -111,17 +110,16 @@ typedef struct Head {
 } Head;
 
 /* P (with its mask) and dS of the block, from its packed q and dout. */
-static void block_scores(const Head *head, const Packed *p, KeyRange keys, int64_t first,
-                         int64_t rows)
+static void block_scores(const Head *head, const Packed *p, KeyRange keys, int64_t first, int64_t rows)
 {
     const AttentionShape *shape = head->shape;
     const int64_t D = shape->D, T = head->T;
     const int64_t width = lanes_up(keys.end - keys.first);
 
-    tile_product(p->p, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys_t + keys.first, p->stride,
-                 rows, width, D, false);
-    tile_product(p->ds, p->stride, (TileLeft){ p->dout, p->DP, 1 }, p->values_t + keys.first,
-                 p->stride, rows, width, D, false);
+    tile_product(p->p, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys_t + keys.first, p->stride, rows, width, D,
+                 false);
+    tile_product(p->ds, p->stride, (TileLeft){ p->dout, p->DP, 1 }, p->values_t + keys.first, p->stride, rows, width, D,
+                 false);
     for (int64_t r = 0; r < rows; r++) {
         const int64_t i = first + r;
         const int32_t seen = (int32_t)(keys_seen(shape, i, T) - keys.first);
@@ -129,8 +127,7 @@ static void block_scores(const Head *head, const Packed *p, KeyRange keys, int64
         hide_before(p_r, shape, keys, i);
         if (head->dropout->p > 0.0f)
             row_backward_drop(p_r, ds_r, head->lse[i],
-                              attention_mask(head->dropout, head->b, head->h, i, T, keys.first),
-                              seen, (int32_t)width);
+                              attention_mask(head->dropout, head->b, head->h, i, T, keys.first), seen, (int32_t)width);
         else
             row_backward(p_r, ds_r, head->lse[i], seen, (int32_t)width);
     }
@@ -147,12 +144,9 @@ static void backward_block(const Head *head, const Packed *p, int64_t first, int
     pack_rows(p->dout, head->dout + first * shape->ldout, shape->ldout, rows, D, 1.0f);
     block_scores(head, p, keys, first, rows);
 
-    tile_product(p->dvalues + keys.first * DP, DP, (TileLeft){ p->p, 1, p->stride }, p->dout, DP,
-                 seen, DP, rows, true);
-    tile_product(p->dkeys + keys.first * DP, DP, (TileLeft){ p->ds, 1, p->stride }, p->q, DP, seen,
-                 DP, rows, true);
-    tile_product(p->dq, DP, (TileLeft){ p->ds, p->stride, 1 }, p->keys + keys.first * DP, DP, rows,
-                 DP, seen, false);
+    tile_product(p->dvalues + keys.first * DP, DP, (TileLeft){ p->p, 1, p->stride }, p->dout, DP, seen, DP, rows, true);
+    tile_product(p->dkeys + keys.first * DP, DP, (TileLeft){ p->ds, 1, p->stride }, p->q, DP, seen, DP, rows, true);
+    tile_product(p->dq, DP, (TileLeft){ p->ds, p->stride, 1 }, p->keys + keys.first * DP, DP, rows, DP, seen, false);
     for (int64_t r = 0; r < rows; r++) {
         float *dq = head->dq + (first + r) * shape->ldqkv;
 #pragma omp simd
@@ -168,9 +162,8 @@ static void unpack_rows(float *dst, int64_t lddst, const float *src, int64_t T, 
         memcpy(dst + j * lddst, src + j * lanes_up(D), (size_t)D * sizeof *dst);
 }
 
-void attention_backward(float *dqkv, const float *dout, const float *lse, const float *qkv,
-                        const Rows *rows, const AttentionShape *shape, Dropout dropout,
-                        void *scratch)
+void attention_backward(float *dqkv, const float *dout, const float *lse, const float *qkv, const Rows *rows,
+                        const AttentionShape *shape, Dropout dropout, void *scratch)
 {
     const int64_t H = shape->H, K = shape->K, D = shape->D, group = H / K, ld = shape->ldqkv;
     const int64_t floats = attention_scratch(shape, rows->longest, 1) / (int64_t)sizeof(float);
@@ -201,8 +194,7 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
                                 .h = h,
                                 .T = T };
             for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
-                backward_block(&head, &p, i,
-                               wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
+                backward_block(&head, &p, i, wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
             for (int64_t i = 0; i < T; i++) {
                 if (i < wanted.first || i >= wanted.end)
                     memset(head.dq + i * ld, 0, (size_t)D * sizeof(float));

@@ -24,8 +24,7 @@ static inline int64_t sequence_stride(int64_t T)
 }
 
 /* dst[rows,DP] = src[rows,D] * scale */
-static inline void pack_rows(float *dst, const float *src, int64_t ldsrc, int64_t rows, int64_t D,
-                             float scale)
+static inline void pack_rows(float *dst, const float *src, int64_t ldsrc, int64_t rows, int64_t D, float scale)
 {
     const int64_t DP = lanes_up(D);
     for (int64_t i = 0; i < rows; i++) {
@@ -38,8 +37,7 @@ static inline void pack_rows(float *dst, const float *src, int64_t ldsrc, int64_
 }
 
 /* The mask of query row i of head h of an example with T tokens, from key `from` on. */
-static inline RowMask attention_mask(const Dropout *dropout, int64_t b, int64_t h, int64_t i,
-                                     int64_t T, int64_t from)
+static inline RowMask attention_mask(const Dropout *dropout, int64_t b, int64_t h, int64_t i, int64_t T, int64_t from)
 {
     return (RowMask){ .key = dropout->keys[b],
                       .first = (uint32_t)((h * T + i) * T + from),
@@ -63,11 +61,9 @@ typedef struct KeyRange {
     int64_t first, end;
 } KeyRange;
 
-static inline KeyRange keys_of_block(const AttentionShape *shape, int64_t first, int64_t rows,
-                                     int64_t T)
+static inline KeyRange keys_of_block(const AttentionShape *shape, int64_t first, int64_t rows, int64_t T)
 {
-    return (KeyRange){ .first = keys_from(shape, first) / LANES * LANES,
-                       .end = keys_seen(shape, first + rows - 1, T) };
+    return (KeyRange){ .first = keys_from(shape, first) / LANES * LANES, .end = keys_seen(shape, first + rows - 1, T) };
 }
 
 /* Scores of row i that lie before its window, put where exp makes them nothing. */
@@ -84,8 +80,7 @@ typedef struct QueryRange {
 
 static inline QueryRange queries_of(const AttentionShape *shape, int64_t b, int64_t T)
 {
-    return shape->q_first != NULL ? (QueryRange){ shape->q_first[b], shape->q_end[b] }
-                                  : (QueryRange){ 0, T };
+    return shape->q_first != NULL ? (QueryRange){ shape->q_first[b], shape->q_end[b] } : (QueryRange){ 0, T };
 }
 
 /* Threads that share the heads of the micro-batch out. */

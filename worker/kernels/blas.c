@@ -127,8 +127,8 @@ static blasint narrow(int64_t size)
     return (blasint)size;
 }
 
-void blas_sgemm(bool turn_a, bool turn_b, int64_t M, int64_t N, int64_t K, float alpha, const float *a,
-                int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+void blas_sgemm(bool turn_a, bool turn_b, int64_t M, int64_t N, int64_t K, float alpha, const float *a, int64_t lda,
+                const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
     REQUIRE(blas.sgemm); /* arithmetic_start comes before the first product */
     const int threads = omp_get_max_threads();

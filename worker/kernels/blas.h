@@ -18,12 +18,12 @@
  * False: no library. The core may be another than was asked for: blas_core() tells. */
 MUST_USE bool blas_load(const char *core, Err *err);
 
-const char *blas_core(void);    /* "Haswell"; "" before blas_load */
+const char *blas_core(void); /* "Haswell"; "" before blas_load */
 const char *blas_library(void); /* "OpenBLAS 0.3.21" ...; "" before blas_load */
 
 /* c[M,N] = alpha * op(a) . op(b) + beta * c, row-major, with row strides; op is the transpose where
  * turn_a or turn_b. M, N, K > 0. */
-void blas_sgemm(bool turn_a, bool turn_b, int64_t M, int64_t N, int64_t K, float alpha, const float *a,
-                int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+void blas_sgemm(bool turn_a, bool turn_b, int64_t M, int64_t N, int64_t K, float alpha, const float *a, int64_t lda,
+                const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
 #endif

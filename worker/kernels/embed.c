@@ -4,9 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
-void embed_forward(float *y, const int32_t *ids, const int32_t *types, const float *word,
-                   const float *position, const int32_t *places, const float *type, int64_t N,
-                   int64_t C)
+void embed_forward(float *y, const int32_t *ids, const int32_t *types, const float *word, const float *position,
+                   const int32_t *places, const float *type, int64_t N, int64_t C)
 {
 #pragma omp parallel for if (N * C >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++) {
@@ -28,8 +27,7 @@ void embed_forward(float *y, const int32_t *ids, const int32_t *types, const flo
     }
 }
 
-void patches_gather(float *out, const float *pixels, int64_t B, int64_t channels, int64_t size,
-                    int64_t patch)
+void patches_gather(float *out, const float *pixels, int64_t B, int64_t channels, int64_t size, int64_t patch)
 {
     const int64_t side = size / patch, width = channels * patch * patch;
 #pragma omp parallel for if (B * side * side * width >= PARALLEL_ELEMENTS)
@@ -39,8 +37,7 @@ void patches_gather(float *out, const float *pixels, int64_t B, int64_t channels
         float *out_n = out + n * width;
         for (int64_t c = 0; c < channels; c++) {
             for (int64_t y = 0; y < patch; y++)
-                memcpy(out_n + (c * patch + y) * patch, corner + (c * size + y) * size,
-                       (size_t)patch * sizeof *out_n);
+                memcpy(out_n + (c * patch + y) * patch, corner + (c * size + y) * size, (size_t)patch * sizeof *out_n);
         }
     }
 }
@@ -53,8 +50,8 @@ static void patch_row(float *y, const float *x, const float *position, const flo
         y[c] = (bias != NULL ? x[c] + bias[c] : x[c]) + position[c];
 }
 
-void patches_embed(float *y, const float *x, const float *bias, const float *first,
-                   const float *position, int64_t B, int64_t P, int64_t C)
+void patches_embed(float *y, const float *x, const float *bias, const float *first, const float *position, int64_t B,
+                   int64_t P, int64_t C)
 {
 #pragma omp parallel for if (B * P * C >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < B * (P + 1); n++) {

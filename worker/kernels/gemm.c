@@ -112,8 +112,8 @@ static void compute(const Product *p)
         one_tile(p, tiling, t / tiling.columns, t % tiling.columns);
 }
 
-void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,
-             int64_t N, int64_t O, int64_t I, float alpha, float beta)
+void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t N, int64_t O,
+             int64_t I, float alpha, float beta)
 {
     if (N == 1 && O > 0 && I > 0)
         kernels->gemv(y, x, w, ldw, O, I, alpha, beta);
@@ -121,14 +121,14 @@ void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w,
         compute(&(Product){ false, true, N, O, I, alpha, beta, x, w, ldx, ldw, y, ldy });
 }
 
-void gemm_nn(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,
-             int64_t N, int64_t I, int64_t O, float alpha, float beta)
+void gemm_nn(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t N, int64_t I,
+             int64_t O, float alpha, float beta)
 {
     compute(&(Product){ false, false, N, I, O, alpha, beta, x, w, ldx, ldw, y, ldy });
 }
 
-void gemm_tn(float *y, int64_t ldy, const float *a, int64_t lda, const float *b, int64_t ldb,
-             int64_t O, int64_t I, int64_t N, float alpha, float beta)
+void gemm_tn(float *y, int64_t ldy, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t O, int64_t I,
+             int64_t N, float alpha, float beta)
 {
     compute(&(Product){ true, false, O, I, N, alpha, beta, a, b, lda, ldb, y, ldy });
 }

@@ -25,15 +25,15 @@ void gemm_join_tiles(bool join);
 enum { GEMM_TILE_STEP = 64, GEMM_TILE_WORK = 1 << 23 };
 
 /* y[N,O] = alpha * x[N,I] . w[O,I]^T + beta * y     (row strides ldy, ldx, ldw) */
-void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,
-             int64_t N, int64_t O, int64_t I, float alpha, float beta);
+void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t N, int64_t O,
+             int64_t I, float alpha, float beta);
 
 /* y[N,I] = alpha * x[N,O] . w[O,I] + beta * y */
-void gemm_nn(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw,
-             int64_t N, int64_t I, int64_t O, float alpha, float beta);
+void gemm_nn(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t N, int64_t I,
+             int64_t O, float alpha, float beta);
 
 /* y[O,I] = alpha * a[N,O]^T . b[N,I] + beta * y */
-void gemm_tn(float *y, int64_t ldy, const float *a, int64_t lda, const float *b, int64_t ldb,
-             int64_t O, int64_t I, int64_t N, float alpha, float beta);
+void gemm_tn(float *y, int64_t ldy, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t O, int64_t I,
+             int64_t N, float alpha, float beta);
 
 #endif

@@ -35,48 +35,43 @@ typedef struct Dropout {
  * y[N,C] = norm(x + residual) * gain + bias, where residual may be NULL.
  * The sum is what backward needs: normalised rows are kept in xhat[N,C] and
  * 1/deviation in inv[N] (both written; xhat NULL when no backward follows). */
-void norm_forward(float *y, float *xhat, float *inv, const float *x, const float *residual,
-                  const float *gain, const float *bias, int64_t N, int64_t C, float eps, bool rms);
+void norm_forward(float *y, float *xhat, float *inv, const float *x, const float *residual, const float *gain,
+                  const float *bias, int64_t N, int64_t C, float eps, bool rms);
 
 /* The same with bias of the linear before it and hidden dropout in one pass:
  * sum = dropout(x + linear_bias) + residual, y = norm(sum). linear_bias may be NULL.
  * sum[N,C] is for who reads it again; NULL: nobody. It may be the residual. */
-void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float *inv,
-                                        const float *x, const float *linear_bias, const Rows *rows,
-                                        Dropout dropout, const float *residual, const float *gain,
-                                        const float *bias, int64_t C, float eps, bool rms);
+void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float *inv, const float *x,
+                                        const float *linear_bias, const Rows *rows, Dropout dropout,
+                                        const float *residual, const float *gain, const float *bias, int64_t C,
+                                        float eps, bool rms);
 
 /* ds[N,C] (written) = gradient at the sum that was normalised, plus dsum[N,C], what else
  * comes to it (NULL: nothing). dgain[C], dbias[C] are added to when not NULL. ds may be dy
  * or dsum. */
-void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const float *dsum,
-                   const float *xhat, const float *inv, const float *gain, int64_t N, int64_t C,
-                   bool rms);
+void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const float *dsum, const float *xhat,
+                   const float *inv, const float *gain, int64_t N, int64_t C, bool rms);
 
 /* ---- activations ---------------------------------------------------------- */
 
 /* y[N,F] = act(x[N,F] + bias[F]); bias may be NULL. `pre` (may be NULL, may be x)
  * receives x + bias for backward. kind: an Activation of common/base/activation.h as int. */
-void bias_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F,
-                      int kind);
+void bias_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, int kind);
 
 /* dx[N,F] (written; may be dy) = dy * act'(pre). */
 void act_backward(float *dx, const float *dy, const float *pre, int64_t N, int64_t F, int kind);
 
 /* Gated: with gate | up = x[N,2F] + bias[2F] (NULL: none), y[N,F] = act(gate) * up. pre[N,2F]
  * (may be x) receives gate | up for backward. */
-void gated_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N,
-                       int64_t F, int kind);
+void gated_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, int kind);
 
 /* dpre[N,2F] (written; may be pre) from dy[N,F] and pre[N,2F]. */
-void gated_act_backward(float *dpre, const float *dy, const float *pre, int64_t N, int64_t F,
-                        int kind);
+void gated_act_backward(float *dpre, const float *dy, const float *pre, int64_t N, int64_t F, int kind);
 
 /* ---- element rows --------------------------------------------------------- */
 
 void bias_add(float *x, const float *bias, int64_t N, int64_t C); /* x[n,:] += bias */
-void bias_backward(float *dbias, const float *dy, int64_t ldy, int64_t N,
-                   int64_t C); /* column sums, added */
+void bias_backward(float *dbias, const float *dy, int64_t ldy, int64_t N, int64_t C); /* column sums, added */
 
 /* y[N,C] (written; may be x) = x with the site's mask and scale. The same call
  * on a gradient is its backward. */
@@ -84,26 +79,24 @@ void dropout_apply(float *y, const float *x, const Rows *rows, Dropout dropout, 
 
 /* y[n,:] = word[ids[n],:] + position[places[n],:] + type[types[n],:]; position may be NULL,
  * and so may types (then type row 0 is used when `type` is not NULL). */
-void embed_forward(float *y, const int32_t *ids, const int32_t *types, const float *word,
-                   const float *position, const int32_t *places, const float *type, int64_t N,
-                   int64_t C);
+void embed_forward(float *y, const int32_t *ids, const int32_t *types, const float *word, const float *position,
+                   const int32_t *places, const float *type, int64_t N, int64_t C);
 
 /* The square patches of images [B, channels, size, size], row by row as a convolution with
  * kernel = stride = patch sees them: out[B * (size/patch)^2, channels * patch * patch]. */
-void patches_gather(float *out, const float *pixels, int64_t B, int64_t channels, int64_t size,
-                    int64_t patch);
+void patches_gather(float *out, const float *pixels, int64_t B, int64_t channels, int64_t size, int64_t patch);
 
 /* Rows of sequences of 1 + P: y[b,0,:] = first + position[0,:], y[b,1+p,:] = x[b,p,:] + bias +
  * position[1+p,:]; x[B*P,C]. bias may be NULL. */
-void patches_embed(float *y, const float *x, const float *bias, const float *first,
-                   const float *position, int64_t B, int64_t P, int64_t C);
+void patches_embed(float *y, const float *x, const float *bias, const float *first, const float *position, int64_t B,
+                   int64_t P, int64_t C);
 
 /* Rotates pairs (j, j + D/2) of each of `heads` heads of size D that lie side by side in rows
  * x[n,:] (row stride ld), by the angle of the row's place t in its sequence:
  * (a, b) -> (a cos - b sin, b cos + a sin). cosine, sine: [longest, D/2]. back: by the
  * opposite angle, which is the gradient's way. Source: modeling_llama, rotate_half. */
-void rope_apply(float *x, int64_t ld, int64_t heads, int64_t D, const Rows *rows,
-                const float *cosine, const float *sine, bool back);
+void rope_apply(float *x, int64_t ld, int64_t heads, int64_t D, const Rows *rows, const float *cosine,
+                const float *sine, bool back);
 
 /* ---- attention ------------------------------------------------------------ */
 
@@ -130,14 +123,13 @@ typedef struct AttentionShape {
 
 int64_t attention_scratch(const AttentionShape *shape, int64_t longest, int threads);
 
-void attention_forward(float *out, float *lse, const float *qkv, const Rows *rows,
-                       const AttentionShape *shape, Dropout dropout, void *scratch);
+void attention_forward(float *out, float *lse, const float *qkv, const Rows *rows, const AttentionShape *shape,
+                       Dropout dropout, void *scratch);
 
 /* dqkv[N, 3C'] (written, same layout as qkv) from dout[N,H*D], with lse of forward.
  * Query rows that were not wanted get dq = 0, and their dout is not read. */
-void attention_backward(float *dqkv, const float *dout, const float *lse, const float *qkv,
-                        const Rows *rows, const AttentionShape *shape, Dropout dropout,
-                        void *scratch);
+void attention_backward(float *dqkv, const float *dout, const float *lse, const float *qkv, const Rows *rows,
+                        const AttentionShape *shape, Dropout dropout, void *scratch);
 
 /* out[H*D] of one query row q[H*D] that sees the first `seen` rows (the last `window` of them) of
  * keys[,K*D] and values[,K*D]. scores[H, ldscores]: room, ldscores >= seen. */
@@ -147,8 +139,7 @@ void attention_row(float *out, const float *q, const float *keys, const float *v
 /* ---- small products --------------------------------------------------------- */
 
 /* y[O] = alpha * w[O,I] x[I] + beta * y[O]; rows of w have the stride ldw. */
-void gemv(float *y, const float *x, const float *w, int64_t ldw, int64_t O, int64_t I, float alpha,
-          float beta);
+void gemv(float *y, const float *x, const float *w, int64_t ldw, int64_t O, int64_t I, float alpha, float beta);
 
 /* The left factor: element (m, k) is at[m * row + k * step], so a transposed
  * matrix is one with its strides exchanged. */
@@ -158,8 +149,8 @@ typedef struct TileLeft {
 } TileLeft;
 
 /* c[M,N] = a[M,K] . b[K,N], or += with `add`. N is a multiple of the level's lanes. */
-void tile_product(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t M,
-                  int64_t N, int64_t K, bool add);
+void tile_product(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t M, int64_t N, int64_t K,
+                  bool add);
 
 /* dst[D,stride] = the first D columns of src[T,ld], transposed; columns from T up
  * to whole vectors are zero. */
@@ -170,21 +161,18 @@ void tile_transpose(float *dst, int64_t stride, const float *src, int64_t ld, in
 /* Sum over rows of -log softmax(logits[n])[goal[n]]; dlogits[N,V] written as the
  * gradient of the SUM (NULL: loss only). goal -100: row is skipped, gradient 0.
  * Returns the sum; *count receives the rows that counted. */
-double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V,
-                     int64_t *count);
+double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V, int64_t *count);
 
 /* The same for wide rows: in place (`gradient`: logits become their gradient, else they are
  * left), rows shared out among threads, exponentials in float. loss[N] (written) is 0 where
  * the goal is -100. */
-void wide_cross_entropy(float *logits, double *loss, const int32_t *goal, int64_t N, int64_t V,
-                        bool gradient);
+void wide_cross_entropy(float *logits, double *loss, const int32_t *goal, int64_t N, int64_t V, bool gradient);
 
 /* Sum over rows of (logits[n,0] - goal[n])^2. */
 double mean_square(float *dlogits, const float *logits, const float *goal, int64_t N);
 
 /* Sum over rows of the MEAN over V labels of binary cross entropy with logits. */
-double binary_cross_entropy(float *dlogits, const float *logits, const float *goal, int64_t N,
-                            int64_t V);
+double binary_cross_entropy(float *dlogits, const float *logits, const float *goal, int64_t N, int64_t V);
 
 /* ---- speed ------------------------------------------------------------------- */
 
@@ -195,6 +183,7 @@ float peak_rounds(int64_t rounds, int64_t *operations);
 
 /* All kernels are compiled once for each level of the CPU (Makefile, levels.h), and called through
  * the table of the level in use: kernels->gemv(...). */
+/* clang-format off */
 #define KERNEL_LIST(K) \
     K(norm_forward) K(bias_dropout_residual_norm_forward) K(norm_backward) \
     K(bias_act_forward) K(act_backward) K(gated_act_forward) K(gated_act_backward) \
@@ -203,6 +192,7 @@ float peak_rounds(int64_t rounds, int64_t *operations);
     K(attention_backward) K(attention_row) K(gemv) K(tile_product) K(tile_transpose) \
     K(cross_entropy) K(wide_cross_entropy) K(mean_square) K(binary_cross_entropy) \
     K(peak_rounds)
+/* clang-format on */
 
 typedef struct Kernels {
     int lanes; /* floats of a vector */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { GOAL_IGNORED = -100 }; /* torch's ignore_index */
-enum { STRETCH = 512 };       /* floats that are summed in float */
+enum { STRETCH = 512 }; /* floats that are summed in float */
 
 /* log sum_v exp(logits[v]), the largest taken out so that nothing overflows. */
 static double log_sum_exp(const float *logits, int64_t V)
@@ -21,8 +21,7 @@ static double log_sum_exp(const float *logits, int64_t V)
     return (double)max + log(sum);
 }
 
-double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V,
-                     int64_t *count)
+double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V, int64_t *count)
 {
     double loss = 0.0;
     *count = 0;
@@ -77,8 +76,7 @@ static double wide_row(float *logits, int32_t goal, int64_t V, bool gradient)
     return loss;
 }
 
-void wide_cross_entropy(float *logits, double *loss, const int32_t *goal, int64_t N, int64_t V,
-                        bool gradient)
+void wide_cross_entropy(float *logits, double *loss, const int32_t *goal, int64_t N, int64_t V, bool gradient)
 {
 #pragma omp parallel for if (N * V >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++) {
@@ -105,8 +103,7 @@ double mean_square(float *dlogits, const float *logits, const float *goal, int64
 
 /* -z log s(x) - (1 - z) log(1 - s(x)) = max(x, 0) - x z + log(1 + e^-|x|), which
  * does not overflow; its derivative is s(x) - z. */
-double binary_cross_entropy(float *dlogits, const float *logits, const float *goal, int64_t N,
-                            int64_t V)
+double binary_cross_entropy(float *dlogits, const float *logits, const float *goal, int64_t N, int64_t V)
 {
     double loss = 0.0;
     for (int64_t i = 0; i < N * V; i++) {

@@ -8,8 +8,8 @@ enum { GAIN_COLUMNS = 64 }; /* columns whose gradient is summed together */
 
 /* y = v * gain + bias of v = (s - mean) * inv, which is kept in xhat (NULL: it is not);
  * bias NULL: none. y may be s. */
-static void scale_row(float *y, float *xhat, const float *s, float mean, float inv,
-                      const float *gain, const float *bias, int64_t C)
+static void scale_row(float *y, float *xhat, const float *s, float mean, float inv, const float *gain,
+                      const float *bias, int64_t C)
 {
     if (bias == NULL) {
 #pragma omp simd
@@ -38,8 +38,8 @@ static void scale_row(float *y, float *xhat, const float *s, float mean, float i
 /* Normalises s[0,C), whose sum is `sum`. Returns inv = 1/deviation, or 1/root mean square
  * when only the scale is normalised. The variance is summed from differences to the mean,
  * not from squares, which would cancel. y may be s; xhat may be NULL. */
-static float normalise_row(float *y, float *xhat, const float *s, float sum, const float *gain,
-                           const float *bias, int64_t C, float eps, bool rms)
+static float normalise_row(float *y, float *xhat, const float *s, float sum, const float *gain, const float *bias,
+                           int64_t C, float eps, bool rms)
 {
     const float mean = rms ? 0.0f : sum / (float)C;
     float squares = 0.0f;
@@ -73,15 +73,14 @@ static float add_row(float *s, const float *x, const float *residual, int64_t C)
     return sum;
 }
 
-void norm_forward(float *y, float *xhat, float *inv, const float *x, const float *residual,
-                  const float *gain, const float *bias, int64_t N, int64_t C, float eps, bool rms)
+void norm_forward(float *y, float *xhat, float *inv, const float *x, const float *residual, const float *gain,
+                  const float *bias, int64_t N, int64_t C, float eps, bool rms)
 {
 #pragma omp parallel for if (N * C >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++) {
         float *y_n = y + n * C; /* holds the row's sum until it is normalised */
         const float sum = add_row(y_n, x + n * C, residual != NULL ? residual + n * C : NULL, C);
-        const float inv_n =
-            normalise_row(y_n, xhat != NULL ? xhat + n * C : NULL, y_n, sum, gain, bias, C, eps, rms);
+        const float inv_n = normalise_row(y_n, xhat != NULL ? xhat + n * C : NULL, y_n, sum, gain, bias, C, eps, rms);
         if (inv != NULL)
             inv[n] = inv_n;
     }
@@ -109,8 +108,7 @@ static void bias_row(float *s, const float *x, const float *bias, int64_t C)
 }
 
 /* s = (x + bias) + residual; returns its sum. */
-static float bias_add_row(float *s, const float *x, const float *bias, const float *residual,
-                          int64_t C)
+static float bias_add_row(float *s, const float *x, const float *bias, const float *residual, int64_t C)
 {
     float sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
@@ -122,10 +120,10 @@ static float bias_add_row(float *s, const float *x, const float *bias, const flo
     return sum;
 }
 
-void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float *inv,
-                                        const float *x, const float *linear_bias, const Rows *rows,
-                                        Dropout dropout, const float *residual, const float *gain,
-                                        const float *bias, int64_t C, float eps, bool rms)
+void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float *inv, const float *x,
+                                        const float *linear_bias, const Rows *rows, Dropout dropout,
+                                        const float *residual, const float *gain, const float *bias, int64_t C,
+                                        float eps, bool rms)
 {
 #pragma omp parallel for if (rows->N * C >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < rows->N; n++) {
@@ -136,12 +134,11 @@ void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float
             bias_row(y + n * C, from, linear_bias, C);
             from = y + n * C;
         }
-        const float total = dropout.p > 0.0f
-                                ? drop_add_row(s_n, from, row_mask(rows, &dropout, n, C), residual_n, C)
+        const float total = dropout.p > 0.0f ? drop_add_row(s_n, from, row_mask(rows, &dropout, n, C), residual_n, C)
                             : linear_bias != NULL ? bias_add_row(s_n, from, linear_bias, residual_n, C)
                                                   : add_row(s_n, from, residual_n, C);
-        const float inv_n = normalise_row(y + n * C, xhat != NULL ? xhat + n * C : NULL, s_n, total,
-                                          gain, bias, C, eps, rms);
+        const float inv_n =
+            normalise_row(y + n * C, xhat != NULL ? xhat + n * C : NULL, s_n, total, gain, bias, C, eps, rms);
         if (inv != NULL)
             inv[n] = inv_n;
     }
@@ -149,8 +146,7 @@ void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float
 
 /* dgain[c] += sum_n dy xhat, dbias[c] += sum_n dy, rows in order for any number
  * of threads: they share out columns. */
-static void gain_backward(float *dgain, float *dbias, const float *dy, const float *xhat, int64_t N,
-                          int64_t C)
+static void gain_backward(float *dgain, float *dbias, const float *dy, const float *xhat, int64_t N, int64_t C)
 {
     if (dbias != NULL)
         bias_backward(dbias, dy, C, N, C);
@@ -173,8 +169,8 @@ static void gain_backward(float *dgain, float *dbias, const float *dy, const flo
 
 /* With g = dy * gain:  ds = inv * (g - mean(g) - xhat * mean(g * xhat)), where a norm of the
  * scale alone has no mean(g); plus what is there of dsum. */
-static void norm_backward_row(float *ds, const float *dy, const float *dsum, const float *xhat,
-                              float inv, const float *gain, int64_t C, bool rms)
+static void norm_backward_row(float *ds, const float *dy, const float *dsum, const float *xhat, float inv,
+                              const float *gain, int64_t C, bool rms)
 {
     float sum = 0.0f, dot = 0.0f;
 #pragma omp simd reduction(+ : sum, dot)
@@ -195,13 +191,12 @@ static void norm_backward_row(float *ds, const float *dy, const float *dsum, con
         ds[c] = dsum[c] + inv * (dy[c] * gain[c] - mean - xhat[c] * slope);
 }
 
-void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const float *dsum,
-                   const float *xhat, const float *inv, const float *gain, int64_t N, int64_t C,
-                   bool rms)
+void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const float *dsum, const float *xhat,
+                   const float *inv, const float *gain, int64_t N, int64_t C, bool rms)
 {
     gain_backward(dgain, dbias, dy, xhat, N, C); /* first: ds may be dy */
 #pragma omp parallel for if (N * C >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++)
-        norm_backward_row(ds + n * C, dy + n * C, dsum != NULL ? dsum + n * C : NULL, xhat + n * C,
-                          inv[n], gain, C, rms);
+        norm_backward_row(ds + n * C, dy + n * C, dsum != NULL ? dsum + n * C : NULL, xhat + n * C, inv[n], gain, C,
+                          rms);
 }

@@ -12,8 +12,8 @@ static void rotate(float *x, const float *cosine, const float *sine, int64_t hal
     }
 }
 
-void rope_apply(float *x, int64_t ld, int64_t heads, int64_t D, const Rows *rows,
-                const float *cosine, const float *sine, bool back)
+void rope_apply(float *x, int64_t ld, int64_t heads, int64_t D, const Rows *rows, const float *cosine,
+                const float *sine, bool back)
 {
     const int64_t half = D / 2;
     const float sign = back ? -1.0f : 1.0f;

@@ -26,8 +26,8 @@ typedef int32_t LaneIndices __attribute__((vector_size(LANES * sizeof(int32_t)))
 
 /* One tile of c: rows x vectors sums stay in registers while k runs. Both counts
  * are constants wherever this is inlined, so the inner loops are unrolled away. */
-ALWAYS_INLINE void tile(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t K,
-                        bool add, const int rows, const int vectors)
+ALWAYS_INLINE void tile(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t K, bool add,
+                        const int rows, const int vectors)
 {
     Lanes sum[TILE_ROWS][TILE_VECTORS];
 #pragma GCC unroll 16
@@ -59,8 +59,8 @@ ALWAYS_INLINE void tile(float *c, int64_t ldc, TileLeft a, const float *b, int64
 }
 
 /* The rows [0,M) of one column strip: full tiles, then what is left over. */
-ALWAYS_INLINE void strip(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t M,
-                         int64_t K, bool add, const int vectors)
+ALWAYS_INLINE void strip(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t M, int64_t K, bool add,
+                         const int vectors)
 {
     int64_t m = 0;
     for (; m + TILE_ROWS <= M; m += TILE_ROWS) {
@@ -82,8 +82,8 @@ ALWAYS_INLINE void strip(float *c, int64_t ldc, TileLeft a, const float *b, int6
         tile(c, ldc, a, b, ldb, K, add, 1, vectors);
 }
 
-void tile_product(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t M,
-                  int64_t N, int64_t K, bool add)
+void tile_product(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t M, int64_t N, int64_t K,
+                  bool add)
 {
     int64_t n = 0;
     for (; n + TILE_VECTORS * LANES <= N; n += TILE_VECTORS * LANES)

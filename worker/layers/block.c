@@ -40,15 +40,12 @@ void block_layout(Block *block, Layout *layout, const PassSizes *sizes, bool tra
     linear_layout(&block->attn_out, layout, M, training);
     linear_layout(&block->ff_up, layout, M, training);
     linear_layout(&block->ff_down, layout, M, training);
-    norm_layout(&block->norm1, layout, M,
-                training && (needs->y || linear_needs_input(&block->ff_up)));
+    norm_layout(&block->norm1, layout, M, training && (needs->y || linear_needs_input(&block->ff_up)));
     norm_layout(&block->norm2, layout, M, training && (needs->out || above));
     block->kept_qkv = layout_floats_if(layout, training && needs->qkv, N * block->QKV);
-    block->kept_att = layout_floats_if(layout, training && linear_needs_input(&block->attn_out),
-                                       M * block->E);
+    block->kept_att = layout_floats_if(layout, training && linear_needs_input(&block->attn_out), M * block->E);
     block->kept_lse = layout_floats_if(layout, training && needs->qkv, N * block->attention.H);
-    block->kept_pre =
-        layout_floats_if(layout, training && block_keeps_pre(block), M * pre_width(block));
+    block->kept_pre = layout_floats_if(layout, training && block_keeps_pre(block), M * pre_width(block));
 }
 
 void block_bind(Block *block, const float *values)
@@ -116,8 +113,8 @@ static void project(Block *block, float *qkv, Pass *pass)
 }
 
 /* y = norm(dropout(x + the linear's bias) + residual); the sum goes on when pre_norm. */
-static void join(const Block *block, Norm *norm, float *y, const float *x, const Linear *linear,
-                 const float *residual, Pass *pass)
+static void join(const Block *block, Norm *norm, float *y, const float *x, const Linear *linear, const float *residual,
+                 Pass *pass)
 {
     const Site site = norm == &block->norm1 ? SITE_ATTN_OUT : SITE_FF;
     const NormInput input = {
@@ -151,7 +148,7 @@ static void attention_half_forward(Block *block, Pass *pass)
     float *att = kept_or(pass, block->kept_att, block->tail ? pass->row_b : pass->y);
     float *full = block->tail ? pass->o : att;
     kernels->attention_forward(full, kept_or(pass, block->kept_lse, pass->lse), qkv, &pass->rows, &shape,
-                      attention_dropout(block, pass), pass->attention);
+                               attention_dropout(block, pass), pass->attention);
     if (block->tail)
         pass_gather(pass, att, full, E, E);
     linear_forward(&block->attn_out, pass->o, block->C, att, rows_behind(block, pass), pass);
@@ -177,8 +174,7 @@ static void ff_half_forward(Block *block, Pass *pass)
 {
     activate(block, pass);
     linear_forward(&block->ff_down, pass->o, block->C, pass->g, rows_behind(block, pass), pass);
-    join(block, &block->norm2, pass->x, pass->o, &block->ff_down,
-         block->pre_norm ? pass->r : pass->y, pass);
+    join(block, &block->norm2, pass->x, pass->o, &block->ff_down, block->pre_norm ? pass->r : pass->y, pass);
 }
 
 void block_forward(Block *block, Pass *pass)
@@ -199,8 +195,8 @@ static float *stream(const Block *block, const Pass *pass)
 static void norm_of_block_backward(Block *block, Norm *norm, Pass *pass)
 {
     const bool first = block->tail && norm == &block->norm2; /* nothing else reads that sum */
-    norm_pull(norm, stream(block, pass), pass->x, block->pre_norm && !first ? pass->r : NULL,
-              rows_behind(block, pass), pass);
+    norm_pull(norm, stream(block, pass), pass->x, block->pre_norm && !first ? pass->r : NULL, rows_behind(block, pass),
+              pass);
 }
 
 /* The gradient before a sublayer's dropout: the stream itself where nothing is dropped. */
@@ -220,8 +216,7 @@ static const float *input_of_ff_down(const Block *block, Pass *pass)
         return NULL;
     const int64_t N = rows_behind(block, pass)->N;
     if (block->gated)
-        kernels->gated_act_forward(pass->g, block->kept_pre, block->kept_pre, NULL, N, block->F,
-                          block->act);
+        kernels->gated_act_forward(pass->g, block->kept_pre, block->kept_pre, NULL, N, block->F, block->act);
     else
         kernels->bias_act_forward(pass->g, NULL, block->kept_pre, NULL, N, block->F, block->act);
     return pass->g;
@@ -317,9 +312,7 @@ static void project_tail_backward(Block *block, Pass *pass)
     const bool apart = q_is_apart(block);
     const float *x = input_of_block(block, pass);
     float *dx = block->needs.x ? pass->o : NULL;
-    const LinearGrad grad = {
-        .dy = apart ? pass->g + block->E : pass->g, .ldy = block->QKV, .x = x, .dx = dx
-    };
+    const LinearGrad grad = { .dy = apart ? pass->g + block->E : pass->g, .ldy = block->QKV, .x = x, .dx = dx };
     linear_backward(&block->qkv, &grad, &pass->rows, pass);
     if (apart)
         project_apart_backward(block, x, pass);
@@ -357,7 +350,7 @@ static void attention_of_block_backward(Block *block, const float *datt, Pass *p
         dout = pass->o;
     }
     kernels->attention_backward(pass->g, dout, block->kept_lse, block->kept_qkv, &pass->rows, &shape,
-                       attention_dropout(block, pass), pass->attention);
+                                attention_dropout(block, pass), pass->attention);
     rope_turn(&pass->rope, pass->g, block->QKV, shape.H + shape.K, &pass->rows, true);
 }
 

@@ -28,34 +28,34 @@
 
 /* Where a gradient is needed, because something at or below that place is trained. */
 typedef struct BlockNeeds {
-    bool x;       /* the block's input */
-    bool qkv;     /* q, k, v */
-    bool sum1;    /* what norm1 normalises */
-    bool y;       /* norm1's output */
-    bool pre;     /* the activation's input */
-    bool sum2;    /* what norm2 normalises */
-    bool out;     /* the block's output */
+    bool x; /* the block's input */
+    bool qkv; /* q, k, v */
+    bool sum1; /* what norm1 normalises */
+    bool y; /* norm1's output */
+    bool pre; /* the activation's input */
+    bool sum2; /* what norm2 normalises */
+    bool out; /* the block's output */
 } BlockNeeds;
 
 typedef struct Block {
     int64_t layer, C, F;
-    int64_t E;    /* heads * head size */
-    int64_t QKV;  /* width of a row q|k|v */
+    int64_t E; /* heads * head size */
+    int64_t QKV; /* width of a row q|k|v */
     AttentionShape attention;
     int act;
     bool pre_norm, gated, tail;
     double hidden_dropout, attention_dropout;
-    Linear qkv;   /* q, k, v, as three parts or as one module; where q is apart: k, v */
-    Linear q;     /* in a tail whose q is a module: of the read rows only. Else without parts */
+    Linear qkv; /* q, k, v, as three parts or as one module; where q is apart: k, v */
+    Linear q; /* in a tail whose q is a module: of the read rows only. Else without parts */
     Linear attn_out, ff_up, ff_down; /* ff_up: gate, up when gated */
     Norm norm1, norm2;
-    const struct Block *before;  /* whose output is the input; NULL: the embedding's */
+    const struct Block *before; /* whose output is the input; NULL: the embedding's */
     const Embedding *embedding;
     BlockNeeds needs;
-    float *kept_qkv;  /* [N, QKV] */
-    float *kept_att;  /* [M, E], M: rows behind the attention */
-    float *kept_lse;  /* [H, N] */
-    float *kept_pre;  /* [M, F], gated: [M, 2F]; backward puts its gradient there then */
+    float *kept_qkv; /* [N, QKV] */
+    float *kept_att; /* [M, E], M: rows behind the attention */
+    float *kept_lse; /* [H, N] */
+    float *kept_pre; /* [M, F], gated: [M, 2F]; backward puts its gradient there then */
 } Block;
 
 /* Fills in needs, once linears and norms are set; below: something under it is trained. */

@@ -27,8 +27,7 @@ static void table_layout(Table *table, Layout *layout, int64_t most_tokens)
     table->u = layout_floats_if(layout, table->module.R > 0, most_tokens * table->module.R);
 }
 
-void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes, bool training,
-                      bool needed)
+void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes, bool training, bool needed)
 {
     const int64_t most_tokens = sizes->most_tokens, B = sizes->most_sequences;
     norm_layout(&embedding->norm, layout, most_tokens, needed);
@@ -79,8 +78,8 @@ static const float *table_weight(const Table *table, const Pass *pass)
 static void sum_tokens(Embedding *embedding, float *y, const EmbeddingInput *input, Pass *pass)
 {
     kernels->embed_forward(y, input->ids, input->types, table_weight(&embedding->word, pass),
-                  table_weight(&embedding->position, pass), pass->places,
-                  table_weight(&embedding->type, pass), pass->rows.N, width(embedding));
+                           table_weight(&embedding->position, pass), pass->places, table_weight(&embedding->type, pass),
+                           pass->rows.N, width(embedding));
     table_lora_forward(&embedding->word, y, input->ids, pass);
     table_lora_forward(&embedding->position, y, pass->places, pass);
     table_lora_forward(&embedding->type, y, input->types, pass);
@@ -97,7 +96,7 @@ static Rows patch_rows(const Embedding *embedding, const Pass *pass)
 static void gather_patches(const Embedding *embedding, const float *pixels, Pass *pass)
 {
     kernels->patches_gather(pass->g, pixels, pass->rows.B, embedding->channels, embedding->image_size,
-                   embedding->patch);
+                            embedding->patch);
 }
 
 static void sum_patches(Embedding *embedding, float *y, const float *pixels, Pass *pass)
@@ -106,8 +105,7 @@ static void sum_patches(Embedding *embedding, float *y, const float *pixels, Pas
     gather_patches(embedding, pixels, pass);
     linear_forward(&embedding->patches, pass->o, width(embedding), pass->g, &rows, pass);
     kernels->patches_embed(y, pass->o, linear_bias(&embedding->patches), embedding->first.weight,
-                  embedding->position.module.weight, rows.B, patch_count(embedding),
-                  width(embedding));
+                           embedding->position.module.weight, rows.B, patch_count(embedding), width(embedding));
 }
 
 void embedding_forward(Embedding *embedding, const EmbeddingInput *input, Pass *pass)
@@ -129,8 +127,7 @@ void embedding_forward(Embedding *embedding, const EmbeddingInput *input, Pass *
 /* ---- backward -------------------------------------------------------------- */
 
 /* dtable[row of n, :] += dx[n, :], in the order of the rows. */
-static void whole_backward(float *dtable, const float *dx, const int32_t *row, int64_t still,
-                           int64_t N, int64_t C)
+static void whole_backward(float *dtable, const float *dx, const int32_t *row, int64_t still, int64_t N, int64_t C)
 {
     for (int64_t n = 0; dtable && n < N; n++) {
         const int64_t at = row ? row[n] : 0;
@@ -142,8 +139,7 @@ static void whole_backward(float *dtable, const float *dx, const int32_t *row, i
 }
 
 /* dB = scale dx^T u,  dA[:, row of n] += scale (dx B)[n] */
-static void table_lora_backward(const Table *table, const float *dx, const int32_t *row,
-                                const Pass *pass)
+static void table_lora_backward(const Table *table, const float *dx, const int32_t *row, const Pass *pass)
 {
     const ModuleView *m = &table->module;
     const int64_t N = pass->rows.N, R = m->R, C = m->in;
@@ -161,25 +157,22 @@ static void table_lora_backward(const Table *table, const float *dx, const int32
     }
 }
 
-static void table_backward(const Table *table, const float *dx, const int32_t *row,
-                           const Pass *pass)
+static void table_backward(const Table *table, const float *dx, const int32_t *row, const Pass *pass)
 {
-    whole_backward(module_grad(pass->grad, table->module.weight_at), dx, row, table->still,
-                   pass->rows.N, table->module.in);
+    whole_backward(module_grad(pass->grad, table->module.weight_at), dx, row, table->still, pass->rows.N,
+                   table->module.in);
     table_lora_backward(table, dx, row, pass);
 }
 
 /* dsum[B, 1 + P, C]: the rows of patches are copied out for their linear. */
-static void patches_backward(Embedding *embedding, const float *dsum, const float *pixels,
-                             Pass *pass)
+static void patches_backward(Embedding *embedding, const float *dsum, const float *pixels, Pass *pass)
 {
     if (!linear_is_trained(&embedding->patches))
         return;
     const int64_t C = width(embedding), P = patch_count(embedding);
     const Rows rows = patch_rows(embedding, pass);
     for (int64_t b = 0; b < rows.B; b++)
-        memcpy(pass->o + b * P * C, dsum + (b * (P + 1) + 1) * C,
-               (size_t)(P * C) * sizeof(float));
+        memcpy(pass->o + b * P * C, dsum + (b * (P + 1) + 1) * C, (size_t)(P * C) * sizeof(float));
     gather_patches(embedding, pixels, pass);
     const LinearGrad grad = { .dy = pass->o, .ldy = C, .x = pass->g };
     linear_backward(&embedding->patches, &grad, &rows, pass);
@@ -192,8 +185,7 @@ void embedding_backward(Embedding *embedding, const EmbeddingInput *input, Pass 
     float *dsum = embedding->pre_norm ? pass->r : pass->x;
     if (dropout.p > 0 && !embedding->pre_norm)
         kernels->dropout_apply(pass->x, pass->x, &pass->rows, dropout, C);
-    norm_pull(&embedding->norm, dsum, pass->x, embedding->pre_norm ? pass->r : NULL, &pass->rows,
-              pass);
+    norm_pull(&embedding->norm, dsum, pass->x, embedding->pre_norm ? pass->r : NULL, &pass->rows, pass);
     if (dropout.p > 0 && embedding->pre_norm)
         kernels->dropout_apply(dsum, dsum, &pass->rows, dropout, C);
     if (shows_images(embedding)) {
@@ -215,16 +207,15 @@ void embedding_restore(const Embedding *embedding, float *y, Pass *pass)
 
 bool embedding_is_trained(const Embedding *embedding)
 {
-    return module_is_trained(&embedding->word.module) ||
-           module_is_trained(&embedding->position.module) ||
-           module_is_trained(&embedding->type.module) ||
-           linear_is_trained(&embedding->patches) || module_is_trained(&embedding->norm.module);
+    return module_is_trained(&embedding->word.module) || module_is_trained(&embedding->position.module) ||
+           module_is_trained(&embedding->type.module) || linear_is_trained(&embedding->patches) ||
+           module_is_trained(&embedding->norm.module);
 }
 
 int64_t embedding_most_R(const Embedding *embedding)
 {
-    const int64_t of[] = { embedding->word.module.R, embedding->position.module.R,
-                           embedding->type.module.R, embedding->patches.R };
+    const int64_t of[] = { embedding->word.module.R, embedding->position.module.R, embedding->type.module.R,
+                           embedding->patches.R };
     int64_t most = 0;
     for (size_t i = 0; i < sizeof of / sizeof *of; i++)
         most = of[i] > most ? of[i] : most;

@@ -16,7 +16,7 @@
 typedef struct Table {
     ModuleView module;
     int64_t still; /* its row without a gradient; -1: none */
-    float *u;      /* [N, R]: A^T[x], kept for dB */
+    float *u; /* [N, R]: A^T[x], kept for dB */
 } Table;
 
 typedef struct Embedding {
@@ -26,20 +26,19 @@ typedef struct Embedding {
     int64_t image_size, patch, channels;
     int64_t *patch_start; /* [most_sequences + 1]: rows of patches alone */
     Norm norm;
-    bool pre_norm;  /* dropout comes before the norm, and the sum goes on in pass->r */
-    int64_t layer;  /* the number that its random stream goes by */
+    bool pre_norm; /* dropout comes before the norm, and the sum goes on in pass->r */
+    int64_t layer; /* the number that its random stream goes by */
     double dropout;
 } Embedding;
 
 /* What it reads of a batch. */
 typedef struct EmbeddingInput {
     const int32_t *ids, *types; /* [N]; types NULL: all 0 */
-    const float *pixels;        /* [B, channels, size, size] for images */
+    const float *pixels; /* [B, channels, size, size] for images */
 } EmbeddingInput;
 
 /* needed: somebody needs the gradient at, or later again, its output. */
-void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes, bool training,
-                      bool needed);
+void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes, bool training, bool needed);
 void embedding_bind(Embedding *embedding, const float *values);
 
 /* pass->x[N,C], and pass->r when pre_norm; positions are in pass->places. */

@@ -13,8 +13,8 @@ void head_layout(Head *head, Layout *layout, int64_t most_read, bool training)
     const bool pooled = pools(head) || (training && head->dropout > 0);
     linear_layout(&head->pooler, layout, most_read, training);
     linear_layout(&head->classifier, layout, most_read, training);
-    head->dropped = layout_floats_if(layout, training && pools(head) && head->pooler_dropout > 0,
-                                     most_read * head->pooler.in);
+    head->dropped =
+        layout_floats_if(layout, training && pools(head) && head->pooler_dropout > 0, most_read * head->pooler.in);
     head->pre = layout_floats_if(layout, pools(head), most_read * C);
     head->pooled = layout_floats_if(layout, pooled, most_read * C);
     head->logits = layout_floats(layout, most_read * labels);
@@ -51,8 +51,7 @@ static void pool_forward(Head *head, Pass *pass)
     if (dropout.p > 0)
         kernels->dropout_apply(head->dropped, pass->x, &pass->reads, dropout, head->pooler.in);
     linear_forward(&head->pooler, head->pre, C, pooler_input(head, pass), &pass->reads, pass);
-    kernels->bias_act_forward(head->pooled, head->pre, head->pre, linear_bias(&head->pooler), M, C,
-                     head->act);
+    kernels->bias_act_forward(head->pooled, head->pre, head->pre, linear_bias(&head->pooler), M, C, head->act);
 }
 
 /* What goes into the classifier. */
@@ -69,14 +68,12 @@ void head_forward(Head *head, Pass *pass)
     const Dropout dropout = pooled_dropout(head, pass);
     if (dropout.p > 0)
         kernels->dropout_apply(head->pooled, pools(head) ? head->pooled : pass->x, &pass->reads, dropout, C);
-    linear_forward(&head->classifier, head->logits, labels, classifier_input(head, pass),
-                   &pass->reads, pass);
+    linear_forward(&head->classifier, head->logits, labels, classifier_input(head, pass), &pass->reads, pass);
     linear_add_bias(&head->classifier, head->logits, labels, pass->reads.N);
 }
 
 /* The class of each read row. */
-static void collect_classes(Head *head, const float *goal, const int32_t *token_goal,
-                            const Pass *pass)
+static void collect_classes(Head *head, const float *goal, const int32_t *token_goal, const Pass *pass)
 {
     int64_t m = 0;
     for (int64_t b = 0; b < pass->rows.B; b++) {
@@ -90,8 +87,7 @@ static void collect_classes(Head *head, const float *goal, const int32_t *token_
     }
 }
 
-double head_loss(Head *head, const float *goal, const int32_t *token_goal, int64_t *count,
-                 Pass *pass)
+double head_loss(Head *head, const float *goal, const int32_t *token_goal, int64_t *count, Pass *pass)
 {
     const int64_t M = pass->reads.N, labels = head->classifier.out;
     float *dlogits = pass->grad ? head->dlogits : NULL;

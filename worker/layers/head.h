@@ -18,12 +18,12 @@ typedef struct Head {
     Linear classifier;
     int64_t layer; /* the number that its random stream goes by */
     ProblemType problem;
-    int act;       /* of the pooler */
+    int act; /* of the pooler */
     double pooler_dropout, dropout;
-    bool below;       /* something under the head is trained */
-    float *dropped;   /* [M,C] what goes into the pooler, where something is dropped */
-    float *pre;       /* [M,C] before the activation */
-    float *pooled;    /* [M,C] behind dropout; NULL: the rows themselves */
+    bool below; /* something under the head is trained */
+    float *dropped; /* [M,C] what goes into the pooler, where something is dropped */
+    float *pre; /* [M,C] before the activation */
+    float *pooled; /* [M,C] behind dropout; NULL: the rows themselves */
     float *logits, *dlogits; /* [M, labels] */
     int32_t *classes; /* [M] */
 } Head;
@@ -36,8 +36,7 @@ void head_forward(Head *head, Pass *pass);
 
 /* Sum of the losses; with pass->grad also their gradient, for head_backward. goal: of
  * sequences [B] or [B, labels]; token_goal: of all tokens. *count: rows that counted. */
-double head_loss(Head *head, const float *goal, const int32_t *token_goal, int64_t *count,
-                 Pass *pass);
+double head_loss(Head *head, const float *goal, const int32_t *token_goal, int64_t *count, Pass *pass);
 
 /* pass->x: hidden rows -> their gradient, where something below is trained. */
 void head_backward(Head *head, Pass *pass);

@@ -9,9 +9,8 @@ void linear_add(Linear *linear, const ModuleView *module, Site site)
 {
     REQUIRE(linear->parts < LINEAR_PARTS);
     REQUIRE(linear->parts == 0 || linear->in == module->in);
-    linear->part[linear->parts++] = (LinearPart){
-        .module = *module, .site = site, .at = linear->out, .r_at = linear->R
-    };
+    linear->part[linear->parts++] =
+        (LinearPart){ .module = *module, .site = site, .at = linear->out, .r_at = linear->R };
     linear->in = module->in;
     linear->out += module->out;
     linear->R += module->R;
@@ -112,11 +111,11 @@ static bool drops(const Linear *linear, const Pass *pass)
 }
 
 /* pass->dropped[N,in] = x with the part's mask. */
-static const float *drop_input(const Linear *linear, const LinearPart *part, const float *x,
-                               const Rows *rows, Pass *pass)
+static const float *drop_input(const Linear *linear, const LinearPart *part, const float *x, const Rows *rows,
+                               Pass *pass)
 {
-    kernels->dropout_apply(pass->dropped, x, rows,
-                  pass_dropout(pass, linear->layer, part->site, linear->dropout), linear->in);
+    kernels->dropout_apply(pass->dropped, x, rows, pass_dropout(pass, linear->layer, part->site, linear->dropout),
+                           linear->in);
     return pass->dropped;
 }
 
@@ -130,13 +129,12 @@ static void base_forward(const Linear *linear, float *y, int64_t ldy, const floa
     }
     for (int i = 0; i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
-        gemm_nt(y + part->at, ldy, x, in, module_weight(&part->module, linear->values), in, N,
-                part->module.out, in, 1, 0);
+        gemm_nt(y + part->at, ldy, x, in, module_weight(&part->module, linear->values), in, N, part->module.out, in, 1,
+                0);
     }
 }
 
-void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const Rows *rows,
-                    Pass *pass)
+void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const Rows *rows, Pass *pass)
 {
     const int64_t N = rows->N, in = linear->in, R = linear->R;
     base_forward(linear, y, ldy, x, N);
@@ -151,10 +149,9 @@ void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const
             continue;
         float *u = linear->u + part->r_at; /* [N, m->R] */
         if (drops(linear, pass))
-            gemm_nt(u, R, drop_input(linear, part, x, rows, pass), in,
-                    linear->a + part->r_at * in, in, N, m->R, in, 1, 0);
-        gemm_nt(y + part->at, ldy, u, R, linear->values + m->b_at, m->R, N, m->out, m->R, m->scale,
-                1);
+            gemm_nt(u, R, drop_input(linear, part, x, rows, pass), in, linear->a + part->r_at * in, in, N, m->R, in, 1,
+                    0);
+        gemm_nt(y + part->at, ldy, u, R, linear->values + m->b_at, m->R, N, m->out, m->R, m->scale, 1);
     }
 }
 
@@ -168,8 +165,7 @@ static void base_gradients(const Linear *linear, const LinearGrad *g, int64_t N,
         if (m->bias_at >= 0)
             kernels->bias_backward(pass->grad + m->bias_at, dy, g->ldy, N, m->out);
         if (m->weight_at >= 0)
-            gemm_tn(pass->grad + m->weight_at, m->in, dy, g->ldy, g->x, m->in, m->out, m->in, N, 1,
-                    g->add ? 1 : 0);
+            gemm_tn(pass->grad + m->weight_at, m->in, dy, g->ldy, g->x, m->in, m->out, m->in, N, 1, g->add ? 1 : 0);
     }
 }
 
@@ -197,20 +193,18 @@ static void lora_gradients(const Linear *linear, const LinearGrad *g, const Rows
             continue;
         const float *dy = g->dy + part->at;
         float *p = pass->lora + part->r_at;
-        gemm_tn(pass->grad + m->b_at, m->R, dy, g->ldy, linear->u + part->r_at, R, m->out, m->R, N,
-                m->scale, beta);
+        gemm_tn(pass->grad + m->b_at, m->R, dy, g->ldy, linear->u + part->r_at, R, m->out, m->R, N, m->scale, beta);
         gemm_nn(p, R, dy, g->ldy, linear->values + m->b_at, m->R, N, m->R, m->out, m->scale, 0);
         if (drops(linear, pass))
-            gemm_tn(pass->grad + m->a_at, in, p, R, drop_input(linear, part, g->x, rows, pass), in,
-                    m->R, in, N, 1, beta);
+            gemm_tn(pass->grad + m->a_at, in, p, R, drop_input(linear, part, g->x, rows, pass), in, m->R, in, N, 1,
+                    beta);
     }
     if (drops(linear, pass))
         return;
     const LinearPart *last = NULL;
     const bool several = adapted_parts(linear, &last) > 1;
     REQUIRE(!several || !g->add);
-    gemm_tn(several ? linear->da_room : pass->grad + last->module.a_at, in, pass->lora, R, g->x, in,
-            R, in, N, 1, beta);
+    gemm_tn(several ? linear->da_room : pass->grad + last->module.a_at, in, pass->lora, R, g->x, in, R, in, N, 1, beta);
     if (several)
         spread_da(linear, pass);
 }
@@ -220,8 +214,7 @@ static void base_backward(const Linear *linear, const LinearGrad *g, int64_t N)
 {
     const int64_t in = linear->in;
     if (!linear->whole) {
-        gemm_nn(g->dx, in, g->dy, g->ldy, linear->part[0].module.weight, in, N, in, linear->out, 1,
-                g->beta);
+        gemm_nn(g->dx, in, g->dy, g->ldy, linear->part[0].module.weight, in, N, in, linear->out, 1, g->beta);
         return;
     }
     for (int i = 0; i < linear->parts; i++) {
@@ -250,8 +243,8 @@ static void lora_backward(const Linear *linear, const LinearGrad *g, const Rows 
         const LinearPart *part = &linear->part[i];
         if (part->module.R == 0)
             continue;
-        gemm_nn(pass->dropped, in, pass->lora + part->r_at, R, linear->a + part->r_at * in, in, N,
-                in, part->module.R, 1, 0);
+        gemm_nn(pass->dropped, in, pass->lora + part->r_at, R, linear->a + part->r_at * in, in, N, in, part->module.R,
+                1, 0);
         add_to(g->dx, drop_input(linear, part, pass->dropped, rows, pass), N * in);
     }
 }

@@ -20,24 +20,24 @@ enum { LINEAR_PARTS = 3 };
 
 typedef struct LinearPart {
     ModuleView module;
-    Site site;    /* of its LoRA's dropout */
-    int64_t at;   /* its first column in y */
+    Site site; /* of its LoRA's dropout */
+    int64_t at; /* its first column in y */
     int64_t r_at; /* its first column in u */
 } LinearPart;
 
 typedef struct Linear {
     int64_t layer;
     int64_t in, out, R; /* out and R: of all parts together */
-    double dropout;     /* of LoRA's input */
+    double dropout; /* of LoRA's input */
     int parts;
     LinearPart part[LINEAR_PARTS];
-    bool whole;         /* a part's weight is trained: one product a part */
-    float *u;           /* [rows, R] dropout(x) A^T, kept for dB */
+    bool whole; /* a part's weight is trained: one product a part */
+    float *u; /* [rows, R] dropout(x) A^T, kept for dB */
     float *a_room, *da_room; /* [R, in] the parts' A's together, and their gradient */
-    float *bias_room;   /* [out] */
+    float *bias_room; /* [out] */
     const float *values; /* bound; NULL: the base alone */
-    const float *a;     /* bound: [R, in] */
-    const float *bias;  /* bound: [out], or NULL */
+    const float *a; /* bound: [R, in] */
+    const float *bias; /* bound: [out], or NULL */
 } Linear;
 
 /* Adds a part behind those there are; starts from a zeroed Linear. */
@@ -48,8 +48,7 @@ void linear_layout(Linear *linear, Layout *layout, int64_t most_rows, bool train
 void linear_bind(Linear *linear, const float *values);
 
 /* y[N,out] (row stride ldy, written) from x[N,in], without the bias. */
-void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const Rows *rows,
-                    Pass *pass);
+void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const Rows *rows, Pass *pass);
 
 /* The bias in force, [out]; NULL: none. */
 const float *linear_bias(const Linear *linear);
@@ -60,10 +59,10 @@ void linear_add_bias(const Linear *linear, float *y, int64_t ldy, int64_t N);
 typedef struct LinearGrad {
     const float *dy; /* [N,out], row stride ldy */
     int64_t ldy;
-    const float *x;  /* [N,in] as in forward; NULL when linear_needs_input is false */
-    float *dx;       /* [N,in] = beta * dx + gradient; NULL: not wanted. May be x */
+    const float *x; /* [N,in] as in forward; NULL when linear_needs_input is false */
+    float *dx; /* [N,in] = beta * dx + gradient; NULL: not wanted. May be x */
     float beta;
-    bool add;        /* to pass->grad, where rows come in several calls; else it is written */
+    bool add; /* to pass->grad, where rows come in several calls; else it is written */
 } LinearGrad;
 
 /* Gradients of what is trained go to pass->grad; behind linear_forward of the same rows. */

@@ -10,13 +10,13 @@
 #include <stdint.h>
 
 typedef struct ModuleView {
-    int64_t out, in;     /* linear: weight[out,in]; table: rows, width; norm: width, 0 */
+    int64_t out, in; /* linear: weight[out,in]; table: rows, width; norm: width, 0 */
     const float *weight; /* frozen, also where it is trained whole */
-    const float *bias;   /* frozen; NULL: none */
+    const float *bias; /* frozen; NULL: none */
     int64_t weight_at, bias_at; /* trained whole, trained bias */
-    int64_t a_at, b_at;  /* LoRA's A[R,in] and B[out,R] */
-    int64_t R;           /* 0: not adapted */
-    float scale;         /* alpha / R */
+    int64_t a_at, b_at; /* LoRA's A[R,in] and B[out,R] */
+    int64_t R; /* 0: not adapted */
+    float scale; /* alpha / R */
 } ModuleView;
 
 static inline bool module_is_trained(const ModuleView *m)

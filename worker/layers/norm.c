@@ -16,22 +16,18 @@ void norm_apply(Norm *norm, float *y, const NormInput *input, const Rows *rows, 
     float *inv = pass->grad ? norm->inv : NULL;
     if (!input->residual) {
         REQUIRE(!input->bias && input->dropout.p <= 0 && !input->sum);
-        kernels->norm_forward(y, xhat, inv, input->x, NULL, gain, bias, rows->N, m->out, norm->eps,
-                     norm->rms);
+        kernels->norm_forward(y, xhat, inv, input->x, NULL, gain, bias, rows->N, m->out, norm->eps, norm->rms);
         return;
     }
-    kernels->bias_dropout_residual_norm_forward(y, input->sum, xhat, inv, input->x, input->bias, rows,
-                                       input->dropout, input->residual, gain, bias, m->out,
-                                       norm->eps, norm->rms);
+    kernels->bias_dropout_residual_norm_forward(y, input->sum, xhat, inv, input->x, input->bias, rows, input->dropout,
+                                                input->residual, gain, bias, m->out, norm->eps, norm->rms);
 }
 
-void norm_pull(Norm *norm, float *ds, const float *dy, const float *dsum, const Rows *rows,
-               const Pass *pass)
+void norm_pull(Norm *norm, float *ds, const float *dy, const float *dsum, const Rows *rows, const Pass *pass)
 {
     const ModuleView *m = &norm->module;
-    kernels->norm_backward(ds, module_grad(pass->grad, m->weight_at), module_grad(pass->grad, m->bias_at),
-                  dy, dsum, norm->xhat, norm->inv, module_weight(m, pass->values), rows->N, m->out,
-                  norm->rms);
+    kernels->norm_backward(ds, module_grad(pass->grad, m->weight_at), module_grad(pass->grad, m->bias_at), dy, dsum,
+                           norm->xhat, norm->inv, module_weight(m, pass->values), rows->N, m->out, norm->rms);
 }
 
 void norm_restore(const Norm *norm, float *y, const Rows *rows, const Pass *pass)

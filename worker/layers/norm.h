@@ -13,17 +13,17 @@
 typedef struct Norm {
     ModuleView module;
     float eps;
-    bool rms;          /* no mean, no bias */
+    bool rms; /* no mean, no bias */
     float *xhat, *inv; /* [rows, C], [rows]; NULL: nobody needs them */
 } Norm;
 
 /* What is added to what: y = norm(dropout(x + bias) + residual), or norm(x) alone. */
 typedef struct NormInput {
-    const float *x;        /* [N,C] */
-    const float *bias;     /* [C] of the linear before it; NULL: none */
+    const float *x; /* [N,C] */
+    const float *bias; /* [C] of the linear before it; NULL: none */
     const float *residual; /* [N,C]; NULL: none, and no bias and dropout either */
     Dropout dropout;
-    float *sum;            /* [N,C] receives what is normalised; may be the residual; NULL: not wanted */
+    float *sum; /* [N,C] receives what is normalised; may be the residual; NULL: not wanted */
 } NormInput;
 
 void norm_layout(Norm *norm, Layout *layout, int64_t most_rows, bool kept);
@@ -33,8 +33,7 @@ void norm_apply(Norm *norm, float *y, const NormInput *input, const Rows *rows, 
 
 /* ds[N,C] = gradient at what was normalised, from dy[N,C] at the output, plus dsum[N,C]
  * (NULL: nothing). ds may be either. */
-void norm_pull(Norm *norm, float *ds, const float *dy, const float *dsum, const Rows *rows,
-               const Pass *pass);
+void norm_pull(Norm *norm, float *ds, const float *dy, const float *dsum, const Rows *rows, const Pass *pass);
 
 /* y[N,C] = what forward gave. */
 void norm_restore(const Norm *norm, float *y, const Rows *rows, const Pass *pass);

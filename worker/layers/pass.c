@@ -36,8 +36,7 @@ void pass_read(Pass *pass)
         pass->read_start[b + 1] = pass->read_start[b] + count;
         longest = count > longest ? count : longest;
     }
-    pass->reads = (Rows){ .B = B, .N = pass->read_start[B], .longest = longest,
-                          .start = pass->read_start };
+    pass->reads = (Rows){ .B = B, .N = pass->read_start[B], .longest = longest, .start = pass->read_start };
 }
 
 Dropout pass_dropout(Pass *pass, int64_t layer, Site site, double p)
@@ -45,8 +44,8 @@ Dropout pass_dropout(Pass *pass, int64_t layer, Site site, double p)
     if (!pass->drop || p <= 0)
         return (Dropout){ 0 };
     for (int64_t b = 0; b < pass->rows.B; b++)
-        pass->keys[b] = rng_key(pass->seed, pass->step, pass->example[b],
-                                (uint32_t)(layer * SITE_STREAMS + (int64_t)site));
+        pass->keys[b] =
+            rng_key(pass->seed, pass->step, pass->example[b], (uint32_t)(layer * SITE_STREAMS + (int64_t)site));
     return (Dropout){ .p = (float)p, .keys = pass->keys };
 }
 

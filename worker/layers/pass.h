@@ -16,52 +16,64 @@
  * layer * SITE_STREAMS + site; what stands outside the blocks counts as the layer
  * behind the last. Adding sites at the end leaves old runs' masks as they were. */
 typedef enum {
-    SITE_EMBED, SITE_ATTENTION, SITE_ATTN_OUT, SITE_FF, SITE_HEAD,
-    SITE_LORA_Q, SITE_LORA_K, SITE_LORA_V, SITE_LORA_ATTN_OUT,
-    SITE_LORA_FF_UP, SITE_LORA_FF_DOWN, SITE_LORA_POOLER, SITE_LORA_HEAD,
-    SITE_LORA_FF_GATE, SITE_LORA_PATCH, SITE_POOLER,
+    SITE_EMBED,
+    SITE_ATTENTION,
+    SITE_ATTN_OUT,
+    SITE_FF,
+    SITE_HEAD,
+    SITE_LORA_Q,
+    SITE_LORA_K,
+    SITE_LORA_V,
+    SITE_LORA_ATTN_OUT,
+    SITE_LORA_FF_UP,
+    SITE_LORA_FF_DOWN,
+    SITE_LORA_POOLER,
+    SITE_LORA_HEAD,
+    SITE_LORA_FF_GATE,
+    SITE_LORA_PATCH,
+    SITE_POOLER,
     SITE_COUNT
 } Site;
 enum { SITE_STREAMS = 16 };
 
 typedef struct PassSizes {
     int64_t most_tokens, most_sequences, longest;
-    int64_t most_read;    /* rows that the head reads */
-    int64_t C, H;         /* width, heads */
-    int64_t across;       /* max(C, heads * head size) */
-    int64_t wide;         /* widest row of the blocks: max(q|k|v, F) */
-    int64_t pre;          /* width of gate | up where a block keeps none, 0: nowhere */
-    int64_t most_R;       /* of any product, parts together */
-    int64_t dropped_in;   /* widest input of a LoRA with dropout, 0: none */
-    bool stream;          /* the residual is not the blocks' input (pre-norm) */
-    bool places;          /* there is a table of positions */
-    size_t attention;     /* bytes of attention's scratch */
+    int64_t most_read; /* rows that the head reads */
+    int64_t C, H; /* width, heads */
+    int64_t across; /* max(C, heads * head size) */
+    int64_t wide; /* widest row of the blocks: max(q|k|v, F) */
+    int64_t pre; /* width of gate | up where a block keeps none, 0: nowhere */
+    int64_t most_R; /* of any product, parts together */
+    int64_t dropped_in; /* widest input of a LoRA with dropout, 0: none */
+    bool stream; /* the residual is not the blocks' input (pre-norm) */
+    bool places; /* there is a table of positions */
+    size_t attention; /* bytes of attention's scratch */
 } PassSizes;
 
 typedef struct Pass {
-    Rows rows;  /* all tokens */
+    Rows rows; /* all tokens */
     Rows reads; /* those the head reads, one behind the other: of sequence b the tokens
                    [read_first[b], read_end[b]) */
     const int64_t *example; /* [B] */
-    const float *values;    /* NULL: the base alone */
-    float *grad;            /* NULL: no backward follows */
+    const float *values; /* NULL: the base alone */
+    float *grad; /* NULL: no backward follows */
     uint64_t seed;
     int64_t step;
     bool drop; /* dropout is on */
     Rope rope;
 
-    float *x, *y, *o;       /* [most_tokens, across] */
-    float *r;               /* the same: the residual stream of a pre-norm model */
-    float *g;               /* [most_tokens, wide] */
-    float *pre;             /* [most_tokens, pre] */
-    float *row_a, *row_b;   /* [most_read, across] */
-    float *lse;             /* [heads, most_tokens] where a block keeps none */
-    float *lora;            /* [most_tokens, most_R] */
-    float *dropped;         /* [most_tokens, dropped_in] */
-    RngKey *keys;           /* [most_sequences] */
-    int64_t *read_start;    /* [most_sequences + 1] */
+    float *x, *y, *o; /* [most_tokens, across] */
+    float *r; /* the same: the residual stream of a pre-norm model */
+    float *g; /* [most_tokens, wide] */
+    float *pre; /* [most_tokens, pre] */
+    float *row_a, *row_b; /* [most_read, across] */
+    float *lse; /* [heads, most_tokens] where a block keeps none */
+    float *lora; /* [most_tokens, most_R] */
+    float *dropped; /* [most_tokens, dropped_in] */
+    RngKey *keys; /* [most_sequences] */
+    int64_t *read_start; /* [most_sequences + 1] */
     int64_t *read_first, *read_end; /* [most_sequences] */
-    int32_t *places;        /* [most_tokens] rows of the position table */
+    int32_t *places; /* [most_tokens] rows of the position table */
     void *attention;
 } Pass;
 

@@ -9,8 +9,7 @@ static bool turns_as_short(const ModelArch *arch, int64_t length, double *work)
 {
     const int64_t half = arch->D / 2;
     const double scale = arch_rope(arch, 1, work);
-    return arch_rope(arch, length, work + half) == scale &&
-           memcmp(work, work + half, (size_t)half * sizeof *work) == 0;
+    return arch_rope(arch, length, work + half) == scale && memcmp(work, work + half, (size_t)half * sizeof *work) == 0;
 }
 
 /* The longest sequence, up to `longest`, that does so; all shorter ones do, too. */
@@ -97,8 +96,8 @@ void rope_turn(Rope *rope, float *x, int64_t ld, int64_t heads, const Rows *rows
         const bool own = has_own(rope, T);
         if (own)
             make_own(rope, T);
-        kernels->rope_apply(x + rows->start[b] * ld, ld, heads, rope->D, &one,
-                   own ? rope->own_cosine : rope->cosine, own ? rope->own_sine : rope->sine, back);
+        kernels->rope_apply(x + rows->start[b] * ld, ld, heads, rope->D, &one, own ? rope->own_cosine : rope->cosine,
+                            own ? rope->own_sine : rope->sine, back);
     }
 }
 

@@ -16,11 +16,11 @@
 typedef struct Rope {
     const ModelArch *arch; /* borrowed; NULL: the model has no rotary positions */
     int64_t D, longest;
-    int64_t same;              /* sequences up to here turn alike */
-    bool stretches;            /* longer ones come, by frequencies of their own */
-    float *cosine, *sine;      /* [longest, D/2] */
+    int64_t same; /* sequences up to here turn alike */
+    bool stretches; /* longer ones come, by frequencies of their own */
+    float *cosine, *sine; /* [longest, D/2] */
     float *own_cosine, *own_sine; /* the same for sequences of own_length, where it stretches */
-    double *inverse;           /* [D/2] */
+    double *inverse; /* [D/2] */
     int64_t own_length;
 } Rope;
 

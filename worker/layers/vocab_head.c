@@ -84,11 +84,9 @@ static double sum_of(const double *x, int64_t n)
 /* dlogits of the piece -> the gradient of its hidden rows, in x. */
 static void piece_backward(VocabHead *head, float *x, const Rows *rows, Pass *pass)
 {
-    const LinearGrad grad = { .dy = head->logits,
-                              .ldy = head->linear.out,
-                              .x = x,
-                              .dx = head->below ? x : NULL,
-                              .add = true };
+    const LinearGrad grad = {
+        .dy = head->logits, .ldy = head->linear.out, .x = x, .dx = head->below ? x : NULL, .add = true
+    };
     linear_backward(&head->linear, &grad, rows, pass);
 }
 
@@ -136,8 +134,7 @@ double vocab_head_loss(VocabHead *head, const int32_t *token_goal, int64_t *coun
     return loss;
 }
 
-double vocab_head_logits(VocabHead *head, float *logits, const int32_t *token_goal, int64_t *count,
-                         Pass *pass)
+double vocab_head_logits(VocabHead *head, float *logits, const int32_t *token_goal, int64_t *count, Pass *pass)
 {
     const int64_t V = head->linear.out, C = head->linear.in;
     const int64_t M = list_rows(head, token_goal, true, pass);

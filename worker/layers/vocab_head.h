@@ -11,11 +11,11 @@
 
 typedef struct VocabHead {
     Linear linear; /* [V,C]; its weight may be the word table */
-    bool below;    /* something under the head is trained */
+    bool below; /* something under the head is trained */
     int64_t piece; /* rows that go through together */
-    float *rows;   /* [piece, C] */
+    float *rows; /* [piece, C] */
     float *logits; /* [piece, V] */
-    double *loss;  /* [piece] */
+    double *loss; /* [piece] */
     int32_t *labelled, *goal; /* [M] the read rows that have a goal, and the goal */
     int64_t *start, *from; /* [B+1] where labelled rows of each sequence start, all and of a piece */
 } VocabHead;
@@ -29,7 +29,6 @@ void vocab_head_bind(VocabHead *head, const float *values);
 double vocab_head_loss(VocabHead *head, const int32_t *token_goal, int64_t *count, Pass *pass);
 
 /* logits[M,V] of all read rows, and the loss as above when there is a token_goal. */
-double vocab_head_logits(VocabHead *head, float *logits, const int32_t *token_goal, int64_t *count,
-                         Pass *pass);
+double vocab_head_logits(VocabHead *head, float *logits, const int32_t *token_goal, int64_t *count, Pass *pass);
 
 #endif

@@ -10,20 +10,20 @@ struct Decoder {
     const ModelArch *arch;
     DecodeOptions options;
     Model *model;
-    int64_t KD;      /* kv heads * head size: a row of keys, or of values */
-    float *keys;     /* [layers, lanes, longest, KD], turned by their places */
-    float *values;   /* the same */
-    float *scores;   /* [H, longest] */
+    int64_t KD; /* kv heads * head size: a row of keys, or of values */
+    float *keys; /* [layers, lanes, longest, KD], turned by their places */
+    float *values; /* the same */
+    float *scores; /* [H, longest] */
     int64_t *length; /* [lanes] tokens that a lane has read */
-    int64_t *ones;   /* [lanes + 1]: 0, 1, 2, ... */
+    int64_t *ones; /* [lanes + 1]: 0, 1, 2, ... */
 };
 
 static bool check(const ModelArch *arch, Err *err)
 {
     if (arch->task == TASK_CAUSAL_LM && arch->causal && arch->pre_norm)
         return true;
-    return err_set(err, ERR_INPUT, "model_type '%s' with task_type '%s' does not write texts",
-                   arch->family->model_type, config_task_name(arch->task));
+    return err_set(err, ERR_INPUT, "model_type '%s' with task_type '%s' does not write texts", arch->family->model_type,
+                   config_task_name(arch->task));
 }
 
 static bool take_memory(Decoder *d, Err *err)
@@ -108,8 +108,8 @@ static void turn(Decoder *d, const DecodeFeed *feed, const Block *block, float *
         for (int64_t n = feed->start[i]; n < feed->start[i + 1]; n++) {
             const float *cosine, *sine;
             rope_row(rope, before + n, before + feed->start[i + 1], &cosine, &sine);
-            kernels->rope_apply(qkv + n * block->QKV, block->QKV, d->arch->H + d->arch->K, d->arch->D, &one,
-                       cosine, sine, false);
+            kernels->rope_apply(qkv + n * block->QKV, block->QKV, d->arch->H + d->arch->K, d->arch->D, &one, cosine,
+                                sine, false);
         }
     }
 }
@@ -121,8 +121,8 @@ static void attend(Decoder *d, const DecodeFeed *feed, const Block *block, float
         const int64_t lane = feed->lane[i], at = cache_at(d, block->layer, lane);
         for (int64_t n = feed->start[i]; n < feed->start[i + 1]; n++)
             kernels->attention_row(att + n * block->E, qkv + n * block->QKV, d->keys + at, d->values + at,
-                          d->length[lane] + n - feed->start[i] + 1, &block->attention, d->scores,
-                          d->options.longest);
+                                   d->length[lane] + n - feed->start[i] + 1, &block->attention, d->scores,
+                                   d->options.longest);
     }
 }
 
@@ -140,14 +140,11 @@ static void attention_half(Decoder *d, const DecodeFeed *feed, Block *block)
     remember(d, feed, block->layer, qkv);
     if (feed->first)
         kernels->attention_forward(pass->y, pass->lse, qkv, &pass->rows, &block->attention, (Dropout){ 0 },
-                          pass->attention);
+                                   pass->attention);
     else
         attend(d, feed, block, pass->y, qkv);
     linear_forward(&block->attn_out, pass->o, block->C, pass->y, &pass->rows, pass);
-    const NormInput sum = { .x = pass->o,
-                            .bias = linear_bias(&block->attn_out),
-                            .residual = pass->r,
-                            .sum = pass->r };
+    const NormInput sum = { .x = pass->o, .bias = linear_bias(&block->attn_out), .residual = pass->r, .sum = pass->r };
     norm_apply(&block->norm1, pass->y, &sum, &pass->rows, pass);
 }
 
@@ -164,10 +161,7 @@ static void ff_half(Decoder *d, Block *block)
     else
         kernels->bias_act_forward(pass->g, NULL, pre, bias, N, F, block->act);
     linear_forward(&block->ff_down, pass->o, block->C, pass->g, &pass->rows, pass);
-    const NormInput sum = { .x = pass->o,
-                            .bias = linear_bias(&block->ff_down),
-                            .residual = pass->r,
-                            .sum = pass->r };
+    const NormInput sum = { .x = pass->o, .bias = linear_bias(&block->ff_down), .residual = pass->r, .sum = pass->r };
     norm_apply(&block->norm2, pass->x, &sum, &pass->rows, pass);
 }
 
@@ -208,10 +202,8 @@ void decode_feed(Decoder *d, const DecodeFeed *feed, const float *values, float 
     Pass *pass = &d->model->pass;
     REQUIRE(feed->count > 0 && feed->count <= d->options.lanes && feed->start[0] == 0);
     REQUIRE(feed->start[feed->count] <= d->model->options.most_tokens);
-    pass->rows = (Rows){ .B = feed->count,
-                         .N = feed->start[feed->count],
-                         .longest = begin(d, feed),
-                         .start = feed->start };
+    pass->rows =
+        (Rows){ .B = feed->count, .N = feed->start[feed->count], .longest = begin(d, feed), .start = feed->start };
     pass->grad = NULL;
     pass->drop = false;
     model_bind(d->model, values);

@@ -13,15 +13,15 @@
 
 typedef struct DecodeOptions {
     int64_t lanes;
-    int64_t longest;     /* tokens of a lane, read and written */
+    int64_t longest; /* tokens of a lane, read and written */
     int64_t most_tokens; /* of one feed, all lanes together */
     int threads;
 } DecodeOptions;
 
 typedef struct DecodeFeed {
-    bool first;           /* the lanes are empty before */
-    int64_t count;        /* lanes fed */
-    const int64_t *lane;  /* [count] */
+    bool first; /* the lanes are empty before */
+    int64_t count; /* lanes fed */
+    const int64_t *lane; /* [count] */
     const int64_t *start; /* [count+1]: ids[start[i], start[i+1]) go to lane[i], one at least */
     const int32_t *ids;
 } DecodeFeed;

@@ -45,8 +45,7 @@ static ModuleView view(const Model *model, const Weights *weights, int64_t layer
     };
 }
 
-static void add_linear(const Model *model, const Weights *weights, Linear *linear, int64_t layer,
-                       Role role, Site site)
+static void add_linear(const Model *model, const Weights *weights, Linear *linear, int64_t layer, Role role, Site site)
 {
     const ModuleView module = view(model, weights, layer, role);
     linear->layer = layer < 0 ? model->arch->layers : layer;
@@ -207,12 +206,11 @@ static void measure(const Linear *linear, bool drops, PassSizes *sizes)
 static void measure_block(const Model *model, const Block *block, bool drops, PassSizes *sizes)
 {
     const ModelOptions *o = &model->options;
-    const Linear *linears[] = { &block->qkv, &block->q, &block->attn_out, &block->ff_up,
-                                &block->ff_down };
+    const Linear *linears[] = { &block->qkv, &block->q, &block->attn_out, &block->ff_up, &block->ff_down };
     for (size_t i = 0; i < sizeof linears / sizeof *linears; i++)
         measure(linears[i], drops, sizes);
-    sizes->attention = (size_t)most((int64_t)sizes->attention,
-                                    kernels->attention_scratch(&block->attention, o->longest, o->threads));
+    sizes->attention =
+        (size_t)most((int64_t)sizes->attention, kernels->attention_scratch(&block->attention, o->longest, o->threads));
     /* a model that trains predicts, too: what is kept is not used then */
     if (block->gated)
         sizes->pre = 2 * block->F;
@@ -254,8 +252,7 @@ static void model_layout(Model *model, Layout *layout)
     pass_layout(&model->pass, layout, &sizes);
     rope_layout(&model->pass.rope, layout, model->arch, sizes.longest);
     embedding_layout(&model->embedding, layout, &sizes, training,
-                     training && (embedding_is_trained(&model->embedding) ||
-                                  block_needs_input(&model->blocks[0])));
+                     training && (embedding_is_trained(&model->embedding) || block_needs_input(&model->blocks[0])));
     for (int64_t l = 0; l < layers; l++) {
         const bool above = l + 1 < layers && block_needs_input(&model->blocks[l + 1]);
         block_layout(&model->blocks[l], layout, &sizes, training, above);
@@ -295,8 +292,8 @@ static bool check(const ModelArch *arch, const ModelOptions *options, Err *err)
     return err_hint(err, "lower data.max_length");
 }
 
-Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *weights,
-                  const ModelOptions *options, Err *err)
+Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *weights, const ModelOptions *options,
+                  Err *err)
 {
     REQUIRE(arch->layers > 0 && arch->H % arch->K == 0);
     REQUIRE(options->most_tokens > 0 && options->most_sequences > 0 && options->threads > 0);
@@ -412,8 +409,7 @@ static void begin(Model *model, const Batch *batch, const float *values, bool al
 {
     const ModelOptions *o = &model->options;
     Pass *pass = &model->pass;
-    pass->rows = (Rows){ .B = batch->B, .N = batch->N, .longest = longest_of(batch),
-                         .start = batch->start };
+    pass->rows = (Rows){ .B = batch->B, .N = batch->N, .longest = longest_of(batch), .start = batch->start };
     REQUIRE(batch->B > 0 && batch->B <= o->most_sequences && batch->N <= o->most_tokens);
     REQUIRE(batch->start[0] == 0 && batch->start[batch->B] == batch->N);
     REQUIRE(pass->rows.longest <= o->longest);
@@ -464,12 +460,10 @@ static void backward(Model *model, const Batch *batch)
 
 static bool has_goals(const Model *model, const Batch *batch)
 {
-    return model->arch->head_rows == READ_LABELLED ? batch->token_goal != NULL
-                                                   : batch->goal != NULL;
+    return model->arch->head_rows == READ_LABELLED ? batch->token_goal != NULL : batch->goal != NULL;
 }
 
-BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad,
-                      int64_t step)
+BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad, int64_t step)
 {
     REQUIRE(model->options.training && values && has_goals(model, batch));
     Pass *pass = &model->pass;
@@ -494,12 +488,10 @@ BatchLoss model_predict(Model *model, const Batch *batch, const float *values, f
     forward(model, batch);
     BatchLoss loss = { 0 };
     if (model->speaks && logits) {
-        loss.sum = vocab_head_logits(&model->vocab_head, logits, batch->token_goal, &loss.count,
-                                     pass);
+        loss.sum = vocab_head_logits(&model->vocab_head, logits, batch->token_goal, &loss.count, pass);
         return loss;
     }
     if (logits)
-        memcpy(logits, model->head.logits,
-               (size_t)(pass->reads.N * model->arch->labels) * sizeof *logits);
+        memcpy(logits, model->head.logits, (size_t)(pass->reads.N * model->arch->labels) * sizeof *logits);
     return has_goals(model, batch) ? find_loss(model, batch) : loss;
 }

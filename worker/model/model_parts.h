@@ -15,13 +15,12 @@ struct Model {
     ModelOptions options;
     Embedding embedding;
     Block *blocks; /* [arch->layers] */
-    bool speaks;   /* its outputs are the vocabulary */
+    bool speaks; /* its outputs are the vocabulary */
     Head head;
     VocabHead vocab_head; /* instead of head, where it speaks */
     Pass pass;
     Arena arena;
 };
-
 
 /* Takes the values of the next call (lent until the next bind). */
 void model_bind(Model *model, const float *values);

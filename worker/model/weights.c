@@ -97,8 +97,7 @@ static void lay_out(Weights *w, const SafeTensors *files)
 
 bool weights_plan(Weights *w, const ModelArch *arch, const SafeTensors *files, Err *err)
 {
-    *w = (Weights){ .arch = arch,
-                    .modules = xcalloc((size_t)arch->module_count, sizeof *w->modules) };
+    *w = (Weights){ .arch = arch, .modules = xcalloc((size_t)arch->module_count, sizeof *w->modules) };
     if (!base_check(arch, files, err)) {
         weights_release(w);
         return false;
@@ -117,8 +116,7 @@ void weights_release(Weights *w)
 
 /* out[begin, end) of a matrix [O,I] that the file holds as [I,O]: elements are counted
  * in the order of out. A few rows at a time, so that both sides stay in the cache. */
-static bool load_transposed(float *out, const TensorView *t, int64_t I, int64_t begin, int64_t end,
-                            Err *err)
+static bool load_transposed(float *out, const TensorView *t, int64_t I, int64_t begin, int64_t end, Err *err)
 {
     enum { ROWS = 64 };
     float column[ROWS];
@@ -139,8 +137,8 @@ static bool load_transposed(float *out, const TensorView *t, int64_t I, int64_t 
 }
 
 /* The part [begin, end) of the block, as far as it lies in this tensor's place. */
-static bool load_tensor(const Weights *w, const TensorView *t, int64_t offset, int64_t count,
-                        int64_t transposed_in, int64_t begin, int64_t end, Err *err)
+static bool load_tensor(const Weights *w, const TensorView *t, int64_t offset, int64_t count, int64_t transposed_in,
+                        int64_t begin, int64_t end, Err *err)
 {
     const int64_t from = offset > begin ? offset : begin;
     const int64_t to = offset + count < end ? offset + count : end;
@@ -167,8 +165,7 @@ bool weights_load(const Weights *w, const SafeTensors *files, int part, int part
         if (!load_tensor(w, stored_source(files, w->arch, m, false), at->weight, stored_count(m),
                          m->transposed ? m->in : 0, begin, end, err))
             return false;
-        if (m->bias &&
-            !load_tensor(w, stored_find(files, w->arch, m, true), at->bias, m->out, 0, begin, end, err))
+        if (m->bias && !load_tensor(w, stored_find(files, w->arch, m, true), at->bias, m->out, 0, begin, end, err))
             return false;
     }
     return true;

@@ -21,18 +21,16 @@ typedef struct WeightSpan {
 
 typedef struct Weights {
     const ModelArch *arch; /* borrowed */
-    WeightSpan *modules;   /* [module_count], owned */
-    int64_t size;          /* floats */
-    float *data;           /* [size], borrowed: set by the caller before weights_load */
+    WeightSpan *modules; /* [module_count], owned */
+    int64_t size; /* floats */
+    float *data; /* [size], borrowed: set by the caller before weights_load */
 } Weights;
 
 /* Lays out; data is NULL. False when the files are not what config.json says (common/model/base). */
-MUST_USE bool weights_plan(Weights *weights, const ModelArch *arch, const SafeTensors *files,
-                           Err *err);
+MUST_USE bool weights_plan(Weights *weights, const ModelArch *arch, const SafeTensors *files, Err *err);
 
 /* Loads share `part` of `parts` (by bytes) into data. A new head that is absent is zero. */
-MUST_USE bool weights_load(const Weights *weights, const SafeTensors *files, int part, int parts,
-                           Err *err);
+MUST_USE bool weights_load(const Weights *weights, const SafeTensors *files, int part, int parts, Err *err);
 void weights_release(Weights *weights); /* not data */
 
 static inline const float *weights_weight(const Weights *w, int module)

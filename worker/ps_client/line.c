@@ -91,8 +91,7 @@ static void send_all(PsClient *client, double now, double *next_beat)
         send_due(client, push, client->data, now);
     Pending *request = client->request;
     if (request)
-        send_due(client, request, request->msg.type == MSG_PULL ? client->data : client->control,
-                 now);
+        send_due(client, request, request->msg.type == MSG_PULL ? client->data : client->control, now);
 }
 
 /* The server does not know us (any more): HELLO again, then all that it has not acknowledged. */
@@ -156,8 +155,9 @@ static bool is_our_plan(PsClient *client, const Msg *msg)
     Err err = { 0 };
     if (msg->plan == client->plan)
         return true;
-    err_set(&err, ERR_REFUSED, "the server leases plan %016llx, and this worker computes %016llx (configuration, data, "
-                               "micro-batches)",
+    err_set(&err, ERR_REFUSED,
+            "the server leases plan %016llx, and this worker computes %016llx (configuration, data, "
+            "micro-batches)",
             (unsigned long long)msg->plan, (unsigned long long)client->plan);
     err_hint(&err, "start the worker again");
     fail(client, &err);
@@ -182,8 +182,7 @@ static void take_lease(PsClient *client, Msg *msg)
     if (!requested(client, MSG_PULL) || !is_our_plan(client, msg))
         return;
     const int64_t have = client->request->msg.step;
-    const bool fits =
-        msg->data ? msg->size == (size_t)client->slot_size * sizeof(float) : msg->step == have;
+    const bool fits = msg->data ? msg->size == (size_t)client->slot_size * sizeof(float) : msg->step == have;
     if (!fits || (msg->step < have && !client->restarted) || msg->range_count < 1)
         return;
     client->restarted = false;
@@ -195,8 +194,7 @@ static void take_ack(PsClient *client, const Msg *msg)
     for (Pending **at = &client->pushes; *at; at = &(*at)->next) {
         Pending *push = *at;
         const LeaseKind kind = push->msg.type == MSG_EVAL ? LEASE_EVAL : LEASE_TRAIN;
-        if (push->msg.step != msg->step || kind != msg->kind ||
-            push->msg.range[0].begin != msg->range[0].begin ||
+        if (push->msg.step != msg->step || kind != msg->kind || push->msg.range[0].begin != msg->range[0].begin ||
             push->msg.range[0].end != msg->range[0].end)
             continue;
         *at = push->next;
@@ -215,8 +213,8 @@ static void take_refusal(PsClient *client, const Msg *msg)
 /* Another run's server has nothing to say to us, but that it is another one's. */
 static bool is_of_our_run(const PsClient *client, const Msg *msg)
 {
-    return !client->welcome || msg->run == client->run || msg->type == MSG_WELCOME || msg->type == MSG_REFUSE || msg->type == MSG_FOLLOW ||
-           (msg->type == MSG_BEAT && !msg->known);
+    return !client->welcome || msg->run == client->run || msg->type == MSG_WELCOME || msg->type == MSG_REFUSE ||
+           msg->type == MSG_FOLLOW || (msg->type == MSG_BEAT && !msg->known);
 }
 
 static void take(PsClient *client, Msg *msg, double now)

@@ -14,14 +14,14 @@
 /* A message that wants an answer. */
 typedef struct Pending {
     struct Pending *next;
-    Msg msg;          /* owned */
+    Msg msg; /* owned */
     double due, wait; /* when to send it (again), and how long to wait then */
 } Pending;
 
 struct PsClient {
     WireContext *context;
     WireSocket *data, *control; /* the line's */
-    int wake;                   /* eventfd: something is there to be sent */
+    int wake; /* eventfd: something is there to be sent */
     char *address; /* owned */
     double heartbeat, patience;
     pthread_t line;
@@ -30,21 +30,21 @@ struct PsClient {
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t answered;
-    Pending *pushes;  /* unacknowledged, oldest first */
+    Pending *pushes; /* unacknowledged, oldest first */
     Pending *request; /* the caller's one ASK, HELLO, PULL or BYE; NULL when it is answered */
-    Msg answer;       /* to the last request */
-    Msg stop;         /* a LEASE_STOP: the last word, whenever it comes */
+    Msg answer; /* to the last request */
+    Msg stop; /* a LEASE_STOP: the last word, whenever it comes */
     bool stopped;
     Pending *hello; /* kept to say it again; owned */
-    bool welcome;   /* the server knew us once */
-    bool known;     /* and does so now, as far as we know */
+    bool welcome; /* the server knew us once */
+    bool known; /* and does so now, as far as we know */
     bool restarted; /* it was greeted again: its version may lie behind the one we hold */
     uint64_t run, plan; /* 0: not known yet */
     int64_t slot_size;
     _Atomic int64_t rss_bytes;
     double heard; /* when the server last said something */
-    double told;  /* seconds of its silence that a person was told of; 0: none */
-    Err failed;   /* for good: every call gives it */
+    double told; /* seconds of its silence that a person was told of; 0: none */
+    Err failed; /* for good: every call gives it */
     bool closing;
 };
 

@@ -68,9 +68,7 @@ PsClient *ps_client_open(const PsClientOptions *options, Err *err)
     pthread_cond_init(&client->answered, &attributes);
     pthread_condattr_destroy(&attributes);
     client->context = wire_context_open(err);
-    if (client->context &&
-        wire_connect_pair(client->context, options->address, &client->data, &client->control,
-                          err) &&
+    if (client->context && wire_connect_pair(client->context, options->address, &client->data, &client->control, err) &&
         start_line(client, err))
         return client;
     client_release(client);
@@ -154,8 +152,8 @@ bool ps_client_ask(PsClient *client, const char *found, char **run_text, uint64_
     return true;
 }
 
-bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed,
-                     char **follow, Err *err)
+bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed, char **follow,
+                     Err *err)
 {
     REQUIRE(facts->slot_size > 0);
     Pending *hello = pending_new(client, MSG_HELLO);
@@ -185,16 +183,13 @@ void ps_client_plan(PsClient *client, uint64_t plan)
 
 static void fill_lease(Lease *lease, const Msg *msg)
 {
-    *lease = (Lease){
-        .kind = msg->kind, .step = msg->step, .range_count = msg->range_count, .code = msg->code
-    };
+    *lease = (Lease){ .kind = msg->kind, .step = msg->step, .range_count = msg->range_count, .code = msg->code };
     memcpy(lease->range, msg->range, sizeof lease->range);
     if (msg->text)
         snprintf(lease->text, sizeof lease->text, "%s", msg->text);
 }
 
-bool ps_client_next(PsClient *client, int64_t have, Lease *lease, float *values, int64_t size,
-                    Err *err)
+bool ps_client_next(PsClient *client, int64_t have, Lease *lease, float *values, int64_t size, Err *err)
 {
     pthread_mutex_lock(&client->lock);
     REQUIRE(client->hello && size == client->slot_size);

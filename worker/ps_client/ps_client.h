@@ -19,7 +19,7 @@
 typedef struct PsClient PsClient;
 
 typedef struct PsClientOptions {
-    const char *address;        /* tcp://host:port */
+    const char *address; /* tcp://host:port */
     double heartbeat, patience; /* seconds */
     uint64_t run; /* id of the run whose file was read (ps_client_ask); 0: the file is our own */
 } PsClientOptions;
@@ -35,8 +35,8 @@ MUST_USE bool ps_client_ask(PsClient *client, const char *found, char **run_text
 
 /* run_text: the effective run file here. *fixed: the run's, owned by the caller; or NULL where the server
  * names the arithmetic to follow: *follow, owned by the caller, and HELLO is to be said again. */
-MUST_USE bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text,
-                              char **fixed, char **follow, Err *err);
+MUST_USE bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed,
+                              char **follow, Err *err);
 
 /* What will be computed (facts_plan), as the run file that HELLO brought says: before the first lease. */
 void ps_client_plan(PsClient *client, uint64_t plan);
@@ -46,14 +46,13 @@ typedef struct Lease {
     int64_t step; /* version of the adapter to compute at */
     Range range[WIRE_RANGES];
     int range_count;
-    int code;       /* LEASE_STOP: exit code */
+    int code; /* LEASE_STOP: exit code */
     char text[512]; /* LEASE_STOP: why, for a person */
 } Lease;
 
 /* Waits for work. have: version in values[0, size), -1: none; values is overwritten when the lease
  * is for another. Call it right after the last push of a lease. */
-MUST_USE bool ps_client_next(PsClient *client, int64_t have, Lease *lease, float *values,
-                             int64_t size, Err *err);
+MUST_USE bool ps_client_next(PsClient *client, int64_t have, Lease *lease, float *values, int64_t size, Err *err);
 
 typedef struct Push {
     bool eval;
@@ -62,7 +61,7 @@ typedef struct Push {
     int64_t count, tokens;
     double loss, seconds;
     const void *data; /* f32 gradient sums or f64 metric sums; copied */
-    size_t size;      /* bytes */
+    size_t size; /* bytes */
 } Push;
 
 MUST_USE bool ps_client_push(PsClient *client, const Push *push, Err *err);

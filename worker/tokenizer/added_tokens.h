@@ -31,9 +31,9 @@ typedef struct AddedSet {
 typedef struct AddedTokens {
     AddedSet all; /* as they were added, contents as written; not sorted */
     AddedSet raw, normalized;
-    Vocab ids;      /* contents as written */
+    Vocab ids; /* contents as written */
     Vocab specials; /* those of them that are special */
-    Vocab shown;    /* names alone: what ids are decoded to, contents in their normal form */
+    Vocab shown; /* names alone: what ids are decoded to, contents in their normal form */
 } AddedTokens;
 
 /* A place to go on from, and what was found there. Start with {0}. */

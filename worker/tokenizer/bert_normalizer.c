@@ -96,8 +96,7 @@ static void flush(const NormalizerOp *op, const Aligned *in, Aligned *out, Scrat
 
 /* The characters from `at` up to the next that starts anew (ASCII that stays, plain
  * ideographs): only between those can marks change places. */
-static size_t copy_run(const NormalizerOp *op, const Aligned *in, size_t at, Aligned *out,
-                       Scratch *scratch)
+static size_t copy_run(const NormalizerOp *op, const Aligned *in, size_t at, Aligned *out, Scratch *scratch)
 {
     scratch->points.count = scratch->sources.count = 0;
     while (at < in->size) {

@@ -16,14 +16,14 @@ typedef struct Bpe {
     const Vocab *vocab; /* borrowed */
     Merges merges;
     Text prefix, suffix; /* of symbols that do not start, that end a piece */
-    int32_t unknown;     /* -1: such characters are left out */
+    int32_t unknown; /* -1: such characters are left out */
     bool fuse_unknown, byte_fallback, ignore_merges;
-    bool whole_bytes;         /* each of fallback[] is a token */
-    int32_t fallback[256];    /* <0x00> .. <0xFF> */
-    bool crosses_marks;       /* some merge joins a mark to what is before it */
-    bool raw;                 /* pieces are bytes */
-    int32_t byte_ids[256];    /* raw: of the letters that stand for them */
-    Vocab bytes;              /* raw: tokens as the bytes they stand for */
+    bool whole_bytes; /* each of fallback[] is a token */
+    int32_t fallback[256]; /* <0x00> .. <0xFF> */
+    bool crosses_marks; /* some merge joins a mark to what is before it */
+    bool raw; /* pieces are bytes */
+    int32_t byte_ids[256]; /* raw: of the letters that stand for them */
+    Vocab bytes; /* raw: tokens as the bytes they stand for */
 } Bpe;
 
 static void bpe_free(void *state)
@@ -41,8 +41,7 @@ static void bpe_free(void *state)
 /* ---- reading --------------------------------------------------------------- */
 
 /* "a b", or ["a", "b"]; both lent. */
-static bool split_merge(const json_t *spec, size_t rank, const char *part[2], size_t size[2],
-                        Err *err)
+static bool split_merge(const json_t *spec, size_t rank, const char *part[2], size_t size[2], Err *err)
 {
     if (json_is_string(spec)) {
         part[0] = json_string_value(spec);
@@ -80,8 +79,7 @@ static bool read_merge(Bpe *bpe, const json_t *spec, size_t rank, Text *whole, E
     for (size_t at = 0; at < bpe->prefix.size; cut++)
         unicode_next(bpe->prefix.data, &at);
     if (cut > size[1])
-        return err_set(err, ERR_INPUT, "merge %zu: '%s' is shorter than the prefix", rank + 1,
-                       part[1]);
+        return err_set(err, ERR_INPUT, "merge %zu: '%s' is shorter than the prefix", rank + 1, part[1]);
     text_clear(whole);
     text_add(whole, part[0], size[0]);
     text_add(whole, part[1] + cut, size[1] - cut);
@@ -90,11 +88,14 @@ static bool read_merge(Bpe *bpe, const json_t *spec, size_t rank, Text *whole, E
     const int32_t id = vocab_find(bpe->vocab, whole->data, whole->size);
     if (left < 0 || right < 0 || id < 0)
         return err_set(err, ERR_INPUT, "merge %zu: '%.*s' is not in the vocabulary", rank + 1,
-                       (int)(left < 0 ? size[0] : right < 0 ? size[1] : whole->size),
-                       left < 0 ? part[0] : right < 0 ? part[1] : whole->data);
+                       (int)(left < 0    ? size[0]
+                             : right < 0 ? size[1]
+                                         : whole->size),
+                       left < 0    ? part[0]
+                       : right < 0 ? part[1]
+                                   : whole->data);
     merges_add(&bpe->merges, left, right, (int32_t)rank, id);
-    bpe->crosses_marks |= size[1] >= 3 && memcmp(part[1], MARK, 3) == 0 &&
-                          !ends_in_mark(part[0], size[0]);
+    bpe->crosses_marks |= size[1] >= 3 && memcmp(part[1], MARK, 3) == 0 && !ends_in_mark(part[0], size[0]);
     return true;
 }
 
@@ -160,8 +161,8 @@ static void *bpe_read(const json_t *model, Vocab *vocab, Err *err)
 static bool bpe_cuts_at_marks(const void *state)
 {
     const Bpe *bpe = state;
-    return !bpe->crosses_marks && !bpe->ignore_merges && bpe->prefix.size == 0 &&
-           bpe->suffix.size == 0 && bpe->unknown >= 0 && vocab_find(bpe->vocab, MARK, 3) >= 0;
+    return !bpe->crosses_marks && !bpe->ignore_merges && bpe->prefix.size == 0 && bpe->suffix.size == 0 &&
+           bpe->unknown >= 0 && vocab_find(bpe->vocab, MARK, 3) >= 0;
 }
 
 static bool bpe_take_bytes(void *state)
@@ -209,8 +210,7 @@ static void flush_unknown(const Bpe *bpe, Symbols *symbols)
 }
 
 /* A character of `size` bytes, spelled text[0, n) with prefix and suffix. */
-static void add_character(const Bpe *bpe, Symbols *symbols, const char *text, size_t n,
-                          size_t size)
+static void add_character(const Bpe *bpe, Symbols *symbols, const char *text, size_t n, size_t size)
 {
     const int32_t id = vocab_find(bpe->vocab, text, n);
     if (id >= 0) {
@@ -231,8 +231,7 @@ static void add_character(const Bpe *bpe, Symbols *symbols, const char *text, si
     }
 }
 
-static void add_spelled(const Bpe *bpe, Symbols *symbols, const char *piece, size_t at, size_t end,
-                        bool last)
+static void add_spelled(const Bpe *bpe, Symbols *symbols, const char *piece, size_t at, size_t end, bool last)
 {
     Text text = { 0 };
     if (at > 0)
@@ -269,8 +268,7 @@ static Symbols bytes(const Bpe *bpe, const char *piece, size_t n, Scratch *scrat
     return symbols;
 }
 
-static void bpe_encode(const void *state, const char *piece, size_t n, Scratch *scratch,
-                       Tokens *out)
+static void bpe_encode(const void *state, const char *piece, size_t n, Scratch *scratch, Tokens *out)
 {
     const Bpe *bpe = state;
     if (bpe->ignore_merges) {

@@ -18,7 +18,7 @@ int32_t byte_level_char(unsigned char byte)
         return ELSEWHERE + byte; /* 0 .. 32 */
     if (byte <= 0xA0)
         return ELSEWHERE + 33 + (byte - 0x7F); /* 127 .. 160 */
-    return ELSEWHERE + 67;                     /* 173 */
+    return ELSEWHERE + 67; /* 173 */
 }
 
 int byte_level_byte(int32_t c)

@@ -9,8 +9,8 @@
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define SPACE "\xE2\x96\x81" /* what Metaspace writes for a space */
 
-#define QWEN2_SPLIT                                                                                \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"                            \
+#define QWEN2_SPLIT                                                                                                    \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"                                                \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 /* The parts of a tokenizer that is begun anew; of the model its vocabulary and merges stay. */
@@ -30,8 +30,8 @@ static void set_parts(json_t *whole, json_t *model, json_t *normalizer, json_t *
 
 /* ---- BERT ------------------------------------------------------------------------------ */
 
-static const ClassToken bert_tokens[] = { { "unk_token", "[UNK]" },  { "sep_token", "[SEP]" },
-                                          { "pad_token", "[PAD]" },  { "cls_token", "[CLS]" },
+static const ClassToken bert_tokens[] = { { "unk_token", "[UNK]" },   { "sep_token", "[SEP]" },
+                                          { "pad_token", "[PAD]" },   { "cls_token", "[CLS]" },
                                           { "mask_token", "[MASK]" }, { NULL, NULL } };
 
 /* "[UNK]", or {"content": "[UNK]"}. */
@@ -52,8 +52,8 @@ static void build_bert(json_t *whole, const json_t *config, Err *err)
               json_pack("{s:s, s:s, s:s, s:i}", "type", "WordPiece", "unk_token",
                         token_of(config, "unk_token", "[UNK]"), "continuing_subword_prefix", "##",
                         "max_input_chars_per_word", 100),
-              json_pack("{s:s, s:b, s:b, s:b, s:b}", "type", "BertNormalizer", "clean_text", 1,
-                        "handle_chinese_chars", chinese, "strip_accents", accents, "lowercase", lower),
+              json_pack("{s:s, s:b, s:b, s:b, s:b}", "type", "BertNormalizer", "clean_text", 1, "handle_chinese_chars",
+                        chinese, "strip_accents", accents, "lowercase", lower),
               json_pack("{s:s}", "type", "BertPreTokenizer"),
               json_pack("{s:s, s:s, s:b}", "type", "WordPiece", "prefix", "##", "cleanup", 1));
 }
@@ -67,18 +67,16 @@ static json_t *post_bert(const json_t *config, json_t *first, json_t *last, Err 
 
 /* ---- byte-level BPE ---------------------------------------------------------------------- */
 
-static const ClassToken gpt2_tokens[] = { { "unk_token", "<|endoftext|>" },
-                                          { "bos_token", "<|endoftext|>" },
-                                          { "eos_token", "<|endoftext|>" },
-                                          { NULL, NULL } };
-static const ClassToken roberta_tokens[] = { { "bos_token", "<s>" },   { "eos_token", "</s>" },
-                                             { "sep_token", "</s>" },  { "cls_token", "<s>" },
-                                             { "unk_token", "<unk>" }, { "pad_token", "<pad>" },
+static const ClassToken gpt2_tokens[] = {
+    { "unk_token", "<|endoftext|>" }, { "bos_token", "<|endoftext|>" }, { "eos_token", "<|endoftext|>" }, { NULL, NULL }
+};
+static const ClassToken roberta_tokens[] = { { "bos_token", "<s>" },     { "eos_token", "</s>" },
+                                             { "sep_token", "</s>" },    { "cls_token", "<s>" },
+                                             { "unk_token", "<unk>" },   { "pad_token", "<pad>" },
                                              { "mask_token", "<mask>" }, { NULL, NULL } };
-static const ClassToken qwen2_tokens[] = { { "unk_token", "<|endoftext|>" },
-                                           { "eos_token", "<|endoftext|>" },
-                                           { "pad_token", "<|endoftext|>" },
-                                           { NULL, NULL } };
+static const ClassToken qwen2_tokens[] = {
+    { "unk_token", "<|endoftext|>" }, { "eos_token", "<|endoftext|>" }, { "pad_token", "<|endoftext|>" }, { NULL, NULL }
+};
 
 static json_t *bpe(void)
 {
@@ -115,10 +113,9 @@ static json_t *post_roberta(const json_t *config, json_t *first, json_t *last, E
 
 /* ---- SentencePiece's kinds ---------------------------------------------------------------- */
 
-static const ClassToken llama_tokens[] = { { "unk_token", "<unk>" },
-                                           { "bos_token", "<s>" },
-                                           { "eos_token", "</s>" },
-                                           { NULL, NULL } };
+static const ClassToken llama_tokens[] = {
+    { "unk_token", "<unk>" }, { "bos_token", "<s>" }, { "eos_token", "</s>" }, { NULL, NULL }
+};
 static const ClassToken code_llama_tokens[] = { { "unk_token", "<unk>" },
                                                 { "bos_token", "<s>" },
                                                 { "eos_token", "</s>" },
@@ -140,8 +137,8 @@ static json_t *llama_decoder(bool strips)
     json_t *list = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String", SPACE,
                              "content", " ", "type", "ByteFallback", "type", "Fuse");
     if (strips)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1,
-                                              "stop", 0));
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
     return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", list);
 }
 
@@ -149,7 +146,11 @@ static void build_llama(json_t *whole, const json_t *config, Err *err)
 {
     const bool prefix = json_get_bool(config, "add_prefix_space", true, err);
     const bool legacy = json_get_bool(config, "legacy", false, err);
-    set_parts(whole, json_pack("{s:s, s:b, s:b}", "type", "BPE", "fuse_unk", 1, "byte_fallback", 1), NULL, metaspace(!prefix ? "never" : legacy ? "always" : "first", false),
+    set_parts(whole, json_pack("{s:s, s:b, s:b}", "type", "BPE", "fuse_unk", 1, "byte_fallback", 1), NULL,
+              metaspace(!prefix  ? "never"
+                        : legacy ? "always"
+                                 : "first",
+                        false),
               llama_decoder(prefix));
 }
 
@@ -227,36 +228,43 @@ static json_t *post_xlm_roberta(const json_t *config, json_t *first, json_t *las
 
 /* ---- the list ---------------------------------------------------------------------------- */
 
-static const TokenizerClass bert = { "BertTokenizer", bert_tokens, true, false, build_bert, post_bert,
-                                     "cls_token", "sep_token" };
-static const TokenizerClass distilbert = { "DistilBertTokenizer", bert_tokens, false, false, build_bert,
-                                           post_bert, "cls_token", "sep_token" };
-static const TokenizerClass gpt2 = { "GPT2Tokenizer", gpt2_tokens, false, false, build_byte_level, NULL,
-                                     NULL, NULL };
-static const TokenizerClass roberta = { "RobertaTokenizer", roberta_tokens, false, false, build_byte_level,
-                                        post_roberta, "cls_token", "sep_token" };
+static const TokenizerClass bert = { "BertTokenizer", bert_tokens, true,        false,
+                                     build_bert,      post_bert,   "cls_token", "sep_token" };
+static const TokenizerClass distilbert = { "DistilBertTokenizer", bert_tokens, false, false, build_bert, post_bert,
+                                           "cls_token",           "sep_token" };
+static const TokenizerClass gpt2 = { "GPT2Tokenizer", gpt2_tokens, false, false, build_byte_level, NULL, NULL, NULL };
+static const TokenizerClass roberta = { "RobertaTokenizer", roberta_tokens, false,       false,
+                                        build_byte_level,   post_roberta,   "cls_token", "sep_token" };
 static const TokenizerClass qwen2 = { "Qwen2Tokenizer", qwen2_tokens, false, true, build_qwen2, NULL, NULL, NULL };
 /* Transformers 5 begins these anew too, without the normalizer that the models were trained with; here, as in
  * Transformers 4, tokenizer.json stands unless it contradicts the settings. */
 static const TokenizerClass llama = { "LlamaTokenizer", llama_tokens, false, false, NULL, NULL, NULL, NULL };
-static const TokenizerClass llama_anew = { "LlamaTokenizer (anew)", llama_tokens, false, false, build_llama,
-                                           NULL, NULL, NULL };
-static const TokenizerClass code_llama = { "CodeLlamaTokenizer", code_llama_tokens, false, false, NULL, NULL,
-                                           NULL, NULL };
-static const TokenizerClass xlm_roberta = { "XLMRobertaTokenizer", roberta_tokens, false, false,
-                                            build_xlm_roberta, post_xlm_roberta, "bos_token", "eos_token" };
+static const TokenizerClass llama_anew = {
+    "LlamaTokenizer (anew)", llama_tokens, false, false, build_llama, NULL, NULL, NULL
+};
+static const TokenizerClass code_llama = {
+    "CodeLlamaTokenizer", code_llama_tokens, false, false, NULL, NULL, NULL, NULL
+};
+static const TokenizerClass xlm_roberta = { "XLMRobertaTokenizer", roberta_tokens,   false,       false,
+                                            build_xlm_roberta,     post_xlm_roberta, "bos_token", "eos_token" };
 
 /* By tokenizer_class, without the "Fast" that older names end in. */
 static const struct {
     const char *name;
     const TokenizerClass *class;
 } by_name[] = {
-    { "BertTokenizer", &bert },           { "ElectraTokenizer", &bert },
-    { "MobileBertTokenizer", &bert },     { "DistilBertTokenizer", &distilbert },
-    { "GPT2Tokenizer", &gpt2 },           { "RobertaTokenizer", &roberta },
-    { "BartTokenizer", &roberta },        { "LongformerTokenizer", &roberta },
-    { "Qwen2Tokenizer", &qwen2 },         { "LlamaTokenizer", &llama },
-    { "CodeLlamaTokenizer", &code_llama }, { "XLMRobertaTokenizer", &xlm_roberta },
+    { "BertTokenizer", &bert },
+    { "ElectraTokenizer", &bert },
+    { "MobileBertTokenizer", &bert },
+    { "DistilBertTokenizer", &distilbert },
+    { "GPT2Tokenizer", &gpt2 },
+    { "RobertaTokenizer", &roberta },
+    { "BartTokenizer", &roberta },
+    { "LongformerTokenizer", &roberta },
+    { "Qwen2Tokenizer", &qwen2 },
+    { "LlamaTokenizer", &llama },
+    { "CodeLlamaTokenizer", &code_llama },
+    { "XLMRobertaTokenizer", &xlm_roberta },
 };
 
 /* By config.json's model_type, where no class is named. */
@@ -264,9 +272,8 @@ static const struct {
     const char *model_type;
     const TokenizerClass *class;
 } by_type[] = {
-    { "bert", &bert },       { "distilbert", &bert }, { "electra", &bert },
-    { "gpt2", &gpt2 },       { "roberta", &roberta }, { "xlm-roberta", &xlm_roberta },
-    { "qwen2", &qwen2 },
+    { "bert", &bert },       { "distilbert", &bert },         { "electra", &bert }, { "gpt2", &gpt2 },
+    { "roberta", &roberta }, { "xlm-roberta", &xlm_roberta }, { "qwen2", &qwen2 },
 };
 
 static const char *class_name(const TokenizerFolder *files, Err *err)
@@ -314,8 +321,7 @@ static bool of_older(const TokenizerClass **found, const TokenizerFolder *files,
                      ? &bert
                      : of_vocab(json_object_get(json_object_get(files->whole, "model"), "vocab"));
     const bool is_bert = *found == &bert || *found == &distilbert;
-    if (*found && *found != &xlm_roberta && (*found)->build &&
-        is_bert == (files->source == FROM_VOCAB_TXT))
+    if (*found && *found != &xlm_roberta && (*found)->build && is_bert == (files->source == FROM_VOCAB_TXT))
         return true;
     const char *what = files->source == FROM_VOCAB_TXT ? "vocab.txt" : "vocab.json and merges.txt";
     if (name || *found)

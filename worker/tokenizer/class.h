@@ -20,8 +20,8 @@ typedef struct ClassToken {
 typedef struct TokenizerClass {
     const char *name;
     const ClassToken *tokens; /* {NULL} behind them */
-    bool has_types;           /* it gives token_type_ids */
-    bool plain_specials;      /* special tokens lose lstrip and the like */
+    bool has_types; /* it gives token_type_ids */
+    bool plain_specials; /* special tokens lose lstrip and the like */
     /* Parts but the post-processor, into `whole`, whose model has the vocabulary; NULL: those of the file. */
     void (*build)(json_t *whole, const json_t *config, Err *err);
     /* Its own post-processor, of the tokens [content, id]; NULL: the file's. */

@@ -16,8 +16,7 @@ static void add_id(const Tokenizer *tokenizer, DecodeChain *chain, int32_t id, b
         decode_chain_add(chain, token, n);
 }
 
-void tokenizer_decode(const Tokenizer *tokenizer, const int32_t *ids, int64_t n, bool skip_special,
-                      Text *out)
+void tokenizer_decode(const Tokenizer *tokenizer, const int32_t *ids, int64_t n, bool skip_special, Text *out)
 {
     DecodeChain chain;
     decode_chain_init(&chain, &tokenizer->decoder);

@@ -35,8 +35,8 @@ static bool read_wordpiece(DecoderOp *op, const json_t *settings, Err *err)
 static void clean(Text *text)
 {
     static const char *const changes[][2] = {
-        { " .", "." },   { " ?", "?" },     { " !", "!" },          { " ,", "," },
-        { " ' ", "'" },  { " n't", "n't" }, { " 'm", "'m" },        { " do not", " don't" },
+        { " .", "." },   { " ?", "?" },     { " !", "!" },     { " ,", "," },
+        { " ' ", "'" },  { " n't", "n't" }, { " 'm", "'m" },   { " do not", " don't" },
         { " 's", "'s" }, { " 've", "'ve" }, { " 're", "'re" },
     };
     for (size_t i = 0; i < LENGTH(changes); i++) {
@@ -94,8 +94,8 @@ static void take_metaspace(DecodeChain *chain, size_t k, const char *text, size_
 static bool read_replace(DecoderOp *op, const json_t *settings, Err *err)
 {
     text_adds(&op->content, json_get_string(settings, "content", "", err));
-    return err->kind == ERR_NONE && pattern_read(&op->pattern, json_object_get(settings, "pattern"),
-                                                 "decoder 'Replace'", err);
+    return err->kind == ERR_NONE &&
+           pattern_read(&op->pattern, json_object_get(settings, "pattern"), "decoder 'Replace'", err);
 }
 
 static void take_replace(DecodeChain *chain, size_t k, const char *text, size_t n, bool ends)
@@ -313,8 +313,7 @@ void decode_pass(DecodeChain *chain, size_t k, const char *text, size_t n, bool 
 
 void decode_chain_init(DecodeChain *chain, const Decoder *decoder)
 {
-    *chain = (DecodeChain){ .decoder = decoder,
-                            .stages = xcalloc(decoder->count + 1, sizeof(chain->stages[0])) };
+    *chain = (DecodeChain){ .decoder = decoder, .stages = xcalloc(decoder->count + 1, sizeof(chain->stages[0])) };
 }
 
 void decode_chain_add(DecodeChain *chain, const char *token, size_t n)

@@ -31,11 +31,11 @@ typedef struct DecoderKind {
 
 struct DecoderOp {
     const DecoderKind *kind;
-    Text word;       /* WordPiece's prefix, BPEDecoder's suffix, Strip's and Metaspace's character */
-    bool cleanup;    /* WordPiece */
+    Text word; /* WordPiece's prefix, BPEDecoder's suffix, Strip's and Metaspace's character */
+    bool cleanup; /* WordPiece */
     bool drop_first; /* Metaspace: no space before the first token */
     int64_t start, stop; /* Strip */
-    Pattern pattern;     /* Replace */
+    Pattern pattern; /* Replace */
     Text content;
 };
 
@@ -50,17 +50,17 @@ MUST_USE bool decoder_read(Decoder *decoder, const json_t *spec, Err *err);
 void decoder_release(Decoder *decoder);
 
 typedef struct DecodeStage {
-    Text part;       /* of a token whose end has not come */
-    Text held;       /* what the stage keeps */
-    int64_t tokens;  /* taken so far */
-    int64_t cut;     /* Strip: characters looked at from the token's start; -1: done */
+    Text part; /* of a token whose end has not come */
+    Text held; /* what the stage keeps */
+    int64_t tokens; /* taken so far */
+    int64_t cut; /* Strip: characters looked at from the token's start; -1: done */
     Segments segments;
 } DecodeStage;
 
 struct DecodeChain {
     const Decoder *decoder; /* borrowed */
-    DecodeStage *stages;    /* [decoder->count], owned */
-    Text *out;              /* borrowed: set before each call */
+    DecodeStage *stages; /* [decoder->count], owned */
+    Text *out; /* borrowed: set before each call */
 };
 
 void decode_chain_init(DecodeChain *chain, const Decoder *decoder);

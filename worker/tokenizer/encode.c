@@ -11,7 +11,7 @@ typedef struct Run {
     const Tokenizer *tokenizer;
     Scratch *scratch;
     Tokens *out;
-    bool words;   /* the text is word number `word`; else each piece is a word */
+    bool words; /* the text is word number `word`; else each piece is a word */
     int32_t word; /* the next */
 } Run;
 
@@ -47,8 +47,7 @@ static void add_added(Run *run, const Aligned *text, const AddedMatch *match)
     Token *token = &run->out->data[run->out->count - 1];
     token->word = next_word(run);
     if (run->tokenizer->post.trims > 0) {
-        const TokenSpaces spaces =
-            token_spaces(text->data + match->start, match->end - match->start);
+        const TokenSpaces spaces = token_spaces(text->data + match->start, match->end - match->start);
         token->lead = spaces.lead;
         token->trail = spaces.trail;
     }
@@ -59,8 +58,7 @@ static void add_piece(Run *run, const Aligned *text, Piece piece)
     const Tokenizer *t = run->tokenizer;
     const int64_t before = run->out->count;
     const int32_t word = next_word(run);
-    token_model_encode(&t->model, t->digest, text->data + piece.at, piece.size, run->scratch,
-                       run->out);
+    token_model_encode(&t->model, t->digest, text->data + piece.at, piece.size, run->scratch, run->out);
     for (int64_t i = before; i < run->out->count; i++) {
         Token *token = &run->out->data[i];
         const Span span = aligned_span(text, piece.at + token->begin, token->end - token->begin);
@@ -243,16 +241,14 @@ static void assemble(const Template *template, const Tokens *a, const Tokens *b,
 
 static bool check_size(size_t n, Err *err)
 {
-    return n <= INT32_MAX ||
-           err_set(err, ERR_INPUT, "a text of %zu bytes is too long (at most %d)", n, INT32_MAX);
+    return n <= INT32_MAX || err_set(err, ERR_INPUT, "a text of %zu bytes is too long (at most %d)", n, INT32_MAX);
 }
 
 static bool find_room(const Template *template, int64_t max_length, int64_t *room, Err *err)
 {
     *room = max_length > 0 ? max_length - template->specials : INT64_MAX;
-    return *room > 0 ||
-           err_set(err, ERR_INPUT, "max_length %lld leaves no room beside the %lld special tokens",
-                   (long long)max_length, (long long)template->specials);
+    return *room > 0 || err_set(err, ERR_INPUT, "max_length %lld leaves no room beside the %lld special tokens",
+                                (long long)max_length, (long long)template->specials);
 }
 
 static Scratch *scratch_of(Encoding *out)
@@ -270,14 +266,13 @@ static Run run_of(const Tokenizer *tokenizer, Encoding *out, int which, bool wor
     return (Run){ tokenizer, scratch, &scratch->tokens[which], words, 0 };
 }
 
-bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, const char *pair,
-                      size_t pair_n, int64_t max_length, Encoding *out, Err *err)
+bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, const char *pair, size_t pair_n,
+                      int64_t max_length, Encoding *out, Err *err)
 {
     const PostProcessor *post = &tokenizer->post;
     const Template *template = pair ? &post->pair : &post->single;
     int64_t room = 0;
-    if (!find_room(template, max_length, &room, err) || !check_size(n, err) ||
-        (pair && !check_size(pair_n, err)))
+    if (!find_room(template, max_length, &room, err) || !check_size(n, err) || (pair && !check_size(pair_n, err)))
         return false;
     Run a = run_of(tokenizer, out, 0, false), b = run_of(tokenizer, out, 1, false);
     add_text(&a, text, n);
@@ -293,8 +288,8 @@ bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, co
     return true;
 }
 
-bool tokenizer_encode_words(const Tokenizer *tokenizer, const WordList *words, int64_t max_length,
-                            Encoding *out, Err *err)
+bool tokenizer_encode_words(const Tokenizer *tokenizer, const WordList *words, int64_t max_length, Encoding *out,
+                            Err *err)
 {
     const PostProcessor *post = &tokenizer->post;
     int64_t room = 0;
@@ -314,8 +309,7 @@ bool tokenizer_encode_words(const Tokenizer *tokenizer, const WordList *words, i
     return true;
 }
 
-bool tokenizer_encode_plain(const Tokenizer *tokenizer, const char *text, size_t n, Encoding *out,
-                            Err *err)
+bool tokenizer_encode_plain(const Tokenizer *tokenizer, const char *text, size_t n, Encoding *out, Err *err)
 {
     if (!check_size(n, err))
         return false;

@@ -105,8 +105,8 @@ static bool read_vocabulary(TokenizerFolder *files, const char *folder, Err *err
         files->whole = read_vocab_json(files, folder, data, map.size, err);
     else
         files->whole = json_bytes(data, map.size, files->path, err);
-    files->is_byte_level = files->source == FROM_TOKENIZER_JSON &&
-                           memmem(data, map.size, byte_level, sizeof byte_level - 1);
+    files->is_byte_level =
+        files->source == FROM_TOKENIZER_JSON && memmem(data, map.size, byte_level, sizeof byte_level - 1);
     file_unmap(&map);
     if (files->whole && !json_is_object(files->whole)) {
         err_set(err, ERR_INPUT, "not a JSON object");

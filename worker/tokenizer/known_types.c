@@ -11,15 +11,21 @@ typedef struct Part {
 
 static const Part parts[] = {
     { "model", NULL, { "BPE", "WordPiece", "WordLevel", "Unigram" } },
-    { "normalizer", "normalizers", { "BertNormalizer", "Strip", "StripAccents", "NFC", "NFD", "NFKC", "NFKD", "Sequence",
-                                     "Lowercase", "Nmt", "Precompiled", "Replace", "Prepend", "ByteLevel" } },
-    { "pre_tokenizer", "pretokenizers", { "BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Metaspace",
-                                          "Whitespace", "Sequence", "Split", "Punctuation", "WhitespaceSplit", "Digits",
-                                          "UnicodeScripts", "FixedLength" } },
-    { "post_processor", "processors", { "RobertaProcessing", "BertProcessing", "ByteLevel", "TemplateProcessing",
-                                        "Sequence" } },
-    { "decoder", "decoders", { "BPEDecoder", "ByteLevel", "WordPiece", "Metaspace", "CTC", "Sequence", "Replace", "Fuse",
-                               "Strip", "ByteFallback" } },
+    { "normalizer",
+      "normalizers",
+      { "BertNormalizer", "Strip", "StripAccents", "NFC", "NFD", "NFKC", "NFKD", "Sequence", "Lowercase", "Nmt",
+        "Precompiled", "Replace", "Prepend", "ByteLevel" } },
+    { "pre_tokenizer",
+      "pretokenizers",
+      { "BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Metaspace", "Whitespace", "Sequence", "Split",
+        "Punctuation", "WhitespaceSplit", "Digits", "UnicodeScripts", "FixedLength" } },
+    { "post_processor",
+      "processors",
+      { "RobertaProcessing", "BertProcessing", "ByteLevel", "TemplateProcessing", "Sequence" } },
+    { "decoder",
+      "decoders",
+      { "BPEDecoder", "ByteLevel", "WordPiece", "Metaspace", "CTC", "Sequence", "Replace", "Fuse", "Strip",
+        "ByteFallback" } },
 };
 
 static bool check(const Part *part, const json_t *value, Err *err)

@@ -57,8 +57,7 @@ static const Merge *find(const Merges *merges, int32_t left, int32_t right)
 
 enum { SHORT_WORD = 24 };
 
-static void set_rank(const Merges *merges, const Symbol *symbols, size_t i, int32_t *ranks,
-                     int32_t *ids)
+static void set_rank(const Merges *merges, const Symbol *symbols, size_t i, int32_t *ranks, int32_t *ids)
 {
     const Merge *merge = find(merges, symbols[i].id, symbols[i + 1].id);
     ranks[i] = merge ? merge->rank : INT32_MAX;

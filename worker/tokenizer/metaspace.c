@@ -20,8 +20,7 @@ static Aligned *other_text(PreText *pre)
 bool prepend_scheme_read(PrependScheme *scheme, const json_t *settings, Err *err)
 {
     const bool prefix = json_get_bool(settings, "add_prefix_space", true, err);
-    const char *name =
-        json_get_string(settings, "prepend_scheme", prefix ? "always" : "never", err);
+    const char *name = json_get_string(settings, "prepend_scheme", prefix ? "always" : "never", err);
     if (err->kind != ERR_NONE)
         return false;
     if (strcmp(name, "always") == 0)
@@ -43,8 +42,7 @@ bool metaspace_read(PreTokenizerOp *op, const json_t *settings, Err *err)
     if (mark[0] != '\0')
         unicode_next(mark, &size);
     if (size == 0 || size != strlen(mark))
-        return err_set(err, ERR_INPUT, "Metaspace has a 'replacement' that is no character: '%s'",
-                       mark);
+        return err_set(err, ERR_INPUT, "Metaspace has a 'replacement' that is no character: '%s'", mark);
     memcpy(op->mark, mark, size);
     op->mark_size = size;
     return prepend_scheme_read(&op->prepend, settings, err);
@@ -71,8 +69,7 @@ static void rewrite_spaces(const PreTokenizerOp *op, const Aligned *in, Piece pi
     const char *text = in->data + piece.at;
     const bool marked = piece.size >= op->mark_size && memcmp(text, op->mark, op->mark_size) == 0;
     const bool first = aligned_span(in, piece.at, 1).begin == 0;
-    if (text[0] != ' ' && !marked &&
-        (op->prepend == PREPEND_ALWAYS || (op->prepend == PREPEND_FIRST && first)))
+    if (text[0] != ' ' && !marked && (op->prepend == PREPEND_ALWAYS || (op->prepend == PREPEND_FIRST && first)))
         aligned_put_span(out, aligned_span(in, piece.at, 1), op->mark, op->mark_size);
     for (size_t at = 0; at < piece.size;) {
         const char *space = memchr(text + at, ' ', piece.size - at);

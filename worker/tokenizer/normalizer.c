@@ -26,8 +26,7 @@ static void put(Aligned *out, const Aligned *in, size_t at, int32_t c)
 }
 
 /* The ASCII characters from points[i] on that replace ones of in[at, ..): how many. */
-static size_t write_ascii(const CodePoints *points, size_t i, const Aligned *in, size_t at,
-                          Aligned *out)
+static size_t write_ascii(const CodePoints *points, size_t i, const Aligned *in, size_t at, Aligned *out)
 {
     char chunk[256];
     size_t n = 0;
@@ -125,8 +124,7 @@ static void run_nfkd(const NormalizerOp *op, const Aligned *in, Aligned *out, Sc
 
 /* ---- single characters ----------------------------------------------------- */
 
-static void run_lowercase(const NormalizerOp *op, const Aligned *in, Aligned *out,
-                          Scratch *scratch)
+static void run_lowercase(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
 {
     (void)op, (void)scratch;
     for (size_t i = 0; i < in->size;) {
@@ -139,8 +137,7 @@ static void run_lowercase(const NormalizerOp *op, const Aligned *in, Aligned *ou
 }
 
 /* Unlike BertNormalizer this drops all marks, and decomposes nothing. */
-static void run_strip_accents(const NormalizerOp *op, const Aligned *in, Aligned *out,
-                              Scratch *scratch)
+static void run_strip_accents(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
 {
     (void)op, (void)scratch;
     for (size_t i = 0; i < in->size;) {
@@ -153,15 +150,13 @@ static void run_strip_accents(const NormalizerOp *op, const Aligned *in, Aligned
 /* What Google's NMT drops: most controls. */
 static bool is_nmt_dropped(int32_t c)
 {
-    return (c >= 0x1 && c <= 0x8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F ||
-           c == 0x8F || c == 0x9F;
+    return (c >= 0x1 && c <= 0x8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
 }
 
 static bool is_nmt_space(int32_t c)
 {
-    return c == '\t' || c == '\n' || c == '\f' || c == '\r' || c == 0x1680 ||
-           (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
-           c == 0xFEFF || c == 0xFFFD;
+    return c == '\t' || c == '\n' || c == '\f' || c == '\r' || c == 0x1680 || (c >= 0x200B && c <= 0x200F) ||
+           c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
 }
 
 static void run_nmt(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
@@ -175,8 +170,7 @@ static void run_nmt(const NormalizerOp *op, const Aligned *in, Aligned *out, Scr
     }
 }
 
-static void run_byte_level(const NormalizerOp *op, const Aligned *in, Aligned *out,
-                           Scratch *scratch)
+static void run_byte_level(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
 {
     (void)op, (void)scratch;
     byte_level_write(in, 0, in->size, out);
@@ -213,8 +207,7 @@ static bool read_replace(NormalizerOp *op, const json_t *settings, Err *err)
     if (!json_is_string(content))
         return err_set(err, ERR_INPUT, "normalizer 'Replace' has no 'content'");
     text_add(&op->content, json_string_value(content), json_string_length(content));
-    return pattern_read(&op->pattern, json_object_get(settings, "pattern"), "normalizer 'Replace'",
-                        err);
+    return pattern_read(&op->pattern, json_object_get(settings, "pattern"), "normalizer 'Replace'", err);
 }
 
 static void run_replace(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch)
@@ -227,11 +220,9 @@ static void run_replace(const NormalizerOp *op, const Aligned *in, Aligned *out,
         if (!part.match)
             aligned_copy(out, in, part.begin, part.end - part.begin);
         else if (part.end > 0)
-            aligned_put_span(out, aligned_span(in, part.end - 1, 1), op->content.data,
-                             op->content.size);
+            aligned_put_span(out, aligned_span(in, part.end - 1, 1), op->content.data, op->content.size);
         else
-            aligned_put_span(out, (Span){ (uint32_t)in->base, (uint32_t)in->base },
-                             op->content.data, op->content.size);
+            aligned_put_span(out, (Span){ (uint32_t)in->base, (uint32_t)in->base }, op->content.data, op->content.size);
     }
 }
 
@@ -272,8 +263,7 @@ static bool read_one(Normalizer *normalizer, const json_t *spec, const char *nam
     for (size_t i = 0; i < LENGTH(kinds); i++) {
         if (strcmp(kinds[i].name, name) != 0)
             continue;
-        normalizer->ops =
-            xrealloc(normalizer->ops, (normalizer->count + 1) * sizeof(normalizer->ops[0]));
+        normalizer->ops = xrealloc(normalizer->ops, (normalizer->count + 1) * sizeof(normalizer->ops[0]));
         NormalizerOp *op = &normalizer->ops[normalizer->count++];
         *op = (NormalizerOp){ .kind = &kinds[i] };
         return !kinds[i].read || kinds[i].read(op, spec, err);
@@ -287,8 +277,7 @@ bool normalizer_read(Normalizer *normalizer, const json_t *spec, Err *err)
         return true;
     const char *name = json_get_string(spec, "type", NULL, err);
     if (!name)
-        return err->kind == ERR_NONE ? err_set(err, ERR_INPUT, "the normalizer has no 'type'")
-                                     : false;
+        return err->kind == ERR_NONE ? err_set(err, ERR_INPUT, "the normalizer has no 'type'") : false;
     if (strcmp(name, "Sequence") != 0)
         return read_one(normalizer, spec, name, err);
     const json_t *list = json_object_get(spec, "normalizers");

@@ -28,12 +28,12 @@ typedef struct NormalizerKind {
 struct NormalizerOp {
     const NormalizerKind *kind;
     bool clean_text, chinese, strip_accents, lowercase; /* BertNormalizer */
-    bool left, right;                                   /* Strip */
-    Pattern pattern;                                    /* Replace */
-    Text content;                                       /* Replace, Prepend */
-    uint32_t *trie;                                     /* Precompiled: [units], owned */
+    bool left, right; /* Strip */
+    Pattern pattern; /* Replace */
+    Text content; /* Replace, Prepend */
+    uint32_t *trie; /* Precompiled: [units], owned */
     size_t units;
-    Text normalized;    /* Precompiled: what the trie's values point into */
+    Text normalized; /* Precompiled: what the trie's values point into */
     bool replaced[128]; /* Precompiled: ASCII that is not left as it is */
 };
 
@@ -55,8 +55,7 @@ void normalizer_write(const CodePoints *points, const Aligned *in, size_t from, 
 
 /* The kinds that have files of their own. */
 bool bert_normalizer_read(NormalizerOp *op, const json_t *settings, Err *err);
-void bert_normalizer_run(const NormalizerOp *op, const Aligned *in, Aligned *out,
-                         Scratch *scratch);
+void bert_normalizer_run(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch);
 bool precompiled_read(NormalizerOp *op, const json_t *settings, Err *err);
 void precompiled_run(const NormalizerOp *op, const Aligned *in, Aligned *out, Scratch *scratch);
 

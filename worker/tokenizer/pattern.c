@@ -70,8 +70,7 @@ void pattern_find(const Pattern *pattern, const char *text, size_t n, Segments *
 
 /* ---- splitting ------------------------------------------------------------- */
 
-bool split_behavior_read(SplitBehavior *behavior, const json_t *settings, const char *what,
-                         Err *err)
+bool split_behavior_read(SplitBehavior *behavior, const json_t *settings, const char *what, Err *err)
 {
     static const struct {
         const char *name;

@@ -35,15 +35,14 @@ void pattern_find(const Pattern *pattern, const char *text, size_t n, Segments *
 /* What becomes of matches when a text is split at them. */
 typedef enum {
     SPLIT_REMOVED,
-    SPLIT_ISOLATED,             /* each a piece */
-    SPLIT_CONTIGUOUS,           /* each run of them a piece */
+    SPLIT_ISOLATED, /* each a piece */
+    SPLIT_CONTIGUOUS, /* each run of them a piece */
     SPLIT_MERGED_WITH_PREVIOUS, /* ends the piece before */
-    SPLIT_MERGED_WITH_NEXT      /* begins the piece behind */
+    SPLIT_MERGED_WITH_NEXT /* begins the piece behind */
 } SplitBehavior;
 
 /* "Removed", "MergedWithNext", ... of `what`. */
-MUST_USE bool split_behavior_read(SplitBehavior *behavior, const json_t *settings,
-                                  const char *what, Err *err);
+MUST_USE bool split_behavior_read(SplitBehavior *behavior, const json_t *settings, const char *what, Err *err);
 
 /* Adds the pieces that the segments make, `at` being where they are counted from. */
 void split_segments(const Segments *segments, SplitBehavior behavior, size_t at, Pieces *out);

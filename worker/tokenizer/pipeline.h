@@ -30,7 +30,7 @@ struct Tokenizer {
     PostProcessor post;
     Decoder decoder;
     TokenSpaces *spaces; /* [model's ids] if the post-processor trims offsets; owned */
-    NamedToken *named;   /* [named_count], owned */
+    NamedToken *named; /* [named_count], owned */
     size_t named_count;
     uint64_t digest;
     bool has_types;

@@ -15,8 +15,7 @@ typedef struct KnownTokens {
 
 static void add_part(Template *template, int32_t what, int32_t type)
 {
-    template->parts =
-        xrealloc(template->parts, (size_t)(template->count + 1) * sizeof(template->parts[0]));
+    template->parts = xrealloc(template->parts, (size_t)(template->count + 1) * sizeof(template->parts[0]));
     template->parts[template->count++] = (TemplatePart){ what, type };
     template->specials += what >= 0;
 }
@@ -27,20 +26,17 @@ static bool check_token(const KnownTokens *known, const char *token, json_int_t 
     const int32_t added = vocab_find(known->added, token, n);
     const int32_t have = added >= 0 ? added : vocab_find(known->vocab, token, n);
     if (have < 0)
-        return err_set(err, ERR_INPUT,
-                       "the post_processor's special token '%s' is not in the vocabulary", token);
+        return err_set(err, ERR_INPUT, "the post_processor's special token '%s' is not in the vocabulary", token);
     if (have != id)
-        return err_set(
-            err, ERR_INPUT,
-            "the post_processor's special token '%s' has id %lld, but in the vocabulary %d", token,
-            (long long)id, have);
+        return err_set(err, ERR_INPUT, "the post_processor's special token '%s' has id %lld, but in the vocabulary %d",
+                       token, (long long)id, have);
     return true;
 }
 
 /* ---- TemplateProcessing ---------------------------------------------------- */
 
-static bool read_special(Template *template, const json_t *special, const json_t *all,
-                         const KnownTokens *known, Err *err)
+static bool read_special(Template *template, const json_t *special, const json_t *all, const KnownTokens *known,
+                         Err *err)
 {
     const char *name = json_get_string(special, "id", "", err);
     const int32_t type = (int32_t)json_get_int(special, "type_id", 0, err);
@@ -48,10 +44,8 @@ static bool read_special(Template *template, const json_t *special, const json_t
     const json_t *ids = json_object_get(entry, "ids"), *tokens = json_object_get(entry, "tokens");
     if (err->kind != ERR_NONE)
         return false;
-    if (!json_is_array(ids) || json_array_size(ids) == 0 ||
-        json_array_size(ids) != json_array_size(tokens))
-        return err_set(err, ERR_INPUT,
-                       "special token '%s' of the template is not in 'special_tokens'", name);
+    if (!json_is_array(ids) || json_array_size(ids) == 0 || json_array_size(ids) != json_array_size(tokens))
+        return err_set(err, ERR_INPUT, "special token '%s' of the template is not in 'special_tokens'", name);
     for (size_t i = 0; i < json_array_size(ids); i++) {
         const json_t *id = json_array_get(ids, i), *token = json_array_get(tokens, i);
         if (!json_is_integer(id) || !json_is_string(token))
@@ -70,24 +64,21 @@ static bool read_sequence(Template *template, const json_t *sequence, Err *err)
     if (err->kind != ERR_NONE)
         return false;
     if (strcmp(name, "A") != 0 && strcmp(name, "B") != 0)
-        return err_set(err, ERR_INPUT, "sequence '%s' of the template is neither 'A' nor 'B'",
-                       name);
+        return err_set(err, ERR_INPUT, "sequence '%s' of the template is neither 'A' nor 'B'", name);
     add_part(template, name[0] == 'A' ? TEMPLATE_A : TEMPLATE_B, type);
     return true;
 }
 
-static bool read_parts(Template *template, const json_t *parts, const json_t *specials,
-                       const KnownTokens *known, Err *err)
+static bool read_parts(Template *template, const json_t *parts, const json_t *specials, const KnownTokens *known,
+                       Err *err)
 {
     for (size_t i = 0; i < json_array_size(parts); i++) {
         const json_t *part = json_array_get(parts, i);
         const json_t *special = json_object_get(part, "SpecialToken");
         const json_t *sequence = json_object_get(part, "Sequence");
         if (!special && !sequence)
-            return err_set(err, ERR_INPUT,
-                           "a part of the template is neither 'SpecialToken' nor 'Sequence'");
-        if (special ? !read_special(template, special, specials, known, err)
-                    : !read_sequence(template, sequence, err))
+            return err_set(err, ERR_INPUT, "a part of the template is neither 'SpecialToken' nor 'Sequence'");
+        if (special ? !read_special(template, special, specials, known, err) : !read_sequence(template, sequence, err))
             return false;
     }
     return true;
@@ -101,8 +92,7 @@ static int times(const Template *template, int32_t what)
     return found;
 }
 
-static bool read_template(PostProcessor *post, const json_t *spec, const KnownTokens *known,
-                          Err *err)
+static bool read_template(PostProcessor *post, const json_t *spec, const KnownTokens *known, Err *err)
 {
     const json_t *specials = json_object_get(spec, "special_tokens");
     if (!read_parts(&post->single, json_object_get(spec, "single"), specials, known, err) ||
@@ -111,16 +101,14 @@ static bool read_template(PostProcessor *post, const json_t *spec, const KnownTo
     if (times(&post->single, TEMPLATE_A) != 1 || times(&post->single, TEMPLATE_B) != 0)
         return err_set(err, ERR_INPUT, "the template 'single' does not use sequence A once");
     if (times(&post->pair, TEMPLATE_A) != 1 || times(&post->pair, TEMPLATE_B) != 1)
-        return err_set(err, ERR_INPUT,
-                       "the template 'pair' does not use sequences A and B once each");
+        return err_set(err, ERR_INPUT, "the template 'pair' does not use sequences A and B once each");
     return true;
 }
 
 /* ---- BertProcessing: [CLS] A [SEP], [CLS] A [SEP] B [SEP] ------------------- */
 
 /* ["[SEP]", 102] */
-static bool read_named(int32_t *id, const json_t *spec, const char *key, const KnownTokens *known,
-                       Err *err)
+static bool read_named(int32_t *id, const json_t *spec, const char *key, const KnownTokens *known, Err *err)
 {
     const json_t *both = json_object_get(spec, key);
     const json_t *token = json_array_get(both, 0), *number = json_array_get(both, 1);
@@ -169,8 +157,7 @@ static bool read_trim(PostProcessor *post, const json_t *spec, const KnownTokens
     return err->kind == ERR_NONE;
 }
 
-static bool read_roberta(PostProcessor *post, const json_t *spec, const KnownTokens *known,
-                         Err *err)
+static bool read_roberta(PostProcessor *post, const json_t *spec, const KnownTokens *known, Err *err)
 {
     int32_t sep = 0;
     if (!read_first(post, &sep, spec, known, err))
@@ -211,8 +198,7 @@ static bool read_any(PostProcessor *post, const json_t *spec, const KnownTokens 
 {
     const char *name = json_get_string(spec, "type", NULL, err);
     if (!name)
-        return err->kind == ERR_NONE ? err_set(err, ERR_INPUT, "the post_processor has no 'type'")
-                                     : false;
+        return err->kind == ERR_NONE ? err_set(err, ERR_INPUT, "the post_processor has no 'type'") : false;
     if (strcmp(name, "Sequence") == 0)
         return read_list(post, spec, known, err);
     for (size_t i = 0; i < LENGTH(kinds); i++) {
@@ -228,8 +214,7 @@ static bool read_any(PostProcessor *post, const json_t *spec, const KnownTokens 
     return err_set(err, ERR_INPUT, "post_processor type '%s' is not supported", name);
 }
 
-bool postprocess_read(PostProcessor *post, const json_t *spec, const Vocab *vocab,
-                      const Vocab *added, Err *err)
+bool postprocess_read(PostProcessor *post, const json_t *spec, const Vocab *vocab, const Vocab *added, Err *err)
 {
     const KnownTokens known = { vocab, added };
     if (spec && !json_is_null(spec) && !read_any(post, spec, &known, err))

@@ -36,8 +36,8 @@ typedef struct PostProcessor {
 } PostProcessor;
 
 /* `spec` as in tokenizer.json; NULL or null: nothing is added. */
-MUST_USE bool postprocess_read(PostProcessor *post, const json_t *spec, const Vocab *vocab,
-                               const Vocab *added, Err *err);
+MUST_USE bool postprocess_read(PostProcessor *post, const json_t *spec, const Vocab *vocab, const Vocab *added,
+                               Err *err);
 void postprocess_release(PostProcessor *post);
 
 #endif

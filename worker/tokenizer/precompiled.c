@@ -34,8 +34,7 @@ static bool decode_base64(const char *text, Text *out, Err *err)
     for (size_t i = 0; i < end; i++) {
         const int value = base64_value(text[i]);
         if (value < 0)
-            return err_set(err, ERR_INPUT, "'precompiled_charsmap' is not base64 (character %zu)",
-                           i + 1);
+            return err_set(err, ERR_INPUT, "'precompiled_charsmap' is not base64 (character %zu)", i + 1);
         bits = bits << 6 | (uint32_t)value;
         have += 6;
         if (have >= 8) {
@@ -60,9 +59,8 @@ static bool read_map(NormalizerOp *op, const Text *map, Err *err)
         return err_set(err, ERR_INPUT, "'precompiled_charsmap' has %zu bytes", map->size);
     const size_t size = load_u32(map->data);
     if (size > map->size - 4 || size % 4 != 0 || size == 0)
-        return err_set(err, ERR_INPUT,
-                       "'precompiled_charsmap' has %zu bytes, its trie is said to have %zu",
-                       map->size, size);
+        return err_set(err, ERR_INPUT, "'precompiled_charsmap' has %zu bytes, its trie is said to have %zu", map->size,
+                       size);
     op->units = size / 4;
     op->trie = xmalloc(size);
     for (size_t i = 0; i < op->units; i++)
@@ -96,8 +94,7 @@ static const char *replacement(const NormalizerOp *op, const char *text, size_t 
         if (!(unit >> 8 & 1))
             continue;
         const size_t value = node < op->units ? op->trie[node] & ~(1u << 31) : SIZE_MAX;
-        if (value > op->normalized.size ||
-            (op->normalized.size > value && (op->normalized.data[value] & 0xC0) == 0x80))
+        if (value > op->normalized.size || (op->normalized.size > value && (op->normalized.data[value] & 0xC0) == 0x80))
             return NULL;
         *size = strnlen(op->normalized.data + value, op->normalized.size - value);
         return op->normalized.data + value;
@@ -109,10 +106,8 @@ bool precompiled_read(NormalizerOp *op, const json_t *settings, Err *err)
 {
     const char *text = json_get_string(settings, "precompiled_charsmap", NULL, err);
     if (!text)
-        return err->kind == ERR_NONE
-                   ? err_set(err, ERR_INPUT,
-                             "normalizer 'Precompiled' has no 'precompiled_charsmap'")
-                   : false;
+        return err->kind == ERR_NONE ? err_set(err, ERR_INPUT, "normalizer 'Precompiled' has no 'precompiled_charsmap'")
+                                     : false;
     Text map = { 0 };
     const bool ok = decode_base64(text, &map, err) && read_map(op, &map, err);
     text_release(&map);
@@ -145,13 +140,11 @@ static void replace(CodePoints *points, const char *text, size_t n, size_t old)
 }
 
 /* in[from, end) is one cluster. */
-static bool rewrite_cluster(const NormalizerOp *op, const Aligned *in, size_t from, size_t end,
-                            CodePoints *points)
+static bool rewrite_cluster(const NormalizerOp *op, const Aligned *in, size_t from, size_t end, CodePoints *points)
 {
     size_t size = 0;
     const char *text = in->data + from;
-    const char *found =
-        end - from <= LONGEST_CLUSTER ? replacement(op, text, end - from, &size) : NULL;
+    const char *found = end - from <= LONGEST_CLUSTER ? replacement(op, text, end - from, &size) : NULL;
     if (found) {
         replace(points, found, size, count_chars(text, end - from));
         return true;

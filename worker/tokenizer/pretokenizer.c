@@ -193,8 +193,7 @@ static bool read_one(PreTokenizer *pretokenizer, const json_t *spec, const char 
     for (size_t i = 0; i < LENGTH(kinds); i++) {
         if (strcmp(kinds[i].name, name) != 0)
             continue;
-        pretokenizer->ops =
-            xrealloc(pretokenizer->ops, (pretokenizer->count + 1) * sizeof(pretokenizer->ops[0]));
+        pretokenizer->ops = xrealloc(pretokenizer->ops, (pretokenizer->count + 1) * sizeof(pretokenizer->ops[0]));
         PreTokenizerOp *op = &pretokenizer->ops[pretokenizer->count++];
         *op = (PreTokenizerOp){ .kind = &kinds[i] };
         return !kinds[i].read || kinds[i].read(op, spec, err);
@@ -208,8 +207,7 @@ bool pretokenizer_read(PreTokenizer *pretokenizer, const json_t *spec, Err *err)
         return true;
     const char *name = json_get_string(spec, "type", NULL, err);
     if (!name)
-        return err->kind == ERR_NONE ? err_set(err, ERR_INPUT, "the pre_tokenizer has no 'type'")
-                                     : false;
+        return err->kind == ERR_NONE ? err_set(err, ERR_INPUT, "the pre_tokenizer has no 'type'") : false;
     if (strcmp(name, "Sequence") != 0)
         return read_one(pretokenizer, spec, name, err);
     const json_t *list = json_object_get(spec, "pretokenizers");

@@ -27,12 +27,12 @@ typedef enum { PREPEND_ALWAYS, PREPEND_FIRST, PREPEND_NEVER } PrependScheme;
 struct PreTokenizerOp {
     const PreTokenizerKind *kind;
     SplitBehavior behavior; /* Punctuation, Digits, Split */
-    bool invert;            /* Split */
-    Pattern pattern;        /* Split */
-    char mark[4];           /* Metaspace: what a space becomes; CharDelimiterSplit */
+    bool invert; /* Split */
+    Pattern pattern; /* Split */
+    char mark[4]; /* Metaspace: what a space becomes; CharDelimiterSplit */
     size_t mark_size;
     PrependScheme prepend; /* Metaspace */
-    bool split;            /* Metaspace */
+    bool split; /* Metaspace */
     bool prefix_space, use_regex, raw; /* ByteLevel; raw: the model maps the bytes */
 };
 

@@ -65,9 +65,8 @@ static void add_category(Text *out, const char *name, bool negated)
 }
 
 static const UnicodeRange space_ranges[] = {
-    { 0x9, 0xD },       { 0x20, 0x20 },     { 0x85, 0x85 },     { 0xA0, 0xA0 },
-    { 0x1680, 0x1680 }, { 0x2000, 0x200A }, { 0x2028, 0x2029 }, { 0x202F, 0x202F },
-    { 0x205F, 0x205F }, { 0x3000, 0x3000 },
+    { 0x9, 0xD },       { 0x20, 0x20 },     { 0x85, 0x85 },     { 0xA0, 0xA0 },     { 0x1680, 0x1680 },
+    { 0x2000, 0x200A }, { 0x2028, 0x2029 }, { 0x202F, 0x202F }, { 0x205F, 0x205F }, { 0x3000, 0x3000 },
 };
 static const UnicodeRange hex_ranges[] = { { '0', '9' }, { 'A', 'F' }, { 'a', 'f' } };
 
@@ -79,8 +78,11 @@ static const UnicodeSet *set_of(const char *name)
         const char *name;
         const UnicodeSet *set;
     } sets[] = {
-        { "L", &unicode_regex_letter }, { "N", &unicode_regex_number }, { "w", &unicode_regex_word },
-        { "s", &space },                { "h", &hex },
+        { "L", &unicode_regex_letter },
+        { "N", &unicode_regex_number },
+        { "w", &unicode_regex_word },
+        { "s", &space },
+        { "h", &hex },
     };
     for (size_t i = 0; i < LENGTH(sets); i++)
         if (strcmp(sets[i].name, name) == 0)
@@ -104,8 +106,7 @@ static void add_word_inside(Text *out, bool negated)
     for (size_t i = 0; i < all->count; i++) {
         const UnicodeRange range = all->ranges[i];
         if (range.last > 0xFF)
-            ranges[count++] =
-                (UnicodeRange){ range.first > 0xFF ? range.first : 0x100, range.last };
+            ranges[count++] = (UnicodeRange){ range.first > 0xFF ? range.first : 0x100, range.last };
     }
     add_set(out, &(UnicodeSet){ ranges, count }, negated);
     free(ranges);
@@ -266,8 +267,8 @@ pcre2_code *regex_compile(const char *expression, Err *err)
         pcre2_compile_context *context = pcre2_compile_context_create(NULL);
         REQUIRE(context);
         pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-        code = pcre2_compile((PCRE2_SPTR)reader.out.data, reader.out.size,
-                             PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &fault, &place, context);
+        code = pcre2_compile((PCRE2_SPTR)reader.out.data, reader.out.size, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE,
+                             &fault, &place, context);
         pcre2_compile_context_free(context);
         if (!code) {
             PCRE2_UCHAR message[128] = { 0 };
@@ -290,8 +291,7 @@ void regex_free(pcre2_code *code)
 
 /* ---- finding --------------------------------------------------------------- */
 
-static bool next_match(const pcre2_code *code, const char *text, size_t n, size_t at,
-                       pcre2_match_data *match)
+static bool next_match(const pcre2_code *code, const char *text, size_t n, size_t at, pcre2_match_data *match)
 {
     const PCRE2_SPTR subject = (PCRE2_SPTR)text;
     int found = pcre2_match(code, subject, n, at, PCRE2_NO_UTF_CHECK, match, NULL);

@@ -9,17 +9,16 @@
 
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define GPT2_SHORTER "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-#define LLAMA3_WITH(numbers)                                                                       \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                          \
+#define LLAMA3_WITH(numbers)                                                                                           \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                                              \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 typedef enum { OTHER, LETTER, NUMBER, SPACE, LINE_END, END } Class;
 
 /* An ASCII character's, by its code. */
 static const unsigned char ascii_class[128] = {
-    ['A' ... 'Z'] = LETTER, ['a' ... 'z'] = LETTER,
-    ['0' ... '9'] = NUMBER, [' '] = SPACE, ['\t'] = SPACE, ['\v'] = SPACE,
-    ['\f'] = SPACE, ['\n'] = LINE_END, ['\r'] = LINE_END,
+    ['A' ... 'Z'] = LETTER, ['a' ... 'z'] = LETTER, ['0' ... '9'] = NUMBER, [' '] = SPACE,     ['\t'] = SPACE,
+    ['\v'] = SPACE,         ['\f'] = SPACE,         ['\n'] = LINE_END,      ['\r'] = LINE_END,
 };
 
 static Class far_class(int32_t c)

@@ -53,8 +53,8 @@ typedef struct PreText {
     const Aligned *text; /* borrowed, or one of own */
     Aligned own[2];
     Pieces pieces, next; /* now, and those being made */
-    Segments segments;   /* of one piece */
-    bool words;          /* the text is one word of several */
+    Segments segments; /* of one piece */
+    bool words; /* the text is one word of several */
 } PreText;
 
 /* Room for the models: symbols of a word that are being merged, best paths. */
@@ -85,8 +85,7 @@ static inline void tokens_add(Tokens *tokens, int32_t id, size_t begin, size_t e
 {
     if (tokens->count == tokens->room)
         tokens_grow(tokens);
-    tokens->data[tokens->count++] =
-        (Token){ .id = id, .begin = (uint32_t)begin, .end = (uint32_t)end };
+    tokens->data[tokens->count++] = (Token){ .id = id, .begin = (uint32_t)begin, .end = (uint32_t)end };
 }
 
 static inline void pieces_add(Pieces *pieces, size_t at, size_t size)

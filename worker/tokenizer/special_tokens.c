@@ -26,7 +26,7 @@ typedef struct Reading {
     Tokenizer *tokenizer;
     const TokenizerFolder *files;
     const TokenizerClass *class; /* NULL: none */
-    Listed *listed;              /* [count] by id, owned */
+    Listed *listed; /* [count] by id, owned */
     size_t count;
     size_t before; /* of tokenizer->added.all, when names are begun with: names change nothing of these */
 } Reading;

@@ -10,8 +10,7 @@
 #define MARK "\xE2\x96\x81" /* what SentencePiece writes for a space */
 enum { MARK_SIZE = 3 };
 
-static const TokenModelKind *const kinds[] = { &bpe_model, &unigram_model, &wordlevel_model,
-                                               &wordpiece_model };
+static const TokenModelKind *const kinds[] = { &bpe_model, &unigram_model, &wordlevel_model, &wordpiece_model };
 
 /* Files of old have no type; the fields tell. */
 static const char *guess(const json_t *spec)
@@ -33,8 +32,7 @@ bool token_model_read(TokenModel *model, const json_t *spec, Err *err)
             continue;
         model->kind = kinds[i];
         model->state = kinds[i]->read(spec, &model->vocab, err);
-        model->at_marks = model->state && kinds[i]->cuts_at_marks &&
-                          kinds[i]->cuts_at_marks(model->state);
+        model->at_marks = model->state && kinds[i]->cuts_at_marks && kinds[i]->cuts_at_marks(model->state);
         return model->state != NULL;
     }
     return err_set(err, ERR_INPUT, "model type '%s' is not supported", name);
@@ -48,8 +46,8 @@ void token_model_release(TokenModel *model)
     *model = (TokenModel){ 0 };
 }
 
-static void encode_word(const TokenModel *model, WordCache *cache, const char *word, size_t n,
-                        Scratch *scratch, Tokens *out)
+static void encode_word(const TokenModel *model, WordCache *cache, const char *word, size_t n, Scratch *scratch,
+                        Tokens *out)
 {
     bool found = false;
     CachedWord *slot = word_cache_find(cache, word, n, &found);
@@ -78,8 +76,8 @@ static size_t word_end(const char *piece, size_t n)
     return n;
 }
 
-void token_model_encode(const TokenModel *model, uint64_t owner, const char *piece, size_t n,
-                        Scratch *scratch, Tokens *out)
+void token_model_encode(const TokenModel *model, uint64_t owner, const char *piece, size_t n, Scratch *scratch,
+                        Tokens *out)
 {
     WordCache *cache = word_cache_of(scratch, owner);
     if (!model->at_marks) {

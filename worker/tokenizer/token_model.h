@@ -40,8 +40,8 @@ void token_model_release(TokenModel *model);
 
 /* Adds the tokens of a piece; words met before come from the scratch's cache, which is
  * `owner`'s. */
-void token_model_encode(const TokenModel *model, uint64_t owner, const char *piece, size_t n,
-                        Scratch *scratch, Tokens *out);
+void token_model_encode(const TokenModel *model, uint64_t owner, const char *piece, size_t n, Scratch *scratch,
+                        Tokens *out);
 
 extern const TokenModelKind bpe_model;
 extern const TokenModelKind unigram_model;

@@ -62,8 +62,8 @@ static json_t *template_of(const Tokenizer *tokenizer, const json_t *config, Err
         if (part)
             json_array_append_new(pair, part);
         if (token)
-            json_object_set_new(specials, content, json_pack("{s:[O], s:[s]}", "ids", json_array_get(token, 1),
-                                                             "tokens", content));
+            json_object_set_new(specials, content,
+                                json_pack("{s:[O], s:[s]}", "ids", json_array_get(token, 1), "tokens", content));
     }
     json_decref(first);
     json_decref(last);

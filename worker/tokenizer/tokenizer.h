@@ -21,8 +21,8 @@ typedef struct Tokenizer Tokenizer;
 /* The result of one call; reusable, zeroed is empty. */
 typedef struct Encoding {
     int32_t *ids, *types; /* [count], owned */
-    int32_t *words;       /* [count] word of each token, -1: a special token; owned */
-    int32_t *offsets;     /* [count][2] begin and end in code points of its text; owned */
+    int32_t *words; /* [count] word of each token, -1: a special token; owned */
+    int32_t *offsets; /* [count][2] begin and end in code points of its text; owned */
     int64_t count, room;
     struct Scratch *scratch; /* owned; the tokenizer's alone */
 } Encoding;
@@ -32,9 +32,8 @@ void tokenizer_close(Tokenizer *tokenizer);
 
 /* text[0,n) valid UTF-8; pair may be NULL. max_length <= 0: no truncation. False:
  * max_length leaves no room beside the special tokens. Replaces *out's contents. */
-MUST_USE bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n,
-                               const char *pair, size_t pair_n, int64_t max_length, Encoding *out,
-                               Err *err);
+MUST_USE bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, const char *pair, size_t pair_n,
+                               int64_t max_length, Encoding *out, Err *err);
 void encoding_release(Encoding *encoding);
 
 typedef struct WordList {
@@ -44,16 +43,14 @@ typedef struct WordList {
 } WordList;
 
 /* A text that is split already (is_split_into_words): out->words says which word a token is of. */
-MUST_USE bool tokenizer_encode_words(const Tokenizer *tokenizer, const WordList *words,
-                                     int64_t max_length, Encoding *out, Err *err);
-
-/* Without special tokens around it: for prompts that are joined, and texts a chat template made. */
-MUST_USE bool tokenizer_encode_plain(const Tokenizer *tokenizer, const char *text, size_t n,
+MUST_USE bool tokenizer_encode_words(const Tokenizer *tokenizer, const WordList *words, int64_t max_length,
                                      Encoding *out, Err *err);
 
+/* Without special tokens around it: for prompts that are joined, and texts a chat template made. */
+MUST_USE bool tokenizer_encode_plain(const Tokenizer *tokenizer, const char *text, size_t n, Encoding *out, Err *err);
+
 /* The text of ids, by the tokenizer's decoder; skip_special leaves special tokens out. */
-void tokenizer_decode(const Tokenizer *tokenizer, const int32_t *ids, int64_t n, bool skip_special,
-                      Text *out);
+void tokenizer_decode(const Tokenizer *tokenizer, const int32_t *ids, int64_t n, bool skip_special, Text *out);
 
 /* Decoding as ids arrive: add() appends what is certain (no half characters, no space that a later
  * token may take away), end() the rest. The joined text is tokenizer_decode's. */
@@ -63,8 +60,8 @@ void decode_stream_add(DecodeStream *stream, int32_t id, Text *out);
 void decode_stream_end(DecodeStream *stream, Text *out);
 void decode_stream_free(DecodeStream *stream);
 
-int64_t tokenizer_size(const Tokenizer *tokenizer);                  /* 1 + the largest id */
-uint64_t tokenizer_digest(const Tokenizer *tokenizer);               /* of what it was read from */
+int64_t tokenizer_size(const Tokenizer *tokenizer); /* 1 + the largest id */
+uint64_t tokenizer_digest(const Tokenizer *tokenizer); /* of what it was read from */
 int32_t tokenizer_id(const Tokenizer *tokenizer, const char *token); /* -1: none */
 bool tokenizer_has_types(const Tokenizer *tokenizer); /* model_input_names has token_type_ids */
 

@@ -71,8 +71,8 @@ bool unicode_is_space(int32_t c)
 {
     if (c < 0x80)
         return c == ' ' || (c >= '\t' && c <= '\r');
-    return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
-           c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+    return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
+           c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 bool unicode_is_other(int32_t c)
@@ -182,10 +182,9 @@ size_t unicode_lower(int32_t out[2], int32_t c)
 static bool is_too_new(int32_t c)
 {
     static const UnicodeRange newer[] = {
-        { 0x32FF, 0x32FF },   { 0xA7F1, 0xA7F4 },   { 0xAB69, 0xAB69 },   { 0x105C9, 0x105C9 },
-        { 0x105E4, 0x105E4 }, { 0x10781, 0x107BA }, { 0x11383, 0x11391 }, { 0x113C5, 0x113C8 },
-        { 0x11938, 0x11938 }, { 0x16121, 0x16128 }, { 0x16D68, 0x16D6A }, { 0x1CCD6, 0x1CCF9 },
-        { 0x1E030, 0x1E06D }, { 0x1F16C, 0x1F16C }, { 0x1FBF0, 0x1FBF9 },
+        { 0x32FF, 0x32FF },   { 0xA7F1, 0xA7F4 },   { 0xAB69, 0xAB69 },   { 0x105C9, 0x105C9 }, { 0x105E4, 0x105E4 },
+        { 0x10781, 0x107BA }, { 0x11383, 0x11391 }, { 0x113C5, 0x113C8 }, { 0x11938, 0x11938 }, { 0x16121, 0x16128 },
+        { 0x16D68, 0x16D6A }, { 0x1CCD6, 0x1CCF9 }, { 0x1E030, 0x1E06D }, { 0x1F16C, 0x1F16C }, { 0x1FBF0, 0x1FBF9 },
     };
     return within(c, newer, LENGTH(newer));
 }
@@ -198,10 +197,8 @@ void unicode_decompose(CodePoints *out, int32_t c, bool compat)
     }
     utf8proc_int32_t parts[LONGEST_DECOMPOSITION];
     int boundary = 0;
-    const utf8proc_option_t how =
-        UTF8PROC_DECOMPOSE | UTF8PROC_STABLE | (compat ? UTF8PROC_COMPAT : 0);
-    const utf8proc_ssize_t n =
-        utf8proc_decompose_char(c, parts, LONGEST_DECOMPOSITION, how, &boundary);
+    const utf8proc_option_t how = UTF8PROC_DECOMPOSE | UTF8PROC_STABLE | (compat ? UTF8PROC_COMPAT : 0);
+    const utf8proc_ssize_t n = utf8proc_decompose_char(c, parts, LONGEST_DECOMPOSITION, how, &boundary);
     REQUIRE(n >= 0 && n <= LONGEST_DECOMPOSITION);
     for (utf8proc_ssize_t i = 0; i < n; i++)
         codepoints_add(out, parts[i], i > 0);
@@ -258,10 +255,14 @@ void unicode_reorder(CodePoints *list, size_t from)
 }
 
 enum { /* Hangul's syllables are counted, not listed */
-    L_FIRST = 0x1100, L_COUNT = 19,
-    V_FIRST = 0x1161, V_COUNT = 21,
-    T_BEFORE = 0x11A7, T_COUNT = 28,
-    S_FIRST = 0xAC00, S_COUNT = L_COUNT * V_COUNT * T_COUNT
+       L_FIRST = 0x1100,
+       L_COUNT = 19,
+       V_FIRST = 0x1161,
+       V_COUNT = 21,
+       T_BEFORE = 0x11A7,
+       T_COUNT = 28,
+       S_FIRST = 0xAC00,
+       S_COUNT = L_COUNT * V_COUNT * T_COUNT
 };
 
 /* What the two are joined into; -1: they are not. */
@@ -269,8 +270,7 @@ static int32_t joined(int32_t a, int32_t b)
 {
     if (a >= L_FIRST && a < L_FIRST + L_COUNT && b >= V_FIRST && b < V_FIRST + V_COUNT)
         return S_FIRST + ((a - L_FIRST) * V_COUNT + (b - V_FIRST)) * T_COUNT;
-    if (a >= S_FIRST && a < S_FIRST + S_COUNT && (a - S_FIRST) % T_COUNT == 0 && b > T_BEFORE &&
-        b < T_BEFORE + T_COUNT)
+    if (a >= S_FIRST && a < S_FIRST + S_COUNT && (a - S_FIRST) % T_COUNT == 0 && b > T_BEFORE && b < T_BEFORE + T_COUNT)
         return a + (b - T_BEFORE);
     if (b < 0x300)
         return -1;
@@ -320,9 +320,8 @@ void unicode_compose(CodePoints *list)
 bool unicode_is_plain_nfc(int32_t c)
 {
     static const UnicodeRange plain[] = {
-        { 0x0, 0x2FF },     { 0x370, 0x373 },   { 0x388, 0x481 },   { 0x48A, 0x590 },
-        { 0x3041, 0x3098 }, { 0x309B, 0x30FF }, { 0x3400, 0x4DBF }, { 0x4E00, 0x9FFF },
-        { 0xAC00, 0xD7A3 }, { 0x1F300, 0x1F9FF },
+        { 0x0, 0x2FF },     { 0x370, 0x373 },   { 0x388, 0x481 },   { 0x48A, 0x590 },   { 0x3041, 0x3098 },
+        { 0x309B, 0x30FF }, { 0x3400, 0x4DBF }, { 0x4E00, 0x9FFF }, { 0xAC00, 0xD7A3 }, { 0x1F300, 0x1F9FF },
     };
     return within(c, plain, LENGTH(plain));
 }

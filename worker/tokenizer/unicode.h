@@ -59,14 +59,14 @@ size_t unicode_before(const char *text, size_t at);
 size_t unicode_encode(char *out, int32_t c);
 void unicode_add(Text *text, int32_t c);
 
-bool unicode_is_space(int32_t c);       /* White_Space */
-bool unicode_is_other(int32_t c);       /* Cc, Cf, Co */
+bool unicode_is_space(int32_t c); /* White_Space */
+bool unicode_is_other(int32_t c); /* Cc, Cf, Co */
 bool unicode_is_punctuation(int32_t c); /* P*, and ASCII's symbols */
-bool unicode_is_nonspacing(int32_t c);  /* Mn */
-bool unicode_is_mark(int32_t c);        /* M* */
-bool unicode_is_numeric(int32_t c);     /* N* */
-bool unicode_is_word(int32_t c);        /* \w of a regular expression */
-bool unicode_is_cjk(int32_t c);         /* what BERT sets apart as Chinese */
+bool unicode_is_nonspacing(int32_t c); /* Mn */
+bool unicode_is_mark(int32_t c); /* M* */
+bool unicode_is_numeric(int32_t c); /* N* */
+bool unicode_is_word(int32_t c); /* \w of a regular expression */
+bool unicode_is_cjk(int32_t c); /* what BERT sets apart as Chinese */
 bool unicode_is_regex_letter(int32_t c); /* \p{L} of a tokenizer's regular expression */
 bool unicode_is_regex_number(int32_t c); /* \p{N} of one */
 

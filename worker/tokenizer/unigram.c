@@ -14,7 +14,7 @@ typedef struct Unigram {
     const Vocab *vocab; /* borrowed */
     Vocab starts; /* tokens, and beginnings of them, whose id is `count` */
     int32_t count;
-    double *scores;     /* [count], owned */
+    double *scores; /* [count], owned */
     double unknown_score;
     int32_t unknown;
     bool byte_fallback;
@@ -92,8 +92,7 @@ static bool read_settings(Unigram *unigram, const json_t *model, Vocab *vocab, E
     if (unknown < 0)
         return err_set(err, ERR_INPUT, "Unigram without an 'unk_id' is not supported");
     if (unknown > vocab->largest)
-        return err_set(err, ERR_INPUT, "'unk_id' %lld is not in the vocabulary",
-                       (long long)unknown);
+        return err_set(err, ERR_INPUT, "'unk_id' %lld is not in the vocabulary", (long long)unknown);
     unigram->unknown = (int32_t)unknown;
     find_fallback(unigram);
     return true;
@@ -143,8 +142,7 @@ static void step_on(const Unigram *unigram, const char *piece, size_t at, size_t
 }
 
 /* What is not covered by a token of its own: as tokenizers, by its text once more. */
-static void add_text(const Unigram *unigram, const char *piece, size_t begin, size_t end,
-                     Tokens *out)
+static void add_text(const Unigram *unigram, const char *piece, size_t begin, size_t end, Tokens *out)
 {
     const int32_t id = vocab_find(unigram->vocab, piece + begin, end - begin);
     bool spelled = id < 0 && unigram->byte_fallback;
@@ -158,8 +156,7 @@ static void add_text(const Unigram *unigram, const char *piece, size_t begin, si
         tokens_add(out, unigram->fallback[(unsigned char)piece[i]], begin, end);
 }
 
-static void unigram_encode(const void *state, const char *piece, size_t n, Scratch *scratch,
-                           Tokens *out)
+static void unigram_encode(const void *state, const char *piece, size_t n, Scratch *scratch, Tokens *out)
 {
     const Unigram *unigram = state;
     Step *steps = model_room(&scratch->model, (n + 1) * sizeof(Step));

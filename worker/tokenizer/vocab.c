@@ -27,8 +27,8 @@ static VocabSlot *slot_of(const Vocab *vocab, uint64_t hash, const char *token, 
     const uint32_t tag = (uint32_t)(m >> 32);
     for (size_t i = (size_t)m & vocab->mask;; i = (i + 1) & vocab->mask) {
         VocabSlot *slot = &vocab->slots[i];
-        if (slot->at < 0 || (slot->hash == tag && slot->size == n &&
-                             memcmp(vocab->bytes.data + slot->at, token, n) == 0))
+        if (slot->at < 0 ||
+            (slot->hash == tag && slot->size == n && memcmp(vocab->bytes.data + slot->at, token, n) == 0))
             return slot;
     }
 }
@@ -94,10 +94,9 @@ bool vocab_add(Vocab *vocab, const char *token, size_t n, int32_t id)
     VocabSlot *slot = slot_of(vocab, hash, token, n);
     if (slot->at >= 0)
         return false;
-    *slot = (VocabSlot){ .hash = (uint32_t)(mixed(hash) >> 32),
-                         .size = (uint32_t)n,
-                         .at = (int64_t)vocab->bytes.size,
-                         .id = id };
+    *slot = (VocabSlot){
+        .hash = (uint32_t)(mixed(hash) >> 32), .size = (uint32_t)n, .at = (int64_t)vocab->bytes.size, .id = id
+    };
     vocab_add_name(vocab, token, n, id);
     if (vocab->count == 0 || id > vocab->largest)
         vocab->largest = id;

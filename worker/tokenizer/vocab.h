@@ -27,9 +27,9 @@ typedef struct VocabSlot {
 typedef struct Vocab {
     VocabSlot *slots; /* [mask + 1], owned */
     size_t mask, count;
-    size_t longest;  /* bytes of the longest token */
+    size_t longest; /* bytes of the longest token */
     int64_t largest; /* id; -1 when empty */
-    Text bytes;      /* the tokens, '\0' behind each */
+    Text bytes; /* the tokens, '\0' behind each */
     int64_t *places; /* [largest + 1] of ids in `bytes`, -1: no such id; owned */
     size_t room;
 } Vocab;

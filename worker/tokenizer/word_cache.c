@@ -41,13 +41,11 @@ CachedWord *word_cache_find(WordCache *cache, const char *word, size_t n, bool *
     uint64_t key[CACHED_BYTES / 8];
     load(key, word, n);
     CachedWord *slot = &cache->slots[slot_of(key, n)];
-    *found = slot->size == n && slot->word[0] == key[0] && slot->word[1] == key[1] &&
-             slot->word[2] == key[2];
+    *found = slot->size == n && slot->word[0] == key[0] && slot->word[1] == key[1] && slot->word[2] == key[2];
     return slot;
 }
 
-void word_cache_keep(CachedWord *slot, const char *word, size_t n, const Token *tokens,
-                     int64_t count)
+void word_cache_keep(CachedWord *slot, const char *word, size_t n, const Token *tokens, int64_t count)
 {
     if (count > CACHED_TOKENS)
         return;

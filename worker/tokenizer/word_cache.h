@@ -17,7 +17,7 @@ enum { CACHED_BYTES = 24, CACHED_TOKENS = 7, CACHE_SLOTS = 1 << 14 };
 /* A cache line. */
 typedef struct CachedWord {
     uint64_t word[CACHED_BYTES / 8]; /* zeros behind its end */
-    uint8_t size, count;             /* size 0: free */
+    uint8_t size, count; /* size 0: free */
     uint8_t ends[CACHED_TOKENS];
     int32_t ids[CACHED_TOKENS];
 } CachedWord;
@@ -34,7 +34,6 @@ WordCache *word_cache_of(Scratch *scratch, uint64_t owner);
 CachedWord *word_cache_find(WordCache *cache, const char *word, size_t n, bool *found);
 
 /* Fills `slot`, found for this word, if the tokens fit. */
-void word_cache_keep(CachedWord *slot, const char *word, size_t n, const Token *tokens,
-                     int64_t count);
+void word_cache_keep(CachedWord *slot, const char *word, size_t n, const Token *tokens, int64_t count);
 
 #endif

@@ -26,8 +26,7 @@ static void *wordlevel_read(const json_t *model, Vocab *vocab, Err *err)
     return level;
 }
 
-static void wordlevel_encode(const void *state, const char *piece, size_t n, Scratch *scratch,
-                             Tokens *out)
+static void wordlevel_encode(const void *state, const char *piece, size_t n, Scratch *scratch, Tokens *out)
 {
     (void)scratch;
     const WordLevel *level = state;

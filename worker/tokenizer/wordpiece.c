@@ -13,7 +13,7 @@ enum { LONGEST_TOKEN = 1024 };
 
 typedef struct WordPiece {
     const Vocab *whole; /* borrowed: all tokens */
-    Vocab parts;        /* those that go on a word, without their prefix */
+    Vocab parts; /* those that go on a word, without their prefix */
     int64_t most_chars;
     int32_t unknown;
 } WordPiece;
@@ -37,8 +37,7 @@ static bool read_settings(WordPiece *wordpiece, const json_t *model, Vocab *voca
     if (!vocab_read(vocab, tokens, err))
         return false;
     if (vocab->longest > LONGEST_TOKEN)
-        return err_set(err, ERR_INPUT, "a token of %zu bytes is too long (at most %d)",
-                       vocab->longest, LONGEST_TOKEN);
+        return err_set(err, ERR_INPUT, "a token of %zu bytes is too long (at most %d)", vocab->longest, LONGEST_TOKEN);
     wordpiece->unknown = vocab_find(vocab, unknown, strlen(unknown));
     if (wordpiece->unknown < 0)
         return err_set(err, ERR_INPUT, "the unk_token '%s' is not in the vocabulary", unknown);
@@ -93,8 +92,7 @@ static bool too_long(const WordPiece *wordpiece, const char *word, size_t n)
     return chars > wordpiece->most_chars;
 }
 
-static void wordpiece_encode(const void *state, const char *word, size_t n, Scratch *scratch,
-                             Tokens *out)
+static void wordpiece_encode(const void *state, const char *word, size_t n, Scratch *scratch, Tokens *out)
 {
     (void)scratch;
     const WordPiece *wordpiece = state;

@@ -13,9 +13,8 @@ enum { MOST_LABELS = 65536, MOST_BYTES = 900 << 10 };
 static bool are_wanted(const Config *c, bool *wanted, Err *err)
 {
     char *folder = model_find(c->model, err);
-    ModelArch *arch = folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count,
-                                         c->problem_type, err)
-                             : NULL;
+    ModelArch *arch =
+        folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
     *wanted = arch && arch->labels_open;
     const bool ok = arch != NULL;
     arch_close(arch);
@@ -27,8 +26,8 @@ static bool do_fit(const Config *c, const LabelsFound *found, const Text *list, 
 {
     if (found->count <= MOST_LABELS && list->size <= MOST_BYTES)
         return true;
-    err_set(err, ERR_INPUT, "%lld different labels of %zu bytes: at most %d of %d bytes are a run's", (long long)found->count,
-            list->size, MOST_LABELS, MOST_BYTES);
+    err_set(err, ERR_INPUT, "%lld different labels of %zu bytes: at most %d of %d bytes are a run's",
+            (long long)found->count, list->size, MOST_LABELS, MOST_BYTES);
     err_hint(err, "is data.label the right column? Values to learn are problem_type: regression");
     return err_at(err, "%s", c->data.train.items[0]);
 }
@@ -44,9 +43,9 @@ static bool take(Config *c, const LabelsFound *found, Err *err)
         text_addf(&list, "%lld", (long long)found->count);
     else
         text_adds(&list, "]");
-    const bool ok = do_fit(c, found, &list, err) && config_set(c, "labels", list.data, err) &&
-                    (found->problem != PROBLEM_MULTI_LABEL ||
-                     config_set(c, "problem_type", "multi_label_classification", err));
+    const bool ok =
+        do_fit(c, found, &list, err) && config_set(c, "labels", list.data, err) &&
+        (found->problem != PROBLEM_MULTI_LABEL || config_set(c, "problem_type", "multi_label_classification", err));
     text_release(&list);
     return ok;
 }

@@ -108,7 +108,8 @@ static bool run_from_file(Job *job, const ConfigSources *sources, Err *err)
     char *shared = comm_share_text(job->comm, text);
     free(text);
     Config theirs = { 0 };
-    ok = !shared || (load_run(&theirs, shared, &(ConfigSources){ 0 }, err) && config_take_labels(&job->config, &theirs, err));
+    ok = !shared ||
+         (load_run(&theirs, shared, &(ConfigSources){ 0 }, err) && config_take_labels(&job->config, &theirs, err));
     config_release(&theirs);
     free(shared);
     job->run = 0; /* joins whatever run there is with this file */
@@ -139,8 +140,8 @@ static bool open_model(Job *job, Err *err)
     const bool loaded = job->weights.data && weights_load(&job->weights, job->files, comm_node_rank(job->comm),
                                                           comm_node_size(job->comm), err);
     if (loaded && comm_node_rank(job->comm) == 0)
-        job->base_digest = digest_fast_more(safetensors_digest(job->files), &(uint64_t){ arch_digest(job->arch) },
-                                            sizeof(uint64_t));
+        job->base_digest =
+            digest_fast_more(safetensors_digest(job->files), &(uint64_t){ arch_digest(job->arch) }, sizeof(uint64_t));
     safetensors_close(job->files);
     job->files = NULL;
     return agree(job, loaded); /* also the barrier behind which all may read all */
@@ -177,18 +178,21 @@ static bool open_pictures(Job *job, Err *err)
 static void warn(const Job *job)
 {
     const Pictures *train = &job->train_pictures, *held = &job->eval_pictures;
-    const int64_t images = train->count - train->good_count +
-                           (job->config.data.validation.count > 0 ? held->count - held->good_count : 0);
+    const int64_t images =
+        train->count - train->good_count + (job->config.data.validation.count > 0 ? held->count - held->good_count : 0);
     const int64_t skipped = job->train.skipped + job->validation.skipped + images;
     const char *odd = measure_odd_tag(job->arch);
     if (skipped > 0)
         log_warn("data", "skipped_rows=%lld", (long long)skipped);
     const int64_t shared = job->train.shared + job->validation.shared;
     if (shared > 0)
-        log_warn("data", "rows=%lld prompt and completion share a token, which is not learnt; a space or new line between them would part it",
-                 (long long)shared);
+        log_warn(
+            "data",
+            "rows=%lld prompt and completion share a token, which is not learnt; a space or new line between them would part it",
+            (long long)shared);
     if (odd)
-        log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'", odd);
+        log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'",
+                 odd);
 }
 
 /* The first rank of a node encodes into the cache, the others map what it wrote. */
@@ -232,7 +236,8 @@ static void pack(Job *job)
     job->longest_example = job->train.longest;
     if (!job->config.data.packing)
         return;
-    job->example_count = packing_group(job->rows, job->train_count, job->train.start, job->config.data.block_size, &job->pack_ends);
+    job->example_count =
+        packing_group(job->rows, job->train_count, job->train.start, job->config.data.block_size, &job->pack_ends);
     job->longest_example = 0;
     for (int64_t p = 0, k = 0; p < job->example_count; p++) {
         int64_t tokens = 0;
@@ -367,7 +372,8 @@ static bool say_hello(Job *job, Err *err)
         ok = err_set(err, ERR_PEER, "the server did not fix parallel.micro_batches");
     ok = ok && follow_run(job, err);
     if (ok && job->client)
-        ps_client_plan(job->client, facts_plan(&mine, config_digest(&job->config, true), job->config.parallel.micro_batches));
+        ps_client_plan(job->client,
+                       facts_plan(&mine, config_digest(&job->config, true), job->config.parallel.micro_batches));
     free(shared);
     return agree(job, ok);
 }
@@ -410,7 +416,8 @@ static bool open_generation(Job *job, Err *err)
                                        .lanes = 1,
                                        .threads = threads_of(job) };
     return !c->data.generate || !job->eval_data ||
-           (generate_options(&job->generate, &c->data, c->train.seed, job->arch->folder, longest, job->tokenizer, err) &&
+           (generate_options(&job->generate, &c->data, c->train.seed, job->arch->folder, longest, job->tokenizer,
+                             err) &&
             text_engine_open(&job->engine, &engine, err) &&
             references_open(&job->references, job->eval_data, job->eval_rows, job->eval_count, err));
 }
@@ -444,7 +451,8 @@ static bool open_step(Job *job, Err *err)
     }
     examples = chunk > examples ? chunk : examples;
     tokens = longest_of(job) > tokens ? longest_of(job) : tokens;
-    const ModelOptions o = { tokens, examples, longest_of(job), true, threads_of(job), c->lora.dropout, c->train.seed, false };
+    const ModelOptions o = { tokens,          examples,        longest_of(job), true,
+                             threads_of(job), c->lora.dropout, c->train.seed,   false };
     const BatchSize size = { tokens, examples, job->train.goal_width, pictures_floats(job->arch) };
     int depth = 1;
     for (int64_t width = 1; width < plan.micro_batches; width *= 2)
@@ -460,14 +468,14 @@ bool job_open(Job *job, Comm *comm, const ConfigSources *sources, const char *ad
     *job = (Job){ .comm = comm, .address = xstrdup(address) };
     if (!open_run(job, sources, err) ||
         !agree(job, arithmetic_start(&job->arithmetic, job->config.parallel.arithmetic, err)) ||
-        !agree(job, config_check_training(&job->config, err)) ||
-        !open_model(job, err) || !open_data(job, err))
+        !agree(job, config_check_training(&job->config, err)) || !open_model(job, err) || !open_data(job, err))
         return false;
     split_data(job);
     pack(job);
     cut_chunks(job);
     return say_hello(job, err) && agree(job, open_step(job, err)) &&
-           agree(job, node_open(&job->node, comm, job->table->size, job->eval_width, job->config.parallel.micro_batches, err)) &&
+           agree(job, node_open(&job->node, comm, job->table->size, job->eval_width, job->config.parallel.micro_batches,
+                                err)) &&
            agree(job, open_generation(job, err));
 }
 

@@ -32,11 +32,16 @@ static ModelOptions options_of(const Config *c, const ModelArch *arch)
     if (M <= 0 || c->train.eval_strategy != WHEN_NO)
         tokens = M > 0 ? most(tokens, c->parallel.micro_batch_tokens) : least(tokens, c->parallel.micro_batch_tokens);
     tokens = most(tokens, T);
-    return (ModelOptions){ .most_tokens = tokens, .most_sequences = batch, .longest = T, .training = true, .threads = 1,
+    return (ModelOptions){ .most_tokens = tokens,
+                           .most_sequences = batch,
+                           .longest = T,
+                           .training = true,
+                           .threads = 1,
                            .lora_dropout = c->lora.dropout };
 }
 
-static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const SlotTable *table, const Weights *weights, int64_t ranks)
+static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const SlotTable *table, const Weights *weights,
+                   int64_t ranks)
 {
     const ModelOptions o = options_of(c, arch);
     const int64_t slots = table->size * (int64_t)sizeof(float), sums = 8; /* gradients that lie in a tree, a rank */
@@ -49,7 +54,8 @@ static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const S
 bool needs_of(Needs *needs, const Config *c, int64_t ranks, Err *err)
 {
     char *folder = model_find(c->model, err);
-    ModelArch *arch = folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
+    ModelArch *arch =
+        folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
     SlotTable *table = arch ? slots_open(arch, &c->lora, err) : NULL;
     SafeTensors *files = table ? safetensors_open_model(folder, err) : NULL;
     Weights weights = { 0 };

@@ -8,9 +8,9 @@
 
 typedef struct Needs {
     int64_t shared; /* bytes that the ranks of a node share, in /dev/shm */
-    int64_t rank;   /* of one rank besides: activations */
+    int64_t rank; /* of one rank besides: activations */
     int64_t server;
-    int64_t disk;   /* a checkpoint, the one that replaces it, the adapter */
+    int64_t disk; /* a checkpoint, the one that replaces it, the adapter */
 } Needs;
 
 /* For so many ranks on the node. False: the model cannot be opened. */

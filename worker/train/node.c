@@ -22,8 +22,8 @@ bool node_open(Node *node, Comm *comm, int64_t slot_size, int64_t eval_width, in
         .sums_room = sums_needed(micro_batches),
     };
     const size_t slots = arena_cost((size_t)slot_size * sizeof(float));
-    node->box_bytes = arena_cost(sizeof(NodeBox)) + (size_t)node->sums_room * slots +
-                      arena_cost((size_t)eval_width * sizeof(double));
+    node->box_bytes =
+        arena_cost(sizeof(NodeBox)) + (size_t)node->sums_room * slots + arena_cost((size_t)eval_width * sizeof(double));
     const size_t head = arena_cost(sizeof(NodeShared)) + slots;
     char *base = comm_node_memory(comm, head + (size_t)node->size * node->box_bytes, err);
     if (!base)

@@ -44,19 +44,18 @@ typedef struct Node {
     Comm *comm; /* borrowed */
     int rank, size;
     int64_t slot_size, eval_width;
-    int sums_room;        /* gradient buffers a rank has */
+    int sums_room; /* gradient buffers a rank has */
     NodeShared *shared;
-    float *values;        /* [slot_size] shared */
-    char *boxes;          /* size times box_bytes */
+    float *values; /* [slot_size] shared */
+    char *boxes; /* size times box_bytes */
     size_t box_bytes;
 } Node;
 
-MUST_USE bool node_open(Node *node, Comm *comm, int64_t slot_size, int64_t eval_width, int64_t micro_batches,
-                        Err *err);
+MUST_USE bool node_open(Node *node, Comm *comm, int64_t slot_size, int64_t eval_width, int64_t micro_batches, Err *err);
 
 void node_gate(Node *node);
 NodeBox *node_box(const Node *node, int rank);
-float *node_sum(const Node *node, int rank, int i);  /* gradient buffer i of a rank's outbox, [slot_size] */
-double *node_eval(const Node *node, int rank);       /* [eval_width] */
+float *node_sum(const Node *node, int rank, int i); /* gradient buffer i of a rank's outbox, [slot_size] */
+double *node_eval(const Node *node, int rank); /* [eval_width] */
 
 #endif

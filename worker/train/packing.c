@@ -7,7 +7,7 @@
 
 typedef struct Item {
     int64_t length, at; /* tokens; place in `rows` */
-    int64_t pack;       /* which it went into */
+    int64_t pack; /* which it went into */
 } Item;
 
 static int longest_first(const void *a, const void *b)
@@ -30,8 +30,8 @@ static int by_pack(const void *a, const void *b)
 typedef struct Rooms {
     int64_t most;
     int64_t *first; /* [most + 1] a pack, -1: none */
-    int64_t *next;  /* [count] behind a pack, of as much room */
-    uint64_t *any;  /* [most / 64 + 1] */
+    int64_t *next; /* [count] behind a pack, of as much room */
+    uint64_t *any; /* [most / 64 + 1] */
 } Rooms;
 
 static void put(Rooms *r, int64_t room, int64_t pack)

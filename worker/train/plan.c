@@ -14,13 +14,13 @@ typedef struct Item {
 struct Plan {
     PlanOptions o;
     int64_t epoch; /* that `order` is of; -1: none */
-    int64_t step;  /* that is dealt; -1: none */
+    int64_t step; /* that is dealt; -1: none */
     uint32_t *order; /* [count] examples */
-    Item *items;     /* [batch_size] */
-    int64_t *owner;  /* [batch_size] micro-batch of each place */
-    double *load;    /* [micro_batches] */
-    uint32_t *rows;  /* of the step, by micro-batch */
-    int64_t *begin;  /* [micro_batches + 1] into rows */
+    Item *items; /* [batch_size] */
+    int64_t *owner; /* [batch_size] micro-batch of each place */
+    double *load; /* [micro_batches] */
+    uint32_t *rows; /* of the step, by micro-batch */
+    int64_t *begin; /* [micro_batches + 1] into rows */
 };
 
 typedef struct Span {

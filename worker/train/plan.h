@@ -14,12 +14,14 @@
 #include <stdint.h>
 
 typedef struct PlanOptions {
-    const int64_t *start;  /* [..] token offsets of the data set, borrowed */
-    const uint32_t *rows;  /* rows of the data set that are trained on, [count] or [ends[count-1]]; NULL: all. Borrowed */
-    const int64_t *ends;   /* [count] example i is the rows [ends[i-1], ends[i]) (packing.h); NULL: one row each. Borrowed */
-    int64_t count;         /* examples */
+    const int64_t *start; /* [..] token offsets of the data set, borrowed */
+    const uint32_t
+        *rows; /* rows of the data set that are trained on, [count] or [ends[count-1]]; NULL: all. Borrowed */
+    const int64_t
+        *ends; /* [count] example i is the rows [ends[i-1], ends[i]) (packing.h); NULL: one row each. Borrowed */
+    int64_t count; /* examples */
     int64_t batch_size, micro_batches;
-    int64_t width;         /* of the model: weighs attention against the products */
+    int64_t width; /* of the model: weighs attention against the products */
     uint64_t seed;
     bool shuffle;
 } PlanOptions;

@@ -12,9 +12,8 @@
 static ModelArch *open_arch(const Config *c, Err *err)
 {
     char *folder = model_find(c->model, err);
-    ModelArch *arch = folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count,
-                                         c->problem_type, err)
-                             : NULL;
+    ModelArch *arch =
+        folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
     free(folder);
     return arch;
 }

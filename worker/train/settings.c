@@ -9,10 +9,10 @@ static RowKind kind_of(const Config *config)
     case TASK_IMAGE_CLS:
         return ROWS_IMAGES;
     case TASK_CAUSAL_LM:
-        return d->completion                       ? ROWS_COMPLETIONS
-               : d->messages                       ? ROWS_MESSAGES
+        return d->completion                      ? ROWS_COMPLETIONS
+               : d->messages                      ? ROWS_MESSAGES
                : d->block_size > 0 && !d->packing ? ROWS_BLOCKS
-                                                   : ROWS_TEXTS;
+                                                  : ROWS_TEXTS;
     case TASK_SEQ_CLS:
         break;
     }
@@ -27,7 +27,9 @@ DatasetOptions settings_data(const Config *config, const StringList *files)
     return (DatasetOptions){
         .kind = kind,
         .files = files,
-        .text = d->template_text ? NULL : prompts ? d->prompt : d->text,
+        .text = d->template_text ? NULL
+                : prompts        ? d->prompt
+                                 : d->text,
         .form = d->template_text,
         .system = d->system,
         .text_pair = prompts ? d->completion : d->text_pair,

@@ -38,7 +38,8 @@ static void integers_beyond_64_bits_are_reals(void **state)
 static void what_follows_a_huge_integer_is_still_checked(void **state)
 {
     (void)state;
-    const char *const bad[] = { "{\"a\": 99999999999999999999 \"b\": 1}", "99999999999999999999x", "[99999999999999999999" };
+    const char *const bad[] = { "{\"a\": 99999999999999999999 \"b\": 1}", "99999999999999999999x",
+                                "[99999999999999999999" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         Err err = { 0 };
         assert_null(json_bytes(bad[i], strlen(bad[i]), "x.json", &err));

@@ -50,7 +50,8 @@ static void check(const json_t *row)
         assert_true(json_array_size(last) > 0);
         expect_part(order, 0, json_object_get(row, "first"));
         expect_part(order, n - (int64_t)json_array_size(last), last);
-        assert_int_equal(crc32_of(order, (size_t)n * sizeof *order), json_integer_value(json_object_get(row, "crc32_le_u32")));
+        assert_int_equal(crc32_of(order, (size_t)n * sizeof *order),
+                         json_integer_value(json_object_get(row, "crc32_le_u32")));
     }
     free(order);
 }

@@ -6,8 +6,7 @@
 static void validation_data_is_named_or_split_off(void **state)
 {
     (void)state;
-    expect_refused("model: m\ndata:\n  validation: d.tsv\n  validation_split: 0.1\n", NULL,
-                   "split off as well",
+    expect_refused("model: m\ndata:\n  validation: d.tsv\n  validation_split: 0.1\n", NULL, "split off as well",
                    "run.yaml:3: data.validation and run.yaml:4: data.validation_split", "keep");
 }
 
@@ -49,8 +48,7 @@ static void the_best_model_needs_evaluations_and_no_more(void **state)
     load_good(&c, BASE, OVERRIDES(best, "train.save_strategy=no"));
     config_release(&c);
     load_good(&c, BASE,
-              OVERRIDES(best, "train.save_strategy=steps", "train.eval_strategy=steps",
-                        "train.eval_steps=3"));
+              OVERRIDES(best, "train.save_strategy=steps", "train.eval_strategy=steps", "train.eval_steps=3"));
     config_release(&c);
 }
 
@@ -85,8 +83,8 @@ static void the_metric_belongs_to_the_task(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         snprintf(problem, sizeof problem, "problem_type=%s", bad[i][0]);
         snprintf(metric, sizeof metric, "train.metric_for_best_model=%s", bad[i][1]);
-        expect_refused(BASE, OVERRIDES(problem, metric), "this task has no metric",
-                       "--train.metric_for_best_model", "has loss");
+        expect_refused(BASE, OVERRIDES(problem, metric), "this task has no metric", "--train.metric_for_best_model",
+                       "has loss");
     }
 }
 
@@ -116,38 +114,35 @@ static void layers_need_a_list_of_modules(void **state)
 static void a_warm_up_is_given_once_and_to_a_schedule_that_has_one(void **state)
 {
     (void)state;
-    expect_refused("model: m\ntrain: {warmup_steps: 5, warmup_ratio: 0.1}\n", NULL,
-                   "in steps and as a share", "train.warmup_ratio", "keep");
-    expect_refused("model: m\ntrain: {warmup_steps: 5, lr_scheduler_type: constant}\n", NULL,
-                   "no warm-up", "train.lr_scheduler_type", "constant_with_warmup");
+    expect_refused("model: m\ntrain: {warmup_steps: 5, warmup_ratio: 0.1}\n", NULL, "in steps and as a share",
+                   "train.warmup_ratio", "keep");
+    expect_refused("model: m\ntrain: {warmup_steps: 5, lr_scheduler_type: constant}\n", NULL, "no warm-up",
+                   "train.lr_scheduler_type", "constant_with_warmup");
     expect_refused("model: m\ntrain: {max_steps: 0}\n", NULL, "no steps", "train.max_steps", "-1");
 }
 
 static void micro_batches_are_at_most_the_examples(void **state)
 {
     (void)state;
-    expect_refused("model: m\ntrain: {batch_size: 8}\nparallel: {micro_batches: 9}\n", NULL,
-                   "9 micro-batches", "run.yaml:3: parallel.micro_batches", "");
+    expect_refused("model: m\ntrain: {batch_size: 8}\nparallel: {micro_batches: 9}\n", NULL, "9 micro-batches",
+                   "run.yaml:3: parallel.micro_batches", "");
 }
 
 static void columns_differ(void **state)
 {
     (void)state;
-    expect_refused("model: m\ndata: {text: a, label: a}\n", NULL, "same column 'a'", "data.text",
-                   "");
-    expect_refused("model: m\ndata: {text: a, text_pair: a}\n", NULL, "'a' is used twice",
-                   "data.text_pair", "");
+    expect_refused("model: m\ndata: {text: a, label: a}\n", NULL, "same column 'a'", "data.text", "");
+    expect_refused("model: m\ndata: {text: a, text_pair: a}\n", NULL, "'a' is used twice", "data.text_pair", "");
 }
 
 static void an_open_address_needs_consent(void **state)
 {
     (void)state;
-    static const char *const open[] = { "tcp://head:7700",      "tcp://*:7700",
-                                        "tcp://0.0.0.0:7700",   "tcp://10.1.2.3:7700",
-                                        "tcp://[fe80::1]:7700", "tcp://127.0.0.1.evil.org:7700",
+    static const char *const open[] = { "tcp://head:7700",     "tcp://*:7700",         "tcp://0.0.0.0:7700",
+                                        "tcp://10.1.2.3:7700", "tcp://[fe80::1]:7700", "tcp://127.0.0.1.evil.org:7700",
                                         "tcp://127.a.b.c:1" };
-    static const char *const closed[] = { "tcp://127.0.0.1:7700", "tcp://localhost:7700",
-                                          "tcp://[::1]:7700", "tcp://127.0.1.1:*" };
+    static const char *const closed[] = { "tcp://127.0.0.1:7700", "tcp://localhost:7700", "tcp://[::1]:7700",
+                                          "tcp://127.0.1.1:*" };
     static const char *const wrong[] = { "head:7700",        "tcp://head",     "tcp://127.1:7700",
                                          "tcp://head:0x7",   "tcp://:7700",    "tcp://head:77x",
                                          "tcp://he ad:7700", "ipc://socket:1", "tcp://a/b:1" };
@@ -155,8 +150,7 @@ static void an_open_address_needs_consent(void **state)
     Config c;
     for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
         snprintf(address, sizeof address, "ps.address=%s", open[i]);
-        expect_refused("model: m\n", OVERRIDES(address), "not loopback", "--ps.address",
-                       "ps.insecure: true");
+        expect_refused("model: m\n", OVERRIDES(address), "not loopback", "--ps.address", "ps.insecure: true");
         load_good(&c, "model: m\n", OVERRIDES(address, "ps.insecure=true"));
         config_release(&c);
     }
@@ -168,8 +162,8 @@ static void an_open_address_needs_consent(void **state)
     }
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         snprintf(address, sizeof address, "ps.address=%s", wrong[i]);
-        expect_refused("model: m\n", OVERRIDES(address, "ps.insecure=true"), "is not an address",
-                       "--ps.address", "tcp://HOST:PORT");
+        expect_refused("model: m\n", OVERRIDES(address, "ps.insecure=true"), "is not an address", "--ps.address",
+                       "tcp://HOST:PORT");
     }
     expect_refused("model: m\n", OVERRIDES("ps.address=tcp://127.0.0.1:65535"), "out of range", "--ps.address",
                    "1 to 65534");
@@ -184,8 +178,8 @@ static void a_lease_outlives_a_heartbeat(void **state)
 static void a_single_label_is_no_choice(void **state)
 {
     (void)state;
-    expect_refused("model: m\nlabels: 1\nproblem_type: single_label_classification\n", NULL,
-                   "a single label", "labels", "regression");
+    expect_refused("model: m\nlabels: 1\nproblem_type: single_label_classification\n", NULL, "a single label", "labels",
+                   "regression");
     Config c;
     load_good(&c, "model: m\nlabels: 1\nproblem_type: regression\n", NULL);
     config_release(&c);
@@ -214,30 +208,22 @@ static void keys_belong_to_their_task(void **state)
 {
     (void)state;
     static const char *const bad[][3] = {
-        { "SEQ_CLS", "data.block_size=64", "CAUSAL_LM" },
-        { "SEQ_CLS", "data.prompt=p", "CAUSAL_LM" },
-        { "TOKEN_CLS", "data.messages=m", "CAUSAL_LM" },
-        { "SEQ_CLS", "data.template={a}", "CAUSAL_LM" },
-        { "TOKEN_CLS", "data.packing=true", "CAUSAL_LM" },
-        { "SEQ_CLS", "data.system=s", "CAUSAL_LM" },
-        { "TOKEN_CLS", "data.text_pair=b", "SEQ_CLS" },
-        { "IMAGE_CLS", "data.generate=true", "CAUSAL_LM" },
-        { "CAUSAL_LM", "data.random_flip=true", "IMAGE_CLS" },
-        { "CAUSAL_LM", "data.random_crop=true", "IMAGE_CLS" },
+        { "SEQ_CLS", "data.block_size=64", "CAUSAL_LM" },      { "SEQ_CLS", "data.prompt=p", "CAUSAL_LM" },
+        { "TOKEN_CLS", "data.messages=m", "CAUSAL_LM" },       { "SEQ_CLS", "data.template={a}", "CAUSAL_LM" },
+        { "TOKEN_CLS", "data.packing=true", "CAUSAL_LM" },     { "SEQ_CLS", "data.system=s", "CAUSAL_LM" },
+        { "TOKEN_CLS", "data.text_pair=b", "SEQ_CLS" },        { "IMAGE_CLS", "data.generate=true", "CAUSAL_LM" },
+        { "CAUSAL_LM", "data.random_flip=true", "IMAGE_CLS" }, { "CAUSAL_LM", "data.random_crop=true", "IMAGE_CLS" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char task[64];
         snprintf(task, sizeof task, "task_type=%s", bad[i][0]);
-        expect_refused("model: m\n", OVERRIDES(task, bad[i][1]), bad[i][2], "task_type",
-                       "set task_type");
+        expect_refused("model: m\n", OVERRIDES(task, bad[i][1]), bad[i][2], "task_type", "set task_type");
     }
     const char *clm = "model: m\ntask_type: CAUSAL_LM\n";
     expect_refused(clm, OVERRIDES("labels=[a, b]"), "has no labels", "--labels", "SEQ_CLS");
-    expect_refused(clm, OVERRIDES("problem_type=regression"), "does not go with",
-                   "--problem_type", "SEQ_CLS");
-    expect_refused("model: m\ntask_type: IMAGE_CLS\n",
-                   OVERRIDES("problem_type=multi_label_classification"), "does not go with",
-                   "--problem_type", "one class each");
+    expect_refused(clm, OVERRIDES("problem_type=regression"), "does not go with", "--problem_type", "SEQ_CLS");
+    expect_refused("model: m\ntask_type: IMAGE_CLS\n", OVERRIDES("problem_type=multi_label_classification"),
+                   "does not go with", "--problem_type", "one class each");
     Config c;
     load_good(&c, "model: m\ntask_type: IMAGE_CLS\n",
               OVERRIDES("data.random_flip=true", "problem_type=single_label_classification"));
@@ -262,18 +248,17 @@ static void a_language_model_learns_from_one_kind_of_text(void **state)
     expect_refused(clm, OVERRIDES("data.completion=p"), "go together", "--data.completion", "");
     expect_refused(clm, OVERRIDES("data.prompt=p", "data.completion=p"), "used twice",
                    "--data.prompt and --data.completion", "");
-    expect_refused(clm, OVERRIDES("data.prompt=p", "data.completion=c", "data.messages=m"),
-                   "at once", "--data.messages", "keep");
-    expect_refused(clm, OVERRIDES("data.prompt=p", "data.completion=c", "data.block_size=8"),
-                   "plain text", "--data.block_size and --data.prompt", "");
+    expect_refused(clm, OVERRIDES("data.prompt=p", "data.completion=c", "data.messages=m"), "at once",
+                   "--data.messages", "keep");
+    expect_refused(clm, OVERRIDES("data.prompt=p", "data.completion=c", "data.block_size=8"), "plain text",
+                   "--data.block_size and --data.prompt", "");
     expect_refused(clm, OVERRIDES("data.messages=m", "data.block_size=8"), "plain text",
                    "--data.block_size and --data.messages", "");
     expect_refused(clm, OVERRIDES("data.generate=true"), "no prompts", "--data.generate", "");
     expect_refused(clm, OVERRIDES("data.block_size=1"), "out of range", "--data.block_size", "");
-    expect_refused(clm, OVERRIDES("data.temperature=0.7"), "no effect", "--data.temperature",
-                   "data.do_sample");
-    load_good(&c, clm, OVERRIDES("data.temperature=0.7", "data.do_sample=true",
-                                 "data.stop_strings=[\"\\n\", \"###\"]"));
+    expect_refused(clm, OVERRIDES("data.temperature=0.7"), "no effect", "--data.temperature", "data.do_sample");
+    load_good(&c, clm,
+              OVERRIDES("data.temperature=0.7", "data.do_sample=true", "data.stop_strings=[\"\\n\", \"###\"]"));
     assert_int_equal(c.data.stop_strings.count, 2);
     assert_string_equal(c.data.stop_strings.items[0], "\n");
     config_release(&c);
@@ -295,15 +280,18 @@ static void a_template_is_a_prompt_or_a_text(void **state)
     config_release(&c);
     expect_refused(clm, OVERRIDES("data.template={a}", "data.prompt=p", "data.completion=c"), "a column and a template",
                    "--data.template and --data.prompt", "keep");
-    expect_refused(clm, OVERRIDES("data.template={a}", "data.messages=m"), "a template and conversations", "--data.messages", "");
+    expect_refused(clm, OVERRIDES("data.template={a}", "data.messages=m"), "a template and conversations",
+                   "--data.messages", "");
     expect_refused(clm, OVERRIDES("data.template=ab {c"), "without its '}'", "--data.template: letter 4", "{{");
     expect_refused(clm, OVERRIDES("data.template=always"), "no field", "--data.template", "{NAME}");
-    expect_refused(clm, OVERRIDES("data.template={a}", "data.generate=true"), "no prompts", "--data.generate", "data.completion");
-    expect_refused(clm, OVERRIDES("data.template={a}", "data.block_size=512"), "from rows", "--data.block_size and --data.template",
-                   "data.packing: true");
+    expect_refused(clm, OVERRIDES("data.template={a}", "data.generate=true"), "no prompts", "--data.generate",
+                   "data.completion");
+    expect_refused(clm, OVERRIDES("data.template={a}", "data.block_size=512"), "from rows",
+                   "--data.block_size and --data.template", "data.packing: true");
     expect_refused(clm, OVERRIDES("data.system=s"), "there are none", "--data.system", "data.messages");
     expect_refused(clm, OVERRIDES("data.packing=true"), "not said", "--data.packing", "data.block_size: 512");
-    expect_refused(clm, OVERRIDES("data.packing=true", "data.block_size=256"), "a row of 512 tokens", "data.max_length", "raise");
+    expect_refused(clm, OVERRIDES("data.packing=true", "data.block_size=256"), "a row of 512 tokens", "data.max_length",
+                   "raise");
 }
 
 static void words_and_tags_are_two_fields(void **state)
@@ -314,18 +302,17 @@ static void words_and_tags_are_two_fields(void **state)
     assert_string_equal(c.data.tokens, "tokens");
     assert_string_equal(c.data.tags, "tags");
     config_release(&c);
-    expect_refused("model: m\ntask_type: TOKEN_CLS\n", OVERRIDES("data.tags=tokens"),
-                   "used twice", "--data.tags", "");
-    expect_refused("model: m\ntask_type: TOKEN_CLS\n", OVERRIDES("labels=1"), "single label",
-                   "--labels", "two labels");
+    expect_refused("model: m\ntask_type: TOKEN_CLS\n", OVERRIDES("data.tags=tokens"), "used twice", "--data.tags", "");
+    expect_refused("model: m\ntask_type: TOKEN_CLS\n", OVERRIDES("labels=1"), "single label", "--labels", "two labels");
 }
 
 static void each_task_has_its_metrics(void **state)
 {
     (void)state;
-    static const char *const rows[][3] = { /* task, good, bad */
-        { "TOKEN_CLS", "f1", "matthews" },      { "TOKEN_CLS", "accuracy", "pearson" },
-        { "CAUSAL_LM", "perplexity", "bleu" },  { "CAUSAL_LM", "loss", "accuracy" },
+    static const char *const rows[][3] = {
+        /* task, good, bad */
+        { "TOKEN_CLS", "f1", "matthews" },       { "TOKEN_CLS", "accuracy", "pearson" },
+        { "CAUSAL_LM", "perplexity", "bleu" },   { "CAUSAL_LM", "loss", "accuracy" },
         { "IMAGE_CLS", "matthews", "spearman" }, { "SEQ_CLS", "spearman", "perplexity" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -336,13 +323,13 @@ static void each_task_has_its_metrics(void **state)
         load_good(&c, BASE, OVERRIDES(task, metric));
         config_release(&c);
         snprintf(metric, sizeof metric, "train.metric_for_best_model=%s", rows[i][2]);
-        expect_refused(BASE, OVERRIDES(task, metric), "this task has no metric",
-                       "--train.metric_for_best_model", "has loss");
+        expect_refused(BASE, OVERRIDES(task, metric), "this task has no metric", "--train.metric_for_best_model",
+                       "has loss");
     }
     Config c;
-    load_good(&c, BASE "task_type: CAUSAL_LM\n",
-              OVERRIDES("data.prompt=p", "data.completion=c", "data.generate=true",
-                        "train.metric_for_best_model=bleu"));
+    load_good(
+        &c, BASE "task_type: CAUSAL_LM\n",
+        OVERRIDES("data.prompt=p", "data.completion=c", "data.generate=true", "train.metric_for_best_model=bleu"));
     config_release(&c);
 }
 

@@ -96,8 +96,8 @@ static void another_value_is_refused_with_what_to_write(void **state)
         if (rows[i].kind != NAME_ONLY && rows[i].kind != NAME_LATER)
             continue;
         char *text = with(rows[i].name, "something-else"), *where = xprintf("run.yaml:4: %s", rows[i].name);
-        expect_refused(text, NULL, rows[i].kind == NAME_LATER ? "is not supported yet" : "is not supported",
-                       where, rows[i].note);
+        expect_refused(text, NULL, rows[i].kind == NAME_LATER ? "is not supported yet" : "is not supported", where,
+                       rows[i].note);
         free(text);
         text = xprintf("%s=something-else", rows[i].name);
         expect_refused(PLAIN, OVERRIDES(text), rows[i].name, rows[i].name, rows[i].note);
@@ -180,18 +180,17 @@ static void names_stand_for_keys(void **state)
         free(a);
         free(b);
     }
-    expect_refused("model: m\ntrain:\n  bf16: true\n", NULL, "bf16 is not supported yet",
-                   "run.yaml:3: train.bf16", "train.precision takes");
+    expect_refused("model: m\ntrain:\n  bf16: true\n", NULL, "bf16 is not supported yet", "run.yaml:3: train.bf16",
+                   "train.precision takes");
     expect_refused("model: m\ntrain:\n  max_seq_length: 0\n", NULL, "0 is out of range",
                    "run.yaml:3: train.max_seq_length", "data.max_length takes");
     expect_refused("model: m\ntrain:\n  activation_checkpointing: true\n", NULL, "not supported yet",
                    "train.activation_checkpointing", "");
     expect_refused("model: m\ntrain: {train_sampling_strategy: group_by_length}\n", NULL, "group_by_length",
                    "train.train_sampling_strategy", "random or sequential");
-    expect_refused("model: m\ntrain: {bf16: maybe}\n", NULL, "'maybe' is not supported", "train.bf16",
-                   "false or true");
-    expect_refused("model: m\ntrain: {warmup_steps: 1.5}\n", NULL, "'1.5' is not a whole number",
-                   "train.warmup_steps", "");
+    expect_refused("model: m\ntrain: {bf16: maybe}\n", NULL, "'maybe' is not supported", "train.bf16", "false or true");
+    expect_refused("model: m\ntrain: {warmup_steps: 1.5}\n", NULL, "'1.5' is not a whole number", "train.warmup_steps",
+                   "");
 }
 
 static void two_names_of_one_key_agree(void **state)
@@ -255,8 +254,7 @@ static void a_step_has_the_examples_of_one_device(void **state)
     expect_batch(BATCH("batch_size: 16, per_device_train_batch_size: 16"), NULL, 16, "16 x");
     expect_batch(BATCH("per_device_train_batch_size: 8"), "train.batch_size=5", 5, "");
     expect_batch(BATCH("batch_size: 64"), "train.per_device_train_batch_size=8", 8, "8 x");
-    expect_batch(BATCH("per_device_train_batch_size: 8"), "train.gradient_accumulation_steps=2", 16,
-                 "steps 2");
+    expect_batch(BATCH("per_device_train_batch_size: 8"), "train.gradient_accumulation_steps=2", 16, "steps 2");
     expect_refused(BATCH("batch_size: 16, per_device_train_batch_size: 8"), NULL,
                    "train.batch_size would be 16 by one key and 8 by another",
                    "train.batch_size and run.yaml:2: train.per_device_train_batch_size", "keep one");
@@ -264,8 +262,8 @@ static void a_step_has_the_examples_of_one_device(void **state)
                    "run.yaml:2: train.gradient_accumulation_steps", "train.batch_size alone");
     expect_refused(BATCH("batch_size: 64, gradient_accumulation_steps: 4"), NULL, "the batch of a device",
                    "train.gradient_accumulation_steps", "train.batch_size alone");
-    expect_refused(BATCH("per_device_train_batch_size: 8, gradient_accumulation_steps: 1048576"), NULL,
-                   "out of range", "train.per_device_train_batch_size", "train.batch_size takes");
+    expect_refused(BATCH("per_device_train_batch_size: 8, gradient_accumulation_steps: 1048576"), NULL, "out of range",
+                   "train.per_device_train_batch_size", "train.batch_size takes");
     expect_refused(BATCH("per_device_train_batch_size: many"), NULL, "'many' is not a whole number",
                    "run.yaml:2: train.per_device_train_batch_size", "");
 }
@@ -327,8 +325,7 @@ static void help_has_a_line_for_each_name_and_the_other_defaults(void **state)
         expect_in(all.data, rows[i].name);
         if (rows[i].note)
             expect_in(all.data, rows[i].note);
-        assert_true(!config_name_differs(&rows[i]) == !strstr(other.data, rows[i].name) ||
-                    rows[i].kind != NAME_KEY);
+        assert_true(!config_name_differs(&rows[i]) == !strstr(other.data, rows[i].name) || rows[i].kind != NAME_KEY);
     }
     expect_in(other.data, "train.learning_rate");
     text_release(&all);

@@ -28,24 +28,23 @@ static void what_is_printed_reads_back_the_same(void **state)
 {
     (void)state;
     expect_round_trip("model: gpt2\n");
-    expect_round_trip(
-        "model: './a folder: with #signs'\n"
-        "model_config: {a: 1.0, b: 1, c: '1', d: [null, true, x], 'e f': {g: 1e-7}, n: ''}\n"
-        "labels: [no, 'null', '1', 'a, b', \"quo\\\"te\\\\\", \"\\t\\x85\\u2028\\ufeff\\uffff\",\n"
-        "  Stra\xC3\x9F\x65, \"\\U0001F600\", ' x ', '- y', '#z', 'k: v', '~']\n"
-        "problem_type: multi_label_classification\n"
-        "data: {train: [a.tsv, '/x y/b,c.tsv'], validation: v.tsv, text_pair: 'null', limit: 5,\n"
-        "  max_length: 32, shuffle: false, skip_bad_rows: yes}\n"
-        "lora: {r: 3, lora_alpha: 0.30000000000000004, lora_dropout: 0.1, bias: lora_only,\n"
-        "  target_modules: [a.b, 'c d'], exclude_modules: '.*\\.[01]\\..*', init_adapter: x,\n"
-        "  modules_to_save: classifier, layers_to_transform: [0, 3], rank_pattern: {'^a:': 2},\n"
-        "  alpha_pattern: {b: 2.5}, init_lora_weights: gaussian}\n"
-        "train: {seed: 9223372036854775807, eval_strategy: steps, save_strategy: no,\n"
-        "  learning_rate: 1.0000000000000002e-5, adam_epsilon: 1e-8, num_train_epochs: 0.1,\n"
-        "  lr_scheduler_type: cosine, warmup_ratio: 0.06, output_dir: o, save_total_limit: 2,\n"
-        "  early_stopping_patience: 3, metric_for_best_model: f1, max_grad_norm: 0}\n"
-        "ps: {address: 'tcp://*:7700', insecure: true, patience: 3.5}\n"
-        "parallel: {threads: 2, micro_batches: 8}\n");
+    expect_round_trip("model: './a folder: with #signs'\n"
+                      "model_config: {a: 1.0, b: 1, c: '1', d: [null, true, x], 'e f': {g: 1e-7}, n: ''}\n"
+                      "labels: [no, 'null', '1', 'a, b', \"quo\\\"te\\\\\", \"\\t\\x85\\u2028\\ufeff\\uffff\",\n"
+                      "  Stra\xC3\x9F\x65, \"\\U0001F600\", ' x ', '- y', '#z', 'k: v', '~']\n"
+                      "problem_type: multi_label_classification\n"
+                      "data: {train: [a.tsv, '/x y/b,c.tsv'], validation: v.tsv, text_pair: 'null', limit: 5,\n"
+                      "  max_length: 32, shuffle: false, skip_bad_rows: yes}\n"
+                      "lora: {r: 3, lora_alpha: 0.30000000000000004, lora_dropout: 0.1, bias: lora_only,\n"
+                      "  target_modules: [a.b, 'c d'], exclude_modules: '.*\\.[01]\\..*', init_adapter: x,\n"
+                      "  modules_to_save: classifier, layers_to_transform: [0, 3], rank_pattern: {'^a:': 2},\n"
+                      "  alpha_pattern: {b: 2.5}, init_lora_weights: gaussian}\n"
+                      "train: {seed: 9223372036854775807, eval_strategy: steps, save_strategy: no,\n"
+                      "  learning_rate: 1.0000000000000002e-5, adam_epsilon: 1e-8, num_train_epochs: 0.1,\n"
+                      "  lr_scheduler_type: cosine, warmup_ratio: 0.06, output_dir: o, save_total_limit: 2,\n"
+                      "  early_stopping_patience: 3, metric_for_best_model: f1, max_grad_norm: 0}\n"
+                      "ps: {address: 'tcp://*:7700', insecure: true, patience: 3.5}\n"
+                      "parallel: {threads: 2, micro_batches: 8}\n");
     expect_round_trip("model: m\nlabels: 3\nlora: {target_modules: all-linear}\n"
                       "data: {validation_split: 0.1}\n");
     expect_round_trip("model: m\nlora: {target_modules: '(?:a|b){1,2}\\d \"x\"'}\n");
@@ -87,8 +86,7 @@ static void paths_are_printed_absolute(void **state)
     config_release(&c);
 }
 
-static void expect_same(const char *const *one, const char *const *other, bool same,
-                        const char *names)
+static void expect_same(const char *const *one, const char *const *other, bool same, const char *names)
 {
     Config a, b;
     Text out = { 0 };
@@ -133,9 +131,14 @@ static void what_may_be_changed_makes_no_other_run(void **state)
 {
     (void)state;
     Text out = { 0 };
-    static const char *const free[] = { "train.logging_steps=3", "train.eval_strategy=no", "train.eval_steps=7",
-                                        "train.save_strategy=steps", "train.save_steps=3", "train.save_total_limit=2",
-                                        "train.load_best_model_at_end=true", "train.metric_for_best_model=f1",
+    static const char *const free[] = { "train.logging_steps=3",
+                                        "train.eval_strategy=no",
+                                        "train.eval_steps=7",
+                                        "train.save_strategy=steps",
+                                        "train.save_steps=3",
+                                        "train.save_total_limit=2",
+                                        "train.load_best_model_at_end=true",
+                                        "train.metric_for_best_model=f1",
                                         "train.early_stopping_patience=2" };
     for (size_t i = 0; i < sizeof free / sizeof *free; i++) {
         differ(&out, COMPARE_FOLDER, OVERRIDES(free[i]), NULL, true);
@@ -154,9 +157,16 @@ static void long_values_are_cut_where_they_part(void **state)
 {
     (void)state;
     Text out = { 0 };
-    differ(&out, COMPARE_FOLDER, OVERRIDES("lora.target_modules=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,b,c,d,e"),
-           OVERRIDES("lora.target_modules=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,x,c,d,e"), false);
-    assert_string_equal(out.data, "lora.target_modules (...aaaaaaaaaaaaaaaaaa, b, c, d, e] here, ...aaaaaaaaaaaaaaaaaa, x, c, d, e] there)");
+    differ(
+        &out, COMPARE_FOLDER,
+        OVERRIDES(
+            "lora.target_modules=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,b,c,d,e"),
+        OVERRIDES(
+            "lora.target_modules=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,x,c,d,e"),
+        false);
+    assert_string_equal(
+        out.data,
+        "lora.target_modules (...aaaaaaaaaaaaaaaaaa, b, c, d, e] here, ...aaaaaaaaaaaaaaaaaa, x, c, d, e] there)");
     text_release(&out);
 }
 
@@ -168,15 +178,15 @@ static void automatic_micro_batches_are_the_same_run_as_the_number_they_became(v
                 "parallel.micro_batches (8 here, 4 there)");
     expect_same(OVERRIDES("parallel.micro_batch_tokens=8"), NULL, false,
                 "parallel.micro_batch_tokens (8 here, 4096 there)");
-    expect_same(OVERRIDES("parallel.micro_batch_tokens=8", "parallel.micro_batches=8"), NULL, true,
-                "");
+    expect_same(OVERRIDES("parallel.micro_batch_tokens=8", "parallel.micro_batches=8"), NULL, true, "");
 }
 
 /* A fingerprint may look like a number, as YAML writes them: then it stands in quotes, which are not a part of it. */
 static void what_a_run_has_fixed_is_taken_as_it_is(void **state)
 {
     (void)state;
-    static const char *const prints[] = { "7324386e23ec86f0", "1234567890123456", "12345678901234e5", "ab1461fc5e2b4bcb" };
+    static const char *const prints[] = { "7324386e23ec86f0", "1234567890123456", "12345678901234e5",
+                                          "ab1461fc5e2b4bcb" };
     for (size_t i = 0; i < sizeof prints / sizeof *prints; i++) {
         Config begun, mine;
         Err err = { 0 };
@@ -205,8 +215,7 @@ static void a_key_can_be_set_later_and_keeps_the_others_places(void **state)
     assert_int_equal(c.parallel.micro_batches, 8);
     assert_int_equal(c.lora.r, 4);
     assert_string_equal(config_where(&c, "lora.r", room, sizeof room), "run.yaml:3: lora.r");
-    assert_string_equal(config_where(&c, "train.batch_size", room, sizeof room),
-                        "--train.batch_size");
+    assert_string_equal(config_where(&c, "train.batch_size", room, sizeof room), "--train.batch_size");
     assert_string_equal(config_where(&c, "parallel.micro_batches", room, sizeof room),
                         "parallel.micro_batches (set by the program)");
     assert_string_equal(c.model, "m");

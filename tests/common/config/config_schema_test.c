@@ -1,7 +1,7 @@
 /* The schema of the run file: a property for every key and name, with what the checks allow.
  * (tests/interop/names.py has a validator of others judge it.) */
-#include "common/config/config_schema.h"
 #include "common/config/config_names.h"
+#include "common/config/config_schema.h"
 #include "common/config/config_table.h"
 #include "tests/common/config/load.h"
 
@@ -25,9 +25,8 @@ static bool has(const json_t *list, const char *word)
 {
     size_t i;
     const json_t *item;
-    json_array_foreach(list, i, item)
-        if (json_is_string(item) && strcmp(json_string_value(item), word) == 0)
-            return true;
+    json_array_foreach(list, i,
+                       item) if (json_is_string(item) && strcmp(json_string_value(item), word) == 0) return true;
     return false;
 }
 
@@ -66,8 +65,7 @@ static void ranges_and_defaults_are_those_of_the_checks(void **state)
     const json_t *fp16 = json_object_get(property(schema, "train.fp16"), "enum");
     size_t i;
     const json_t *item;
-    json_array_foreach(fp16, i, item)
-        assert_false(json_is_true(item));
+    json_array_foreach(fp16, i, item) assert_false(json_is_true(item));
     json_decref(schema);
 }
 

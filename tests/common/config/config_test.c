@@ -109,8 +109,8 @@ static void nothing_tilde_and_null_are_null(void **state)
     load_good(&c, "model: m\ndata: {text_pair: 'null'}\n", NULL);
     assert_string_equal(c.data.text_pair, "null");
     config_release(&c);
-    expect_refused("model: m\nlora:\n  r:\n", NULL, "nothing (null) is not a whole number",
-                   "run.yaml:3: lora.r", "1 to 4096");
+    expect_refused("model: m\nlora:\n  r:\n", NULL, "nothing (null) is not a whole number", "run.yaml:3: lora.r",
+                   "1 to 4096");
 }
 
 static void labels_are_names_or_a_count(void **state)
@@ -131,10 +131,8 @@ static void labels_are_names_or_a_count(void **state)
     assert_int_equal(c.label_count, 2);
     assert_string_equal(c.labels.items[1], "pos");
     config_release(&c);
-    expect_refused("model: m\nlabels: [a, b, a]\n", NULL, "label 'a' is in the list twice",
-                   "run.yaml:2: labels", "");
-    expect_refused("model: m\nlabels: [a, ~]\n", NULL, "item 2 of the list is null",
-                   "run.yaml:2: labels", "");
+    expect_refused("model: m\nlabels: [a, b, a]\n", NULL, "label 'a' is in the list twice", "run.yaml:2: labels", "");
+    expect_refused("model: m\nlabels: [a, ~]\n", NULL, "item 2 of the list is null", "run.yaml:2: labels", "");
     expect_refused("model: m\nlabels: two\n", NULL, "'two' is not a whole number", ":2: labels",
                    "a list of names, or their count");
 }
@@ -151,8 +149,7 @@ static void target_modules_are_a_list_an_expression_or_all_linear(void **state)
     assert_string_equal(c.lora.target_regex, "query");
     assert_int_equal(c.lora.target_modules.count, 0);
     config_release(&c);
-    load_good(&c, "model: m\nlora: {target_modules: query}\n",
-              OVERRIDES("lora.target_modules=All-Linear"));
+    load_good(&c, "model: m\nlora: {target_modules: query}\n", OVERRIDES("lora.target_modules=All-Linear"));
     assert_true(c.lora.all_linear);
     assert_null(c.lora.target_regex);
     config_release(&c);
@@ -163,8 +160,7 @@ static void target_modules_are_a_list_an_expression_or_all_linear(void **state)
     load_good(&c, "model: m\n", OVERRIDES("lora.target_modules=output.dense"));
     assert_int_equal(c.lora.target_modules.count, 1);
     config_release(&c);
-    load_good(&c, "model: m\n",
-              OVERRIDES("lora.target_modules=[a.{1,3}]q", "lora.exclude_modules=.*[01].*"));
+    load_good(&c, "model: m\n", OVERRIDES("lora.target_modules=[a.{1,3}]q", "lora.exclude_modules=.*[01].*"));
     assert_string_equal(c.lora.target_regex, "[a.{1,3}]q");
     assert_string_equal(c.lora.exclude_regex, ".*[01].*");
     config_release(&c);
@@ -175,9 +171,8 @@ static void patterns_are_maps_of_numbers_in_order(void **state)
 {
     (void)state;
     Config c;
-    load_good(
-        &c, "model: m\nlora:\n  rank_pattern: {value: 2, '^a.*b$': 4}\n",
-        OVERRIDES("lora.alpha_pattern={intermediate.dense: 2.5}", "lora.layers_to_transform=0,2"));
+    load_good(&c, "model: m\nlora:\n  rank_pattern: {value: 2, '^a.*b$': 4}\n",
+              OVERRIDES("lora.alpha_pattern={intermediate.dense: 2.5}", "lora.layers_to_transform=0,2"));
     assert_int_equal(c.lora.rank_pattern.count, 2);
     assert_string_equal(c.lora.rank_pattern.keys[1], "^a.*b$");
     assert_true(c.lora.rank_pattern.values[0] == 2 && c.lora.rank_pattern.values[1] == 4);
@@ -185,12 +180,11 @@ static void patterns_are_maps_of_numbers_in_order(void **state)
     assert_int_equal(c.lora.layers_count, 2);
     assert_int_equal(c.lora.layers_to_transform[1], 2);
     config_release(&c);
-    expect_refused("model: m\nlora: {rank_pattern: {q: 1.5}}\n", NULL, "'1.5' is not a whole",
-                   "lora.rank_pattern: q", "whole numbers from 1");
-    expect_refused("model: m\nlora: {rank_pattern: [q]}\n", NULL, "a list is not a map",
-                   "lora.rank_pattern", "");
-    expect_refused("model: m\nlora: {layers_to_transform: [1, 1]}\n", NULL, "layer 1 is in",
-                   "lora.layers_to_transform", "");
+    expect_refused("model: m\nlora: {rank_pattern: {q: 1.5}}\n", NULL, "'1.5' is not a whole", "lora.rank_pattern: q",
+                   "whole numbers from 1");
+    expect_refused("model: m\nlora: {rank_pattern: [q]}\n", NULL, "a list is not a map", "lora.rank_pattern", "");
+    expect_refused("model: m\nlora: {layers_to_transform: [1, 1]}\n", NULL, "layer 1 is in", "lora.layers_to_transform",
+                   "");
 }
 
 static void paths_may_begin_with_a_tilde(void **state)
@@ -237,15 +231,14 @@ static void model_config_takes_anything_with_its_type(void **state)
 static void a_wrong_type_says_what_is_allowed(void **state)
 {
     (void)state;
-    expect_refused("model: m\nlora:\n  r: eight\n", NULL, "'eight' is not a whole number",
-                   "run.yaml:3: lora.r", "a whole number from 1 to 4096");
+    expect_refused("model: m\nlora:\n  r: eight\n", NULL, "'eight' is not a whole number", "run.yaml:3: lora.r",
+                   "a whole number from 1 to 4096");
     expect_refused("model: m\nlora: {r: 8.5}\n", NULL, "'8.5' is not a whole", "lora.r", "");
     expect_refused("model: m\nlora: {r: [8]}\n", NULL, "a list is not a whole", "lora.r", "");
     expect_refused("model: m\nlora: {r: 0x10}\n", NULL, "'0x10' is not", "lora.r", "");
-    expect_refused("model: m\ndata: {shuffle: maybe}\n", NULL, "'maybe' is not true or false",
-                   "data.shuffle", "");
-    expect_refused("model: m\ntrain: {learning_rate: .nan}\n", NULL, "'.nan' is not a number",
-                   "train.learning_rate", "");
+    expect_refused("model: m\ndata: {shuffle: maybe}\n", NULL, "'maybe' is not true or false", "data.shuffle", "");
+    expect_refused("model: m\ntrain: {learning_rate: .nan}\n", NULL, "'.nan' is not a number", "train.learning_rate",
+                   "");
     expect_refused("model: m\ndata: {text: [a]}\n", NULL, "a list is not a text", "data.text", "");
     expect_refused("model: m\ndata: {text: ''}\n", NULL, "an empty text", "data.text", "");
     expect_refused("model: [a]\n", NULL, "a list is not a path", "run.yaml:1: model", "");
@@ -304,20 +297,16 @@ static void an_enum_lists_its_values_and_the_nearest(void **state)
 static void an_unknown_key_names_the_nearest(void **state)
 {
     (void)state;
-    expect_refused("model: m\nlora:\n  lora_alhpa: 3\n", NULL, "unknown key 'lora.lora_alhpa'",
-                   "run.yaml:3", "did you mean 'lora.lora_alpha'?");
-    expect_refused("model: m\nlearning_rate: 3\n", NULL, "unknown key 'learning_rate'",
-                   "run.yaml:2", "'train.learning_rate'");
-    expect_refused("model: m\ntrain: {lr: 3}\n", NULL, "unknown key 'train.lr'", "run.yaml:2",
+    expect_refused("model: m\nlora:\n  lora_alhpa: 3\n", NULL, "unknown key 'lora.lora_alhpa'", "run.yaml:3",
+                   "did you mean 'lora.lora_alpha'?");
+    expect_refused("model: m\nlearning_rate: 3\n", NULL, "unknown key 'learning_rate'", "run.yaml:2",
                    "'train.learning_rate'");
+    expect_refused("model: m\ntrain: {lr: 3}\n", NULL, "unknown key 'train.lr'", "run.yaml:2", "'train.learning_rate'");
     expect_refused("modle: m\n", NULL, "unknown key 'modle'", "run.yaml:1", "'model'");
-    expect_refused("model: m\nlora.r: 4\n", NULL, "unknown key 'lora.r'", "run.yaml:2",
-                   "under their section: 'lora:'");
+    expect_refused("model: m\nlora.r: 4\n", NULL, "unknown key 'lora.r'", "run.yaml:2", "under their section: 'lora:'");
     expect_refused("model: m\nzzzzzzzzzzzzz: 4\n", NULL, "unknown key", "run.yaml:2", "--help");
-    expect_refused("model: m\n", OVERRIDES("lora.rank=4"), "unknown key 'lora.rank'", "--lora.rank",
-                   "'lora.r'");
-    expect_refused("model: m\n", OVERRIDES("lora.r"), "'--lora.r' has no value", "",
-                   "--lora.r=VALUE");
+    expect_refused("model: m\n", OVERRIDES("lora.rank=4"), "unknown key 'lora.rank'", "--lora.rank", "'lora.r'");
+    expect_refused("model: m\n", OVERRIDES("lora.r"), "'--lora.r' has no value", "", "--lora.r=VALUE");
 }
 
 static void what_comes_later_is_refused_by_name(void **state)
@@ -351,8 +340,8 @@ static void what_comes_later_is_refused_by_name(void **state)
         expect_refused("model: m\n", OVERRIDES(override), "is not supported", where, "");
         expect_refused("model: m\n", OVERRIDES(override), later[i][0], where, "");
     }
-    expect_refused("model: m\nps:\n  mode: async\n", NULL, "ps.mode: async is not supported",
-                   "run.yaml:3: ps.mode", "sync");
+    expect_refused("model: m\nps:\n  mode: async\n", NULL, "ps.mode: async is not supported", "run.yaml:3: ps.mode",
+                   "sync");
 }
 
 static void what_comes_later_may_be_given_as_it_is_now(void **state)
@@ -366,8 +355,7 @@ static void what_comes_later_may_be_given_as_it_is_now(void **state)
               "parallel: {data: auto, pipeline: auto, tensor: auto, micro_batches: auto}\n",
               NULL);
     config_release(&c);
-    expect_refused("model: m\ntrain: {precision: fp64}\n", NULL, "'fp64' is not one of",
-                   "precision", "fp32");
+    expect_refused("model: m\ntrain: {precision: fp64}\n", NULL, "'fp64' is not one of", "precision", "fp32");
 }
 
 static void overrides_win_over_the_file_and_the_last_over_the_first(void **state)
@@ -375,13 +363,11 @@ static void overrides_win_over_the_file_and_the_last_over_the_first(void **state
     (void)state;
     Config c;
     char room[64];
-    load_good(&c, "model: m\nlora:\n  r: 4\n  lora_alpha: 4\n",
-              OVERRIDES("lora.r=16", "lora.r=32", "data.text=a=b"));
+    load_good(&c, "model: m\nlora:\n  r: 4\n  lora_alpha: 4\n", OVERRIDES("lora.r=16", "lora.r=32", "data.text=a=b"));
     assert_int_equal(c.lora.r, 32);
     assert_string_equal(c.data.text, "a=b");
     assert_string_equal(config_where(&c, "lora.r", room, sizeof room), "--lora.r");
-    assert_string_equal(config_where(&c, "lora.lora_alpha", room, sizeof room),
-                        "run.yaml:4: lora.lora_alpha");
+    assert_string_equal(config_where(&c, "lora.lora_alpha", room, sizeof room), "run.yaml:4: lora.lora_alpha");
     assert_string_equal(config_where(&c, "lora.bias", room, sizeof room), "lora.bias (default)");
     config_release(&c);
 }
@@ -517,8 +503,9 @@ static void the_golden_run_files_load(void **state)
 static void what_a_run_fixed_is_taken_over_as_it_is(void **state)
 {
     (void)state;
-    static const char text[] = "model: a\nlabels: [\"so \\\"good\\\"\", 'C:\\new', '1']\nproblem_type: multi_label_classification\n"
-                               "parallel: {fingerprint: \"7324386e23ec86f0\", micro_batches: 4}\n";
+    static const char text[] =
+        "model: a\nlabels: [\"so \\\"good\\\"\", 'C:\\new', '1']\nproblem_type: multi_label_classification\n"
+        "parallel: {fingerprint: \"7324386e23ec86f0\", micro_batches: 4}\n";
     Err err = { 0 };
     Config begun, config, labels;
     assert_true(config_load(&begun, &(ConfigSources){ .text = text }, &err));
@@ -563,12 +550,11 @@ int main(void)
         cmocka_unit_test(what_comes_later_is_refused_by_name),
         cmocka_unit_test(what_comes_later_may_be_given_as_it_is_now),
         cmocka_unit_test(overrides_win_over_the_file_and_the_last_over_the_first),
-        cmocka_unit_test_setup_teardown(paths_are_relative_to_the_run_file_or_the_working_directory,
-                                        make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(a_model_is_a_folder_if_it_is_there_and_a_hub_name_otherwise,
-                                        make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(a_missing_run_file_or_model_is_the_users_to_mend,
-                                        make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(paths_are_relative_to_the_run_file_or_the_working_directory, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_model_is_a_folder_if_it_is_there_and_a_hub_name_otherwise, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_missing_run_file_or_model_is_the_users_to_mend, make_folder, remove_folder),
         cmocka_unit_test(what_a_run_fixed_is_taken_over_as_it_is),
         cmocka_unit_test(the_golden_run_files_load),
     };

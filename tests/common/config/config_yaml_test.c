@@ -9,19 +9,16 @@
 static void a_key_given_twice_names_both_lines(void **state)
 {
     (void)state;
-    expect_refused("model: a\nlora:\n  r: 4\n  bias: none\n  r: 8\n", NULL,
-                   "'r' is given twice, first in line 3", "run.yaml:5", "");
-    expect_refused("model: a\nlora: {r: 4}\nlora: {r: 4}\n", NULL, "'lora' is given twice",
-                   "run.yaml:3", "");
-    expect_refused("model: a\nmodel_config: {x: 1, y: {z: 1, z: 2}}\n", NULL, "'z' is given twice",
-                   "run.yaml:2", "");
+    expect_refused("model: a\nlora:\n  r: 4\n  bias: none\n  r: 8\n", NULL, "'r' is given twice, first in line 3",
+                   "run.yaml:5", "");
+    expect_refused("model: a\nlora: {r: 4}\nlora: {r: 4}\n", NULL, "'lora' is given twice", "run.yaml:3", "");
+    expect_refused("model: a\nmodel_config: {x: 1, y: {z: 1, z: 2}}\n", NULL, "'z' is given twice", "run.yaml:2", "");
 }
 
 static void a_tab_in_the_indentation_is_called_one(void **state)
 {
     (void)state;
-    expect_refused("model: a\nlora:\n\tr: 4\n", NULL, "a tab stands in the indentation",
-                   "run.yaml:3", "spaces");
+    expect_refused("model: a\nlora:\n\tr: 4\n", NULL, "a tab stands in the indentation", "run.yaml:3", "spaces");
     expect_refused("model: a\nlora:\n  r: 4\n \tbias: none\n", NULL, "tab", "run.yaml:4", "");
 }
 
@@ -32,8 +29,7 @@ static void anchors_aliases_and_tags_are_refused(void **state)
     expect_refused("model: a\nlora: &l {r: 4}\n", NULL, "anchors", "run.yaml:2", "");
     expect_refused("model: a\nlora:\n  <<: *base\n", NULL, "anchors", "run.yaml:3", "");
     expect_refused("model: !!python/object:os.system x\n", NULL, "tags", "run.yaml:1", "");
-    expect_refused("model: a\nlora: {target_modules: *query}\n", NULL, "aliases", "run.yaml:2",
-                   "quotes");
+    expect_refused("model: a\nlora: {target_modules: *query}\n", NULL, "aliases", "run.yaml:2", "quotes");
 }
 
 static void a_second_document_is_refused(void **state)
@@ -60,8 +56,7 @@ static void deep_nesting_is_refused(void **state)
     memset(text, '[', DEEP);
     text[DEEP] = '\0';
     char *override = xprintf("lora.target_modules=%s]", text);
-    expect_refused("model: a\n", OVERRIDES(override), "nested too deeply", "--lora.target_modules",
-                   "");
+    expect_refused("model: a\n", OVERRIDES(override), "nested too deeply", "--lora.target_modules", "");
     free(override);
     free(text);
 }
@@ -82,8 +77,7 @@ static void broken_syntax_names_its_line(void **state)
     expect_refused("model: a\nlora: {r: 4\n", NULL, "not YAML", "run.yaml:3", "of line 2");
     expect_refused("model: a\nlora:\n  r: 'x\n", NULL, "not YAML", "run.yaml:", "of line 3");
     expect_refused("model: a: b\n", NULL, "not YAML", "run.yaml:1", "");
-    expect_refused("model: a\n? [x, y]\n: z\n", NULL, "a key is not a plain word", "run.yaml:2",
-                   "");
+    expect_refused("model: a\n? [x, y]\n: z\n", NULL, "a key is not a plain word", "run.yaml:2", "");
     expect_refused("model:a\n", NULL, "the run file is 'model:a'", "run.yaml:1", "space");
 }
 
@@ -113,11 +107,10 @@ static void a_large_file_is_refused(void **state)
 static void mutated_files_never_crash(void **state)
 {
     (void)state;
-    static const char good[] =
-        "model: m\nmodel_config: {a: 0.5, b: [1, ~, 'x']}\nlabels: [a, \"b\\n\", 3]\n"
-        "data:\n  train: [a.tsv, b.tsv]\n  validation_split: 0.1\n  text: \"t\\u00e9xt\"\n"
-        "lora:\n  r: 4\n  target_modules: [q, v]\n  rank_pattern: {q: 2}\n"
-        "train: {seed: 1, eval_strategy: steps, output_dir: out}\n";
+    static const char good[] = "model: m\nmodel_config: {a: 0.5, b: [1, ~, 'x']}\nlabels: [a, \"b\\n\", 3]\n"
+                               "data:\n  train: [a.tsv, b.tsv]\n  validation_split: 0.1\n  text: \"t\\u00e9xt\"\n"
+                               "lora:\n  r: 4\n  target_modules: [q, v]\n  rank_pattern: {q: 2}\n"
+                               "train: {seed: 1, eval_strategy: steps, output_dir: out}\n";
     static const char alphabet[] = "[]{}:,#&*!|>'\"%@`-? \t\n\\\xC3\x80~=<.0e9";
     const RngKey key = rng_key(1, 0, 0, 0);
     int accepted = 0, refused = 0;

@@ -13,16 +13,13 @@
 #include <cmocka.h>
 
 /* `text` as the file "run.yaml", then overrides up to NULL. */
-static inline bool load_with(Config *config, const char *text, const char *const *overrides,
-                             Err *err)
+static inline bool load_with(Config *config, const char *text, const char *const *overrides, Err *err)
 {
     int count = 0;
     while (overrides && overrides[count])
         count++;
     *err = (Err){ 0 };
-    const ConfigSources sources = {
-        .file = "run.yaml", .text = text, .overrides = overrides, .override_count = count
-    };
+    const ConfigSources sources = { .file = "run.yaml", .text = text, .overrides = overrides, .override_count = count };
     return config_load(config, &sources, err);
 }
 
@@ -42,8 +39,8 @@ static inline void expect_in(const char *whole, const char *part)
 }
 
 /* Refused with exit code 2, and with these words in what, where and hint. */
-static inline void expect_refused(const char *text, const char *const *overrides, const char *what,
-                                  const char *where, const char *hint)
+static inline void expect_refused(const char *text, const char *const *overrides, const char *what, const char *where,
+                                  const char *hint)
 {
     Config config;
     Err err;

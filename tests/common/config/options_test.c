@@ -25,8 +25,7 @@ static int make_table(void **state)
     return 0;
 }
 
-static bool read_words(Arguments *arguments, const Own *own, Err *err, int count,
-                       const char *const *words)
+static bool read_words(Arguments *arguments, const Own *own, Err *err, int count, const char *const *words)
 {
     char *argv[16] = { 0 };
     for (int i = 0; i < count; i++)
@@ -34,8 +33,8 @@ static bool read_words(Arguments *arguments, const Own *own, Err *err, int count
     return options_read(arguments, &own->table, count + 1, argv, err);
 }
 
-#define READ(arguments, own, err, ...)                                                             \
-    read_words(arguments, own, err, (int)(sizeof(const char *[]){ __VA_ARGS__ } / sizeof(char *)), \
+#define READ(arguments, own, err, ...)                                                                                 \
+    read_words(arguments, own, err, (int)(sizeof(const char *[]){ __VA_ARGS__ } / sizeof(char *)),                     \
                (const char *const[]){ __VA_ARGS__ })
 
 static void options_overrides_and_arguments_are_told_apart(void **state)
@@ -43,8 +42,8 @@ static void options_overrides_and_arguments_are_told_apart(void **state)
     Own *own = *state;
     Arguments a;
     Err err = { 0 };
-    assert_true(READ(&a, own, &err, "run.yaml", "--ranks=4", "--lora.r=16", "--overwrite", "-",
-                     "--task_type=SEQ_CLS", "--model_config.p=0", "--", "--ranks=5"));
+    assert_true(READ(&a, own, &err, "run.yaml", "--ranks=4", "--lora.r=16", "--overwrite", "-", "--task_type=SEQ_CLS",
+                     "--model_config.p=0", "--", "--ranks=5"));
     assert_string_equal(own->ranks, "4");
     assert_true(own->overwrite);
     assert_false(own->help);
@@ -100,8 +99,7 @@ static void an_unknown_option_names_the_nearest(void **state)
     Own *own = *state;
     expect_bad(own, "--rank=4", "unknown option '--rank'", "'--ranks'");
     expect_bad(own, "--overwrit", "unknown option '--overwrit'", "'--overwrite'");
-    expect_bad(own, "--lora.lora_alhpa=3", "unknown option '--lora.lora_alhpa'",
-               "'--lora.lora_alpha'");
+    expect_bad(own, "--lora.lora_alhpa=3", "unknown option '--lora.lora_alhpa'", "'--lora.lora_alpha'");
     expect_bad(own, "--learning_rate=3", "unknown option", "'--train.learning_rate'");
     expect_bad(own, "--qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq", "unknown option", "--help");
     expect_bad(own, "-x", "unknown option '-x'", "two dashes");

@@ -66,8 +66,7 @@ static void check_figures(const json_t *line)
         assert_non_null(value);
         const double number = json_number_value(value);
         if (!(fabs(figures[i].value - number) <= 1e-6 * fmax(1, fabs(number))))
-            fail_msg("%s is %.9g, wanted %.9g, of %s", figures[i].name, figures[i].value, number,
-                     json_dumps(line, 0));
+            fail_msg("%s is %.9g, wanted %.9g, of %s", figures[i].name, figures[i].value, number, json_dumps(line, 0));
     }
     metrics_release(&m);
     free(names);
@@ -135,12 +134,9 @@ static void nothing_measured_gives_figures_that_are_numbers(void **state)
     (void)state;
     const char *const names[] = { "O", "B-A" };
     const MetricsSpec specs[] = {
-        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL },
-        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 4, NULL },
-        { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL },
-        { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL },
-        { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, names },
-        { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 0, NULL },
+        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL },    { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 4, NULL },
+        { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL },     { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL },
+        { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, names }, { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 0, NULL },
     };
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         Metrics m;

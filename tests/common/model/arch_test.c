@@ -17,10 +17,9 @@
 
 #include <cmocka.h>
 
-static const char SMALL[] =
-    "{\"model_type\": \"bert\", \"hidden_size\": 8, \"num_hidden_layers\": 2,"
-    " \"num_attention_heads\": 2, \"intermediate_size\": 16,"
-    " \"vocab_size\": 20, \"max_position_embeddings\": 10";
+static const char SMALL[] = "{\"model_type\": \"bert\", \"hidden_size\": 8, \"num_hidden_layers\": 2,"
+                            " \"num_attention_heads\": 2, \"intermediate_size\": 16,"
+                            " \"vocab_size\": 20, \"max_position_embeddings\": 10";
 
 typedef struct Fixture {
     char folder[64];
@@ -54,8 +53,8 @@ static void put(const char *folder, const char *name, const char *text)
 }
 
 typedef struct Ask {
-    const char *more;      /* behind SMALL: ", \"key\": value"; NULL: none */
-    const char *whole;     /* instead of SMALL */
+    const char *more; /* behind SMALL: ", \"key\": value"; NULL: none */
+    const char *whole; /* instead of SMALL */
     const char *overrides; /* JSON */
     TaskType task;
     StringList labels;
@@ -65,13 +64,10 @@ typedef struct Ask {
 
 static ModelArch *try_open(const Fixture *f, const Ask *ask, Err *err)
 {
-    char *text =
-        ask->whole ? xstrdup(ask->whole) : xprintf("%s%s}", SMALL, ask->more ? ask->more : "");
+    char *text = ask->whole ? xstrdup(ask->whole) : xprintf("%s%s}", SMALL, ask->more ? ask->more : "");
     put(f->folder, "config.json", text);
-    json_t *overrides =
-        ask->overrides ? json_bytes(ask->overrides, strlen(ask->overrides), "test", err) : NULL;
-    ModelArch *arch = arch_open(f->folder, overrides, ask->task, &ask->labels, ask->label_count,
-                                ask->problem, err);
+    json_t *overrides = ask->overrides ? json_bytes(ask->overrides, strlen(ask->overrides), "test", err) : NULL;
+    ModelArch *arch = arch_open(f->folder, overrides, ask->task, &ask->labels, ask->label_count, ask->problem, err);
     json_decref(overrides);
     free(text);
     return arch;
@@ -152,20 +148,17 @@ static void the_heads_dropout_follows_the_hidden_one(void **state)
 
 static void what_cannot_be_computed_is_refused(void **state)
 {
-    expect_refused(state, (Ask){ .whole = "{\"model_type\": \"mamba\"}" }, "model_type 'mamba'",
-                   "bert");
+    expect_refused(state, (Ask){ .whole = "{\"model_type\": \"mamba\"}" }, "model_type 'mamba'", "bert");
     expect_refused(state, (Ask){ .whole = "{}" }, "no model_type", "bert");
     expect_refused(state, (Ask){ .whole = "[1]" }, "not a JSON object", "");
     expect_refused(state, (Ask){ .whole = "{\"model_type\": " }, "not valid JSON", "");
-    expect_refused(state, (Ask){ .more = ", \"hidden_act\": \"mish\"" }, "hidden_act 'mish'",
-                   "gelu, ");
+    expect_refused(state, (Ask){ .more = ", \"hidden_act\": \"mish\"" }, "hidden_act 'mish'", "gelu, ");
     expect_refused(state, (Ask){ .more = ", \"position_embedding_type\": \"relative_key\"" },
                    "'relative_key' is not supported", "");
     expect_refused(state, (Ask){ .more = ", \"is_decoder\": true" }, "is_decoder", "");
-    expect_refused(state, (Ask){ .more = ", \"type_vocab_size\": 0" }, "'type_vocab_size' is 0",
+    expect_refused(state, (Ask){ .more = ", \"type_vocab_size\": 0" }, "'type_vocab_size' is 0", "");
+    expect_refused(state, (Ask){ .more = ", \"type_vocab_size\": \"2\"" }, "'type_vocab_size' is not a whole number",
                    "");
-    expect_refused(state, (Ask){ .more = ", \"type_vocab_size\": \"2\"" },
-                   "'type_vocab_size' is not a whole number", "");
     expect_refused(state, (Ask){ .more = ", \"hidden_dropout_prob\": 1" }, "below 1", "");
     expect_refused(state, (Ask){ .overrides = "{\"num_attention_heads\": 3}" }, "no multiple", "");
     expect_refused(state, (Ask){ .task = TASK_CAUSAL_LM }, "task_type 'CAUSAL_LM'", "");
@@ -195,17 +188,16 @@ static void overrides_replace_what_the_file_says(void **state)
 
 static void an_unknown_override_gets_the_nearest_name(void **state)
 {
-    expect_refused(state, (Ask){ .overrides = "{\"hidden_droput_prob\": 0.0}" },
-                   "'hidden_droput_prob' is no key", "'hidden_dropout_prob'");
-    expect_refused(state, (Ask){ .overrides = "{\"num_labels\": 3}" }, "cannot be overridden",
-                   "run file");
+    expect_refused(state, (Ask){ .overrides = "{\"hidden_droput_prob\": 0.0}" }, "'hidden_droput_prob' is no key",
+                   "'hidden_dropout_prob'");
+    expect_refused(state, (Ask){ .overrides = "{\"num_labels\": 3}" }, "cannot be overridden", "run file");
 }
 
 /* ---- labels and problem --------------------------------------------------------- */
 
-#define ID2LABEL                                                                                   \
-    ", \"id2label\": {\"10\": \"k\", \"0\": \"a\", \"1\": \"b\", \"2\": \"c\","                    \
-    " \"3\": \"d\", \"4\": \"e\", \"5\": \"f\", \"6\": \"g\", \"7\": \"h\","                       \
+#define ID2LABEL                                                                                                       \
+    ", \"id2label\": {\"10\": \"k\", \"0\": \"a\", \"1\": \"b\", \"2\": \"c\","                                        \
+    " \"3\": \"d\", \"4\": \"e\", \"5\": \"f\", \"6\": \"g\", \"7\": \"h\","                                           \
     " \"8\": \"i\", \"9\": \"j\"}"
 
 static void labels_are_the_runs_else_the_models(void **state)
@@ -230,8 +222,7 @@ static void labels_are_the_runs_else_the_models(void **state)
     arch = open_good(state, (Ask){ .more = ID2LABEL, .label_count = 11 });
     assert_string_equal(arch->label_names[10], "k");
     arch_close(arch);
-    arch = open_good(state,
-                     (Ask){ .more = ", \"id2label\": {\"0\": \"LABEL_0\", \"1\": \"LABEL_1\"}" });
+    arch = open_good(state, (Ask){ .more = ", \"id2label\": {\"0\": \"LABEL_0\", \"1\": \"LABEL_1\"}" });
     assert_int_equal(arch->labels, 2);
     assert_false(arch->labels_known);
     arch_close(arch);
@@ -239,8 +230,7 @@ static void labels_are_the_runs_else_the_models(void **state)
     assert_int_equal(arch->labels, 2);
     assert_false(arch->labels_known);
     arch_close(arch);
-    expect_refused(state, (Ask){ .more = ", \"id2label\": {\"0\": \"a\", \"2\": \"b\"}" },
-                   "no name for \"1\"", "");
+    expect_refused(state, (Ask){ .more = ", \"id2label\": {\"0\": \"a\", \"2\": \"b\"}" }, "no name for \"1\"", "");
 }
 
 static ProblemType problem_of(void **state, Ask ask)
@@ -257,15 +247,12 @@ static void the_problem_is_resolved_as_transformers_does(void **state)
     assert_int_equal(problem_of(state, (Ask){ 0 }), PROBLEM_SINGLE_LABEL);
     assert_int_equal(problem_of(state, (Ask){ .label_count = 1 }), PROBLEM_REGRESSION);
     assert_int_equal(problem_of(state, (Ask){ .more = multi }), PROBLEM_MULTI_LABEL);
-    assert_int_equal(problem_of(state, (Ask){ .more = multi, .label_count = 1 }),
-                     PROBLEM_MULTI_LABEL);
-    assert_int_equal(problem_of(state, (Ask){ .more = multi, .problem = PROBLEM_SINGLE_LABEL }),
-                     PROBLEM_SINGLE_LABEL);
+    assert_int_equal(problem_of(state, (Ask){ .more = multi, .label_count = 1 }), PROBLEM_MULTI_LABEL);
+    assert_int_equal(problem_of(state, (Ask){ .more = multi, .problem = PROBLEM_SINGLE_LABEL }), PROBLEM_SINGLE_LABEL);
     assert_int_equal(problem_of(state, (Ask){ .problem = PROBLEM_REGRESSION }), PROBLEM_REGRESSION);
-    expect_refused(state, (Ask){ .problem = PROBLEM_SINGLE_LABEL, .label_count = 1 },
-                   "only one label", "regression");
-    expect_refused(state, (Ask){ .problem = PROBLEM_REGRESSION, .label_count = 2 },
-                   "regression with 2 labels", "labels: 1");
+    expect_refused(state, (Ask){ .problem = PROBLEM_SINGLE_LABEL, .label_count = 1 }, "only one label", "regression");
+    expect_refused(state, (Ask){ .problem = PROBLEM_REGRESSION, .label_count = 2 }, "regression with 2 labels",
+                   "labels: 1");
     expect_refused(state, (Ask){ .more = ", \"problem_type\": \"ranking\"" }, "'ranking'", "");
 }
 
@@ -273,14 +260,10 @@ static void the_problem_is_resolved_as_transformers_does(void **state)
 
 static void modules_are_in_named_modules_order(void **state)
 {
-    static const char *const layer[] = { "attention.self.query",
-                                         "attention.self.key",
-                                         "attention.self.value",
-                                         "attention.output.dense",
-                                         "attention.output.LayerNorm",
-                                         "intermediate.dense",
-                                         "output.dense",
-                                         "output.LayerNorm" };
+    static const char *const layer[] = {
+        "attention.self.query",       "attention.self.key", "attention.self.value", "attention.output.dense",
+        "attention.output.LayerNorm", "intermediate.dense", "output.dense",         "output.LayerNorm"
+    };
     ModelArch *arch = open_good(state, (Ask){ .label_count = 3 });
     assert_int_equal(arch->module_count, 4 + 2 * 8 + 2);
     assert_string_equal(arch->modules[0].path, "bert.embeddings.word_embeddings");
@@ -418,7 +401,8 @@ int main(void)
         TEST(the_problem_is_resolved_as_transformers_does),
         TEST(modules_are_in_named_modules_order),
         TEST(hub_names_are_found_in_the_cache),
-        TEST(a_model_folder_is_itself), TEST(an_adapter_is_called_one_with_its_base),
+        TEST(a_model_folder_is_itself),
+        TEST(an_adapter_is_called_one_with_its_base),
     };
     return cmocka_run_group_tests_name("arch", tests, NULL, NULL);
 }

@@ -19,11 +19,11 @@
 typedef struct Change {
     const char *golden;
     TaskType task;
-    const char *more[4];         /* names of tensors added unless they are there, one float each */
-    const char *cut, *put;       /* names that begin with `cut` begin with `put` instead; NULL: none */
-    const char *key, *value;     /* of config.json, as JSON; NULL: none */
-    const char *overrides;       /* model_config, as JSON; NULL: none */
-    int64_t labels;              /* of the run; 0: as the model says */
+    const char *more[4]; /* names of tensors added unless they are there, one float each */
+    const char *cut, *put; /* names that begin with `cut` begin with `put` instead; NULL: none */
+    const char *key, *value; /* of config.json, as JSON; NULL: none */
+    const char *overrides; /* model_config, as JSON; NULL: none */
+    int64_t labels; /* of the run; 0: as the model says */
 } Change;
 
 static void must(bool ok, const Err *err)
@@ -157,15 +157,40 @@ static void buffers_and_other_heads_may_be_left_over(void **state)
 {
     (void)state;
     static const Change all[] = {
-        { .golden = "bert-seqcls", .task = TASK_SEQ_CLS, .more = { "bert.embeddings.position_ids", "cls.seq_relationship.bias", "qa_outputs.weight", "cls.predictions.decoder.bias" } },
-        { .golden = "bert-seqcls", .task = TASK_TOKEN_CLS, .cut = "bert.", .put = "", .more = { "embeddings.position_ids" } },
-        { .golden = "roberta-pair", .task = TASK_SEQ_CLS, .more = { "roberta.embeddings.position_ids", "roberta.pooler.dense.weight", "lm_head.decoder.bias", "classifier.weight" } },
-        { .golden = "distilbert-regress", .task = TASK_SEQ_CLS, .more = { "distilbert.embeddings.position_ids", "qa_outputs.bias" } },
-        { .golden = "gpt2-clm", .task = TASK_CAUSAL_LM, .more = { "transformer.h.0.attn.bias", "transformer.h.1.attn.masked_bias", "score.weight", "multiple_choice_head.summary.bias" } },
-        { .golden = "gpt2-clm", .task = TASK_CAUSAL_LM, .cut = "transformer.", .put = "", .more = { "h.0.attn.bias", "h.0.attn.masked_bias" } },
-        { .golden = "llama-clm", .task = TASK_CAUSAL_LM, .more = { "model.layers.0.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq", "score.weight" } },
-        { .golden = "qwen2-clm", .task = TASK_SEQ_CLS, .more = { "model.layers.0.self_attn.rotary_emb.inv_freq", "qa_outputs.bias" } },
-        { .golden = "vit-imgcls", .task = TASK_IMAGE_CLS, .more = { "vit.pooler.dense.bias", "vit.embeddings.mask_token", "decoder.0.weight" } },
+        { .golden = "bert-seqcls",
+          .task = TASK_SEQ_CLS,
+          .more = { "bert.embeddings.position_ids", "cls.seq_relationship.bias", "qa_outputs.weight",
+                    "cls.predictions.decoder.bias" } },
+        { .golden = "bert-seqcls",
+          .task = TASK_TOKEN_CLS,
+          .cut = "bert.",
+          .put = "",
+          .more = { "embeddings.position_ids" } },
+        { .golden = "roberta-pair",
+          .task = TASK_SEQ_CLS,
+          .more = { "roberta.embeddings.position_ids", "roberta.pooler.dense.weight", "lm_head.decoder.bias",
+                    "classifier.weight" } },
+        { .golden = "distilbert-regress",
+          .task = TASK_SEQ_CLS,
+          .more = { "distilbert.embeddings.position_ids", "qa_outputs.bias" } },
+        { .golden = "gpt2-clm",
+          .task = TASK_CAUSAL_LM,
+          .more = { "transformer.h.0.attn.bias", "transformer.h.1.attn.masked_bias", "score.weight",
+                    "multiple_choice_head.summary.bias" } },
+        { .golden = "gpt2-clm",
+          .task = TASK_CAUSAL_LM,
+          .cut = "transformer.",
+          .put = "",
+          .more = { "h.0.attn.bias", "h.0.attn.masked_bias" } },
+        { .golden = "llama-clm",
+          .task = TASK_CAUSAL_LM,
+          .more = { "model.layers.0.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq", "score.weight" } },
+        { .golden = "qwen2-clm",
+          .task = TASK_SEQ_CLS,
+          .more = { "model.layers.0.self_attn.rotary_emb.inv_freq", "qa_outputs.bias" } },
+        { .golden = "vit-imgcls",
+          .task = TASK_IMAGE_CLS,
+          .more = { "vit.pooler.dense.bias", "vit.embeddings.mask_token", "decoder.0.weight" } },
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         fine(&all[i], NULL);
@@ -175,17 +200,29 @@ static void what_belongs_to_the_body_may_not(void **state)
 {
     (void)state;
     static const Change all[] = {
-        { .golden = "bert-seqcls", .task = TASK_SEQ_CLS, .more = { "bert.encoder.layer.0.attention.self.distance_embedding.weight" } },
-        { .golden = "bert-seqcls", .task = TASK_SEQ_CLS, .more = { "bert.encoder.layer.1.crossattention.self.query.weight" } },
-        { .golden = "bert-seqcls", .task = TASK_SEQ_CLS, .cut = "bert.", .put = "", .more = { "embeddings_project.weight" } },
+        { .golden = "bert-seqcls",
+          .task = TASK_SEQ_CLS,
+          .more = { "bert.encoder.layer.0.attention.self.distance_embedding.weight" } },
+        { .golden = "bert-seqcls",
+          .task = TASK_SEQ_CLS,
+          .more = { "bert.encoder.layer.1.crossattention.self.query.weight" } },
+        { .golden = "bert-seqcls",
+          .task = TASK_SEQ_CLS,
+          .cut = "bert.",
+          .put = "",
+          .more = { "embeddings_project.weight" } },
         { .golden = "roberta-pair", .task = TASK_SEQ_CLS, .more = { "roberta.encoder.layer.0.adapter.up.weight" } },
-        { .golden = "distilbert-regress", .task = TASK_SEQ_CLS, .more = { "distilbert.embeddings.token_type_embeddings.weight" } },
+        { .golden = "distilbert-regress",
+          .task = TASK_SEQ_CLS,
+          .more = { "distilbert.embeddings.token_type_embeddings.weight" } },
         { .golden = "gpt2-clm", .task = TASK_CAUSAL_LM, .more = { "transformer.h.0.attn.q_norm.weight" } },
         { .golden = "gpt2-clm", .task = TASK_CAUSAL_LM, .more = { "transformer.h.0.crossattention.c_attn.weight" } },
         { .golden = "gpt2-clm", .task = TASK_CAUSAL_LM, .more = { "lm_head.bias" } },
         { .golden = "llama-clm", .task = TASK_CAUSAL_LM, .more = { "model.layers.0.self_attn.q_norm.weight" } },
         { .golden = "llama-clm", .task = TASK_SEQ_CLS, .more = { "model.layers.1.self_attn.q_proj.bias" } },
-        { .golden = "llama-clm", .task = TASK_CAUSAL_LM, .more = { "model.layers.0.pre_feedforward_layernorm.weight" } },
+        { .golden = "llama-clm",
+          .task = TASK_CAUSAL_LM,
+          .more = { "model.layers.0.pre_feedforward_layernorm.weight" } },
         { .golden = "llama-clm", .task = TASK_CAUSAL_LM, .more = { "lm_head.bias" } },
         { .golden = "qwen2-clm", .task = TASK_CAUSAL_LM, .more = { "model.layers.0.self_attn.o_proj.bias" } },
         { .golden = "qwen2-clm", .task = TASK_CAUSAL_LM, .more = { "model.mm_projector.weight" } },
@@ -197,9 +234,12 @@ static void what_belongs_to_the_body_may_not(void **state)
         refused(&all[i], what, "model_type '");
         free(what);
     }
-    refused(&(Change){ .golden = "llama-clm", .task = TASK_CAUSAL_LM,
-                       .more = { "model.layers.0.a.weight", "model.layers.0.b.weight", "model.layers.0.c.weight", "model.layers.1.d.weight" },
-                       .key = "architectures", .value = "[\"Qwen3ForCausalLM\"]" },
+    refused(&(Change){ .golden = "llama-clm",
+                       .task = TASK_CAUSAL_LM,
+                       .more = { "model.layers.0.a.weight", "model.layers.0.b.weight", "model.layers.0.c.weight",
+                                 "model.layers.1.d.weight" },
+                       .key = "architectures",
+                       .value = "[\"Qwen3ForCausalLM\"]" },
             "nothing reads 'model.layers.0.a.weight', 'model.layers.0.b.weight', 'model.layers.0.c.weight' and 1 more",
             "model_type 'llama' and architectures 'Qwen3ForCausalLM'");
 }
@@ -207,9 +247,13 @@ static void what_belongs_to_the_body_may_not(void **state)
 static void marks_of_other_tools_are_known(void **state)
 {
     (void)state;
-    refused(&(Change){ .golden = "llama-clm", .task = TASK_CAUSAL_LM, .more = { "model.layers.0.self_attn.q_proj.weight_scale" } },
+    refused(&(Change){ .golden = "llama-clm",
+                       .task = TASK_CAUSAL_LM,
+                       .more = { "model.layers.0.self_attn.q_proj.weight_scale" } },
             "nothing reads", "quantised");
-    refused(&(Change){ .golden = "bert-seqcls", .task = TASK_SEQ_CLS, .more = { "bert.encoder.layer.0.attention.self.query.lora_A.default.weight" } },
+    refused(&(Change){ .golden = "bert-seqcls",
+                       .task = TASK_SEQ_CLS,
+                       .more = { "bert.encoder.layer.0.attention.self.query.lora_A.default.weight" } },
             "nothing reads", "merge it");
 }
 
@@ -217,11 +261,31 @@ static void more_layers_than_config_json_says_are_taken_on_purpose_only(void **s
 {
     (void)state;
     static const Change all[] = {
-        { .golden = "bert-multilabel", .task = TASK_SEQ_CLS, .key = "num_hidden_layers", .value = "2", .overrides = "{\"num_hidden_layers\": 2}" },
-        { .golden = "gpt2-clm", .task = TASK_CAUSAL_LM, .key = "n_layer", .value = "1", .overrides = "{\"n_layer\": 1}" },
-        { .golden = "distilbert-regress", .task = TASK_SEQ_CLS, .key = "n_layers", .value = "1", .overrides = "{\"n_layers\": 1}" },
-        { .golden = "llama-clm", .task = TASK_CAUSAL_LM, .key = "num_hidden_layers", .value = "1", .overrides = "{\"num_hidden_layers\": 1}" },
-        { .golden = "vit-imgcls", .task = TASK_IMAGE_CLS, .key = "num_hidden_layers", .value = "1", .overrides = "{\"num_hidden_layers\": 1}" },
+        { .golden = "bert-multilabel",
+          .task = TASK_SEQ_CLS,
+          .key = "num_hidden_layers",
+          .value = "2",
+          .overrides = "{\"num_hidden_layers\": 2}" },
+        { .golden = "gpt2-clm",
+          .task = TASK_CAUSAL_LM,
+          .key = "n_layer",
+          .value = "1",
+          .overrides = "{\"n_layer\": 1}" },
+        { .golden = "distilbert-regress",
+          .task = TASK_SEQ_CLS,
+          .key = "n_layers",
+          .value = "1",
+          .overrides = "{\"n_layers\": 1}" },
+        { .golden = "llama-clm",
+          .task = TASK_CAUSAL_LM,
+          .key = "num_hidden_layers",
+          .value = "1",
+          .overrides = "{\"num_hidden_layers\": 1}" },
+        { .golden = "vit-imgcls",
+          .task = TASK_IMAGE_CLS,
+          .key = "num_hidden_layers",
+          .value = "1",
+          .overrides = "{\"num_hidden_layers\": 1}" },
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         Change c = all[i];
@@ -236,7 +300,8 @@ static void what_stands_beside_the_body_is_said(void **state)
     (void)state;
     fine(&(Change){ .golden = "bert-seqcls", .task = TASK_SEQ_CLS, .more = { "crf.transitions" } },
          "nothing reads 'crf.transitions' of the model's tensors");
-    fine(&(Change){ .golden = "gpt2-clm", .task = TASK_CAUSAL_LM, .more = { "v_head.summary.weight" } }, "'v_head.summary.weight'");
+    fine(&(Change){ .golden = "gpt2-clm", .task = TASK_CAUSAL_LM, .more = { "v_head.summary.weight" } },
+         "'v_head.summary.weight'");
 }
 
 static void architectures_that_contradict_are_said(void **state)
@@ -248,7 +313,8 @@ static void architectures_that_contradict_are_said(void **state)
         const char *architectures;
         const char *said;
     } all[] = {
-        { "llama-clm", TASK_CAUSAL_LM, "[\"MistralForCausalLM\"]", "architectures say 'MistralForCausalLM', its model_type says 'llama'" },
+        { "llama-clm", TASK_CAUSAL_LM, "[\"MistralForCausalLM\"]",
+          "architectures say 'MistralForCausalLM', its model_type says 'llama'" },
         { "qwen2-clm", TASK_CAUSAL_LM, "[\"Qwen2MoeForCausalLM\"]", "'Qwen2MoeForCausalLM'" },
         { "bert-seqcls", TASK_SEQ_CLS, "[\"RobertaForMaskedLM\", \"X\"]", "'RobertaForMaskedLM', 'X'" },
         { "bert-seqcls", TASK_SEQ_CLS, "[\"BertGenerationEncoder\"]", "'BertGenerationEncoder'" },
@@ -263,8 +329,10 @@ static void architectures_that_contradict_are_said(void **state)
         { "distilbert-regress", TASK_SEQ_CLS, "[7, null]", NULL },
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        fine(&(Change){ .golden = all[i].golden, .task = all[i].task, .key = "architectures", .value = all[i].architectures },
-             all[i].said);
+        fine(
+            &(Change){
+                .golden = all[i].golden, .task = all[i].task, .key = "architectures", .value = all[i].architectures },
+            all[i].said);
 }
 
 static void names_of_others_are_explained(void **state)

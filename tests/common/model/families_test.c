@@ -147,8 +147,7 @@ static void expect_modules(const json_t *row)
     const char *name = json_string_value(json_object_get(row, "case"));
     const json_t *modules = json_object_get(row, "modules");
     ModelArch *arch = open_golden(name, task_of(row));
-    assert_string_equal(arch->family->task_class[arch->task],
-                        json_string_value(json_object_get(row, "cls")));
+    assert_string_equal(arch->family->task_class[arch->task], json_string_value(json_object_get(row, "cls")));
     assert_int_equal(arch->module_count, json_array_size(modules));
     for (int i = 0; i < arch->module_count; i++)
         expect_module(arch, &arch->modules[i], json_array_get(modules, (size_t)i));
@@ -168,15 +167,14 @@ static void each_role_is_there_once_a_layer(void **state)
     static const struct {
         const char *name;
         TaskType task;
-    } cases[] = { { "bert-seqcls", TASK_SEQ_CLS },   { "roberta-pair", TASK_SEQ_CLS },
-                  { "gpt2-clm", TASK_CAUSAL_LM },    { "distilbert-regress", TASK_SEQ_CLS },
-                  { "llama-clm", TASK_CAUSAL_LM },   { "qwen2-clm", TASK_TOKEN_CLS },
+    } cases[] = { { "bert-seqcls", TASK_SEQ_CLS }, { "roberta-pair", TASK_SEQ_CLS },
+                  { "gpt2-clm", TASK_CAUSAL_LM },  { "distilbert-regress", TASK_SEQ_CLS },
+                  { "llama-clm", TASK_CAUSAL_LM }, { "qwen2-clm", TASK_TOKEN_CLS },
                   { "vit-imgcls", TASK_IMAGE_CLS } };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         ModelArch *arch = open_golden(cases[c].name, cases[c].task);
         for (int i = 0; i < arch->module_count; i++)
-            assert_int_equal(arch_module_index(arch, arch->modules[i].layer, arch->modules[i].role),
-                             i);
+            assert_int_equal(arch_module_index(arch, arch->modules[i].layer, arch->modules[i].role), i);
         assert_non_null(arch_module(arch, -1, ROLE_HEAD));
         arch_close(arch);
     }
@@ -238,8 +236,7 @@ static void robertas_positions_begin_behind_the_padding(void **state)
                      " \"max_position_embeddings\": 514, \"type_vocab_size\": 1,"
                      " \"classifier_dropout\": 0.25}",
                      TASK_SEQ_CLS);
-    assert_string_equal(arch->family->task_class[TASK_SEQ_CLS],
-                        "XLMRobertaForSequenceClassification");
+    assert_string_equal(arch->family->task_class[TASK_SEQ_CLS], "XLMRobertaForSequenceClassification");
     assert_true(arch->pooler_dropout == 0.25 && arch->head_dropout == 0.25);
     assert_int_equal(arch_parameters(arch), 278045955); /* the library's, with three labels */
     arch_close(arch);
@@ -314,8 +311,7 @@ static void vits_rows_are_its_patches_and_one(void **state)
     free(old);
     assert_null(arch_old_path(arch, "vit.layernorm"));
     arch_close(arch);
-    arch = open_good("{\"model_type\": \"vit\", \"image_size\": [64, 64], \"qkv_bias\": false}",
-                     TASK_IMAGE_CLS);
+    arch = open_good("{\"model_type\": \"vit\", \"image_size\": [64, 64], \"qkv_bias\": false}", TASK_IMAGE_CLS);
     assert_true(arch->positions == 17 && arch->image_size == 64);
     assert_false(arch_module(arch, 0, ROLE_Q)->bias);
     assert_true(arch_module(arch, 0, ROLE_ATTN_OUT)->bias);
@@ -327,10 +323,8 @@ static void a_module_has_several_names_in_files(void **state)
     (void)state;
     ModelArch *arch = open_golden("vit-imgcls", TASK_IMAGE_CLS);
     static const char *const names[] = { "vit.layers.1.layernorm_after.bias",
-                                         "vit.encoder.layer.1.layernorm_after.bias",
-                                         "layers.1.layernorm_after.bias",
-                                         "encoder.layer.1.layernorm_after.bias",
-                                         "vit.layers.1.layernorm_after.beta" };
+                                         "vit.encoder.layer.1.layernorm_after.bias", "layers.1.layernorm_after.bias",
+                                         "encoder.layer.1.layernorm_after.bias", "vit.layers.1.layernorm_after.beta" };
     for (int k = 0; k < 5; k++) {
         char *name = stored_name(arch, arch_module(arch, 1, ROLE_FF_NORM), true, k);
         assert_string_equal(name, names[k]);
@@ -355,8 +349,7 @@ static void expect_rope(const json_t *row)
     const int64_t pairs = arch->D / 2;
     assert_int_equal(json_array_size(inverse), pairs);
     double *got = xcalloc((size_t)pairs, sizeof *got);
-    const double factor =
-        arch_rope(arch, json_integer_value(json_object_get(row, "length")), got);
+    const double factor = arch_rope(arch, json_integer_value(json_object_get(row, "length")), got);
     const double wanted = json_number_value(json_object_get(row, "factor"));
     if (fabs(factor - wanted) > 1e-12)
         fail_msg("%s: factor %.17g, not %.17g", text, factor, wanted);
@@ -398,8 +391,7 @@ static void a_dynamic_rope_stretches_the_model(void **state)
 static void sizes_that_cannot_be_are_refused(void **state)
 {
     (void)state;
-    expect_refused(GPT2(", \"n_embd\": 10, \"n_head\": 3"), TASK_CAUSAL_LM,
-                   "n_embd 10 is no multiple of n_head 3");
+    expect_refused(GPT2(", \"n_embd\": 10, \"n_head\": 3"), TASK_CAUSAL_LM, "n_embd 10 is no multiple of n_head 3");
     expect_refused(GPT2(", \"n_positions\": 0"), TASK_CAUSAL_LM, "'n_positions' is 0");
     expect_refused(GPT2(", \"add_cross_attention\": true"), TASK_CAUSAL_LM, "add_cross_attention");
     expect_refused(GPT2(", \"activation_function\": \"mish\""), TASK_CAUSAL_LM, "mish");
@@ -407,17 +399,14 @@ static void sizes_that_cannot_be_are_refused(void **state)
     expect_refused("{\"model_type\": \"gpt2\", \"n_layer\": 5000}", TASK_CAUSAL_LM, "'n_layer'");
     expect_refused(GPT2(""), TASK_IMAGE_CLS, "task_type 'IMAGE_CLS' is not supported");
     expect_refused("{\"model_type\": \"bert\"}", TASK_CAUSAL_LM, "'CAUSAL_LM' is not supported");
-    expect_refused("{\"model_type\": \"roberta\", \"pad_token_id\": null}", TASK_SEQ_CLS,
-                   "no pad_token_id");
-    expect_refused("{\"model_type\": \"roberta\", \"max_position_embeddings\": 2}", TASK_SEQ_CLS,
-                   "leaves no position");
+    expect_refused("{\"model_type\": \"roberta\", \"pad_token_id\": null}", TASK_SEQ_CLS, "no pad_token_id");
+    expect_refused("{\"model_type\": \"roberta\", \"max_position_embeddings\": 2}", TASK_SEQ_CLS, "leaves no position");
     expect_refused(LLAMA(", \"num_key_value_heads\": 5"), TASK_SEQ_CLS, "num_key_value_heads 5");
     expect_refused(LLAMA(", \"attention_bias\": \"no\""), TASK_SEQ_CLS, "attention_bias");
     expect_refused(LLAMA(", \"head_dim\": 7"), TASK_SEQ_CLS, "head size of 7 is odd");
-    expect_refused(QWEN2(", \"layer_types\": [\"sliding_attention\"]"), TASK_SEQ_CLS,
-                   "no sliding_window in use");
-    expect_refused(QWEN2(", \"layer_types\": [\"full_attention\", \"full_attention\"]"),
-                   TASK_SEQ_CLS, "'layer_types' is not a list of 1 names");
+    expect_refused(QWEN2(", \"layer_types\": [\"sliding_attention\"]"), TASK_SEQ_CLS, "no sliding_window in use");
+    expect_refused(QWEN2(", \"layer_types\": [\"full_attention\", \"full_attention\"]"), TASK_SEQ_CLS,
+                   "'layer_types' is not a list of 1 names");
     expect_refused(QWEN2(", \"layer_types\": [\"linear_attention\"]"), TASK_SEQ_CLS,
                    "'linear_attention' is not supported");
     expect_refused(VIT(", \"image_size\": [32, 64]"), TASK_IMAGE_CLS, "two equal ones");
@@ -435,11 +424,10 @@ static void ropes_that_cannot_be_are_refused(void **state)
     expect_refused(ROPE("\"type\": \"llama3\", \"factor\": 2, \"low_freq_factor\": 4,"
                         " \"high_freq_factor\": 4"),
                    TASK_CAUSAL_LM, "not above low_freq_factor");
-    expect_refused(ROPE("\"type\": \"longrope\", \"short_factor\": [1], \"long_factor\": [1]"),
-                   TASK_CAUSAL_LM, "'short_factor' is not a list of 64 numbers");
+    expect_refused(ROPE("\"type\": \"longrope\", \"short_factor\": [1], \"long_factor\": [1]"), TASK_CAUSAL_LM,
+                   "'short_factor' is not a list of 64 numbers");
     expect_refused(ROPE("\"full_attention\": {}"), TASK_CAUSAL_LM, "of their own");
-    expect_refused(ROPE("\"partial_rotary_factor\": 0.5"), TASK_CAUSAL_LM,
-                   "partial_rotary_factor of 0.5");
+    expect_refused(ROPE("\"partial_rotary_factor\": 0.5"), TASK_CAUSAL_LM, "partial_rotary_factor of 0.5");
     expect_refused(LLAMA(", \"rope_theta\": 0"), TASK_CAUSAL_LM, "'rope_theta'");
     expect_refused(LLAMA(", \"rope_parameters\": [1]"), TASK_CAUSAL_LM, "not an object");
 }

@@ -51,8 +51,7 @@ static void expect_row(const json_t *row)
     TaskType task = TASK_SEQ_CLS;
     while (strcmp(config_task_name(task), task_name) != 0)
         task++;
-    char *folder = xprintf("tests/golden/%s/model",
-                           json_string_value(json_object_get(row, "case")));
+    char *folder = xprintf("tests/golden/%s/model", json_string_value(json_object_get(row, "case")));
     char *lora_text = json_dumps(json_object_get(row, "lora"), 0);
     char *what = xprintf("%s %s %s", folder, task_name, lora_text);
     ModelArch *arch = open_arch(folder, task, 3);

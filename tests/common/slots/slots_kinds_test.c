@@ -30,14 +30,12 @@ static void vits_targets_may_have_the_names_of_before(void **state)
         { "\"intermediate.dense\", \"projection\"", "[\"fc1\", \"projection\"]" },
         { "\"output.dense\"", "[\"fc2\", \"o_proj\"]" }, /* both ended so */
         { "\"dense\"", "[\"fc1\", \"fc2\", \"o_proj\"]" },
-        { "\"vit.encoder.layer.1.attention.attention.query\"",
-          "[\"vit.layers.1.attention.q_proj\"]" },
+        { "\"vit.encoder.layer.1.attention.attention.query\"", "[\"vit.layers.1.attention.q_proj\"]" },
         { "\"q_proj\", \"query\"", "[\"q_proj\"]" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         Case c;
-        char *lora = xprintf("{\"target_modules\": [%s], \"modules_to_save\": [\"classifier\"]}",
-                             rows[i].given);
+        char *lora = xprintf("{\"target_modules\": [%s], \"modules_to_save\": [\"classifier\"]}", rows[i].given);
         open_with(&c, "vit-imgcls", TASK_IMAGE_CLS, lora);
         json_t *wanted = json_pack("{s:o}", "target_modules", json_loads(rows[i].written, 0, NULL));
         json_t *config = written_config(c.table, c.arch, &c.lora);
@@ -85,8 +83,7 @@ static void adapters_of_before_are_read(void **state)
     Err err = { 0 };
     open_golden(&c, GOLDEN - 1);
     const char *from = "tests/golden/vit-imgcls/expected";
-    SafeTensors *file =
-        safetensors_open("tests/golden/vit-imgcls/expected/adapter_model.safetensors", &err);
+    SafeTensors *file = safetensors_open("tests/golden/vit-imgcls/expected/adapter_model.safetensors", &err);
     must(file != NULL, &err);
     const int64_t n = safetensors_count(file);
     TensorOut *out = xcalloc((size_t)n, sizeof *out);
@@ -97,8 +94,7 @@ static void adapters_of_before_are_read(void **state)
             char *at = strstr(name, words[w][0]);
             if (!at)
                 continue;
-            char *next = xprintf("%.*s%s%s", (int)(at - name), name, words[w][1],
-                                 at + strlen(words[w][0]));
+            char *next = xprintf("%.*s%s%s", (int)(at - name), name, words[w][1], at + strlen(words[w][0]));
             free(name);
             name = next;
         }
@@ -166,12 +162,10 @@ static void of_a_convolution_all_of_a_kernel_is_its_input(void **state)
     open_with(&c, "vit-imgcls", TASK_IMAGE_CLS,
               "{\"target_modules\": [\"projection\"], \"modules_to_save\": [\"classifier\"]}");
     must(slots_init(c.values, c.table, c.arch, &c.lora, 5, &err), &err);
-    const float *a =
-        slot_values(&c, "vit.embeddings.patch_embeddings.projection.lora_A.weight", &n);
+    const float *a = slot_values(&c, "vit.embeddings.patch_embeddings.projection.lora_A.weight", &n);
     assert_int_equal(n, 4 * 3 * 8 * 8);
     assert_true(fabs(mean_square(a, n) * 3 * 192 - 1) < 0.2); /* U(-b, b), b = 1/sqrt(192) */
-    const float *b =
-        slot_values(&c, "vit.embeddings.patch_embeddings.projection.lora_B.weight", &n);
+    const float *b = slot_values(&c, "vit.embeddings.patch_embeddings.projection.lora_B.weight", &n);
     assert_true(n == 32 * 4 && mean_square(b, n) == 0);
     close_case(&c);
 }
@@ -199,8 +193,7 @@ static void a_conv1d_that_is_trained_whole_is_turned(void **state)
     must(slots_write_adapter(folder, c.values, c.table, c.arch, &c.lora, "model", &err), &err);
     SafeTensors *adapter = safetensors_open(path, &err);
     must(adapter != NULL, &err);
-    const TensorView *saved =
-        safetensors_find(adapter, "base_model.model.transformer.h.1.mlp.c_fc.weight");
+    const TensorView *saved = safetensors_find(adapter, "base_model.model.transformer.h.1.mlp.c_fc.weight");
     assert_true(saved->dim[0] == 32 && saved->dim[1] == 128);
     assert_memory_equal(saved->data, file, saved->bytes);
     float *again = xcalloc((size_t)c.table->size, sizeof *again);
@@ -226,8 +219,7 @@ static void a_table_under_a_lora_comes_along(void **state)
     SafeTensors *adapter = safetensors_open(path, &err);
     must(adapter != NULL, &err);
     assert_int_equal(safetensors_count(adapter), 3);
-    const TensorView *base =
-        safetensors_find(adapter, "base_model.model.model.embed_tokens.base_layer.weight");
+    const TensorView *base = safetensors_find(adapter, "base_model.model.model.embed_tokens.base_layer.weight");
     SafeTensors *files = safetensors_open_model(c.arch->folder, &err);
     const TensorView *word = safetensors_find(files, "model.embed_tokens.weight");
     float *room = xcalloc((size_t)word->count, sizeof *room); /* bfloat16 there, f32 here */
@@ -260,8 +252,7 @@ static void a_table_under_a_lora_comes_along(void **state)
 
 /* ---- what is refused --------------------------------------------------------------------- */
 
-static void expect_refused(const char *name, TaskType task, const char *keys, const char *what,
-                           const char *hint)
+static void expect_refused(const char *name, TaskType task, const char *keys, const char *what, const char *hint)
 {
     Err err = { 0 };
     char *folder = xprintf("tests/golden/%s/model", name);
@@ -283,27 +274,25 @@ static void expect_refused(const char *name, TaskType task, const char *keys, co
 static void settings_that_cannot_be_are_refused(void **state)
 {
     (void)state;
-    expect_refused("distilbert-regress", TASK_SEQ_CLS, "{}",
-                   "model_type 'distilbert' has no default target_modules", "[q_lin, v_lin]");
+    expect_refused("distilbert-regress", TASK_SEQ_CLS, "{}", "model_type 'distilbert' has no default target_modules",
+                   "[q_lin, v_lin]");
     expect_refused("vit-imgcls", TASK_IMAGE_CLS, "{}", "no default target_modules", "q_proj");
     expect_refused("distilbert-regress", TASK_SEQ_CLS, "{\"target_modules\": \"all-linear\"}",
-                   "'pre_classifier' is adapted by target_modules and trained whole",
-                   "exclude_modules");
+                   "'pre_classifier' is adapted by target_modules and trained whole", "exclude_modules");
     expect_refused("bert-tokcls", TASK_TOKEN_CLS, "{\"target_modules\": [\"classifier\"]}",
                    "'classifier' is adapted by target_modules and trained whole", "");
     expect_refused("bert-tokcls", TASK_TOKEN_CLS, "{\"target_modules\": \".*(query|classifier)\"}",
                    "'classifier' is adapted", "");
-    expect_refused("llama-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"input_layernorm\"]}",
-                   "which is a norm", "modules_to_save");
+    expect_refused("llama-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"input_layernorm\"]}", "which is a norm",
+                   "modules_to_save");
     expect_refused("vit-imgcls", TASK_IMAGE_CLS, "{\"target_modules\": [\"cls_token\"]}",
                    "'cls_token' matches no module", "");
-    expect_refused("vit-imgcls", TASK_IMAGE_CLS, "{\"target_modules\": [\"queri\"]}",
-                   "'queri' matches no module", "q_proj");
-    expect_refused("vit-imgcls", TASK_IMAGE_CLS,
-                   "{\"target_modules\": [\"q_proj\"], \"modules_to_save\": [\"score\"]}",
+    expect_refused("vit-imgcls", TASK_IMAGE_CLS, "{\"target_modules\": [\"queri\"]}", "'queri' matches no module",
+                   "q_proj");
+    expect_refused("vit-imgcls", TASK_IMAGE_CLS, "{\"target_modules\": [\"q_proj\"], \"modules_to_save\": [\"score\"]}",
                    "'score' matches no module", "classifier");
-    expect_refused("gpt2-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"]}",
-                   "'q_proj' matches no module", "c_attn");
+    expect_refused("gpt2-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"]}", "'q_proj' matches no module",
+                   "c_attn");
 }
 
 static void a_head_that_nothing_holds_has_to_be_trained(void **state)
@@ -318,8 +307,7 @@ static void a_head_that_nothing_holds_has_to_be_trained(void **state)
     size_t size;
     char *text = file_read("tests/golden/vit-imgcls/model/config.json", &size, &err);
     must(text && file_write(config, text, size, &err), &err);
-    Case c = { .arch = open_arch(folder, TASK_IMAGE_CLS, 3),
-               .lora = settings("{\"target_modules\": [\"q_proj\"]}") };
+    Case c = { .arch = open_arch(folder, TASK_IMAGE_CLS, 3), .lora = settings("{\"target_modules\": [\"q_proj\"]}") };
     open_table(&c);
     assert_false(slots_init(c.values, c.table, c.arch, &c.lora, 1, &err));
     if (!strstr(err.what, "the model has no 'classifier', and nothing trains it"))

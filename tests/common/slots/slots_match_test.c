@@ -113,8 +113,7 @@ static void names_match_the_end_of_a_path_at_a_dot(void **state)
     expect_counts(with_targets("intermediate.dense"), 2, 1, 1);
     expect_counts(with_targets("bert.encoder.layer.1.attention.self.key"), 1, 1, 1);
     expect_counts(with_targets(NULL), 4, 1, 1); /* PEFT's default: query and value */
-    expect_refused(with_targets("uery"), "'uery' matches no module", "lora.target_modules",
-                   "did you mean 'query'?");
+    expect_refused(with_targets("uery"), "'uery' matches no module", "lora.target_modules", "did you mean 'query'?");
 }
 
 static void a_name_that_means_nothing_is_an_error(void **state)
@@ -122,19 +121,16 @@ static void a_name_that_means_nothing_is_an_error(void **state)
     (void)state;
     expect_refused(with_targets("query valeu"), "'valeu' matches no module", "lora.target_modules",
                    "did you mean 'value'? names that do: query, key, value, dense, classifier");
-    expect_refused(with_targets("attention"),
-                   "'attention' is no module with weights, but the parent", "lora.target_modules",
-                   "query");
-    expect_refused(with_targets("LayerNorm"), "LayerNorm', which is a norm",
-                   "lora.target_modules", "modules_to_save");
+    expect_refused(with_targets("attention"), "'attention' is no module with weights, but the parent",
+                   "lora.target_modules", "query");
+    expect_refused(with_targets("LayerNorm"), "LayerNorm', which is a norm", "lora.target_modules", "modules_to_save");
     expect_refused(with_targets("que.*"), "'que.*' matches no module", "lora.target_modules", "");
     LoraConfig lora = with_targets("query");
     lora.exclude_modules = words("pooler");
     expect_refused(lora, "'pooler' is no module", "lora.exclude_modules", "");
     lora = with_targets("query");
     lora.modules_to_save = words("poler.dense");
-    expect_refused(lora, "'poler.dense' matches no module", "lora.modules_to_save",
-                   "'pooler.dense'");
+    expect_refused(lora, "'poler.dense' matches no module", "lora.modules_to_save", "'pooler.dense'");
 }
 
 static void a_regular_expression_matches_whole_names(void **state)
@@ -152,8 +148,7 @@ static void a_regular_expression_matches_whole_names(void **state)
     expect_refused(lora, "leaves no module", "lora.target_modules", "[query, attention.self.value]");
     lora = with_targets(NULL);
     lora.target_regex = xstrdup(".*qery");
-    expect_refused(lora, "'.*qery' leaves no module", "lora.target_modules",
-                   "has to match whole names like 'bert.");
+    expect_refused(lora, "'.*qery' leaves no module", "lora.target_modules", "has to match whole names like 'bert.");
     lora = with_targets(NULL);
     lora.exclude_regex = xstrdup("query");
     expect_refused(lora, "exclude_modules 'query' matches no module", "lora.exclude_modules",
@@ -177,8 +172,7 @@ static void exclusions_win(void **state)
     expect_counts(lora, 2, 1, 1);
     lora = with_targets("query");
     lora.exclude_modules = words("query");
-    expect_refused(lora, "leaves no module to adapt", "lora.target_modules",
-                   "exclude_modules");
+    expect_refused(lora, "leaves no module to adapt", "lora.target_modules", "exclude_modules");
 }
 
 static void layers_hold_for_suffixes_and_not_for_whole_names(void **state)
@@ -198,14 +192,12 @@ static void layers_hold_for_suffixes_and_not_for_whole_names(void **state)
     lora.layers_to_transform = xcalloc(1, sizeof(int64_t));
     lora.layers_to_transform[0] = 1;
     lora.layers_count = 1;
-    expect_refused(lora, "leaves no module to adapt", "lora.target_modules",
-                   "layers_to_transform");
+    expect_refused(lora, "leaves no module to adapt", "lora.target_modules", "layers_to_transform");
     lora = with_targets("query");
     lora.layers_to_transform = xcalloc(1, sizeof(int64_t));
     lora.layers_to_transform[0] = 2;
     lora.layers_count = 1;
-    expect_refused(lora, "there is no layer 2: the model has layers 0 to 1",
-                   "lora.layers_to_transform", "");
+    expect_refused(lora, "there is no layer 2: the model has layers 0 to 1", "lora.layers_to_transform", "");
 }
 
 /* ---- all-linear ------------------------------------------------------------------ */
@@ -261,11 +253,9 @@ static void a_module_is_not_adapted_and_saved_at_once(void **state)
     (void)state;
     LoraConfig lora = with_targets("query");
     lora.modules_to_save = words("uery");
-    expect_refused(lora, "query' is adapted by target_modules and trained whole",
-                   "lora.modules_to_save", "");
+    expect_refused(lora, "query' is adapted by target_modules and trained whole", "lora.modules_to_save", "");
     expect_counts(with_targets("query classifier"), 2, 1, 1); /* the head is trained whole, always */
-    expect_refused(with_targets("classifier"), "leaves no module to adapt",
-                   "lora.target_modules", "modules_to_save");
+    expect_refused(with_targets("classifier"), "leaves no module to adapt", "lora.target_modules", "modules_to_save");
     lora = with_targets("query value");
     lora.modules_to_save = words("query");
     expect_counts(lora, 2, 1 + 2, 1 + 2);
@@ -303,7 +293,8 @@ static void an_adapters_own_names_may_mean_nothing(void **state)
     }
     LoraConfig lora = with_targets("c_attn");
     lora.published = true;
-    expect_refused(lora, "target_modules 'c_attn' leaves no module to adapt", "lora.target_modules", "another kind of model");
+    expect_refused(lora, "target_modules 'c_attn' leaves no module to adapt", "lora.target_modules",
+                   "another kind of model");
 }
 
 /* ---- biases --------------------------------------------------------------------------- */
@@ -401,8 +392,7 @@ static void the_description_tells_shapes_and_shares(void **state)
     assert_non_null(strstr(out.data, "bert.encoder.layer.1.attention.self.query"));
     assert_non_null(strstr(out.data, "lora r=2 scale=2  128 parameters\n"));
     assert_non_null(strstr(out.data, "2 of 22 modules adapted, 1 trained whole\n"));
-    char *share = xprintf("trainable parameters: %d of %lld", 2 * 128 + 2 * 32 + 2,
-                          (long long)arch_parameters(arch));
+    char *share = xprintf("trainable parameters: %d of %lld", 2 * 128 + 2 * 32 + 2, (long long)arch_parameters(arch));
     assert_non_null(strstr(out.data, share));
     free(share);
     text_release(&out);

@@ -41,8 +41,7 @@ static void open_case(Case *c, const char *name)
     *c = (Case){ 0 };
     must(config_load(&c->config, &sources, &err), &err);
     const Config *g = &c->config;
-    c->arch = arch_open(g->model, g->model_config, g->task, &g->labels, g->label_count,
-                        g->problem_type, &err);
+    c->arch = arch_open(g->model, g->model_config, g->task, &g->labels, g->label_count, g->problem_type, &err);
     must(c->arch != NULL, &err);
     c->table = slots_open(c->arch, &g->lora, &err);
     must(c->table != NULL, &err);
@@ -168,12 +167,9 @@ static void adapters_are_read_and_written_as_peft_does(void **state)
             open_case(&c, golden_cases[k]);
             char folder[] = "/tmp/slots_test.XXXXXX";
             assert_non_null(mkdtemp(folder));
-            char *from =
-                xprintf("tests/golden/%s/%s", golden_cases[k], final ? "expected" : "init");
+            char *from = xprintf("tests/golden/%s/%s", golden_cases[k], final ? "expected" : "init");
             must(slots_read_adapter(c.values, c.table, from, &err), &err);
-            must(slots_write_adapter(folder, c.values, c.table, c.arch, &c.config.lora, "model",
-                                     &err),
-                 &err);
+            must(slots_write_adapter(folder, c.values, c.table, c.arch, &c.config.lora, "model", &err), &err);
             char *a = path_join(folder, "adapter_model.safetensors");
             char *b = path_join(from, "adapter_model.safetensors");
             char *aj = path_join(folder, "adapter_config.json");
@@ -235,8 +231,9 @@ static void other_tools_adapters_are_refused_by_name(void **state)
     Err err = { 0 };
     LoraConfig lora;
     const float zero[32] = { 0 };
-    const TensorOut loralib = { .name = "bert.encoder.layer.0.attention.self.query.lora_A", .dims = 1,
-                                .dim = { 32 }, .data = zero };
+    const TensorOut loralib = {
+        .name = "bert.encoder.layer.0.attention.self.query.lora_A", .dims = 1, .dim = { 32 }, .data = zero
+    };
     open_case(&c, "bert-seqcls");
     char folder[] = "/tmp/slots_test.XXXXXX";
     assert_non_null(mkdtemp(folder));
@@ -364,8 +361,7 @@ static void first_values_have_pefts_distributions(void **state)
     }
     assert_int_equal(n, 4 * 128);
     assert_true(fabs(sum / (double)n) < 0.03 * bound * 5);
-    assert_float_equal(sqrt(squares / (double)n), bound / sqrt(3.0),
-                       0.1 * bound); /* U's deviation */
+    assert_float_equal(sqrt(squares / (double)n), bound / sqrt(3.0), 0.1 * bound); /* U's deviation */
     assert_float_equal(sqrt(head / (double)heads), 0.02, 0.006);
     close_case(&c);
 }
@@ -411,8 +407,7 @@ static void first_values_depend_on_seed_and_name_alone(void **state)
     const char *name = "base_model.model.bert.encoder.layer.1.attention.self.query.lora_A.weight";
     const Slot *here = find_slot(c.table, name), *there = find_slot(table, name);
     assert_true(here->offset != there->offset);
-    assert_memory_equal(c.values + here->offset, values + there->offset,
-                        (size_t)here->count * sizeof *values);
+    assert_memory_equal(c.values + here->offset, values + there->offset, (size_t)here->count * sizeof *values);
     must(slots_init(values, table, c.arch, &other, 43, &err), &err);
     assert_true(c.values[here->offset] != values[there->offset]);
     free(values);
@@ -446,8 +441,7 @@ static void trained_parts_of_the_base_start_from_its_values(void **state)
         char *name = xprintf("%s.%s", module->path, slot->kind == SLOT_BIAS ? "bias" : "weight");
         const TensorView *tensor = safetensors_find(files, name);
         assert_non_null(tensor);
-        assert_memory_equal(values + slot->offset, tensor->data,
-                            (size_t)slot->count * sizeof *values);
+        assert_memory_equal(values + slot->offset, tensor->data, (size_t)slot->count * sizeof *values);
         free(name);
         checked++;
     }

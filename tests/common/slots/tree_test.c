@@ -20,8 +20,7 @@ typedef struct Node {
 /* Marks the nodes at and below [begin, begin + width), cut off at M. A node whose
  * right half is empty is the same range as its left half, and is listed once: with
  * the parent that adds something to it. */
-static void mark(Node nodes[MOST + 1][MOST + 1], int64_t begin, int64_t width, int64_t M,
-                 const Node *above)
+static void mark(Node nodes[MOST + 1][MOST + 1], int64_t begin, int64_t width, int64_t M, const Node *above)
 {
     const int64_t end = begin + width < M ? begin + width : M, half = width / 2;
     if (begin >= M)

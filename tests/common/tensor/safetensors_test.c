@@ -144,12 +144,11 @@ static void a_file_of_the_library_written_again_has_the_same_bytes(void **state)
 /* The expected bytes are those of safetensors 0.8.0's save() for the same four tensors. */
 static void names_are_quoted_and_empty_and_scalar_tensors_written_as_the_library_does(void **state)
 {
-    static const char header[] =
-        "{\"__metadata__\":{\"format\":\"pt\"},"
-        "\"\\u001f\\n\x7f\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-        "\"a\\\"b\\\\\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[4,8]},"
-        "\"none\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[8,8]},"
-        "\"\xc3\xa9\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}";
+    static const char header[] = "{\"__metadata__\":{\"format\":\"pt\"},"
+                                 "\"\\u001f\\n\x7f\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                                 "\"a\\\"b\\\\\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[4,8]},"
+                                 "\"none\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[8,8]},"
+                                 "\"\xc3\xa9\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}";
     const Place *place = *state;
     const float zero = 0.0f, one = 1.5f, two[] = { -2.0f, 3.25f };
     const TensorOut out[] = {
@@ -277,9 +276,16 @@ static void a_header_longer_than_allowed_or_than_the_file_is_refused(void **stat
         put(place->path, bytes, sizeof bytes);
         refused(place->path, "at most 100000000 are allowed");
     }
-    static const struct { char bytes[16]; size_t size; const char *words; } bad[] = {
-        { { 9 }, 16, "a header of 9 bytes in a file of 16" }, { { 9 }, 7, "7 bytes" }, { { 0 }, 0, "0 bytes" },
-        { "PK\3\4", 16, "a pickle of torch.save" }, { "\x80\2\x8a\n", 16, "a pickle of torch.save" },
+    static const struct {
+        char bytes[16];
+        size_t size;
+        const char *words;
+    } bad[] = {
+        { { 9 }, 16, "a header of 9 bytes in a file of 16" },
+        { { 9 }, 7, "7 bytes" },
+        { { 0 }, 0, "0 bytes" },
+        { "PK\3\4", 16, "a pickle of torch.save" },
+        { "\x80\2\x8a\n", 16, "a pickle of torch.save" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put(place->path, bad[i].bytes, bad[i].size);
@@ -292,12 +298,9 @@ static void a_header_longer_than_allowed_or_than_the_file_is_refused(void **stat
 static void data_that_is_not_tiled_exactly_is_refused(void **state)
 {
     const Place *place = *state;
-    refused_header(place, "{\"a\":" F32("[0,4]") ",\"b\":" F32("[2,6]") "}", 6,
-                   "its data overlaps another tensor's");
-    refused_header(place, "{\"a\":" F32("[0,4]") ",\"b\":" F32("[0,4]") "}", 4,
-                   "its data overlaps another tensor's");
-    refused_header(place, "{\"a\":" F32("[0,4]") ",\"b\":" F32("[5,9]") "}", 9,
-                   "there is a hole before its data");
+    refused_header(place, "{\"a\":" F32("[0,4]") ",\"b\":" F32("[2,6]") "}", 6, "its data overlaps another tensor's");
+    refused_header(place, "{\"a\":" F32("[0,4]") ",\"b\":" F32("[0,4]") "}", 4, "its data overlaps another tensor's");
+    refused_header(place, "{\"a\":" F32("[0,4]") ",\"b\":" F32("[5,9]") "}", 9, "there is a hole before its data");
     refused_header(place, "{\"a\":" F32("[4,8]") "}", 8, "there is a hole before its data");
     refused_header(place, "{\"a\":" F32("[0,4]") "}", 7, "3 bytes behind the last tensor");
     refused_header(place, "{}", 1, "1 bytes behind the last tensor");
@@ -329,8 +332,7 @@ static void offsets_and_shapes_that_overflow_are_refused(void **state)
 static void a_size_that_does_not_fit_shape_and_dtype_is_refused(void **state)
 {
     const Place *place = *state;
-    refused_header(place, "{\"a\":" F32("[0,5]") "}", 5,
-                   "5 bytes of data do not fit its shape and dtype F32");
+    refused_header(place, "{\"a\":" F32("[0,5]") "}", 5, "5 bytes of data do not fit its shape and dtype F32");
     refused_header(place, "{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 1,
                    "1 bytes of data do not fit its shape and dtype F4");
     refused_header(place, "{\"a\":{\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
@@ -339,11 +341,9 @@ static void a_size_that_does_not_fit_shape_and_dtype_is_refused(void **state)
     refused_header(place, "{\"a\":7}", 0, "it has no 'dtype'");
     refused_header(place, "{\"a\":{\"dtype\":\"U8\",\"shape\":[-1],\"data_offsets\":[0,0]}}", 0,
                    "size 1 of 'shape' is not a count");
-    refused_header(place, "{\"a\":{\"dtype\":\"U8\",\"shape\":4,\"data_offsets\":[0,4]}}", 4,
-                   "'shape' is not a list");
-    refused_header(
-        place, "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1,
-        "'shape' is not a list of at most 8 sizes");
+    refused_header(place, "{\"a\":{\"dtype\":\"U8\",\"shape\":4,\"data_offsets\":[0,4]}}", 4, "'shape' is not a list");
+    refused_header(place, "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1,
+                   "'shape' is not a list of at most 8 sizes");
 }
 
 static void a_header_that_is_no_table_of_tensors_is_refused(void **state)
@@ -354,8 +354,7 @@ static void a_header_that_is_no_table_of_tensors_is_refused(void **state)
     refused_header(place, "{} {}", 0, "not valid JSON");
     refused_header(place, "{\"\xff\":" F32("[0,4]") "}", 4, "not valid JSON");
     refused_header(place, "{\"__metadata__\":[]}", 0, "'__metadata__' is not an object");
-    refused_header(place, "{\"__metadata__\":{\"format\":1}}", 0,
-                   "'format' of '__metadata__' is not a string");
+    refused_header(place, "{\"__metadata__\":{\"format\":1}}", 0, "'format' of '__metadata__' is not a string");
 }
 
 static void the_error_names_file_and_tensor(void **state)
@@ -439,13 +438,11 @@ static void an_index_that_does_not_fit_its_shards_is_refused(void **state)
     refused_index(place, "[]", "'weight_map' is not an object");
     refused_index(place, "{\"weight_map\":{}}", "'weight_map' is not an object");
     refused_index(place, "{\"weight_map\":{\"a\":1}}", "the file of 'a' is not a file's name");
-    refused_index(place, "{\"weight_map\":{\"a\":\"../m-1.safetensors\"}}",
-                  "the file of 'a' is not a file's name");
+    refused_index(place, "{\"weight_map\":{\"a\":\"../m-1.safetensors\"}}", "the file of 'a' is not a file's name");
     refused_index(place, "{\"weight_map\":{\"a\":\"m-3.safetensors\"}}", "cannot open");
     refused_index(place, "{\"weight_map\":{\"a\":\"m-1.safetensors\",\"b\":\"m-2.safetensors\"}}",
                   "'a' is not in 'm-1.safetensors'");
-    refused_index(place, "{\"weight_map\":{\"c\":\"m-1.safetensors\"}}",
-                  "'c' is not in 'm-1.safetensors'");
+    refused_index(place, "{\"weight_map\":{\"c\":\"m-1.safetensors\"}}", "'c' is not in 'm-1.safetensors'");
     put_in(place, "m-3.safetensors", TWO("a"), "aa");
     refused_index(place, "{\"weight_map\":{\"a\":\"m-2.safetensors\",\"b\":\"m-3.safetensors\"}}",
                   "'a' stands in two files");
@@ -468,14 +465,9 @@ static void a_folder_without_weights_says_what_it_should_hold(void **state)
 
 static TensorView view_of(Dtype dtype, const char *name, const void *data, int64_t n)
 {
-    return (TensorView){ .name = "t",
-                         .dtype = dtype,
-                         .dtype_name = name,
-                         .dims = 1,
-                         .dim = { n },
-                         .count = n,
-                         .data = data,
-                         .file = "f" };
+    return (TensorView){
+        .name = "t", .dtype = dtype, .dtype_name = name, .dims = 1, .dim = { n }, .count = n, .data = data, .file = "f"
+    };
 }
 
 /* Fraction, exponent and sign put together by ldexp: another way than the code's. */
@@ -544,10 +536,8 @@ static void a_part_of_a_tensor_is_converted(void **state)
     const double doubles[] = { 1, 2, 3, 4 };
     const uint16_t halves[] = { 0x3c00, 0x4000, 0x4200, 0x4400 };
     const float floats[] = { 1, 2, 3, 4 };
-    const TensorView views[] = { view_of(DTYPE_BF16, "BF16", brains, 4),
-                                 view_of(DTYPE_F64, "F64", doubles, 4),
-                                 view_of(DTYPE_F16, "F16", halves, 4),
-                                 view_of(DTYPE_F32, "F32", floats, 4) };
+    const TensorView views[] = { view_of(DTYPE_BF16, "BF16", brains, 4), view_of(DTYPE_F64, "F64", doubles, 4),
+                                 view_of(DTYPE_F16, "F16", halves, 4), view_of(DTYPE_F32, "F32", floats, 4) };
     for (int i = 0; i < 4; i++) {
         Err err = { 0 };
         float out[] = { 7, 7, 7, 7 };

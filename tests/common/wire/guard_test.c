@@ -51,8 +51,12 @@ static void pair_close(Pair *pair)
 static void turn(Pair *pair)
 {
     static float gradient[1 << 16];
-    const Msg push = { .type = MSG_PUSH, .client = 3, .range = { { 0, 1 } }, .range_count = 1,
-                       .data = gradient, .size = sizeof gradient };
+    const Msg push = { .type = MSG_PUSH,
+                       .client = 3,
+                       .range = { { 0, 1 } },
+                       .range_count = 1,
+                       .data = gradient,
+                       .size = sizeof gradient };
     Err err = { 0 };
     assert_int_not_equal(wire_send(pair->client_data, NULL, &push, &err), WIRE_BAD);
     wire_wait(&pair->data, 1, -1, 0.01);

@@ -50,12 +50,12 @@ static Msg example(MsgType type)
         msg.known = true;
     }
     if (type == MSG_HELLO)
-        msg.facts = (HelloFacts){ UINT64_MAX, 2, 3, UINT64_MAX - 7, 294912, 67349, 128, 7, 872, 12, 16, 32, 9, "node-1.cluster",
-                                  "x86-64-v3/Zen", UINT64_MAX - 5 };
+        msg.facts = (HelloFacts){ UINT64_MAX, 2,  3, UINT64_MAX - 7,   294912,          67349,         128, 7, 872, 12,
+                                  16,         32, 9, "node-1.cluster", "x86-64-v3/Zen", UINT64_MAX - 5 };
     if (type == MSG_HELLO || type == MSG_LEASE || type == MSG_PUSH || type == MSG_EVAL)
         msg.plan = UINT64_MAX - 1;
-    if (type == MSG_RUN || type == MSG_HELLO || type == MSG_WELCOME || type == MSG_REFUSE ||
-        type == MSG_LEASE || type == MSG_STATUS)
+    if (type == MSG_RUN || type == MSG_HELLO || type == MSG_WELCOME || type == MSG_REFUSE || type == MSG_LEASE ||
+        type == MSG_STATUS)
         msg.text = run_text;
     return msg;
 }
@@ -87,8 +87,7 @@ static void every_type_comes_back_as_it_went(void **state)
         char *header = encode((MsgType)t, &size);
         Msg got;
         Err err = { 0 };
-        assert_true(
-            msg_decode_header(&got, header, size, sizeof tensor, &tensor_size, &checksum, &err));
+        assert_true(msg_decode_header(&got, header, size, sizeof tensor, &tensor_size, &checksum, &err));
         assert_int_equal(tensor_size, sent.size);
         if (sent.size > 0)
             assert_true(checksum == digest_fast(tensor, sizeof tensor));
@@ -191,8 +190,7 @@ static void tensors_above_the_limit_are_refused(void **state)
     char *header = encode(MSG_PUSH, &size);
     Msg msg;
     Err err = { 0 };
-    assert_false(
-        msg_decode_header(&msg, header, size, sizeof tensor - 1, &tensor_size, &checksum, &err));
+    assert_false(msg_decode_header(&msg, header, size, sizeof tensor - 1, &tensor_size, &checksum, &err));
     assert_non_null(strstr(err.what, "at most"));
     free(header);
 }
@@ -223,7 +221,7 @@ static void a_repeated_key_is_refused(void **state)
     char *again = malloc(size + 13);
     memcpy(again, header, size);
     memcpy(again + size, run, 13); /* key and a uint 64 */
-    again[0]++;                    /* fixmap of one more */
+    again[0]++; /* fixmap of one more */
     Msg msg;
     Err err;
     assert_false(decode(&msg, again, size + 13, &err));

@@ -29,7 +29,7 @@ static int asked_count;
 static int spoiled = -1; /* the number of the product whose last sum is off by `fault` */
 static float fault;
 static bool only_listed; /* nothing is computed */
-static bool in_order;    /* by one thread: a product's number tells which it is */
+static bool in_order; /* by one thread: a product's number tells which it is */
 static float *known[MOST]; /* what it gave the first time; never freed */
 
 bool blas_load(const char *core, Err *err)
@@ -66,8 +66,8 @@ static float *compute(bool turn_a, bool turn_b, int64_t M, int64_t N, int64_t K,
     return out;
 }
 
-void blas_sgemm(bool turn_a, bool turn_b, int64_t M, int64_t N, int64_t K, float alpha, const float *a,
-                int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+void blas_sgemm(bool turn_a, bool turn_b, int64_t M, int64_t N, int64_t K, float alpha, const float *a, int64_t lda,
+                const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
     int number;
 #pragma omp atomic capture

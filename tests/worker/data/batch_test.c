@@ -15,7 +15,9 @@ static const int32_t ids[] = { 10, 11, 20, 30, 31, 32, 40 }, types[] = { 0, 1, 0
 static const int32_t token_goal[] = { -100, 1, 2, 3, -100, 4, 5 };
 static const float goal[] = { 1, 0, 0, 1, 0.5F, 0.25F, 1, 1 };
 
-static const Dataset of_labels = { .count = 4, .goal_width = 2, .start = start, .ids = ids, .types = types, .goal = goal };
+static const Dataset of_labels = {
+    .count = 4, .goal_width = 2, .start = start, .ids = ids, .types = types, .goal = goal
+};
 static const Dataset of_tokens = { .count = 4, .start = start, .ids = ids, .token_goal = token_goal };
 
 static BatchRoom open_room(int64_t goal_width)

@@ -34,8 +34,7 @@ static char *rendered(const char *source, Err *err)
     json_t *messages = json("[{\"role\": \"user\", \"content\": \"hi\"}]");
     Text text = { 0 };
     ChatTemplate *t = chat_template_parse(source, strlen(source), "t", err);
-    const bool ok =
-        t && chat_template_render(t, messages, &(ChatOptions){ .now = NOW }, &text, err);
+    const bool ok = t && chat_template_render(t, messages, &(ChatOptions){ .now = NOW }, &text, err);
     chat_template_close(t);
     json_decref(messages);
     if (ok)
@@ -149,16 +148,11 @@ static void texts_and_ranges_are_those_of_transformers(void **state)
 static void errors_name_the_line_and_what_is_not_supported(void **state)
 {
     (void)state;
-    refused("a\n{% include 'x' %}", "t:2",
-            "the template uses {% include %}, which is not supported");
-    refused("{{ messages|groupby('role') }}", "t:1",
-            "the template uses the filter 'groupby', which is not supported");
-    refused("\n\n{{ 1 is sameas 1 }}", "t:3",
-            "the template uses the test 'sameas', which is not supported");
-    refused("{% for x in y recursive %}{% endfor %}", "t:1",
-            "a recursive loop, which is not supported");
-    refused("{% for x in [1] %}\n{{ loop.changed(x) }}{% endfor %}", "t:2",
-            "loop.changed, which is not supported");
+    refused("a\n{% include 'x' %}", "t:2", "the template uses {% include %}, which is not supported");
+    refused("{{ messages|groupby('role') }}", "t:1", "the template uses the filter 'groupby', which is not supported");
+    refused("\n\n{{ 1 is sameas 1 }}", "t:3", "the template uses the test 'sameas', which is not supported");
+    refused("{% for x in y recursive %}{% endfor %}", "t:1", "a recursive loop, which is not supported");
+    refused("{% for x in [1] %}\n{{ loop.changed(x) }}{% endfor %}", "t:2", "loop.changed, which is not supported");
     refused("{{ f(*messages) }}", "t:1", "*arguments, which is not supported");
     refused("{% set x | trim %}{% endset %}", "t:1", "a filter on a {% set %} block");
     refused("{{ 'é'|upper }}", "t:1", "letters outside of ASCII");
@@ -182,8 +176,7 @@ static void a_template_cannot_take_the_machine(void **state)
             "ns.a + ns.a %}{% endfor %}",
             "t:1", "too much memory");
     refused("{% for i in range(99) %}{{ 'x' * 1000000 }}{% endfor %}", "t:1", "too much memory");
-    refused("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "t:1",
-            "too");
+    refused("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "t:1", "too");
     refused("{{ range(1000000000) }}", "t:1", "too large");
     refused("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "t:1", "calls itself too often");
     Text deep = { 0 };
@@ -206,8 +199,7 @@ static void a_template_cannot_take_the_machine(void **state)
     refused(deep.data, "t:1", "nested too deep");
     text_release(&deep);
     Err err = { 0 };
-    char *text =
-        rendered("{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}{{ ns == ns }}", &err);
+    char *text = rendered("{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}{{ ns == ns }}", &err);
     assert_non_null(text);
     free(text);
 }
@@ -246,18 +238,16 @@ static void a_file_of_its_own_wins_over_the_configuration(void **state)
 {
     (void)state;
     char *folder = new_folder();
-    write_into(
-        folder, "tokenizer_config.json",
-        "{\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": \"</s>\", \"pad_token\": null,"
-        " \"chat_template\": \"config {{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ "
-        "pad_token }}\"}");
+    write_into(folder, "tokenizer_config.json",
+               "{\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": \"</s>\", \"pad_token\": null,"
+               " \"chat_template\": \"config {{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ "
+               "pad_token }}\"}");
     opened(folder, NULL, &(ChatOptions){ 0 }, "config <s>hi</s>");
     opened(folder, "default", &(ChatOptions){ .bos = "[", .eos = "]" }, "config [hi]");
     not_opened(folder, "tool_use", "/tokenizer_config.json: chat_template",
                "there is no chat template 'tool_use': the model has one, without a name");
     write_into(folder, "chat_template.jinja", "file {{ bos_token }}{{ unk_token }}{{ more }}\n");
-    write_into(folder, "special_tokens_map.json",
-               "{\"bos_token\": \"other\", \"unk_token\": \"<unk>\"}");
+    write_into(folder, "special_tokens_map.json", "{\"bos_token\": \"other\", \"unk_token\": \"<unk>\"}");
     json_t *more = json("{\"more\": 7}");
     opened(folder, NULL, &(ChatOptions){ .variables = more }, "file <s><unk>7");
     json_decref(more);
@@ -275,8 +265,7 @@ static void templates_with_names_are_told_apart(void **state)
                "\"rag\", \"template\": \"r\"}]}");
     opened(folder, NULL, &(ChatOptions){ 0 }, "d");
     opened(folder, "rag", &(ChatOptions){ 0 }, "r");
-    not_opened(folder, "x", "/tokenizer_config.json: chat_template",
-               "there is no chat template 'x' among the model's");
+    not_opened(folder, "x", "/tokenizer_config.json: chat_template", "there is no chat template 'x' among the model's");
     remove_folder(folder);
 }
 
@@ -316,20 +305,16 @@ static void a_conversation_is_checked(void **state)
 static void a_template_that_rewrites_earlier_turns_has_no_ranges(void **state)
 {
     (void)state;
-    const char *source =
-        "{% for m in messages %}{{ m.content if loop.last else '...' }}{% endfor %}";
-    json_t *messages = json(
-        "[{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"},"
-        " {\"role\": \"user\", \"content\": \"c\"}]");
+    const char *source = "{% for m in messages %}{{ m.content if loop.last else '...' }}{% endfor %}";
+    json_t *messages = json("[{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"},"
+                            " {\"role\": \"user\", \"content\": \"c\"}]");
     ChatTemplate *t = chat_template_parse(source, strlen(source), "t", NULL);
     Err err = { 0 };
     Text text = { 0 };
     ChatRange *ranges;
     int64_t count;
-    assert_false(
-        chat_template_ranges(t, messages, &(ChatOptions){ 0 }, &text, &ranges, &count, &err));
-    assert_non_null(
-        strstr(err.what, "the chat template writes message 2 otherwise when others follow"));
+    assert_false(chat_template_ranges(t, messages, &(ChatOptions){ 0 }, &text, &ranges, &count, &err));
+    assert_non_null(strstr(err.what, "the chat template writes message 2 otherwise when others follow"));
     assert_non_null(strstr(err.hint, "{% generation %}"));
     assert_null(ranges);
     text_release(&text);

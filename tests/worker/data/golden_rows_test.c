@@ -145,11 +145,11 @@ static void check_case(const char *name)
     case_close(&c);
 }
 
-#define CASE(name, folder)          \
-    static void name(void **state)  \
-    {                               \
-        (void)state;                \
-        check_case(folder);         \
+#define CASE(name, folder)                                                                                             \
+    static void name(void **state)                                                                                     \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        check_case(folder);                                                                                            \
     }
 CASE(a_text_with_a_label_is_encoded_as_in_transformers, "bert-seqcls")
 CASE(a_list_of_labels_is_encoded_as_in_transformers, "bert-multilabel")
@@ -177,8 +177,9 @@ static void images_have_the_pixels_of_transformers(void **state)
     Pictures pictures;
     BatchRoom room = { 0 };
     const int64_t n = pictures_floats(c.arch);
-    check(pictures_open(&pictures, &c.validation, c.arch, &(PicturesOptions){ .files = &c.config.data.validation }, &err),
-          &err);
+    check(
+        pictures_open(&pictures, &c.validation, c.arch, &(PicturesOptions){ .files = &c.config.data.validation }, &err),
+        &err);
     check(batch_room(&room, &(BatchSize){ c.arch->positions, 1, 1, n }, &err), &err);
     assert_int_equal(pictures.good_count, c.validation.count);
     int found = 0;
@@ -223,8 +224,7 @@ static void a_batch_has_the_goals_of_its_tokens(void **state)
         assert_int_equal(batch.example[b], rows[b]);
         assert_int_equal(batch.start[b + 1] - batch.start[b], n);
         assert_memory_equal(batch.ids + batch.start[b], c.train.ids + from, (size_t)n * sizeof(int32_t));
-        assert_memory_equal(batch.token_goal + batch.start[b], c.train.token_goal + from,
-                            (size_t)n * sizeof(int32_t));
+        assert_memory_equal(batch.token_goal + batch.start[b], c.train.token_goal + from, (size_t)n * sizeof(int32_t));
     }
     assert_int_equal(batch.N, batch.start[3]);
     batch_release(&room);

@@ -65,8 +65,10 @@ static void words_come_as_lists_too(void **state)
 static void a_list_of_objects_is_rows_too(void **state)
 {
     (void)state;
-    expect_file("a.json", "\n[\n  {\"text\": \"a ] }, \\\" b\",\n   \"label\": [1, [2]]},\n\n  {\"text\": \"c\", \"label\": \"x\"}]\n",
-                &labelled, "3 a ] }, \" b||\n6 c||x\n");
+    expect_file(
+        "a.json",
+        "\n[\n  {\"text\": \"a ] }, \\\" b\",\n   \"label\": [1, [2]]},\n\n  {\"text\": \"c\", \"label\": \"x\"}]\n",
+        &labelled, "3 a ] }, \" b||\n6 c||x\n");
     expect_file("b.json", "\xEF\xBB\xBF{\"text\": \"a\", \"label\": 1}\r\n{\"text\": \"b\", \"label\": 2}\n", &labelled,
                 "1 a||1\n2 b||2\n");
     expect_file("c.jsonl", "[{\"text\": \"a\", \"label\": 1}, 7, {\"text\":\n \"b\",\n \"label\": }]", &labelled,
@@ -82,14 +84,15 @@ static void a_list_of_objects_is_rows_too(void **state)
 static void values_are_those_of_python(void **state)
 {
     (void)state;
-    expect_file("a.jsonl",
-                "{\"text\": \"a\\u0000b\", \"label\": true}\n{\"text\": \"\", \"label\": false}\n"
-                "{\"text\": \"c\", \"label\": 123456789012345678901234567890, \"id\": -99999999999999999999}\n"
-                "{\"text\": \"d 99999999999999999999\", \"label\": 2.50, \"id\": 18446744073709551615}\n"
-                "{\"text\": \"e\", \"label\": 3.0}\n{\"text\": \"f\", \"label\": 1e-7}\n{\"text\": \"g\", \"label\": null}\n",
-                &labelled,
-                "1 a<NUL>b||True\n2 ||False\n3 c||123456789012345678901234567890\n4 d 99999999999999999999||2.5\n"
-                "5 e||3.0\n6 f||1e-07\n7 g||\n");
+    expect_file(
+        "a.jsonl",
+        "{\"text\": \"a\\u0000b\", \"label\": true}\n{\"text\": \"\", \"label\": false}\n"
+        "{\"text\": \"c\", \"label\": 123456789012345678901234567890, \"id\": -99999999999999999999}\n"
+        "{\"text\": \"d 99999999999999999999\", \"label\": 2.50, \"id\": 18446744073709551615}\n"
+        "{\"text\": \"e\", \"label\": 3.0}\n{\"text\": \"f\", \"label\": 1e-7}\n{\"text\": \"g\", \"label\": null}\n",
+        &labelled,
+        "1 a<NUL>b||True\n2 ||False\n3 c||123456789012345678901234567890\n4 d 99999999999999999999||2.5\n"
+        "5 e||3.0\n6 f||1e-07\n7 g||\n");
     expect_file("b.jsonl",
                 "{\"text\": 12345678901234567890, \"label\": 1}\n{\"text\": \"a\", \"label\": \"x\\u0000y\"}\n"
                 "{\"text\": \"a \\ud83d\", \"label\": 1}\n",
@@ -103,8 +106,8 @@ static void values_are_those_of_python(void **state)
 static void a_prompt_has_its_completion(void **state)
 {
     (void)state;
-    expect_file("p.jsonl", "{\"p\": \"ask\", \"c\": \" answer\"}\n{\"p\": \"ask\"}\n{\"p\": 1, \"c\": \"x\"}\n", &prompts,
-                "1 ask| answer|\n2 !no field 'c' @p.jsonl:2\n3 !field 'p' is not a string @p.jsonl:3\n");
+    expect_file("p.jsonl", "{\"p\": \"ask\", \"c\": \" answer\"}\n{\"p\": \"ask\"}\n{\"p\": 1, \"c\": \"x\"}\n",
+                &prompts, "1 ask| answer|\n2 !no field 'c' @p.jsonl:2\n3 !field 'p' is not a string @p.jsonl:3\n");
     expect_file("p.csv", "c,p\n\" two\nlines\",ask\n", &prompts, "2 ask| two\nlines|\n");
     expect_refused("q.csv", "a,b\n1,2\n", &prompts, "no column 'p'", "data.prompt and data.completion");
 }

@@ -119,8 +119,8 @@ static void tags_may_be_class_numbers(void **state)
 {
     (void)state;
     Opened t;
-    open_rows(&t, "bert-tokcls", TASK_TOKEN_CLS, tags, "n.jsonl", "{\"tokens\": [\"the\", \"garden\"], \"tags\": [0, 2]}\n",
-              words);
+    open_rows(&t, "bert-tokcls", TASK_TOKEN_CLS, tags, "n.jsonl",
+              "{\"tokens\": [\"the\", \"garden\"], \"tags\": [0, 2]}\n", words);
     assert_true(t.ok);
     int64_t seen = 0, sum = 0;
     for (int64_t i = 0; i < t.data.start[1]; i++) {
@@ -138,7 +138,8 @@ static void a_sentence_without_tokens_is_bad(void **state)
 {
     (void)state;
     Opened t;
-    open_rows(&t, "bert-tokcls", TASK_TOKEN_CLS, tags, "e.jsonl", "{\"tokens\": [\"\", \" \"], \"tags\": [0, 0]}\n", words);
+    open_rows(&t, "bert-tokcls", TASK_TOKEN_CLS, tags, "e.jsonl", "{\"tokens\": [\"\", \" \"], \"tags\": [0, 0]}\n",
+              words);
     expect_bad(&t, "no word of the sentence has a token", "e.jsonl:1", "");
 }
 
@@ -180,7 +181,8 @@ static void a_shared_token_is_counted_and_not_learnt(void **state)
     encoding_release(&prompt);
     encoding_release(&whole);
     close_rows(&t);
-    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "s.jsonl", "{\"p\": \"the garden\", \"c\": \" is red\"}\n", prompts);
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "s.jsonl", "{\"p\": \"the garden\", \"c\": \" is red\"}\n",
+              prompts);
     assert_int_equal(t.data.shared, 0);
     close_rows(&t);
 }
@@ -190,14 +192,20 @@ static void a_form_makes_the_prompt(void **state)
 {
     (void)state;
     Opened t, u;
-    DatasetOptions formed = { .kind = ROWS_COMPLETIONS, .form = "{say}{?to} to {to}{/}:\n", .text_pair = "out", .max_length = 32 };
-    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "p.jsonl",
-              "{\"p\": \"red to blue:\\n\", \"c\": \"the map\"}\n{\"p\": \"red:\\n\", \"c\": \"map\"}\n{\"p\": \"7:\\n\", \"c\": \"x\"}\n", prompts);
+    DatasetOptions formed = {
+        .kind = ROWS_COMPLETIONS, .form = "{say}{?to} to {to}{/}:\n", .text_pair = "out", .max_length = 32
+    };
+    open_rows(
+        &t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "p.jsonl",
+        "{\"p\": \"red to blue:\\n\", \"c\": \"the map\"}\n{\"p\": \"red:\\n\", \"c\": \"map\"}\n{\"p\": \"7:\\n\", \"c\": \"x\"}\n",
+        prompts);
     assert_true(t.ok);
     const char *const files[] = { "f.csv", "f.json" };
-    const char *const bytes[] = { "say,to,out\nred,blue,the map\nred,,map\n7,,x\n",
-                                  "[{\"say\": \"red\", \"to\": \"blue\", \"out\": \"the map\"}, {\"say\": \"red\", \"to\": null, \"out\": "
-                                  "\"map\"},\n{\"say\": 7, \"out\": \"x\"}]" };
+    const char *const bytes[] = {
+        "say,to,out\nred,blue,the map\nred,,map\n7,,x\n",
+        "[{\"say\": \"red\", \"to\": \"blue\", \"out\": \"the map\"}, {\"say\": \"red\", \"to\": null, \"out\": "
+        "\"map\"},\n{\"say\": 7, \"out\": \"x\"}]"
+    };
     for (int i = 0; i < 2; i++) {
         open_rows(&u, "gpt2-clm", TASK_CAUSAL_LM, NULL, files[i], bytes[i], formed);
         assert_true(u.ok);
@@ -219,7 +227,8 @@ static void only_the_completion_and_the_end_are_learnt(void **state)
 {
     (void)state;
     Opened t;
-    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "g.jsonl", "{\"p\": \"the garden\", \"c\": \" is red\"}\n", prompts);
+    open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "g.jsonl", "{\"p\": \"the garden\", \"c\": \" is red\"}\n",
+              prompts);
     assert_true(t.ok);
     const int64_t n = t.data.start[1];
     Encoding prompt = { 0 };
@@ -275,9 +284,10 @@ static void what_the_assistant_says_is_learnt(void **state)
     (void)state;
     Opened t;
     char *dir = chat_model();
-    const char *talk = "{\"m\": [{\"role\": \"user\", \"content\": \"the gard\u00ebn\"}, {\"role\": \"assistant\", "
-                       "\"content\": \"is red\"}, {\"role\": \"user\", \"content\": \"and\"}, {\"role\": \"assistant\", "
-                       "\"content\": \"blue\"}]}\n";
+    const char *talk =
+        "{\"m\": [{\"role\": \"user\", \"content\": \"the gard\u00ebn\"}, {\"role\": \"assistant\", "
+        "\"content\": \"is red\"}, {\"role\": \"user\", \"content\": \"and\"}, {\"role\": \"assistant\", "
+        "\"content\": \"blue\"}]}\n";
     DatasetOptions o = { .kind = ROWS_MESSAGES, .messages = "m", .max_length = 96 };
     open_rows(&t, dir, TASK_CAUSAL_LM, NULL, "m.jsonl", talk, o);
     assert_true(t.ok);
@@ -294,8 +304,9 @@ static void what_the_assistant_says_is_learnt(void **state)
     assert_string_equal(begin.data, "<system>the map</s>");
     text_release(&begin);
     close_rows(&t);
-    open_rows(&t, dir, TASK_CAUSAL_LM, NULL, "m.jsonl",
-              "{\"m\": [{\"role\": \"system\", \"content\": \"x\"}, {\"role\": \"assistant\", \"content\": \"red\"}]}\n", o);
+    open_rows(
+        &t, dir, TASK_CAUSAL_LM, NULL, "m.jsonl",
+        "{\"m\": [{\"role\": \"system\", \"content\": \"x\"}, {\"role\": \"assistant\", \"content\": \"red\"}]}\n", o);
     assert_true(t.ok);
     tokenizer_decode(t.tokenizer, t.data.ids, t.data.start[1], false, &begin);
     assert_string_equal(begin.data, "<system>x</s><assistant>red</s>");
@@ -320,7 +331,8 @@ static void a_text_is_learnt_with_its_end(void **state)
     (void)state;
     Opened t;
     open_rows(&t, "gpt2-clm", TASK_CAUSAL_LM, NULL, "t.jsonl",
-              "{\"text\": \"red\"}\n{\"text\": \"the garden is red and the bridge is blue and the winter too\"}\n", texts);
+              "{\"text\": \"red\"}\n{\"text\": \"the garden is red and the bridge is blue and the winter too\"}\n",
+              texts);
     assert_true(t.ok);
     assert_int_equal(t.data.count, 2);
     assert_int_equal(t.data.ids[t.data.start[1] - 1], tokenizer_special(t.tokenizer, "eos_token"));
@@ -434,7 +446,8 @@ static void labels_are_found_in_tags_and_folders(void **state)
     (void)state;
     const ProblemType automatic = PROBLEM_AUTO;
     expect_labels(words, automatic, "found.conll", "a O\nb B-PER\n\nc I-PER\nd O\n", "3: B-PER I-PER O");
-    expect_labels(words, automatic, "found.jsonl", "{\"tokens\": [\"a\", \"b\", \"c\"], \"tags\": [10, 9, 10]}\n", "2: 9 10");
+    expect_labels(words, automatic, "found.jsonl", "{\"tokens\": [\"a\", \"b\", \"c\"], \"tags\": [10, 9, 10]}\n",
+                  "2: 9 10");
     expect_labels((DatasetOptions){ .kind = ROWS_IMAGES }, automatic, "pictures", NULL, "2: cat dog");
 }
 
@@ -445,9 +458,11 @@ static void labels_are_found_in_rows(void **state)
     (void)state;
     const ProblemType automatic = PROBLEM_AUTO;
     expect_labels(labelled, automatic, "l.csv", "t,l\na,C:\\new\nb,\"so \"\"x\"\"\"\n", "2: C:\\new so \"x\"");
-    expect_labels(labelled, automatic, "l.jsonl", "{\"t\": \"a\", \"l\": true}\n{\"t\": \"a\", \"l\": false}\n", "2: False True");
+    expect_labels(labelled, automatic, "l.jsonl", "{\"t\": \"a\", \"l\": true}\n{\"t\": \"a\", \"l\": false}\n",
+                  "2: False True");
     expect_labels(labelled, automatic, "l.csv", "t,l\na,10\nb,9\nc,1\n", "3: 1 9 10");
-    expect_labels(labelled, automatic, "l.csv", "t,l\na,x\nb,x\n", "!all labels are 'x': there is nothing to tell apart @l.csv");
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,x\nb,x\n",
+                  "!all labels are 'x': there is nothing to tell apart @l.csv");
     expect_labels(labelled, automatic, "l.csv", "t,l\na,1.5\nb,2\nc,1e1\n",
                   "!the labels are numbers with decimals, as 1.5: 3 different ones @l.csv");
     expect_labels(labelled, automatic, "l.csv", "t,l\na,1.5\nb,v2.0\n", "2: 1.5 v2.0");
@@ -460,7 +475,8 @@ static void lists_in_a_table_are_no_classes(void **state)
     const ProblemType automatic = PROBLEM_AUTO;
     expect_labels(labelled, automatic, "l.csv", "t,l\na,\"[0, 1]\"\nb,\"[1, 0]\"\n",
                   "!the labels are lists written as texts, as [0, 1] @l.csv");
-    expect_labels(labelled, automatic, "l.csv", "t,l\na,\"['x', 'y']\"\n", "!the labels are lists written as texts, as ['x', 'y'] @l.csv");
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,\"['x', 'y']\"\n",
+                  "!the labels are lists written as texts, as ['x', 'y'] @l.csv");
     expect_labels(labelled, automatic, "l.csv", "t,l\na,[X]\nb,y\n", "2: [X] y");
 }
 
@@ -468,8 +484,10 @@ static void several_labels_a_row_are_understood(void **state)
 {
     (void)state;
     const ProblemType automatic = PROBLEM_AUTO;
-    expect_labels(labelled, automatic, "m.jsonl", "{\"t\": \"a\", \"l\": [1, 0, 0]}\n{\"t\": \"b\", \"l\": [false, true, true]}\n", "many 3:");
-    expect_labels(labelled, automatic, "m.jsonl", "{\"t\": \"a\", \"l\": [\"sad\", \"mad\"]}\n{\"t\": \"b\", \"l\": []}\n", "many 2: mad sad");
+    expect_labels(labelled, automatic, "m.jsonl",
+                  "{\"t\": \"a\", \"l\": [1, 0, 0]}\n{\"t\": \"b\", \"l\": [false, true, true]}\n", "many 3:");
+    expect_labels(labelled, automatic, "m.jsonl",
+                  "{\"t\": \"a\", \"l\": [\"sad\", \"mad\"]}\n{\"t\": \"b\", \"l\": []}\n", "many 2: mad sad");
     expect_labels(labelled, automatic, "m.jsonl", "{\"t\": \"a\", \"l\": [1, 0]}\n{\"t\": \"b\", \"l\": [1]}\n",
                   "!the list of labels has 1 numbers, the rows before have 2 @m.jsonl:2");
     expect_labels(labelled, automatic, "m.jsonl", "{\"t\": \"a\", \"l\": [1, 0]}\n{\"t\": \"b\", \"l\": 1}\n",
@@ -483,7 +501,8 @@ static void a_row_without_a_good_label_is_told_at_its_line(void **state)
 {
     (void)state;
     const ProblemType automatic = PROBLEM_AUTO;
-    expect_labels(labelled, automatic, "b.jsonl", "{\"t\": \"a\", \"l\": \"x\"}\n{\"t\": \"b\", \"l\": \"\"}\n", "!the label is empty @b.jsonl:2");
+    expect_labels(labelled, automatic, "b.jsonl", "{\"t\": \"a\", \"l\": \"x\"}\n{\"t\": \"b\", \"l\": \"\"}\n",
+                  "!the label is empty @b.jsonl:2");
     expect_labels(labelled, automatic, "b.jsonl", "{\"t\": \"a\", \"l\": \"x\"}\n{\"t\": \"b\" \"l\": \"y\"}\n",
                   "!not a JSON object: '}' expected near '\"l\"' @b.jsonl:2");
     expect_labels(labelled, automatic, "b.csv", "t,l\na,x\nb,\xFF\n", "!the label is not valid UTF-8 @b.csv:3");
@@ -493,9 +512,11 @@ static void a_row_without_a_good_label_is_told_at_its_line(void **state)
     skipping.skip_bad_rows = true;
     expect_labels(skipping, automatic, "b.csv", "t,l\na,x\nb,\xFF\nc,y\n", "2: x y");
     Opened t;
-    open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, tags, "m.jsonl", "{\"t\": \"a\", \"l\": [\"O\"]}\n", (DatasetOptions){ .kind = ROWS_LABELLED, .text = "t", .label = "l", .max_length = 8 });
+    open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, tags, "m.jsonl", "{\"t\": \"a\", \"l\": [\"O\"]}\n",
+              (DatasetOptions){ .kind = ROWS_LABELLED, .text = "t", .label = "l", .max_length = 8 });
     expect_bad(&t, "the label is a list", "m.jsonl:1", "problem_type: multi_label_classification, and labels:");
-    open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, tags, "m.csv", "t,l\na,0.5\n", (DatasetOptions){ .kind = ROWS_LABELLED, .text = "t", .label = "l", .max_length = 8 });
+    open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, tags, "m.csv", "t,l\na,0.5\n",
+              (DatasetOptions){ .kind = ROWS_LABELLED, .text = "t", .label = "l", .max_length = 8 });
     expect_bad(&t, "'0.5' is not one of the 3 labels", "m.csv:2", "problem_type: regression");
 }
 
@@ -503,7 +524,8 @@ static void a_truth_value_counts_as_python_counts_it(void **state)
 {
     (void)state;
     Opened t;
-    open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, tags, "t.jsonl", "{\"t\": \"a\", \"l\": true}\n{\"t\": \"a\", \"l\": false}\n{\"t\": \"a\", \"l\": 1}\n",
+    open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, tags, "t.jsonl",
+              "{\"t\": \"a\", \"l\": true}\n{\"t\": \"a\", \"l\": false}\n{\"t\": \"a\", \"l\": 1}\n",
               (DatasetOptions){ .kind = ROWS_LABELLED, .text = "t", .label = "l", .max_length = 8 });
     assert_true(t.ok);
     assert_true(t.data.goal[0] == 1.0f && t.data.goal[1] == 0.0f && t.data.goal[2] == 1.0f);

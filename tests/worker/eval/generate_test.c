@@ -71,7 +71,9 @@ static void expect(Generated *text, const int32_t *want, int64_t n)
 static void the_likeliest_token_goes_on_until_the_most(void **state)
 {
     (void)state;
-    const GenerateOptions o = { .sample = { false, 1, 1, 1, 50, 0 }, .max_new_tokens = 4, .positions = 100, .stop = &none };
+    const GenerateOptions o = {
+        .sample = { false, 1, 1, 1, 50, 0 }, .max_new_tokens = 4, .positions = 100, .stop = &none
+    };
     Generated texts[3];
     make(texts, &o, 3, starts, ids, examples);
     expect(&texts[0], (int32_t[]){ 3, 6, 12, 24 }, 4);
@@ -82,8 +84,12 @@ static void the_likeliest_token_goes_on_until_the_most(void **state)
 static void a_text_ends_at_an_end_token_or_at_the_last_position(void **state)
 {
     (void)state;
-    GenerateOptions o = { .sample = { false, 1, 1, 1, 50, 0 }, .max_new_tokens = 9, .positions = 5, .stop = &none,
-                          .ends = { 12, 7 }, .end_count = 2 };
+    GenerateOptions o = { .sample = { false, 1, 1, 1, 50, 0 },
+                          .max_new_tokens = 9,
+                          .positions = 5,
+                          .stop = &none,
+                          .ends = { 12, 7 },
+                          .end_count = 2 };
     Generated texts[3];
     make(texts, &o, 3, starts, ids, examples);
     expect(&texts[0], (int32_t[]){ 3, 6 }, 2);
@@ -99,7 +105,9 @@ static void a_text_ends_at_an_end_token_or_at_the_last_position(void **state)
 static void draws_do_not_depend_on_the_batch(void **state)
 {
     (void)state;
-    const GenerateOptions o = { .sample = { true, 3.0, 1, 1, 0, 11 }, .max_new_tokens = 20, .positions = 100, .stop = &none };
+    const GenerateOptions o = {
+        .sample = { true, 3.0, 1, 1, 0, 11 }, .max_new_tokens = 20, .positions = 100, .stop = &none
+    };
     Generated all[3], again[3], alone;
     make(all, &o, 3, starts, ids, examples);
     make(again, &o, 3, starts, ids, examples);
@@ -119,7 +127,9 @@ static void draws_do_not_depend_on_the_batch(void **state)
 static void prompts_that_find_no_lane_take_turns(void **state)
 {
     (void)state;
-    const GenerateOptions o = { .sample = { true, 3.0, 1, 1, 0, 11 }, .max_new_tokens = 20, .positions = 100, .stop = &none };
+    const GenerateOptions o = {
+        .sample = { true, 3.0, 1, 1, 0, 11 }, .max_new_tokens = 20, .positions = 100, .stop = &none
+    };
     Generated all[3], turns[3];
     make(all, &o, 3, starts, ids, examples);
     lanes = 2;
@@ -161,8 +171,9 @@ static void a_stop_string_is_the_end_of_a_text(void **state)
     StringList stop = { &word, 1 };
     Speaker speaker = { &e, 0, tokenizer_size(tokenizer) };
     const GenerateEngine engine = { &speaker, speaker.V, 1, speak };
-    const GenerateOptions o = { .sample = { false, 1, 1, 1, 50, 0 }, .max_new_tokens = e.count, .positions = 1000,
-                                .stop = &stop };
+    const GenerateOptions o = {
+        .sample = { false, 1, 1, 1, 50, 0 }, .max_new_tokens = e.count, .positions = 1000, .stop = &stop
+    };
     const GeneratePrompts prompts = { 1, (int64_t[]){ 0, 1 }, e.ids, examples };
     Generated text;
     Text words = { 0 };

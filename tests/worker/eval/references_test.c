@@ -21,13 +21,13 @@ static const int32_t ids[ROWS * TOKENS] = {
     5, 7, 1, 2,
 };
 static const int32_t goals[ROWS * TOKENS] = {
-    -100, 1, 2, -100, /* */
-    -100, 3, 2, -100, /* */
-    6, 1, 2, -100, /* the prompt is 5 alone */
-    -100, 4, 2, -100, /* */
-    6, -100, 2, -100, /* two stretches: the prompt is 5 6 1 */
-    -100, 1, -100, -100, /* the last token is not learnt */
-    -100, 1, 2, -100,
+    -100, 1,    2,    -100, /* */
+    -100, 3,    2,    -100, /* */
+    6,    1,    2,    -100, /* the prompt is 5 alone */
+    -100, 4,    2,    -100, /* */
+    6,    -100, 2,    -100, /* two stretches: the prompt is 5 6 1 */
+    -100, 1,    -100, -100, /* the last token is not learnt */
+    -100, 1,    2,    -100,
 };
 static const int64_t starts[ROWS + 1] = { 0, 4, 8, 12, 16, 20, 24, 28 };
 static const Dataset data = { .count = ROWS, .start = starts, .ids = ids, .token_goal = goals };

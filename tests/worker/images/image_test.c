@@ -139,7 +139,8 @@ static uint32_t crc(const uint8_t *bytes, size_t n)
 static void mend_png(uint8_t *bytes, size_t size)
 {
     for (size_t at = 8; at + 12 <= size;) {
-        const size_t n = (size_t)bytes[at] << 24 | (size_t)bytes[at + 1] << 16 | (size_t)bytes[at + 2] << 8 | bytes[at + 3];
+        const size_t n =
+            (size_t)bytes[at] << 24 | (size_t)bytes[at + 1] << 16 | (size_t)bytes[at + 2] << 8 | bytes[at + 3];
         if (n > size - at - 12)
             return;
         const uint32_t sum = crc(bytes + at + 4, n + 4);

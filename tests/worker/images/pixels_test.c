@@ -9,9 +9,9 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -253,11 +253,13 @@ static void a_cache_folder_that_cannot_be_made_is_an_error(void **state)
 /* ---- augmentation ---------------------------------------------------------------------------------- */
 
 /* Epochs 0 to 3 of all good rows, announced or not. */
-static void draw(float *out, const Room *room, const char **paths, int64_t count, int threads, int64_t ahead, bool announce)
+static void draw(float *out, const Room *room, const char **paths, int64_t count, int threads, int64_t ahead,
+                 bool announce)
 {
     static const uint32_t rows[] = { 2, 4, 5 };
-    const PixelsOptions options = { .process = &room->process, .height = SIZE, .width = SIZE, .seed = 42,
-                                    .augment = image_augment_usual() };
+    const PixelsOptions options = {
+        .process = &room->process, .height = SIZE, .width = SIZE, .seed = 42, .augment = image_augment_usual()
+    };
     Err err = { 0 };
     Pixels *pixels = pixels_open(&options, paths, count, &err);
     must(pixels != NULL, &err);
@@ -303,8 +305,9 @@ static void a_file_that_goes_away_is_an_error_in_its_batch(void **state)
     char *path = path_join(room.folder, "bees/b.jpg");
     const char *paths[] = { path };
     const uint32_t row = 0;
-    const PixelsOptions options = { .process = &room.process, .height = SIZE, .width = SIZE,
-                                    .augment = image_augment_usual() };
+    const PixelsOptions options = {
+        .process = &room.process, .height = SIZE, .width = SIZE, .augment = image_augment_usual()
+    };
     Pixels *pixels = pixels_open(&options, paths, 1, &err);
     must(pixels != NULL && pixels_start(pixels, 2, 1, &err), &err);
     assert_int_equal(unlink(path), 0);
@@ -378,7 +381,7 @@ static void a_plan_that_changed_is_forgotten(void **state)
     must(ahead != NULL, &err);
     for (int64_t round = 0; round < 50; round++) {
         ahead_expect(ahead, wrong, 6, round); /* more than there is room for */
-        take_image(ahead, 100, round);        /* expected by nobody */
+        take_image(ahead, 100, round); /* expected by nobody */
         ahead_expect(ahead, right, 4, round);
         take_image(ahead, 11, round + 1); /* of another epoch */
         for (int64_t i = 0; i < 4; i += 2) /* some are passed over */

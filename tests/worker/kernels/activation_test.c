@@ -2,11 +2,11 @@
 
 #include "common/model/arch.h"
 
-static const int64_t sizes[][2] = { { 1, 1 },  { 3, 17 },   { 17, 3 },
-                                    { 5, 65 }, { 65, 130 }, { 300, 130 } };
+static const int64_t sizes[][2] = { { 1, 1 }, { 3, 17 }, { 17, 3 }, { 5, 65 }, { 65, 130 }, { 300, 130 } };
 
-static const Activation kinds[] = { ACT_GELU, ACT_GELU_TANH, ACT_GELU_FAST, ACT_QUICK_GELU,
-                                    ACT_RELU, ACT_SILU,      ACT_TANH };
+static const Activation kinds[] = {
+    ACT_GELU, ACT_GELU_TANH, ACT_GELU_FAST, ACT_QUICK_GELU, ACT_RELU, ACT_SILU, ACT_TANH
+};
 
 /* The definitions, in double (Transformers' activations.py). */
 static double value(Activation kind, double x)
@@ -64,8 +64,7 @@ static void forward_works_in_place_and_without_bias(void **state)
     enum { N = 5, F = 65 };
     for (size_t k = 0; k < COUNT_OF(kinds); k++) {
         float *x = random_new(N * F, 2.0f, 1), *bias = random_new(F, 1.0f, 2);
-        float *y = guarded_new(N * F), *pre = guarded_new(N * F),
-              *in_place = random_new(N * F, 2.0f, 1);
+        float *y = guarded_new(N * F), *pre = guarded_new(N * F), *in_place = random_new(N * F, 2.0f, 1);
         kernels->bias_act_forward(y, pre, x, bias, N, F, kinds[k]);
         kernels->bias_act_forward(in_place, NULL, in_place, bias, N, F, kinds[k]);
         check_same_bits("y in place", in_place, y, N * F);
@@ -93,8 +92,7 @@ static void backward_multiplies_by_the_slope(void **state)
             kernels->act_backward(dx, dy, pre, N, F, kinds[k]);
             for (int64_t i = 0; i < N * F; i++) {
                 if (fabsf(pre[i]) > 1e-4f)
-                    check_near("dx", i, (double)dx[i],
-                               (double)dy[i] * slope(kinds[k], (double)pre[i]), 2e-6);
+                    check_near("dx", i, (double)dx[i], (double)dy[i] * slope(kinds[k], (double)pre[i]), 2e-6);
             }
         }
         kernels->act_backward(dy, dy, pre, N, F, ACT_TANH);
@@ -140,8 +138,7 @@ static void gated_forward_multiplies_up_by_the_gates_value(void **state)
                 assert_true(pre[i] == (b ? x[i] + b[i % (2 * F)] : x[i]));
             for (int64_t i = 0; i < N * F; i++) {
                 const int64_t gate = i / F * 2 * F + i % F;
-                check_near("y", i, (double)y[i],
-                           value(kind, (double)pre[gate]) * (double)pre[gate + F], 1e-6);
+                check_near("y", i, (double)y[i], value(kind, (double)pre[gate]) * (double)pre[gate + F], 1e-6);
             }
             float *over = random_new(size, 2.0f, 1);
             kernels->gated_act_forward(again, over, over, b, N, F, kind);

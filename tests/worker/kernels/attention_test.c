@@ -10,8 +10,8 @@ typedef struct Case {
     Rows rows;
     AttentionShape shape;
     Dropout dropout;
-    float *qkv, *dout;          /* inputs */
-    float *out, *lse, *dqkv;    /* results */
+    float *qkv, *dout; /* inputs */
+    float *out, *lse, *dqkv; /* results */
     double *out_ref, *dqkv_ref; /* the same in double */
     int64_t qkv_size, out_size, lse_size;
 } Case;
@@ -59,8 +59,7 @@ static void run(Case *c)
     const int64_t bytes = kernels->attention_scratch(&c->shape, c->rows.longest, threads);
     float *scratch = guarded_new(bytes / (int64_t)sizeof(float));
     kernels->attention_forward(c->out, c->lse, c->qkv, &c->rows, &c->shape, c->dropout, scratch);
-    kernels->attention_backward(c->dqkv, c->dout, c->lse, c->qkv, &c->rows, &c->shape, c->dropout,
-                       scratch);
+    kernels->attention_backward(c->dqkv, c->dout, c->lse, c->qkv, &c->rows, &c->shape, c->dropout, scratch);
     guarded_free(scratch, bytes / (int64_t)sizeof(float));
 }
 
@@ -123,8 +122,7 @@ typedef struct Wanted {
 
 /* Runs the kernels and the reference, and compares all that should be written;
  * what should not be must still hold the guard's value. */
-static void check_wanted(const int64_t *lengths, int64_t count, AttentionShape shape, float p,
-                         Wanted wanted)
+static void check_wanted(const int64_t *lengths, int64_t count, AttentionShape shape, float p, Wanted wanted)
 {
     Case c;
     case_init(&c, lengths, count, shape, p);

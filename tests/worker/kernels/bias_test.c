@@ -55,8 +55,7 @@ static void two_threads_give_the_bits_of_one(void **state)
 {
     (void)state;
     enum { N = 130, C = 600 };
-    float *dy = random_new(N * C, 1.0f, 1), *one = random_new(C, 1.0f, 2),
-          *two = random_new(C, 1.0f, 2);
+    float *dy = random_new(N * C, 1.0f, 1), *one = random_new(C, 1.0f, 2), *two = random_new(C, 1.0f, 2);
     omp_set_num_threads(1);
     kernels->bias_backward(one, dy, C, N, C);
     omp_set_num_threads(2);

@@ -29,8 +29,7 @@ static void elements_are_dropped_by_their_counter_and_scaled(void **state)
         for (int64_t i = 0; i < lengths[b] * C; i++) {
             const int64_t at = batch.start[b] * C + i;
             const bool kept = rng_bits(batch.keys[b], (uint32_t)i) >= rng_threshold(p);
-            check_near("y", at, (double)y[at], kept ? (double)x[at] / (1.0 - (double)p) : 0.0,
-                       1e-6);
+            check_near("y", at, (double)y[at], kept ? (double)x[at] / (1.0 - (double)p) : 0.0, 1e-6);
         }
     }
     kernels->dropout_apply(x, x, &batch.rows, (Dropout){ p, batch.keys }, C);

@@ -17,8 +17,8 @@ static void a_row_is_the_sum_of_its_three_embeddings(void **state)
             for (int64_t b = 0; b < rows.B; b++)
                 for (int64_t i = 0; i < lengths[b]; i++)
                     places[start[b] + i] = (int32_t)(i + offset);
-            kernels->embed_forward(y, ids, form == 2 ? types : NULL, word, position, places,
-                          form == 0 ? NULL : type, rows.N, C);
+            kernels->embed_forward(y, ids, form == 2 ? types : NULL, word, position, places, form == 0 ? NULL : type,
+                                   rows.N, C);
             for (int64_t b = 0; b < rows.B; b++) {
                 for (int64_t i = 0; i < lengths[b] * C; i++) {
                     const int64_t n = start[b] + i / C, c = i % C;

@@ -12,15 +12,14 @@ typedef struct Operand {
     int64_t row, column;
 } Operand;
 
-static void reference(double *y, const float *before, int64_t ldy, Operand x, Operand w, int64_t M,
-                      int64_t N, int64_t K, double alpha, double beta)
+static void reference(double *y, const float *before, int64_t ldy, Operand x, Operand w, int64_t M, int64_t N,
+                      int64_t K, double alpha, double beta)
 {
     for (int64_t m = 0; m < M; m++) {
         for (int64_t n = 0; n < N; n++) {
             double sum = 0.0;
             for (int64_t k = 0; k < K; k++)
-                sum +=
-                    (double)x.at[m * x.row + k * x.column] * (double)w.at[k * w.row + n * w.column];
+                sum += (double)x.at[m * x.row + k * x.column] * (double)w.at[k * w.row + n * w.column];
             y[m * ldy + n] = alpha * sum + beta * (double)before[m * ldy + n];
         }
     }

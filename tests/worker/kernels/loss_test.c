@@ -40,8 +40,7 @@ static void cross_entropy_is_the_sum_over_the_rows_that_count(void **state)
                 row[v] = at - h;
                 const double below = goal[n] != -100 ? entropy_of(row, goal[n], V) : 0.0;
                 row[v] = at;
-                check_near("dlogits", n * V + v, (double)dlogits[n * V + v],
-                           (above - below) / (2.0 * h), 1e-7);
+                check_near("dlogits", n * V + v, (double)dlogits[n * V + v], (above - below) / (2.0 * h), 1e-7);
             }
         }
         free(row);

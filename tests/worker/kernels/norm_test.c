@@ -52,8 +52,7 @@ static double normalised(double *xhat, const double *s, int64_t C, bool rms)
 }
 
 /* y, xhat and inv of row n against the sum s that should have been normalised. */
-static void check_row(const Case *c, int64_t n, const double *s, const float *y, const float *xhat,
-                      float inv)
+static void check_row(const Case *c, int64_t n, const double *s, const float *y, const float *xhat, float inv)
 {
     double *expected = doubles_new(c->C);
     check_near("inv", n, (double)inv, normalised(expected, s, c->C, c->rms), 3e-6);
@@ -72,12 +71,11 @@ static void forward_normalises_the_sum_with_the_residual(void **state)
         float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
         double *s = doubles_new(c.C);
         for (int with = 0; with < 2; with++) {
-            kernels->norm_forward(y, xhat, inv, c.x, with ? c.residual : NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
-                     c.rms);
+            kernels->norm_forward(y, xhat, inv, c.x, with ? c.residual : NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C,
+                                  eps, c.rms);
             for (int64_t n = 0; n < c.N; n++) {
                 for (int64_t k = 0; k < c.C; k++)
-                    s[k] =
-                        (double)c.x[n * c.C + k] + (with ? (double)c.residual[n * c.C + k] : 0.0);
+                    s[k] = (double)c.x[n * c.C + k] + (with ? (double)c.residual[n * c.C + k] : 0.0);
                 check_row(&c, n, s, y, xhat, inv[n]);
             }
         }
@@ -95,14 +93,11 @@ static void forward_without_xhat_or_in_place_gives_the_same(void **state)
     const int64_t size = c.N * c.C;
     float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
     float *again = guarded_new(size);
-    kernels->norm_forward(y, xhat, inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
-                     c.rms);
-    kernels->norm_forward(again, NULL, NULL, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
-                     c.rms);
+    kernels->norm_forward(y, xhat, inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps, c.rms);
+    kernels->norm_forward(again, NULL, NULL, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps, c.rms);
     for (int64_t i = 0; i < size; i++)
         check_near("y", i, (double)again[i], (double)y[i], 1e-6);
-    kernels->norm_forward(c.x, xhat, inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
-                     c.rms);
+    kernels->norm_forward(c.x, xhat, inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps, c.rms);
     check_same_bits("y over x", c.x, y, size);
     guarded_free(y, size);
     guarded_free(xhat, size);
@@ -128,17 +123,16 @@ static void the_fused_pass_adds_bias_drops_and_adds_the_residual(void **state)
         const float p = form & 1 ? 0.3f : 0.0f;
         const float *linear_bias = form & 2 ? c.linear_bias : NULL;
         const Dropout dropout = { .p = p, .keys = p > 0.0f ? keys : NULL };
-        kernels->bias_dropout_residual_norm_forward(y, sum_too ? sum : NULL, xhat, inv, c.x, linear_bias,
-                                           &rows, dropout, c.residual, c.gain,
-                                           c.rms ? NULL : c.bias, c.C, eps, c.rms);
+        kernels->bias_dropout_residual_norm_forward(y, sum_too ? sum : NULL, xhat, inv, c.x, linear_bias, &rows,
+                                                    dropout, c.residual, c.gain, c.rms ? NULL : c.bias, c.C, eps,
+                                                    c.rms);
         for (int64_t b = 0; b < rows.B; b++) {
             for (int64_t n = start[b]; n < start[b + 1]; n++) {
                 for (int64_t k = 0; k < c.C; k++) {
                     const uint32_t bits = rng_bits(keys[b], (uint32_t)((n - start[b]) * c.C + k));
-                    const double kept =
-                        p > 0.0f && bits < rng_threshold(p) ? 0.0 : 1.0 / (1.0 - (double)p);
-                    const double biased = (double)c.x[n * c.C + k] +
-                                       (linear_bias != NULL ? (double)linear_bias[k] : 0.0);
+                    const double kept = p > 0.0f && bits < rng_threshold(p) ? 0.0 : 1.0 / (1.0 - (double)p);
+                    const double biased =
+                        (double)c.x[n * c.C + k] + (linear_bias != NULL ? (double)linear_bias[k] : 0.0);
                     s[k] = biased * kept + (double)c.residual[n * c.C + k];
                 }
                 if (sum_too)
@@ -173,8 +167,7 @@ static void backward_equals_finite_differences(void **state)
         float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
         float *ds = guarded_new(size);
         double *s = doubles_new(c.C), *work = doubles_new(c.C);
-        kernels->norm_forward(y, xhat, inv, c.x, NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
-                     c.rms);
+        kernels->norm_forward(y, xhat, inv, c.x, NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps, c.rms);
         kernels->norm_backward(ds, NULL, NULL, c.dy, NULL, xhat, inv, c.gain, c.N, c.C, c.rms);
         for (int64_t n = 0; n < c.N; n++) {
             for (int64_t k = 0; k < c.C; k++)
@@ -186,8 +179,7 @@ static void backward_equals_finite_differences(void **state)
                 s[k] = at - h;
                 const double below = row_loss(&c, n, s, work);
                 s[k] = at;
-                check_near("ds", n * c.C + k, (double)ds[n * c.C + k], (above - below) / (2.0 * h),
-                           5e-6);
+                check_near("ds", n * c.C + k, (double)ds[n * c.C + k], (above - below) / (2.0 * h), 5e-6);
             }
         }
         free(s);
@@ -206,8 +198,7 @@ static void backward_adds_gain_and_bias_gradients_even_over_dy(void **state)
     const int64_t size = c.N * c.C;
     float *y = guarded_new(size), *xhat = guarded_new(size), *inv = guarded_new(c.N);
     float *ds = guarded_new(size), *dgain = guarded_new(c.C), *dbias = guarded_new(c.C);
-    kernels->norm_forward(y, xhat, inv, c.x, NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
-                     c.rms);
+    kernels->norm_forward(y, xhat, inv, c.x, NULL, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps, c.rms);
     kernels->norm_backward(ds, NULL, NULL, c.dy, NULL, xhat, inv, c.gain, c.N, c.C, c.rms);
     for (int64_t k = 0; k < c.C; k++)
         dgain[k] = dbias[k] = 1.0f;
@@ -266,8 +257,7 @@ static void two_threads_give_the_bits_of_one(void **state)
         ds[t] = guarded_new(size);
         dgain[t] = random_new(c.C, 1.0f, 9);
         omp_set_num_threads(1 + t);
-        kernels->norm_forward(y[t], xhat[t], inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps,
-                     c.rms);
+        kernels->norm_forward(y[t], xhat[t], inv, c.x, c.residual, c.gain, c.rms ? NULL : c.bias, c.N, c.C, eps, c.rms);
         kernels->norm_backward(ds[t], dgain[t], NULL, c.dy, NULL, xhat[t], inv, c.gain, c.N, c.C, c.rms);
     }
     check_same_bits("y", y[0], y[1], size);
@@ -284,9 +274,11 @@ static void two_threads_give_the_bits_of_one(void **state)
     case_release(&c);
 }
 
-#define BOTH(test)                                                \
-    { #test ": layer norm", test, NULL, NULL, (void *)&layer },   \
-    { #test ": RMS norm", test, NULL, NULL, (void *)&rms }
+#define BOTH(test)                                                                                                     \
+    { #test ": layer norm", test, NULL, NULL, (void *)&layer },                                                        \
+    {                                                                                                                  \
+#test ": RMS norm", test, NULL, NULL, (void *)&rms                                                             \
+    }
 
 int main(void)
 {

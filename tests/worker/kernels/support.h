@@ -51,16 +51,15 @@ static inline float *random_new(int64_t n, float deviation, uint32_t stream)
 }
 
 /* |got - expected| <= tolerance * (1 + |expected|), and says where it is not. */
-static inline void check_near(const char *what, int64_t i, double got, double expected,
-                              double tolerance)
+static inline void check_near(const char *what, int64_t i, double got, double expected, double tolerance)
 {
     if (fabs(got - expected) <= tolerance * (1.0 + fabs(expected)))
         return;
     fail_msg("%s[%lld]: %.9g, expected %.9g", what, (long long)i, got, expected);
 }
 
-static inline void check_all_near(const char *what, const float *got, const double *expected,
-                                  int64_t n, double tolerance)
+static inline void check_all_near(const char *what, const float *got, const double *expected, int64_t n,
+                                  double tolerance)
 {
     for (int64_t i = 0; i < n; i++)
         check_near(what, i, (double)got[i], expected[i], tolerance);
@@ -70,8 +69,7 @@ static inline void check_same_bits(const char *what, const float *a, const float
 {
     for (int64_t i = 0; i < n; i++) {
         if (memcmp(&a[i], &b[i], sizeof *a) != 0)
-            fail_msg("%s[%lld]: %.9g and %.9g differ", what, (long long)i, (double)a[i],
-                     (double)b[i]);
+            fail_msg("%s[%lld]: %.9g and %.9g differ", what, (long long)i, (double)a[i], (double)b[i]);
     }
 }
 

@@ -45,7 +45,8 @@ static void a_transpose_is_padded_with_zeros_to_whole_vectors(void **state)
     const int64_t sizes[] = { 1, 3, 8, 16, 17, 32, 65 };
     for (size_t t = 0; t < COUNT_OF(sizes); t++) {
         for (size_t d = 0; d < COUNT_OF(sizes); d++) {
-            const int64_t T = sizes[t], D = sizes[d], ld = D + 2, width = (T + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
+            const int64_t T = sizes[t], D = sizes[d], ld = D + 2,
+                          width = (T + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
             float *src = random_new(T * ld - 2, 1.0f, 4), *dst = guarded_new(D * (width + 1));
             kernels->tile_transpose(dst, width + 1, src, ld, T, D);
             for (int64_t i = 0; i < D; i++) {

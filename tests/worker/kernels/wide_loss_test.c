@@ -20,8 +20,7 @@ static void check_wide(int64_t N, int64_t V, float deviation)
             sum += expected[v] = exp((double)left[n * V + v] - max);
         for (int64_t v = 0; v < V; v++)
             expected[v] = goal[n] == -100 ? 0.0 : expected[v] / sum - (v == goal[n] ? 1.0 : 0.0);
-        const double own =
-            goal[n] == -100 ? 0.0 : max + log(sum) - (double)left[n * V + goal[n]];
+        const double own = goal[n] == -100 ? 0.0 : max + log(sum) - (double)left[n * V + goal[n]];
         check_near("loss", n, loss[n], own, 1e-6);
         assert_true(alone[n] == loss[n]);
         check_all_near("gradient", logits + n * V, expected, V, 1e-6);

@@ -14,8 +14,13 @@ enum { B = 2, N = 7, I = 10, O = 6, R0 = 3, R2 = 2, OUT = 3 * O, R = R0 + R2 };
 
 /* Places in the flat buffer. */
 enum {
-    A0 = 0, B0 = A0 + R0 * I, BIAS1 = B0 + O * R0, A2 = BIAS1 + O, B2 = A2 + R2 * I,
-    WHOLE1 = B2 + O * R2, SIZE = WHOLE1 + O * I
+    A0 = 0,
+    B0 = A0 + R0 * I,
+    BIAS1 = B0 + O * R0,
+    A2 = BIAS1 + O,
+    B2 = A2 + R2 * I,
+    WHOLE1 = B2 + O * R2,
+    SIZE = WHOLE1 + O * I
 };
 
 static const int64_t start[B + 1] = { 0, 3, N };
@@ -38,9 +43,15 @@ static void fill(float *x, int64_t n, uint32_t stream)
 
 static ModuleView part_of(const Fixture *f, int part, bool whole)
 {
-    ModuleView m = { .out = O, .in = I, .weight = f->weight + part * O * I,
-                     .bias = f->bias + part * O, .weight_at = -1, .bias_at = -1, .a_at = -1,
-                     .b_at = -1, .scale = 1.5f };
+    ModuleView m = { .out = O,
+                     .in = I,
+                     .weight = f->weight + part * O * I,
+                     .bias = f->bias + part * O,
+                     .weight_at = -1,
+                     .bias_at = -1,
+                     .a_at = -1,
+                     .b_at = -1,
+                     .scale = 1.5f };
     if (part == 0)
         m.R = R0, m.a_at = A0, m.b_at = B0;
     if (part == 1)
@@ -52,8 +63,9 @@ static ModuleView part_of(const Fixture *f, int part, bool whole)
 
 static void lay_out(Fixture *f, Layout *layout)
 {
-    const PassSizes sizes = { .most_tokens = N, .most_sequences = B, .longest = 4, .C = I, .H = 1,
-                              .wide = OUT, .most_R = R, .dropped_in = I };
+    const PassSizes sizes = {
+        .most_tokens = N, .most_sequences = B, .longest = 4, .C = I, .H = 1, .wide = OUT, .most_R = R, .dropped_in = I
+    };
     pass_layout(&f->pass, layout, &sizes);
     linear_layout(&f->linear, layout, N, true);
 }

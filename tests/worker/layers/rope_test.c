@@ -15,10 +15,9 @@ enum { D = 6, HALF = D / 2, LONGEST = 40, HEADS = 2, LD = HEADS * D + 3 };
 /* Two stretched kinds as an opened model holds them: positions are those it is stretched to. */
 static const char dynamic[] = "{\"max_position_embeddings\": 10, \"rope_scaling\": "
                               "{\"type\": \"dynamic\", \"factor\": 4}}";
-static const char longrope[] =
-    "{\"max_position_embeddings\": 40, \"original_max_position_embeddings\": 10, "
-    "\"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [1, 1.5, 2], "
-    "\"long_factor\": [3, 4, 5]}}";
+static const char longrope[] = "{\"max_position_embeddings\": 40, \"original_max_position_embeddings\": 10, "
+                               "\"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [1, 1.5, 2], "
+                               "\"long_factor\": [3, 4, 5]}}";
 static const char plain[] = "{\"max_position_embeddings\": 10}";
 
 typedef struct Fixture {

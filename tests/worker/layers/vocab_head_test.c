@@ -17,7 +17,9 @@ enum { A_AT = 0, B_AT = A_AT + R * C, BIAS_AT = B_AT + V * R, WHOLE_AT = BIAS_AT
 static const int64_t start[B + 1] = { 0, 8, 12, N }, example[B] = { 5, 9, 2 };
 static const int64_t read_first[B] = { 2, 0, 1 }, read_end[B] = { 7, 0, 5 };
 /* Of all tokens; those before and behind what is read have none. */
-static const int32_t goals[N] = { -100, -100, 4, -100, 36, 0, 7, -100, -100, -100, -100, -100, -100, 11, -100, -100, 4 };
+static const int32_t goals[N] = {
+    -100, -100, 4, -100, 36, 0, 7, -100, -100, -100, -100, -100, -100, 11, -100, -100, 4
+};
 
 /* What the head has to give, in double. */
 typedef struct Expected {
@@ -38,8 +40,16 @@ static void fill(float *x, int64_t n, uint32_t stream)
 
 static void lay_out(Fixture *f, Layout *layout)
 {
-    const PassSizes sizes = { .most_tokens = N, .most_sequences = B, .longest = 8, .most_read = N, .C = C, .H = 1,
-                              .across = C, .wide = C, .most_R = R, .dropped_in = C };
+    const PassSizes sizes = { .most_tokens = N,
+                              .most_sequences = B,
+                              .longest = 8,
+                              .most_read = N,
+                              .C = C,
+                              .H = 1,
+                              .across = C,
+                              .wide = C,
+                              .most_R = R,
+                              .dropped_in = C };
     pass_layout(&f->pass, layout, &sizes);
     vocab_head_layout(&f->head, layout, &sizes, true);
 }
@@ -51,8 +61,16 @@ static void open_fixture(Fixture *f, bool whole, double dropout)
     fill(f->bias, V, 2);
     fill(f->values, SIZE, 3);
     fill(f->x, M * C, 4);
-    const ModuleView module = { .out = V, .in = C, .weight = f->weight, .bias = f->bias, .bias_at = BIAS_AT,
-                                .weight_at = whole ? WHOLE_AT : -1, .a_at = A_AT, .b_at = B_AT, .R = R, .scale = 1.5f };
+    const ModuleView module = { .out = V,
+                                .in = C,
+                                .weight = f->weight,
+                                .bias = f->bias,
+                                .bias_at = BIAS_AT,
+                                .weight_at = whole ? WHOLE_AT : -1,
+                                .a_at = A_AT,
+                                .b_at = B_AT,
+                                .R = R,
+                                .scale = 1.5f };
     linear_add(&f->head.linear, &module, SITE_LORA_HEAD);
     f->head.linear.dropout = dropout;
     f->head.below = true;
@@ -106,7 +124,8 @@ static void expect_row(const Fixture *f, Expected *e, int m, const double *x, co
 }
 
 /* Adds a labelled row's loss and gradients. */
-static void expect_loss(const Fixture *f, Expected *e, int m, int goal, const double *x, const double *kept, const double *u)
+static void expect_loss(const Fixture *f, Expected *e, int m, int goal, const double *x, const double *kept,
+                        const double *u)
 {
     const bool whole = f->head.linear.part[0].module.weight_at >= 0;
     const float *weight = whole ? f->values + WHOLE_AT : f->weight;

@@ -19,7 +19,7 @@ enum { LANES = 3, ROOM = 96 };
 
 typedef struct Texts {
     Subject *s;
-    Packed p;        /* the first LANES rows of the dev set */
+    Packed p; /* the first LANES rows of the dev set */
     float *expected; /* [N, V] */
     Decoder *decoder;
     float *logits; /* [LANES, V] */
@@ -145,7 +145,10 @@ static void a_model_that_reads_both_ways_writes_nothing(void **state)
     close_subject(s);
 }
 
-#define CASE(test, name) { #test ": " name, test, NULL, NULL, (void *)(uintptr_t)name }
+#define CASE(test, name)                                                                                               \
+    {                                                                                                                  \
+#test ": " name, test, NULL, NULL, (void *)(uintptr_t)name                                                     \
+    }
 
 int main(void)
 {

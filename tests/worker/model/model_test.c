@@ -185,9 +185,13 @@ static Case *open_multilabel(void)
         .config = "{}",
         .problem = PROBLEM_MULTI_LABEL,
         .labels = 4,
-        .lora = { .r = 4, .alpha = 8, .target_modules = { targets, 3 },
-                  .layers_to_transform = layers, .layers_count = 2,
-                  .rank_pattern = { rank_of, &two, 1 }, .alpha_pattern = { alpha_of, &two, 1 },
+        .lora = { .r = 4,
+                  .alpha = 8,
+                  .target_modules = { targets, 3 },
+                  .layers_to_transform = layers,
+                  .layers_count = 2,
+                  .rank_pattern = { rank_of, &two, 1 },
+                  .alpha_pattern = { alpha_of, &two, 1 },
                   .init_adapter = multilabel_init },
     };
     return case_open(&o);
@@ -225,8 +229,9 @@ static void pack(Packed *p, const Case *c, const Example *examples, const int *r
         N += e->length;
     }
     p->start[B] = N;
-    p->batch = (Batch){ .B = B, .N = N, .start = p->start, .ids = p->ids, .types = p->types,
-                        .example = p->example, .goal = p->goal };
+    p->batch = (Batch){
+        .B = B, .N = N, .start = p->start, .ids = p->ids, .types = p->types, .example = p->example, .goal = p->goal
+    };
 }
 
 static Packed *packed(const Case *c, const Example *examples, const int *rows, int B)
@@ -238,9 +243,13 @@ static Packed *packed(const Case *c, const Example *examples, const int *rows, i
 
 static Model *open_model(const Case *c, const Packed *p, double lora_dropout)
 {
-    const ModelOptions o = { .most_tokens = p->batch.N, .most_sequences = p->batch.B,
-                             .longest = 32, .training = true, .threads = 1,
-                             .lora_dropout = lora_dropout, .seed = 42 };
+    const ModelOptions o = { .most_tokens = p->batch.N,
+                             .most_sequences = p->batch.B,
+                             .longest = 32,
+                             .training = true,
+                             .threads = 1,
+                             .lora_dropout = lora_dropout,
+                             .seed = 42 };
     Err err = { 0 };
     Model *model = model_open(c->arch, c->table, &c->weights, &o, &err);
     must(model != NULL, &err);
@@ -298,8 +307,7 @@ static Case *open_everything(ProblemType problem, int64_t labels)
         .config = DROPOUT,
         .problem = problem,
         .labels = labels,
-        .lora = { .r = 3, .alpha = 6, .all_linear = true, .bias = BIAS_ALL,
-                  .modules_to_save = { saved, 3 } },
+        .lora = { .r = 3, .alpha = 6, .all_linear = true, .bias = BIAS_ALL, .modules_to_save = { saved, 3 } },
     };
     Case *c = case_open(&o);
     stir(c);
@@ -341,8 +349,7 @@ static void whole_attention_modules_can_be_trained(void **state)
         .config = DROPOUT,
         .problem = PROBLEM_SINGLE_LABEL,
         .labels = 3,
-        .lora = { .r = 3, .alpha = 6, .target_modules = { targets, 1 },
-                  .modules_to_save = { saved, 2 } },
+        .lora = { .r = 3, .alpha = 6, .target_modules = { targets, 1 }, .modules_to_save = { saved, 2 } },
     };
     Case *c = case_open(&o);
     stir(c);
@@ -362,8 +369,11 @@ static void what_is_skipped_below_the_first_adapted_linear_changes_no_gradient(v
                 .config = DROPOUT,
                 .problem = PROBLEM_SINGLE_LABEL,
                 .labels = 3,
-                .lora = { .r = 3, .alpha = 6, .target_modules = { &roles[role], 1 },
-                          .layers_to_transform = &layer, .layers_count = 1 },
+                .lora = { .r = 3,
+                          .alpha = 6,
+                          .target_modules = { &roles[role], 1 },
+                          .layers_to_transform = &layer,
+                          .layers_count = 1 },
             };
             Case *c = case_open(&o);
             stir(c);
@@ -455,12 +465,16 @@ static int64_t bytes_with_layer(int64_t layer, bool training)
         .config = "{}",
         .problem = PROBLEM_MULTI_LABEL,
         .labels = 4,
-        .lora = { .r = 4, .alpha = 8, .target_modules = { targets, 2 },
-                  .layers_to_transform = &layer, .layers_count = 1 },
+        .lora = { .r = 4,
+                  .alpha = 8,
+                  .target_modules = { targets, 2 },
+                  .layers_to_transform = &layer,
+                  .layers_count = 1 },
     };
     Case *c = case_open(&o);
-    const ModelOptions options = { .most_tokens = 4096, .most_sequences = 32, .longest = 512,
-                                   .training = training, .threads = 1 };
+    const ModelOptions options = {
+        .most_tokens = 4096, .most_sequences = 32, .longest = 512, .training = training, .threads = 1
+    };
     const int64_t bytes = model_bytes(c->arch, c->table, &options);
     case_close(c);
     return bytes;

@@ -22,9 +22,12 @@ typedef struct PaddingCase {
 } PaddingCase;
 
 static const PaddingCase cases[] = {
-    { "roberta-lora", 3,
-      { "roberta.embeddings.word_embeddings.lora_embedding_A", "roberta.embeddings.position_embeddings.lora_embedding_A" } },
-    { "roberta-whole", 3,
+    { "roberta-lora",
+      3,
+      { "roberta.embeddings.word_embeddings.lora_embedding_A",
+        "roberta.embeddings.position_embeddings.lora_embedding_A" } },
+    { "roberta-whole",
+      3,
       { "roberta.embeddings.word_embeddings.weight", "roberta.embeddings.position_embeddings.weight" } },
     { "bert-lora", 0, { "bert.embeddings.word_embeddings.lora_embedding_A", NULL } },
     { "distilbert-lora", 4, { "distilbert.embeddings.word_embeddings.lora_embedding_A", NULL } },
@@ -43,7 +46,8 @@ static void read_ints(int32_t *out, const json_t *list)
 static json_t *read_rows(Subject *s, const char *folder)
 {
     Err err = { 0 };
-    char *path = xprintf("tests/golden/padding/%s/rows.jsonl", folder), *text = file_read(path, NULL, &err), *rest = NULL;
+    char *path = xprintf("tests/golden/padding/%s/rows.jsonl", folder), *text = file_read(path, NULL, &err),
+         *rest = NULL;
     must(text != NULL, &err);
     json_t *all = json_array();
     s->train.count = 0;

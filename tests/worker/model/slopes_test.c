@@ -24,22 +24,38 @@ typedef struct Everything {
 #define SETTINGS "\"r\": 3, \"lora_alpha\": 6, "
 
 static const Everything cases[] = {
-    { "bert-tokcls", "{" SETTINGS "\"target_modules\": [\"query\", \"key\", \"value\", \"word_embeddings\"], \"bias\": \"all\","
-                     "\"modules_to_save\": [\"LayerNorm\", \"position_embeddings\", \"intermediate.dense\", \"output.dense\"]}", 0 },
-    { "roberta-pair", "{" SETTINGS "\"target_modules\": \"all-linear\", \"bias\": \"all\","
-                      "\"modules_to_save\": [\"LayerNorm\", \"word_embeddings\", \"position_embeddings\"]}", 0 },
-    { "distilbert-regress", "{" SETTINGS "\"target_modules\": [\"q_lin\", \"k_lin\", \"v_lin\", \"out_lin\", \"lin1\", \"lin2\"],"
-                            "\"bias\": \"all\", \"modules_to_save\": [\"LayerNorm\", \"sa_layer_norm\"]}", 0 },
-    { "gpt2-clm", "{" SETTINGS "\"target_modules\": [\"c_attn\", \"c_proj\", \"c_fc\", \"wte\"], \"bias\": \"all\","
-                  "\"modules_to_save\": [\"ln_1\", \"ln_2\", \"ln_f\", \"wpe\"]}", 0 },
+    { "bert-tokcls",
+      "{" SETTINGS "\"target_modules\": [\"query\", \"key\", \"value\", \"word_embeddings\"], \"bias\": \"all\","
+      "\"modules_to_save\": [\"LayerNorm\", \"position_embeddings\", \"intermediate.dense\", \"output.dense\"]}",
+      0 },
+    { "roberta-pair",
+      "{" SETTINGS "\"target_modules\": \"all-linear\", \"bias\": \"all\","
+      "\"modules_to_save\": [\"LayerNorm\", \"word_embeddings\", \"position_embeddings\"]}",
+      0 },
+    { "distilbert-regress",
+      "{" SETTINGS "\"target_modules\": [\"q_lin\", \"k_lin\", \"v_lin\", \"out_lin\", \"lin1\", \"lin2\"],"
+      "\"bias\": \"all\", \"modules_to_save\": [\"LayerNorm\", \"sa_layer_norm\"]}",
+      0 },
+    { "gpt2-clm",
+      "{" SETTINGS "\"target_modules\": [\"c_attn\", \"c_proj\", \"c_fc\", \"wte\"], \"bias\": \"all\","
+      "\"modules_to_save\": [\"ln_1\", \"ln_2\", \"ln_f\", \"wpe\"]}",
+      0 },
     { "gpt2-text", "{" SETTINGS "\"target_modules\": [\"c_fc\"], \"modules_to_save\": [\"c_attn\", \"lm_head\"]}", 0 },
-    { "gpt2-seqcls", "{" SETTINGS "\"target_modules\": [\"c_attn\", \"c_proj\"], \"modules_to_save\": [\"wte\", \"ln_f\"]}", 0 },
-    { "llama-clm", "{" SETTINGS "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\","
-                   "\"down_proj\", \"lm_head\"], \"modules_to_save\": [\"input_layernorm\", \"post_attention_layernorm\", \"norm\"]}", 0 },
-    { "qwen2-clm", "{" SETTINGS "\"target_modules\": [\"v_proj\", \"up_proj\"], \"bias\": \"all\","
-                   "\"modules_to_save\": [\"gate_proj\", \"q_proj\"]}", 5 },
-    { "vit-imgcls", "{" SETTINGS "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"fc1\", \"fc2\", \"projection\"],"
-                    "\"bias\": \"all\", \"modules_to_save\": [\"classifier\", \"layernorm_before\", \"layernorm\"]}", 0 },
+    { "gpt2-seqcls",
+      "{" SETTINGS "\"target_modules\": [\"c_attn\", \"c_proj\"], \"modules_to_save\": [\"wte\", \"ln_f\"]}", 0 },
+    { "llama-clm",
+      "{" SETTINGS "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\","
+      "\"down_proj\", \"lm_head\"], \"modules_to_save\": [\"input_layernorm\", \"post_attention_layernorm\", \"norm\"]}",
+      0 },
+    { "qwen2-clm",
+      "{" SETTINGS "\"target_modules\": [\"v_proj\", \"up_proj\"], \"bias\": \"all\","
+      "\"modules_to_save\": [\"gate_proj\", \"q_proj\"]}",
+      5 },
+    { "vit-imgcls",
+      "{" SETTINGS
+      "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"fc1\", \"fc2\", \"projection\"],"
+      "\"bias\": \"all\", \"modules_to_save\": [\"classifier\", \"layernorm_before\", \"layernorm\"]}",
+      0 },
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -172,7 +188,8 @@ int main(void)
     size_t count = 3 * CASES;
     for (int i = 0; i < CASES; i++) {
         if (strstr(cases[i].name, "-clm") || strstr(cases[i].name, "-text"))
-            tests[count++] = (struct CMUnitTest){ cases[i].name, first_values, NULL, NULL, (void *)(uintptr_t)&cases[i] };
+            tests[count++] =
+                (struct CMUnitTest){ cases[i].name, first_values, NULL, NULL, (void *)(uintptr_t)&cases[i] };
         tests[2 * CASES + i] = (struct CMUnitTest){ cases[i].name, bits, NULL, NULL, (void *)(uintptr_t)&cases[i] };
         tests[2 * i] = (struct CMUnitTest){ cases[i].name, slopes, NULL, NULL, (void *)(uintptr_t)&cases[i] };
         tests[2 * i + 1] = (struct CMUnitTest){ cases[i].name, pieces, NULL, NULL, (void *)(uintptr_t)&cases[i] };

@@ -34,8 +34,7 @@ static void open_case(Case *c, const char *name, TaskType task, const char *file
     Err err = { 0 };
     char *folder = xprintf("tests/golden/%s/model", name);
     *c = (Case){ 0 };
-    c->arch = arch_open(folder, NULL, task, &none, task == TASK_CAUSAL_LM ? 0 : 3, PROBLEM_AUTO,
-                        &err);
+    c->arch = arch_open(folder, NULL, task, &none, task == TASK_CAUSAL_LM ? 0 : 3, PROBLEM_AUTO, &err);
     must(c->arch != NULL, &err);
     c->files = file ? safetensors_open(file, &err) : safetensors_open_model(folder, &err);
     must(c->files != NULL, &err);
@@ -76,8 +75,7 @@ static void expect_tensor(const Module *m, const float *got, const TensorView *t
     for (int64_t e = 0; e < t->count; e++) {
         const int64_t from = turned ? e % m->in * m->out + e / m->in : e;
         if (got[e] != all[from])
-            fail_msg("%s: element %d is %g, not %g", m->path, (int)e, (double)got[e],
-                     (double)all[from]);
+            fail_msg("%s: element %d is %g, not %g", m->path, (int)e, (double)got[e], (double)all[from]);
     }
     free(all);
 }
@@ -102,12 +100,12 @@ static void expect_module(const Case *c, int i)
 static const struct {
     const char *name;
     TaskType task;
-} golden[] = { { "bert-tokcls", TASK_TOKEN_CLS },    { "bert-multilabel", TASK_SEQ_CLS },
-               { "roberta-pair", TASK_SEQ_CLS },     { "distilbert-regress", TASK_SEQ_CLS },
-               { "gpt2-clm", TASK_CAUSAL_LM },       { "gpt2-text", TASK_CAUSAL_LM },
-               { "gpt2-seqcls", TASK_SEQ_CLS },      { "gpt2-seqcls", TASK_TOKEN_CLS },
-               { "llama-clm", TASK_CAUSAL_LM },      { "llama-clm", TASK_SEQ_CLS },
-               { "qwen2-clm", TASK_CAUSAL_LM },      { "vit-imgcls", TASK_IMAGE_CLS } };
+} golden[] = { { "bert-tokcls", TASK_TOKEN_CLS }, { "bert-multilabel", TASK_SEQ_CLS },
+               { "roberta-pair", TASK_SEQ_CLS },  { "distilbert-regress", TASK_SEQ_CLS },
+               { "gpt2-clm", TASK_CAUSAL_LM },    { "gpt2-text", TASK_CAUSAL_LM },
+               { "gpt2-seqcls", TASK_SEQ_CLS },   { "gpt2-seqcls", TASK_TOKEN_CLS },
+               { "llama-clm", TASK_CAUSAL_LM },   { "llama-clm", TASK_SEQ_CLS },
+               { "qwen2-clm", TASK_CAUSAL_LM },   { "vit-imgcls", TASK_IMAGE_CLS } };
 
 static void every_weight_is_the_files(void **state)
 {
@@ -155,9 +153,7 @@ static char *renamed_copy(const Case *c, int k)
         char *name = stored_name(c->arch, m, i % 2, k);
         float *data = xcalloc((size_t)t->count, sizeof *data);
         must(tensor_to_f32(data, t, 0, t->count, &err), &err);
-        out[n] = (TensorOut){ .name = name ? name : stored_name(c->arch, m, i % 2, 0),
-                              .dims = t->dims,
-                              .data = data };
+        out[n] = (TensorOut){ .name = name ? name : stored_name(c->arch, m, i % 2, 0), .dims = t->dims, .data = data };
         memcpy(out[n++].dim, t->dim, sizeof t->dim);
     }
     char *path = write_copy(out, n);
@@ -287,14 +283,12 @@ static void a_matrix_the_wrong_way_round_is_refused(void **state)
     free(out);
     safetensors_close(st);
     const StringList none = { 0 };
-    ModelArch *arch = arch_open("tests/golden/gpt2-clm/model", NULL, TASK_CAUSAL_LM, &none, 0,
-                                PROBLEM_AUTO, &err);
+    ModelArch *arch = arch_open("tests/golden/gpt2-clm/model", NULL, TASK_CAUSAL_LM, &none, 0, PROBLEM_AUTO, &err);
     SafeTensors *files = safetensors_open(path, &err);
     Weights weights;
     must(arch && files, &err);
     assert_false(weights_plan(&weights, arch, files, &err));
-    if (!strstr(err.what, "its shape is [96, 32], config.json says [32, 96]") ||
-        !strstr(err.where, "c_attn"))
+    if (!strstr(err.what, "its shape is [96, 32], config.json says [32, 96]") || !strstr(err.where, "c_attn"))
         fail_msg("%s | %s", err.what, err.where);
     safetensors_close(files);
     arch_close(arch);

@@ -70,10 +70,10 @@ static void plan_and_load(Case *c)
 
 /* How a copy of a model's file differs from it. */
 typedef struct Change {
-    const char *drop;    /* a tensor left out */
+    const char *drop; /* a tensor left out */
     const char *shorter; /* a tensor with one row less */
-    const char *prefix;  /* cut from the names */
-    TensorOut more[2];   /* added */
+    const char *prefix; /* cut from the names */
+    TensorOut more[2]; /* added */
     int more_count;
 } Change;
 
@@ -144,8 +144,7 @@ static void holds_zeros(const float *data, int64_t count)
 }
 
 /* Every module but the head is in the block, from tensors with these names. */
-static void holds_the_body(const Case *c, size_t cut, const char *norm_weight,
-                           const char *norm_bias)
+static void holds_the_body(const Case *c, size_t cut, const char *norm_weight, const char *norm_bias)
 {
     for (int i = 0; i < c->arch->module_count; i++) {
         const Module *m = &c->arch->modules[i];
@@ -206,8 +205,7 @@ static void a_file_without_the_familys_prefix_gives_the_same_block(void **state)
     plan_and_load(&with);
     holds_the_body(&plain, strlen("bert."), "weight", "bias");
     assert_int_equal(plain.weights.size, with.weights.size);
-    assert_memory_equal(plain.weights.data, with.weights.data,
-                        (size_t)with.weights.size * sizeof(float));
+    assert_memory_equal(plain.weights.data, with.weights.data, (size_t)with.weights.size * sizeof(float));
     close_case(&plain);
     close_case(&with);
     remove_copy(path);
@@ -237,9 +235,9 @@ static void a_head_in_the_file_is_loaded(void **state)
     const int64_t C = c.arch->C;
     close_case(&c);
     assert_true(C <= 64);
-    const Change change = { .more = { { "classifier.weight", 2, { 3, C }, weight },
-                                      { "classifier.bias", 1, { 3 }, bias } },
-                            .more_count = 2 };
+    const Change change = {
+        .more = { { "classifier.weight", 2, { 3, C }, weight }, { "classifier.bias", 1, { 3 }, bias } }, .more_count = 2
+    };
     char *path = changed_copy(seqcls, &change);
     open_case(&c, seqcls, path);
     plan_and_load(&c);
@@ -371,8 +369,7 @@ static void a_missing_tensor_is_named(void **state)
     (void)state;
     static const char *const names[] = { "bert.encoder.layer.1.attention.self.key.weight",
                                          "bert.encoder.layer.0.output.LayerNorm.bias",
-                                         "bert.embeddings.position_embeddings.weight",
-                                         "bert.pooler.dense.bias" };
+                                         "bert.embeddings.position_embeddings.weight", "bert.pooler.dense.bias" };
     for (int i = 0; i < 4; i++) {
         char *path = changed_copy(seqcls, &(Change){ .drop = names[i] });
         char *what = xprintf("there is no tensor '%s'", names[i]);
@@ -402,12 +399,10 @@ static void a_head_for_other_labels_is_refused(void **state)
 {
     (void)state;
     const float weight[2 * 32] = { 0 };
-    const Change change = { .more = { { "classifier.weight", 2, { 2, 32 }, weight } },
-                            .more_count = 1 };
+    const Change change = { .more = { { "classifier.weight", 2, { 2, 32 }, weight } }, .more_count = 1 };
     char *path = changed_copy(seqcls, &change);
     char *where = xprintf("%s: classifier.weight", path);
-    refused(path, "its shape is [2, 32], this run needs [3, 32]", where,
-            "the file holds a head for other labels");
+    refused(path, "its shape is [2, 32], this run needs [3, 32]", where, "the file holds a head for other labels");
     free(where);
     remove_copy(path);
 }

@@ -36,12 +36,12 @@ void clock_sleep(double seconds)
 }
 
 typedef struct Fake {
-    uint64_t run, plan;         /* run 0: 9 */
-    atomic_bool deaf;           /* hears, but says nothing */
-    const char *refusal;        /* NULL: welcomes everybody */
-    const char *arithmetic;     /* NULL: any; else who has another is to follow */
+    uint64_t run, plan; /* run 0: 9 */
+    atomic_bool deaf; /* hears, but says nothing */
+    const char *refusal; /* NULL: welcomes everybody */
+    const char *arithmetic; /* NULL: any; else who has another is to follow */
     int lose_acks, lose_leases; /* answers that never arrive */
-    bool stop;                  /* leases are LEASE_STOP 5 */
+    bool stop; /* leases are LEASE_STOP 5 */
     WireContext *context;
     WireSocket *data, *control;
     char address[256];
@@ -206,9 +206,7 @@ static bool hello(PsClient *client, Err *err)
 static void push_gradient(PsClient *client)
 {
     const float gradient[SLOTS] = { -1, -2, -3, -4, -5 };
-    const Push push = {
-        .step = 3, .range = { 0, 4 }, .count = 8, .data = gradient, .size = sizeof gradient
-    };
+    const Push push = { .step = 3, .range = { 0, 4 }, .count = 8, .data = gradient, .size = sizeof gradient };
     Err err = { 0 };
     assert_true(ps_client_push(client, &push, &err));
 }
@@ -442,7 +440,8 @@ static void pushes_say_run_and_plan_and_leases_of_another_plan_end_the_client(vo
     fake.plan = 78;
     assert_false(ps_client_next(client, 3, &lease, values, SLOTS, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
-    assert_non_null(strstr(err.what, "the server leases plan 000000000000004e, and this worker computes 000000000000004d"));
+    assert_non_null(
+        strstr(err.what, "the server leases plan 000000000000004e, and this worker computes 000000000000004d"));
     ps_client_close(client);
     fake_stop(&fake);
 }

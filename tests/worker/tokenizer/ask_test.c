@@ -74,8 +74,7 @@ static Tokenizer *with_prefix_space(void)
     Err err = { 0 };
     char folder[] = "/tmp/ask_test_XXXXXX";
     assert_non_null(mkdtemp(folder));
-    static const char config[] =
-        "{\"tokenizer_class\": \"RobertaTokenizerFast\", \"add_prefix_space\": true}";
+    static const char config[] = "{\"tokenizer_class\": \"RobertaTokenizerFast\", \"add_prefix_space\": true}";
     char *to = path_join(folder, "tokenizer.json"), *at = path_join(folder, "tokenizer_config.json");
     assert_true(file_copy(GOLDEN "roberta/tokenizer.json", to, &err));
     assert_true(file_write(at, config, strlen(config), &err));
@@ -127,7 +126,7 @@ static void special_tokens_are_found_by_their_names(void **state)
     assert_int_equal(tokenizer_special(roberta, "bos_token"), 0);
     assert_int_equal(tokenizer_special(roberta, "pad_token"), 1);
     assert_int_equal(tokenizer_special(roberta, "mask_token"), 4); /* a dictionary */
-    assert_int_equal(tokenizer_special(qwen2, "bos_token"), -1);   /* null */
+    assert_int_equal(tokenizer_special(qwen2, "bos_token"), -1); /* null */
     assert_string_equal(tokenizer_token(qwen2, tokenizer_special(qwen2, "eos_token")), "<|im_end|>");
     assert_int_equal(tokenizer_special(qwen2, "no_token"), -1);
     assert_null(tokenizer_token(qwen2, -1));
@@ -138,8 +137,7 @@ static void special_tokens_are_found_by_their_names(void **state)
 }
 
 /* What is there after each id of `ids`, with '|' between. */
-static void expect_stream(const Tokenizer *tokenizer, const int32_t *ids, int64_t n,
-                          const char *want)
+static void expect_stream(const Tokenizer *tokenizer, const int32_t *ids, int64_t n, const char *want)
 {
     Text have = { 0 };
     DecodeStream *stream = decode_stream_new(tokenizer, true);
@@ -164,13 +162,16 @@ static void half_characters_wait_for_their_other_half(void **state)
 {
     (void)state;
     Tokenizer *gpt2 = opened(GOLDEN "gpt2"), *llama = opened(GOLDEN "llama");
-    const int32_t letters[] = { id_of(gpt2, "a"), id_of(gpt2, "\u00c3"), id_of(gpt2, "\u00a9"),
-                                id_of(gpt2, "\u00c3"), id_of(gpt2, "b"), id_of(gpt2, "\u00c3") };
-    expect_stream(gpt2, letters, 6, "a||\u00e9||\ufffd" "b||\ufffd");
+    const int32_t letters[] = { id_of(gpt2, "a"),      id_of(gpt2, "\u00c3"), id_of(gpt2, "\u00a9"),
+                                id_of(gpt2, "\u00c3"), id_of(gpt2, "b"),      id_of(gpt2, "\u00c3") };
+    expect_stream(gpt2, letters, 6,
+                  "a||\u00e9||\ufffd"
+                  "b||\ufffd");
     const int32_t bytes[] = { id_of(llama, "<0xC3>"), id_of(llama, "<0xA9>"), id_of(llama, "a"),
-                              id_of(llama, "<0xC3>"), id_of(llama, "<0xA9>"),
-                              id_of(llama, "<0xC3>") };
-    expect_stream(llama, bytes, 6, "||\u00e9" "a||||\ufffd\ufffd\ufffd");
+                              id_of(llama, "<0xC3>"), id_of(llama, "<0xA9>"), id_of(llama, "<0xC3>") };
+    expect_stream(llama, bytes, 6,
+                  "||\u00e9"
+                  "a||||\ufffd\ufffd\ufffd");
     tokenizer_close(gpt2);
     tokenizer_close(llama);
 }

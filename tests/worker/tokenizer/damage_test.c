@@ -140,8 +140,8 @@ static void damaged_tokenizers_are_refused_or_work(void **unused)
 #define UNIGRAM(more) "{\"model\": {\"type\": \"Unigram\", " more "}}"
 #define NORMALIZER(more) "{\"normalizer\": {" more "}}"
 #define PRETOKENIZER(more) "{\"pre_tokenizer\": {" more "}}"
-#define DECODER(more)                                                                              \
-    "{\"model\": {\"type\": \"WordLevel\", \"unk_token\": \"a\", \"vocab\": {\"a\": 0}}, "           \
+#define DECODER(more)                                                                                                  \
+    "{\"model\": {\"type\": \"WordLevel\", \"unk_token\": \"a\", \"vocab\": {\"a\": 0}}, "                             \
     "\"decoder\": {" more "}}"
 
 static void broken_parts_are_refused_by_name(void **unused)
@@ -155,13 +155,11 @@ static void broken_parts_are_refused_by_name(void **unused)
         { BPE("\"merges\": [[\"b\", \"a\"]]"), "merge 1: 'ba' is not in the vocabulary" },
         { BPE("\"merges\": [], \"dropout\": 0.1"), "BPE with 'dropout' is not supported" },
         { BPE("\"merges\": [], \"unk_token\": \"x\""), "the unk_token 'x' is not in the vocabulary" },
-        { UNIGRAM("\"vocab\": [[\"a\", -1.0], [\"b\"]], \"unk_id\": 0"),
-          "'vocab' row 1 is not a token and its score" },
+        { UNIGRAM("\"vocab\": [[\"a\", -1.0], [\"b\"]], \"unk_id\": 0"), "'vocab' row 1 is not a token and its score" },
         { UNIGRAM("\"vocab\": [[\"a\", -1.0]], \"unk_id\": 1"), "'unk_id' 1 is not in the" },
         { UNIGRAM("\"vocab\": [[\"a\", -1.0]]"), "Unigram without an 'unk_id'" },
         { UNIGRAM("\"vocab\": [[\"a\", 0], [\"a\", 0]], \"unk_id\": 0"), "has token 'a' twice" },
-        { NORMALIZER("\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AB*=\""),
-          "is not base64 (character 3)" },
+        { NORMALIZER("\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AB*=\""), "is not base64 (character 3)" },
         { NORMALIZER("\"type\": \"Precompiled\", \"precompiled_charsmap\": \"/////w==\""),
           "its trie is said to have 4294967295" },
         { NORMALIZER("\"type\": \"Replace\", \"pattern\": {\"String\": \"\"}, \"content\": \"\""),
@@ -201,7 +199,8 @@ static void unknown_parts_are_refused_where_a_class_replaces_them_too(void **unu
         { "{\"model\": {\"type\": \"WordPiece\", " VOCAB "}}", NULL },
         { "{\"model\": {\"type\": \"WordSalad\", " VOCAB "}}", "model type 'WordSalad' is not supported" },
         { "{\"model\": {\"type\": \"WordPiece\", " VOCAB "}, \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": "
-          "[{\"type\": \"NFC\"}, {\"type\": \"Wonder\"}]}}", "normalizer type 'Wonder' is not supported" },
+          "[{\"type\": \"NFC\"}, {\"type\": \"Wonder\"}]}}",
+          "normalizer type 'Wonder' is not supported" },
         { "{\"model\": {\"type\": \"WordPiece\", " VOCAB "}, \"decoder\": {\"type\": \"Wonder\"}}",
           "decoder type 'Wonder' is not supported" },
     };

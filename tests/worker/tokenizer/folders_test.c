@@ -61,9 +61,10 @@ static void write_json(const char *folder, const char *name, const json_t *value
 /* The golden folder `kind` with `files` in the place of its own; null: without that file. */
 static Tokenizer *open_with(const char *kind, const json_t *files)
 {
-    static const char *const names[] = { "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt",
-                                         "tokenizer_config.json", "special_tokens_map.json",
-                                         "added_tokens.json", "config.json" };
+    static const char *const names[] = {
+        "tokenizer.json",          "vocab.txt",         "vocab.json", "merges.txt", "tokenizer_config.json",
+        "special_tokens_map.json", "added_tokens.json", "config.json"
+    };
     char *folder = new_folder();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const json_t *own = json_object_get(files, names[i]);
@@ -207,8 +208,8 @@ static void a_vocabulary_may_have_holes(void **state)
     (void)state;
     json_t *whole = json_pack("{s:{s:s, s:s, s:{s:i, s:i, s:i}}, s:{s:s}}", "model", "type", "WordLevel", "unk_token",
                               "u", "vocab", "u", 1, "a", 2, "b", 9, "pre_tokenizer", "type", "WhitespaceSplit");
-    json_t *files = json_pack("{s:o, s:n, s:n}", "tokenizer.json", whole, "tokenizer_config.json",
-                              "special_tokens_map.json");
+    json_t *files =
+        json_pack("{s:o, s:n, s:n}", "tokenizer.json", whole, "tokenizer_config.json", "special_tokens_map.json");
     Tokenizer *tokenizer = open_with("bert-cased", files);
     Encoding e = { 0 };
     encode(tokenizer, "a b c", 0, &e);
@@ -269,8 +270,8 @@ static void settings_of_a_wrong_kind_are_refused(void **state)
 {
     (void)state;
     refused("{\"truncation_side\": \"middle\"}", "neither 'left' nor 'right': 'middle'", "tokenizer");
-    refused("{\"tokenizer_class\": \"BertTokenizer\", \"do_lower_case\": \"no\"}", "'do_lower_case' is not true or false",
-            "tokenizer");
+    refused("{\"tokenizer_class\": \"BertTokenizer\", \"do_lower_case\": \"no\"}",
+            "'do_lower_case' is not true or false", "tokenizer");
     refused("{\"added_tokens_decoder\": {\"x\": {\"content\": \"a\"}}}", "an id that is no number: 'x'", "tokenizer");
     refused("{\"added_tokens_decoder\": {\"5\": \"a\"}}", "says nothing of the token with id 5", "tokenizer");
     refused("{\"pad_token\": 3}", "an added token has no 'content'", "pad_token");

@@ -12,9 +12,8 @@
 #define CONTRACTIONS "'s|'t|'re|'ve|'m|'ll|'d"
 #define REST "[^\\s\\p{L}\\p{N}]+"
 #define GPT2 CONTRACTIONS "| ?\\p{L}+| ?\\p{N}+| ?" REST "|\\s+(?!\\S)|\\s+"
-#define LLAMA3_WITH(numbers)                                                                       \
-    "(?i:" CONTRACTIONS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers "| ?" REST                      \
-    "[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define LLAMA3_WITH(numbers)                                                                                           \
+    "(?i:" CONTRACTIONS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers "| ?" REST "[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 static uint64_t state = 5;
 
@@ -27,10 +26,10 @@ static uint32_t next_random(uint32_t below)
 /* What the expressions tell apart, and any character at all. */
 static void add_random(Text *text)
 {
-    static const char *const parts[] = { " ",  " ",  "  ", "\n",   "\r\n", "\t",       "'",
-                                         "'s", "'L", "l",  "'RE",  "'\u017f", "'ve",   "d",
-                                         "a",  "Zz", "é",  "中",   "1",    "12",       "²",
-                                         ".",  "!?", "$",  "\u0301", "_",  "\u00a0",   "\u2028",
+    static const char *const parts[] = { " ",      " ",      "  ",     "\n",         "\r\n",      "\t",     "'",
+                                         "'s",     "'L",     "l",      "'RE",        "'\u017f",   "'ve",    "d",
+                                         "a",      "Zz",     "é",      "中",         "1",         "12",     "²",
+                                         ".",      "!?",     "$",      "\u0301",     "_",         "\u00a0", "\u2028",
                                          "\u3000", "\u200b", "\u0660", "\U00016ff4", "\U00010d4d" };
     if (next_random(8) > 0) {
         text_adds(text, parts[next_random(sizeof(parts) / sizeof(parts[0]))]);
@@ -85,8 +84,7 @@ static void scanners_find_what_the_expressions_find(void **unused)
     compare(LLAMA3_WITH("\\p{N}"), 20000);
 }
 
-static void expect_pieces(const char *expression, const char *text, SplitBehavior behavior,
-                          const char *want)
+static void expect_pieces(const char *expression, const char *text, SplitBehavior behavior, const char *want)
 {
     Err err = { 0 };
     Pattern pattern = { 0 };
@@ -124,7 +122,10 @@ static void classes_are_of_the_unicode_that_oniguruma_knows(void **unused)
     (void)unused;
     expect_pieces("\\p{L}", "1\U00010d4d2", SPLIT_ISOLATED, "1|\U00010d4d|2"); /* Unicode 16 */
     expect_pieces("\\P{Lu}+", "a\u1c89b", SPLIT_ISOLATED, "a|\u1c89|b");
-    expect_pieces("\\s", "a\u180eb\xC2\x85" "c", SPLIT_REMOVED, "a\u180eb|c");
+    expect_pieces("\\s",
+                  "a\u180eb\xC2\x85"
+                  "c",
+                  SPLIT_REMOVED, "a\u180eb|c");
     expect_pieces("\\w", "²", SPLIT_REMOVED, "");
     expect_pieces("[^\\w]", "²", SPLIT_REMOVED, "");
     expect_pieces("\\h", "gf", SPLIT_ISOLATED, "g|f");

@@ -59,8 +59,7 @@ static Tokenizer *opened_from(const char *name, const char *text, Err *err)
     return tokenizer;
 }
 
-static void expect_list(const char *what, const char *text, const int32_t *have, int64_t count,
-                        const json_t *want)
+static void expect_list(const char *what, const char *text, const int32_t *have, int64_t count, const json_t *want)
 {
     bool same = (int64_t)json_array_size(want) == count;
     for (int64_t i = 0; same && i < count; i++)
@@ -122,8 +121,7 @@ static void expect_decoded(const Work *work, const json_t *want)
     for (int64_t i = 0; i < encoding->count; i++) {
         const size_t before = stream.size;
         decode_stream_add(decoder, encoding->ids[i], &stream);
-        assert_int_equal(text_utf8_valid(stream.data + before, stream.size - before),
-                         stream.size - before);
+        assert_int_equal(text_utf8_valid(stream.data + before, stream.size - before), stream.size - before);
     }
     decode_stream_end(decoder, &stream);
     assert_int_equal(stream.size, whole.size);
@@ -138,10 +136,9 @@ static void check_vector(const json_t *line, void *with)
     Work *work = with;
     Err err = { 0 };
     const json_t *text = json_object_get(line, "text");
-    assert_true(tokenizer_encode(work->tokenizer, json_string_value(text), json_string_length(text),
-                                 NULL, 0, 0, &work->encoding, &err));
-    expect_list("ids", json_string_value(text), work->encoding.ids, work->encoding.count,
-                json_object_get(line, "ids"));
+    assert_true(tokenizer_encode(work->tokenizer, json_string_value(text), json_string_length(text), NULL, 0, 0,
+                                 &work->encoding, &err));
+    expect_list("ids", json_string_value(text), work->encoding.ids, work->encoding.count, json_object_get(line, "ids"));
     expect_offsets(json_string_value(text), &work->encoding, json_object_get(line, "offsets"));
     expect_decoded(work, json_object_get(line, "decoded"));
 }
@@ -151,12 +148,10 @@ static void check_pair(const json_t *line, void *with)
     Work *work = with;
     Err err = { 0 };
     const json_t *a = json_object_get(line, "a"), *b = json_object_get(line, "b");
-    assert_true(tokenizer_encode(work->tokenizer, json_string_value(a), json_string_length(a),
-                                 json_string_value(b), json_string_length(b),
-                                 json_integer_value(json_object_get(line, "max_length")),
+    assert_true(tokenizer_encode(work->tokenizer, json_string_value(a), json_string_length(a), json_string_value(b),
+                                 json_string_length(b), json_integer_value(json_object_get(line, "max_length")),
                                  &work->encoding, &err));
-    expect_list("ids", json_string_value(a), work->encoding.ids, work->encoding.count,
-                json_object_get(line, "ids"));
+    expect_list("ids", json_string_value(a), work->encoding.ids, work->encoding.count, json_object_get(line, "ids"));
     expect_list("types", json_string_value(a), work->encoding.types, work->encoding.count,
                 json_object_get(line, "type_ids"));
 }
@@ -256,8 +251,8 @@ static void encode_case(Work *work, const json_t *one)
     Err err = { 0 };
     const json_t *text = json_object_get(one, "text"), *split = json_object_get(one, "split");
     if (text) {
-        assert_true(tokenizer_encode(work->tokenizer, json_string_value(text),
-                                     json_string_length(text), NULL, 0, 0, &work->encoding, &err));
+        assert_true(tokenizer_encode(work->tokenizer, json_string_value(text), json_string_length(text), NULL, 0, 0,
+                                     &work->encoding, &err));
         return;
     }
     const char *words[MOST_WORDS];
@@ -410,20 +405,18 @@ static void refused(const char *file, const char *text, const char *what)
 
 #define VOCAB "{\"[UNK]\": 0, \"a\": 1, \"##b\": 2}"
 #define MODEL(vocab) "\"model\": {\"type\": \"WordPiece\", \"vocab\": " vocab "}"
-#define TEMPLATE(token, id)                                                                        \
-    "\"post_processor\": {\"type\": \"TemplateProcessing\", "                                      \
-    "\"single\": [{\"SpecialToken\": {\"id\": \"X\"}}, {\"Sequence\": {\"id\": \"A\"}}], "         \
-    "\"pair\": [{\"Sequence\": {\"id\": \"A\"}}, {\"Sequence\": {\"id\": \"B\"}}], "               \
+#define TEMPLATE(token, id)                                                                                            \
+    "\"post_processor\": {\"type\": \"TemplateProcessing\", "                                                          \
+    "\"single\": [{\"SpecialToken\": {\"id\": \"X\"}}, {\"Sequence\": {\"id\": \"A\"}}], "                             \
+    "\"pair\": [{\"Sequence\": {\"id\": \"A\"}}, {\"Sequence\": {\"id\": \"B\"}}], "                                   \
     "\"special_tokens\": {\"" token "\": {\"ids\": [" id "], \"tokens\": [\"" token "\"]}}}"
 
 static void kinds_that_are_not_known_are_refused_by_name(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        { "{\"model\": {\"type\": \"SentencePiece\"}}",
-          "model type 'SentencePiece' is not supported" },
-        { "{\"normalizer\": {\"type\": \"Magic\"}}",
-          "normalizer type 'Magic' is not supported" },
+        { "{\"model\": {\"type\": \"SentencePiece\"}}", "model type 'SentencePiece' is not supported" },
+        { "{\"normalizer\": {\"type\": \"Magic\"}}", "normalizer type 'Magic' is not supported" },
         { "{\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFC\"}, "
           "{\"type\": \"Magic\"}]}}",
           "normalizer type 'Magic' is not supported" },
@@ -433,8 +426,7 @@ static void kinds_that_are_not_known_are_refused_by_name(void **state)
           "'&&' within a set is not supported" },
         { "{" MODEL(VOCAB) ", \"post_processor\": {\"type\": \"Magic\"}}",
           "post_processor type 'Magic' is not supported" },
-        { "{" MODEL(VOCAB) ", \"decoder\": {\"type\": \"CTC\"}}",
-          "decoder type 'CTC' is not supported" },
+        { "{" MODEL(VOCAB) ", \"decoder\": {\"type\": \"CTC\"}}", "decoder type 'CTC' is not supported" },
         { "{\"version\": \"2.0\", " MODEL(VOCAB) "}", "version '2.0' is not supported" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -459,8 +451,7 @@ static void broken_files_are_refused(void **state)
           "added token 'a' has id 0, but in the vocabulary it has 1" },
         { "{" MODEL(VOCAB) ", \"added_tokens\": [{\"id\": 9, \"content\": \"new\"}]}",
           "added token 'new' has id 9, but the next free one is 3" },
-        { "{" MODEL(VOCAB) ", " TEMPLATE("X", "3") "}",
-          "special token 'X' is not in the vocabulary" },
+        { "{" MODEL(VOCAB) ", " TEMPLATE("X", "3") "}", "special token 'X' is not in the vocabulary" },
         { "{" MODEL(VOCAB) ", " TEMPLATE("Y", "3") "}", "'X' of the template is not in" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -510,8 +501,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(llama_texts_and_pairs_are_those_of_tokenizers),
         cmocka_unit_test(vocab_txt_gives_the_same_as_tokenizer_json),
         cmocka_unit_test(vocab_json_and_merges_give_the_same_as_tokenizer_json),
-        cmocka_unit_test_prestate(every_kind_of_part_does_what_tokenizers_does,
-                                  argc > 1 ? argv[1] : NULL),
+        cmocka_unit_test_prestate(every_kind_of_part_does_what_tokenizers_does, argc > 1 ? argv[1] : NULL),
         cmocka_unit_test(size_and_ids_are_those_of_the_vocabulary),
         cmocka_unit_test(two_tokenizers_have_digests_of_their_own),
         cmocka_unit_test(types_are_there_when_the_model_takes_them),

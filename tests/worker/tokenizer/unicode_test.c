@@ -91,7 +91,7 @@ static void compositions_newer_than_the_tables_are_left_out(void **state)
     (void)state;
     static const int32_t cases[][2] = {
         { 0x11935, 0x11930 }, /* U+11938 since Unicode 13 */
-        { 0xAC00, 0x11A7 },   /* no trailing consonant */
+        { 0xAC00, 0x11A7 }, /* no trailing consonant */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         CodePoints list = { 0 };

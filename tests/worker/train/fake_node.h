@@ -33,7 +33,7 @@ typedef struct Meeting {
 struct Comm {
     int rank, size;
     Meeting *meeting; /* shared */
-    char *pool;       /* [POOL] shared, at the same address in all; all take the same pieces of it */
+    char *pool; /* [POOL] shared, at the same address in all; all take the same pieces of it */
     size_t used;
 };
 
@@ -125,10 +125,10 @@ enum { FAKE_RUN = 31 }; /* id of the run whose file is asked for */
 typedef struct Script {
     const Lease *leases; /* a range that ends at -1 ends at the chunks of the evaluation */
     int lease_count, next;
-    int silent_at;      /* the server does not answer this lease any more; -1: it does */
-    const char *run;    /* run file that is asked for */
+    int silent_at; /* the server does not answer this lease any more; -1: it does */
+    const char *run; /* run file that is asked for */
     uint64_t joins, plan; /* what the client said of them; 0: nothing */
-    char *text;           /* its configuration; owned */
+    char *text; /* its configuration; owned */
     HelloFacts facts;
     Pushed pushes[MOST_PUSHES];
     int count;
@@ -178,7 +178,8 @@ static char *fixed_run(const char *text, const HelloFacts *facts, Err *err)
     return text_take(&fixed);
 }
 
-bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed, char **follow, Err *err)
+bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed, char **follow,
+                     Err *err)
 {
     (void)client;
     script.facts = *facts;

@@ -260,8 +260,8 @@ static Data sorted(const Data *data)
 static void limits_of_endless_runs_hold(void **state)
 {
     (void)state;
-    static const int64_t sizes[][2] = { { 16, 4 }, { 64, 8 }, { 64, 7 }, { 10, 16 }, { 1, 1 }, { 32, 1 },
-                                        { 300, 32 }, { 331, 330 }, { 32, 31 } };
+    static const int64_t sizes[][2] = { { 16, 4 }, { 64, 8 },   { 64, 7 },    { 10, 16 }, { 1, 1 },
+                                        { 32, 1 }, { 300, 32 }, { 331, 330 }, { 32, 31 } };
     const Data data = uneven(333), worst = sorted(&data);
     for (size_t k = 0; k < 2 * sizeof sizes / sizeof *sizes; k++) {
         const int64_t B = sizes[k / 2][0], M = sizes[k / 2][1];

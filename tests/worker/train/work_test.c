@@ -31,9 +31,9 @@ typedef struct Settings {
 
 static Settings settings(const char *micro_batches, const char *limit)
 {
-    return (Settings){ { dropout[0], dropout[1], "parallel.threads=1", "parallel.micro_batch_tokens=64", micro_batches,
-                         limit },
-                       6 };
+    return (Settings){
+        { dropout[0], dropout[1], "parallel.threads=1", "parallel.micro_batch_tokens=64", micro_batches, limit }, 6
+    };
 }
 
 static ConfigSources sources_of(const Settings *s)
@@ -246,7 +246,8 @@ static void expect_evaluation(Job *job, Ended *ended)
 static void each_chunk_of_an_evaluation_is_measured_once(void **state)
 {
     (void)state;
-    const Lease leases[] = { { .kind = LEASE_EVAL, .step = 5, .range = { { 0, 3 }, { 3, -1 } }, .range_count = 2 }, stop };
+    const Lease leases[] = { { .kind = LEASE_EVAL, .step = 5, .range = { { 0, 3 }, { 3, -1 } }, .range_count = 2 },
+                             stop };
     const Settings s = settings("parallel.micro_batches=8", "data.limit=40");
     for (int ranks = 1; ranks <= 3; ranks++)
         run(ranks, &s, leases, 2, expect_evaluation);
@@ -327,7 +328,9 @@ static void expect_facts(Job *job, Ended *ended)
     assert_int_equal(f->job_ranks, 2);
     int64_t longest = 0;
     for (int64_t i = 0; i < job->train.count; i++)
-        longest = job->train.start[i + 1] - job->train.start[i] > longest ? job->train.start[i + 1] - job->train.start[i] : longest;
+        longest = job->train.start[i + 1] - job->train.start[i] > longest
+                      ? job->train.start[i + 1] - job->train.start[i]
+                      : longest;
     assert_int_equal(f->longest, longest);
     assert_true(f->eval_width >= 2 + 3 * 3);
     assert_true(f->host[0] != '\0');
