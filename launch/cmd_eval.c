@@ -3,12 +3,12 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/plan/plan.h"
 #include "launch/command.h"
 #include "launch/run_folder.h"
 #include "launch/session.h"
 #include "worker/eval/engine.h"
 #include "worker/eval/measure.h"
-#include "worker/train/plan.h"
 #include "worker/train/rows.h"
 #include "worker/train/settings.h"
 

@@ -3,6 +3,7 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/plan/steps.h"
 #include "ps/card.h"
 #include "ps/run_state.h"
 
@@ -29,13 +30,9 @@ static void set_int(json_t *object, const char *key, int64_t value)
     set(object, key, json_integer(value));
 }
 
-/* Trainer's: epoch_index + batches_done / batches_per_epoch. */
 double output_epoch(const Run *run)
 {
-    if (run->per_epoch == 0)
-        return 0;
-    const int64_t v = run->state.version;
-    return (double)(v / run->per_epoch) + (double)(v % run->per_epoch) / (double)run->per_epoch;
+    return steps_epoch(run->state.version, run->per_epoch);
 }
 
 /* ---- metrics.jsonl --------------------------------------------------------------------------- */
@@ -215,18 +212,10 @@ static bool set_adapter(const Run *run, json_t *to, Err *err)
     return ok;
 }
 
-/* Seen examples: full batches, and the short one that ends each epoch. */
-static int64_t examples_seen(const Run *run)
-{
-    if (run->per_epoch == 0)
-        return 0;
-    const int64_t v = run->state.version;
-    return v / run->per_epoch * run->facts.examples + v % run->per_epoch * run->config.train.batch_size;
-}
-
 bool output_summary(const Run *run, Err *err)
 {
     const RunState *s = &run->state;
+    const int64_t seen = steps_examples(s->version, run->facts.examples, run->config.train.batch_size);
     json_t *to = json_object();
     set_int(to, "steps", s->version);
     set_real(to, "epoch", output_epoch(run));
@@ -234,7 +223,7 @@ bool output_summary(const Run *run, Err *err)
     set_real(to, "train_loss", s->version > 0 ? s->loss_total / (double)s->version : 0);
     set_int(to, "tokens", s->tokens);
     set_real(to, "tokens_per_second", s->seconds > 0 ? (double)s->tokens / s->seconds : 0);
-    set_real(to, "examples_per_second", s->seconds > 0 ? (double)examples_seen(run) / s->seconds : 0);
+    set_real(to, "examples_per_second", s->seconds > 0 ? (double)seen / s->seconds : 0);
     set_int(to, "micro_batches", run->M);
     set(to, "arithmetic", json_string(run->config.parallel.arithmetic));
     set(to, "fingerprint", json_string(run->config.parallel.fingerprint));

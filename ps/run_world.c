@@ -6,6 +6,7 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/plan/steps.h"
 #include "common/wire/facts.h"
 #include "ps/tell.h"
 
@@ -18,7 +19,7 @@
 int64_t run_length(const Run *run)
 {
     const TrainConfig *train = &run->config.train;
-    return train->max_steps > 0 ? train->max_steps : (int64_t)ceil(train->num_train_epochs * (double)run->per_epoch);
+    return steps_total(run->per_epoch, train->num_train_epochs, train->max_steps);
 }
 
 void run_take_facts(Run *run, const HelloFacts *facts, int64_t M, int64_t total)
@@ -29,7 +30,7 @@ void run_take_facts(Run *run, const HelloFacts *facts, int64_t M, int64_t total)
     run->plan = facts_plan(facts, config_digest(&run->config, true), M);
     run->basis = facts_plan(facts, config_digest(&run->config, false), M);
     run->begun = true;
-    run->per_epoch = (facts->examples + train->batch_size - 1) / train->batch_size;
+    run->per_epoch = steps_per_epoch(facts->examples, train->batch_size);
     run->total = total > 0 ? total : run_length(run);
     static const RateKind kinds[] = { [SCHEDULE_LINEAR] = RATE_LINEAR,
                                       [SCHEDULE_COSINE] = RATE_COSINE,
@@ -39,24 +40,15 @@ void run_take_facts(Run *run, const HelloFacts *facts, int64_t M, int64_t total)
                                 schedule_warmup(train->warmup_steps, train->warmup_ratio, run->total), run->total };
 }
 
-/* The smallest multiple of the replicas whose micro-batches cannot exceed the tokens allowed. */
-static int64_t auto_micro_batches(const Run *run, const HelloFacts *facts, int64_t replicas)
-{
-    const int64_t batch = run->config.train.batch_size;
-    const int64_t step = replicas > 0 ? replicas : 1;
-    int64_t M = step;
-    while (M < batch && (batch + M - 1) / M * facts->longest > run->config.parallel.micro_batch_tokens)
-        M += step;
-    return M < batch ? M : batch;
-}
-
 static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas, uint64_t *plan)
 {
     Run *run = self;
     Err err = { 0 };
     if (!run->begun) {
-        const int64_t fixed = run->config.parallel.micro_batches;
-        const int64_t M = fixed > 0 ? fixed : auto_micro_batches(run, facts, replicas);
+        const ParallelConfig *p = &run->config.parallel;
+        const int64_t M = p->micro_batches > 0 ? p->micro_batches
+                                               : steps_micro_batches(run->config.train.batch_size, facts->longest,
+                                                                     p->micro_batch_tokens, replicas);
         run_take_facts(run, facts, M, 0);
         char number[24], digest[24];
         snprintf(number, sizeof number, "%lld", (long long)M);

@@ -4,14 +4,14 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/plan/packing.h"
+#include "common/plan/steps.h"
 #include "common/wire/facts.h"
 #include "worker/eval/measure.h"
 #include "worker/train/find_labels.h"
-#include "worker/train/packing.h"
 #include "worker/train/rows.h"
 #include "worker/train/settings.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -383,8 +383,7 @@ static bool say_hello(Job *job, Err *err)
 static int64_t steps_of(const Job *job)
 {
     const TrainConfig *t = &job->config.train;
-    const double epochs = ceil(t->num_train_epochs * (double)plan_steps_per_epoch(job->plan));
-    return t->max_steps > 0 ? t->max_steps : (int64_t)epochs;
+    return steps_total(plan_steps_per_epoch(job->plan), t->num_train_epochs, t->max_steps);
 }
 
 static int threads_of(const Job *job)

@@ -6,13 +6,13 @@
 
 #include "common/config/config.h"
 #include "common/metrics/metrics.h"
+#include "common/plan/plan.h"
 #include "worker/arithmetic/arithmetic.h"
 #include "worker/data/pictures.h"
 #include "worker/eval/engine.h"
 #include "worker/eval/references.h"
 #include "worker/model/model.h"
 #include "worker/train/node.h"
-#include "worker/train/plan.h"
 
 typedef struct Job {
     Config config;

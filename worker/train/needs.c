@@ -1,5 +1,6 @@
 #include "worker/train/needs.h"
 
+#include "common/plan/steps.h"
 #include "common/slots/slots.h"
 #include "worker/model/model.h"
 
@@ -24,14 +25,15 @@ static int64_t longest(const Config *c, const ModelArch *arch)
 }
 
 /* As job.c sizes its model, with every row as long as it may be. */
-static ModelOptions options_of(const Config *c, const ModelArch *arch)
+static ModelOptions options_of(const Config *c, const ModelArch *arch, int64_t ranks)
 {
-    const int64_t T = longest(c, arch), M = c->parallel.micro_batches, batch = c->train.batch_size;
-    const int64_t examples = M > 0 ? (batch + M - 1) / M : batch;
-    int64_t tokens = examples * T;
-    if (M <= 0 || c->train.eval_strategy != WHEN_NO)
-        tokens = M > 0 ? most(tokens, c->parallel.micro_batch_tokens) : least(tokens, c->parallel.micro_batch_tokens);
-    tokens = most(tokens, T);
+    const ParallelConfig *p = &c->parallel;
+    const int64_t T = longest(c, arch), batch = c->train.batch_size;
+    const int64_t M =
+        p->micro_batches > 0 ? p->micro_batches : steps_micro_batches(batch, T, p->micro_batch_tokens, ranks);
+    int64_t tokens = most((batch + M - 1) / M * T, T);
+    if (c->train.eval_strategy != WHEN_NO)
+        tokens = most(tokens, p->micro_batch_tokens);
     return (ModelOptions){ .most_tokens = tokens,
                            .most_sequences = batch,
                            .longest = T,
@@ -43,7 +45,7 @@ static ModelOptions options_of(const Config *c, const ModelArch *arch)
 static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const SlotTable *table, const Weights *weights,
                    int64_t ranks)
 {
-    const ModelOptions o = options_of(c, arch);
+    const ModelOptions o = options_of(c, arch, ranks);
     const int64_t slots = table->size * (int64_t)sizeof(float), sums = 8; /* gradients that lie in a tree, a rank */
     needs->shared = weights->size * (int64_t)sizeof(float) + (1 + ranks * sums) * slots;
     needs->rank = model_bytes(arch, table, &o) + sums * slots;

@@ -1,8 +1,10 @@
-#include "worker/train/plan.h"
+#include "common/plan/plan.h"
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/plan/steps.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,14 +13,20 @@ typedef struct Item {
     int64_t at; /* place in the batch */
 } Item;
 
+/* A micro-batch and what lies in it; or any number and its place. */
+typedef struct Pile {
+    double load;
+    int64_t m;
+} Pile;
+
 struct Plan {
     PlanOptions o;
     int64_t epoch; /* that `order` is of; -1: none */
     int64_t step; /* that is dealt; -1: none */
     uint32_t *order; /* [count] examples */
-    Item *items; /* [batch_size] */
-    int64_t *owner; /* [batch_size] micro-batch of each place */
-    double *load; /* [micro_batches] */
+    Item *items; /* [most_examples] */
+    int64_t *owner; /* [most_examples] micro-batch of each place */
+    Pile *piles; /* [micro_batches] a heap, the emptiest first */
     uint32_t *rows; /* of the step, by micro-batch */
     int64_t *begin; /* [micro_batches + 1] into rows */
 };
@@ -97,10 +105,10 @@ Plan *plan_open(const PlanOptions *options, Err *err)
     p->o = *options;
     p->epoch = p->step = -1;
     p->order = xmalloc((size_t)options->count * sizeof *p->order);
-    p->items = xmalloc((size_t)options->batch_size * sizeof *p->items);
-    p->owner = xmalloc((size_t)options->batch_size * sizeof *p->owner);
+    p->items = xmalloc((size_t)most_examples(options) * sizeof *p->items);
+    p->owner = xmalloc((size_t)most_examples(options) * sizeof *p->owner);
     p->rows = xmalloc((size_t)(most_examples(options) * most_rows(options)) * sizeof *p->rows);
-    p->load = xmalloc((size_t)options->micro_batches * sizeof *p->load);
+    p->piles = xmalloc((size_t)options->micro_batches * sizeof *p->piles);
     p->begin = xmalloc((size_t)(options->micro_batches + 1) * sizeof *p->begin);
     return p;
 }
@@ -113,14 +121,14 @@ void plan_close(Plan *p)
     free(p->items);
     free(p->owner);
     free(p->rows);
-    free(p->load);
+    free(p->piles);
     free(p->begin);
     free(p);
 }
 
 int64_t plan_steps_per_epoch(const Plan *p)
 {
-    return (p->o.count + p->o.batch_size - 1) / p->o.batch_size;
+    return steps_per_epoch(p->o.count, p->o.batch_size);
 }
 
 static void shuffle(Plan *p, int64_t epoch)
@@ -143,30 +151,64 @@ static int dearest_first(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
+/* ---- a heap: the least load first, of equal ones the lower number --------------------------- */
+
+static bool is_before(const Pile *a, const Pile *b)
+{
+    return a->load < b->load || (a->load == b->load && a->m < b->m);
+}
+
+/* heap[i] may have grown. */
+static void sink(Pile *heap, int64_t n, int64_t i)
+{
+    for (int64_t child; (child = 2 * i + 1) < n; i = child) {
+        child += child + 1 < n && is_before(&heap[child + 1], &heap[child]);
+        if (!is_before(&heap[child], &heap[i]))
+            return;
+        const Pile up = heap[child];
+        heap[child] = heap[i];
+        heap[i] = up;
+    }
+}
+
+/* ---- dealing --------------------------------------------------------------------------------- */
+
+/* Puts the rows of each micro-batch behind those of the one before, in the order of the batch. */
+static void lay_out(Plan *p, const uint32_t *batch, int64_t n)
+{
+    const int64_t M = p->o.micro_batches;
+    memset(p->begin, 0, (size_t)(M + 1) * sizeof *p->begin);
+    for (int64_t i = 0; i < n; i++) {
+        const Span r = rows_of(&p->o, batch[i]);
+        p->begin[p->owner[i] + 1] += r.end - r.begin;
+    }
+    for (int64_t m = 0; m < M; m++)
+        p->begin[m + 1] += p->begin[m];
+    for (int64_t i = 0; i < n; i++) {
+        const Span r = rows_of(&p->o, batch[i]);
+        for (int64_t k = r.begin; k < r.end; k++)
+            p->rows[p->begin[p->owner[i]]++] = (uint32_t)row_at(&p->o, k);
+    }
+    for (int64_t m = M; m > 0; m--) /* each stands at the next one's begin now */
+        p->begin[m] = p->begin[m - 1];
+    p->begin[0] = 0;
+}
+
 static void deal(Plan *p, const uint32_t *batch, int64_t n)
 {
     const int64_t M = p->o.micro_batches;
     for (int64_t i = 0; i < n; i++)
         p->items[i] = (Item){ cost_of(&p->o, batch[i]), i };
     qsort(p->items, (size_t)n, sizeof *p->items, dearest_first);
-    memset(p->load, 0, (size_t)M * sizeof *p->load);
+    for (int64_t m = 0; m < M; m++)
+        p->piles[m] = (Pile){ 0, m };
     for (int64_t i = 0; i < n; i++) {
-        int64_t m = 0;
-        for (int64_t k = 1; k < M; k++)
-            if (p->load[k] < p->load[m])
-                m = k;
-        p->load[m] += p->items[i].cost;
-        p->owner[p->items[i].at] = m;
+        Pile *emptiest = p->piles;
+        p->owner[p->items[i].at] = emptiest->m;
+        emptiest->load += p->items[i].cost;
+        sink(p->piles, M, 0);
     }
-    for (int64_t m = 0, at = 0; m < M; m++) {
-        p->begin[m] = at;
-        for (int64_t i = 0; i < n; i++) {
-            const Span r = rows_of(&p->o, batch[i]);
-            for (int64_t k = r.begin; p->owner[i] == m && k < r.end; k++)
-                p->rows[at++] = (uint32_t)row_at(&p->o, k);
-        }
-        p->begin[m + 1] = at;
-    }
+    lay_out(p, batch, n);
 }
 
 int64_t plan_micro_batch(Plan *p, int64_t step, int64_t m, const uint32_t **rows)
@@ -202,10 +244,66 @@ static void measure(Plan *p, int64_t steps, int64_t *tokens, int64_t *most)
     }
 }
 
+/* The largest of the numbers that are added, as many as there is room for. */
+typedef struct Largest {
+    Pile *heap; /* [room] the least of them first */
+    int64_t count, room;
+} Largest;
+
+static void add(Largest *l, double number)
+{
+    const Pile one = { number, l->count };
+    if (l->count < l->room) {
+        l->heap[l->count++] = one;
+        for (int64_t i = l->count / 2; l->count == l->room && i-- > 0;)
+            sink(l->heap, l->count, i);
+    } else if (number > l->heap[0].load) {
+        l->heap[0] = one;
+        sink(l->heap, l->count, 0);
+    }
+}
+
 static int largest_first(const void *a, const void *b)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x < y) - (x > y);
+    const Pile *x = a, *y = b;
+    return (x->load < y->load) - (x->load > y->load);
+}
+
+static double sum_of(const Largest *l)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < l->count; i++)
+        sum += l->heap[i].load;
+    return sum;
+}
+
+/* What a bound is made of: the B dearest examples and the B longest, falling, and the cheapest. */
+typedef struct Extremes {
+    Largest cost, tokens;
+    double cheapest, token; /* example that is not empty; cost of a token where it is least */
+    bool empty; /* there are examples without a token */
+} Extremes;
+
+static Extremes extremes_of(const PlanOptions *o)
+{
+    const int64_t B = most_examples(o);
+    Extremes e = { .cost = { xmalloc((size_t)B * sizeof(Pile)), 0, B },
+                   .tokens = { xmalloc((size_t)B * sizeof(Pile)), 0, B },
+                   .cheapest = INFINITY,
+                   .token = INFINITY };
+    for (int64_t i = 0; i < o->count; i++) {
+        const double cost = cost_of(o, i), T = (double)tokens_of(o, i);
+        add(&e.cost, cost);
+        add(&e.tokens, T);
+        e.empty = e.empty || T <= 0;
+        e.cheapest = T > 0 ? fmin(e.cheapest, cost) : e.cheapest;
+        e.token = T > 0 ? fmin(e.token, cost / T) : e.token;
+    }
+    if (e.cheapest == INFINITY)
+        e.cheapest = e.token = row_cost(o, 1);
+    qsort(e.cost.heap, (size_t)B, sizeof(Pile), largest_first);
+    qsort(e.tokens.heap, (size_t)B, sizeof(Pile), largest_first);
+    return e;
 }
 
 /* What no deal can pass, whatever the order. Let the last example of a micro-batch cost c, and all of
@@ -218,40 +316,23 @@ static void bound(const Plan *p, int64_t *tokens, int64_t *rows)
 {
     const double slack = 1 + 1e-9; /* loads are sums of rounded numbers */
     const PlanOptions *o = &p->o;
-    const int64_t N = o->count, M = o->micro_batches, B = most_examples(o);
-    double *cost = xmalloc((size_t)N * sizeof *cost), *T = xmalloc((size_t)N * sizeof *T);
-    double cheapest = row_cost(o, 1), token = cheapest, S = 0, most = 0;
-    bool empty = false, any = false;
-    for (int64_t i = 0; i < N; i++) {
-        cost[i] = cost_of(o, i);
-        T[i] = (double)tokens_of(o, i);
-        empty = empty || T[i] <= 0;
-        if (T[i] > 0) {
-            cheapest = !any || cost[i] < cheapest ? cost[i] : cheapest;
-            token = !any || cost[i] / T[i] < token ? cost[i] / T[i] : token;
-            any = true;
-        }
-    }
-    qsort(cost, (size_t)N, sizeof *cost, largest_first);
-    qsort(T, (size_t)N, sizeof *T, largest_first);
-    for (int64_t i = 0; i < B; i++) {
-        S += cost[i];
-        most += T[i];
-    }
-    double sum = T[0] > 1 ? T[0] : 1;
+    const int64_t M = o->micro_batches, B = most_examples(o);
+    Extremes e = extremes_of(o);
+    const double S = sum_of(&e.cost), most = sum_of(&e.tokens);
+    double sum = fmax(e.tokens.heap[0].load, 1);
     int64_t examples = 1;
     if (B > M) {
-        const double m = (double)M, dearest = (S / m + (1 - 1 / m) * cost[M]) / token * slack;
-        const double n = 1 + (S / cheapest - 1) / m * slack;
-        sum = dearest > sum ? dearest : sum;
+        const double m = (double)M, dearest = (S / m + (1 - 1 / m) * e.cost.heap[M].load) / e.token * slack;
+        const double n = 1 + (S / e.cheapest - 1) / m * slack;
+        sum = fmax(dearest, sum);
         examples = n < (double)(B - M + 1) ? (int64_t)n : B - M + 1;
     }
-    if (empty) /* what costs nothing may all lie together */
+    if (e.empty) /* what costs nothing may all lie together */
         examples = B;
     *tokens = (int64_t)(sum > most && most > 0 ? most : sum);
     *rows = examples * most_rows(o);
-    free(cost);
-    free(T);
+    free(e.cost.heap);
+    free(e.tokens.heap);
 }
 
 /* How many steps hold all that there are: an order that does not change repeats itself, and so do
@@ -262,14 +343,22 @@ static int64_t different_steps(const Plan *p, int64_t steps)
     return steps > per_epoch && (!p->o.shuffle || per_epoch == 1) ? per_epoch : steps;
 }
 
+/* About how many small operations it is to deal so many steps: the orders of their epochs, costs and heaps. */
+static double work_of(const Plan *p, int64_t steps)
+{
+    const PlanOptions *o = &p->o;
+    const double B = (double)most_examples(o), M = (double)o->micro_batches, N = (double)o->count;
+    const double rows = o->ends ? (double)o->ends[o->count - 1] : N,
+                 epochs = (double)steps / (double)plan_steps_per_epoch(p) + 1;
+    return (double)steps * (B * (32 + 2 * log2(B + 1) + 4 * log2(M + 1)) + 4 * M) + epochs * (8 * N + 4 * rows);
+}
+
 void plan_limits(Plan *p, int64_t steps, int64_t *tokens, int64_t *rows)
 {
     const double most_work = 3e8; /* about half a second */
-    const double B = (double)p->o.batch_size, N = (double)p->o.count;
     const int64_t different = different_steps(p, steps);
-    const double epochs = (double)different / (double)plan_steps_per_epoch(p) + 1;
     *tokens = *rows = 1;
-    if ((double)different * B * (2 * (double)p->o.micro_batches + 32) + epochs * 8 * N <= most_work)
+    if (work_of(p, different) <= most_work)
         measure(p, different, tokens, rows);
     else
         bound(p, tokens, rows);

@@ -1,4 +1,4 @@
-#include "worker/train/packing.h"
+#include "common/plan/packing.h"
 
 #include "common/base/mem.h"
 

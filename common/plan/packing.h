@@ -2,8 +2,8 @@
  * own. Best fit, longest first, as TRL packs ("bfd").
  *
  * Threads: any. */
-#ifndef WORKER_TRAIN_PACKING_H
-#define WORKER_TRAIN_PACKING_H
+#ifndef COMMON_PLAN_PACKING_H
+#define COMMON_PLAN_PACKING_H
 
 #include <stdint.h>
 

@@ -5,9 +5,12 @@
  * micro-batches by cost (tokens, and the square of the length for attention), longest first into
  * the emptiest, ties to the lower number, and stand in a micro-batch in the order of the batch.
  *
+ * Time and memory do not depend on the number of steps: opening takes 4 bytes an example and 32 an example
+ * of a step; a step of B examples is dealt in B log B + B log M.
+ *
  * Owner: whoever opened it. Threads: one. */
-#ifndef WORKER_TRAIN_PLAN_H
-#define WORKER_TRAIN_PLAN_H
+#ifndef COMMON_PLAN_PLAN_H
+#define COMMON_PLAN_PLAN_H
 
 #include "common/base/err.h"
 
@@ -35,7 +38,7 @@ void plan_close(Plan *plan);
 int64_t plan_micro_batch(Plan *plan, int64_t step, int64_t m, const uint32_t **rows);
 
 /* Tokens and rows that no micro-batch of steps [0, steps) passes: the most of them, or, where dealing
- * so many steps would take long, a bound over every order that there could be. */
+ * so many steps would take more than about half a second, a bound over every order that there could be. */
 void plan_limits(Plan *plan, int64_t steps, int64_t *tokens, int64_t *rows);
 
 int64_t plan_steps_per_epoch(const Plan *plan);

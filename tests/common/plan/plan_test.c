@@ -1,9 +1,10 @@
 /* The plan by what it promises: torch's order, each example once, equal cost, limits that hold. */
-#include "worker/train/plan.h"
+#include "common/plan/plan.h"
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
-#include "worker/train/packing.h"
+#include "common/plan/packing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -207,6 +208,91 @@ static void every_example_is_there_once_an_epoch_and_loads_are_even(void **state
         }
         plan_close(plan);
     }
+}
+
+typedef struct Dealt {
+    double cost;
+    int64_t at, m;
+} Dealt;
+
+static int dearest_first(const void *a, const void *b)
+{
+    const Dealt *x = a, *y = b;
+    return x->cost != y->cost ? (x->cost < y->cost ? 1 : -1) : (x->at > y->at) - (x->at < y->at);
+}
+
+/* The rule as it is said, each time over all micro-batches; dealt[0, n): places of the batch, in their order. */
+static void deal_plainly(Dealt *dealt, const Data *data, int64_t n, int64_t M)
+{
+    double load[MOST] = { 0 };
+    int64_t owner[MOST];
+    for (int64_t i = 0; i < n; i++)
+        dealt[i] = (Dealt){ cost(data, (uint32_t)i), i, 0 };
+    qsort(dealt, (size_t)n, sizeof *dealt, dearest_first);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t least = 0;
+        for (int64_t m = 1; m < M; m++)
+            if (load[m] < load[least])
+                least = m;
+        load[least] += dealt[i].cost;
+        owner[dealt[i].at] = least;
+    }
+    for (int64_t i = 0; i < n; i++)
+        dealt[i] = (Dealt){ .at = i, .m = owner[i] };
+}
+
+static void the_rule_is_kept_for_any_number_of_micro_batches(void **state)
+{
+    (void)state;
+    const Data data = uneven(333);
+    for (int64_t M = 1; M < 400; M += M < 40 ? 1 : 37) {
+        const PlanOptions o = options(&data, 333, M);
+        Dealt want[MOST];
+        Plan *plan = open_plan(&o);
+        deal_plainly(want, &data, 333, M);
+        for (int64_t m = 0; m < M; m++) {
+            const uint32_t *rows;
+            const int64_t n = plan_micro_batch(plan, 0, m, &rows);
+            int64_t k = 0;
+            for (int64_t i = 0; i < 333; i++)
+                if (want[i].m == m) {
+                    assert_true(k < n);
+                    assert_int_equal(rows[k++], want[i].at);
+                }
+            assert_int_equal(k, n);
+        }
+        plan_close(plan);
+    }
+}
+
+/* A million examples in half as many micro-batches: what takes their product would take hours. */
+static void the_largest_step_is_dealt_and_bounded_at_once(void **state)
+{
+    (void)state;
+    enum { COUNT = 1048576 };
+    int64_t *start = xmalloc((COUNT + 1) * sizeof *start), tokens, examples;
+    start[0] = 0;
+    for (int64_t i = 0; i < COUNT; i++)
+        start[i + 1] = start[i] + 1 + i * 7919 % 500;
+    PlanOptions o = { .start = start, .count = COUNT, .batch_size = COUNT, .micro_batches = COUNT / 2, .width = 768 };
+    const double begin = clock_now();
+    const uint32_t *rows;
+    Plan *plan = open_plan(&o);
+    plan_limits(plan, 1000000000, &tokens, &examples);
+    int64_t all = 0;
+    for (int64_t m = 0; m < o.micro_batches; m++)
+        all += plan_micro_batch(plan, 0, m, &rows);
+    plan_close(plan);
+    assert_int_equal(all, COUNT);
+    o.shuffle = true;
+    o.batch_size = 32;
+    o.micro_batches = 8;
+    plan = open_plan(&o); /* of few examples among many, over more steps than can be dealt */
+    plan_limits(plan, 1000000000, &tokens, &examples);
+    plan_close(plan);
+    assert_in_range(tokens, 2000, 3000);
+    assert_true(clock_now() - begin < 60); /* sanitizers and a busy machine included */
+    free(start);
 }
 
 /* ---- limits, chunks ------------------------------------------------------------------- */
@@ -472,6 +558,8 @@ int main(void)
         cmocka_unit_test(equal_ones_go_round),
         cmocka_unit_test(attention_counts),
         cmocka_unit_test(every_example_is_there_once_an_epoch_and_loads_are_even),
+        cmocka_unit_test(the_rule_is_kept_for_any_number_of_micro_batches),
+        cmocka_unit_test(the_largest_step_is_dealt_and_bounded_at_once),
         cmocka_unit_test(limits_are_the_largest_of_all_micro_batches_of_the_steps),
         cmocka_unit_test(limits_of_endless_runs_hold),
         cmocka_unit_test(endless_runs_of_equal_examples_have_exact_limits),
