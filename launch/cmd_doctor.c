@@ -1,5 +1,6 @@
 #include "launch/cmd_doctor.h"
 
+#include "common/base/log.h"
 #include "launch/command.h"
 #include "launch/doctor.h"
 
@@ -74,6 +75,7 @@ static bool run(void *self, const Arguments *given, Err *err)
         patient.config = &config;
         patient.needs = &needs;
     }
+    log_setup("-", LOG_WARN); /* the checks say the rest themselves */
     look(doctor, &patient);
     config_release(&config);
     return true;

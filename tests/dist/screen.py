@@ -92,6 +92,9 @@ def main():
     child, terminal = pty.fork()
     if child == 0:
         os.environ["TERM"] = "xterm"
+        modes = termios.tcgetattr(0)
+        modes[3] |= termios.NOFLSH  # else a second Ctrl-C throws away what was printed and not read yet
+        termios.tcsetattr(0, termios.TCSANOW, modes)
         while os.get_terminal_size(2).columns != columns:
             pass  # until the parent has set it
         os.execvp(command[0], command)
