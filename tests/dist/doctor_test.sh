@@ -2,7 +2,7 @@
 # `lora doctor`: on this machine all is well; then each thing that it looks at is made ill, one by one, and the
 # line of that check must say so, the others as little as can be.
 . "$(dirname "$0")/lib.sh"
-unset OMPI_MCA_hwloc_base_binding_policy
+unset OMPI_MCA_hwloc_base_binding_policy OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 doctor="$root/bin/lora doctor"
 run=$case_dir/run.yaml
 
