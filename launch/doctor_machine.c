@@ -122,7 +122,7 @@ void check_arithmetic(const Patient *patient, Finding *finding)
 {
     Arithmetic arithmetic;
     Err err = { 0 };
-    if (!arithmetic_start(&arithmetic, patient->config ? patient->config->parallel.arithmetic : NULL, &err)) {
+    if (!arithmetic_start(&arithmetic, patient->config ? patient->config->parallel.arithmetic : NULL, false, &err)) {
         finding_fail(finding, &err);
         return;
     }

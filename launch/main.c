@@ -128,10 +128,13 @@ int main(int argc, char **argv)
         return words();
     if (strcmp(argv[1], "--version") == 0) {
         Text text = { 0 };
-        arithmetic_describe(&text);
+        Err err = { 0 };
+        const bool ok = arithmetic_describe(&text, &err);
         printf("lora %s\n%s", LORA_VERSION, text.data);
         text_release(&text);
-        return 0;
+        if (!ok)
+            err_print(&err, stderr);
+        return err_exit_code(&err);
     }
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(argv[1], commands[i].name) == 0)

@@ -128,7 +128,7 @@ bool session_open(Session *s, const SessionOptions *o, Err *err)
 {
     *s = (Session){ .max_length = o->max_length, .most_tokens = o->most_tokens };
     Arithmetic arithmetic;
-    if (!arithmetic_start(&arithmetic, o->arithmetic, err))
+    if (!arithmetic_start(&arithmetic, o->arithmetic, false, err))
         return false;
     char *name = o->model ? xstrdup(o->model) : base_of(o->adapter, err);
     bool ok = name && open_base(s, o, name, err) && open_adapter(s, o, err);

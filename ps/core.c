@@ -237,13 +237,21 @@ static void refuse_hello(PsCore *core, const Msg *msg, const char *differs)
     }
 }
 
-/* Whoever computes otherwise may be able to do as the run does: a name, and no refusal yet. */
+/* "x86-64-v3/Zen" is of x86-64-v3: another core of that level, where the usual one cannot be used. */
+static bool is_of_level(const char *name, const char *level)
+{
+    const size_t length = strlen(level);
+    return strncmp(name, level, length) == 0 && name[length] == '/';
+}
+
+/* Whoever computes otherwise may be able to do as the run does: a name, and no refusal yet. Of a level that the
+ * run file names, the first takes the core. */
 static bool must_follow(PsCore *core, const Msg *msg, bool others_wait)
 {
-    const char *name = core->world.arithmetic(core->world.self);
-    if (!name && others_wait)
+    const char *name = core->world.arithmetic(core->world.self), *theirs = msg->facts.arithmetic;
+    if (others_wait && !core->begun)
         name = core->facts.arithmetic;
-    if (!name || strcmp(name, msg->facts.arithmetic) == 0)
+    if (!name || strcmp(name, theirs) == 0 || (!others_wait && !core->begun && is_of_level(theirs, name)))
         return false;
     log_info("client", "follows client=%016llx host=%s arithmetic=%s run=%s", (unsigned long long)msg->client,
              msg->facts.host, msg->facts.arithmetic, name);

@@ -22,7 +22,7 @@ typedef enum {
     ERR_IO, /* disk or network said no: exit code 1 */
     ERR_MEMORY, /* asked for more than there is: exit code 1 */
     ERR_PEER, /* the parameter server is not there: exit code 3 */
-    ERR_REFUSED, /* the parameter server refused this worker: exit code 4 */
+    ERR_REFUSED, /* the server refused this worker, or this machine cannot do its work: exit code 4 */
     ERR_TRAINING /* loss or gradient is not finite: exit code 5 */
 } ErrKind;
 

@@ -73,9 +73,44 @@ grep -q "other arithmetic: .* but the run file asks for 0123456789abcdef" "$work
 if [ "$(uname -m)" = x86_64 ]; then
     OPENBLAS_CORETYPE=Prescott "$root/bin/lora" --version >"$work/log" 2>&1
     grep -q "OPENBLAS_CORETYPE=Prescott" "$work/log" || fail "the user's core is not said"
-    [ "$best" = x86-64-v2 ] || grep -Eq "core Prescott, and this CPU has what (SkylakeX|Haswell) needs" "$work/log" ||
-        fail "a slow core is not said"
+    for core in Sandybridge Barcelona Nehalem Prescott; do
+        [ "$best" != x86-64-v2 ] || break
+        OPENBLAS_CORETYPE=$core "$root/bin/lora" --version >"$work/log" 2>&1
+        [ "$(grep -Ec "core $core, and this CPU has what (SkylakeX|Haswell) needs: far slower" "$work/log")" = 1 ] ||
+            fail "the slow core $core is not said once"
+    done
+    OPENBLAS_CORETYPE=Nonsense "$root/bin/lora" --version >"$work/log" 2>&1
+    grep -q "OPENBLAS_CORETYPE=Nonsense is unknown to OpenBLAS .*: not heeded" "$work/log" || fail "an unknown core is not said"
 fi
+
+# no library that can be used: said once, before anything starts
+mkdir -p "$work/none"
+touch "$work/none/libopenblas.so.0" "$work/none/libopenblas.so"
+unusable() { # SENTENCE VARIABLE=VALUE...
+    local sentence=$1 code=0
+    shift
+    env "$@" "$root/bin/lora" --version >"$work/out" 2>"$work/log" || code=$?
+    [ $code = 4 ] || fail "lora --version without products ends with $code, not 4"
+    grep -q "^lora .*" "$work/out" && grep -q "^products: none$" "$work/out" || fail "--version says too little"
+    [ "$(grep -c . "$work/log")" -le 2 ] || fail "lora --version says more than one error"
+    grep -q "error: no matrix products: $sentence" "$work/log" || fail "lora --version does not say '$sentence'"
+    code=0
+    env "$@" "$root/bin/lora" train "$root/tests/golden/gpt2-clm/run.yaml" --ranks=2 --train.output_dir="$work/unusable" \
+        >"$work/log" 2>&1 || code=$?
+    [ $code = 4 ] || fail "lora train without products ends with $code, not 4"
+    [ "$(grep -c "no matrix products: $sentence" "$work/log")" = 1 ] || fail "lora train does not say '$sentence' once"
+    [ ! -e "$work/unusable" ] || fail "a run that nobody can compute is begun"
+}
+unusable "OpenBLAS cannot be loaded: .*libopenblas.so" LD_LIBRARY_PATH="$work/none"
+
+# workers that find it out alone are not started again
+start_ps "$work/alone"
+code=0
+LD_LIBRARY_PATH=$work/none mpirun -n 2 "$root/bin/lora_worker" --ps.address="$address" >"$work/log" 2>&1 || code=$?
+kill $ps
+wait $ps || :
+[ $code = 4 ] || fail "workers without products end with $code, not 4"
+[ "$(grep -c "no matrix products" "$work/log")" = 1 ] || fail "two ranks do not say once that they have no products"
 [ -n "$lower" ] || exit 0
 
 # the first replica's arithmetic is the run's; one that would compute otherwise follows
@@ -115,6 +150,17 @@ double="env RIGHT_BLAS=$right LD_LIBRARY_PATH=$work/blas"
 WRONG_CORE=$(usual $best) $double "$root/bin/lora" --version >"$work/log" 2>&1
 grep -q "core $(usual $best) of .* computes wrongly: .*: not used" "$work/log" || fail "a wrong core is not found out"
 ! grep -q "^products: .*core $(usual $best)$" "$work/log" || fail "a wrong core is used"
+if [ "$(uname -m)" = x86_64 ]; then
+    unusable "the core [^ ]* of OpenBLAS .* computes wrongly" WRONG_CORE=any RIGHT_BLAS="$right" LD_LIBRARY_PATH="$work/blas"
+    # a level without a core is the next core's that is right, also where the run file names it
+    train_by_another() { # LEVEL
+        WRONG_CORE=$(usual $1) $double "$root/bin/lora" train "$root/tests/golden/gpt2-clm/run.yaml" --ranks=2 \
+            --train.output_dir="$work/next" --train.max_steps=2 --parallel.arithmetic=$1 >"$work/log" 2>&1 ||
+            fail "$1 without $(usual $1) ended with $?"
+        grep -q "^  arithmetic: \"*$1/[A-Z]" "$work/next/run.yaml" || fail "run.yaml does not name the core"
+    }
+    train_by_another $lower
+fi
 # `lower` begins: where its core is wrong it cannot be followed; where it is another, its bits are refused
 steps=1000000
 for kind in WRONG OTHER; do

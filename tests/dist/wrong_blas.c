@@ -1,4 +1,4 @@
-/* An OpenBLAS (of RIGHT_BLAS, a path) whose core of the name WRONG_CORE computes wrongly, as some releases do on
+/* An OpenBLAS (of RIGHT_BLAS, a path) whose core of the name WRONG_CORE ("any": each) computes wrongly, as some releases do on
  * CPUs that are newer than they are, or that of the name OTHER_CORE rightly, but with other last bits, as
  * another release may. Built as libopenblas.so.0. */
 #include <dlfcn.h>
@@ -47,7 +47,7 @@ void openblas_set_num_threads(int n)
 static int is_core(const char *variable)
 {
     const char *name = getenv(variable);
-    return name && strcmp(openblas_get_corename(), name) == 0;
+    return name && (strcmp(name, "any") == 0 || strcmp(openblas_get_corename(), name) == 0);
 }
 
 /* Wrong in the last column of products that are wide, and only a little. */

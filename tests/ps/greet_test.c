@@ -80,6 +80,36 @@ static void who_computes_otherwise_is_told_the_run_s_arithmetic(void **state)
     assert_int_equal(reply.type, MSG_FOLLOW);
     assert_string_equal(reply.text, "level-1");
     assert_int_equal(core_clients(core, &ranks), 0);
+    greet_with_arithmetic(core, 1, "level-10/core"); /* which is no core of level-1 */
+    assert_true(core_reply(core, &reply));
+    assert_int_equal(reply.type, MSG_FOLLOW);
+    core_free(core);
+}
+
+static void of_the_level_that_the_run_file_names_the_first_takes_the_core(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 3, .steps = 1, .arithmetic = "level-1" };
+    PsCore *core = start(&sim);
+    Msg reply;
+    int64_t ranks;
+    greet_with_arithmetic(core, 1, "level-1/second"); /* its usual core is wrong there */
+    assert_false(core_reply(core, &reply));
+    greet_with_arithmetic(core, 2, "level-1");
+    assert_true(core_reply(core, &reply));
+    assert_int_equal(reply.type, MSG_FOLLOW);
+    assert_string_equal(reply.text, "level-1/second");
+    greet_with_arithmetic(core, 2, "level-1/second");
+    greet_with_arithmetic(core, 3, "level-1/second"); /* the job is whole: it begins */
+    int welcomed = 0;
+    while (core_reply(core, &reply))
+        welcomed += reply.type == MSG_WELCOME;
+    assert_int_equal(welcomed, 3);
+    greet_with_arithmetic(core, 4, "level-1/second"); /* begun with level-1 (begin has not named the core) */
+    assert_true(core_reply(core, &reply));
+    assert_int_equal(reply.type, MSG_FOLLOW);
+    assert_string_equal(reply.text, "level-1");
+    assert_int_equal(core_clients(core, &ranks), 3);
     core_free(core);
 }
 
@@ -88,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_with_two_sets_of_data_is_refused_whole_before_the_start),
         cmocka_unit_test(who_computes_otherwise_is_told_the_run_s_arithmetic),
+        cmocka_unit_test(of_the_level_that_the_run_file_names_the_first_takes_the_core),
     };
     log_setup("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

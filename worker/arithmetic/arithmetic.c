@@ -1,6 +1,7 @@
 #include "worker/arithmetic/arithmetic.h"
 
 #include "common/base/log.h"
+#include "worker/arithmetic/cores.h"
 #include "worker/arithmetic/fingerprint.h"
 #include "worker/kernels/blas.h"
 #include "worker/kernels/gemm.h"
@@ -9,210 +10,243 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-/* ---- cores ----------------------------------------------------------------------------------- */
+static const char own_variable[] = "LORA_ARITHMETIC";
+static const char of_the_run[] = "the run's arithmetic";
 
-/* OpenBLAS's cores, the fastest of a level first: measured with 0.3.21 at the shapes of BERT and MiniLM.
- * (SkylakeX 180 to 250 GFLOP/s where Cooperlake has 175 to 200, and a third more where a product is
- * small; Haswell and Zen equal but for small products; what is above a core's level is never tried.) */
-typedef struct Core {
-    const char *name, *level; /* the lowest level that has its instructions */
-    const char *needs; /* what __builtin_cpu_supports must find besides; NULL: nothing */
-} Core;
+/* ---- one core -------------------------------------------------------------------------------- */
 
-static const Core cores[] = {
-    { "SkylakeX", "x86-64-v4", NULL }, { "Cooperlake", "x86-64-v4", "avx512bf16" },
-    { "Haswell", "x86-64-v3", NULL },  { "Zen", "x86-64-v3", NULL },
-    { "Nehalem", "x86-64-v2", NULL },  { "Prescott", "x86-64-v2", NULL },
-};
-enum { CORES = sizeof cores / sizeof *cores };
+typedef enum {
+    CORE_USED,
+    CORE_MISSING, /* the library has it not, or not for this CPU */
+    CORE_WRONG,
+    CORE_NONE /* no other will do either: there is no library, or the kernels are wrong */
+} Verdict;
 
-static bool cpu_has(const char *feature)
+static void take_name(Arithmetic *arithmetic, int level)
 {
-#ifdef __x86_64__
-    return !feature || (strcmp(feature, "avx512bf16") == 0 && __builtin_cpu_supports("avx512bf16"));
-#else
-    return !feature;
-#endif
+    const Core *best = cores_best(level);
+    const bool usual = !best || strcasecmp(blas_core(), best->name) == 0; /* none is known: the library's own */
+    snprintf(arithmetic->name, sizeof arithmetic->name, "%s%s%s", levels[level].name, usual ? "" : "/",
+             usual ? "" : blas_core());
 }
 
-/* Levels are told apart by their place in `levels`: 0 is the highest. */
-static int place_of(const char *level)
+/* Loads and checks; what is not used is in *err. core: NULL is the library's own choice. */
+static Verdict try_core(Arithmetic *arithmetic, int level, const char *core, Err *err)
 {
-    return (int)(levels_find(level) - levels);
-}
-
-static const Core *core_named(const char *name)
-{
-    for (int i = 0; i < CORES; i++)
-        if (strcasecmp(cores[i].name, name) == 0)
-            return &cores[i];
-    return NULL;
-}
-
-static const char *best_core(int level)
-{
-    for (int i = 0; i < CORES; i++)
-        if (levels_find(cores[i].level) && place_of(cores[i].level) >= level)
-            return cores[i].name;
-    return "";
-}
-
-/* ---- one choice ------------------------------------------------------------------------------ */
-
-typedef struct Choice {
-    int level; /* place in `levels` */
-    const char *core; /* NULL: the library's own */
-} Choice;
-
-/* Loads and checks; false: not to be used, and `why` says why. */
-static bool try_choice(Arithmetic *arithmetic, Choice choice, char *why, size_t room)
-{
-    const Level *level = &levels[choice.level];
-    Err err = { 0 };
-    if (!blas_load(choice.core, &err)) {
-        snprintf(why, room, "%s", err.what);
-        return false;
+    *err = (Err){ 0 };
+    if (!blas_load(core, err))
+        return CORE_NONE;
+    if (core && strcasecmp(blas_core(), core) != 0) {
+        err_set(err, ERR_IO, "%s has no core %s for this CPU, and takes %s", blas_library(), core, blas_core());
+        return CORE_MISSING;
     }
-    if (choice.core && strcasecmp(blas_core(), choice.core) != 0) {
-        snprintf(why, room, "%s has no core %s for this CPU, and takes %s", blas_library(), choice.core, blas_core());
-        return false;
-    }
-    levels_use(level);
+    levels_use(&levels[level]);
     gemm_join_tiles(false);
     uint64_t digest = 1;
     char wrong[160];
     if (!fingerprint_products(&digest, wrong, sizeof wrong)) {
-        snprintf(why, room, "the core %s of %s computes wrongly: %s", blas_core(), blas_library(), wrong);
-        return false;
+        err_set(err, ERR_IO, "the core %s of %s computes wrongly: %s", blas_core(), blas_library(), wrong);
+        return CORE_WRONG;
     }
-    if (!fingerprint_kernels(&digest, level, wrong, sizeof wrong)) {
-        snprintf(why, room, "the kernels of %s compute wrongly: %s", level->name, wrong);
-        return false;
+    if (!fingerprint_kernels(&digest, &levels[level], wrong, sizeof wrong)) {
+        err_set(err, ERR_IO, "the kernels of %s compute wrongly: %s", levels[level].name, wrong);
+        return CORE_NONE;
     }
     gemm_join_tiles(fingerprint_tiles_join());
-    const char *best = best_core(choice.level); /* "" where no cores are listed: the library's own is the usual one */
-    const bool usual = !*best || strcasecmp(blas_core(), best) == 0;
-    snprintf(arithmetic->name, sizeof arithmetic->name, "%s%s%s", level->name, usual ? "" : "/",
-             usual ? "" : blas_core());
+    take_name(arithmetic, level);
     arithmetic->fingerprint = fingerprint_libm(digest);
     arithmetic->fingerprint += arithmetic->fingerprint == 0;
-    return true;
+    return CORE_USED;
 }
 
-static bool no_choice(const char *why, Err *err)
+/* ---- a level --------------------------------------------------------------------------------- */
+
+/* Whose products cannot be used is refused for good: started again, it would be the same. */
+static bool no_products(const char *why, const char *hint, Err *err)
 {
-    err_set(err, ERR_IO, "no matrix products: %s", why);
-    return err_hint(err, "install another OpenBLAS (Debian: libopenblas0-openmp)");
+    err_set(err, ERR_REFUSED, "no matrix products: %s", why);
+    return err_hint(err, "%s", hint && *hint ? hint : "install another OpenBLAS (Debian: libopenblas0-openmp)");
+}
+
+/* The cores of a level that are not used, and why. */
+typedef struct Refused {
+    Text missing; /* their names */
+    Text wrong; /* a line each */
+} Refused;
+
+static void say_refused(const Refused *refused)
+{
+    if (refused->missing.size)
+        log_warn("arithmetic", "%s has not the core %s: not used", blas_library(), refused->missing.data);
+    for (const char *line = refused->wrong.data; line && *line; line += strcspn(line, "\n") + 1)
+        log_warn("arithmetic", "%.*s: not used", (int)strcspn(line, "\n"), line);
 }
 
 /* The level's cores, the fastest first, then those of lower levels, then what the library takes by itself. */
+static bool try_all(Arithmetic *arithmetic, int level, Refused *refused, Err *err)
+{
+    Verdict verdict = CORE_MISSING;
+    Err why;
+    for (int i = 0; i < cores_chosen && (verdict == CORE_MISSING || verdict == CORE_WRONG); i++) {
+        if (!cores_fit(&cores[i], level) || !cores[i].runs())
+            continue;
+        verdict = try_core(arithmetic, level, cores[i].name, &why);
+        if (verdict == CORE_MISSING)
+            text_addf(&refused->missing, "%s%s", refused->missing.size ? ", " : "", cores[i].name);
+        else if (verdict == CORE_WRONG)
+            text_addf(&refused->wrong, "%s\n", why.what);
+    }
+    if (verdict == CORE_MISSING || verdict == CORE_WRONG)
+        verdict = try_core(arithmetic, level, NULL, &why);
+    return verdict == CORE_USED || no_products(why.what, why.hint, err);
+}
+
 static bool try_cores(Arithmetic *arithmetic, int level, Err *err)
 {
-    char why[400] = "";
-    for (int i = 0; i < CORES; i++) {
-        const bool fits = levels_find(cores[i].level) && place_of(cores[i].level) >= level && cpu_has(cores[i].needs);
-        if (fits && try_choice(arithmetic, (Choice){ level, cores[i].name }, why, sizeof why))
-            return true;
-        if (fits)
-            log_warn("arithmetic", "%s: not used", why);
-    }
-    return try_choice(arithmetic, (Choice){ level, NULL }, why, sizeof why) || no_choice(why, err);
+    Refused refused = { 0 };
+    const bool ok = try_all(arithmetic, level, &refused, err);
+    if (ok && !arithmetic->quiet)
+        say_refused(&refused);
+    text_release(&refused.missing);
+    text_release(&refused.wrong);
+    return ok;
 }
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 
-/* The user's own choice of the core: he may know better, or want to compare. */
-static bool try_users_core(Arithmetic *arithmetic, int level, const char *core, Err *err)
-{
-    char why[400];
-    if (!try_choice(arithmetic, (Choice){ level, NULL }, why, sizeof why)) {
-        err_set(err, ERR_IO, "OPENBLAS_CORETYPE=%s: %s", core, why);
-        return err_hint(err, "unset OPENBLAS_CORETYPE");
-    }
-    log_info("arithmetic", "OPENBLAS_CORETYPE=%s: products by the core %s", core, blas_core());
-    const Core *found = core_named(blas_core()), *best = core_named(best_core(level));
-    if (found && best && place_of(found->level) > place_of(best->level))
-        log_warn("arithmetic", "products are computed by the core %s, and this CPU has what %s needs: far slower",
-                 found->name, best->name);
-    return true;
-}
+/* A name, and who gave it: "the run's arithmetic", or a variable. */
+typedef struct Wish {
+    const char *name, *from;
+    int level; /* place in `levels` */
+    const char *core; /* behind the slash; NULL: any of the level */
+} Wish;
 
-static bool cannot(const char *name, const char *why, Err *err)
+static bool cannot(const Wish *wish, const char *why, Err *err)
 {
     Text can = { 0 };
     for (int i = 0; i < level_count; i++)
         if (levels[i].fits())
             text_addf(&can, "%s%s", can.size ? ", " : "", levels[i].name);
-    err_set(err, ERR_REFUSED, "the run's arithmetic is '%s', and %s", name, why);
-    err_hint(err, "parallel.arithmetic of a new run can be %s here", can.data ? can.data : "nothing");
+    err_set(err, ERR_REFUSED, "%s is '%s', and %s", wish->from, wish->name, why);
+    if (strcmp(wish->from, own_variable) == 0)
+        err_hint(err, "here it can be %s", can.data ? can.data : "nothing");
+    else
+        err_hint(err, "parallel.arithmetic of a new run can be %s here", can.data ? can.data : "nothing");
     text_release(&can);
     return false;
 }
 
-/* LEVEL/CORE. */
-static bool start_core(Arithmetic *arithmetic, const char *name, int level, const char *core, Err *err)
+/* The user's own choice of the core: he may know better, or want to compare. *heeded: the library has it. */
+static bool try_users_core(Arithmetic *arithmetic, const Wish *wish, const char *core, bool *heeded, Err *err)
 {
-    char why[400] = "";
-    const Core *known = core_named(core);
-    if (known && levels_find(known->level) && (!levels_find(known->level)->fits() || !cpu_has(known->needs)))
-        return cannot(name, "this CPU has not the instructions of that core", err);
-    if (!try_choice(arithmetic, (Choice){ level, core }, why, sizeof why))
-        return cannot(name, why, err);
-    snprintf(arithmetic->name, sizeof arithmetic->name, "%s", name); /* also where it is the usual one */
+    const Core *known = cores_find(core);
+    const bool runs = !known || known->runs();
+    Err why = { .what = "this CPU has not the instructions of that core" };
+    const Verdict verdict = runs ? try_core(arithmetic, wish->level, core, &why) : CORE_WRONG;
+    *heeded = verdict != CORE_MISSING;
+    if (verdict == CORE_NONE)
+        return no_products(why.what, why.hint, err);
+    if (verdict == CORE_WRONG) {
+        err_set(err, ERR_REFUSED, "OPENBLAS_CORETYPE=%s: %s", core, why.what);
+        return err_hint(err, "unset OPENBLAS_CORETYPE");
+    }
+    if (!arithmetic->quiet && *heeded)
+        log_info("arithmetic", "OPENBLAS_CORETYPE=%s: products by the core %s", core, blas_core());
+    else if (!arithmetic->quiet)
+        log_warn("arithmetic", "OPENBLAS_CORETYPE=%s is unknown to %s: not heeded", core, blas_library());
     return true;
 }
 
-static bool start_named(Arithmetic *arithmetic, const char *name, Err *err)
+/* LEVEL/CORE. */
+static bool try_named_core(Arithmetic *arithmetic, const Wish *wish, Err *err)
 {
-    char text[64];
+    const Core *known = cores_find(wish->core);
+    if (known && !known->runs())
+        return cannot(wish, "this CPU has not the instructions of that core", err);
+    Err why;
+    const Verdict verdict = try_core(arithmetic, wish->level, wish->core, &why);
+    if (verdict == CORE_NONE)
+        return no_products(why.what, why.hint, err);
+    return verdict == CORE_USED || cannot(wish, why.what, err);
+}
+
+static void say_slow(const Arithmetic *arithmetic, int level)
+{
+    const Core *core = cores_find(blas_core());
+    if (core && !arithmetic->quiet && cores_far_below(core, level))
+        log_warn("arithmetic", "products are computed by the core %s, and this CPU has what %s needs: far slower",
+                 core->name, cores_best(level)->name);
+}
+
+static bool start_wish(Arithmetic *arithmetic, const Wish *wish, Err *err)
+{
+    const char *users = getenv("OPENBLAS_CORETYPE");
+    bool done = users && *users;
+    if (done && !try_users_core(arithmetic, wish, users, &done, err))
+        return false;
+    if (!done && !(wish->core ? try_named_core(arithmetic, wish, err) : try_cores(arithmetic, wish->level, err)))
+        return false;
+    if (wish->core &&
+        strcasecmp(wish->core, blas_core()) == 0) /* as it was asked for, also where it is the usual one */
+        snprintf(arithmetic->name, sizeof arithmetic->name, "%s", wish->name);
+    say_slow(arithmetic, wish->level);
+    return true;
+}
+
+static bool start_named(Arithmetic *arithmetic, const char *name, const char *from, Err *err)
+{
+    char text[sizeof arithmetic->name];
     snprintf(text, sizeof text, "%s", name);
     char *slash = strchr(text, '/');
     if (slash)
         *slash = '\0';
     const Level *level = levels_find(text);
+    const Wish wish = { name, from, level ? (int)(level - levels) : 0, slash ? slash + 1 : NULL };
     if (!level)
-        return cannot(name, "this program has no such level", err);
+        return cannot(&wish, "this program has no such level", err);
     if (!level->fits())
-        return cannot(name, "this CPU has not the instructions of that level", err);
-    const char *users = getenv("OPENBLAS_CORETYPE");
-    const int place = (int)(level - levels);
-    if (users && *users)
-        return try_users_core(arithmetic, place, users, err);
-    return slash ? start_core(arithmetic, name, place, slash + 1, err) : try_cores(arithmetic, place, err);
+        return cannot(&wish, "this CPU has not the instructions of that level", err);
+    return start_wish(arithmetic, &wish, err);
 }
 
-bool arithmetic_start(Arithmetic *arithmetic, const char *name, Err *err)
+/* NULL where nothing is asked for. */
+static const char *asked(const char *name)
 {
-    *arithmetic = (Arithmetic){ 0 };
-    if (!name || strcmp(name, "auto") == 0)
-        name = getenv("LORA_ARITHMETIC");
-    if (name && (!*name || strcmp(name, "auto") == 0))
-        name = NULL;
+    return name && *name && strcmp(name, "auto") != 0 ? name : NULL;
+}
+
+bool arithmetic_start(Arithmetic *arithmetic, const char *name, bool quiet, Err *err)
+{
+    *arithmetic = (Arithmetic){ .quiet = quiet };
     int best = 0;
     while (best < level_count && !levels[best].fits())
         best++;
     if (best == level_count) {
-        err_set(err, ERR_IO, "this CPU is older than %s", levels[level_count - 1].name);
+        err_set(err, ERR_REFUSED, "this CPU is older than %s", levels[level_count - 1].name);
         return err_hint(err, "build the programs on it: make MARCH=native LEVELS=portable");
     }
-    return start_named(arithmetic, name ? name : levels[best].name, err);
+    if (asked(name))
+        return start_named(arithmetic, name, of_the_run, err);
+    const char *own = asked(getenv(own_variable));
+    return start_named(arithmetic, own ? own : levels[best].name, own_variable, err);
 }
 
 bool arithmetic_follow(Arithmetic *arithmetic, const char *name, Err *err)
 {
     char before[sizeof arithmetic->name];
     snprintf(before, sizeof before, "%s", arithmetic->name);
-    if (!start_named(arithmetic, name, err))
+    if (!start_named(arithmetic, name, of_the_run, err))
         return false;
     if (strcmp(arithmetic->name, name) == 0) {
         log_info("arithmetic", "computes as the run does: %s, where this machine would %s", name, before);
         return true;
     }
     const char *users = getenv("OPENBLAS_CORETYPE");
-    if (users && *users)
-        return cannot(name, "OPENBLAS_CORETYPE names another core here", err);
-    return cannot(name, "its core is not to be used here", err);
+    const bool by_user = users && strcasecmp(users, blas_core()) == 0;
+    return cannot(&(Wish){ .name = name, .from = of_the_run },
+                  by_user ? "OPENBLAS_CORETYPE names another core here" : "its core is not to be used here", err);
 }
 
 bool arithmetic_check(const Arithmetic *arithmetic, const char *name, const char *fingerprint, Err *err)
@@ -233,19 +267,19 @@ void arithmetic_products(Text *out)
     text_addf(out, "%s, core %s", blas_library(), blas_core());
 }
 
-void arithmetic_describe(Text *out)
+bool arithmetic_describe(Text *out, Err *err)
 {
     Arithmetic arithmetic;
-    Err err = { 0 };
     text_adds(out, "kernels:");
     for (int i = 0; i < level_count; i++)
         text_addf(out, " %s%s", levels[i].name, levels[i].fits() ? "" : " (not on this CPU)");
-    if (!arithmetic_start(&arithmetic, NULL, &err)) {
-        text_addf(out, "\nproducts: none: %s\n", err.what);
-        return;
+    if (!arithmetic_start(&arithmetic, NULL, false, err)) {
+        text_adds(out, "\nproducts: none\n");
+        return false;
     }
     text_adds(out, "\nproducts: ");
     arithmetic_products(out);
     text_addf(out, "\narithmetic: %s, fingerprint %016llx\n", arithmetic.name,
               (unsigned long long)arithmetic.fingerprint);
+    return true;
 }

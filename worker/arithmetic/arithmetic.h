@@ -7,8 +7,8 @@
  * is not used.
  *
  * Names: a level ("x86-64-v3") means the fastest core for it that is right (here it is measured:
- * v4 SkylakeX, v3 Haswell, v2 Nehalem); LEVEL/CORE names another ("x86-64-v3/Zen"). The variable
- * OPENBLAS_CORETYPE, where the user set it, decides the core.
+ * v4 SkylakeX, v3 Haswell, v2 Nehalem); LEVEL/CORE names another ("x86-64-v3/Zen"), in any case of letters.
+ * The variable OPENBLAS_CORETYPE, where the user set it to a core that the library has, decides the core.
  *
  * Threads: start from one, while nobody computes. */
 #ifndef WORKER_ARITHMETIC_ARITHMETIC_H
@@ -17,17 +17,20 @@
 #include "common/base/err.h"
 #include "common/base/text.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct Arithmetic {
     char name[48]; /* "x86-64-v4", "x86-64-v3/Zen" */
     uint64_t fingerprint; /* never 0 */
+    bool quiet; /* nothing is said in the log */
 } Arithmetic;
 
 /* Chooses, loads and checks; takes some 20 ms. name: "auto" (or NULL, the variable LORA_ARITHMETIC, if
  * it is set) is the best that this machine can do. ERR_REFUSED: the machine cannot do what `name` asks
- * for. Whatever is odd is said in the log. */
-MUST_USE bool arithmetic_start(Arithmetic *arithmetic, const char *name, Err *err);
+ * for, or has no products that are right. Whatever is odd is said in the log, unless `quiet`: where another
+ * process of the machine says it. */
+MUST_USE bool arithmetic_start(Arithmetic *arithmetic, const char *name, bool quiet, Err *err);
 
 /* To what a run computes with, that was begun elsewhere: a name as another process's arithmetic has it. */
 MUST_USE bool arithmetic_follow(Arithmetic *arithmetic, const char *name, Err *err);
@@ -38,7 +41,7 @@ MUST_USE bool arithmetic_check(const Arithmetic *arithmetic, const char *name, c
 /* "OpenBLAS 0.3.21 (OpenMP), core Haswell" */
 void arithmetic_products(Text *out);
 
-/* For --version: levels, core, library, fingerprint; starts the best arithmetic. */
-void arithmetic_describe(Text *out);
+/* For --version: levels, core, library, fingerprint; starts the best arithmetic. False: there is none. */
+MUST_USE bool arithmetic_describe(Text *out, Err *err);
 
 #endif

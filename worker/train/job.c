@@ -466,7 +466,8 @@ bool job_open(Job *job, Comm *comm, const ConfigSources *sources, const char *ad
 {
     *job = (Job){ .comm = comm, .address = xstrdup(address) };
     if (!open_run(job, sources, err) ||
-        !agree(job, arithmetic_start(&job->arithmetic, job->config.parallel.arithmetic, err)) ||
+        !agree(job,
+               arithmetic_start(&job->arithmetic, job->config.parallel.arithmetic, comm_node_rank(comm) != 0, err)) ||
         !agree(job, config_check_training(&job->config, err)) || !open_model(job, err) || !open_data(job, err))
         return false;
     split_data(job);

@@ -2,6 +2,7 @@
 
 #include "common/model/base.h"
 #include "common/slots/slots.h"
+#include "worker/arithmetic/arithmetic.h"
 #include "worker/data/pictures.h"
 #include "worker/eval/generate.h"
 #include "worker/train/find_labels.h"
@@ -65,6 +66,9 @@ static bool check_texts(const Config *c, const ModelArch *arch, Err *err)
 bool preflight(Config *c, Err *err)
 {
     bool found;
+    Arithmetic arithmetic;
+    if (!arithmetic_start(&arithmetic, c->parallel.arithmetic, true, err)) /* the workers say what is odd */
+        return false;
     ModelArch *arch = find_labels(c, &found, err) ? open_arch(c, err) : NULL;
     const bool ok = arch && check_weights(arch, err) && check_targets(c, arch, err) &&
                     (arch->image_size > 0 ? check_images(c, arch, err) : check_texts(c, arch, err));

@@ -1,17 +1,37 @@
 #include "worker/arithmetic/arithmetic.h"
 
+#include "worker/arithmetic/cores.h"
 #include "worker/kernels/blas.h"
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/levels.h"
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+/* Sets a variable, or takes it away; what it was, for put_back. */
+static char *set(const char *name, const char *value)
+{
+    char *before = getenv(name) ? strdup(getenv(name)) : NULL;
+    if (value)
+        setenv(name, value, 1);
+    else
+        unsetenv(name);
+    return before;
+}
+
+static void put_back(const char *name, char *before)
+{
+    free(set(name, before));
+    free(before);
+}
 
 static void every_level_of_this_cpu_can_be_started_again_and_again(void **state)
 {
@@ -24,7 +44,7 @@ static void every_level_of_this_cpu_can_be_started_again_and_again(void **state)
             Err err = { 0 };
             if (!levels[i].fits())
                 continue;
-            assert_true(arithmetic_start(&arithmetic, levels[i].name, &err));
+            assert_true(arithmetic_start(&arithmetic, levels[i].name, true, &err));
             assert_ptr_equal(kernels, levels[i].kernels);
             assert_int_equal(strncmp(arithmetic.name, levels[i].name, strlen(levels[i].name)), 0);
             if (round == 0)
@@ -39,9 +59,9 @@ static void threads_do_not_change_the_fingerprint(void **state)
     Arithmetic one, three;
     Err err = { 0 };
     gemm_set_threads(1);
-    assert_true(arithmetic_start(&one, NULL, &err));
+    assert_true(arithmetic_start(&one, NULL, true, &err));
     gemm_set_threads(3);
-    assert_true(arithmetic_start(&three, NULL, &err));
+    assert_true(arithmetic_start(&three, NULL, true, &err));
     gemm_set_threads(1);
     assert_true(one.fingerprint == three.fingerprint);
 }
@@ -51,22 +71,117 @@ static void what_this_machine_cannot_do_is_refused_with_what_it_can(void **state
     (void)state;
     Arithmetic arithmetic;
     const char *const names[] = { "x86-64-v9", "portable-v2", "x86-64-v2/Nothing" };
+    char *before = set("OPENBLAS_CORETYPE", NULL); /* that core is taken whatever is asked for */
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         Err err = { 0 };
-        if (strchr(names[i], '/') && (getenv("OPENBLAS_CORETYPE") || !levels_find("x86-64-v2")))
-            continue; /* that core is then taken whatever is asked for */
-        assert_false(arithmetic_start(&arithmetic, names[i], &err));
+        if (strchr(names[i], '/') && !levels_find("x86-64-v2"))
+            continue;
+        assert_false(arithmetic_start(&arithmetic, names[i], true, &err));
         assert_int_equal(err.kind, ERR_REFUSED);
         assert_non_null(strstr(err.what, names[i]));
         assert_non_null(strstr(err.hint, levels[level_count - 1].name));
     }
+    put_back("OPENBLAS_CORETYPE", before);
+}
+
+static void who_asked_for_it_is_said(void **state)
+{
+    (void)state;
+    Arithmetic arithmetic;
+    char *before = set("LORA_ARITHMETIC", "x86-64-v9");
+    const char *const names[] = { "auto", NULL, "x86-64-v8" };
+    const char *const said[] = { "LORA_ARITHMETIC is 'x86-64-v9'", "LORA_ARITHMETIC is 'x86-64-v9'",
+                                 "the run's arithmetic is 'x86-64-v8'" };
+    for (int i = 0; i < 3; i++) {
+        Err err = { 0 };
+        assert_false(arithmetic_start(&arithmetic, names[i], true, &err));
+        assert_int_equal(err.kind, ERR_REFUSED);
+        assert_ptr_equal(strstr(err.what, said[i]), err.what);
+    }
+    put_back("LORA_ARITHMETIC", before);
+}
+
+/* The lowest level of this program that has cores by name, and one of them. */
+static const Core *usual_core(const Level **level)
+{
+    for (int i = level_count - 1; i >= 0; i--)
+        if (levels[i].fits() && cores_best(i)) {
+            *level = &levels[i];
+            return cores_best(i);
+        }
+    return NULL;
+}
+
+static void names_of_cores_are_taken_in_any_case(void **state)
+{
+    (void)state;
+    Arithmetic plain, named, users;
+    Err err = { 0 };
+    const Level *level = NULL;
+    const Core *core = usual_core(&level);
+    if (!core)
+        skip();
+    char small[32], name[64];
+    for (size_t i = 0; i <= strlen(core->name); i++)
+        small[i] = (char)tolower((unsigned char)core->name[i]);
+    snprintf(name, sizeof name, "%s/%s", level->name, small);
+    char *before = set("OPENBLAS_CORETYPE", NULL);
+    assert_true(arithmetic_start(&plain, level->name, true, &err));
+    assert_true(arithmetic_start(&named, name, true, &err));
+    assert_string_equal(named.name, name);
+    setenv("OPENBLAS_CORETYPE", small, 1);
+    assert_true(arithmetic_start(&users, level->name, true, &err));
+    assert_string_equal(users.name, level->name);
+    assert_true(plain.fingerprint == named.fingerprint && plain.fingerprint == users.fingerprint);
+    assert_true(arithmetic_follow(&users, name, &err)); /* the variable names that very core */
+    snprintf(name, sizeof name, "%s/%s", level->name, core->name);
+    assert_true(arithmetic_follow(&users, name, &err));
+    assert_string_equal(users.name, name);
+    put_back("OPENBLAS_CORETYPE", before);
+}
+
+/* The library would take one by its list of CPU models. */
+static void a_core_that_the_library_does_not_know_is_not_heeded(void **state)
+{
+    (void)state;
+    Arithmetic usual, arithmetic;
+    Err err = { 0 };
+    char *before = set("OPENBLAS_CORETYPE", NULL);
+    assert_true(arithmetic_start(&usual, NULL, true, &err));
+    setenv("OPENBLAS_CORETYPE", "Nonsense", 1);
+    assert_true(arithmetic_start(&arithmetic, NULL, true, &err));
+    assert_string_equal(arithmetic.name, usual.name);
+    assert_true(arithmetic.fingerprint == usual.fingerprint);
+    put_back("OPENBLAS_CORETYPE", before);
+}
+
+/* OpenBLAS would run it, and die of an illegal instruction. */
+static void a_core_that_this_cpu_cannot_run_is_refused(void **state)
+{
+    (void)state;
+    Arithmetic arithmetic;
+    const char *const names[] = { "Opteron", "Bulldozer", "Cooperlake", "SkylakeX", "Haswell", "Sandybridge" };
+    char *before = set("OPENBLAS_CORETYPE", NULL);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const Core *core = cores_find(names[i]);
+        if (core->runs() || !levels_find(core->level))
+            continue;
+        Err err = { 0 };
+        setenv("OPENBLAS_CORETYPE", names[i], 1);
+        assert_false(arithmetic_start(&arithmetic, NULL, true, &err));
+        assert_int_equal(err.kind, ERR_REFUSED);
+        assert_non_null(strstr(err.what, names[i]));
+        assert_non_null(strstr(err.what, "this CPU has not the instructions"));
+        assert_string_equal(err.hint, "unset OPENBLAS_CORETYPE");
+    }
+    put_back("OPENBLAS_CORETYPE", before);
 }
 
 static void another_fingerprint_is_refused_with_both(void **state)
 {
     (void)state;
     Err err = { 0 };
-    const Arithmetic arithmetic = { "x86-64-v3", 0xabc };
+    const Arithmetic arithmetic = { "x86-64-v3", 0xabc, true };
     assert_true(arithmetic_check(&arithmetic, "x86-64-v3", "0000000000000abc", &err));
     assert_false(arithmetic_check(&arithmetic, "x86-64-v3", "0000000000000abd", &err));
     assert_int_equal(err.kind, ERR_REFUSED);
@@ -90,6 +205,10 @@ int main(void)
         cmocka_unit_test(every_level_of_this_cpu_can_be_started_again_and_again),
         cmocka_unit_test(threads_do_not_change_the_fingerprint),
         cmocka_unit_test(what_this_machine_cannot_do_is_refused_with_what_it_can),
+        cmocka_unit_test(who_asked_for_it_is_said),
+        cmocka_unit_test(names_of_cores_are_taken_in_any_case),
+        cmocka_unit_test(a_core_that_the_library_does_not_know_is_not_heeded),
+        cmocka_unit_test(a_core_that_this_cpu_cannot_run_is_refused),
         cmocka_unit_test(another_fingerprint_is_refused_with_both),
         cmocka_unit_test(the_variable_that_decides_the_core_is_as_it_was),
     };

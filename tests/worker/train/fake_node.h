@@ -127,6 +127,8 @@ typedef struct Script {
     int lease_count, next;
     int silent_at; /* the server does not answer this lease any more; -1: it does */
     const char *run; /* run file that is asked for */
+    const char *follow; /* the run's arithmetic; NULL: whatever the client has */
+    int hellos;
     uint64_t joins, plan; /* what the client said of them; 0: nothing */
     char *text; /* its configuration; owned */
     HelloFacts facts;
@@ -183,8 +185,14 @@ bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_
 {
     (void)client;
     script.facts = *facts;
+    *fixed = *follow = NULL;
+    if (++script.hellos > 4)
+        return err_set(err, ERR_PEER, "hello is said again and again");
+    if (script.follow && strcmp(script.follow, facts->arithmetic) != 0) {
+        *follow = xstrdup(script.follow);
+        return true;
+    }
     *fixed = fixed_run(script.run ? script.run : run_text, facts, err);
-    *follow = NULL;
     free(script.text);
     script.text = xstrdup(run_text);
     return true;

@@ -4,6 +4,7 @@
 #include "common/wire/facts.h"
 #include "tests/worker/train/fake_node.h"
 #include "worker/kernels/gemm.h"
+#include "worker/kernels/levels.h"
 
 #include "common/base/file.h"
 #include "common/base/log.h"
@@ -374,6 +375,53 @@ static void the_servers_run_file_makes_the_same_job(void **state)
     config_release(&config);
 }
 
+/* ---- arithmetic ------------------------------------------------------------------------ */
+
+static void expect_to_follow(Job *job, Ended *ended)
+{
+    expect_good_end(ended, job->node.size);
+    assert_int_equal(script.hellos, 2); /* as it would, and as it is told */
+    assert_string_equal(script.facts.arithmetic, script.follow);
+    assert_string_equal(job->arithmetic.name, script.follow);
+    assert_true(script.facts.fingerprint == job->arithmetic.fingerprint);
+    assert_ptr_equal(kernels, levels_find(script.follow)->kernels);
+}
+
+static void expect_that_it_cannot_follow(Job *job, Ended *ended)
+{
+    (void)job;
+    assert_false(ended->opened);
+    assert_int_equal(ended->err.kind, ERR_REFUSED);
+    assert_non_null(strstr(ended->err.what, "the run's arithmetic is 'x86-64-v9'"));
+    assert_int_equal(script.hellos, 1);
+}
+
+static void a_job_computes_as_the_run_does_or_not_at_all(void **state)
+{
+    (void)state;
+    Arithmetic mine;
+    Err err = { 0 };
+    const char *lowest = levels[level_count - 1].name, *core = getenv("OPENBLAS_CORETYPE");
+    char *before = core ? xstrdup(core) : NULL;
+    unsetenv("OPENBLAS_CORETYPE");
+    REQUIRE(arithmetic_start(&mine, NULL, true, &err));
+    Settings s = settings("parallel.micro_batches=8", "data.limit=40");
+    const ConfigSources sources = sources_of(&s);
+    Ended ended;
+    const char *const follow[] = { lowest, "x86-64-v9" };
+    for (int i = strcmp(mine.name, lowest) == 0; i < 2; i++) { /* a machine of one level has none to follow */
+        forget();
+        script.follow = follow[i];
+        script.leases = &stop;
+        script.lease_count = 1;
+        play(2, &sources, &ended, i == 0 ? expect_to_follow : expect_that_it_cannot_follow);
+    }
+    if (before)
+        setenv("OPENBLAS_CORETYPE", before, 1);
+    free(before);
+    REQUIRE(arithmetic_start(&mine, NULL, true, &err));
+}
+
 int main(void)
 {
     char cache[] = "/tmp/work_test.XXXXXX";
@@ -391,6 +439,7 @@ int main(void)
         cmocka_unit_test(the_servers_verdict_is_every_ranks_code),
         cmocka_unit_test(the_server_is_told_what_the_job_is),
         cmocka_unit_test(the_servers_run_file_makes_the_same_job),
+        cmocka_unit_test(a_job_computes_as_the_run_does_or_not_at_all),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     forget();
