@@ -1,8 +1,10 @@
-/* Which evaluation is the best, and the checkpoint of it. */
+#include "ps/best.h"
+
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "ps/run_state.h"
+#include "ps/checkpoint.h"
+#include "ps/checkpoint_files.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/version.h"
+#include "ps/history.h"
 #include "ps/picture.h"
-#include "ps/run_state.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +88,7 @@ static void add_code(const Run *run, const char *folder, Text *card)
 
 static void add_metrics(const Run *run, Text *card)
 {
-    const json_t *entry = output_last_with(run, "eval_loss");
+    const json_t *entry = history_last_with(run, "eval_loss");
     if (!entry)
         return;
     text_adds(card, "\n## Evaluation\n\n| metric | value |\n|---|---|\n");
@@ -112,7 +112,7 @@ static void add_training(const Run *run, Text *card)
     text_addf(card,
               "- steps: %lld of %lld examples, epoch %.3g\n- learning rate: %g, weight decay %g, "
               "clipped at %g\n- rank %lld, alpha %g, dropout %g\n- seed: %llu\n- made by lora %s",
-              (long long)run->state.version, (long long)t->batch_size, output_epoch(run), t->learning_rate,
+              (long long)run->state.version, (long long)t->batch_size, history_epoch(run), t->learning_rate,
               t->weight_decay, t->max_grad_norm, (long long)l->r, l->alpha, l->dropout, (unsigned long long)t->seed,
               LORA_VERSION);
     if (run->config.parallel.arithmetic)

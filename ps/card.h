@@ -6,7 +6,7 @@
 #ifndef PS_CARD_H
 #define PS_CARD_H
 
-#include "ps/run.h"
+#include "ps/run_state.h"
 
 MUST_USE bool card_write(const Run *run, const char *folder, Err *err);
 

@@ -1,24 +1,19 @@
+#include "ps/checkpoint.h"
+
 #include "common/base/digest.h"
 #include "common/base/file.h"
-#include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/tensor/safetensors.h"
-#include "ps/run_state.h"
+#include "ps/checkpoint_files.h"
+#include "ps/output.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ADAPTER_FILE "adapter_model.safetensors"
 #define MOMENTS_FILE "optimizer.safetensors"
-#define PART ".tmp" /* behind the name of a checkpoint that is being written */
-
-char *checkpoint_path(const Run *run, int64_t version)
-{
-    return xprintf("%s/checkpoint-%lld", run->folder, (long long)version);
-}
 
 /* ---- digests of values and moments ----------------------------------------------------------- */
 
@@ -150,53 +145,10 @@ static bool load(Run *run, int64_t version, Err *err)
     return ok;
 }
 
-/* Step of a name "checkpoint-<step>", else -1. */
-static int64_t step_of(const char *name)
-{
-    if (!text_starts(name, "checkpoint-"))
-        return -1;
-    char *rest;
-    errno = 0;
-    const long long step = strtoll(name + strlen("checkpoint-"), &rest, 10);
-    return *rest == '\0' && rest[-1] != '-' && errno == 0 ? step : -1;
-}
-
-static int by_step(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Steps of all checkpoints, rising; owned by the caller. */
-static int64_t *all_steps(const Run *run, size_t *count)
-{
-    size_t names = 0;
-    char **list = folder_list(run->folder, &names, NULL);
-    int64_t *steps = xcalloc(names + 1, sizeof *steps);
-    *count = 0;
-    for (size_t i = 0; list && i < names; i++) {
-        if (step_of(list[i]) >= 0)
-            steps[(*count)++] = step_of(list[i]);
-        free(list[i]);
-    }
-    free(list);
-    qsort(steps, *count, sizeof *steps, by_step);
-    return steps;
-}
-
-char *checkpoint_any(const Run *run)
-{
-    size_t count;
-    int64_t *steps = all_steps(run, &count);
-    char *path = count > 0 ? checkpoint_path(run, steps[count - 1]) : NULL;
-    free(steps);
-    return path;
-}
-
 bool checkpoint_load_newest(Run *run, Err *err)
 {
     size_t count;
-    int64_t *steps = all_steps(run, &count);
+    int64_t *steps = checkpoint_steps(run, &count);
     Err first = { 0 }; /* of what may be ours */
     for (size_t i = count; i-- > 0 && run->saved < 0 && first.kind != ERR_MEMORY;) {
         Err bad = { 0 };
@@ -215,42 +167,6 @@ bool checkpoint_load_newest(Run *run, Err *err)
     return ok;
 }
 
-static bool remove_one(const Run *run, int64_t step, Err *err)
-{
-    char *path = checkpoint_path(run, step);
-    const bool ok = folder_remove(path, err);
-    free(path);
-    return ok;
-}
-
-/* What a crash left of checkpoints that were being written. */
-static bool remove_parts(const Run *run, Err *err)
-{
-    size_t count = 0;
-    char **names = folder_list(run->folder, &count, err);
-    bool ok = names != NULL;
-    for (size_t i = 0; i < count; i++) {
-        char *path = path_join(run->folder, names[i]);
-        if (ok && text_starts(names[i], "checkpoint-") && text_ends(names[i], PART))
-            ok = folder_remove(path, err);
-        free(path);
-        free(names[i]);
-    }
-    free(names);
-    return ok;
-}
-
-bool checkpoint_remove_all(const Run *run, Err *err)
-{
-    size_t count;
-    int64_t *steps = all_steps(run, &count);
-    bool ok = true;
-    for (size_t i = count; ok && i-- > 0;)
-        ok = remove_one(run, steps[i], err);
-    free(steps);
-    return ok && remove_parts(run, err);
-}
-
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* Trainer's rule: the newest save_total_limit stay; the best is never removed when it will be
@@ -259,7 +175,7 @@ static void rotate(const Run *run)
 {
     const int64_t limit = run->config.train.save_total_limit;
     size_t count;
-    int64_t *steps = all_steps(run, &count);
+    int64_t *steps = checkpoint_steps(run, &count);
     const int64_t best = run->config.train.load_best_model_at_end ? run->state.best_step : -1;
     size_t keep = limit > 0 ? (size_t)limit : count;
     if (keep == 1 && best >= 0 && best != run->state.version)
@@ -270,7 +186,7 @@ static void rotate(const Run *run)
         if (steps[i] == best || steps[i] == run->state.version)
             continue;
         surplus--;
-        if (!remove_one(run, steps[i], &err))
+        if (!checkpoint_remove(run, steps[i], &err))
             log_warn("save", "an old checkpoint stays: %s", err.what);
     }
     free(steps);
@@ -295,7 +211,7 @@ static bool fill(Run *run, const char *folder, Err *err)
 bool checkpoint_write(Run *run, Err *err)
 {
     char *path = checkpoint_path(run, run->state.version);
-    char *part = xprintf("%s" PART, path);
+    char *part = xprintf("%s" CHECKPOINT_PART, path);
     bool ok = (!file_is_folder(part) || folder_remove(part, err)) && fill(run, part, err) &&
               (!file_is_folder(path) || folder_remove(path, err));
     if (ok && rename(part, path) != 0)

@@ -4,11 +4,19 @@
  * says, whatever run.yaml says by now. Another length takes three changes, in this order: a checkpoint of
  * where the run is, a log that starts from it and says the new length, run.yaml. Whoever is killed between
  * two of them has the run at the same step, with the old length or the new one. */
+#include "ps/going.h"
+
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "ps/run_world.h"
+#include "ps/advance.h"
+#include "ps/best.h"
+#include "ps/checkpoint.h"
+#include "ps/history.h"
+#include "ps/journal.h"
+#include "ps/resume.h"
+#include "ps/save.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,15 +78,15 @@ static bool refuse_shorter(const Run *run, int64_t total, Err *err)
 bool going_settle(Run *run, Err *err)
 {
     const Schedule before = run->schedule;
-    const int64_t total = run_length(run);
+    const int64_t total = advance_length(run);
     best_rank_again(run);
     if (total == run->total)
         return true;
     if (total < run->state.version)
         return refuse_shorter(run, total, err);
-    run_take_facts(run, &run->facts, run->M, total);
+    advance_begin(run, &run->facts, run->M, total);
     tell_schedule(run, &before);
-    return (run->saved == run->state.version || checkpoint_write(run, err)) && run_start_log(run, err);
+    return (run->saved == run->state.version || checkpoint_write(run, err)) && journal_start(run, err);
 }
 
 /* ---- a run that is complete -------------------------------------------------------------------- */
@@ -107,8 +115,8 @@ static bool lengthen(Run *run, Err *err)
         run->state.version = version;
         refuse_without_checkpoint(run, err);
     }
-    ok = ok && output_cut_metrics(run, err) && folder_make(wal, err) && going_settle(run, err) &&
-         (run->wal.fd >= 0 || run_start_log(run, err)) && run_write_text(run, err);
+    ok = ok && history_cut(run, err) && folder_make(wal, err) && going_settle(run, err) &&
+         (run->wal.fd >= 0 || journal_start(run, err)) && save_settings(run, err);
     if (ok && unlink(summary) != 0) {
         ok = err_errno(err, "cannot remove");
         err_at(err, "%s", summary);
@@ -127,7 +135,7 @@ static bool take_end(Run *run, const json_t *own, Err *err)
     int64_t M, steps;
     if (!resume_identify(run, &M, &steps, own, err) || !resume_facts(&facts, own, err))
         return false;
-    run_take_facts(run, &facts, M, steps);
+    advance_begin(run, &facts, M, steps);
     if (resume_foreign(run, own)) {
         err_set(err, ERR_INPUT,
                 "the run in this folder is complete, and its run.yaml or " RESUME_FILE " is not that of its end: %s",
@@ -159,7 +167,7 @@ bool going_complete(Run *run, Err *err)
     json_decref(own);
     if (!ok)
         return false;
-    const int64_t total = run_length(run);
+    const int64_t total = advance_length(run);
     const bool stopped = run->state.stop_early;
     const int64_t patience = run->config.train.early_stopping_patience;
     run->state.stop_early = patience > 0 && run->state.worse >= patience;

@@ -1,19 +1,18 @@
+#include "ps/output.h"
+
 #include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
-#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/plan/steps.h"
 #include "ps/card.h"
-#include "ps/run_state.h"
+#include "ps/checkpoint_files.h"
+#include "ps/history.h"
+#include "ps/resume.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -28,79 +27,6 @@ static void set_real(json_t *object, const char *key, double value)
 static void set_int(json_t *object, const char *key, int64_t value)
 {
     set(object, key, json_integer(value));
-}
-
-double output_epoch(const Run *run)
-{
-    return steps_epoch(run->state.version, run->per_epoch);
-}
-
-/* ---- metrics.jsonl --------------------------------------------------------------------------- */
-
-/* A line is whole or not there; what a full disk swallows is said once, and counted. */
-static void append_metrics(Run *run, const char *line)
-{
-    char *path = path_join(run->folder, "metrics.jsonl");
-    const int64_t before = file_size(path);
-    FILE *file = fopen(path, "a");
-    bool ok = file && fprintf(file, "%s\n", line) > 0;
-    ok = (!file || fclose(file) == 0) && ok;
-    if (!ok && run->missing_lines++ == 0)
-        log_warn("save", "lines of metrics.jsonl are missing from here: %s", strerror(errno));
-    if (!ok && before >= 0 && truncate(path, (off_t)before) != 0)
-        log_warn("save", "half a line stays path=%s", path);
-    if (ok && run->missing_lines > 0) {
-        log_info("save", "metrics.jsonl goes on, missing lines=%lld", (long long)run->missing_lines);
-        run->missing_lines = 0;
-    }
-    free(path);
-}
-
-void output_log(Run *run, json_t *entry, const char *extra, double value)
-{
-    json_array_append(run->state.history, entry);
-    json_t *line = json_copy(entry);
-    if (extra)
-        set_real(line, extra, value);
-    char *text = json_dumps(line, JSON_COMPACT);
-    append_metrics(run, text);
-    free(text);
-    json_decref(line);
-    json_decref(entry);
-}
-
-/* Lines up to the state's step, and evaluations up to its last one, stay; replaying adds the rest.
- */
-static bool stays(const Run *run, const char *line, size_t size)
-{
-    json_t *entry = json_loadb(line, size, 0, NULL);
-    const json_t *step = json_object_get(entry, "step");
-    const int64_t newest = json_object_get(entry, "eval_loss") ? run->state.evaluated : run->state.version;
-    const bool ok = json_is_integer(step) && json_integer_value(step) <= newest;
-    json_decref(entry);
-    return ok;
-}
-
-bool output_cut_metrics(const Run *run, Err *err)
-{
-    char *path = path_join(run->folder, "metrics.jsonl");
-    size_t size = 0;
-    char *old = file_exists(path) ? file_read(path, &size, err) : xstrdup("");
-    bool ok = old != NULL;
-    Text kept = { 0 };
-    for (char *at = old; ok && *at;) {
-        char *end = strchr(at, '\n');
-        if (!end)
-            break;
-        if (stays(run, at, (size_t)(end - at)))
-            text_add(&kept, at, (size_t)(end + 1 - at));
-        at = end + 1;
-    }
-    ok = ok && file_write(path, kept.data ? kept.data : "", kept.size, err);
-    text_release(&kept);
-    free(old);
-    free(path);
-    return ok;
 }
 
 /* ---- trainer_state.json ---------------------------------------------------------------------- */
@@ -121,7 +47,7 @@ bool output_state(const Run *run, const char *folder, const FileDigest *files, i
     const TrainConfig *train = &run->config.train;
     json_t *to = json_object();
     set_best(run, to);
-    set_real(to, "epoch", output_epoch(run));
+    set_real(to, "epoch", history_epoch(run));
     set_int(to, "eval_steps", train->eval_steps > 0 ? train->eval_steps : train->logging_steps);
     set_int(to, "global_step", run->state.version);
     set(to, "is_hyper_param_search", json_false());
@@ -146,16 +72,6 @@ bool output_state(const Run *run, const char *folder, const FileDigest *files, i
 }
 
 /* ---- tokenizer files ------------------------------------------------------------- */
-
-const json_t *output_last_with(const Run *run, const char *key)
-{
-    for (size_t i = json_array_size(run->state.history); i-- > 0;) {
-        const json_t *entry = json_array_get(run->state.history, i);
-        if (json_object_get(entry, key))
-            return entry;
-    }
-    return NULL;
-}
 
 bool output_extras(const Run *run, const char *folder, Err *err)
 {
@@ -218,7 +134,7 @@ bool output_summary(const Run *run, Err *err)
     const int64_t seen = steps_examples(s->version, run->facts.examples, run->config.train.batch_size);
     json_t *to = json_object();
     set_int(to, "steps", s->version);
-    set_real(to, "epoch", output_epoch(run));
+    set_real(to, "epoch", history_epoch(run));
     set_real(to, "train_runtime", s->seconds);
     set_real(to, "train_loss", s->version > 0 ? s->loss_total / (double)s->version : 0);
     set_int(to, "tokens", s->tokens);
@@ -233,7 +149,7 @@ bool output_summary(const Run *run, Err *err)
     set_best(run, to);
     set(to, "metric_for_best_model", json_string(run->config.train.metric_for_best_model));
     set(to, "stopped_early", json_boolean(s->stop_early));
-    const json_t *evaluation = output_last_with(run, "eval_loss");
+    const json_t *evaluation = history_last_with(run, "eval_loss");
     set(to, "eval", evaluation ? json_deep_copy(evaluation) : NULL);
     char *path = path_join(run->folder, "summary.json");
     const bool ok = set_adapter(run, to, err) && json_write(path, to, err);

@@ -1,11 +1,12 @@
 /* lora_state.json, beside PEFT's and Trainer's files in output_dir and each checkpoint: whose they are, what
  * the run goes on counting, what its first worker had, and digests of the files. trainer_state.json has
  * Trainer's keys alone, as its own readers take no others. */
+#include "ps/resume.h"
+
 #include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
-#include "ps/run_state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,8 +222,10 @@ json_t *resume_open_trainer(const json_t *own, const char *folder, Err *err)
 const char *resume_foreign(const Run *run, const json_t *own)
 {
     const json_t *format = json_object_get(own, "format");
-    if (!json_is_integer(format) || json_integer_value(format) != FORMAT)
-        return "it was written by another version of this program, and does not say in a way known here of which run it is";
+    const int64_t version = json_is_integer(format) ? json_integer_value(format) : 0;
+    if (version != FORMAT)
+        return version < FORMAT ? "it was written by an older version of this program"
+                                : "it was written by a newer version of this program";
     if (!says(own, "run", run->id))
         return "it is another run's";
     return says(own, "plan", run->basis) ? NULL : "it is of another configuration or other data";

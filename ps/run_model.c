@@ -1,10 +1,8 @@
-/* run_model - what the server holds of the model: its description, the slot table, the first values. And the
- * labels of a run whose file and model do not name any: those that a worker found in the data. */
+#include "ps/run_model.h"
+
 #include "common/base/digest.h"
-#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/model/base.h"
-#include "ps/run_world.h"
 
 #include <stdlib.h>
 
@@ -48,7 +46,7 @@ static bool open_model(Run *run, const Config *labels, Err *err)
     return run->table && (run->arch->labels_open || open_values(run, err));
 }
 
-bool run_open_model(Run *run, Err *err)
+bool run_model_open(Run *run, Err *err)
 {
     return open_model(run, &run->config, err);
 }
@@ -62,8 +60,7 @@ static void close_model(Run *run)
     run->arch = NULL;
 }
 
-/* The model anew with these labels; as it was when that cannot be. */
-static bool reopen_model(Run *run, const Config *labels, Err *err)
+bool run_model_renew(Run *run, const Config *labels, Err *err)
 {
     ModelArch *arch = run->arch;
     SlotTable *table = run->table;
@@ -80,57 +77,13 @@ static bool reopen_model(Run *run, const Config *labels, Err *err)
     return true;
 }
 
-bool run_reopen_model(Run *run, Err *err)
+bool run_model_reopen(Run *run, Err *err)
 {
     if (!run->arch->labels_open)
         return true;
-    if (!reopen_model(run, &run->config, err) || !run->arch->labels_open)
+    if (!run_model_renew(run, &run->config, err) || !run->arch->labels_open)
         return err->kind == ERR_NONE;
     err_set(err, ERR_INPUT, "the run.yaml in this folder does not say the labels that its run began with");
     err_hint(err, "put run.yaml back as it was, choose another train.output_dir, or start anew with --overwrite");
     return err_at(err, "%s", run->folder);
-}
-
-bool run_wants_labels(const Run *run)
-{
-    return run->arch->labels_open;
-}
-
-/* Is this a run file of ours that names labels? */
-static bool check_labels(const Run *run, const Config *theirs, Err *err)
-{
-    Text keys = { 0 };
-    bool ok = config_same_run(&run->config, theirs, COMPARE_WORKER, &keys);
-    if (!ok)
-        err_set(err, ERR_REFUSED, "another configuration: %s", keys.data);
-    else if (theirs->label_count == 0)
-        ok = err_set(err, ERR_REFUSED, "the worker does not say which labels its data have");
-    text_release(&keys);
-    return ok;
-}
-
-static void tell_labels(const Run *run)
-{
-    enum { MOST = 20 };
-    const StringList *names = &run->config.labels;
-    Text list = { 0 };
-    for (int i = 0; i < names->count && i < MOST; i++)
-        text_addf(&list, "%s%s", i ? ", " : ": ", names->items[i]);
-    log_info("run", "%lld labels found in the data%.200s%s%s", (long long)run->config.label_count,
-             list.data ? list.data : "", names->count > MOST || list.size > 200 ? " ..." : "",
-             run->arch->problem == PROBLEM_MULTI_LABEL ? " (several a row)" : "");
-    text_release(&list);
-}
-
-bool run_take_labels(Run *run, const char *text, Err *err)
-{
-    Config theirs = { 0 };
-    const ConfigSources sources = { .file = "the worker's run file", .text = text };
-    const bool ok = config_load(&theirs, &sources, err) && check_labels(run, &theirs, err) &&
-                    reopen_model(run, &theirs, err) && config_take_labels(&run->config, &theirs, err) &&
-                    run_write_text(run, err) && run_start_log(run, err);
-    config_release(&theirs);
-    if (ok)
-        tell_labels(run);
-    return ok;
 }

@@ -6,6 +6,9 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/wire/socket.h"
+#include "ps/labels.h"
+#include "ps/save.h"
+#include "ps/world.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -203,9 +206,9 @@ static void take_malformed(Server *server, WireSocket *socket, const WireId *fro
 static bool take_labels(Server *server, const Msg *msg)
 {
     Err err = { 0 };
-    if (!msg->text || (msg->type != MSG_ASK && msg->type != MSG_HELLO) || !run_wants_labels(server->run))
+    if (!msg->text || (msg->type != MSG_ASK && msg->type != MSG_HELLO) || !labels_wanted(server->run))
         return true;
-    if (run_take_labels(server->run, msg->text, &err)) {
+    if (labels_take(server->run, msg->text, &err)) {
         set_limit(server, 0);
         return true;
     }
@@ -362,7 +365,7 @@ static int leave_interrupted(Server *server, Err *err)
     log_bar_end();
     if (run_is_begun(server->run))
         log_warn("server", "interrupted, checkpoint at step=%lld", (long long)run_version(server->run));
-    const bool saved = run_checkpoint_now(server->run, err);
+    const bool saved = save_checkpoint(server->run, err);
     char text[] = "the parameter server was interrupted; the same command goes on";
     say_farewell(server, code, text, true);
     return saved ? code : err_exit_code(err);
@@ -424,7 +427,7 @@ static bool server_open(Server *server, Run *run, const ServerOptions *options, 
     const CoreOptions core = { .run = run_id(run),
                                .version = run_version(run),
                                .lease_timeout = options->lease_timeout };
-    const CoreWorld world = run_world(run);
+    const CoreWorld world = world_of(run);
     server->core = core_new(&core, &world);
     server->context = wire_context_open(err);
     if (!server->context || !wire_bind_pair(server->context, address, &server->data, &server->control, err))

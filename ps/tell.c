@@ -4,7 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/process.h"
-#include "ps/run_state.h"
+#include "ps/history.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -127,7 +127,7 @@ static const json_t *kept_evaluation(const Run *run)
 static void add_metrics(const Run *run, Text *out)
 {
     const RunState *s = &run->state;
-    text_addf(out, "trained %lld steps (%.3g epochs): loss %.4f", (long long)s->version, output_epoch(run),
+    text_addf(out, "trained %lld steps (%.3g epochs): loss %.4f", (long long)s->version, history_epoch(run),
               s->version > 0 ? s->loss_total / (double)s->version : 0);
     const json_t *entry = kept_evaluation(run), *value;
     const char *key;

@@ -7,7 +7,7 @@
 
 #include "common/base/text.h"
 #include "common/metrics/metrics.h"
-#include "ps/run.h"
+#include "ps/run_state.h"
 
 void tell_evaluation(const Run *run, const Figure *figures, int count);
 

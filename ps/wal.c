@@ -12,10 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HEAD = 24, TAIL = 8 };
+enum { HEAD = 24, TAIL = 8, MAGIC = 0x57414c00 };
 
 typedef struct RecordHead {
-    uint32_t type, zero;
+    uint32_t type, zero; /* type: MAGIC, 4 bits of version, 4 of WalType */
     uint64_t size, digest;
 } RecordHead;
 _Static_assert(sizeof(RecordHead) == HEAD, "no padding");
@@ -25,17 +25,36 @@ int64_t wal_record_size(size_t payload)
     return HEAD + (int64_t)payload + TAIL;
 }
 
-static RecordHead head_of(WalType type, uint64_t size)
+static RecordHead head_of(uint32_t type, uint64_t size)
 {
-    RecordHead head = { .type = (uint32_t)type, .size = size };
+    RecordHead head = { .type = type, .size = size };
     head.digest = digest_fast(&head, HEAD - sizeof head.digest);
     return head;
 }
 
 static bool head_is_whole(const RecordHead *head)
 {
-    const RecordHead want = head_of((WalType)head->type, head->size);
+    const RecordHead want = head_of(head->type, head->size);
     return head->zero == 0 && want.digest == head->digest;
+}
+
+static uint32_t type_of(WalType type)
+{
+    return (uint32_t)MAGIC | (uint32_t)WAL_VERSION << 4 | (uint32_t)type;
+}
+
+/* Of a whole record: is it one that this version writes? */
+static bool is_ours(const RecordHead *head, Err *err)
+{
+    const int version = head->type >> 4 & 15;
+    if ((head->type & 0xffffff00) != MAGIC)
+        return err_set(err, ERR_IO, "the write-ahead log holds a record that no version of this program writes");
+    if (version == WAL_VERSION)
+        return true;
+    err_set(err, ERR_INPUT, "the write-ahead log was written by %s version of this program (format %d, here %d)",
+            version < WAL_VERSION ? "an older" : "a newer", version, WAL_VERSION);
+    return err_hint(err, "finish the run with the version that began it, choose another train.output_dir, or start "
+                         "anew with --overwrite");
 }
 
 /* 1: a whole record at data[0, size), *payload of it; 0: cut short; -1: damaged. */
@@ -71,7 +90,7 @@ static bool replay(const FileMap *map, const char *path, int records, size_t mos
             log_warn("wal", "cut off a record that was not written whole at=%zu bytes=%zu", at, map->size - at);
             break;
         }
-        if (!visit(self, (WalType)head.type, map->data + at + HEAD, head.size, err))
+        if (!is_ours(&head, err) || !visit(self, (WalType)(head.type & 15), map->data + at + HEAD, head.size, err))
             return err_at(err, "%s", path);
         at += HEAD + head.size + TAIL;
     }
@@ -128,7 +147,7 @@ bool wal_start(Wal *wal, const char *path, const WalType *types, const WalPart *
     bool ok = true;
     size_t whole = 0;
     for (int i = 0; ok && i < count; i++) {
-        const RecordHead head = head_of(types[i], parts[i].size);
+        const RecordHead head = head_of(type_of(types[i]), parts[i].size);
         const uint64_t digest = digest_fast(parts[i].data, parts[i].size);
         ok = write_all(file, &head, HEAD) && write_all(file, parts[i].data, parts[i].size) &&
              write_all(file, &digest, TAIL);
@@ -178,7 +197,7 @@ bool wal_append(Wal *wal, WalType type, const WalPart *parts, int count, Err *er
     memcpy(joined + parts[0].size, second.data, second.size);
     const uint64_t digest = digest_fast(joined, size);
     memcpy(joined + size, &digest, TAIL);
-    const RecordHead head = head_of(type, size);
+    const RecordHead head = head_of(type_of(type), size);
     const bool ok = put(wal->fd, &head, HEAD) && put(wal->fd, joined, size + TAIL);
     if (ok) {
         wal->size += (int64_t)(HEAD + size + TAIL);

@@ -1,8 +1,9 @@
 /* wal - the write-ahead log: OUTPUT/wal/log, a header and records, each with its own checksum.
  *
  * A record that a crash cut short can only be the last one; it is cut off when the log is opened.
- * Any other damage is an error. Layout (little endian): u32 type, u32 0, u64 size, u64 XXH3 of
- * these 16 bytes, payload, u64 XXH3 of the payload.
+ * Any other damage is an error. Layout (little endian): u32 "WAL", version and type, u32 0, u64 size,
+ * u64 XXH3 of these 16 bytes, payload, u64 XXH3 of the payload. Each record says its version: a log of
+ * an older program, or of a newer one, is told, and not read.
  *
  * Threads: one. */
 #ifndef PS_WAL_H
@@ -13,8 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The first number is the format's: 0x57414c31 begins logs of earlier versions of the program. */
-typedef enum { WAL_HEADER = 0x57414c41, WAL_BEGIN, WAL_STEP, WAL_EVAL } WalType;
+enum { WAL_VERSION = 4 }; /* of the records and of what is in them, 1 to 15 */
+
+typedef enum { WAL_HEADER = 1, WAL_BEGIN, WAL_STEP, WAL_EVAL } WalType;
 
 /* A piece of a record's payload. */
 typedef struct WalPart {

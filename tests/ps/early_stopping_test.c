@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/metrics/metrics.h"
+#include "ps/world.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -85,7 +86,7 @@ static void train_step(const CoreWorld *world, int64_t version, int64_t size)
 /* One evaluation or step; false at the end. */
 static bool go_on(Run *run, const Told *told)
 {
-    CoreWorld world = run_world(run);
+    CoreWorld world = world_of(run);
     const HelloFacts facts = { .slot_size = run_slot_size(run),
                                .examples = EXAMPLES,
                                .longest = 32,

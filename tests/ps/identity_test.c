@@ -6,6 +6,7 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "ps/world.h"
 #include "tests/support/small_run.h"
 
 #include <fcntl.h>
@@ -167,6 +168,40 @@ static void a_checkpoint_that_does_not_say_whose_it_is_is_not_gone_on_from(void 
     drop_folder(folder);
 }
 
+/* The log's first record as the first version of the program began it. */
+static void make_log_old(const char *path)
+{
+    char head[24];
+    const uint32_t type = 0x57414c31;
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fread(head, 1, sizeof head, file), sizeof head);
+    memcpy(head, &type, sizeof type);
+    const uint64_t digest = digest_fast(head, 16);
+    memcpy(head + 16, &digest, sizeof digest);
+    rewind(file);
+    assert_int_equal(fwrite(head, 1, sizeof head, file), sizeof head);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void a_log_of_an_older_version_is_told_and_stays(void **state)
+{
+    (void)state;
+    char *folder = new_folder(), *log = xprintf("%s/wal/log", folder);
+    Err err = { 0 };
+    small_run_to_eight(folder);
+    make_log_old(log);
+    const int64_t size = file_size(log);
+    assert_null(small_run_open(folder, false, SMALL_LONGER, &err));
+    assert_int_equal(err.kind, ERR_INPUT);
+    assert_non_null(strstr(err.what, "was written by an older version of this program"));
+    assert_non_null(strstr(err.hint, "finish the run with the version that began it"));
+    assert_string_equal(err.where, log);
+    assert_int_equal(file_size(log), size);
+    free(log);
+    drop_folder(folder);
+}
+
 static void a_run_that_nobody_joined_keeps_its_id_with_the_same_configuration(void **state)
 {
     (void)state;
@@ -199,7 +234,7 @@ static void a_run_that_nobody_joined_keeps_its_id_with_the_same_configuration(vo
 static const char *said_to(const Run *run, const Msg *hello, const HelloFacts *first)
 {
     static char room[1024];
-    CoreWorld world = run_world((Run *)(uintptr_t)run);
+    CoreWorld world = world_of((Run *)(uintptr_t)run);
     char *differs = world.differs(world.self, hello, first);
     snprintf(room, sizeof room, "%s", differs ? differs : "");
     free(differs);
@@ -213,7 +248,7 @@ static void a_hello_must_fit_in_all(void **state)
     Err err = { 0 };
     Run *run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
-    CoreWorld world = run_world(run);
+    CoreWorld world = world_of(run);
     HelloFacts first = small_run_facts(run);
     Msg probe = { .type = MSG_HELLO, .text = xstrdup(world.run_text(run)), .facts = first };
     snprintf(first.host, sizeof first.host, "one");
@@ -273,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(overwriting_that_is_killed_mixes_no_runs),
         cmocka_unit_test(a_checkpoint_that_does_not_say_whose_it_is_is_not_gone_on_from),
+        cmocka_unit_test(a_log_of_an_older_version_is_told_and_stays),
         cmocka_unit_test(a_run_that_nobody_joined_keeps_its_id_with_the_same_configuration),
         cmocka_unit_test(a_hello_must_fit_in_all),
     };

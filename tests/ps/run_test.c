@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "ps/world.h"
 #include "tests/support/small_run.h"
 
 #include <math.h>
@@ -246,7 +247,7 @@ static void another_configuration_in_the_folder_is_refused_by_key(void **state)
     run_close(nobody_joined);
     Run *run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
-    CoreWorld world = run_world(run);
+    CoreWorld world = world_of(run);
     const HelloFacts facts = small_run_facts(run);
     assert_int_equal(world.begin(world.self, &facts, 2, &(uint64_t){ 0 }), 2);
     run_close(run);
@@ -290,7 +291,7 @@ static void a_gradient_that_is_not_finite_is_named_and_not_applied(void **state)
     Err err = { 0 };
     Run *run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
-    CoreWorld world = run_world(run);
+    CoreWorld world = world_of(run);
     const HelloFacts facts = small_run_facts(run);
     world.begin(world.self, &facts, 2, &(uint64_t){ 0 });
     float *gradient = xcalloc((size_t)run_slot_size(run), sizeof(float));

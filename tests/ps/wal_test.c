@@ -1,6 +1,7 @@
 /* The write-ahead log after crashes and damage. */
 #include "ps/wal.h"
 
+#include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -142,12 +143,49 @@ static void an_empty_rest_of_zeros_is_cut_off(void **state)
     free(longer);
 }
 
+/* The k-th record as another program would begin it. */
+static void set_type(Place *place, int k, uint32_t type)
+{
+    char *head = place->bytes + (size_t)k * WHOLE;
+    memcpy(head, &type, sizeof type);
+    const uint64_t digest = digest_fast(head, 16);
+    memcpy(head + 16, &digest, sizeof digest);
+    assert_true(file_write(place->path, place->bytes, place->size, NULL));
+}
+
+static void expect_refused(const Place *place, int records, ErrKind kind, const char *what)
+{
+    Seen seen = { .right = true };
+    Wal wal = WAL_CLOSED;
+    Err err = { 0 };
+    assert_false(wal_open(&wal, place->path, PAYLOAD, look, &seen, &err));
+    assert_int_equal(seen.count, records);
+    assert_int_equal(err.kind, kind);
+    assert_string_equal(err.what, what);
+    assert_string_equal(err.where, place->path);
+    assert_int_equal(file_size(place->path), (int64_t)place->size); /* nothing is cut off */
+}
+
+static void logs_of_other_versions_are_told(void **state)
+{
+    Place *place = *state;
+    set_type(place, 2, 0x57414c53);
+    expect_refused(place, 2, ERR_INPUT,
+                   "the write-ahead log was written by a newer version of this program (format 5, here 4)");
+    set_type(place, 0, 0x57414c31); /* as the first ones began */
+    expect_refused(place, 0, ERR_INPUT,
+                   "the write-ahead log was written by an older version of this program (format 3, here 4)");
+    set_type(place, 0, 0x12345678);
+    expect_refused(place, 0, ERR_IO, "the write-ahead log holds a record that no version of this program writes");
+}
+
 int main(void)
 {
     log_setup("test", LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_log_cut_at_any_byte_keeps_its_whole_records_and_goes_on, make, clean),
         cmocka_unit_test_setup_teardown(a_flipped_bit_is_an_error_or_costs_the_last_record_only, make, clean),
+        cmocka_unit_test_setup_teardown(logs_of_other_versions_are_told, make, clean),
         cmocka_unit_test_setup_teardown(an_empty_rest_of_zeros_is_cut_off, make, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

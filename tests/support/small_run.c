@@ -6,6 +6,7 @@
 #include "common/base/rng.h"
 #include "common/metrics/metrics.h"
 #include "ps/run_state.h"
+#include "ps/world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,7 +71,7 @@ HelloFacts small_run_facts(const Run *run)
 /* One evaluation or step; false at the end. */
 bool small_run_go_on(Run *run)
 {
-    CoreWorld world = run_world(run);
+    CoreWorld world = world_of(run);
     const HelloFacts facts = small_run_facts(run);
     assert_int_equal(world.begin(world.self, &facts, 2, &(uint64_t){ 0 }), 2);
     int code;

@@ -3,6 +3,7 @@
 #ifndef TESTS_SUPPORT_SMALL_RUN_H
 #define TESTS_SUPPORT_SMALL_RUN_H
 
+#include "common/wire/message.h"
 #include "ps/run.h"
 
 #define SMALL_LONGER "train.num_train_epochs=4" /* instead of 2: checkpoints 3, 6, 9, 12 */

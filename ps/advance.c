@@ -1,0 +1,90 @@
+#include "ps/advance.h"
+
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/plan/steps.h"
+#include "common/wire/facts.h"
+#include "ps/best.h"
+#include "ps/history.h"
+
+#include <stdlib.h>
+
+int64_t advance_length(const Run *run)
+{
+    const TrainConfig *train = &run->config.train;
+    return steps_total(run->per_epoch, train->num_train_epochs, train->max_steps);
+}
+
+void advance_begin(Run *run, const HelloFacts *facts, int64_t M, int64_t total)
+{
+    const TrainConfig *train = &run->config.train;
+    run->facts = *facts;
+    run->M = M;
+    run->plan = facts_plan(facts, config_digest(&run->config, true), M);
+    run->basis = facts_plan(facts, config_digest(&run->config, false), M);
+    run->begun = true;
+    run->per_epoch = steps_per_epoch(facts->examples, train->batch_size);
+    run->total = total > 0 ? total : advance_length(run);
+    static const RateKind kinds[] = { [SCHEDULE_LINEAR] = RATE_LINEAR,
+                                      [SCHEDULE_COSINE] = RATE_COSINE,
+                                      [SCHEDULE_CONSTANT] = RATE_CONSTANT,
+                                      [SCHEDULE_CONSTANT_WITH_WARMUP] = RATE_CONSTANT_WITH_WARMUP };
+    run->schedule = (Schedule){ kinds[train->schedule], train->learning_rate,
+                                schedule_warmup(train->warmup_steps, train->warmup_ratio, run->total), run->total };
+}
+
+/* A line of metrics.jsonl: means since the last one, which *mean and *speed also take for the terminal. */
+static void log_step(Run *run, double norm, double rate, double *mean, double *speed)
+{
+    RunState *s = &run->state;
+    const double seconds = s->seconds - s->seconds_logged;
+    *speed = seconds > 0 ? (double)s->tokens_since / seconds : 0;
+    *mean = s->loss_since / (double)(s->version - s->logged);
+    json_t *entry = json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch", history_epoch(run),
+                              "loss", *mean, "grad_norm", norm, "learning_rate", rate);
+    REQUIRE(entry);
+    history_add(run, entry, "tokens_per_second", *speed);
+    s->loss_since = 0;
+    s->tokens_since = 0;
+    s->logged = s->version;
+    s->seconds_logged = s->seconds;
+}
+
+void advance_step(Run *run, const StepMade *step, const float *gradient)
+{
+    RunState *s = &run->state;
+    const TrainConfig *train = &run->config.train;
+    const double rate = schedule_rate(&run->schedule, step->step);
+    const AdamW adam = { rate,          train->adam_beta1, train->adam_beta2, train->adam_epsilon, train->weight_decay,
+                         step->step + 1 };
+    const double norm = store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam);
+    double loss = step->count > 0 ? step->loss / (double)step->count : 0;
+    const double seconds = step->seconds - s->seconds;
+    double speed = seconds > 0 ? (double)step->tokens / seconds : 0;
+    s->version = step->step + 1;
+    s->loss_total += loss;
+    s->loss_since += loss;
+    s->tokens += step->tokens;
+    s->tokens_since += step->tokens;
+    s->seconds = step->seconds;
+    const bool logged = s->version % train->logging_steps == 0;
+    if (logged)
+        log_step(run, norm, rate, &loss, &speed);
+    if (!run->replaying)
+        progress_step(&run->progress, s->version, loss, speed, logged);
+}
+
+void advance_evaluation(Run *run, json_t *entry)
+{
+    const char *metric = run->config.train.metric_for_best_model;
+    char *key = text_starts(metric, "eval_") ? xstrdup(metric) : xprintf("eval_%s", metric);
+    const json_t *figure = json_object_get(entry, key);
+    run->state.evaluated = run->state.version;
+    if (json_is_number(figure))
+        best_rank(run, json_number_value(figure), run->state.version);
+    else
+        log_warn("eval", "metric_for_best_model is not among the metrics key=%s", key);
+    free(key);
+    history_add(run, entry, NULL, 0);
+}

@@ -1,0 +1,22 @@
+/* advance - what moves a run on: its begin, a step, an evaluation. Made now, behind its record in the log, or again
+ * from that record: the same either way.
+ *
+ * Threads: one. */
+#ifndef PS_ADVANCE_H
+#define PS_ADVANCE_H
+
+#include "ps/run_state.h"
+
+/* A step that has its gradients. seconds: of training, behind it. */
+typedef struct StepMade {
+    int64_t step, count, tokens;
+    double loss, seconds;
+} StepMade;
+
+/* What the first worker has, and M micro-batches a step. total: steps of the run; 0: as its configuration says. */
+void advance_begin(Run *run, const HelloFacts *facts, int64_t M, int64_t total);
+int64_t advance_length(const Run *run); /* steps that the configuration asks for, once the facts are taken */
+void advance_step(Run *run, const StepMade *step, const float *gradient);
+void advance_evaluation(Run *run, json_t *entry); /* takes entry */
+
+#endif

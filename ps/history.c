@@ -1,0 +1,95 @@
+#include "ps/history.h"
+
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/plan/steps.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+double history_epoch(const Run *run)
+{
+    return steps_epoch(run->state.version, run->per_epoch);
+}
+
+const json_t *history_last_with(const Run *run, const char *key)
+{
+    for (size_t i = json_array_size(run->state.history); i-- > 0;) {
+        const json_t *entry = json_array_get(run->state.history, i);
+        if (json_object_get(entry, key))
+            return entry;
+    }
+    return NULL;
+}
+
+/* A line is whole or not there; what a full disk swallows is said once, and counted. */
+static void append_metrics(Run *run, const char *line)
+{
+    char *path = path_join(run->folder, "metrics.jsonl");
+    const int64_t before = file_size(path);
+    FILE *file = fopen(path, "a");
+    bool ok = file && fprintf(file, "%s\n", line) > 0;
+    ok = (!file || fclose(file) == 0) && ok;
+    if (!ok && run->missing_lines++ == 0)
+        log_warn("save", "lines of metrics.jsonl are missing from here: %s", strerror(errno));
+    if (!ok && before >= 0 && truncate(path, (off_t)before) != 0)
+        log_warn("save", "half a line stays path=%s", path);
+    if (ok && run->missing_lines > 0) {
+        log_info("save", "metrics.jsonl goes on, missing lines=%lld", (long long)run->missing_lines);
+        run->missing_lines = 0;
+    }
+    free(path);
+}
+
+void history_add(Run *run, json_t *entry, const char *extra, double value)
+{
+    json_array_append(run->state.history, entry);
+    json_t *line = json_copy(entry);
+    if (extra)
+        json_object_set_new(line, extra, isfinite(value) ? json_real(value) : json_null());
+    char *text = json_dumps(line, JSON_COMPACT);
+    append_metrics(run, text);
+    free(text);
+    json_decref(line);
+    json_decref(entry);
+}
+
+/* Lines up to the state's step, and evaluations up to its last one, stay; replaying adds the rest.
+ */
+static bool stays(const Run *run, const char *line, size_t size)
+{
+    json_t *entry = json_loadb(line, size, 0, NULL);
+    const json_t *step = json_object_get(entry, "step");
+    const int64_t newest = json_object_get(entry, "eval_loss") ? run->state.evaluated : run->state.version;
+    const bool ok = json_is_integer(step) && json_integer_value(step) <= newest;
+    json_decref(entry);
+    return ok;
+}
+
+bool history_cut(const Run *run, Err *err)
+{
+    char *path = path_join(run->folder, "metrics.jsonl");
+    size_t size = 0;
+    char *old = file_exists(path) ? file_read(path, &size, err) : xstrdup("");
+    bool ok = old != NULL;
+    Text kept = { 0 };
+    for (char *at = old; ok && *at;) {
+        char *end = strchr(at, '\n');
+        if (!end)
+            break;
+        if (stays(run, at, (size_t)(end - at)))
+            text_add(&kept, at, (size_t)(end + 1 - at));
+        at = end + 1;
+    }
+    ok = ok && file_write(path, kept.data ? kept.data : "", kept.size, err);
+    text_release(&kept);
+    free(old);
+    free(path);
+    return ok;
+}

@@ -1,0 +1,30 @@
+/* journal - the run's write-ahead log: every change is recorded before it is made (advance.h), so that replaying the
+ * records makes it again.
+ *
+ * Threads: one. */
+#ifndef PS_JOURNAL_H
+#define PS_JOURNAL_H
+
+#include "ps/advance.h"
+
+/* The log anew from the version that is reached, in place of the one that is there. */
+MUST_USE bool journal_start(Run *run, Err *err);
+
+/* A record each, where the log still takes one; a failure is said, and the run goes on without. */
+void journal_begin(Run *run); /* behind advance_begin */
+void journal_step(Run *run, const StepMade *step, const float *gradient);
+void journal_evaluation(Run *run, const json_t *entry);
+
+/* A log that holds its head alone is of a run that no worker ever joined: its configuration binds nobody. */
+bool journal_has_begun(const Run *run);
+
+/* Is the log of this configuration? Then its run is ours, and what it began with. */
+MUST_USE bool journal_identify(Run *run, Err *err);
+
+/* The id alone, where a log of this configuration is there: workers may wait for a run that has not begun. */
+bool journal_take_id(Run *run);
+
+/* Makes the changes again that the newest checkpoint does not have, and leaves the log open for more. */
+MUST_USE bool journal_replay(Run *run, Err *err);
+
+#endif

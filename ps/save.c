@@ -1,0 +1,29 @@
+#include "ps/save.h"
+
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "ps/checkpoint.h"
+#include "ps/journal.h"
+
+#include <stdlib.h>
+
+bool save_settings(Run *run, Err *err)
+{
+    Text text = { 0 };
+    config_print(&run->config, &text);
+    char *path = path_join(run->folder, "run.yaml");
+    const bool ok = file_write(path, text.data, text.size, err);
+    free(path);
+    free(run->text);
+    run->text = text_take(&text);
+    return ok;
+}
+
+bool save_checkpoint(Run *run, Err *err)
+{
+    if (run->complete || !run->begun || (run->saved == run->state.version && !run->wal.broken))
+        return wal_sync(&run->wal, err);
+    if ((!run->wal.broken && !wal_sync(&run->wal, err)) || !checkpoint_write(run, err))
+        return false;
+    return journal_start(run, err); /* on failure the old log still holds all that the new one would */
+}

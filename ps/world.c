@@ -1,0 +1,201 @@
+/* Every change goes to the log before it is made, so that replaying the log makes it again. */
+#include "ps/world.h"
+
+#include "common/base/clock.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/plan/steps.h"
+#include "ps/best.h"
+#include "ps/history.h"
+#include "ps/journal.h"
+#include "ps/refuse.h"
+#include "ps/save.h"
+#include "ps/tell.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- begin ----------------------------------------------------------------------------------- */
+
+static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas, uint64_t *plan)
+{
+    Run *run = self;
+    Err err = { 0 };
+    if (!run->begun) {
+        const ParallelConfig *p = &run->config.parallel;
+        const int64_t M = p->micro_batches > 0 ? p->micro_batches
+                                               : steps_micro_batches(run->config.train.batch_size, facts->longest,
+                                                                     p->micro_batch_tokens, replicas);
+        advance_begin(run, facts, M, 0);
+        char number[24], digest[24];
+        snprintf(number, sizeof number, "%lld", (long long)M);
+        snprintf(digest, sizeof digest, "%016llx", (unsigned long long)facts->fingerprint);
+        if (!config_set(&run->config, "parallel.micro_batches", number, &err) ||
+            !config_set(&run->config, "parallel.arithmetic", facts->arithmetic, &err) ||
+            !config_set(&run->config, "parallel.fingerprint", digest, &err) || !save_settings(run, &err))
+            log_warn("save", "run.yaml does not say what the run fixed: %s", err.what);
+        journal_begin(run);
+    }
+    progress_init(&run->progress, run->state.version, run->total);
+    run->clock_before = run->state.seconds;
+    run->clock_start = clock_now();
+    log_info("run", "steps=%lld micro_batches=%lld trainable=%lld", (long long)run->total, (long long)run->M,
+             (long long)run->table->trainable);
+    *plan = run->plan;
+    return run->M;
+}
+
+static const char *world_arithmetic(void *self)
+{
+    const char *name = ((Run *)self)->config.parallel.arithmetic;
+    return strcmp(name, "auto") == 0 ? NULL : name;
+}
+
+static char *world_differs(void *self, const Msg *hello, const HelloFacts *first)
+{
+    return refuse_worker(self, hello, first);
+}
+
+static const char *world_run_text(void *self)
+{
+    return ((Run *)self)->text;
+}
+
+static const float *world_values(void *self)
+{
+    return ((Run *)self)->store.value;
+}
+
+/* ---- a step ---------------------------------------------------------------------------------- */
+
+static bool fail(Run *run, char *text, int *code, const char **out)
+{
+    free(run->verdict);
+    run->verdict = text;
+    *out = text;
+    *code = 5;
+    return false;
+}
+
+static bool world_apply(void *self, const StepSums *sums, int *code, const char **text)
+{
+    Run *run = self;
+    const long long number = (long long)sums->step + 1;
+    const Slot *bad = store_bad_slot(&run->store, sums->gradient);
+    if (bad)
+        return fail(run,
+                    xprintf("the gradient of \"%s\" is not finite in step %lld; the step was not "
+                            "applied",
+                            bad->name, number),
+                    code, text);
+    if (!isfinite(sums->loss))
+        return fail(run, xprintf("the loss is not finite in step %lld; the step was not applied", number), code, text);
+    const StepMade step = { sums->step, sums->count, sums->tokens, sums->loss,
+                            run->clock_before + clock_now() - run->clock_start };
+    journal_step(run, &step, sums->gradient);
+    advance_step(run, &step, sums->gradient);
+    return true;
+}
+
+/* ---- evaluation ------------------------------------------------------------------------------ */
+
+static void world_evaluated(void *self, int64_t version, const double *const *sums, const int64_t *sizes,
+                            int64_t chunks)
+{
+    Run *run = self;
+    const ModelArch *arch = run->arch;
+    const MetricsSpec spec = { arch->task, arch->problem, arch->labels, (const char *const *)arch->label_names };
+    Metrics metrics;
+    metrics_init(&metrics, &spec);
+    for (int64_t i = 0; i < chunks; i++)
+        if (!metrics_merge(&metrics, sums[i], sizes[i]))
+            log_error("eval", "sums of another size chunk=%lld", (long long)i);
+    Figure figures[METRICS_FIGURES];
+    const int count = metrics_figures(&metrics, figures);
+    const double seconds = clock_now() - run->eval_start;
+    json_t *entry =
+        json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)version, "epoch", history_epoch(run), "eval_runtime",
+                  seconds, "eval_samples_per_second", (double)run->facts.eval_examples / fmax(seconds, 1e-9),
+                  "eval_steps_per_second", (double)chunks / fmax(seconds, 1e-9));
+    for (int i = 0; i < count; i++) {
+        char *key = xprintf("eval_%s", figures[i].name);
+        const double value = figures[i].value;
+        json_object_set_new(entry, key, isfinite(value) ? json_real(value) : json_null());
+        free(key);
+    }
+    metrics_release(&metrics);
+    journal_evaluation(run, entry);
+    tell_evaluation(run, figures, count);
+    advance_evaluation(run, entry);
+}
+
+/* ---- what comes next ------------------------------------------------------------------------- */
+
+static bool is_due(const Run *run, When when, int64_t steps)
+{
+    const int64_t v = run->state.version;
+    if (v == 0 || when == WHEN_NO)
+        return false;
+    if (when == WHEN_EPOCH) /* Trainer ends an epoch also where training stops inside it */
+        return v % run->per_epoch == 0 || v == run->total;
+    return v % steps == 0;
+}
+
+static bool is_eval_due(const Run *run)
+{
+    const TrainConfig *t = &run->config.train;
+    return run->facts.eval_chunks > 0 && run->state.evaluated != run->state.version &&
+           is_due(run, t->eval_strategy, t->eval_steps > 0 ? t->eval_steps : t->logging_steps);
+}
+
+static bool is_save_due(const Run *run)
+{
+    const TrainConfig *t = &run->config.train;
+    const bool last = t->save_strategy == WHEN_STEPS && run->state.version == run->total;
+    return run->saved != run->state.version && run->tried != run->state.version &&
+           (last || best_is_due(run) || is_due(run, t->save_strategy, t->save_steps));
+}
+
+/* A log that broke (a full disk) is mended by a checkpoint, tried every few seconds. */
+static bool is_mending_due(Run *run)
+{
+    const double pause = 5, now = clock_now();
+    if (!run->wal.broken || now < run->mend_at)
+        return false;
+    const bool due = run->mend_at > 0; /* it broke just now: there is no room yet */
+    run->mend_at = now + pause;
+    return due;
+}
+
+/* Order of Trainer at the end of a step: log, evaluate, save. */
+static LeaseKind world_next(void *self, int64_t version, int *code, const char **text)
+{
+    Run *run = self;
+    *code = 0;
+    *text = NULL;
+    REQUIRE(version == run->state.version);
+    if (run->complete)
+        return LEASE_STOP;
+    if (is_eval_due(run)) {
+        run->eval_start = clock_now();
+        return LEASE_EVAL;
+    }
+    Err err = { 0 };
+    const bool due = is_save_due(run), mending = is_mending_due(run);
+    if ((due || mending) && !save_checkpoint(run, &err)) {
+        log_error("save", "no checkpoint at step %lld, the run goes on: %s (%s)", (long long)version, err.what,
+                  err.where);
+        run->tried = version; /* not again at this step */
+    } else if (mending) {
+        log_info("save", "steps are durable again, checkpoint at step=%lld", (long long)version);
+    }
+    return version >= run->total || run->state.stop_early ? LEASE_STOP : LEASE_TRAIN;
+}
+
+CoreWorld world_of(Run *run)
+{
+    return (CoreWorld){ run,         world_begin, world_arithmetic, world_differs, world_run_text,
+                        world_apply, world_next,  world_evaluated,  world_values };
+}
