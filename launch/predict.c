@@ -1,4 +1,5 @@
 #include "launch/predict.h"
+#include "common/base/maths.h"
 
 #include "common/base/mem.h"
 #include "worker/data/source.h"
@@ -69,7 +70,7 @@ static void softmax(double *p, const float *logits, int64_t n)
     for (int64_t i = 1; i < n; i++)
         most = (double)logits[i] > most ? (double)logits[i] : most;
     for (int64_t i = 0; i < n; i++)
-        sum += p[i] = exp((double)logits[i] - most);
+        sum += p[i] = maths_exp((double)logits[i] - most);
     for (int64_t i = 0; i < n; i++)
         p[i] /= sum;
 }
@@ -86,7 +87,7 @@ static void add_labels(json_t *out, const ModelArch *arch, const float *logits)
 {
     json_t *on = json_array(), *named = json_object();
     for (int64_t i = 0; i < arch->labels; i++) {
-        json_object_set_new(named, arch->label_names[i], json_real(1.0 / (1.0 + exp(-(double)logits[i]))));
+        json_object_set_new(named, arch->label_names[i], json_real(1.0 / (1.0 + maths_exp(-(double)logits[i]))));
         if (logits[i] > 0.0f)
             json_array_append_new(on, json_string(arch->label_names[i]));
     }

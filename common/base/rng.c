@@ -1,4 +1,5 @@
 #include "common/base/rng.h"
+#include "common/base/maths.h"
 
 #include "common/base/err.h"
 
@@ -29,8 +30,8 @@ void rng_normal(float *out, int64_t n, float deviation, RngKey key)
         const uint32_t pair = (uint32_t)(i & ~(int64_t)1);
         const double u = ((double)rng_bits(key, pair) + 0.5) * 0x1p-32;
         const double a = 6.283185307179586 * (double)rng_bits(key, pair + 1) * 0x1p-32;
-        const double r = sqrt(-2.0 * log(u));
-        out[i] = deviation * (float)(r * (i & 1 ? sin(a) : cos(a)));
+        const double r = sqrt(-2.0 * maths_log(u));
+        out[i] = deviation * (float)(r * (i & 1 ? maths_sin(a) : maths_cos(a)));
     }
 }
 

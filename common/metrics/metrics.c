@@ -1,4 +1,5 @@
 #include "common/metrics/metrics.h"
+#include "common/base/maths.h"
 
 #include "common/base/mem.h"
 #include "common/metrics/entities.h"
@@ -363,7 +364,7 @@ static int tag_figures(const Metrics *m, Figure *figures, int n)
 static int token_figures(const Metrics *m, Figure *figures, int n)
 {
     const double *sums = m->sums + HEAD;
-    n = put(figures, n, "perplexity", exp(figures[0].value));
+    n = put(figures, n, "perplexity", maths_exp(figures[0].value));
     if (sums[TEXTS] == 0)
         return n;
     BleuCounts counts = { sums[BLEU_WORDS], sums[BLEU_REFERENCE], { 0 }, { 0 } };

@@ -1,4 +1,5 @@
 #include "common/metrics/overlap.h"
+#include "common/base/maths.h"
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
@@ -245,10 +246,10 @@ double bleu_score(const BleuCounts *counts)
         if (counts->matched[n] == 0)
             halves *= 2; /* the k-th length without a match counts as 2^-k of one */
         const double matched = counts->matched[n] == 0 ? 1 / halves : counts->matched[n];
-        logs += log(100.0 * matched / counts->total[n]) / BLEU_ORDER;
+        logs += maths_log(100.0 * matched / counts->total[n]) / BLEU_ORDER;
     }
     const bool brief = counts->words < counts->reference_words;
-    return any ? (brief ? exp(1 - counts->reference_words / counts->words) : 1.0) * exp(logs) : 0.0;
+    return any ? (brief ? maths_exp(1 - counts->reference_words / counts->words) : 1.0) * maths_exp(logs) : 0.0;
 }
 
 /* ---- ROUGE-L -------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  * the model is opened, and again whenever frequencies are asked for.
  * Source: Transformers 5.23, modeling_rope_utils.py. */
 #include "common/model/rope.h"
+#include "common/base/maths.h"
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
@@ -70,7 +71,7 @@ static bool read_original(Rope *rope, const ModelArch *arch, Err *err)
 
 static double yarn_scale(double factor, double by)
 {
-    return factor <= 1 ? 1 : 0.1 * by * log(factor) + 1;
+    return factor <= 1 ? 1 : 0.1 * by * maths_log(factor) + 1;
 }
 
 static bool read_yarn(Rope *rope, Err *err)
@@ -101,7 +102,7 @@ static bool read_pairs(const Rope *rope, const char *key, int64_t pairs, const j
 
 static bool read_longrope(Rope *rope, const ModelArch *arch, Err *err)
 {
-    const double usual = rope->factor <= 1 ? 1 : sqrt(1 + log(rope->factor) / log(rope->original));
+    const double usual = rope->factor <= 1 ? 1 : sqrt(1 + maths_log(rope->factor) / maths_log(rope->original));
     rope->attention = json_get_real(rope->from, "attention_factor", usual, err);
     return err->kind == ERR_NONE && read_pairs(rope, "short_factor", arch->D / 2, &rope->by_pair, err) &&
            read_pairs(rope, "long_factor", arch->D / 2, &rope->by_pair2, err);
@@ -196,7 +197,7 @@ bool rope_check(ModelArch *arch, Err *err)
 /* theta^(-2j/D) */
 static double frequency(double theta, int64_t j, int64_t D)
 {
-    return 1.0 / pow(theta, 2.0 * (double)j / (double)D);
+    return 1.0 / maths_pow(theta, 2.0 * (double)j / (double)D);
 }
 
 /* Long waves are stretched, short ones are not, between them it slides. */
@@ -214,7 +215,7 @@ static double stretch_llama3(const Rope *rope, double f)
 /* The pair that turns so many times in the original length, as a real number. */
 static double yarn_pair(const Rope *rope, double turns, int64_t D)
 {
-    return (double)D * log(rope->original / (turns * 2 * M_PI)) / (2 * log(rope->theta));
+    return (double)D * maths_log(rope->original / (turns * 2 * M_PI)) / (2 * maths_log(rope->theta));
 }
 
 static double stretch_yarn(const Rope *rope, double f, int64_t j, int64_t D)
@@ -242,7 +243,7 @@ static double pair_frequency(const Rope *rope, const ModelArch *arch, int64_t le
     case ROPE_DYNAMIC: {
         const double D = (double)arch->D;
         const double long_by = fmax((double)length / rope->now, 1);
-        const double by = pow(rope->factor * long_by - (rope->factor - 1), D / (D - 2));
+        const double by = maths_pow(rope->factor * long_by - (rope->factor - 1), D / (D - 2));
         return frequency(rope->theta * by, j, arch->D);
     }
     case ROPE_LLAMA3:

@@ -1,11 +1,13 @@
 #include "common/optim/adamw.h"
 
+#include "common/base/maths.h"
+
 #include <math.h>
 
 void adamw_update(float *value, float *m, float *v, const float *g, int64_t n, const AdamW *o)
 {
-    const double fix1 = 1.0 - pow(o->beta1, (double)o->t);
-    const double fix2 = 1.0 - pow(o->beta2, (double)o->t);
+    const double fix1 = 1.0 - maths_pow(o->beta1, (double)o->t);
+    const double fix2 = 1.0 - maths_pow(o->beta2, (double)o->t);
     const float keep = (float)(1.0 - o->learning_rate * o->weight_decay);
     const float lerp = (float)(1.0 - o->beta1);
     const float beta2 = (float)o->beta2, rest2 = (float)(1.0 - o->beta2);

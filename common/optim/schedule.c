@@ -1,5 +1,7 @@
 #include "common/optim/schedule.h"
 
+#include "common/base/maths.h"
+
 #include <math.h>
 
 #define PI 3.14159265358979323846
@@ -26,7 +28,7 @@ static double share(const Schedule *s, int64_t k)
         return fmax(0.0, (double)(s->total - k) / at_least_1(s->total - s->warmup));
     case RATE_COSINE: {
         const double done = (double)(k - s->warmup) / at_least_1(s->total - s->warmup);
-        return fmax(0.0, 0.5 * (1.0 + cos(PI * 0.5 * 2.0 * done)));
+        return fmax(0.0, 0.5 * (1.0 + maths_cos(PI * 0.5 * 2.0 * done)));
     }
     case RATE_CONSTANT:
     case RATE_CONSTANT_WITH_WARMUP:

@@ -56,7 +56,7 @@ static Verdict try_core(Arithmetic *arithmetic, int level, const char *core, Err
     }
     gemm_join_tiles(fingerprint_tiles_join());
     take_name(arithmetic, level);
-    arithmetic->fingerprint = fingerprint_libm(digest);
+    arithmetic->fingerprint = fingerprint_maths(digest);
     arithmetic->fingerprint += arithmetic->fingerprint == 0;
     return CORE_USED;
 }

@@ -3,7 +3,7 @@
  * Two processes whose arithmetic is the same compute the same bits. It has a name, by which a run
  * asks for it, and a fingerprint, by which it is known: the digest of what every kernel and a list of
  * products give for fixed inputs. So another release of OpenBLAS, another blocking of its products,
- * another libm or compiler are seen whatever they are called, and a core whose products are wrong
+ * or another compiler are seen whatever they are called, and a core whose products are wrong
  * is not used.
  *
  * Names: a level ("x86-64-v3") means the fastest core for it that is right (here it is measured:

@@ -2,6 +2,7 @@
 
 #include "common/base/activation.h"
 #include "common/base/digest.h"
+#include "common/base/maths.h"
 #include "common/base/mem.h"
 #include "worker/kernels/blas.h"
 #include "worker/kernels/gemm.h"
@@ -298,14 +299,15 @@ bool fingerprint_kernels(uint64_t *digest, const Level *level, char *wrong, size
     return right;
 }
 
-/* ---- libm ------------------------------------------------------------------------------------ */
+/* ---- maths ----------------------------------------------------------------------------------- */
 
-uint64_t fingerprint_libm(uint64_t digest)
+uint64_t fingerprint_maths(uint64_t digest)
 {
     double results[6 * 32];
     for (int i = 0; i < 32; i++) {
         volatile double x = 0.37 * (i + 1); /* not for the compiler to know */
-        const double values[6] = { exp(-x), log(x), sin(x), cos(x), pow(1e4, -x / 12), tanh(x / 8) };
+        const double values[6] = { maths_exp(-x), maths_log(x),   maths_sin(x),
+                                   maths_cos(x),  maths_log1p(x), maths_pow(1e4, -x / 12) };
         for (int f = 0; f < 6; f++)
             results[6 * i + f] = values[f];
     }

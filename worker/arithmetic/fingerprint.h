@@ -18,7 +18,7 @@ bool fingerprint_tiles_join(void);
 /* Every kernel of a level, against the lowest level's. */
 bool fingerprint_kernels(uint64_t *digest, const Level *level, char *wrong, size_t room);
 
-/* What exp, sin and their like give. */
-uint64_t fingerprint_libm(uint64_t digest);
+/* What exp, sin and their like give (common/base/maths): the same everywhere, if the compiler keeps to IEEE 754. */
+uint64_t fingerprint_maths(uint64_t digest);
 
 #endif

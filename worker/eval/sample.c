@@ -1,4 +1,5 @@
 #include "worker/eval/sample.h"
+#include "common/base/maths.h"
 
 #include "common/base/mem.h"
 #include "common/base/rng.h"
@@ -79,7 +80,7 @@ static double weights(const Sampler *s)
 {
     double sum = 0;
     for (int64_t i = 0; i < s->count; i++)
-        sum += exp((double)(s->tokens[i].logit - s->tokens[0].logit));
+        sum += maths_exp((double)(s->tokens[i].logit - s->tokens[0].logit));
     return sum;
 }
 
@@ -92,7 +93,7 @@ static void keep_top_p(Sampler *s)
     const double sum = weights(s);
     double tail = 0;
     while (s->count > 1) {
-        tail += exp((double)(s->tokens[s->count - 1].logit - s->tokens[0].logit)) / sum;
+        tail += maths_exp((double)(s->tokens[s->count - 1].logit - s->tokens[0].logit)) / sum;
         if (tail > 1.0 - s->o.top_p)
             break;
         s->count--;
@@ -126,7 +127,7 @@ int32_t sampler_next(Sampler *s, const float *logits, int64_t V, const int32_t *
     double left = weights(s) * (double)rng_uniform(rng_key(s->o.seed, n, example, SAMPLE_STREAM), 0);
     int64_t i = 0;
     for (; i < s->count - 1; i++) {
-        left -= exp((double)(s->tokens[i].logit - s->tokens[0].logit));
+        left -= maths_exp((double)(s->tokens[i].logit - s->tokens[0].logit));
         if (left < 0)
             break;
     }

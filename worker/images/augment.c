@@ -1,5 +1,7 @@
 #include "worker/images/augment.h"
 
+#include "common/base/maths.h"
+
 #include <math.h>
 
 #define TRIES 10 /* to find a box that fits, before the middle is taken */
@@ -55,10 +57,10 @@ static ImageBox middle(const ImageAugment *a, int64_t width, int64_t height)
 
 ImageBox image_augment_box(const ImageAugment *a, int64_t width, int64_t height, RngKey key)
 {
-    const double log_ratio[2] = { log(a->ratio[0]), log(a->ratio[1]) };
+    const double log_ratio[2] = { maths_log(a->ratio[0]), maths_log(a->ratio[1]) };
     for (uint32_t i = 0; i < TRIES; i++) {
         const double area = (double)(width * height) * between(a->scale, key, DRAW_BOX + 2 * i);
-        const double ratio = exp(between(log_ratio, key, DRAW_BOX + 2 * i + 1));
+        const double ratio = maths_exp(between(log_ratio, key, DRAW_BOX + 2 * i + 1));
         const double w = rint(sqrt(area * ratio)), h = rint(sqrt(area / ratio));
         if (w < 1.0 || h < 1.0 || w > (double)width || h > (double)height)
             continue;

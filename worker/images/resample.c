@@ -1,4 +1,5 @@
 #include "worker/images/resample.h"
+#include "common/base/maths.h"
 
 #include "common/base/mem.h"
 
@@ -30,7 +31,7 @@ static double hamming(double x)
     if (x >= 1.0)
         return 0.0;
     x *= PI;
-    return sin(x) / x * (0.54 + 0.46 * cos(x));
+    return maths_sin(x) / x * (0.54 + 0.46 * maths_cos(x));
 }
 
 static double bicubic(double x)
@@ -49,7 +50,7 @@ static double sinc(double x)
     if (x == 0.0)
         return 1.0;
     x *= PI;
-    return sin(x) / x;
+    return maths_sin(x) / x;
 }
 
 static double lanczos(double x)

@@ -137,7 +137,7 @@ static void forward_block(const Head *head, const Packed *p, int64_t first, int6
                               ? row_exp_drop(s, max, attention_mask(head->dropout, head->b, head->h, i, T, keys.first),
                                              (int32_t)width)
                               : row_exp(s, max, (int32_t)width);
-        head->lse[i] = max + logf(sum);
+        head->lse[i] = max + vm_log(sum);
         factor[r] = 1.0f / (sum * (1.0f - head->dropout->p));
     }
     tile_product(p->out, p->DP, (TileLeft){ p->s, p->stride, 1 }, p->values + keys.first * p->DP, p->DP, rows, p->DP,

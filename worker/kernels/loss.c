@@ -1,3 +1,4 @@
+#include "common/base/maths.h"
 #include "worker/kernels/kernels.h"
 #include "worker/kernels/rows.h"
 #include "worker/kernels/vmath.h"
@@ -17,8 +18,8 @@ static double log_sum_exp(const float *logits, int64_t V)
         max = logits[v] > max ? logits[v] : max;
     double sum = 0.0;
     for (int64_t v = 0; v < V; v++)
-        sum += exp((double)logits[v] - (double)max);
-    return (double)max + log(sum);
+        sum += maths_exp((double)logits[v] - (double)max);
+    return (double)max + maths_log(sum);
 }
 
 double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V, int64_t *count)
@@ -31,7 +32,7 @@ double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, i
         const bool counts = goal[n] != GOAL_IGNORED;
         const double lse = counts ? log_sum_exp(logits_n, V) : 0.0;
         for (int64_t v = 0; dlogits_n != NULL && v < V; v++)
-            dlogits_n[v] = counts ? (float)exp((double)logits_n[v] - lse) : 0.0f;
+            dlogits_n[v] = counts ? (float)maths_exp((double)logits_n[v] - lse) : 0.0f;
         if (!counts)
             continue;
         if (dlogits_n != NULL)
@@ -65,7 +66,7 @@ static double wide_row(float *logits, int32_t goal, int64_t V, bool gradient)
     for (int64_t v = 0; v < V; v++)
         max = logits[v] > max ? logits[v] : max;
     const double sum = sum_exp(logits, max, V);
-    const double loss = (double)max + log(sum) - (double)logits[goal];
+    const double loss = (double)max + maths_log(sum) - (double)logits[goal];
     if (!gradient)
         return loss;
     const float scale = (float)(1.0 / sum);
@@ -108,8 +109,8 @@ double binary_cross_entropy(float *dlogits, const float *logits, const float *go
     double loss = 0.0;
     for (int64_t i = 0; i < N * V; i++) {
         const double x = (double)logits[i], z = (double)goal[i];
-        const double small = exp(-fabs(x));
-        loss += (x > 0.0 ? x : 0.0) - x * z + log1p(small);
+        const double small = maths_exp(-fabs(x));
+        loss += (x > 0.0 ? x : 0.0) - x * z + maths_log1p(small);
         const double sigmoid = x > 0.0 ? 1.0 / (1.0 + small) : small / (1.0 + small);
         if (dlogits != NULL)
             dlogits[i] = (float)((sigmoid - z) / (double)V);

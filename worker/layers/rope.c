@@ -1,5 +1,7 @@
 #include "worker/layers/rope.h"
 
+#include "common/base/maths.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,8 +58,8 @@ static void fill(const Rope *rope, float *cosine, float *sine, int64_t length, i
     for (int64_t t = 0; t < rows; t++) {
         for (int64_t j = 0; j < half; j++) {
             const double angle = (double)((float)t * (float)rope->inverse[j]);
-            cosine[t * half + j] = (float)(cos(angle) * scale);
-            sine[t * half + j] = (float)(sin(angle) * scale);
+            cosine[t * half + j] = (float)(maths_cos(angle) * scale);
+            sine[t * half + j] = (float)(maths_sin(angle) * scale);
         }
     }
 }

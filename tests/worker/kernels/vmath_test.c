@@ -31,6 +31,19 @@ static void exp_ends_at_its_borders(void **state)
     assert_true(isnan(vm_exp(NAN)));
 }
 
+static void log_is_within_one_ulp(void **state)
+{
+    (void)state;
+    for (uint32_t bits = 0x00000001U; bits < 0x7f800000U; bits += 997) { /* all positive floats, in small steps */
+        float x;
+        memcpy(&x, &bits, sizeof x);
+        if (x != 1.0f && ulps(vm_log(x), log((double)x)) > 0.82)
+            fail_msg("log(%.9g) = %.9g", (double)x, (double)vm_log(x));
+    }
+    assert_true(vm_log(1.0f) == 0.0f && vm_log(0.0f) == -INFINITY && vm_log(INFINITY) == INFINITY);
+    assert_true(isnan(vm_log(-1.0f)) && isnan(vm_log(NAN)));
+}
+
 static void tanh_is_within_two_ulps(void **state)
 {
     (void)state;
@@ -67,6 +80,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exp_is_within_one_ulp),
         cmocka_unit_test(exp_ends_at_its_borders),
+        cmocka_unit_test(log_is_within_one_ulp),
         cmocka_unit_test(tanh_is_within_two_ulps),
         cmocka_unit_test(the_normal_distribution_is_exact_to_9e_8),
     };
