@@ -28,7 +28,7 @@ endif
 
 WARN := -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
         -Wpointer-arith -Wcast-qual -Wformat=2 -Wundef -Wvla -Wwrite-strings -Wno-unknown-pragmas \
-        -Wno-pass-failed -Wno-format-truncation
+        -Wno-pass-failed -Wno-unknown-warning-option -Wno-format-truncation
 CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
 CFLAGS   += -std=gnu11 $(OPT) $(if $(MARCH),-march=$(MARCH)) -fopenmp -ffp-contract=off -fno-math-errno -fno-trapping-math $(WARN)
 NM       ?= nm

@@ -51,7 +51,7 @@ static void draw(void)
     fflush(stderr);
 }
 
-static void print_above(const char *before, const char *format, va_list args)
+PRINTF_LIKE(2, 0) static void print_above(const char *before, const char *format, va_list args)
 {
     char *line = NULL;
     if (vasprintf(&line, format, args) < 0)
