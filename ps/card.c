@@ -7,6 +7,7 @@
 #include "ps/history.h"
 #include "ps/picture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,27 +59,26 @@ static void add_code(const Run *run, const char *folder, Text *card)
     json_t *text = json_string(folder), *base = json_string(run->config.model);
     char *place = json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII); /* such a text is Python's, too */
     char *model = json_dumps(base, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-    text_adds(card, "\n## Use\n\n```python\n");
+    text_addf(card, "\n## Use\n\n```python\nimport %speft, transformers\n", has_labels(run) ? "json, " : "");
+    char head[160] = "";
+    if (has_labels(run)) {
+        text_addf(card, "labels = json.load(open(%s + \"/labels.json\"))\n", place);
+        snprintf(head, sizeof head, "%s",
+                 ", ignore_mismatched_sizes=True, id2label=dict(enumerate(labels)), "
+                 "label2id={name: i for i, name in enumerate(labels)}");
+    } else if (run->config.task != TASK_CAUSAL_LM) {
+        snprintf(head, sizeof head, ", ignore_mismatched_sizes=True, num_labels=%lld", (long long)run->arch->labels);
+    }
     if (run->config.task == TASK_IMAGE_CLS)
         text_addf(card,
-                  "import json, peft, transformers\n"
-                  "base = transformers.AutoModelFor%s.from_pretrained(%s, ignore_mismatched_sizes=True, "
-                  "id2label=dict(enumerate(json.load(open(%s + \"/labels.json\")))))\n"
+                  "base = transformers.AutoModelFor%s.from_pretrained(%s%s)\n"
                   "model = peft.PeftModel.from_pretrained(base, %s)\n",
-                  class, model, place, place);
-    else if (has_labels(run))
-        text_addf(card,
-                  "import json, peft, transformers\n"
-                  "model = peft.AutoPeftModelFor%s.from_pretrained(%s, ignore_mismatched_sizes=True, "
-                  "id2label=dict(enumerate(json.load(open(%s + \"/labels.json\")))))\n"
-                  "tokenizer = transformers.AutoTokenizer.from_pretrained(%s)\n",
-                  class, place, place, place);
+                  class, model, head, place);
     else
         text_addf(card,
-                  "import peft, transformers\n"
-                  "model = peft.AutoPeftModelFor%s.from_pretrained(%s)\n"
+                  "model = peft.AutoPeftModelFor%s.from_pretrained(%s%s)\n"
                   "tokenizer = transformers.AutoTokenizer.from_pretrained(%s)\n",
-                  class, place, place);
+                  class, place, head, place);
     text_adds(card, "```\n");
     free(place);
     free(model);

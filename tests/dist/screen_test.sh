@@ -64,7 +64,7 @@ python3 - "$work/file" <<'PY' || fail "the card's code or picture is none"
 import ast, re, sys, xml.dom.minidom
 card = open(sys.argv[1] + "/README.md").read()
 code = re.search("```python\n(.*?)```", card, re.S)[1]
-assert len(ast.parse(code).body) == 3 and sys.argv[1] in code, code
+assert len(ast.parse(code).body) == 4 and "import" in code.split("\n")[0] and sys.argv[1] in code, code
 assert "![loss by step](loss.svg)" in card and "negative, neutral, positive" in card
 picture = xml.dom.minidom.parse(sys.argv[1] + "/loss.svg")
 lines = [[tuple(map(float, p.split(","))) for p in l.getAttribute("points").split()]

@@ -3,16 +3,19 @@
 
     peft_check.py ADAPTER_DIR RUN.yaml PREDICTIONS.jsonl [--tolerance=1e-4] [--key=value ...]
     peft_check.py ADAPTER_DIR RUN.yaml --eval=FILE.json [--tolerance=1e-4] [--key=value ...]
+    peft_check.py ADAPTER_DIR RUN.yaml ... --card=README.md
     peft_check.py --texts=FILE RUN.yaml
 
 Loads the run's base model and the adapter with PEFT. The adapter's tensors must be exactly those that PEFT makes
 for the run file (names and shapes), all of them must arrive, and the logits of the validation rows must be the
 "logits" of PREDICTIONS.jsonl, which `lora predict --logits` printed for the FILE that --texts writes: a
 validation row a line, a TAB between the texts of a pair. With --eval, the metrics that `lora eval` printed must
-be PEFT's instead: for tasks whose logits are not a line a row.
+be PEFT's instead: for tasks whose logits are not a line a row. With --card, the model is what the Python code of
+that model card makes, pasted as it is; it has to know the run's labels, and its tokenizer to be the base's.
 """
 import json
 import os
+import re
 import sys
 
 # Not this file's folder: tokenizers.py in it would hide the package.
@@ -55,6 +58,26 @@ def check_tensors(run, folder):
     return model, len(state)
 
 
+def check_card(run, path):
+    """The model of the card's code, run as somebody does who pastes it into a session of their own."""
+    with open(path, encoding="utf-8") as file:
+        code = re.search("```python\n(.*?)```", file.read(), re.S)[1]
+    own = {}
+    exec(compile(code, path, "exec"), own)
+    model = own["model"].float().eval()
+    if run["task_type"] != "CAUSAL_LM":
+        names = run_file.label_names(run)
+        if isinstance(run["labels"], int):  # numbers have the names that Transformers gives them
+            names = ["LABEL_" + name for name in names]
+        if model.config.id2label != dict(enumerate(names)) or model.config.label2id != {n: i for i, n in enumerate(names)}:
+            raise SystemExit(f"{path}: labels are {model.config.id2label}, {model.config.label2id} instead of {names}")
+    if run["task_type"] != "IMAGE_CLS":
+        text = "The film isn't <s>bad</s>, caf\u00e9!"
+        if own["tokenizer"](text)["input_ids"] != transformers.AutoTokenizer.from_pretrained(run["model"])(text)["input_ids"]:
+            raise SystemExit(f"{path}: another tokenizer than the base's")
+    return model, len(peft.get_peft_model_state_dict(model))
+
+
 def check_logits(run, model, path, tolerance):
     features = rows.encode(run, run["data"]["validation"])
     want = torch.stack(reference.predict(model, features, rows.pad_id(run)))
@@ -84,7 +107,7 @@ def check_metrics(run, model, path, tolerance):
 
 
 def main():
-    paths, options, overrides = run_file.split_arguments(sys.argv[1:], ("tolerance", "texts", "eval"))
+    paths, options, overrides = run_file.split_arguments(sys.argv[1:], ("tolerance", "texts", "eval", "card"))
     if len(paths) != (1 if "texts" in options else 2 if "eval" in options else 3):
         raise SystemExit(__doc__)
     transformers.logging.set_verbosity_error()
@@ -93,13 +116,13 @@ def main():
         write_texts(run_file.read_run(paths[0], overrides), options["texts"])
         return
     folder, run = paths[0], run_file.read_run(paths[1], overrides)
-    model, tensors = check_tensors(run, folder)
+    model, tensors = check_card(run, options["card"]) if "card" in options else check_tensors(run, folder)
     tolerance, what = float(options.get("tolerance", 1e-4)), "metrics" if "eval" in options else "logits"
     if "eval" in options:
         count, worst = check_metrics(run, model, options["eval"], tolerance)
     else:
         count, worst = check_logits(run, model, paths[2], tolerance)
-    print(f"{folder}: PEFT loads all {tensors} tensors; {what} of {count} rows differ by at most {worst:.1e}")
+    print(f"{options.get('card', folder)}: PEFT loads all {tensors} tensors; {what} of {count} rows differ by at most {worst:.1e}")
 
 
 main()
