@@ -156,7 +156,7 @@ test-arithmetic: all $(B)/tests/dist/wrong_blas.so ## units, sanitizers and bits
 	BUILD=$(B) tests/arithmetic
 
 .PHONY: test-slurm test-hosts
-test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (2 minutes; more where requeued jobs wait)
+test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (4 minutes; more where requeued jobs wait)
 	LIMIT=3600 tests/dist/run slurm tests/cluster
 test-hosts: all ## launch/hosts on 4 network namespaces, a cut cable (1 minute; as root)
 	tests/dist/run hosts tests/cluster
