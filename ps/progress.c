@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LEAST_BAR = 5, MOST_BAR = 40, WORDS = 160 };
+enum { LEAST_BAR = 3, MOST_BAR = 40, WORDS = 160 };
+enum { CTRL_C = 3 }; /* columns that stay free: for "^C", so that a terminal does not break the line, and the last */
 static const double pause = 0.1; /* seconds between two drawings */
 
 void progress_init(Progress *progress, int64_t first, int64_t total)
@@ -33,7 +34,7 @@ static int write_words(char words[WORDS], const ProgressFigures *f, int parts)
 void progress_draw(char *out, size_t size, int columns, const ProgressFigures *f)
 {
     char words[WORDS], bar[MOST_BAR + 1];
-    int parts = 3, room = columns - 1, width = 0; /* the last column stays free: nothing is broken into two lines */
+    int parts = 3, room = columns > CTRL_C ? columns - CTRL_C : 0, width = 0;
     if ((size_t)room >= size)
         room = (int)size - 1;
     for (; parts >= 0; parts--) {

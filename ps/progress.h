@@ -28,7 +28,7 @@ typedef struct ProgressFigures {
     double loss, tokens_per_second, left; /* left: seconds */
 } ProgressFigures;
 
-/* The bar for a terminal of so many columns, always shorter than they are: what is least needed goes first. */
+/* The bar for a terminal of so many columns, which has room for the "^C" behind it: what is least needed goes first. */
 void progress_draw(char *out, size_t size, int columns, const ProgressFigures *figures);
 
 #endif

@@ -17,8 +17,8 @@ static void the_bar_says_all_where_there_is_room(void **state)
     (void)state;
     char line[256];
     progress_draw(line, sizeof line, 80, &middle);
-    assert_string_equal(line, "[###############..............] 750/1500 loss 0.4213 4420 tokens/s 1:02:05 left");
-    assert_int_equal(strlen(line), 79);
+    assert_string_equal(line, "[##############.............] 750/1500 loss 0.4213 4420 tokens/s 1:02:05 left");
+    assert_int_equal(strlen(line), 77);
     progress_draw(line, sizeof line, 200, &middle);
     assert_string_equal(line,
                         "[####################....................] 750/1500 loss 0.4213 4420 tokens/s 1:02:05 left");
@@ -29,11 +29,11 @@ static void a_narrow_terminal_has_less_of_it(void **state)
     (void)state;
     char line[256];
     progress_draw(line, sizeof line, 44, &middle);
-    assert_string_equal(line, "[####...] 750/1500 loss 0.4213 1:02:05 left");
+    assert_string_equal(line, "[###..] 750/1500 loss 0.4213 1:02:05 left");
     progress_draw(line, sizeof line, 36, &middle);
     assert_string_equal(line, "750/1500 loss 0.4213 1:02:05 left");
     progress_draw(line, sizeof line, 30, &middle);
-    assert_string_equal(line, "[###...] 750/1500 loss 0.4213");
+    assert_string_equal(line, "[##..] 750/1500 loss 0.4213");
     progress_draw(line, sizeof line, 12, &middle);
     assert_string_equal(line, "750/1500");
 }
@@ -46,7 +46,7 @@ static void no_terminal_is_too_narrow(void **state)
     for (int f = 0; f < 2; f++) {
         for (int columns = 1; columns < 400; columns++) {
             progress_draw(line, sizeof line, columns, figures[f]);
-            if ((int)strlen(line) >= columns || strpbrk(line, "\n\r\033"))
+            if ((columns > 3 ? (int)strlen(line) > columns - 3 : *line) || strpbrk(line, "\n\r\033"))
                 fail_msg("%d columns: %s", columns, line);
         }
     }
