@@ -14,11 +14,13 @@
  * The last block is a "tail": behind keys and values only the rows that the head
  * reads go on.
  *
- * What is kept for backward is the least that cannot be made again cheaply:
- * normalised rows, q|k|v, attention's output, the input of the activation. Where
- * nothing trained lies below, not even that; see BlockNeeds.
+ * A Block is weights and what they need; a call's BlockKeep is what backward needs of
+ * a forward, the least that cannot be made again cheaply: normalised rows, q|k|v,
+ * attention's output, the input of the activation. Where nothing trained lies below,
+ * not even that; see BlockNeeds. So any number of micro-batches may be between
+ * forward and backward, each with a keep of its own; without one nothing is kept.
  *
- * Owner: the model. Threads: the caller's one. */
+ * Owner: the model, of blocks and of the keeps it lays out. Threads: the caller's one. */
 #ifndef WORKER_LAYERS_BLOCK_H
 #define WORKER_LAYERS_BLOCK_H
 
@@ -49,27 +51,42 @@ typedef struct Block {
     Linear q; /* in a tail whose q is a module: of the read rows only. Else without parts */
     Linear attn_out, ff_up, ff_down; /* ff_up: gate, up when gated */
     Norm norm1, norm2;
-    const struct Block *before; /* whose output is the input; NULL: the embedding's */
-    const Embedding *embedding;
     BlockNeeds needs;
-    float *kept_qkv; /* [N, QKV] */
-    float *kept_att; /* [M, E], M: rows behind the attention */
-    float *kept_lse; /* [H, N] */
-    float *kept_pre; /* [M, F], gated: [M, 2F]; backward puts its gradient there then */
 } Block;
+
+/* What backward needs of a forward; NULL: of that nothing. */
+typedef struct BlockKeep {
+    LinearKeep in, q, attn_out, ff_up, ff_down; /* in: of qkv */
+    NormKeep norm1, norm2;
+    float *qkv; /* [N, QKV] */
+    float *att; /* [M, E], M: rows behind the attention */
+    float *lse; /* [H, N] */
+    float *pre; /* [M, F], gated: [M, 2F]; backward puts its gradient there then */
+} BlockKeep;
+
+/* From where a block's input is made again: what the block before kept, else the embedding. */
+typedef struct BlockInput {
+    const Norm *norm; /* NULL: the embedding's output */
+    const NormKeep *kept;
+    const Embedding *embedding;
+    const EmbeddingKeep *embedding_kept;
+} BlockInput;
 
 /* Fills in needs, once linears and norms are set; below: something under it is trained. */
 void block_plan(Block *block, bool below);
 
+void block_layout(Block *block, Layout *layout);
+
 /* above: the next block needs this one's output again (block_needs_input). */
-void block_layout(Block *block, Layout *layout, const PassSizes *sizes, bool training, bool above);
+void block_keep_layout(BlockKeep *keep, const Block *block, Layout *layout, const PassSizes *sizes, bool above);
 void block_bind(Block *block, const float *values);
 
-/* pass->x: input [N,C] -> output [N,C]; tail: [M,C]. So does pass->r, when pre_norm. */
-void block_forward(Block *block, Pass *pass);
+/* pass->x: input [N,C] -> output [N,C]; tail: [M,C]. So does pass->r, when pre_norm. keep NULL: no
+ * backward follows. With pass->lanes rows go on behind those that their lanes have read. */
+void block_forward(const Block *block, BlockKeep *keep, Pass *pass);
 
 /* pass->x (and pass->r): gradient of the output -> of the input, if that is needed. */
-void block_backward(Block *block, Pass *pass);
+void block_backward(const Block *block, BlockKeep *keep, const BlockInput *input, Pass *pass);
 
 /* Its own gradients need its input, made again from what lies before it. */
 bool block_needs_input(const Block *block);

@@ -22,21 +22,29 @@ static int64_t patch_count(const Embedding *embedding)
     return side * side;
 }
 
-static void table_layout(Table *table, Layout *layout, int64_t most_tokens)
+static float *table_u(const Table *table, Layout *layout, int64_t most_tokens)
 {
-    table->u = layout_floats_if(layout, table->module.R > 0, most_tokens * table->module.R);
+    return layout_floats_if(layout, table->module.R > 0, most_tokens * table->module.R);
 }
 
-void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes, bool training, bool needed)
+void embedding_keep_layout(EmbeddingKeep *keep, const Embedding *embedding, Layout *layout, const PassSizes *sizes,
+                           bool needed)
 {
-    const int64_t most_tokens = sizes->most_tokens, B = sizes->most_sequences;
-    norm_layout(&embedding->norm, layout, most_tokens, needed);
-    table_layout(&embedding->word, layout, most_tokens);
-    table_layout(&embedding->position, layout, most_tokens);
-    table_layout(&embedding->type, layout, most_tokens);
+    const int64_t N = sizes->most_tokens;
+    if (needed)
+        norm_keep_layout(&keep->norm, &embedding->norm, layout, N);
+    keep->word_u = table_u(&embedding->word, layout, N);
+    keep->position_u = table_u(&embedding->position, layout, N);
+    keep->type_u = table_u(&embedding->type, layout, N);
+    linear_keep_layout(&keep->patches, &embedding->patches, layout, N);
+}
+
+void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes)
+{
+    const int64_t B = sizes->most_sequences;
     if (!shows_images(embedding))
         return;
-    linear_layout(&embedding->patches, layout, most_tokens, training);
+    linear_layout(&embedding->patches, layout);
     embedding->patch_start = layout_take(layout, (size_t)(B + 1) * sizeof(int64_t));
     for (int64_t b = 0; embedding->patch_start && b <= B; b++)
         embedding->patch_start[b] = b * patch_count(embedding);
@@ -54,8 +62,8 @@ static Dropout output_dropout(const Embedding *embedding, Pass *pass)
 
 /* ---- forward --------------------------------------------------------------- */
 
-/* y[N,C] += scale (A^T[row]) B^T */
-static void table_lora_forward(Table *table, float *y, const int32_t *row, const Pass *pass)
+/* y[N,C] += scale (A^T[row]) B^T; u[N,R] receives A^T[row]. */
+static void table_lora_forward(const Table *table, float *u, float *y, const int32_t *row, const Pass *pass)
 {
     const ModuleView *m = &table->module;
     const int64_t N = pass->rows.N, R = m->R;
@@ -65,9 +73,9 @@ static void table_lora_forward(Table *table, float *y, const int32_t *row, const
     for (int64_t n = 0; n < N; n++) {
         const int64_t at = row ? row[n] : 0;
         for (int64_t r = 0; r < R; r++)
-            table->u[n * R + r] = a[r * m->out + at];
+            u[n * R + r] = a[r * m->out + at];
     }
-    gemm_nt(y, m->in, table->u, R, pass->values + m->b_at, R, N, m->in, R, m->scale, 1);
+    gemm_nt(y, m->in, u, R, pass->values + m->b_at, R, N, m->in, R, m->scale, 1);
 }
 
 static const float *table_weight(const Table *table, const Pass *pass)
@@ -75,14 +83,15 @@ static const float *table_weight(const Table *table, const Pass *pass)
     return table->module.out > 0 ? module_weight(&table->module, pass->values) : NULL;
 }
 
-static void sum_tokens(Embedding *embedding, float *y, const EmbeddingInput *input, Pass *pass)
+static void sum_tokens(const Embedding *embedding, EmbeddingKeep *keep, float *y, const EmbeddingInput *input,
+                       Pass *pass)
 {
     kernels->embed_forward(y, input->ids, input->types, table_weight(&embedding->word, pass),
                            table_weight(&embedding->position, pass), pass->places, table_weight(&embedding->type, pass),
                            pass->rows.N, width(embedding));
-    table_lora_forward(&embedding->word, y, input->ids, pass);
-    table_lora_forward(&embedding->position, y, pass->places, pass);
-    table_lora_forward(&embedding->type, y, input->types, pass);
+    table_lora_forward(&embedding->word, keep ? keep->word_u : pass->lora, y, input->ids, pass);
+    table_lora_forward(&embedding->position, keep ? keep->position_u : pass->lora, y, pass->places, pass);
+    table_lora_forward(&embedding->type, keep ? keep->type_u : pass->lora, y, input->types, pass);
 }
 
 /* Rows of patches alone, for their linear. */
@@ -99,27 +108,27 @@ static void gather_patches(const Embedding *embedding, const float *pixels, Pass
                             embedding->patch);
 }
 
-static void sum_patches(Embedding *embedding, float *y, const float *pixels, Pass *pass)
+static void sum_patches(const Embedding *embedding, EmbeddingKeep *keep, float *y, const float *pixels, Pass *pass)
 {
     const Rows rows = patch_rows(embedding, pass);
     gather_patches(embedding, pixels, pass);
-    linear_forward(&embedding->patches, pass->o, width(embedding), pass->g, &rows, pass);
+    linear_forward(&embedding->patches, keep ? &keep->patches : NULL, pass->o, width(embedding), pass->g, &rows, pass);
     kernels->patches_embed(y, pass->o, linear_bias(&embedding->patches), embedding->first.weight,
                            embedding->position.module.weight, rows.B, patch_count(embedding), width(embedding));
 }
 
-void embedding_forward(Embedding *embedding, const EmbeddingInput *input, Pass *pass)
+void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass)
 {
     float *sum = embedding->pre_norm ? pass->r : pass->y;
     if (shows_images(embedding))
-        sum_patches(embedding, sum, input->pixels, pass);
+        sum_patches(embedding, keep, sum, input->pixels, pass);
     else
-        sum_tokens(embedding, sum, input, pass);
+        sum_tokens(embedding, keep, sum, input, pass);
     const Dropout dropout = output_dropout(embedding, pass);
     if (dropout.p > 0 && embedding->pre_norm)
         kernels->dropout_apply(sum, sum, &pass->rows, dropout, width(embedding));
     const NormInput normed = { .x = sum };
-    norm_apply(&embedding->norm, pass->x, &normed, &pass->rows, pass);
+    norm_apply(&embedding->norm, keep ? &keep->norm : NULL, pass->x, &normed, &pass->rows, pass);
     if (dropout.p > 0 && !embedding->pre_norm)
         kernels->dropout_apply(pass->x, pass->x, &pass->rows, dropout, width(embedding));
 }
@@ -139,13 +148,14 @@ static void whole_backward(float *dtable, const float *dx, const int32_t *row, i
 }
 
 /* dB = scale dx^T u,  dA[:, row of n] += scale (dx B)[n] */
-static void table_lora_backward(const Table *table, const float *dx, const int32_t *row, const Pass *pass)
+static void table_lora_backward(const Table *table, const float *u, const float *dx, const int32_t *row,
+                                const Pass *pass)
 {
     const ModuleView *m = &table->module;
     const int64_t N = pass->rows.N, R = m->R, C = m->in;
     if (R == 0)
         return;
-    gemm_tn(pass->grad + m->b_at, R, dx, C, table->u, R, C, R, N, m->scale, 0);
+    gemm_tn(pass->grad + m->b_at, R, dx, C, u, R, C, R, N, m->scale, 0);
     gemm_nn(pass->lora, R, dx, C, pass->values + m->b_at, R, N, R, C, m->scale, 0);
     float *da = pass->grad + m->a_at;
     for (int64_t n = 0; n < N; n++) {
@@ -157,15 +167,16 @@ static void table_lora_backward(const Table *table, const float *dx, const int32
     }
 }
 
-static void table_backward(const Table *table, const float *dx, const int32_t *row, const Pass *pass)
+static void table_backward(const Table *table, const float *u, const float *dx, const int32_t *row, const Pass *pass)
 {
     whole_backward(module_grad(pass->grad, table->module.weight_at), dx, row, table->still, pass->rows.N,
                    table->module.in);
-    table_lora_backward(table, dx, row, pass);
+    table_lora_backward(table, u, dx, row, pass);
 }
 
 /* dsum[B, 1 + P, C]: the rows of patches are copied out for their linear. */
-static void patches_backward(Embedding *embedding, const float *dsum, const float *pixels, Pass *pass)
+static void patches_backward(const Embedding *embedding, const EmbeddingKeep *keep, const float *dsum,
+                             const float *pixels, Pass *pass)
 {
     if (!linear_is_trained(&embedding->patches))
         return;
@@ -175,31 +186,31 @@ static void patches_backward(Embedding *embedding, const float *dsum, const floa
         memcpy(pass->o + b * P * C, dsum + (b * (P + 1) + 1) * C, (size_t)(P * C) * sizeof(float));
     gather_patches(embedding, pixels, pass);
     const LinearGrad grad = { .dy = pass->o, .ldy = C, .x = pass->g };
-    linear_backward(&embedding->patches, &grad, &rows, pass);
+    linear_backward(&embedding->patches, &keep->patches, &grad, &rows, pass);
 }
 
-void embedding_backward(Embedding *embedding, const EmbeddingInput *input, Pass *pass)
+void embedding_backward(const Embedding *embedding, const EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass)
 {
     const Dropout dropout = output_dropout(embedding, pass);
     const int64_t C = width(embedding);
     float *dsum = embedding->pre_norm ? pass->r : pass->x;
     if (dropout.p > 0 && !embedding->pre_norm)
         kernels->dropout_apply(pass->x, pass->x, &pass->rows, dropout, C);
-    norm_pull(&embedding->norm, dsum, pass->x, embedding->pre_norm ? pass->r : NULL, &pass->rows, pass);
+    norm_pull(&embedding->norm, &keep->norm, dsum, pass->x, embedding->pre_norm ? pass->r : NULL, &pass->rows, pass);
     if (dropout.p > 0 && embedding->pre_norm)
         kernels->dropout_apply(dsum, dsum, &pass->rows, dropout, C);
     if (shows_images(embedding)) {
-        patches_backward(embedding, dsum, input->pixels, pass);
+        patches_backward(embedding, keep, dsum, input->pixels, pass);
         return;
     }
-    table_backward(&embedding->word, dsum, input->ids, pass);
-    table_backward(&embedding->type, dsum, input->types, pass);
-    table_backward(&embedding->position, dsum, pass->places, pass);
+    table_backward(&embedding->word, keep->word_u, dsum, input->ids, pass);
+    table_backward(&embedding->type, keep->type_u, dsum, input->types, pass);
+    table_backward(&embedding->position, keep->position_u, dsum, pass->places, pass);
 }
 
-void embedding_restore(const Embedding *embedding, float *y, Pass *pass)
+void embedding_restore(const Embedding *embedding, const EmbeddingKeep *keep, float *y, Pass *pass)
 {
-    norm_restore(&embedding->norm, y, &pass->rows, pass);
+    norm_restore(&embedding->norm, &keep->norm, y, &pass->rows, pass);
     const Dropout dropout = output_dropout(embedding, pass);
     if (dropout.p > 0 && !embedding->pre_norm)
         kernels->dropout_apply(y, y, &pass->rows, dropout, width(embedding));

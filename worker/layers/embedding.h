@@ -16,7 +16,6 @@
 typedef struct Table {
     ModuleView module;
     int64_t still; /* its row without a gradient; -1: none */
-    float *u; /* [N, R]: A^T[x], kept for dB */
 } Table;
 
 typedef struct Embedding {
@@ -31,24 +30,34 @@ typedef struct Embedding {
     double dropout;
 } Embedding;
 
+/* What backward needs of a forward. */
+typedef struct EmbeddingKeep {
+    NormKeep norm;
+    LinearKeep patches;
+    float *word_u, *position_u, *type_u; /* [N, R] of the table's LoRA: A^T[x], for dB; NULL: none */
+} EmbeddingKeep;
+
 /* What it reads of a batch. */
 typedef struct EmbeddingInput {
     const int32_t *ids, *types; /* [N]; types NULL: all 0 */
     const float *pixels; /* [B, channels, size, size] for images */
 } EmbeddingInput;
 
+void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes);
+
 /* needed: somebody needs the gradient at, or later again, its output. */
-void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes, bool training, bool needed);
+void embedding_keep_layout(EmbeddingKeep *keep, const Embedding *embedding, Layout *layout, const PassSizes *sizes,
+                           bool needed);
 void embedding_bind(Embedding *embedding, const float *values);
 
-/* pass->x[N,C], and pass->r when pre_norm; positions are in pass->places. */
-void embedding_forward(Embedding *embedding, const EmbeddingInput *input, Pass *pass);
+/* pass->x[N,C], and pass->r when pre_norm; positions are in pass->places. keep NULL: no backward follows. */
+void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass);
 
 /* From the gradient in pass->x (and pass->r), which it overwrites. */
-void embedding_backward(Embedding *embedding, const EmbeddingInput *input, Pass *pass);
+void embedding_backward(const Embedding *embedding, const EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass);
 
 /* y[N,C] = what forward gave. */
-void embedding_restore(const Embedding *embedding, float *y, Pass *pass);
+void embedding_restore(const Embedding *embedding, const EmbeddingKeep *keep, float *y, Pass *pass);
 
 bool embedding_is_trained(const Embedding *embedding);
 

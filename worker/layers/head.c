@@ -7,19 +7,21 @@ static bool pools(const Head *head)
     return head->pooler.parts > 0;
 }
 
-void head_layout(Head *head, Layout *layout, int64_t most_read, bool training)
+void head_layout(Head *head, Layout *layout)
 {
-    const int64_t C = head->classifier.in, labels = head->classifier.out;
-    const bool pooled = pools(head) || (training && head->dropout > 0);
-    linear_layout(&head->pooler, layout, most_read, training);
-    linear_layout(&head->classifier, layout, most_read, training);
-    head->dropped =
-        layout_floats_if(layout, training && pools(head) && head->pooler_dropout > 0, most_read * head->pooler.in);
-    head->pre = layout_floats_if(layout, pools(head), most_read * C);
-    head->pooled = layout_floats_if(layout, pooled, most_read * C);
-    head->logits = layout_floats(layout, most_read * labels);
-    head->dlogits = layout_floats_if(layout, training, most_read * labels);
-    head->classes = layout_take(layout, (size_t)most_read * sizeof(int32_t));
+    linear_layout(&head->pooler, layout);
+    linear_layout(&head->classifier, layout);
+}
+
+void head_keep_layout(HeadKeep *keep, const Head *head, Layout *layout, int64_t most_read)
+{
+    const int64_t C = head->classifier.in;
+    linear_keep_layout(&keep->pooler, &head->pooler, layout, most_read);
+    linear_keep_layout(&keep->classifier, &head->classifier, layout, most_read);
+    keep->dropped = layout_floats_if(layout, pools(head) && head->pooler_dropout > 0, most_read * head->pooler.in);
+    keep->pre = layout_floats_if(layout, pools(head), most_read * C);
+    keep->pooled = layout_floats_if(layout, pools(head) || head->dropout > 0, most_read * C);
+    keep->dlogits = layout_floats(layout, most_read * head->classifier.out);
 }
 
 void head_bind(Head *head, const float *values)
@@ -39,101 +41,107 @@ static Dropout pooled_dropout(const Head *head, Pass *pass)
 }
 
 /* What goes into the pooler. */
-static const float *pooler_input(const Head *head, Pass *pass)
+static const float *pooler_input(const HeadKeep *keep, const Pass *pass)
 {
-    return pass->drop && head->dropped ? head->dropped : pass->x;
+    return keep && keep->dropped && pass->drop ? keep->dropped : pass->x;
 }
 
-static void pool_forward(Head *head, Pass *pass)
+/* The pooler's output, before dropout. */
+static float *pool_forward(const Head *head, HeadKeep *keep, Pass *pass)
 {
     const int64_t M = pass->reads.N, C = head->pooler.out;
+    float *pre = keep ? keep->pre : pass->row_a, *pooled = keep ? keep->pooled : pass->row_a;
     const Dropout dropout = input_dropout(head, pass);
     if (dropout.p > 0)
-        kernels->dropout_apply(head->dropped, pass->x, &pass->reads, dropout, head->pooler.in);
-    linear_forward(&head->pooler, head->pre, C, pooler_input(head, pass), &pass->reads, pass);
-    kernels->bias_act_forward(head->pooled, head->pre, head->pre, linear_bias(&head->pooler), M, C, head->act);
+        kernels->dropout_apply(keep->dropped, pass->x, &pass->reads, dropout, head->pooler.in);
+    linear_forward(&head->pooler, keep ? &keep->pooler : NULL, pre, C, pooler_input(keep, pass), &pass->reads, pass);
+    kernels->bias_act_forward(pooled, keep ? pre : NULL, pre, linear_bias(&head->pooler), M, C, head->act);
+    return pooled;
 }
 
-/* What goes into the classifier. */
-static const float *classifier_input(const Head *head, const Pass *pass)
+/* What went into the classifier. */
+static const float *classifier_input(const Head *head, const HeadKeep *keep, const Pass *pass)
 {
-    return pools(head) || (pass->drop && head->pooled) ? head->pooled : pass->x;
+    return pools(head) || (pass->drop && keep->pooled) ? keep->pooled : pass->x;
 }
 
-void head_forward(Head *head, Pass *pass)
+void head_forward(const Head *head, HeadKeep *keep, Pass *pass)
 {
     const int64_t C = head->classifier.in, labels = head->classifier.out;
-    if (pools(head))
-        pool_forward(head, pass);
+    const float *input = pools(head) ? pool_forward(head, keep, pass) : pass->x;
     const Dropout dropout = pooled_dropout(head, pass);
-    if (dropout.p > 0)
-        kernels->dropout_apply(head->pooled, pools(head) ? head->pooled : pass->x, &pass->reads, dropout, C);
-    linear_forward(&head->classifier, head->logits, labels, classifier_input(head, pass), &pass->reads, pass);
-    linear_add_bias(&head->classifier, head->logits, labels, pass->reads.N);
+    REQUIRE(keep || !pass->drop);
+    if (dropout.p > 0) {
+        kernels->dropout_apply(keep->pooled, input, &pass->reads, dropout, C);
+        input = keep->pooled;
+    }
+    linear_forward(&head->classifier, keep ? &keep->classifier : NULL, pass->logits, labels, input, &pass->reads, pass);
+    linear_add_bias(&head->classifier, pass->logits, labels, pass->reads.N);
 }
 
 /* The class of each read row. */
-static void collect_classes(Head *head, const float *goal, const int32_t *token_goal, const Pass *pass)
+static void collect_classes(const float *goal, const int32_t *token_goal, Pass *pass)
 {
     int64_t m = 0;
     for (int64_t b = 0; b < pass->rows.B; b++) {
         if (!token_goal) {
-            head->classes[b] = (int32_t)goal[b];
+            pass->classes[b] = (int32_t)goal[b];
             continue;
         }
         const int32_t *of = token_goal + pass->rows.start[b];
         for (int64_t t = pass->read_first[b]; t < pass->read_end[b]; t++)
-            head->classes[m++] = of[t];
+            pass->classes[m++] = of[t];
     }
 }
 
-double head_loss(Head *head, const float *goal, const int32_t *token_goal, int64_t *count, Pass *pass)
+double head_loss(const Head *head, HeadKeep *keep, const float *goal, const int32_t *token_goal, int64_t *count,
+                 Pass *pass)
 {
     const int64_t M = pass->reads.N, labels = head->classifier.out;
-    float *dlogits = pass->grad ? head->dlogits : NULL;
+    float *dlogits = keep ? keep->dlogits : NULL;
     *count = M;
     if (head->problem == PROBLEM_REGRESSION)
-        return kernels->mean_square(dlogits, head->logits, goal, M);
+        return kernels->mean_square(dlogits, pass->logits, goal, M);
     if (head->problem == PROBLEM_MULTI_LABEL)
-        return kernels->binary_cross_entropy(dlogits, head->logits, goal, M, labels);
-    collect_classes(head, goal, token_goal, pass);
-    return kernels->cross_entropy(dlogits, head->logits, head->classes, M, labels, count);
+        return kernels->binary_cross_entropy(dlogits, pass->logits, goal, M, labels);
+    collect_classes(goal, token_goal, pass);
+    return kernels->cross_entropy(dlogits, pass->logits, pass->classes, M, labels, count);
 }
 
 /* The gradient at the pooler's output in pass->row_a -> at the hidden rows. */
-static void pool_backward(Head *head, Pass *pass)
+static void pool_backward(const Head *head, const HeadKeep *keep, Pass *pass)
 {
     const int64_t M = pass->reads.N, C = head->pooler.out;
-    kernels->act_backward(pass->row_a, pass->row_a, head->pre, M, C, head->act);
+    kernels->act_backward(pass->row_a, pass->row_a, keep->pre, M, C, head->act);
     const LinearGrad pool = {
         .dy = pass->row_a,
         .ldy = C,
-        .x = pooler_input(head, pass),
+        .x = pooler_input(keep, pass),
         .dx = head->below ? pass->x : NULL,
     };
-    linear_backward(&head->pooler, &pool, &pass->reads, pass);
+    linear_backward(&head->pooler, &keep->pooler, &pool, &pass->reads, pass);
     const Dropout dropout = input_dropout(head, pass);
     if (head->below && dropout.p > 0)
         kernels->dropout_apply(pass->x, pass->x, &pass->reads, dropout, head->pooler.in);
 }
 
-void head_backward(Head *head, Pass *pass)
+void head_backward(const Head *head, const HeadKeep *keep, Pass *pass)
 {
     const int64_t C = head->classifier.in;
     const bool below = head->below || linear_is_trained(&head->pooler);
     float *dx = pools(head) ? pass->row_a : pass->x;
     const LinearGrad out = {
-        .dy = head->dlogits,
+        .dy = keep->dlogits,
         .ldy = head->classifier.out,
-        .x = classifier_input(head, pass),
+        .x = classifier_input(head, keep, pass),
         .dx = below ? dx : NULL,
     };
-    linear_backward(&head->classifier, &out, &pass->reads, pass);
+    linear_backward(&head->classifier, &keep->classifier, &out, &pass->reads, pass);
     if (!below)
         return;
     const Dropout dropout = pooled_dropout(head, pass);
     if (dropout.p > 0)
         kernels->dropout_apply(dx, dx, &pass->reads, dropout, C);
     if (pools(head))
-        pool_backward(head, pass);
+        pool_backward(head, keep, pass);
 }

@@ -21,24 +21,30 @@ typedef struct Head {
     int act; /* of the pooler */
     double pooler_dropout, dropout;
     bool below; /* something under the head is trained */
+} Head;
+
+/* What backward needs of a forward. */
+typedef struct HeadKeep {
+    LinearKeep pooler, classifier;
     float *dropped; /* [M,C] what goes into the pooler, where something is dropped */
     float *pre; /* [M,C] before the activation */
     float *pooled; /* [M,C] behind dropout; NULL: the rows themselves */
-    float *logits, *dlogits; /* [M, labels] */
-    int32_t *classes; /* [M] */
-} Head;
+    float *dlogits; /* [M, labels] */
+} HeadKeep;
 
-void head_layout(Head *head, Layout *layout, int64_t most_read, bool training);
+void head_layout(Head *head, Layout *layout);
+void head_keep_layout(HeadKeep *keep, const Head *head, Layout *layout, int64_t most_read);
 void head_bind(Head *head, const float *values);
 
-/* head->logits from the hidden rows pass->x[M,C]. */
-void head_forward(Head *head, Pass *pass);
+/* pass->logits from the hidden rows pass->x[M,C]. keep NULL: no backward follows, nothing is dropped. */
+void head_forward(const Head *head, HeadKeep *keep, Pass *pass);
 
-/* Sum of the losses; with pass->grad also their gradient, for head_backward. goal: of
+/* Sum of the losses of pass->logits; their gradient goes to the keep, for head_backward. goal: of
  * sequences [B] or [B, labels]; token_goal: of all tokens. *count: rows that counted. */
-double head_loss(Head *head, const float *goal, const int32_t *token_goal, int64_t *count, Pass *pass);
+double head_loss(const Head *head, HeadKeep *keep, const float *goal, const int32_t *token_goal, int64_t *count,
+                 Pass *pass);
 
 /* pass->x: hidden rows -> their gradient, where something below is trained. */
-void head_backward(Head *head, Pass *pass);
+void head_backward(const Head *head, const HeadKeep *keep, Pass *pass);
 
 #endif

@@ -38,13 +38,29 @@ static bool bias_is_scattered(const Linear *linear)
     return trained && linear->parts > 1;
 }
 
-void linear_layout(Linear *linear, Layout *layout, int64_t most_rows, bool training)
+static bool several_are_adapted(const Linear *linear)
 {
     const LinearPart *last = NULL;
-    const bool several = adapted_parts(linear, &last) > 1;
-    linear->u = layout_floats_if(layout, linear->R > 0, most_rows * linear->R);
-    linear->a_room = layout_floats_if(layout, several, linear->R * linear->in);
-    linear->da_room = layout_floats_if(layout, several && training, linear->R * linear->in);
+    return adapted_parts(linear, &last) > 1;
+}
+
+void linear_measure(const Linear *linear, bool drops, PassSizes *sizes)
+{
+    const int64_t da = several_are_adapted(linear) ? linear->R * linear->in : 0;
+    sizes->most_R = linear->R > sizes->most_R ? linear->R : sizes->most_R;
+    sizes->da = da > sizes->da ? da : sizes->da;
+    if (drops && linear->R > 0)
+        sizes->dropped_in = linear->in > sizes->dropped_in ? linear->in : sizes->dropped_in;
+}
+
+void linear_keep_layout(LinearKeep *keep, const Linear *linear, Layout *layout, int64_t most_rows)
+{
+    keep->u = layout_floats_if(layout, linear->R > 0, most_rows * linear->R);
+}
+
+void linear_layout(Linear *linear, Layout *layout)
+{
+    linear->a_room = layout_floats_if(layout, several_are_adapted(linear), linear->R * linear->in);
     linear->bias_room = layout_floats_if(layout, bias_is_scattered(linear), linear->out);
 }
 
@@ -134,20 +150,22 @@ static void base_forward(const Linear *linear, float *y, int64_t ldy, const floa
     }
 }
 
-void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const Rows *rows, Pass *pass)
+void linear_forward(const Linear *linear, LinearKeep *keep, float *y, int64_t ldy, const float *x, const Rows *rows,
+                    Pass *pass)
 {
     const int64_t N = rows->N, in = linear->in, R = linear->R;
+    float *all = keep && keep->u ? keep->u : pass->lora; /* [N, R] */
     base_forward(linear, y, ldy, x, N);
     if (!linear->a)
         return;
     if (!drops(linear, pass))
-        gemm_nt(linear->u, R, x, in, linear->a, in, N, R, in, 1, 0);
+        gemm_nt(all, R, x, in, linear->a, in, N, R, in, 1, 0);
     for (int i = 0; i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
         const ModuleView *m = &part->module;
         if (m->R == 0)
             continue;
-        float *u = linear->u + part->r_at; /* [N, m->R] */
+        float *u = all + part->r_at; /* [N, m->R] */
         if (drops(linear, pass))
             gemm_nt(u, R, drop_input(linear, part, x, rows, pass), in, linear->a + part->r_at * in, in, N, m->R, in, 1,
                     0);
@@ -175,14 +193,14 @@ static void spread_da(const Linear *linear, const Pass *pass)
     for (int i = 0; i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
         if (part->module.R > 0)
-            memcpy(pass->grad + part->module.a_at, linear->da_room + part->r_at * linear->in,
+            memcpy(pass->grad + part->module.a_at, pass->da + part->r_at * linear->in,
                    (size_t)(part->module.R * linear->in) * sizeof(float));
     }
 }
 
 /* With p[N,R] = scale dy B (left in pass->lora for the gradient of x):
  * dB = scale dy^T u,  dA = p^T dropout(x). */
-static void lora_gradients(const Linear *linear, const LinearGrad *g, const Rows *rows, Pass *pass)
+static void lora_gradients(const Linear *linear, const float *u, const LinearGrad *g, const Rows *rows, Pass *pass)
 {
     const int64_t N = rows->N, in = linear->in, R = linear->R;
     const float beta = g->add ? 1 : 0;
@@ -193,7 +211,7 @@ static void lora_gradients(const Linear *linear, const LinearGrad *g, const Rows
             continue;
         const float *dy = g->dy + part->at;
         float *p = pass->lora + part->r_at;
-        gemm_tn(pass->grad + m->b_at, m->R, dy, g->ldy, linear->u + part->r_at, R, m->out, m->R, N, m->scale, beta);
+        gemm_tn(pass->grad + m->b_at, m->R, dy, g->ldy, u + part->r_at, R, m->out, m->R, N, m->scale, beta);
         gemm_nn(p, R, dy, g->ldy, linear->values + m->b_at, m->R, N, m->R, m->out, m->scale, 0);
         if (drops(linear, pass))
             gemm_tn(pass->grad + m->a_at, in, p, R, drop_input(linear, part, g->x, rows, pass), in, m->R, in, N, 1,
@@ -204,7 +222,7 @@ static void lora_gradients(const Linear *linear, const LinearGrad *g, const Rows
     const LinearPart *last = NULL;
     const bool several = adapted_parts(linear, &last) > 1;
     REQUIRE(!several || !g->add);
-    gemm_tn(several ? linear->da_room : pass->grad + last->module.a_at, in, pass->lora, R, g->x, in, R, in, N, 1, beta);
+    gemm_tn(several ? pass->da : pass->grad + last->module.a_at, in, pass->lora, R, g->x, in, R, in, N, 1, beta);
     if (several)
         spread_da(linear, pass);
 }
@@ -249,13 +267,13 @@ static void lora_backward(const Linear *linear, const LinearGrad *g, const Rows 
     }
 }
 
-void linear_backward(Linear *linear, const LinearGrad *grad, const Rows *rows, Pass *pass)
+void linear_backward(const Linear *linear, const LinearKeep *keep, const LinearGrad *grad, const Rows *rows, Pass *pass)
 {
     REQUIRE(linear->values && pass->grad);
     REQUIRE(grad->x || !linear_needs_input(linear));
     base_gradients(linear, grad, rows->N, pass);
     if (linear->R > 0)
-        lora_gradients(linear, grad, rows, pass);
+        lora_gradients(linear, keep->u, grad, rows, pass);
     if (!grad->dx)
         return;
     base_backward(linear, grad, rows->N);

@@ -8,6 +8,9 @@
  * A matrices, unless LoRA dropout gives each its own mask of x (as PEFT does:
  * one mask a module). Source of the formulas: PEFT, tuners/lora/layer.py.
  *
+ * A Linear is the weights, and what a call's values are bound to; what backward needs
+ * of a forward is the caller's LinearKeep.
+ *
  * Owner: a block or the head. Threads: the caller's one. */
 #ifndef WORKER_LAYERS_LINEAR_H
 #define WORKER_LAYERS_LINEAR_H
@@ -32,23 +35,32 @@ typedef struct Linear {
     int parts;
     LinearPart part[LINEAR_PARTS];
     bool whole; /* a part's weight is trained: one product a part */
-    float *u; /* [rows, R] dropout(x) A^T, kept for dB */
-    float *a_room, *da_room; /* [R, in] the parts' A's together, and their gradient */
+    float *a_room; /* [R, in] the parts' A's together */
     float *bias_room; /* [out] */
     const float *values; /* bound; NULL: the base alone */
     const float *a; /* bound: [R, in] */
     const float *bias; /* bound: [out], or NULL */
 } Linear;
 
+/* What backward needs of a forward. */
+typedef struct LinearKeep {
+    float *u; /* [rows, R] dropout(x) A^T, for dB; NULL: no LoRA */
+} LinearKeep;
+
 /* Adds a part behind those there are; starts from a zeroed Linear. */
 void linear_add(Linear *linear, const ModuleView *module, Site site);
-void linear_layout(Linear *linear, Layout *layout, int64_t most_rows, bool training);
+void linear_layout(Linear *linear, Layout *layout);
+void linear_keep_layout(LinearKeep *keep, const Linear *linear, Layout *layout, int64_t most_rows);
+
+/* Raises what the pass has to have room for; drops: LoRA's input may be dropped. */
+void linear_measure(const Linear *linear, bool drops, PassSizes *sizes);
 
 /* Takes the values of this call (lent until the next bind). */
 void linear_bind(Linear *linear, const float *values);
 
-/* y[N,out] (row stride ldy, written) from x[N,in], without the bias. */
-void linear_forward(Linear *linear, float *y, int64_t ldy, const float *x, const Rows *rows, Pass *pass);
+/* y[N,out] (row stride ldy, written) from x[N,in], without the bias. keep NULL: no backward follows. */
+void linear_forward(const Linear *linear, LinearKeep *keep, float *y, int64_t ldy, const float *x, const Rows *rows,
+                    Pass *pass);
 
 /* The bias in force, [out]; NULL: none. */
 const float *linear_bias(const Linear *linear);
@@ -65,8 +77,9 @@ typedef struct LinearGrad {
     bool add; /* to pass->grad, where rows come in several calls; else it is written */
 } LinearGrad;
 
-/* Gradients of what is trained go to pass->grad; behind linear_forward of the same rows. */
-void linear_backward(Linear *linear, const LinearGrad *grad, const Rows *rows, Pass *pass);
+/* Gradients of what is trained go to pass->grad; behind linear_forward of the same rows and keep. */
+void linear_backward(const Linear *linear, const LinearKeep *keep, const LinearGrad *grad, const Rows *rows,
+                     Pass *pass);
 
 bool linear_is_trained(const Linear *linear);
 bool linear_needs_input(const Linear *linear); /* for its own gradients */

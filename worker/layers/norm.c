@@ -2,18 +2,18 @@
 
 #include "worker/kernels/kernels.h"
 
-void norm_layout(Norm *norm, Layout *layout, int64_t most_rows, bool kept)
+void norm_keep_layout(NormKeep *keep, const Norm *norm, Layout *layout, int64_t most_rows)
 {
-    norm->xhat = layout_floats_if(layout, kept, most_rows * norm->module.out);
-    norm->inv = layout_floats_if(layout, kept, most_rows);
+    keep->xhat = layout_floats(layout, most_rows * norm->module.out);
+    keep->inv = layout_floats(layout, most_rows);
 }
 
-void norm_apply(Norm *norm, float *y, const NormInput *input, const Rows *rows, const Pass *pass)
+void norm_apply(const Norm *norm, NormKeep *keep, float *y, const NormInput *input, const Rows *rows, const Pass *pass)
 {
     const ModuleView *m = &norm->module;
     const float *gain = module_weight(m, pass->values), *bias = module_bias(m, pass->values);
-    float *xhat = pass->grad ? norm->xhat : NULL;
-    float *inv = pass->grad ? norm->inv : NULL;
+    float *xhat = keep ? keep->xhat : NULL;
+    float *inv = keep ? keep->inv : NULL;
     if (!input->residual) {
         REQUIRE(!input->bias && input->dropout.p <= 0 && !input->sum);
         kernels->norm_forward(y, xhat, inv, input->x, NULL, gain, bias, rows->N, m->out, norm->eps, norm->rms);
@@ -23,21 +23,22 @@ void norm_apply(Norm *norm, float *y, const NormInput *input, const Rows *rows, 
                                                 input->residual, gain, bias, m->out, norm->eps, norm->rms);
 }
 
-void norm_pull(Norm *norm, float *ds, const float *dy, const float *dsum, const Rows *rows, const Pass *pass)
+void norm_pull(const Norm *norm, const NormKeep *keep, float *ds, const float *dy, const float *dsum, const Rows *rows,
+               const Pass *pass)
 {
     const ModuleView *m = &norm->module;
     kernels->norm_backward(ds, module_grad(pass->grad, m->weight_at), module_grad(pass->grad, m->bias_at), dy, dsum,
-                           norm->xhat, norm->inv, module_weight(m, pass->values), rows->N, m->out, norm->rms);
+                           keep->xhat, keep->inv, module_weight(m, pass->values), rows->N, m->out, norm->rms);
 }
 
-void norm_restore(const Norm *norm, float *y, const Rows *rows, const Pass *pass)
+void norm_restore(const Norm *norm, const NormKeep *keep, float *y, const Rows *rows, const Pass *pass)
 {
     const int64_t C = norm->module.out;
     const float *gain = module_weight(&norm->module, pass->values);
     const float *bias = module_bias(&norm->module, pass->values);
 #pragma omp parallel for
     for (int64_t n = 0; n < rows->N; n++) {
-        const float *xhat_n = norm->xhat + n * C;
+        const float *xhat_n = keep->xhat + n * C;
         float *y_n = y + n * C;
 #pragma omp simd
         for (int64_t c = 0; c < C; c++)

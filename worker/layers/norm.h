@@ -1,5 +1,5 @@
 /* norm - a normalisation of rows (layer norm, or of the scale alone) with its gain
- * and bias, frozen or trained, and what backward needs of it. Its output is not
+ * and bias, frozen or trained. Its output is not
  * kept: it is made again from the normalised rows where somebody needs it.
  *
  * Owner: a block or the embedding. Threads: the caller's one. */
@@ -14,8 +14,12 @@ typedef struct Norm {
     ModuleView module;
     float eps;
     bool rms; /* no mean, no bias */
-    float *xhat, *inv; /* [rows, C], [rows]; NULL: nobody needs them */
 } Norm;
+
+/* What backward needs of a forward, and who makes the output again. */
+typedef struct NormKeep {
+    float *xhat, *inv; /* [rows, C], [rows]; NULL: nobody needs them */
+} NormKeep;
 
 /* What is added to what: y = norm(dropout(x + bias) + residual), or norm(x) alone. */
 typedef struct NormInput {
@@ -26,16 +30,17 @@ typedef struct NormInput {
     float *sum; /* [N,C] receives what is normalised; may be the residual; NULL: not wanted */
 } NormInput;
 
-void norm_layout(Norm *norm, Layout *layout, int64_t most_rows, bool kept);
+void norm_keep_layout(NormKeep *keep, const Norm *norm, Layout *layout, int64_t most_rows);
 
-/* y[N,C], another buffer than x. */
-void norm_apply(Norm *norm, float *y, const NormInput *input, const Rows *rows, const Pass *pass);
+/* y[N,C], another buffer than x. keep NULL: nothing is kept. */
+void norm_apply(const Norm *norm, NormKeep *keep, float *y, const NormInput *input, const Rows *rows, const Pass *pass);
 
 /* ds[N,C] = gradient at what was normalised, from dy[N,C] at the output, plus dsum[N,C]
  * (NULL: nothing). ds may be either. */
-void norm_pull(Norm *norm, float *ds, const float *dy, const float *dsum, const Rows *rows, const Pass *pass);
+void norm_pull(const Norm *norm, const NormKeep *keep, float *ds, const float *dy, const float *dsum, const Rows *rows,
+               const Pass *pass);
 
 /* y[N,C] = what forward gave. */
-void norm_restore(const Norm *norm, float *y, const Rows *rows, const Pass *pass);
+void norm_restore(const Norm *norm, const NormKeep *keep, float *y, const Rows *rows, const Pass *pass);
 
 #endif

@@ -18,6 +18,9 @@ void pass_layout(Pass *pass, Layout *layout, const PassSizes *sizes)
     pass->lse = layout_floats(layout, N * sizes->H);
     pass->lora = layout_floats(layout, N * sizes->most_R);
     pass->dropped = layout_floats(layout, N * sizes->dropped_in);
+    pass->da = layout_floats_if(layout, sizes->da > 0, sizes->da);
+    pass->logits = layout_floats_if(layout, sizes->labels > 0, sizes->most_read * sizes->labels);
+    pass->classes = sizes->labels > 0 ? layout_take(layout, (size_t)sizes->most_read * sizeof(int32_t)) : NULL;
     pass->keys = layout_take(layout, (size_t)B * sizeof(RngKey));
     pass->read_start = layout_take(layout, (size_t)(B + 1) * sizeof(int64_t));
     pass->read_first = layout_take(layout, (size_t)B * sizeof(int64_t));

@@ -2,7 +2,7 @@
  * numbers, and the buffers that all layers work in.
  *
  * Buffers hold nothing between layers but what block.h says of `x` and `r`; what
- * backward needs lies in the layers themselves.
+ * backward needs lies in the keep that a layer's caller passes beside it.
  *
  * Owner: the model. Threads: the caller's one. */
 #ifndef WORKER_LAYERS_PASS_H
@@ -45,6 +45,8 @@ typedef struct PassSizes {
     int64_t pre; /* width of gate | up where a block keeps none, 0: nowhere */
     int64_t most_R; /* of any product, parts together */
     int64_t dropped_in; /* widest input of a LoRA with dropout, 0: none */
+    int64_t da; /* most floats of A's that share a product, 0: none */
+    int64_t labels; /* outputs of the head, 0: the vocabulary's */
     bool stream; /* the residual is not the blocks' input (pre-norm) */
     bool places; /* there is a table of positions */
     size_t attention; /* bytes of attention's scratch */
@@ -56,7 +58,7 @@ typedef struct Pass {
                    [read_first[b], read_end[b]) */
     const int64_t *example; /* [B] */
     const float *values; /* NULL: the base alone */
-    float *grad; /* NULL: no backward follows */
+    float *grad; /* NULL: no gradient is wanted */
     uint64_t seed;
     int64_t step;
     bool drop; /* dropout is on */
@@ -70,6 +72,10 @@ typedef struct Pass {
     float *lse; /* [heads, most_tokens] where a block keeps none */
     float *lora; /* [most_tokens, most_R] */
     float *dropped; /* [most_tokens, dropped_in] */
+    float *da; /* the gradient of A's that share a product */
+    float *logits; /* [most_read, labels]: what the head gives */
+    int32_t *classes; /* [most_read] */
+    struct Lanes *lanes; /* keys and values of earlier calls, borrowed; NULL: sequences stand alone */
     RngKey *keys; /* [most_sequences] */
     int64_t *read_start; /* [most_sequences + 1] */
     int64_t *read_first, *read_end; /* [most_sequences] */

@@ -19,7 +19,9 @@ void vocab_head_layout(VocabHead *head, Layout *layout, const PassSizes *sizes, 
 {
     const int64_t V = head->linear.out, M = sizes->most_read, B = sizes->most_sequences;
     head->piece = piece_of(V, M);
-    linear_layout(&head->linear, layout, head->piece, training);
+    linear_layout(&head->linear, layout);
+    if (training)
+        linear_keep_layout(&head->kept, &head->linear, layout, head->piece);
     head->rows = layout_floats(layout, head->piece * head->linear.in);
     head->logits = layout_floats(layout, head->piece * V);
     head->loss = layout_take(layout, (size_t)head->piece * sizeof(double));
@@ -87,7 +89,7 @@ static void piece_backward(VocabHead *head, float *x, const Rows *rows, Pass *pa
     const LinearGrad grad = {
         .dy = head->logits, .ldy = head->linear.out, .x = x, .dx = head->below ? x : NULL, .add = true
     };
-    linear_backward(&head->linear, &grad, rows, pass);
+    linear_backward(&head->linear, &head->kept, &grad, rows, pass);
 }
 
 /* Gradients of a piece that was copied go back to their rows; rows between, which have no goal,
@@ -119,7 +121,7 @@ double vocab_head_loss(VocabHead *head, const int32_t *token_goal, int64_t *coun
         const int64_t N = L - first < head->piece ? L - first : head->piece;
         const Rows rows = rows_of_piece(head, first, N, pass);
         float *x = hidden(head, first, N, pass);
-        linear_forward(&head->linear, head->logits, V, x, &rows, pass);
+        linear_forward(&head->linear, pass->grad ? &head->kept : NULL, head->logits, V, x, &rows, pass);
         linear_add_bias(&head->linear, head->logits, V, N);
         kernels->wide_cross_entropy(head->logits, head->loss, head->goal + first, N, V, pass->grad != NULL);
         loss += sum_of(head->loss, N);
@@ -143,7 +145,7 @@ double vocab_head_logits(VocabHead *head, float *logits, const int32_t *token_go
     for (int64_t first = 0; first < M; first += head->piece) {
         const int64_t N = M - first < head->piece ? M - first : head->piece;
         const Rows rows = rows_of_piece(head, first, N, pass);
-        linear_forward(&head->linear, logits + first * V, V, pass->x + first * C, &rows, pass);
+        linear_forward(&head->linear, NULL, logits + first * V, V, pass->x + first * C, &rows, pass);
         linear_add_bias(&head->linear, logits + first * V, V, N);
         kernels->wide_cross_entropy(logits + first * V, head->loss, head->goal + first, N, V, false);
         loss += sum_of(head->loss, N);

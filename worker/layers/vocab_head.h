@@ -13,6 +13,7 @@ typedef struct VocabHead {
     Linear linear; /* [V,C]; its weight may be the word table */
     bool below; /* something under the head is trained */
     int64_t piece; /* rows that go through together */
+    LinearKeep kept; /* of the piece, in training */
     float *rows; /* [piece, C] */
     float *logits; /* [piece, V] */
     double *loss; /* [piece] */

@@ -139,8 +139,6 @@ static void make_block(Model *model, const Weights *weights, int64_t layer)
         .tail = layer == arch->layers - 1 && !model->options.decodes,
         .hidden_dropout = arch->hidden_dropout,
         .attention_dropout = arch->attention_dropout,
-        .before = layer > 0 ? block - 1 : NULL,
-        .embedding = &model->embedding,
     };
     block->attention = (AttentionShape){
         .H = arch->H,
@@ -196,19 +194,12 @@ static int64_t most(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static void measure(const Linear *linear, bool drops, PassSizes *sizes)
-{
-    sizes->most_R = most(sizes->most_R, linear->R);
-    if (drops && linear->R > 0)
-        sizes->dropped_in = most(sizes->dropped_in, linear->in);
-}
-
 static void measure_block(const Model *model, const Block *block, bool drops, PassSizes *sizes)
 {
     const ModelOptions *o = &model->options;
     const Linear *linears[] = { &block->qkv, &block->q, &block->attn_out, &block->ff_up, &block->ff_down };
     for (size_t i = 0; i < sizeof linears / sizeof *linears; i++)
-        measure(linears[i], drops, sizes);
+        linear_measure(linears[i], drops, sizes);
     sizes->attention =
         (size_t)most((int64_t)sizes->attention, kernels->attention_scratch(&block->attention, o->longest, o->threads));
     /* a model that trains predicts, too: what is kept is not used then */
@@ -233,34 +224,44 @@ static PassSizes pass_sizes(const Model *model)
         .most_R = embedding_most_R(&model->embedding),
         .stream = arch->pre_norm,
         .places = has(model, -1, ROLE_POSITION) && !arch->image_size,
+        .labels = model->speaks ? 0 : arch->labels,
     };
     for (int64_t l = 0; l < arch->layers; l++)
         measure_block(model, &model->blocks[l], drops, &sizes);
     sizes.wide = most(sizes.wide, model->embedding.patches.in);
-    measure(&model->embedding.patches, drops, &sizes);
-    measure(&model->head.pooler, drops, &sizes);
-    measure(&model->head.classifier, drops, &sizes);
-    measure(&model->vocab_head.linear, drops, &sizes);
+    linear_measure(&model->embedding.patches, drops, &sizes);
+    linear_measure(&model->head.pooler, drops, &sizes);
+    linear_measure(&model->head.classifier, drops, &sizes);
+    linear_measure(&model->vocab_head.linear, drops, &sizes);
     return sizes;
+}
+
+/* The parts of a keep, for one micro-batch. */
+static void keep_layout(Keep *keep, const Model *model, Layout *layout, const PassSizes *sizes)
+{
+    const int64_t layers = model->arch->layers;
+    embedding_keep_layout(&keep->embedding, &model->embedding, layout, sizes,
+                          embedding_is_trained(&model->embedding) || block_needs_input(&model->blocks[0]));
+    for (int64_t l = 0; l < layers; l++) {
+        const bool above = l + 1 < layers && block_needs_input(&model->blocks[l + 1]);
+        block_keep_layout(&keep->blocks[l], &model->blocks[l], layout, sizes, above);
+    }
+    if (!model->speaks)
+        head_keep_layout(&keep->head, &model->head, layout, sizes->most_read);
 }
 
 static void model_layout(Model *model, Layout *layout)
 {
     const PassSizes sizes = pass_sizes(model);
-    const int64_t layers = model->arch->layers;
-    const bool training = model->options.training;
     pass_layout(&model->pass, layout, &sizes);
     rope_layout(&model->pass.rope, layout, model->arch, sizes.longest);
-    embedding_layout(&model->embedding, layout, &sizes, training,
-                     training && (embedding_is_trained(&model->embedding) || block_needs_input(&model->blocks[0])));
-    for (int64_t l = 0; l < layers; l++) {
-        const bool above = l + 1 < layers && block_needs_input(&model->blocks[l + 1]);
-        block_layout(&model->blocks[l], layout, &sizes, training, above);
-    }
+    embedding_layout(&model->embedding, layout, &sizes);
+    for (int64_t l = 0; l < model->arch->layers; l++)
+        block_layout(&model->blocks[l], layout);
     if (model->speaks)
-        vocab_head_layout(&model->vocab_head, layout, &sizes, training);
+        vocab_head_layout(&model->vocab_head, layout, &sizes, model->options.training);
     else
-        head_layout(&model->head, layout, sizes.most_read, training);
+        head_layout(&model->head, layout);
 }
 
 static size_t count_bytes(Model *model)
@@ -270,13 +271,43 @@ static size_t count_bytes(Model *model)
     return layout.bytes;
 }
 
+static size_t count_keep(Keep *keep, const Model *model)
+{
+    const PassSizes sizes = pass_sizes(model);
+    Layout layout = { 0 };
+    keep_layout(keep, model, &layout, &sizes);
+    return layout.bytes;
+}
+
+bool keep_init(Keep *keep, const Model *model, Err *err)
+{
+    const PassSizes sizes = pass_sizes(model);
+    *keep = (Keep){ .blocks = xcalloc((size_t)model->arch->layers, sizeof *keep->blocks) };
+    if (!arena_init(&keep->arena, count_keep(keep, model), err)) {
+        keep_release(keep);
+        return false;
+    }
+    Layout layout = { .arena = &keep->arena };
+    keep_layout(keep, model, &layout, &sizes);
+    return true;
+}
+
+void keep_release(Keep *keep)
+{
+    arena_release(&keep->arena);
+    free(keep->blocks);
+    *keep = (Keep){ 0 };
+}
+
 int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOptions *options)
 {
     Model model = { .arch = arch, .table = table, .options = *options };
+    Keep keep = { .blocks = xcalloc((size_t)arch->layers, sizeof *keep.blocks) };
     model.blocks = xcalloc((size_t)arch->layers, sizeof *model.blocks);
     make_layers(&model, NULL);
-    const size_t bytes = count_bytes(&model);
+    const size_t bytes = count_bytes(&model) + (options->training ? count_keep(&keep, &model) : 0);
     free(model.blocks);
+    free(keep.blocks);
     return (int64_t)bytes;
 }
 
@@ -303,7 +334,8 @@ Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *
     *model = (Model){ .arch = arch, .table = table, .options = *options };
     model->blocks = xcalloc((size_t)arch->layers, sizeof *model->blocks);
     make_layers(model, weights);
-    if (!arena_init(&model->arena, count_bytes(model), err)) {
+    if (!arena_init(&model->arena, count_bytes(model), err) ||
+        (options->training && !keep_init(&model->keep, model, err))) {
         err_hint(err, "lower parallel.micro_batch_tokens");
         model_close(model);
         return NULL;
@@ -321,6 +353,7 @@ void model_close(Model *model)
         return;
     arena_release(&model->arena);
     free(model->blocks);
+    keep_release(&model->keep);
     free(model);
 }
 
@@ -405,7 +438,7 @@ void model_bind(Model *model, const float *values)
         head_bind(&model->head, values);
 }
 
-static void begin(Model *model, const Batch *batch, const float *values, bool all)
+void model_begin(Model *model, const Batch *batch, const float *values, bool all)
 {
     const ModelOptions *o = &model->options;
     Pass *pass = &model->pass;
@@ -424,18 +457,15 @@ static EmbeddingInput embedding_input(const Batch *batch)
     return (EmbeddingInput){ .ids = batch->ids, .types = batch->types, .pixels = batch->pixels };
 }
 
-static void forward(Model *model, const Batch *batch)
+void model_up(Model *model, Keep *keep, const EmbeddingInput *input)
 {
-    const EmbeddingInput input = embedding_input(batch);
-    embedding_forward(&model->embedding, &input, &model->pass);
+    embedding_forward(&model->embedding, keep ? &keep->embedding : NULL, input, &model->pass);
     for (int64_t l = 0; l < model->arch->layers; l++)
-        block_forward(&model->blocks[l], &model->pass);
-    if (!model->speaks)
-        head_forward(&model->head, &model->pass);
+        block_forward(&model->blocks[l], keep ? &keep->blocks[l] : NULL, &model->pass);
 }
 
-/* The loss of what forward left; in training its gradient at the hidden rows is in pass->x then. */
-static BatchLoss find_loss(Model *model, const Batch *batch)
+/* The loss of what model_up left; with a keep its gradient at the hidden rows is in pass->x then. */
+static BatchLoss find_loss(Model *model, Keep *keep, const Batch *batch)
 {
     BatchLoss loss = { 0 };
     Pass *pass = &model->pass;
@@ -443,19 +473,29 @@ static BatchLoss find_loss(Model *model, const Batch *batch)
         loss.sum = vocab_head_loss(&model->vocab_head, batch->token_goal, &loss.count, pass);
         return loss;
     }
-    loss.sum = head_loss(&model->head, batch->goal, batch->token_goal, &loss.count, pass);
-    if (pass->grad)
-        head_backward(&model->head, pass);
+    HeadKeep *kept = keep ? &keep->head : NULL;
+    loss.sum = head_loss(&model->head, kept, batch->goal, batch->token_goal, &loss.count, pass);
+    if (kept)
+        head_backward(&model->head, kept, pass);
     return loss;
 }
 
-static void backward(Model *model, const Batch *batch)
+/* Whose output the block reads. */
+static BlockInput input_of(const Model *model, const Keep *keep, int64_t layer)
 {
-    const EmbeddingInput input = embedding_input(batch);
-    for (int64_t l = model->arch->layers - 1; l >= 0 && model->blocks[l].needs.out; l--)
-        block_backward(&model->blocks[l], &model->pass);
+    if (layer == 0)
+        return (BlockInput){ .embedding = &model->embedding, .embedding_kept = &keep->embedding };
+    return (BlockInput){ .norm = &model->blocks[layer - 1].norm2, .kept = &keep->blocks[layer - 1].norm2 };
+}
+
+void model_down(Model *model, Keep *keep, const EmbeddingInput *input)
+{
+    for (int64_t l = model->arch->layers - 1; l >= 0 && model->blocks[l].needs.out; l--) {
+        const BlockInput below = input_of(model, keep, l);
+        block_backward(&model->blocks[l], &keep->blocks[l], &below, &model->pass);
+    }
     if (embedding_is_trained(&model->embedding))
-        embedding_backward(&model->embedding, &input, &model->pass);
+        embedding_backward(&model->embedding, &keep->embedding, input, &model->pass);
 }
 
 static bool has_goals(const Model *model, const Batch *batch)
@@ -468,30 +508,36 @@ BatchLoss model_train(Model *model, const Batch *batch, const float *values, flo
     REQUIRE(model->options.training && values && has_goals(model, batch));
     Pass *pass = &model->pass;
     memset(grad, 0, (size_t)model->table->size * sizeof *grad);
-    begin(model, batch, values, false);
-    pass->grad = grad;
+    model_begin(model, batch, values, false);
     pass->drop = true;
     pass->seed = model->options.seed;
     pass->step = step;
-    forward(model, batch);
-    const BatchLoss loss = find_loss(model, batch);
-    backward(model, batch);
+    const EmbeddingInput input = embedding_input(batch);
+    model_up(model, &model->keep, &input);
+    if (!model->speaks)
+        head_forward(&model->head, &model->keep.head, pass);
+    pass->grad = grad;
+    const BatchLoss loss = find_loss(model, &model->keep, batch);
+    model_down(model, &model->keep, &input);
+    pass->grad = NULL;
     return loss;
 }
 
 BatchLoss model_predict(Model *model, const Batch *batch, const float *values, float *logits)
 {
     Pass *pass = &model->pass;
-    begin(model, batch, values, logits != NULL);
-    pass->grad = NULL;
+    model_begin(model, batch, values, logits != NULL);
     pass->drop = false;
-    forward(model, batch);
+    const EmbeddingInput input = embedding_input(batch);
+    model_up(model, NULL, &input);
+    if (!model->speaks)
+        head_forward(&model->head, NULL, pass);
     BatchLoss loss = { 0 };
     if (model->speaks && logits) {
         loss.sum = vocab_head_logits(&model->vocab_head, logits, batch->token_goal, &loss.count, pass);
         return loss;
     }
     if (logits)
-        memcpy(logits, model->head.logits, (size_t)(pass->reads.N * model->arch->labels) * sizeof *logits);
-    return has_goals(model, batch) ? find_loss(model, batch) : loss;
+        memcpy(logits, pass->logits, (size_t)(pass->reads.N * model->arch->labels) * sizeof *logits);
+    return has_goals(model, batch) ? find_loss(model, NULL, batch) : loss;
 }

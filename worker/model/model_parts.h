@@ -9,6 +9,14 @@
 #include "worker/layers/vocab_head.h"
 #include "worker/model/model.h"
 
+/* What backward needs of a forward: of one micro-batch that is on its way. There may be any number. */
+typedef struct Keep {
+    Arena arena;
+    EmbeddingKeep embedding;
+    BlockKeep *blocks; /* [arch->layers] */
+    HeadKeep head;
+} Keep;
+
 struct Model {
     const ModelArch *arch;
     const SlotTable *table;
@@ -19,10 +27,25 @@ struct Model {
     Head head;
     VocabHead vocab_head; /* instead of head, where it speaks */
     Pass pass;
+    Keep keep; /* of model_train's micro-batch */
     Arena arena;
 };
 
+/* Takes memory for one more micro-batch of a model that trains; false with *err set when there is none. */
+MUST_USE bool keep_init(Keep *keep, const Model *model, Err *err);
+void keep_release(Keep *keep);
+
+/* Takes a micro-batch: its rows, what the head reads of it (`all`: every token), and the values. A backward
+ * that does not follow its forward at once begins anew. */
+void model_begin(Model *model, const Batch *batch, const float *values, bool all);
+
 /* Takes the values of the next call (lent until the next bind). */
 void model_bind(Model *model, const float *values);
+
+/* From the input to the hidden rows in pass->x. keep NULL: no backward follows. */
+void model_up(Model *model, Keep *keep, const EmbeddingInput *input);
+
+/* From the gradient of the hidden rows, in pass->x, to all of pass->grad. */
+void model_down(Model *model, Keep *keep, const EmbeddingInput *input);
 
 #endif

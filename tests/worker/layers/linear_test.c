@@ -32,6 +32,7 @@ typedef struct Fixture {
     float weight[OUT * I], bias[OUT], values[SIZE], grad[SIZE];
     float x[N * I], dy[N * OUT];
     Linear linear;
+    LinearKeep keep;
     Pass pass;
     Arena arena;
 } Fixture;
@@ -63,11 +64,11 @@ static ModuleView part_of(const Fixture *f, int part, bool whole)
 
 static void lay_out(Fixture *f, Layout *layout)
 {
-    const PassSizes sizes = {
-        .most_tokens = N, .most_sequences = B, .longest = 4, .C = I, .H = 1, .wide = OUT, .most_R = R, .dropped_in = I
-    };
+    PassSizes sizes = { .most_tokens = N, .most_sequences = B, .longest = 4, .C = I, .H = 1, .wide = OUT };
+    linear_measure(&f->linear, true, &sizes);
     pass_layout(&f->pass, layout, &sizes);
-    linear_layout(&f->linear, layout, N, true);
+    linear_layout(&f->linear, layout);
+    linear_keep_layout(&f->keep, &f->linear, layout, N);
 }
 
 static void open_fixture(Fixture *f, bool whole, double dropout)
@@ -130,7 +131,7 @@ static double weight_at(const Fixture *f, int part, int o, int i)
 static void check_forward(Fixture *f)
 {
     float y[N * OUT];
-    linear_forward(&f->linear, y, OUT, f->x, &rows, &f->pass);
+    linear_forward(&f->linear, &f->keep, y, OUT, f->x, &rows, &f->pass);
     linear_add_bias(&f->linear, y, OUT, N);
     for (int n = 0; n < N; n++)
         for (int part = 0; part < 3; part++)
@@ -208,7 +209,7 @@ static void check_all(bool whole, double dropout)
     fill(before, N * I, 6);
     memcpy(dx, before, sizeof dx);
     const LinearGrad grad = { .dy = f.dy, .ldy = OUT, .x = f.x, .dx = dx, .beta = 1 };
-    linear_backward(&f.linear, &grad, &rows, &f.pass);
+    linear_backward(&f.linear, &f.keep, &grad, &rows, &f.pass);
     check_dx(&f, dx, before);
     check_lora_gradients(&f, 0);
     check_lora_gradients(&f, 2);
@@ -249,12 +250,12 @@ static void the_gradient_of_the_input_may_take_the_place_of_the_input(void **sta
     Fixture f;
     open_fixture(&f, false, 0);
     float apart[N * I], grad[SIZE], y[N * OUT];
-    linear_forward(&f.linear, y, OUT, f.x, &rows, &f.pass);
+    linear_forward(&f.linear, &f.keep, y, OUT, f.x, &rows, &f.pass);
     LinearGrad g = { .dy = f.dy, .ldy = OUT, .x = f.x, .dx = apart };
-    linear_backward(&f.linear, &g, &rows, &f.pass);
+    linear_backward(&f.linear, &f.keep, &g, &rows, &f.pass);
     memcpy(grad, f.grad, sizeof grad);
     g.dx = f.x;
-    linear_backward(&f.linear, &g, &rows, &f.pass);
+    linear_backward(&f.linear, &f.keep, &g, &rows, &f.pass);
     assert_memory_equal(f.x, apart, sizeof apart);
     assert_memory_equal(f.grad + A0, grad + A0, (BIAS1 - A0) * sizeof(float));
     arena_release(&f.arena);
@@ -269,7 +270,7 @@ static void without_values_it_is_the_frozen_product(void **state)
     f.pass.grad = NULL;
     linear_bind(&f.linear, NULL);
     float y[N * OUT];
-    linear_forward(&f.linear, y, OUT, f.x, &rows, &f.pass);
+    linear_forward(&f.linear, &f.keep, y, OUT, f.x, &rows, &f.pass);
     linear_add_bias(&f.linear, y, OUT, N);
     for (int n = 0; n < N; n++)
         for (int o = 0; o < OUT; o++) {

@@ -1,0 +1,123 @@
+/* Two micro-batches between forward and backward at a time, each with a keep of its own: their gradients are,
+ * to the bit, those of one after the other. */
+#include "common/base/mem.h"
+#include "tests/support/model_case.h"
+#include "tests/support/slopes.h"
+#include "worker/model/model_parts.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { STEP = 6, BIG = 7, SMALL = 2 };
+
+/* A micro-batch on its way. */
+typedef struct Flight {
+    Packed p;
+    Keep keep;
+    float *dx; /* the gradient of its hidden rows */
+    float *grad;
+} Flight;
+
+static void begin(Subject *s, Model *model, const Flight *f)
+{
+    Pass *pass = &model->pass;
+    model_begin(model, &f->p.batch, s->c.values, false);
+    pass->drop = true;
+    pass->seed = model->options.seed;
+    pass->step = STEP;
+    pass->grad = f->grad;
+}
+
+static EmbeddingInput input_of(const Flight *f)
+{
+    const Batch *b = &f->p.batch;
+    return (EmbeddingInput){ .ids = b->ids, .types = b->types, .pixels = b->pixels };
+}
+
+static size_t hidden_bytes(const Model *model)
+{
+    return (size_t)(model->options.most_tokens * model->arch->C) * sizeof(float);
+}
+
+static void up(Subject *s, Model *model, Flight *f)
+{
+    const EmbeddingInput input = input_of(f);
+    int64_t count = 0;
+    begin(s, model, f);
+    model_up(model, &f->keep, &input);
+    if (model->speaks) {
+        vocab_head_loss(&model->vocab_head, f->p.batch.token_goal, &count, &model->pass);
+    } else {
+        head_forward(&model->head, &f->keep.head, &model->pass);
+        head_loss(&model->head, &f->keep.head, f->p.batch.goal, f->p.batch.token_goal, &count, &model->pass);
+        head_backward(&model->head, &f->keep.head, &model->pass);
+    }
+    assert_true(count > 0);
+    memcpy(f->dx, model->pass.x, hidden_bytes(model));
+}
+
+static void down(Subject *s, Model *model, Flight *f)
+{
+    const EmbeddingInput input = input_of(f);
+    begin(s, model, f);
+    memcpy(model->pass.x, f->dx, hidden_bytes(model));
+    model_down(model, &f->keep, &input);
+}
+
+static Flight take_off(Subject *s, const Model *model, const Set *set, int B)
+{
+    Err err = { 0 };
+    Flight f = { .p = pack(s, set, NULL, B) };
+    must(keep_init(&f.keep, model, &err), &err);
+    f.dx = xcalloc(1, hidden_bytes(model));
+    f.grad = xcalloc((size_t)s->c.table->size, sizeof *f.grad);
+    return f;
+}
+
+static void land(Subject *s, Model *model, Flight *f)
+{
+    const size_t bytes = (size_t)s->c.table->size * sizeof(float);
+    float *wanted = xmalloc(bytes);
+    model_train(model, &f->p.batch, s->c.values, wanted, STEP);
+    assert_memory_equal(f->grad, wanted, bytes);
+    unpack(&f->p);
+    keep_release(&f->keep);
+    free(f->dx);
+    free(f->grad);
+    free(wanted);
+}
+
+static void two_are_on_their_way(void **state)
+{
+    Subject *s = open_subject((int)(intptr_t)*state);
+    s->c.arch->hidden_dropout = s->c.arch->attention_dropout = 0.2;
+    stir_values(s->c.values, s->c.table);
+    Packed most = pack(s, &s->train, NULL, BIG);
+    Model *model = open_subject_model(s, &most, 0.1);
+    Flight a = take_off(s, model, &s->train, BIG), b = take_off(s, model, &s->dev, SMALL);
+    up(s, model, &a);
+    up(s, model, &b);
+    model_predict(model, &b.p.batch, s->c.values, NULL);
+    down(s, model, &a);
+    down(s, model, &b);
+    model->pass.grad = NULL;
+    land(s, model, &a);
+    land(s, model, &b);
+    model_close(model);
+    unpack(&most);
+    close_subject(s);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[GOLDEN];
+    for (int g = 0; g < GOLDEN; g++)
+        tests[g] = (struct CMUnitTest){ golden[g].name, two_are_on_their_way, NULL, NULL, (void *)(intptr_t)g };
+    return _cmocka_run_group_tests("keep", tests, GOLDEN, NULL, NULL);
+}
