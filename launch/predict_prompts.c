@@ -1,7 +1,7 @@
 #include "common/base/mem.h"
 #include "launch/predict.h"
-#include "worker/data/chat_template.h"
 #include "worker/eval/engine.h"
+#include "worker/template/chat_template.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 """Chat templates of well-known kinds, rendered as Transformers' apply_chat_template does.
 
     chat_templates.py PROGRAM [MODEL...]       PROGRAM: build/.../tests/interop/chat_render
-    chat_templates.py --fixtures > tests/worker/data/fixtures/chat_template/cases.jsonl
+    chat_templates.py --fixtures > tests/worker/template/fixtures/chat_template/cases.jsonl
 
 Compares texts, and says which conversations differ. A MODEL is a folder with a template of
 its own, compared too. A line of a case: template, messages, options and `text`, or `error`

@@ -4,7 +4,7 @@
 #ifndef TESTS_SUPPORT_CHAT_CASE_H
 #define TESTS_SUPPORT_CHAT_CASE_H
 
-#include "worker/data/chat_template.h"
+#include "worker/template/chat_template.h"
 
 /* sources: object name -> source, filled here. *ranges: [[begin, end], ...] where the line asks for
  * no prompt and they can be told, else NULL; the caller's. */

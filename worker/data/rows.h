@@ -5,8 +5,8 @@
 #ifndef WORKER_DATA_ROWS_H
 #define WORKER_DATA_ROWS_H
 
-#include "worker/data/chat_template.h"
 #include "worker/data/dataset.h"
+#include "worker/template/chat_template.h"
 
 /* Zero it, set what comes from outside, release it. Arrays are Texts of bytes. */
 typedef struct Rows {

@@ -6,10 +6,10 @@
  * *args. Each is an error that names it and its line.
  *
  * Owner: the ChatTemplate. Threads: const after parsing. */
-#ifndef WORKER_DATA_TEMPLATE_PARSE_H
-#define WORKER_DATA_TEMPLATE_PARSE_H
+#ifndef WORKER_TEMPLATE_PARSE_H
+#define WORKER_TEMPLATE_PARSE_H
 
-#include "worker/data/template_value.h"
+#include "worker/template/value.h"
 
 typedef enum {
     /* statements */
@@ -48,17 +48,18 @@ typedef enum {
     NODE_PARAMETER /* name, a default or NULL */
 } NodeKind;
 
-typedef struct Node {
+typedef struct TemplateNode {
     NodeKind kind;
     int line;
     const char *name;
     Value value;
-    struct Node *a, *b, *c, *body, *other;
-    struct Node *next; /* of the list it stands in */
-} Node;
+    struct TemplateNode *a, *b, *c, *body, *other;
+    struct TemplateNode *next; /* of the list it stands in */
+} TemplateNode;
 
 /* source[0, n): valid UTF-8; *tree may be NULL for an empty template. Errors are placed at
  * "WHERE:LINE". Nodes live in the pool. */
-MUST_USE bool template_parse(Node **tree, Pool *pool, const char *source, size_t n, const char *where, Err *err);
+MUST_USE bool template_parse(TemplateNode **tree, Pool *pool, const char *source, size_t n, const char *where,
+                             Err *err);
 
 #endif

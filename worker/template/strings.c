@@ -1,4 +1,4 @@
-#include "worker/data/template_run.h"
+#include "worker/template/builtins.h"
 
 #include "common/metrics/words.h"
 #include "worker/tokenizer/unicode.h"
@@ -40,7 +40,7 @@ static bool strip(Call *c, bool left, bool right)
     if (!call_soft(c, &v) || (chars && !call_string(c, 0, "chars", NULL, &set)))
         return false;
     const Value out = stripped(v, chars ? &set : NULL, left, right);
-    c->out = value_copy(c->run->pool, out.string.data, out.string.size);
+    c->out = value_copy(c->r->pool, out.string.data, out.string.size);
     return true;
 }
 
@@ -81,8 +81,8 @@ static bool cased(Call *c, Case how)
         const int32_t ch = unicode_next(v.string.data, &i);
         if (ch == 0x3A3 || (ch >= 0x80 && how != CASE_LOWER)) {
             text_release(&text);
-            return run_fail(c->run, c->node, "'%s' of letters outside of ASCII is not supported",
-                            how == CASE_LOWER ? "lower" : "upper or title");
+            return call_fail(c, "'%s' of letters outside of ASCII is not supported",
+                             how == CASE_LOWER ? "lower" : "upper or title");
         }
         int32_t small[2] = { 0 };
         const size_t count = unicode_lower(small, ch);
@@ -94,7 +94,7 @@ static bool cased(Call *c, Case how)
             for (size_t k = 0; k < count; k++)
                 unicode_add(&text, small[k]);
     }
-    return run_text(c->run, c->node, &text, &c->out);
+    return call_text(c, &text, &c->out);
 }
 
 static bool lower(Call *c)
@@ -120,7 +120,7 @@ static bool capitalize(Call *c)
 
 static void add_part(Call *c, List *list, const char *s, size_t size)
 {
-    list_add(c->run->pool, list, value_copy(c->run->pool, s, size));
+    list_add(c->r->pool, list, value_copy(c->r->pool, s, size));
 }
 
 /* str.split() at runs of white space. */
@@ -152,13 +152,13 @@ static bool split(Call *c)
     int64_t most;
     if (!call_string(c, 0, "sep", "", &sep) || !call_whole(c, 1, "maxsplit", -1, &most))
         return false;
-    c->out = value_list(c->run->pool, VALUE_LIST);
+    c->out = value_list(c->r->pool, VALUE_LIST);
     if (!call_given(c, 0, "sep", &sep) || sep.kind == VALUE_NONE) {
         split_space(c, most, c->out.list);
         return true;
     }
     if (sep.string.size == 0)
-        return run_fail(c->run, c->node, "split wants a separator that is not empty");
+        return call_fail(c, "split wants a separator that is not empty");
     const char *s = c->self.string.data, *end = s + c->self.string.size, *hit;
     while (most-- != 0 && (hit = memmem(s, (size_t)(end - s), sep.string.data, sep.string.size)) != NULL) {
         add_part(c, c->out.list, s, (size_t)(hit - s));
@@ -176,8 +176,8 @@ static bool split_right(Call *c)
     if (!call_string(c, 0, "sep", NULL, &sep) || !call_whole(c, 1, "maxsplit", -1, &most))
         return false;
     if (sep.string.size == 0)
-        return run_fail(c->run, c->node, "rsplit wants a separator that is not empty");
-    c->out = value_list(c->run->pool, VALUE_LIST);
+        return call_fail(c, "rsplit wants a separator that is not empty");
+    c->out = value_list(c->r->pool, VALUE_LIST);
     List parts = { 0 };
     const char *s = c->self.string.data;
     size_t end = c->self.string.size;
@@ -192,13 +192,13 @@ static bool split_right(Call *c)
     }
     add_part(c, &parts, s, end);
     for (int64_t i = parts.count - 1; i >= 0; i--)
-        list_add(c->run->pool, c->out.list, parts.items[i]);
+        list_add(c->r->pool, c->out.list, parts.items[i]);
     return true;
 }
 
 static bool split_lines(Call *c)
 {
-    c->out = value_list(c->run->pool, VALUE_LIST);
+    c->out = value_list(c->r->pool, VALUE_LIST);
     const char *s = c->self.string.data, *end = s + c->self.string.size;
     while (s < end) {
         const size_t n = strcspn(s, "\n\r\v\f\x1c\x1d\x1e");
@@ -221,13 +221,13 @@ static bool ends(Call *c, bool front)
 {
     Value part;
     if (!call_given(c, 0, "prefix", &part))
-        return run_fail(c->run, c->node, "what to look for is missing");
+        return call_fail(c, "what to look for is missing");
     bool yes = has_end(c->self, part, front);
     if (part.kind == VALUE_TUPLE)
         for (int64_t i = 0; i < part.list->count; i++)
             yes = yes || has_end(c->self, part.list->items[i], front);
     else if (part.kind != VALUE_STRING)
-        return run_fail(c->run, c->node, "what to look for is no string, but '%s'", value_type(part));
+        return call_fail(c, "what to look for is no string, but '%s'", value_type(part));
     c->out = value_bool(yes);
     return true;
 }
@@ -247,7 +247,7 @@ static bool without(Call *c, bool front)
     if (!call_string(c, 0, "prefix", NULL, &part))
         return false;
     const size_t less = has_end(c->self, part, front) ? part.string.size : 0;
-    c->out = value_copy(c->run->pool, c->self.string.data + (front ? less : 0), c->self.string.size - less);
+    c->out = value_copy(c->r->pool, c->self.string.data + (front ? less : 0), c->self.string.size - less);
     return true;
 }
 
@@ -306,7 +306,7 @@ static bool replace(Call *c)
         !call_whole(c, 2, "count", -1, &most))
         return false;
     if (old.string.size == 0)
-        return run_fail(c->run, c->node, "replace wants an old text that is not empty");
+        return call_fail(c, "replace wants an old text that is not empty");
     Text text = { 0 };
     const char *s = v.string.data, *end = s + v.string.size, *hit;
     while (most-- != 0 && (hit = memmem(s, (size_t)(end - s), old.string.data, old.string.size)) != NULL) {
@@ -314,10 +314,10 @@ static bool replace(Call *c)
         text_add(&text, new.string.data, new.string.size);
         s = hit + old.string.size;
         if (text.size > 1U << 28)
-            break; /* run_text will say so */
+            break; /* rendering_text will say so */
     }
     text_add(&text, s, (size_t)(end - s));
-    return run_text(c->run, c->node, &text, &c->out);
+    return call_text(c, &text, &c->out);
 }
 
 static bool all_of(Call *c, int (*is)(int))
@@ -326,7 +326,7 @@ static bool all_of(Call *c, int (*is)(int))
     for (size_t i = 0; i < c->self.string.size; i++) {
         const unsigned char ch = (unsigned char)c->self.string.data[i];
         if (ch >= 0x80)
-            return run_fail(c->run, c->node, "kinds of characters outside of ASCII are not supported");
+            return call_fail(c, "kinds of characters outside of ASCII are not supported");
         yes = yes && is(ch);
     }
     c->out = value_bool(yes);
@@ -350,22 +350,22 @@ static bool is_spaces(Call *c)
 static bool joined(Call *c, Value list, Value sep, const char *attribute, bool soft)
 {
     List items;
-    if (!run_items(c->run, c->node, list, &items))
+    if (!call_items(c, list, &items))
         return false;
     Text text = { 0 };
     text_add(&text, "", 0);
     bool ok = true;
     for (int64_t i = 0; ok && i < items.count && text.size < 1U << 28; i++) {
         Value item = items.items[i];
-        ok = !attribute || run_attribute(c->run, c->node, item, attribute, false, &item);
+        ok = !attribute || call_attribute(c, item, attribute, false, &item);
         if (ok && !soft && item.kind != VALUE_STRING)
-            ok = run_fail(c->run, c->node, "join wants strings, not '%s'", value_type(item));
+            ok = call_fail(c, "join wants strings, not '%s'", value_type(item));
         text_add(&text, sep.string.data, i > 0 ? sep.string.size : 0);
         if (ok)
             value_write(&text, item);
     }
     if (ok)
-        return run_text(c->run, c->node, &text, &c->out);
+        return call_text(c, &text, &c->out);
     text_release(&text);
     return false;
 }
@@ -374,7 +374,7 @@ static bool join_method(Call *c)
 {
     Value list;
     return call_given(c, 0, "iterable", &list) ? joined(c, list, c->self, NULL, false)
-                                               : run_fail(c->run, c->node, "what to join is missing");
+                                               : call_fail(c, "what to join is missing");
 }
 
 static bool join_filter(Call *c)
@@ -393,7 +393,7 @@ static bool indent(Call *c)
     if (!call_given(c, 0, "width", &width))
         width = value_int(4);
     if (width.kind != VALUE_STRING && (width.kind != VALUE_INT || width.whole < 0 || width.whole > 1000))
-        return run_fail(c->run, c->node, "'width' wants to be a string or a small number");
+        return call_fail(c, "'width' wants to be a string or a small number");
     const bool first = call_flag(c, 1, "first"), blank = call_flag(c, 2, "blank");
     Text text = { 0 };
     text_add(&text, "", 0);
@@ -406,7 +406,7 @@ static bool indent(Call *c)
         text_add(&text, v.string.data + i, end - i + (end < v.string.size));
         i = end + 1;
     }
-    return run_text(c->run, c->node, &text, &c->out);
+    return call_text(c, &text, &c->out);
 }
 
 /* ---- tables -------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-#include "worker/data/chat_template.h"
+#include "worker/template/chat_template.h"
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define CASES "tests/worker/data/fixtures/chat_template/cases.jsonl"
+#define CASES "tests/worker/template/fixtures/chat_template/cases.jsonl"
 
 enum { NOW = 1721988000 };
 

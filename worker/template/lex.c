@@ -1,4 +1,4 @@
-#include "worker/data/template_lex.h"
+#include "worker/template/lex.h"
 
 #include "common/base/mem.h"
 #include "common/metrics/words.h"
@@ -14,7 +14,7 @@ typedef struct Lexer {
     bool line_start; /* what comes begins a line, because the tag before took the line end */
     int depth; /* of brackets inside a tag */
     Pool *pool;
-    Token *tokens;
+    TemplateToken *tokens;
     int64_t count, room;
     const char *where;
     Err *err;
@@ -26,7 +26,7 @@ static void add(Lexer *l, TokenKind kind, int line, const char *data, size_t siz
         l->room = 2 * l->room + 64;
         l->tokens = xrealloc(l->tokens, (size_t)l->room * sizeof *l->tokens);
     }
-    l->tokens[l->count++] = (Token){ kind, line, value_copy(l->pool, data, size) };
+    l->tokens[l->count++] = (TemplateToken){ kind, line, value_copy(l->pool, data, size) };
 }
 
 static bool at(const Lexer *l, const char *what)
@@ -327,7 +327,7 @@ static bool lex_text(Lexer *l)
     return lex_tag(l, print);
 }
 
-bool template_lex(Token **tokens, Pool *pool, const char *source, size_t n, const char *where, Err *err)
+bool template_lex(TemplateToken **tokens, Pool *pool, const char *source, size_t n, const char *where, Err *err)
 {
     /* line ends become \n, and the last one goes */
     Text text = { 0 };

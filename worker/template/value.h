@@ -2,9 +2,11 @@
  * lists, dicts; how they compare, and how they are written (str, repr, JSON).
  *
  * All values of a rendering live in its Pool and go with it. Strings are UTF-8; what counts or cuts
- * characters counts code points. Keys of dicts are strings. */
-#ifndef WORKER_DATA_TEMPLATE_VALUE_H
-#define WORKER_DATA_TEMPLATE_VALUE_H
+ * characters counts code points. Keys of dicts are strings.
+ *
+ * Owner: the Pool, which is the caller's. Threads: one at a time a Pool. */
+#ifndef WORKER_TEMPLATE_VALUE_H
+#define WORKER_TEMPLATE_VALUE_H
 
 #include "common/base/text.h"
 

@@ -1,8 +1,10 @@
-/* template_lex - the text of a chat template to tokens, white space control done. */
-#ifndef WORKER_DATA_TEMPLATE_LEX_H
-#define WORKER_DATA_TEMPLATE_LEX_H
+/* template_lex - the text of a chat template to tokens, white space control done.
+ *
+ * Owner: the tokens are the caller's, their texts the pool's. Threads: any. */
+#ifndef WORKER_TEMPLATE_LEX_H
+#define WORKER_TEMPLATE_LEX_H
 
-#include "worker/data/template_value.h"
+#include "worker/template/value.h"
 
 typedef enum {
     TOKEN_END,
@@ -18,13 +20,14 @@ typedef enum {
     TOKEN_SIGN /* text: one of ( ) [ ] { } , : . | ~ = + - * / % // ** == != < <= > >= */
 } TokenKind;
 
-typedef struct Token {
+typedef struct TemplateToken {
     TokenKind kind;
     int line;
     Value text; /* a string, '\0' behind it */
-} Token;
+} TemplateToken;
 
 /* tokens[0, count), the last is TOKEN_END; owned by the caller, texts by the pool. */
-MUST_USE bool template_lex(Token **tokens, Pool *pool, const char *source, size_t n, const char *where, Err *err);
+MUST_USE bool template_lex(TemplateToken **tokens, Pool *pool, const char *source, size_t n, const char *where,
+                           Err *err);
 
 #endif

@@ -1,4 +1,4 @@
-#include "worker/data/template_run.h"
+#include "worker/template/builtins.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +74,7 @@ static bool is_callable(Call *c)
 
 static bool other(Call *c, Value *value)
 {
-    return call_given(c, 0, "other", value) || run_fail(c->run, c->node, "the test lacks what to compare with");
+    return call_given(c, 0, "other", value) || call_fail(c, "the test lacks what to compare with");
 }
 
 static bool is_equal(Call *c)
@@ -95,7 +95,7 @@ static bool is_in(Call *c)
         return false;
     if (list.kind == VALUE_STRING && c->self.kind == VALUE_STRING)
         return answer(c, strstr(list.string.data, c->self.string.data) != NULL);
-    if (!run_items(c->run, c->node, list, &items))
+    if (!call_items(c, list, &items))
         return false;
     bool yes = false;
     for (int64_t i = 0; i < items.count; i++)
@@ -106,7 +106,7 @@ static bool is_in(Call *c)
 static bool divisible(Call *c, int64_t by, int64_t rest)
 {
     if ((c->self.kind != VALUE_INT && c->self.kind != VALUE_BOOL) || by == 0)
-        return run_fail(c->run, c->node, "the test wants whole numbers");
+        return call_fail(c, "the test wants whole numbers");
     return answer(c, by == -1 || llabs(c->self.whole % by) == rest);
 }
 static bool is_odd(Call *c)

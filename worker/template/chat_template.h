@@ -6,8 +6,8 @@
  * tokens: encode it with tokenizer_encode_plain.
  *
  * Owner: whoever opened it. Threads: const after opening; rendering may go on in several. */
-#ifndef WORKER_DATA_CHAT_TEMPLATE_H
-#define WORKER_DATA_CHAT_TEMPLATE_H
+#ifndef WORKER_TEMPLATE_CHAT_TEMPLATE_H
+#define WORKER_TEMPLATE_CHAT_TEMPLATE_H
 
 #include "common/base/err.h"
 #include "common/base/text.h"

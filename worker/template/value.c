@@ -1,4 +1,4 @@
-#include "worker/data/template_value.h"
+#include "worker/template/value.h"
 
 #include "common/base/mem.h"
 #include "worker/tokenizer/unicode.h"

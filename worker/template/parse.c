@@ -1,9 +1,11 @@
-#include "worker/data/template_parser.h"
+#include "worker/template/parse.h"
+
+#include "worker/template/expression.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static bool statements(Parser *p, Node **first, const char *const *ends, const char **end);
+static bool statements(Parser *p, TemplateNode **first, const char *const *ends, const char **end);
 
 /* ---- statements ----------------------------------------------------------------------------- */
 
@@ -16,13 +18,13 @@ static bool end_block(Parser *p)
 }
 
 /* A name, a tuple of names, or namespace.name. */
-static Node *target(Parser *p)
+static TemplateNode *target(Parser *p)
 {
-    Node *out = parser_tuple(p, parser_primary, false);
+    TemplateNode *out = parser_tuple(p, parser_primary, false);
     if (out && out->kind == NODE_NAME && parser_is_sign(p, "."))
         out = parser_postfix(p, out);
     bool names = out != NULL;
-    for (const Node *n = out && out->kind == NODE_TUPLE ? out->a : NULL; n; n = n->next)
+    for (const TemplateNode *n = out && out->kind == NODE_TUPLE ? out->a : NULL; n; n = n->next)
         names = names && n->kind == NODE_NAME;
     const bool attribute = out && out->kind == NODE_ATTRIBUTE && out->a->kind == NODE_NAME;
     if (out && (!names || (out->kind != NODE_NAME && out->kind != NODE_TUPLE && !attribute)))
@@ -30,10 +32,10 @@ static Node *target(Parser *p)
     return out;
 }
 
-static Node *for_block(Parser *p, int line)
+static TemplateNode *for_block(Parser *p, int line)
 {
     const char *end;
-    Node *out = parser_node(p, NODE_FOR, line);
+    TemplateNode *out = parser_node(p, NODE_FOR, line);
     if (!(out->a = target(p)))
         return NULL;
     if (!parser_skip_word(p, "in"))
@@ -52,10 +54,10 @@ static Node *for_block(Parser *p, int line)
     return end_block(p) ? out : NULL;
 }
 
-static Node *if_block(Parser *p, int line)
+static TemplateNode *if_block(Parser *p, int line)
 {
     const char *const ends[] = { "elif", "else", "endif", NULL };
-    Node *first = parser_node(p, NODE_IF, line), *out = first;
+    TemplateNode *first = parser_node(p, NODE_IF, line), *out = first;
     for (const char *end = "elif"; strcmp(end, "endif") != 0;) {
         if (strcmp(end, "elif") == 0) {
             if (out->a) {
@@ -72,10 +74,10 @@ static Node *if_block(Parser *p, int line)
     return end_block(p) ? first : NULL;
 }
 
-static Node *set_block(Parser *p, int line)
+static TemplateNode *set_block(Parser *p, int line)
 {
     const char *end;
-    Node *out = parser_node(p, NODE_SET, line);
+    TemplateNode *out = parser_node(p, NODE_SET, line);
     if (!(out->a = target(p)))
         return NULL;
     if (parser_skip_sign(p, "="))
@@ -88,10 +90,10 @@ static Node *set_block(Parser *p, int line)
     return end_block(p) ? out : NULL;
 }
 
-static Node *macro_block(Parser *p, int line)
+static TemplateNode *macro_block(Parser *p, int line)
 {
     const char *end;
-    Node *out = parser_node(p, NODE_MACRO, line), **last = &out->a;
+    TemplateNode *out = parser_node(p, NODE_MACRO, line), **last = &out->a;
     if (!(out->name = parser_name(p)) || !parser_expect_sign(p, "("))
         return NULL;
     while (!parser_is_sign(p, ")")) {
@@ -113,16 +115,16 @@ static Node *macro_block(Parser *p, int line)
     return end_block(p) ? out : NULL;
 }
 
-static Node *generation_block(Parser *p, int line)
+static TemplateNode *generation_block(Parser *p, int line)
 {
     const char *end;
-    Node *out = parser_node(p, NODE_GENERATION, line);
+    TemplateNode *out = parser_node(p, NODE_GENERATION, line);
     if (!end_block(p) || !statements(p, &out->body, (const char *const[]){ "endgeneration", NULL }, &end))
         return NULL;
     return end_block(p) ? out : NULL;
 }
 
-static Node *jump(Parser *p, int line, NodeKind kind)
+static TemplateNode *jump(Parser *p, int line, NodeKind kind)
 {
     if (p->loops == 0)
         return parser_fail(p, line, "outside of a loop there is nothing to leave by",
@@ -130,7 +132,7 @@ static Node *jump(Parser *p, int line, NodeKind kind)
     return end_block(p) ? parser_node(p, kind, line) : NULL;
 }
 
-static Node *statement(Parser *p)
+static TemplateNode *statement(Parser *p)
 {
     const int line = p->at->line;
     const char *name = parser_name(p);
@@ -159,13 +161,13 @@ static Node *statement(Parser *p)
 
 /* Statements up to a block that begins with one of `ends` (its word is taken and in *end); ends
  * NULL: to the end of the template. */
-static bool statements(Parser *p, Node **first, const char *const *ends, const char **end)
+static bool statements(Parser *p, TemplateNode **first, const char *const *ends, const char **end)
 {
     const int line = (ends ? p->at - 1 : p->at)->line; /* of the tag that opened it */
     if (++p->depth > PARSER_DEEPEST)
         return parser_fail(p, line, "the template is nested too deep at", p->at->text.string.data);
-    for (Node **last = first;; last = &(*last)->next) {
-        const Token *t = p->at++;
+    for (TemplateNode **last = first;; last = &(*last)->next) {
+        const TemplateToken *t = p->at++;
         if (t->kind == TOKEN_TEXT) {
             *last = parser_node(p, NODE_TEXT, t->line);
             (*last)->value = t->text;
@@ -193,9 +195,9 @@ static bool statements(Parser *p, Node **first, const char *const *ends, const c
     }
 }
 
-bool template_parse(Node **tree, Pool *pool, const char *source, size_t n, const char *where, Err *err)
+bool template_parse(TemplateNode **tree, Pool *pool, const char *source, size_t n, const char *where, Err *err)
 {
-    Token *tokens;
+    TemplateToken *tokens;
     *tree = NULL;
     if (!template_lex(&tokens, pool, source, n, where, err))
         return false;

@@ -1,4 +1,4 @@
-#include "worker/data/template_parser.h"
+#include "worker/template/expression.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,82 +8,11 @@
  * c), or, and, not, comparison, + -, ~, * / // %, **, sign, then postfix (.x [x] (x)), filters and
  * tests. A function gives NULL when an error is set. */
 
-static Node *unary(Parser *p, bool filters);
+static TemplateNode *unary(Parser *p, bool filters);
 
-/* ---- small steps ---------------------------------------------------------------- */
-
-Node *parser_fail(Parser *p, int line, const char *what, const char *subject)
+static TemplateNode *binary(Parser *p, NodeKind kind, const char *name, int line, TemplateNode *a, TemplateNode *b)
 {
-    err_set(p->err, ERR_INPUT, "%s '%s'", what, subject);
-    err_at(p->err, "%s:%d", p->where, line);
-    return NULL;
-}
-
-Node *parser_unexpected(Parser *p)
-{
-    return parser_fail(p, p->at->line, "the template has an unexpected", p->at->text.string.data);
-}
-
-Node *parser_unsupported(Parser *p, int line, const char *what)
-{
-    err_set(p->err, ERR_INPUT, "the template uses %s, which is not supported", what);
-    err_hint(p->err, "put a chat_template.jinja without it into the model's folder");
-    err_at(p->err, "%s:%d", p->where, line);
-    return NULL;
-}
-
-Node *parser_node(Parser *p, NodeKind kind, int line)
-{
-    Node *out = pool_take(p->pool, sizeof *out);
-    out->kind = kind;
-    out->line = line;
-    return out;
-}
-
-static bool is(const Parser *p, TokenKind kind, const char *text)
-{
-    return p->at->kind == kind && value_is(p->at->text, text);
-}
-
-bool parser_is_word(const Parser *p, const char *word)
-{
-    return is(p, TOKEN_NAME, word);
-}
-
-bool parser_is_sign(const Parser *p, const char *sign)
-{
-    return is(p, TOKEN_SIGN, sign);
-}
-
-bool parser_skip_sign(Parser *p, const char *sign)
-{
-    const bool here = parser_is_sign(p, sign);
-    p->at += here;
-    return here;
-}
-
-bool parser_skip_word(Parser *p, const char *word)
-{
-    const bool here = parser_is_word(p, word);
-    p->at += here;
-    return here;
-}
-
-bool parser_expect_sign(Parser *p, const char *sign)
-{
-    return parser_skip_sign(p, sign) || parser_unexpected(p);
-}
-
-const char *parser_name(Parser *p)
-{
-    if (p->at->kind != TOKEN_NAME)
-        return parser_unexpected(p), NULL;
-    return (p->at++)->text.string.data;
-}
-
-static Node *binary(Parser *p, NodeKind kind, const char *name, int line, Node *a, Node *b)
-{
-    Node *out = parser_node(p, kind, line);
+    TemplateNode *out = parser_node(p, kind, line);
     out->name = name;
     out->a = a;
     out->b = b;
@@ -92,16 +21,16 @@ static Node *binary(Parser *p, NodeKind kind, const char *name, int line, Node *
 
 /* ---- primaries -------------------------------------------------------------------- */
 
-static Node *constant(Parser *p, int line, Value value)
+static TemplateNode *constant(Parser *p, int line, Value value)
 {
-    Node *out = parser_node(p, NODE_CONST, line);
+    TemplateNode *out = parser_node(p, NODE_CONST, line);
     out->value = value;
     return out;
 }
 
-static Node *number(Parser *p)
+static TemplateNode *number(Parser *p)
 {
-    const Token *t = p->at++;
+    const TemplateToken *t = p->at++;
     char *end;
     errno = 0;
     if (t->kind == TOKEN_REAL)
@@ -112,23 +41,23 @@ static Node *number(Parser *p)
     return constant(p, t->line, value_int(whole));
 }
 
-static Node *word(Parser *p)
+static TemplateNode *word(Parser *p)
 {
-    const Token *t = p->at++;
+    const TemplateToken *t = p->at++;
     const char *name = t->text.string.data;
     const bool yes = strcmp(name, "true") == 0 || strcmp(name, "True") == 0;
     if (yes || strcmp(name, "false") == 0 || strcmp(name, "False") == 0)
         return constant(p, t->line, value_bool(yes));
     if (strcmp(name, "none") == 0 || strcmp(name, "None") == 0)
         return constant(p, t->line, (Value){ .kind = VALUE_NONE });
-    Node *out = parser_node(p, NODE_NAME, t->line);
+    TemplateNode *out = parser_node(p, NODE_NAME, t->line);
     out->name = name;
     return out;
 }
 
-static Node *string(Parser *p)
+static TemplateNode *string(Parser *p)
 {
-    Node *out = constant(p, p->at->line, p->at->text);
+    TemplateNode *out = constant(p, p->at->line, p->at->text);
     Text joined = { 0 };
     for (; p->at->kind == TOKEN_STRING; p->at++)
         text_add(&joined, p->at->text.string.data, p->at->text.string.size);
@@ -138,9 +67,9 @@ static Node *string(Parser *p)
 }
 
 /* Expressions with commas between, up to `close` (which is taken); pairs: key : value. */
-static bool items(Parser *p, Node **first, const char *close, bool pairs)
+static bool items(Parser *p, TemplateNode **first, const char *close, bool pairs)
 {
-    Node **last = first;
+    TemplateNode **last = first;
     while (!parser_is_sign(p, close)) {
         if (*first && !parser_expect_sign(p, ","))
             return false;
@@ -159,10 +88,10 @@ static bool items(Parser *p, Node **first, const char *close, bool pairs)
     return true;
 }
 
-Node *parser_tuple(Parser *p, Node *(*part)(Parser *), bool closed)
+TemplateNode *parser_tuple(Parser *p, TemplateNode *(*part)(Parser *), bool closed)
 {
     const int line = p->at->line;
-    Node *first = NULL, **last = &first;
+    TemplateNode *first = NULL, **last = &first;
     bool comma = false;
     for (;;) {
         if (parser_is_sign(p, ")") || p->at->kind == TOKEN_BLOCK_END || p->at->kind == TOKEN_PRINT_END ||
@@ -179,12 +108,12 @@ Node *parser_tuple(Parser *p, Node *(*part)(Parser *), bool closed)
         return parser_unexpected(p);
     if (first && !comma)
         return first;
-    Node *out = parser_node(p, NODE_TUPLE, line);
+    TemplateNode *out = parser_node(p, NODE_TUPLE, line);
     out->a = first;
     return out;
 }
 
-Node *parser_primary(Parser *p)
+TemplateNode *parser_primary(Parser *p)
 {
     const int line = p->at->line;
     if (p->at->kind == TOKEN_NAME)
@@ -194,22 +123,22 @@ Node *parser_primary(Parser *p)
     if (p->at->kind == TOKEN_INT || p->at->kind == TOKEN_REAL)
         return number(p);
     if (parser_skip_sign(p, "(")) {
-        Node *out = parser_tuple(p, parser_expression, true);
+        TemplateNode *out = parser_tuple(p, parser_expression, true);
         return out && parser_expect_sign(p, ")") ? out : NULL;
     }
     if (!parser_is_sign(p, "[") && !parser_is_sign(p, "{"))
         return parser_unexpected(p);
     const bool list = parser_is_sign(p, "[");
     p->at++;
-    Node *out = parser_node(p, list ? NODE_LIST : NODE_DICT, line);
+    TemplateNode *out = parser_node(p, list ? NODE_LIST : NODE_DICT, line);
     return items(p, &out->a, list ? "]" : "}", !list) ? out : NULL;
 }
 
 /* ---- postfix, filters, tests --------------------------------------------------------- */
 
-static bool arguments(Parser *p, Node **first)
+static bool arguments(Parser *p, TemplateNode **first)
 {
-    Node **last = first;
+    TemplateNode **last = first;
     if (!parser_expect_sign(p, "("))
         return false;
     while (!parser_is_sign(p, ")")) {
@@ -236,9 +165,9 @@ static bool arguments(Parser *p, Node **first)
 }
 
 /* Behind "[": an index, or begin:end:step. */
-static Node *subscript(Parser *p, Node *of, int line)
+static TemplateNode *subscript(Parser *p, TemplateNode *of, int line)
 {
-    Node *part[3] = { NULL, NULL, NULL };
+    TemplateNode *part[3] = { NULL, NULL, NULL };
     int colons = 0;
     while (!parser_is_sign(p, "]")) {
         if (parser_is_sign(p, ":")) {
@@ -263,14 +192,14 @@ static Node *subscript(Parser *p, Node *of, int line)
     return binary(p, NODE_SLICE, NULL, line, of, part[0]);
 }
 
-static Node *call(Parser *p, Node *of)
+static TemplateNode *call(Parser *p, TemplateNode *of)
 {
-    Node *out = parser_node(p, NODE_CALL, p->at->line);
+    TemplateNode *out = parser_node(p, NODE_CALL, p->at->line);
     out->a = of;
     return arguments(p, &out->b) ? out : NULL;
 }
 
-Node *parser_postfix(Parser *p, Node *of)
+TemplateNode *parser_postfix(Parser *p, TemplateNode *of)
 {
     while (of) {
         const int line = p->at->line;
@@ -283,7 +212,7 @@ Node *parser_postfix(Parser *p, Node *of)
                 of = binary(p, NODE_ITEM, NULL, line, of, number(p));
                 continue;
             }
-            Node *out = parser_node(p, NODE_ATTRIBUTE, line);
+            TemplateNode *out = parser_node(p, NODE_ATTRIBUTE, line);
             out->a = of;
             of = (out->name = parser_name(p)) ? out : NULL;
         } else {
@@ -293,11 +222,11 @@ Node *parser_postfix(Parser *p, Node *of)
     return of;
 }
 
-static Node *test(Parser *p, Node *of)
+static TemplateNode *test(Parser *p, TemplateNode *of)
 {
     const int line = p->at->line;
     const bool negative = parser_skip_word(p, "not");
-    Node *out = parser_node(p, NODE_TEST, line);
+    TemplateNode *out = parser_node(p, NODE_TEST, line);
     out->a = of;
     if (!(out->name = parser_name(p)))
         return NULL;
@@ -315,14 +244,14 @@ static Node *test(Parser *p, Node *of)
     }
     if (!negative)
         return out;
-    Node *not = parser_node(p, NODE_NOT, line);
+    TemplateNode *not = parser_node(p, NODE_NOT, line);
     not ->a = out;
     return not ;
 }
 
-static Node *filter(Parser *p, Node *of)
+static TemplateNode *filter(Parser *p, TemplateNode *of)
 {
-    Node *out = parser_node(p, NODE_FILTER, p->at->line);
+    TemplateNode *out = parser_node(p, NODE_FILTER, p->at->line);
     out->a = of;
     if (!(out->name = parser_name(p)) || (parser_is_sign(p, "(") && !arguments(p, &out->b)))
         return NULL;
@@ -331,10 +260,10 @@ static Node *filter(Parser *p, Node *of)
 
 /* ---- levels ------------------------------------------------------------------------------ */
 
-static Node *unary(Parser *p, bool filters)
+static TemplateNode *unary(Parser *p, bool filters)
 {
     const int line = p->at->line;
-    Node *out;
+    TemplateNode *out;
     if (++p->depth > PARSER_DEEPEST)
         return parser_fail(p, line, "the template is nested too deep at", p->at->text.string.data);
     if (parser_skip_sign(p, "-")) {
@@ -360,9 +289,9 @@ static Node *unary(Parser *p, bool filters)
 }
 
 /* One level of operators that group from the left. */
-static Node *level(Parser *p, const char *const *signs, Node *(*part)(Parser *))
+static TemplateNode *level(Parser *p, const char *const *signs, TemplateNode *(*part)(Parser *))
 {
-    Node *left = part(p);
+    TemplateNode *left = part(p);
     while (left) {
         const int line = p->at->line;
         const char *sign = NULL;
@@ -376,23 +305,23 @@ static Node *level(Parser *p, const char *const *signs, Node *(*part)(Parser *))
     return left;
 }
 
-static Node *sign_level(Parser *p)
+static TemplateNode *sign_level(Parser *p)
 {
     return unary(p, true);
 }
-static Node *power_level(Parser *p)
+static TemplateNode *power_level(Parser *p)
 {
     return level(p, (const char *const[]){ "**", NULL }, sign_level);
 }
-static Node *product_level(Parser *p)
+static TemplateNode *product_level(Parser *p)
 {
     return level(p, (const char *const[]){ "*", "/", "//", "%", NULL }, power_level);
 }
-static Node *concat_level(Parser *p)
+static TemplateNode *concat_level(Parser *p)
 {
     return level(p, (const char *const[]){ "~", NULL }, product_level);
 }
-static Node *sum_level(Parser *p)
+static TemplateNode *sum_level(Parser *p)
 {
     return level(p, (const char *const[]){ "+", "-", NULL }, concat_level);
 }
@@ -412,10 +341,10 @@ static const char *comparison_here(Parser *p)
     return NULL;
 }
 
-static Node *comparison_level(Parser *p)
+static TemplateNode *comparison_level(Parser *p)
 {
     const int line = p->at->line;
-    Node *left = sum_level(p), *first = NULL, **last = &first;
+    TemplateNode *left = sum_level(p), *first = NULL, **last = &first;
     for (const char *sign; left && (sign = comparison_here(p)) != NULL; last = &(*last)->next) {
         *last = parser_node(p, NODE_COMPARISON, p->at->line);
         (*last)->name = sign;
@@ -425,7 +354,7 @@ static Node *comparison_level(Parser *p)
     return first ? binary(p, NODE_COMPARE, NULL, line, left, first) : left;
 }
 
-static Node *not_level(Parser *p)
+static TemplateNode *not_level(Parser *p)
 {
     const int line = p->at->line;
     int nots = 0;
@@ -433,38 +362,38 @@ static Node *not_level(Parser *p)
         p->at++;
         nots++;
     }
-    Node *out = comparison_level(p);
+    TemplateNode *out = comparison_level(p);
     for (; out && nots > 0; nots--) {
-        Node *not = parser_node(p, NODE_NOT, line);
+        TemplateNode *not = parser_node(p, NODE_NOT, line);
         not ->a = out;
         out = not ;
     }
     return out;
 }
 
-static Node *and_level(Parser *p)
+static TemplateNode *and_level(Parser *p)
 {
-    Node *left = not_level(p);
+    TemplateNode *left = not_level(p);
     for (int line = p->at->line; left && parser_skip_word(p, "and"); line = p->at->line)
         left = binary(p, NODE_AND, NULL, line, left, not_level(p));
     return left;
 }
 
-Node *parser_condition(Parser *p)
+TemplateNode *parser_condition(Parser *p)
 {
-    Node *left = and_level(p);
+    TemplateNode *left = and_level(p);
     for (int line = p->at->line; left && parser_skip_word(p, "or"); line = p->at->line)
         left = binary(p, NODE_OR, NULL, line, left, and_level(p));
     return left;
 }
 
-Node *parser_expression(Parser *p)
+TemplateNode *parser_expression(Parser *p)
 {
     if (++p->depth > PARSER_DEEPEST)
         return parser_fail(p, p->at->line, "the template is nested too deep at", p->at->text.string.data);
-    Node *out = parser_condition(p);
+    TemplateNode *out = parser_condition(p);
     for (int line = p->at->line; out && parser_skip_word(p, "if"); line = p->at->line) {
-        Node *choice = parser_node(p, NODE_CHOICE, line);
+        TemplateNode *choice = parser_node(p, NODE_CHOICE, line);
         choice->b = out;
         if (!(choice->a = parser_condition(p)) || (parser_skip_word(p, "else") && !(choice->c = parser_expression(p))))
             return NULL;

@@ -1,9 +1,9 @@
-#include "worker/data/chat_template.h"
+#include "worker/template/chat_template.h"
 
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
-#include "worker/data/template_run.h"
+#include "worker/template/render.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 
 struct ChatTemplate {
     Pool pool; /* of the tree and the special tokens */
-    Node *tree;
+    TemplateNode *tree;
     char *where;
     Value tokens; /* a dict */
 };
@@ -175,32 +175,33 @@ static Value message_value(Pool *pool, const json_t *message)
     return out;
 }
 
-static void set(Run *run, const char *name, Value value)
+static void set(Rendering *r, const char *name, Value value)
 {
-    dict_put(run->pool, run->globals.dict, value_text(name), value);
+    dict_put(r->pool, r->globals.dict, value_text(name), value);
 }
 
 /* The variables of a rendering of messages[0, count). */
-static void set_variables(Run *run, const ChatTemplate *t, const json_t *messages, size_t count, const ChatOptions *o)
+static void set_variables(Rendering *r, const ChatTemplate *t, const json_t *messages, size_t count,
+                          const ChatOptions *o)
 {
     const Dict *tokens = t->tokens.dict;
-    run->globals = value_dict(run->pool, VALUE_DICT);
+    r->globals = value_dict(r->pool, VALUE_DICT);
     for (int64_t i = 0; i < tokens->count; i++)
-        dict_put(run->pool, run->globals.dict, tokens->keys[i], tokens->values[i]);
+        dict_put(r->pool, r->globals.dict, tokens->keys[i], tokens->values[i]);
     if (o->bos)
-        set(run, "bos_token", value_text(o->bos));
+        set(r, "bos_token", value_text(o->bos));
     if (o->eos)
-        set(run, "eos_token", value_text(o->eos));
-    Value list = value_list(run->pool, VALUE_LIST);
+        set(r, "eos_token", value_text(o->eos));
+    Value list = value_list(r->pool, VALUE_LIST);
     for (size_t i = 0; i < count; i++)
-        list_add(run->pool, list.list, message_value(run->pool, json_array_get(messages, i)));
-    set(run, "messages", list);
-    set(run, "tools", o->tools ? value_from_json(run->pool, o->tools) : (Value){ .kind = VALUE_NONE });
-    set(run, "documents", (Value){ .kind = VALUE_NONE });
-    set(run, "add_generation_prompt", value_bool(o->add_generation_prompt));
+        list_add(r->pool, list.list, message_value(r->pool, json_array_get(messages, i)));
+    set(r, "messages", list);
+    set(r, "tools", o->tools ? value_from_json(r->pool, o->tools) : (Value){ .kind = VALUE_NONE });
+    set(r, "documents", (Value){ .kind = VALUE_NONE });
+    set(r, "add_generation_prompt", value_bool(o->add_generation_prompt));
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)o->variables, key, value) set(run, key, value_from_json(run->pool, value));
+    json_object_foreach((json_t *)(uintptr_t)o->variables, key, value) set(r, key, value_from_json(r->pool, value));
 }
 
 /* Renders messages[0, count); *parts are the {% generation %} ones, NULL: nobody asks. */
@@ -208,18 +209,20 @@ static bool render(const ChatTemplate *t, const json_t *messages, size_t count, 
                    ChatRange **parts, int64_t *part_count, Err *err)
 {
     Pool pool = { 0 };
-    Run run = { .pool = &pool, .where = t->where, .now = o->now ? (time_t)o->now : time(NULL), .err = err, .out = out };
+    Rendering r = {
+        .pool = &pool, .where = t->where, .now = o->now ? (time_t)o->now : time(NULL), .err = err, .out = out
+    };
     text_clear(out);
-    set_variables(&run, t, messages, count, o);
-    const bool ok = template_run(&run, t->tree);
+    set_variables(&r, t, messages, count, o);
+    const bool ok = template_render(&r, t->tree);
     pool_release(&pool);
     if (parts && ok) {
-        *part_count = run.part_count;
-        *parts = xcalloc((size_t)run.part_count + 1, sizeof **parts);
-        for (int64_t i = 0; i < run.part_count; i++)
-            (*parts)[i] = (ChatRange){ run.parts[i].begin, run.parts[i].end };
+        *part_count = r.part_count;
+        *parts = xcalloc((size_t)r.part_count + 1, sizeof **parts);
+        for (int64_t i = 0; i < r.part_count; i++)
+            (*parts)[i] = (ChatRange){ r.parts[i].begin, r.parts[i].end };
     }
-    free(run.parts);
+    free(r.parts);
     return ok;
 }
 
