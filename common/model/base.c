@@ -12,15 +12,11 @@
 
 /* ---- tensors that are missing, or shaped otherwise -------------------------------------------- */
 
-static bool has_shape(const TensorView *t, const ModelArch *arch, const Module *m, bool bias)
+static bool fits(const TensorView *t, const ModelArch *arch, const Module *m, bool bias)
 {
     int64_t dim[4];
-    if (t->dims != stored_shape(arch, m, bias, dim))
-        return false;
-    for (int d = 0; d < t->dims; d++)
-        if (t->dim[d] != dim[d])
-            return false;
-    return true;
+    const int dims = stored_shape(arch, m, bias, dim);
+    return tensor_has_shape(t, dims, dim);
 }
 
 /* A head alone may have any library's name. */
@@ -86,14 +82,12 @@ static bool missing(const SafeTensors *files, const ModelArch *arch, const Modul
 static bool misshapen(const TensorView *t, const ModelArch *arch, const Module *m, bool bias, Err *err)
 {
     Text has = { 0 }, wanted = { 0 };
-    for (int d = 0; d < t->dims; d++)
-        text_addf(&has, "%s%lld", d ? ", " : "", (long long)t->dim[d]);
     int64_t dim[4];
     const int dims = stored_shape(arch, m, bias, dim);
-    for (int d = 0; d < dims; d++)
-        text_addf(&wanted, "%s%lld", d ? ", " : "", (long long)dim[d]);
-    err_set(err, ERR_INPUT, "its shape is [%s], %s [%s]", has.data ? has.data : "",
-            m->is_new ? "this run needs" : "config.json says", wanted.data);
+    shape_write(&has, t->dims, t->dim);
+    shape_write(&wanted, dims, dim);
+    err_set(err, ERR_INPUT, "its shape is %s, %s %s", has.data, m->is_new ? "this run needs" : "config.json says",
+            wanted.data);
     text_release(&has);
     text_release(&wanted);
     err_at(err, "%s: %s", t->file, t->name);
@@ -156,7 +150,7 @@ static bool read_one(Walk *w, const Module *m, bool bias, Err *err)
         take_own(w, m, t != NULL);
     if (!t)
         return m->is_new || m->tied || missing(w->files, w->arch, m, bias, err);
-    return has_shape(t, w->arch, m, bias) || misshapen(t, w->arch, m, bias, err);
+    return fits(t, w->arch, m, bias) || misshapen(t, w->arch, m, bias, err);
 }
 
 static bool walk_init(Walk *w, const ModelArch *arch, const SafeTensors *files, Err *err)

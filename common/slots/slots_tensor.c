@@ -15,14 +15,6 @@ void slot_file_shape(const Slot *slot, int64_t dim[4])
     }
 }
 
-static bool has_shape(const TensorView *tensor, int dims, const int64_t *dim)
-{
-    bool same = tensor->dims == dims;
-    for (int d = 0; same && d < dims; d++)
-        same = tensor->dim[d] == dim[d];
-    return same;
-}
-
 void matrix_transpose(float *out, const float *x, int64_t rows, int64_t columns)
 {
     for (int64_t r = 0; r < rows; r++)
@@ -42,23 +34,15 @@ bool slot_read(float *out, const Slot *slot, const TensorView *tensor, Err *err)
     return ok;
 }
 
-static void shape_text(Text *out, int dims, const int64_t *dim)
-{
-    text_adds(out, "[");
-    for (int d = 0; d < dims; d++)
-        text_addf(out, "%s%lld", d > 0 ? ", " : "", (long long)dim[d]);
-    text_adds(out, "]");
-}
-
 bool slot_fits(const Slot *slot, const TensorView *tensor, Err *err)
 {
     int64_t dim[4];
     slot_file_shape(slot, dim);
-    if (has_shape(tensor, slot->dims, dim))
+    if (tensor_has_shape(tensor, slot->dims, dim))
         return true;
     Text has = { 0 }, wants = { 0 };
-    shape_text(&has, tensor->dims, tensor->dim);
-    shape_text(&wants, slot->dims, dim);
+    shape_write(&has, tensor->dims, tensor->dim);
+    shape_write(&wants, slot->dims, dim);
     err_set(err, ERR_INPUT, "'%s' has the shape %s, this run needs %s", tensor->name, has.data, wants.data);
     text_release(&has);
     text_release(&wants);

@@ -378,6 +378,24 @@ void safetensors_close(SafeTensors *st)
     free(st);
 }
 
+/* ---- shapes ----------------------------------------------------------------------------- */
+
+bool tensor_has_shape(const TensorView *t, int dims, const int64_t *dim)
+{
+    bool same = t->dims == dims;
+    for (int d = 0; same && d < dims; d++)
+        same = t->dim[d] == dim[d];
+    return same;
+}
+
+void shape_write(Text *out, int dims, const int64_t *dim)
+{
+    text_adds(out, "[");
+    for (int d = 0; d < dims; d++)
+        text_addf(out, "%s%lld", d > 0 ? ", " : "", (long long)dim[d]);
+    text_adds(out, "]");
+}
+
 /* ---- queries ---------------------------------------------------------------------------- */
 
 int64_t safetensors_count(const SafeTensors *st)

@@ -10,6 +10,7 @@
 #define COMMON_TENSOR_SAFETENSORS_H
 
 #include "common/base/err.h"
+#include "common/base/text.h"
 
 #include <stdint.h>
 
@@ -29,6 +30,9 @@ typedef struct TensorView {
     const void *data; /* may be unaligned */
     const char *file; /* path of the file it stands in, for errors */
 } TensorView;
+
+bool tensor_has_shape(const TensorView *t, int dims, const int64_t *dim);
+void shape_write(Text *out, int dims, const int64_t *dim); /* "[2, 3]" */
 
 typedef struct SafeTensors SafeTensors;
 
