@@ -137,54 +137,25 @@ def compare(lora, model, name, lines):
 
 
 def ranges_of(name, holds):
-    ranges = []
-    for c in (c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF and holds(chr(c))):
-        if ranges and ranges[-1][1] == c - 1:
-            ranges[-1][1] = c
+    return set_of(name, ranges(c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF and holds(chr(c))))
+
+
+def ranges(characters):
+    """[[first, last]] of ascending code points."""
+    out = []
+    for c in characters:
+        if out and out[-1][1] == c - 1:
+            out[-1][1] = c
         else:
-            ranges.append([c, c])
-    rows = [f"{{ 0x{a:X}, 0x{b:X} }}," for a, b in ranges]
-    lines, line = [], "   "
-    for row in rows:
-        if len(line) + 1 + len(row) > 100:
-            lines.append(line)
-            line = "   "
-        line += " " + row
-    lines.append(line)
-    return (f"static const UnicodeRange {name}_ranges[] = {{\n" + "\n".join(lines) + "\n};\n"
-            f"const UnicodeSet unicode_{name} = {{ {name}_ranges, sizeof({name}_ranges) / sizeof({name}_ranges[0]) }};\n")
+            out.append([c, c])
+    return out
 
 
-def tables():
-    def bert(**on):
-        settings = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
-        return normalizers.BertNormalizer(**{**settings, **on})
-
-    clean, accents, marks, nfd = bert(clean_text=True), bert(strip_accents=True), normalizers.StripAccents(), normalizers.NFD()
-    punctuation, digits, words = pre_tokenizers.Punctuation(), pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.Whitespace()
-    cut = lambda how, c: len(how.pre_tokenize_str("a" + c + "a"))
-    # A mark of class 1 goes before a higher one, and one of class 1 before a mark of class 220.
-    ordered = lambda c: nfd.normalize_str(c) == c and (
-        nfd.normalize_str("a" + c + "\u0334") == "a\u0334" + c and c != "\u0334" or nfd.normalize_str("a\u0323" + c) == "a" + c + "\u0323")
-    # Characters that decompose into ordered marks are asked for the parts of them.
-    print("/* Made by tests/interop/tokenizers.py --tables; do not edit. */")
-    print("/* clang-format off */")
-    print('#include "worker/tokenizer/unicode_tables.h"\n')
-    print(ranges_of("other", lambda c: c not in "\0\ufffd" and clean.normalize_str(c) == ""))
-    print(ranges_of("punctuation", lambda c: cut(punctuation, c) == 3))
-    print(ranges_of("nonspacing", lambda c: accents.normalize_str(c) == "" or c in "\u0344\u0f73\u0f75\u0f81"))
-    print(ranges_of("mark", lambda c: marks.normalize_str(c) == ""))
-    print(ranges_of("numeric", lambda c: cut(digits, c) == 3))
-    print(ranges_of("word", lambda c: cut(words, c) == 1))
-    print(ranges_of("ordered", ordered))
-    # Precompiled takes a cluster of characters by the replacement of its first: here 'a' is the only one, and becomes 'X'.
-    units = [0] * 1024
-    units[0], units[256 ^ ord("a")], units[256 ^ ord("a") ^ 512] = 256 << 10, ord("a") | 1 << 8 | 512 << 10, 1 << 31
-    clusters = normalizers.Precompiled(struct.pack("<I1024I", 4096, *units) + b"X\0")
-    print(ranges_of("joining", lambda c: clusters.normalize_str("a" + c) == "X"), end="")
-
-
-CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co Cn".split()
+def set_of(name, ranges, unlike=None):
+    """C of a set; with `unlike` the ranges are where it differs from that one."""
+    return (f"static const UnicodeRange {name}_ranges[] = {{\n" + wrapped(f"{{ 0x{a:X}, 0x{b:X} }}," for a, b in ranges) + "\n};\n"
+            f"const UnicodeSet unicode_{name} = {{ {name}_ranges, sizeof({name}_ranges) / sizeof({name}_ranges[0]), "
+            + (f"&unicode_{unlike}" if unlike else "NULL") + " };\n")
 
 
 def wrapped(rows):
@@ -195,6 +166,50 @@ def wrapped(rows):
             line = "   "
         line += " " + row
     return "\n".join(lines + [line])
+
+
+def pieces(how, c):
+    """Of "aca", by a pre-tokenizer."""
+    return len(how.pre_tokenize_str("a" + c + "a"))
+
+
+def is_numeric(c, digits=pre_tokenizers.Digits(individual_digits=True)):
+    return pieces(digits, c) == 3
+
+
+def is_word(c, words=pre_tokenizers.Whitespace()):
+    return pieces(words, c) == 1
+
+
+def tables():
+    def bert(**on):
+        settings = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+        return normalizers.BertNormalizer(**{**settings, **on})
+
+    clean, accents, marks, nfd = bert(clean_text=True), bert(strip_accents=True), normalizers.StripAccents(), normalizers.NFD()
+    punctuation = pre_tokenizers.Punctuation()
+    # A mark of class 1 goes before a higher one, and one of class 1 before a mark of class 220.
+    ordered = lambda c: nfd.normalize_str(c) == c and (
+        nfd.normalize_str("a" + c + "\u0334") == "a\u0334" + c and c != "\u0334" or nfd.normalize_str("a\u0323" + c) == "a" + c + "\u0323")
+    # Characters that decompose into ordered marks are asked for the parts of them.
+    print("/* Made by tests/interop/tokenizers.py --tables; do not edit. */")
+    print("/* clang-format off */")
+    print('#include "worker/tokenizer/unicode_tables.h"\n')
+    print(ranges_of("other", lambda c: c not in "\0\ufffd" and clean.normalize_str(c) == ""))
+    print(ranges_of("punctuation", lambda c: pieces(punctuation, c) == 3))
+    print(ranges_of("nonspacing", lambda c: accents.normalize_str(c) == "" or c in "\u0344\u0f73\u0f75\u0f81"))
+    print(ranges_of("mark", lambda c: marks.normalize_str(c) == ""))
+    print(ranges_of("numeric", is_numeric))
+    print(ranges_of("word", is_word))
+    print(ranges_of("ordered", ordered))
+    # Precompiled takes a cluster of characters by the replacement of its first: here 'a' is the only one, and becomes 'X'.
+    units = [0] * 1024
+    units[0], units[256 ^ ord("a")], units[256 ^ ord("a") ^ 512] = 256 << 10, ord("a") | 1 << 8 | 512 << 10, 1 << 31
+    clusters = normalizers.Precompiled(struct.pack("<I1024I", 4096, *units) + b"X\0")
+    print(ranges_of("joining", lambda c: clusters.normalize_str("a" + c) == "X"), end="")
+
+
+CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co Cn".split()
 
 
 def categories():
@@ -221,21 +236,15 @@ def categories():
     print("const UnicodeCategory unicode_newer[] = {")
     print(wrapped(f"{{ 0x{a:X}, 0x{b:X}, \"{name}\" }}," for a, b, name in newer))
     print("};\nconst size_t unicode_newer_count = sizeof(unicode_newer) / sizeof(unicode_newer[0]);\n")
-    for name, holds in (("regex_letter", "L"), ("regex_number", "N")):
-        ranges = []
-        for a, b, _ in sorted(row for row in rows if row[2][0] == holds):
-            if ranges and ranges[-1][1] == a - 1:
-                ranges[-1][1] = b
-            else:
-                ranges.append([a, b])
-        print_set(name, ranges)
-    print_set("regex_word", words)
-
-
-def print_set(name, ranges):
-    print(f"static const UnicodeRange {name}_ranges[] = {{")
-    print(wrapped(f"{{ 0x{a:X}, 0x{b:X} }}," for a, b in ranges))
-    print(f"}};\nconst UnicodeSet unicode_{name} = {{ {name}_ranges, sizeof({name}_ranges) / sizeof({name}_ranges[0]) }};")
+    of = {"L": set(), "N": set(), "w": set()}
+    for a, b, name in rows:
+        of.setdefault(name[0], set()).update(range(a, b + 1))
+    for a, b in words:
+        of["w"].update(range(a, b + 1))
+    print(set_of("regex_letter", ranges(sorted(of["L"]))))
+    for name, holds, unlike, other in (("regex_number", "N", "numeric", is_numeric), ("regex_word", "w", "word", is_word)):
+        characters = (c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF)
+        print(set_of(name, ranges(c for c in characters if (c in of[holds]) != other(chr(c))), unlike), end="\n" if holds == "N" else "")
 
 
 def compositions():

@@ -5,7 +5,6 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "worker/tokenizer/unicode.h"
-#include "worker/tokenizer/unicode_tables.h"
 
 #include <pcre2.h>
 #include <stdlib.h>
@@ -39,15 +38,18 @@ static void add_around_surrogates(Text *out, int32_t first, int32_t last)
 static void add_set(Text *out, const UnicodeSet *set, bool negated)
 {
     int32_t next = 0;
-    for (size_t i = 0; i < set->count; i++) {
+    size_t count;
+    UnicodeRange *ranges = unicode_ranges(set, &count);
+    for (size_t i = 0; i < count; i++) {
         if (negated)
-            add_around_surrogates(out, next, set->ranges[i].first - 1);
+            add_around_surrogates(out, next, ranges[i].first - 1);
         else
-            add_around_surrogates(out, set->ranges[i].first, set->ranges[i].last);
-        next = set->ranges[i].last + 1;
+            add_around_surrogates(out, ranges[i].first, ranges[i].last);
+        next = ranges[i].last + 1;
     }
     if (negated)
         add_around_surrogates(out, next, LAST_CODE_POINT);
+    free(ranges);
 }
 
 /* A general category, "Lu", or all that begin with a letter, "L". */
@@ -72,8 +74,8 @@ static const UnicodeRange hex_ranges[] = { { '0', '9' }, { 'A', 'F' }, { 'a', 'f
 
 static const UnicodeSet *set_of(const char *name)
 {
-    static const UnicodeSet space = { space_ranges, LENGTH(space_ranges) };
-    static const UnicodeSet hex = { hex_ranges, LENGTH(hex_ranges) };
+    static const UnicodeSet space = { space_ranges, LENGTH(space_ranges), NULL };
+    static const UnicodeSet hex = { hex_ranges, LENGTH(hex_ranges), NULL };
     const struct {
         const char *name;
         const UnicodeSet *set;
@@ -91,25 +93,11 @@ static const UnicodeSet *set_of(const char *name)
 }
 
 /* \w within brackets: to Oniguruma the numbers of Latin-1 that are no digits (one half,
- * squared) are of a word on their own, but not there. */
+ * squared) are of a word outside of brackets, but not there. */
 static void add_word_inside(Text *out, bool negated)
 {
-    static const UnicodeRange latin[] = {
-        { '0', '9' },   { 'A', 'Z' },   { '_', '_' },   { 'a', 'z' },   { 0xAA, 0xAA },
-        { 0xB5, 0xB5 }, { 0xBA, 0xBA }, { 0xC0, 0xD6 }, { 0xD8, 0xF6 }, { 0xF8, 0xFF },
-    };
-    const UnicodeSet *all = &unicode_regex_word;
-    UnicodeRange *ranges = xmalloc((LENGTH(latin) + all->count) * sizeof(ranges[0]));
-    size_t count = 0;
-    for (; count < LENGTH(latin); count++)
-        ranges[count] = latin[count];
-    for (size_t i = 0; i < all->count; i++) {
-        const UnicodeRange range = all->ranges[i];
-        if (range.last > 0xFF)
-            ranges[count++] = (UnicodeRange){ range.first > 0xFF ? range.first : 0x100, range.last };
-    }
-    add_set(out, &(UnicodeSet){ ranges, count }, negated);
-    free(ranges);
+    static const UnicodeRange numbers[] = { { 0xB2, 0xB3 }, { 0xB9, 0xB9 }, { 0xBC, 0xBE } };
+    add_set(out, &(UnicodeSet){ numbers, LENGTH(numbers), &unicode_regex_word }, negated);
 }
 
 /* A class by name, within brackets or on its own. */

@@ -1,7 +1,6 @@
 #include "worker/tokenizer/unicode.h"
 
 #include "common/base/mem.h"
-#include "worker/tokenizer/unicode_tables.h"
 
 #include <stdlib.h>
 #include <utf8proc.h>
@@ -64,7 +63,40 @@ static bool within(int32_t c, const UnicodeRange *ranges, size_t count)
 
 static bool in_set(int32_t c, const UnicodeSet *set)
 {
-    return within(c, set->ranges, set->count);
+    bool in = within(c, set->ranges, set->count);
+    for (set = set->unlike; set; set = set->unlike)
+        in ^= within(c, set->ranges, set->count);
+    return in;
+}
+
+/* Where range `i` begins (even) or the character behind its end (odd). */
+static int32_t edge(const UnicodeRange *ranges, size_t i)
+{
+    return i % 2 == 0 ? ranges[i / 2].first : ranges[i / 2].last + 1;
+}
+
+/* A set begins or ends at each edge; the one that two sets have alike is none of their difference's. */
+UnicodeRange *unicode_ranges(const UnicodeSet *set, size_t *count)
+{
+    size_t others = 0, edges = 0, a = 0, b = 0;
+    UnicodeRange *other = set->unlike ? unicode_ranges(set->unlike, &others) : NULL;
+    UnicodeRange *out = xmalloc((set->count + others + 1) * sizeof *out);
+    while (a < 2 * set->count || b < 2 * others) {
+        const int32_t here = a < 2 * set->count ? edge(set->ranges, a) : INT32_MAX;
+        const int32_t there = b < 2 * others ? edge(other, b) : INT32_MAX;
+        a += here <= there;
+        b += there <= here;
+        if (here == there)
+            continue;
+        if (edges % 2 == 0)
+            out[edges / 2].first = here < there ? here : there;
+        else
+            out[edges / 2].last = (here < there ? here : there) - 1;
+        edges++;
+    }
+    free(other);
+    *count = edges / 2;
+    return out;
 }
 
 bool unicode_is_space(int32_t c)

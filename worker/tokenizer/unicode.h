@@ -11,6 +11,7 @@
 #define WORKER_TOKENIZER_UNICODE_H
 
 #include "common/base/text.h"
+#include "worker/tokenizer/unicode_tables.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -69,6 +70,9 @@ bool unicode_is_word(int32_t c); /* \w of a regular expression */
 bool unicode_is_cjk(int32_t c); /* what BERT sets apart as Chinese */
 bool unicode_is_regex_letter(int32_t c); /* \p{L} of a tokenizer's regular expression */
 bool unicode_is_regex_number(int32_t c); /* \p{N} of one */
+
+/* The ranges of a set, those of one that is told by its differences too; free() them. */
+UnicodeRange *unicode_ranges(const UnicodeSet *set, size_t *count);
 
 /* Whether a cluster of characters (what a reader takes for one) ends before c; *state is
  * 0 at the start of each. */

@@ -10,7 +10,7 @@ static const UnicodeRange other_ranges[] = {
     { 0x1D173, 0x1D17A }, { 0xE0001, 0xE0001 }, { 0xE0020, 0xE007F }, { 0xF0000, 0xFFFFD },
     { 0x100000, 0x10FFFD },
 };
-const UnicodeSet unicode_other = { other_ranges, sizeof(other_ranges) / sizeof(other_ranges[0]) };
+const UnicodeSet unicode_other = { other_ranges, sizeof(other_ranges) / sizeof(other_ranges[0]), NULL };
 
 static const UnicodeRange punctuation_ranges[] = {
     { 0x21, 0x2F }, { 0x3A, 0x40 }, { 0x5B, 0x60 }, { 0x7B, 0x7E }, { 0xA1, 0xA1 }, { 0xA7, 0xA7 },
@@ -51,7 +51,7 @@ static const UnicodeRange punctuation_ranges[] = {
     { 0x12470, 0x12474 }, { 0x16A6E, 0x16A6F }, { 0x16AF5, 0x16AF5 }, { 0x16B37, 0x16B3B },
     { 0x16B44, 0x16B44 }, { 0x1BC9F, 0x1BC9F }, { 0x1DA87, 0x1DA8B },
 };
-const UnicodeSet unicode_punctuation = { punctuation_ranges, sizeof(punctuation_ranges) / sizeof(punctuation_ranges[0]) };
+const UnicodeSet unicode_punctuation = { punctuation_ranges, sizeof(punctuation_ranges) / sizeof(punctuation_ranges[0]), NULL };
 
 static const UnicodeRange nonspacing_ranges[] = {
     { 0x300, 0x36F }, { 0x483, 0x487 }, { 0x591, 0x5BD }, { 0x5BF, 0x5BF }, { 0x5C1, 0x5C2 },
@@ -117,7 +117,7 @@ static const UnicodeRange nonspacing_ranges[] = {
     { 0x1DA3B, 0x1DA6C }, { 0x1DA75, 0x1DA75 }, { 0x1DA84, 0x1DA84 }, { 0x1DA9B, 0x1DA9F },
     { 0x1DAA1, 0x1DAAF }, { 0x1E8D0, 0x1E8D6 }, { 0xE0100, 0xE01EF },
 };
-const UnicodeSet unicode_nonspacing = { nonspacing_ranges, sizeof(nonspacing_ranges) / sizeof(nonspacing_ranges[0]) };
+const UnicodeSet unicode_nonspacing = { nonspacing_ranges, sizeof(nonspacing_ranges) / sizeof(nonspacing_ranges[0]), NULL };
 
 static const UnicodeRange mark_ranges[] = {
     { 0x300, 0x36F }, { 0x483, 0x489 }, { 0x591, 0x5BD }, { 0x5BF, 0x5BF }, { 0x5C1, 0x5C2 },
@@ -179,7 +179,7 @@ static const UnicodeRange mark_ranges[] = {
     { 0x1E023, 0x1E024 }, { 0x1E026, 0x1E02A }, { 0x1E8D0, 0x1E8D6 }, { 0x1E944, 0x1E94A },
     { 0xE0100, 0xE01EF },
 };
-const UnicodeSet unicode_mark = { mark_ranges, sizeof(mark_ranges) / sizeof(mark_ranges[0]) };
+const UnicodeSet unicode_mark = { mark_ranges, sizeof(mark_ranges) / sizeof(mark_ranges[0]), NULL };
 
 static const UnicodeRange numeric_ranges[] = {
     { 0x30, 0x39 }, { 0xB2, 0xB3 }, { 0xB9, 0xB9 }, { 0xBC, 0xBE }, { 0x660, 0x669 },
@@ -219,7 +219,7 @@ static const UnicodeRange numeric_ranges[] = {
     { 0x1ECB1, 0x1ECB4 }, { 0x1ED01, 0x1ED2D }, { 0x1ED2F, 0x1ED3D }, { 0x1F100, 0x1F10C },
     { 0x1FBF0, 0x1FBF9 },
 };
-const UnicodeSet unicode_numeric = { numeric_ranges, sizeof(numeric_ranges) / sizeof(numeric_ranges[0]) };
+const UnicodeSet unicode_numeric = { numeric_ranges, sizeof(numeric_ranges) / sizeof(numeric_ranges[0]), NULL };
 
 static const UnicodeRange word_ranges[] = {
     { 0x30, 0x39 }, { 0x41, 0x5A }, { 0x5F, 0x5F }, { 0x61, 0x7A }, { 0xAA, 0xAA }, { 0xB5, 0xB5 },
@@ -412,7 +412,7 @@ static const UnicodeRange word_ranges[] = {
     { 0x2CEB0, 0x2EBE0 }, { 0x2EBF0, 0x2EE5D }, { 0x2F800, 0x2FA1D }, { 0x30000, 0x3134A },
     { 0x31350, 0x323AF }, { 0xE0100, 0xE01EF },
 };
-const UnicodeSet unicode_word = { word_ranges, sizeof(word_ranges) / sizeof(word_ranges[0]) };
+const UnicodeSet unicode_word = { word_ranges, sizeof(word_ranges) / sizeof(word_ranges[0]), NULL };
 
 static const UnicodeRange ordered_ranges[] = {
     { 0x300, 0x33F }, { 0x342, 0x342 }, { 0x345, 0x34E }, { 0x350, 0x36F }, { 0x483, 0x487 },
@@ -454,7 +454,7 @@ static const UnicodeRange ordered_ranges[] = {
     { 0x1D242, 0x1D244 }, { 0x1E000, 0x1E006 }, { 0x1E008, 0x1E018 }, { 0x1E01B, 0x1E021 },
     { 0x1E023, 0x1E024 }, { 0x1E026, 0x1E02A }, { 0x1E8D0, 0x1E8D6 }, { 0x1E944, 0x1E94A },
 };
-const UnicodeSet unicode_ordered = { ordered_ranges, sizeof(ordered_ranges) / sizeof(ordered_ranges[0]) };
+const UnicodeSet unicode_ordered = { ordered_ranges, sizeof(ordered_ranges) / sizeof(ordered_ranges[0]), NULL };
 
 static const UnicodeRange joining_ranges[] = {
     { 0x300, 0x36F }, { 0x483, 0x489 }, { 0x591, 0x5BD }, { 0x5BF, 0x5BF }, { 0x5C1, 0x5C2 },
@@ -536,4 +536,4 @@ static const UnicodeRange joining_ranges[] = {
     { 0x1E6E6, 0x1E6E6 }, { 0x1E6EE, 0x1E6EF }, { 0x1E6F5, 0x1E6F5 }, { 0x1E8D0, 0x1E8D6 },
     { 0x1E944, 0x1E94A }, { 0x1F3FB, 0x1F3FF }, { 0xE0020, 0xE007F }, { 0xE0100, 0xE01EF },
 };
-const UnicodeSet unicode_joining = { joining_ranges, sizeof(joining_ranges) / sizeof(joining_ranges[0]) };
+const UnicodeSet unicode_joining = { joining_ranges, sizeof(joining_ranges) / sizeof(joining_ranges[0]), NULL };

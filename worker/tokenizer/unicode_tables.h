@@ -1,5 +1,7 @@
 /* unicode_tables - sorted ranges of code points, measured from tokenizers 0.23.3
- * by tests/interop/tokenizers.py --tables, --categories and --compositions. */
+ * by tests/interop/tokenizers.py --tables, --categories and --compositions.
+ *
+ * Threads: const. */
 #ifndef WORKER_TOKENIZER_UNICODE_TABLES_H
 #define WORKER_TOKENIZER_UNICODE_TABLES_H
 
@@ -11,8 +13,9 @@ typedef struct UnicodeRange {
 } UnicodeRange;
 
 typedef struct UnicodeSet {
-    const UnicodeRange *ranges; /* [count], static */
+    const UnicodeRange *ranges; /* [count], static, in ascending order */
     size_t count;
+    const struct UnicodeSet *unlike; /* not NULL: the ranges are where this set differs from that one */
 } UnicodeSet;
 
 extern const UnicodeSet unicode_other;

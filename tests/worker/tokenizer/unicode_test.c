@@ -117,6 +117,42 @@ static void composition_undoes_decomposition(void **state)
     codepoints_release(&list);
 }
 
+/* unicode_numeric and unicode_regex_number of the ranges given out, against the questions for each character. */
+static void a_set_told_by_its_differences_is_the_other_set_but_for_them(void **state)
+{
+    (void)state;
+    const struct {
+        const UnicodeSet *set;
+        bool (*is)(int32_t c);
+    } sets[] = { { &unicode_numeric, unicode_is_numeric }, { &unicode_regex_number, unicode_is_regex_number } };
+    for (size_t k = 0; k < 2; k++) {
+        size_t count, at = 0;
+        UnicodeRange *ranges = unicode_ranges(sets[k].set, &count);
+        for (int32_t c = 0; c < 0x110000; c++) {
+            at += at < count && c > ranges[at].last;
+            assert_int_equal(sets[k].is(c), at < count && c >= ranges[at].first && c <= ranges[at].last);
+        }
+        free(ranges);
+    }
+    assert_true(unicode_is_numeric(0x11DE0)); /* newer than the Unicode of the regular expressions */
+    assert_false(unicode_is_regex_number(0x11DE0));
+}
+
+/* Differences that touch, cover and precede ranges of the other set. */
+static void differences_cut_and_join_ranges(void **state)
+{
+    (void)state;
+    static const UnicodeRange of[] = { { 10, 19 }, { 30, 39 } };
+    static const UnicodeRange differs[] = { { 5, 9 }, { 12, 13 }, { 20, 34 }, { 50, 50 } };
+    static const UnicodeRange want[] = { { 5, 11 }, { 14, 29 }, { 35, 39 }, { 50, 50 } };
+    const UnicodeSet base = { of, 2, NULL }, set = { differs, 4, &base };
+    size_t count;
+    UnicodeRange *have = unicode_ranges(&set, &count);
+    assert_int_equal(count, 4);
+    assert_memory_equal(have, want, sizeof want);
+    free(have);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +162,8 @@ int main(void)
         cmocka_unit_test(marks_are_ordered_by_class_and_stay_in_turn_within_one),
         cmocka_unit_test(compositions_newer_than_the_tables_are_left_out),
         cmocka_unit_test(composition_undoes_decomposition),
+        cmocka_unit_test(a_set_told_by_its_differences_is_the_other_set_but_for_them),
+        cmocka_unit_test(differences_cut_and_join_ranges),
     };
     return cmocka_run_group_tests_name("unicode", tests, NULL, NULL);
 }
