@@ -1,5 +1,6 @@
 #include "common/base/mem.h"
 #include "launch/predict.h"
+#include "worker/data/examples.h"
 #include "worker/eval/engine.h"
 #include "worker/template/chat_template.h"
 
@@ -14,7 +15,7 @@ typedef struct Writer {
     GenerateOptions options;
     ChatTemplate *chat; /* opened with the first conversation */
     Encoding encoding;
-    Text ids; /* int32_t */
+    Int32s ids;
     int64_t count, done; /* waiting; answered before them, which keys the draws */
     int64_t start[PREDICT_BATCH + 1], example[PREDICT_BATCH];
 } Writer;
@@ -22,7 +23,7 @@ typedef struct Writer {
 static bool print_answers(Writer *w, Err *err)
 {
     Generated texts[PREDICT_BATCH];
-    const GeneratePrompts prompts = { w->count, w->start, (const int32_t *)(const void *)w->ids.data, w->example };
+    const GeneratePrompts prompts = { w->count, w->start, w->ids.data, w->example };
     if (w->count == 0)
         return true;
     const GenerateEngine engine = text_engine(&w->engine);
@@ -42,7 +43,7 @@ static bool print_answers(Writer *w, Err *err)
     }
     w->done += w->count;
     w->count = 0;
-    text_clear(&w->ids);
+    w->ids.count = 0;
     return ok;
 }
 
@@ -67,11 +68,9 @@ static bool add_prompt(Writer *w, Err *err)
                 (long long)e->count, (long long)w->options.positions);
         return err_hint(err, "raise --max_length; the model has %lld positions", (long long)arch->positions);
     }
-    for (int64_t i = 0; i < e->count; i++)
-        if (e->ids[i] < 0 || e->ids[i] >= arch->V)
-            return err_set(err, ERR_INPUT, "the tokenizer gives id %d, the model has %lld words", e->ids[i],
-                           (long long)arch->V);
-    text_add(&w->ids, (const char *)e->ids, (size_t)e->count * sizeof *e->ids);
+    if (!examples_check_ids(arch, e, err))
+        return false;
+    int32s_add(&w->ids, e->ids, e->count);
     w->example[w->count] = w->done + w->count;
     w->start[w->count + 1] = w->start[w->count] + e->count;
     w->count++;
@@ -128,7 +127,7 @@ bool predict_prompts(Session *session, const PredictInput *input, Err *err)
     text_engine_close(&w->engine);
     chat_template_close(w->chat);
     encoding_release(&w->encoding);
-    text_release(&w->ids);
+    int32s_release(&w->ids);
     free(w);
     return ok;
 }

@@ -1,6 +1,6 @@
 #include "common/base/mem.h"
 #include "launch/predict.h"
-#include "worker/data/rows.h"
+#include "worker/data/examples.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +56,7 @@ static bool add_text(Pending *p, const char *text, size_t n, const char *pair, s
 {
     const Session *s = p->session;
     return tokenizer_encode(s->tokenizer, text, n, pair, pair_n, s->max_length, &p->encoding, err) &&
-           rows_check_some(&p->encoding, err) && add_encoding(p, err) && (p->input->path || print_answers(p, err));
+           examples_check_some(&p->encoding, err) && add_encoding(p, err) && (p->input->path || print_answers(p, err));
 }
 
 static bool add_line(void *self, const char *line, size_t n, Err *err)

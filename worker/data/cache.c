@@ -41,11 +41,15 @@ static CacheLayout layout(const CacheHead *h)
     return l;
 }
 
+static const void *at(const void *block, size_t offset)
+{
+    return (const char *)block + offset;
+}
+
 static void attach(Dataset *data, void *block, size_t size)
 {
     const CacheHead *h = block;
     const CacheLayout l = layout(h);
-    char *base = block;
     *data = (Dataset){
         .count = h->count,
         .goal_width = h->goal_width,
@@ -53,13 +57,13 @@ static void attach(Dataset *data, void *block, size_t size)
         .skipped = h->skipped,
         .shared = h->shared,
         .digest = h->digest,
-        .start = (const int64_t *)(const void *)(base + l.start),
-        .ids = h->has_ids ? (const int32_t *)(const void *)(base + l.ids) : NULL,
-        .types = h->has_types ? (const int32_t *)(const void *)(base + l.types) : NULL,
-        .goal = h->goal_width > 0 ? (const float *)(const void *)(base + l.goal) : NULL,
-        .token_goal = h->has_token_goals ? (const int32_t *)(const void *)(base + l.token_goal) : NULL,
-        .image_at = h->image_bytes > 0 ? (const int64_t *)(const void *)(base + l.image_at) : NULL,
-        .images = h->image_bytes > 0 ? base + l.images : NULL,
+        .start = at(block, l.start),
+        .ids = h->has_ids ? at(block, l.ids) : NULL,
+        .types = h->has_types ? at(block, l.types) : NULL,
+        .goal = h->goal_width > 0 ? at(block, l.goal) : NULL,
+        .token_goal = h->has_token_goals ? at(block, l.token_goal) : NULL,
+        .image_at = h->image_bytes > 0 ? at(block, l.image_at) : NULL,
+        .images = h->image_bytes > 0 ? at(block, l.images) : NULL,
         .block = block,
         .block_size = size,
     };

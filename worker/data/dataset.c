@@ -27,7 +27,7 @@ RecordColumns dataset_columns(const DatasetOptions *o)
 /* ---- files become examples ---------------------------------------------------- */
 
 typedef struct Builder {
-    Rows rows;
+    Examples examples;
     int64_t read, skipped; /* rows of files: used, left out */
     int64_t in_file; /* of the current file */
     Err first_bad; /* why the first of those left out was */
@@ -42,11 +42,11 @@ static void place(Err *bad, const Record *r)
 static bool add_row(void *self, const Record *r, Err *bad, Err *err)
 {
     Builder *b = self;
-    const DatasetOptions *o = b->rows.options;
+    const DatasetOptions *o = b->examples.options;
     if (o->limit >= 0 && b->in_file >= o->limit)
         return true;
     b->in_file++;
-    if (bad->kind == ERR_NONE && rows_add(&b->rows, r, bad)) {
+    if (bad->kind == ERR_NONE && rows_add(&b->examples, r, bad)) {
         b->read++;
         return true;
     }
@@ -62,39 +62,34 @@ static bool add_row(void *self, const Record *r, Err *bad, Err *err)
 
 static bool nothing(const Builder *b, Err *err)
 {
-    if (b->rows.options->kind == ROWS_BLOCKS && b->read > 0) {
-        err_set(err, ERR_INPUT, "the text has %zu tokens, fewer than one block", b->rows.corpus.size / sizeof(int32_t));
-        return err_hint(err, "lower data.block_size (it is %lld)", (long long)b->rows.options->block_size);
+    if (b->examples.options->kind == ROWS_BLOCKS && b->read > 0) {
+        err_set(err, ERR_INPUT, "the text has %lld tokens, fewer than one block", (long long)b->examples.corpus.count);
+        return err_hint(err, "lower data.block_size (it is %lld)", (long long)b->examples.options->block_size);
     }
     *err = b->first_bad;
     return err_set(err, ERR_INPUT, "none of the %lld rows can be used; the first: %s", (long long)b->skipped,
                    b->first_bad.what);
 }
 
-static const void *array(const Text *text)
-{
-    return text->data;
-}
-
 static bool pack(Dataset *data, Builder *b, Err *err)
 {
-    Rows *rows = &b->rows;
-    text_add(&rows->start, (const char *)&rows->tokens, sizeof rows->tokens);
+    Examples *x = &b->examples;
+    int64s_put(&x->start, x->tokens);
     const CacheParts parts = {
-        .count = rows->count,
-        .goal_width = label_width(rows->arch),
-        .tokens = rows->tokens,
-        .longest = rows->longest,
+        .count = x->count,
+        .goal_width = label_width(x->arch),
+        .tokens = x->tokens,
+        .longest = x->longest,
         .skipped = b->skipped,
-        .shared = rows->shared,
-        .start = array(&rows->start),
-        .ids = array(&rows->ids),
-        .types = array(&rows->types),
-        .goal = array(&rows->goal),
-        .token_goal = array(&rows->token_goal),
-        .image_at = array(&rows->image_at),
-        .images = rows->images.data,
-        .image_bytes = (int64_t)rows->images.size,
+        .shared = x->shared,
+        .start = x->start.data,
+        .ids = x->ids.data,
+        .types = x->types.data,
+        .goal = x->goal.data,
+        .token_goal = x->token_goal.data,
+        .image_at = x->image_at.data,
+        .images = x->images.data,
+        .image_bytes = (int64_t)x->images.size,
     };
     return cache_pack(data, &parts, err);
 }
@@ -107,12 +102,12 @@ static bool is_empty(const char *path, Err *err)
 
 static bool build(Dataset *data, Builder *b, Err *err)
 {
-    const DatasetOptions *o = b->rows.options;
+    const DatasetOptions *o = b->examples.options;
     const RecordColumns columns = dataset_columns(o);
     for (int i = 0; i < o->files->count; i++) {
         const int64_t before = b->read + b->skipped;
         b->in_file = 0;
-        b->rows.file = i;
+        b->examples.file = i;
         Err bad = { 0 };
         if (!records_read(o->files->items[i], &columns, add_row, b, &bad)) {
             *err = bad;
@@ -121,7 +116,7 @@ static bool build(Dataset *data, Builder *b, Err *err)
         if (b->read + b->skipped == before)
             return is_empty(o->files->items[i], err);
     }
-    return b->rows.count > 0 ? pack(data, b, err) : nothing(b, err);
+    return b->examples.count > 0 ? pack(data, b, err) : nothing(b, err);
 }
 
 /* ---- the cache's key: content of the files, and all that encoding depends on -- */
@@ -228,9 +223,9 @@ bool dataset_open(Dataset *data, const DatasetOptions *options, const ModelArch 
     ChatTemplate *chat = NULL;
     if (options->kind == ROWS_MESSAGES && !(chat = chat_template_open(arch->folder, NULL, err)))
         return false;
-    Builder b = { .rows = { .options = options, .arch = arch, .tokenizer = tokenizer, .chat = chat } };
+    Builder b = { .examples = { .options = options, .arch = arch, .tokenizer = tokenizer, .chat = chat } };
     const bool ok = build(data, &b, err) && cache_save(data, key, err);
-    rows_release(&b.rows);
+    examples_release(&b.examples);
     chat_template_close(chat);
     if (!ok)
         dataset_release(data);
@@ -251,7 +246,7 @@ int64_t dataset_split(int64_t count, double share, uint64_t seed, uint32_t *orde
 /* ---- a look at the first rows ------------------------------------------------------- */
 
 typedef struct Probe {
-    Rows rows;
+    Examples examples;
     bool seen;
 } Probe;
 
@@ -259,7 +254,7 @@ static bool probe_row(void *self, const Record *r, Err *bad, Err *err)
 {
     Probe *p = self;
     p->seen = true;
-    if ((bad->kind == ERR_NONE && rows_add(&p->rows, r, bad)) || p->rows.options->skip_bad_rows)
+    if ((bad->kind == ERR_NONE && rows_add(&p->examples, r, bad)) || p->examples.options->skip_bad_rows)
         return false; /* one is enough */
     place(bad, r);
     *err = *bad;
@@ -268,7 +263,7 @@ static bool probe_row(void *self, const Record *r, Err *bad, Err *err)
 
 static bool probe_file(Probe *p, const char *path, Err *err)
 {
-    const RecordColumns columns = dataset_columns(p->rows.options);
+    const RecordColumns columns = dataset_columns(p->examples.options);
     Err bad = { 0 };
     p->seen = false;
     if (!records_read(path, &columns, probe_row, p, &bad) && bad.kind != ERR_NONE) {
@@ -284,13 +279,13 @@ bool dataset_probe(const DatasetOptions *options, const ModelArch *arch, const T
     if (!check_length(options, arch, err) ||
         (options->kind == ROWS_MESSAGES && !(chat = chat_template_open(arch->folder, NULL, err))))
         return false;
-    Probe p = { .rows = { .options = options, .arch = arch, .tokenizer = tokenizer, .chat = chat } };
+    Probe p = { .examples = { .options = options, .arch = arch, .tokenizer = tokenizer, .chat = chat } };
     bool ok = true;
     for (int i = 0; ok && i < options->files->count; i++) {
-        p.rows.file = i;
+        p.examples.file = i;
         ok = probe_file(&p, options->files->items[i], err);
     }
-    rows_release(&p.rows);
+    examples_release(&p.examples);
     chat_template_close(chat);
     return ok;
 }

@@ -1,7 +1,6 @@
-/* rows_messages - conversations: CAUSAL_LM through the model's chat template. What the assistant says
- * is learnt, with the mark that ends its turn (TRL's assistant_only_loss). */
+#include "worker/data/rows_messages.h"
+
 #include "common/base/mem.h"
-#include "worker/data/rows_kinds.h"
 
 #include <stdlib.h>
 
@@ -18,49 +17,48 @@ static void count_points(const char *text, ChatRange *ranges, int64_t count)
 }
 
 /* Labels of the first n tokens: those that a range touches, as Transformers' assistant masks. */
-static void label_ranges(Rows *rows, const ChatRange *ranges, int64_t count, int64_t n)
+static void label_ranges(Examples *x, const ChatRange *ranges, int64_t count, int64_t n)
 {
-    static const int32_t none = ROWS_NO_GOAL;
-    const Encoding *e = &rows->encoding;
+    const Encoding *e = &x->encoding;
     int64_t range = 0;
-    text_clear(&rows->labels);
+    x->labels.count = 0;
     for (int64_t i = 0; i < n; i++) {
         const size_t from = (size_t)e->offsets[2 * i], to = (size_t)e->offsets[2 * i + 1];
         while (range < count && from >= ranges[range].end)
             range++;
         const bool learnt = range < count && to > ranges[range].begin;
-        text_add(&rows->labels, (const char *)(learnt ? &e->ids[i] : &none), sizeof none);
+        int32s_put(&x->labels, learnt ? e->ids[i] : EXAMPLES_NO_GOAL);
     }
 }
 
-static bool any_learnt(const Rows *rows, int64_t n)
+static bool any_learnt(const Examples *x, int64_t n)
 {
-    const int32_t *labels = (const int32_t *)(const void *)rows->labels.data;
+    const int32_t *labels = x->labels.data;
     for (int64_t i = 1; i < n; i++) /* the first token is never predicted */
-        if (labels[i] != ROWS_NO_GOAL)
+        if (labels[i] != EXAMPLES_NO_GOAL)
             return true;
     return false;
 }
 
-bool rows_add_messages(Rows *rows, const Record *r, Err *bad)
+bool rows_add_messages(Examples *x, const Record *r, Err *bad)
 {
     const ChatOptions options = { 0 };
-    const int64_t most = rows->options->max_length;
+    const int64_t most = x->options->max_length;
     ChatRange *ranges = NULL;
     int64_t count = 0;
-    json_t *messages = chat_with_system(r->messages, rows->options->system);
-    bool ok = chat_template_ranges(rows->chat, messages, &options, &rows->joined, &ranges, &count, bad);
-    ok = ok &&
-         tokenizer_encode_plain(rows->tokenizer, rows->joined.data ? rows->joined.data : "", rows->joined.size,
-                                &rows->encoding, bad) &&
-         rows_check_ids(rows, &rows->encoding, bad);
+    json_t *messages = chat_with_system(r->messages, x->options->system);
+    bool ok = chat_template_ranges(x->chat, messages, &options, &x->joined, &ranges, &count, bad);
+    ok =
+        ok &&
+        tokenizer_encode_plain(x->tokenizer, x->joined.data ? x->joined.data : "", x->joined.size, &x->encoding, bad) &&
+        examples_check_ids(x->arch, &x->encoding, bad);
     if (ok) {
-        const int64_t n = rows->encoding.count < most ? rows->encoding.count : most;
-        count_points(rows->joined.data, ranges, count);
-        label_ranges(rows, ranges, count, n);
-        ok = any_learnt(rows, n);
+        const int64_t n = x->encoding.count < most ? x->encoding.count : most;
+        count_points(x->joined.data, ranges, count);
+        label_ranges(x, ranges, count, n);
+        ok = any_learnt(x, n);
         if (ok) {
-            rows_put_language(rows, rows->encoding.ids, (const int32_t *)(const void *)rows->labels.data, n);
+            examples_add_language(x, x->encoding.ids, x->labels.data, n);
         } else if (count == 0) {
             err_set(bad, ERR_INPUT, "the assistant says nothing in this conversation");
         } else {
