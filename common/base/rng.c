@@ -15,7 +15,7 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-RngKey rng_key(uint64_t seed, int64_t step, int64_t example, uint32_t stream)
+RngKey rng_key(uint64_t seed, int64_t step, int64_t example, uint64_t stream)
 {
     uint64_t k = mix(seed);
     k = mix(k ^ (uint64_t)step);

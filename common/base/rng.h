@@ -17,7 +17,7 @@ typedef struct RngKey {
     uint32_t lo, hi;
 } RngKey;
 
-RngKey rng_key(uint64_t seed, int64_t step, int64_t example, uint32_t stream);
+RngKey rng_key(uint64_t seed, int64_t step, int64_t example, uint64_t stream);
 
 /* 32 random bits for element i. */
 static inline uint32_t rng_bits(RngKey key, uint32_t i)

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-_Static_assert((int)SITE_COUNT <= (int)SITE_STREAMS, "streams of two layers would meet");
-
 void pass_layout(Pass *pass, Layout *layout, const PassSizes *sizes)
 {
     const int64_t N = sizes->most_tokens, B = sizes->most_sequences, W = sizes->across;
@@ -47,8 +45,7 @@ Dropout pass_dropout(Pass *pass, int64_t layer, Site site, double p)
     if (!pass->drop || p <= 0)
         return (Dropout){ 0 };
     for (int64_t b = 0; b < pass->rows.B; b++)
-        pass->keys[b] =
-            rng_key(pass->seed, pass->step, pass->example[b], (uint32_t)(layer * SITE_STREAMS + (int64_t)site));
+        pass->keys[b] = rng_key(pass->seed, pass->step, pass->example[b], site_stream(layer, site));
     return (Dropout){ .p = (float)p, .keys = pass->keys };
 }
 

@@ -12,8 +12,7 @@
 #include "worker/layers/layout.h"
 #include "worker/layers/rope.h"
 
-/* Every place that draws random numbers. The stream of a site in a layer is
- * layer * SITE_STREAMS + site; what stands outside the blocks counts as the layer
+/* Every place that draws random numbers; what stands outside the blocks counts as the layer
  * behind the last. Adding sites at the end leaves old runs' masks as they were. */
 typedef enum {
     SITE_EMBED,
@@ -34,7 +33,13 @@ typedef enum {
     SITE_POOLER,
     SITE_COUNT
 } Site;
-enum { SITE_STREAMS = 16 };
+
+/* The stream of a site in a layer, no other's: the lower word has 16 sites a layer, the upper word counts
+ * sixteens of sites. */
+static inline uint64_t site_stream(int64_t layer, Site site)
+{
+    return (uint64_t)site / 16 << 32 | (uint32_t)(layer * 16 + (int64_t)site % 16);
+}
 
 typedef struct PassSizes {
     int64_t most_tokens, most_sequences, longest;
