@@ -2,6 +2,7 @@
 
 #include "common/base/err.h"
 #include "common/base/file.h"
+#include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/model/arch.h"
@@ -9,7 +10,6 @@
 #include "worker/tokenizer/tokenizer.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 

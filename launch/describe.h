@@ -5,8 +5,7 @@
 #define LAUNCH_DESCRIBE_H
 
 #include "common/base/err.h"
-
-#include <jansson.h>
+#include "common/base/json.h"
 
 /* By its name, or its first bytes: {length of a JSON header, '{'}. */
 bool describe_is_safetensors(const char *path);

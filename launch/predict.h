@@ -5,10 +5,10 @@
 #ifndef LAUNCH_PREDICT_H
 #define LAUNCH_PREDICT_H
 
+#include "common/base/json.h"
 #include "launch/session.h"
 #include "worker/data/records.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 enum { PREDICT_BATCH = 64 }; /* answered together, in order */

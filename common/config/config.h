@@ -14,9 +14,9 @@
 #define COMMON_CONFIG_CONFIG_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "common/base/text.h"
 
-#include <jansson.h>
 #include <stdint.h>
 
 typedef enum { TASK_SEQ_CLS, TASK_TOKEN_CLS, TASK_CAUSAL_LM, TASK_IMAGE_CLS } TaskType;

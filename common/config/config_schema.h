@@ -5,7 +5,7 @@
 #ifndef COMMON_CONFIG_CONFIG_SCHEMA_H
 #define COMMON_CONFIG_CONFIG_SCHEMA_H
 
-#include <jansson.h>
+#include "common/base/json.h"
 
 /* Owned. */
 json_t *config_schema(void);

@@ -10,9 +10,8 @@
 #ifndef TESTS_SUPPORT_METRIC_CASE_H
 #define TESTS_SUPPORT_METRIC_CASE_H
 
+#include "common/base/json.h"
 #include "common/metrics/metrics.h"
-
-#include <jansson.h>
 
 /* Measures `chunk` examples at a time, each in Metrics of its own, and merges those in order.
  * *names is the array that the spec borrows: free it behind metrics_release. */

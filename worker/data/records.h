@@ -11,10 +11,10 @@
 #define WORKER_DATA_RECORDS_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "common/base/text.h"
 #include "worker/tokenizer/tokenizer.h"
 
-#include <jansson.h>
 #include <stdint.h>
 
 typedef enum {

@@ -10,9 +10,9 @@
 #define WORKER_TEMPLATE_CHAT_TEMPLATE_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "common/base/text.h"
 
-#include <jansson.h>
 #include <stdint.h>
 
 typedef struct ChatTemplate ChatTemplate;

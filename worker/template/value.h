@@ -8,9 +8,9 @@
 #ifndef WORKER_TEMPLATE_VALUE_H
 #define WORKER_TEMPLATE_VALUE_H
 
+#include "common/base/json.h"
 #include "common/base/text.h"
 
-#include <jansson.h>
 #include <stdint.h>
 
 /* Memory in blocks, given back all at once. Zeroed is empty. */

@@ -9,10 +9,9 @@
 #define WORKER_TOKENIZER_ADDED_TOKENS_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "worker/tokenizer/normalizer.h"
 #include "worker/tokenizer/vocab.h"
-
-#include <jansson.h>
 
 /* As tokenizers' AddedToken. */
 typedef struct AddedToken {

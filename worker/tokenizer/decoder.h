@@ -10,11 +10,10 @@
 #define WORKER_TOKENIZER_DECODER_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "common/base/text.h"
 #include "worker/tokenizer/pattern.h"
 #include "worker/tokenizer/pretokenizer.h"
-
-#include <jansson.h>
 
 typedef struct DecoderOp DecoderOp;
 typedef struct DecodeChain DecodeChain;

@@ -8,8 +8,8 @@
 #define WORKER_TOKENIZER_FOLDER_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 
-#include <jansson.h>
 #include <stdint.h>
 
 typedef enum { FROM_TOKENIZER_JSON, FROM_VOCAB_TXT, FROM_VOCAB_JSON } TokenizerSource;

@@ -7,8 +7,7 @@
 #define WORKER_TOKENIZER_KNOWN_TYPES_H
 
 #include "common/base/err.h"
-
-#include <jansson.h>
+#include "common/base/json.h"
 
 MUST_USE bool known_types_check(const json_t *whole, Err *err);
 

@@ -8,12 +8,11 @@
 #define WORKER_TOKENIZER_NORMALIZER_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "common/base/text.h"
 #include "worker/tokenizer/aligned.h"
 #include "worker/tokenizer/pattern.h"
 #include "worker/tokenizer/scratch.h"
-
-#include <jansson.h>
 
 typedef struct NormalizerOp NormalizerOp;
 

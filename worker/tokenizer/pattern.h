@@ -9,10 +9,9 @@
 #define WORKER_TOKENIZER_PATTERN_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "common/base/text.h"
 #include "worker/tokenizer/scratch.h"
-
-#include <jansson.h>
 
 /* The end of the word that begins at text[at]; at < n. */
 typedef size_t (*Scanner)(const char *text, size_t at, size_t n);

@@ -6,10 +6,9 @@
 #define WORKER_TOKENIZER_POSTPROCESS_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "worker/tokenizer/scratch.h"
 #include "worker/tokenizer/vocab.h"
-
-#include <jansson.h>
 
 enum { TEMPLATE_A = -1, TEMPLATE_B = -2 }; /* the text, its pair; else a token's id */
 

@@ -8,10 +8,9 @@
 #define WORKER_TOKENIZER_PRETOKENIZER_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "worker/tokenizer/pattern.h"
 #include "worker/tokenizer/scratch.h"
-
-#include <jansson.h>
 
 typedef struct PreTokenizerOp PreTokenizerOp;
 

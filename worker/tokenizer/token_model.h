@@ -7,10 +7,9 @@
 #define WORKER_TOKENIZER_TOKEN_MODEL_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "worker/tokenizer/scratch.h"
 #include "worker/tokenizer/vocab.h"
-
-#include <jansson.h>
 
 typedef struct TokenModelKind {
     const char *name;

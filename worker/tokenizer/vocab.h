@@ -8,9 +8,9 @@
 #define WORKER_TOKENIZER_VOCAB_H
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "common/base/text.h"
 
-#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 

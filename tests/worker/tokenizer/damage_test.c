@@ -1,9 +1,9 @@
+#include "common/base/json.h"
 #include "worker/tokenizer/tokenizer.h"
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
 
-#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
