@@ -22,29 +22,29 @@ typedef struct TrainArguments {
 } TrainArguments;
 
 /* Words that grow one by one; owned. */
-typedef struct Words {
+typedef struct ArgumentList {
     char **items;
     int count;
-} Words;
+} ArgumentList;
 
-static void add_word(Words *words, char *owned)
+static void add_word(ArgumentList *words, char *owned)
 {
     words->items = xrealloc(words->items, (size_t)(words->count + 2) * sizeof *words->items);
     words->items[words->count++] = owned;
     words->items[words->count] = NULL;
 }
 
-static void words_release(Words *words)
+static void words_release(ArgumentList *words)
 {
     for (int i = 0; i < words->count; i++)
         free(words->items[i]);
     free(words->items);
-    *words = (Words){ 0 };
+    *words = (ArgumentList){ 0 };
 }
 
 /* ---- what is checked before anything starts --------------------------------------- */
 
-static bool prepare(const TrainArguments *given, Words *server, Err *err)
+static bool prepare(const TrainArguments *given, ArgumentList *server, Err *err)
 {
     const ConfigSources sources = { .file = given->file,
                                     .overrides = given->rest.overrides,
@@ -65,8 +65,8 @@ static bool prepare(const TrainArguments *given, Words *server, Err *err)
 
 static int train(const TrainArguments *given, Err *err)
 {
-    Words words = { 0 };
-    Server server = { .pid = -1 };
+    ArgumentList words = { 0 };
+    ServerProcess server = { .pid = -1 };
     int code;
     log_setup("lora", LOG_INFO);
     supervise_signals();

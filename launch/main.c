@@ -18,13 +18,13 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct Command {
+typedef struct Verb {
     const char *name;
     int (*run)(int argc, char **argv);
     const char *help;
-} Command;
+} Verb;
 
-static const Command commands[] = {
+static const Verb commands[] = {
     { "train", cmd_train, "the whole run on this machine: server, workers, verdict" },
     { "eval", cmd_eval, "metrics of an adapter, as JSON" },
     { "predict", cmd_predict, "one JSON line an input line" },

@@ -35,15 +35,15 @@ bool predict_lines(const PredictInput *input, PredictLine visit, void *self, Err
 
 /* ---- rows ------------------------------------------------------------------------------ */
 
-typedef struct Rows {
+typedef struct RowVisit {
     PredictRow visit;
     void *self;
-} Rows;
+} RowVisit;
 
 /* A row that cannot be read ends it: an answer a row is promised. */
 static bool give_row(void *self, const Record *r, Err *bad, Err *err)
 {
-    const Rows *rows = self;
+    const RowVisit *rows = self;
     if (bad->kind != ERR_NONE) {
         *err = *bad;
         return false;
@@ -58,7 +58,7 @@ bool predict_as_rows(const PredictInput *input, RowKind kind)
 
 bool predict_rows(const PredictInput *input, const RecordColumns *columns, PredictRow visit, void *self, Err *err)
 {
-    Rows rows = { visit, self };
+    RowVisit rows = { visit, self };
     return records_read(input->path, columns, give_row, &rows, err);
 }
 

@@ -6,15 +6,15 @@
 #include <string.h>
 
 /* Lines that wait for the model, laid end to end. */
-typedef struct Pending {
+typedef struct WaitingTexts {
     Session *session;
     const PredictInput *input;
     int64_t count, tokens;
     int64_t start[PREDICT_BATCH + 1], example[PREDICT_BATCH];
     Encoding encoding;
-} Pending;
+} WaitingTexts;
 
-static bool print_answers(Pending *p, Err *err)
+static bool print_answers(WaitingTexts *p, Err *err)
 {
     Session *s = p->session;
     const Batch batch = { .B = p->count,
@@ -32,7 +32,7 @@ static bool print_answers(Pending *p, Err *err)
     return ok;
 }
 
-static bool add_encoding(Pending *p, Err *err)
+static bool add_encoding(WaitingTexts *p, Err *err)
 {
     Session *s = p->session;
     const Encoding *e = &p->encoding;
@@ -52,7 +52,7 @@ static bool add_encoding(Pending *p, Err *err)
 }
 
 /* pair NULL: one text. */
-static bool add_text(Pending *p, const char *text, size_t n, const char *pair, size_t pair_n, Err *err)
+static bool add_text(WaitingTexts *p, const char *text, size_t n, const char *pair, size_t pair_n, Err *err)
 {
     const Session *s = p->session;
     return tokenizer_encode(s->tokenizer, text, n, pair, pair_n, s->max_length, &p->encoding, err) &&
@@ -73,7 +73,7 @@ static bool add_row(void *self, const Record *r, Err *err)
 
 bool predict_texts(Session *session, const PredictInput *input, Err *err)
 {
-    Pending *p = xcalloc(1, sizeof *p);
+    WaitingTexts *p = xcalloc(1, sizeof *p);
     p->session = session;
     p->input = input;
     const DataConfig *d = &input->run->data;

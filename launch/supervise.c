@@ -22,7 +22,7 @@ typedef struct Deaths {
 } Deaths;
 
 typedef struct Supervisor {
-    Server *server;
+    ServerProcess *server;
     const char *const *words; /* the server's */
     int count;
     int64_t ranks;
@@ -211,7 +211,7 @@ static bool watch_workers(Supervisor *s, Err *err)
     return s->workers > 0 || s->ended == 0 || s->told > 0 || (code >= 0 && again(s, err));
 }
 
-int supervise(Server *server, const char *const *words, int count, int64_t ranks, Err *err)
+int supervise(ServerProcess *server, const char *const *words, int count, int64_t ranks, Err *err)
 {
     Supervisor s = { .server = server,
                      .words = words,

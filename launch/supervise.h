@@ -15,7 +15,7 @@ void supervise_signals(void);
 
 /* Until the server ends: its exit code. words[0, count): its command line, as for serve_start, for another
  * start. */
-MUST_USE int supervise(Server *server, const char *const *words, int count, int64_t ranks, Err *err);
+MUST_USE int supervise(ServerProcess *server, const char *const *words, int count, int64_t ranks, Err *err);
 
 /* Whether a server that ended with this code was killed, or fell: then the log has all its steps. */
 bool supervise_server_died(int code);

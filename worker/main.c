@@ -54,7 +54,7 @@ static bool check_run(const ConfigSources *sources, Err *err)
 }
 
 /* A server of our own on loopback, for the ranks of this node. */
-static bool start_server(Server *server, const WorkerArguments *given, const char *file, Err *err)
+static bool start_server(ServerProcess *server, const WorkerArguments *given, const char *file, Err *err)
 {
     const int count = given->rest.override_count + 1;
     const char **words = xcalloc((size_t)count, sizeof *words);
@@ -93,7 +93,7 @@ static int train(Comm *comm, const ConfigSources *sources, const char *address, 
 }
 
 /* Between MPI_Init and its end. Every rank knows the address, or that there is none. */
-static int with_mpi(Comm *comm, const ConfigSources *sources, const char *address, Server *own, Err *err)
+static int with_mpi(Comm *comm, const ConfigSources *sources, const char *address, ServerProcess *own, Err *err)
 {
     char *everywhere = comm_share_text(comm, address);
     int code;
@@ -120,7 +120,7 @@ static int run(int *argc, char ***argv, const WorkerArguments *given, Err *err)
         .overrides = given->rest.overrides,
         .override_count = given->rest.override_count,
     };
-    Server own = { .pid = -1, .code = 0 };
+    ServerProcess own = { .pid = -1, .code = 0 };
     char *address = is_first_rank() ? given_address(given, &sources, err) : NULL;
     if (is_first_rank() && !address && err->kind == ERR_NONE) {
         if (!sources.file) {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* Waits for the file with the address, or for the server's end. */
-static bool await_address(Server *server, const char *file, Err *err)
+static bool await_address(ServerProcess *server, const char *file, Err *err)
 {
     const double patience = 60, until = clock_now() + patience;
     while (clock_now() < until) {
@@ -29,9 +29,9 @@ static bool await_address(Server *server, const char *file, Err *err)
     return err_set(err, ERR_IO, "lora_ps did not listen within %.0f s", patience);
 }
 
-bool serve_start(Server *server, const char *const *words, int count, Err *err)
+bool serve_start(ServerProcess *server, const char *const *words, int count, Err *err)
 {
-    *server = (Server){ .pid = -1, .code = 1 };
+    *server = (ServerProcess){ .pid = -1, .code = 1 };
     const char *tmp = getenv("TMPDIR");
     char *file = xprintf("%s/lora-ps-%ld-%.0f", tmp && *tmp ? tmp : "/tmp", (long)getpid(), clock_now() * 1e6);
     char *option = xprintf("--port-file=%s", file), *program = process_sibling("lora_ps");

@@ -8,15 +8,15 @@
 
 #include <sys/types.h>
 
-typedef struct Server {
+typedef struct ServerProcess {
     pid_t pid;
     char *address; /* tcp://127.0.0.1:PORT, owned */
     int code; /* exit code when it ended before it listened */
-} Server;
+} ServerProcess;
 
 /* words[0, count): what follows the program's name: the run file, --key=value, --overwrite.
  * False: it did not come up; server->code is its exit code when it printed an error of its own
  * (*err is then empty). */
-MUST_USE bool serve_start(Server *server, const char *const *words, int count, Err *err);
+MUST_USE bool serve_start(ServerProcess *server, const char *const *words, int count, Err *err);
 
 #endif

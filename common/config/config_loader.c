@@ -73,7 +73,7 @@ bool loader_set(Loader *l, const ConfigKey *key, const YamlNode *node, struct Co
 /* ---- names of LoraConfig and TrainingArguments ---- */
 
 /* A value in the form of `key`, which keeps its own. */
-static bool set_waiting(Loader *l, Waiting *waiting, const PeerName *row, const ConfigKey *key, const YamlNode *node,
+static bool set_waiting(Loader *l, WaitingKey *waiting, const PeerName *row, const ConfigKey *key, const YamlNode *node,
                         struct ConfigOrigin origin, Err *err)
 {
     Config other = { 0 };
@@ -98,7 +98,7 @@ static const ConfigKey greater_form = {
 };
 
 /* Where the value of such a name waits; NULL: it sets its key at once. */
-static Waiting *waits(Loader *l, const PeerName *row)
+static WaitingKey *waits(Loader *l, const PeerName *row)
 {
     if (row->kind == NAME_BATCH)
         return text_ends(row->name, "batch_size") ? &l->device_batch : &l->accumulation;
@@ -118,7 +118,7 @@ bool loader_set_name(Loader *l, const PeerName *row, const YamlNode *node, struc
     bool ok = true;
     if (pasted.key) {
         origin.alias = strcmp(pasted.key->name, row->name) != 0 ? row->name : NULL;
-        Waiting *waiting = waits(l, row);
+        WaitingKey *waiting = waits(l, row);
         const ConfigKey *form = waiting == &l->greater ? &greater_form : pasted.key;
         if (waiting)
             ok = set_waiting(l, waiting, row, form, &pasted.value, origin, err);
@@ -143,7 +143,7 @@ bool loader_settle_batch(Loader *l, OriginKind level, Err *err)
 {
     const ConfigKey *key = config_find("train.batch_size");
     const struct ConfigOrigin *now = &l->config->origins[key - l->keys];
-    const Waiting *device = &l->device_batch, *pieces = &l->accumulation;
+    const WaitingKey *device = &l->device_batch, *pieces = &l->accumulation;
     const bool by_device = device->row && device->origin.kind == level;
     const bool by_pieces = pieces->row && pieces->origin.kind == level;
     const long long count = pieces->row ? atoll(pieces->value.data) : 1;
@@ -168,7 +168,7 @@ bool loader_settle_batch(Loader *l, OriginKind level, Err *err)
 
 static bool check_greater(const Loader *l, Err *err)
 {
-    const Waiting *greater = &l->greater;
+    const WaitingKey *greater = &l->greater;
     const char *metric = l->config->train.metric_for_best_model;
     const bool less = config_less_is_better(metric);
     if (!greater->row || (strcmp(greater->value.data, "true") == 0) != less)
@@ -182,7 +182,7 @@ static bool check_greater(const Loader *l, Err *err)
 
 static bool check_same(const Loader *l, Err *err)
 {
-    const Waiting *same = &l->same;
+    const WaitingKey *same = &l->same;
     const ConfigKey *key = same->row ? config_find(same->row->key) : NULL;
     Text value = { 0 };
     if (key)

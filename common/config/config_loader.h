@@ -17,11 +17,11 @@ struct ConfigOrigin {
 };
 
 /* A value that is no key's own: it waits until the others are known. */
-typedef struct Waiting {
+typedef struct WaitingKey {
     const PeerName *row; /* NULL: none */
     Text value; /* as it is printed; owned */
     struct ConfigOrigin origin;
-} Waiting;
+} WaitingKey;
 
 typedef struct Loader {
     Config *config;
@@ -29,7 +29,7 @@ typedef struct Loader {
     int count;
     ValueBase base;
     OriginKind override; /* what an override counts as */
-    Waiting device_batch, accumulation, greater, same;
+    WaitingKey device_batch, accumulation, greater, same;
     Text notes;
 } Loader;
 

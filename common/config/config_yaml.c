@@ -7,12 +7,12 @@
 #include <string.h>
 #include <yaml.h>
 
-typedef struct Reader {
+typedef struct YamlReader {
     yaml_parser_t parser;
     const char *text;
     size_t size;
     const char *where; /* name for messages */
-} Reader;
+} YamlReader;
 
 void yaml_release(YamlNode *node)
 {
@@ -69,13 +69,13 @@ const char *yaml_describe(const YamlNode *node, char *room, size_t size)
 
 /* ---- errors ---- */
 
-static bool at_line(const Reader *r, size_t line, Err *err)
+static bool at_line(const YamlReader *r, size_t line, Err *err)
 {
     return r->where[0] ? err_at(err, "%s:%zu", r->where, line) : err_at(err, "line %zu", line);
 }
 
 /* The line of byte `offset`, 1-based. */
-static size_t line_of(const Reader *r, size_t offset)
+static size_t line_of(const YamlReader *r, size_t offset)
 {
     size_t line = 1;
     for (size_t i = 0; i < offset && i < r->size; i++)
@@ -83,7 +83,7 @@ static size_t line_of(const Reader *r, size_t offset)
     return line;
 }
 
-static bool indented_by_tab(const Reader *r, size_t line)
+static bool indented_by_tab(const YamlReader *r, size_t line)
 {
     const char *p = r->text, *end = r->text + r->size;
     for (; line > 1 && p < end; p++)
@@ -93,7 +93,7 @@ static bool indented_by_tab(const Reader *r, size_t line)
     return p < end && *p == '\t';
 }
 
-static bool syntax_error(const Reader *r, Err *err)
+static bool syntax_error(const YamlReader *r, Err *err)
 {
     const yaml_parser_t *p = &r->parser;
     if (p->error == YAML_MEMORY_ERROR)
@@ -115,7 +115,7 @@ static bool syntax_error(const Reader *r, Err *err)
     return at_line(r, line, err);
 }
 
-static bool refuse(const Reader *r, const yaml_event_t *event, Err *err, const char *what, const char *hint)
+static bool refuse(const YamlReader *r, const yaml_event_t *event, Err *err, const char *what, const char *hint)
 {
     err_set(err, ERR_INPUT, "%s", what);
     err_hint(err, "%s", hint);
@@ -124,7 +124,7 @@ static bool refuse(const Reader *r, const yaml_event_t *event, Err *err, const c
 
 /* ---- events to nodes ---- */
 
-static bool next_event(Reader *r, yaml_event_t *event, Err *err)
+static bool next_event(YamlReader *r, yaml_event_t *event, Err *err)
 {
     if (!yaml_parser_parse(&r->parser, event))
         return syntax_error(r, err);
@@ -150,7 +150,7 @@ static bool next_event(Reader *r, yaml_event_t *event, Err *err)
     return ok;
 }
 
-static bool take_scalar(const Reader *r, YamlNode *node, const yaml_event_t *event, Err *err)
+static bool take_scalar(const YamlReader *r, YamlNode *node, const yaml_event_t *event, Err *err)
 {
     const char *value = (const char *)event->data.scalar.value;
     const size_t n = event->data.scalar.length;
@@ -161,7 +161,7 @@ static bool take_scalar(const Reader *r, YamlNode *node, const yaml_event_t *eve
     return true;
 }
 
-static bool take_key(const Reader *r, YamlNode *map, const yaml_event_t *event, YamlNode *entry, Err *err)
+static bool take_key(const YamlReader *r, YamlNode *map, const yaml_event_t *event, YamlNode *entry, Err *err)
 {
     if (event->type != YAML_SCALAR_EVENT)
         return refuse(r, event, err, "a key is not a plain word", "write it as  key: value");
@@ -180,9 +180,9 @@ static bool take_key(const Reader *r, YamlNode *map, const yaml_event_t *event, 
     return true;
 }
 
-static bool take_node(Reader *r, YamlNode *node, const yaml_event_t *event, int depth, Err *err);
+static bool take_node(YamlReader *r, YamlNode *node, const yaml_event_t *event, int depth, Err *err);
 
-static bool take_entry(Reader *r, YamlNode *parent, const yaml_event_t *event, int depth, Err *err)
+static bool take_entry(YamlReader *r, YamlNode *parent, const yaml_event_t *event, int depth, Err *err)
 {
     if (parent->kind == YAML_MAP && parent->count >= YAML_MOST_KEYS)
         return refuse(r, event, err, "a map has too many keys", "4096 are allowed");
@@ -202,7 +202,7 @@ static bool take_entry(Reader *r, YamlNode *parent, const yaml_event_t *event, i
 }
 
 /* The node that starts with `event`, with all below it. */
-static bool take_node(Reader *r, YamlNode *node, const yaml_event_t *event, int depth, Err *err)
+static bool take_node(YamlReader *r, YamlNode *node, const yaml_event_t *event, int depth, Err *err)
 {
     if (node->line == 0)
         node->line = (int)event->start_mark.line + 1;
@@ -225,7 +225,7 @@ static bool take_node(Reader *r, YamlNode *node, const yaml_event_t *event, int 
     }
 }
 
-static bool take_document(Reader *r, YamlNode *root, Err *err)
+static bool take_document(YamlReader *r, YamlNode *root, Err *err)
 {
     int documents = 0;
     for (;;) {
@@ -248,7 +248,7 @@ static bool take_document(Reader *r, YamlNode *root, Err *err)
 bool yaml_read(YamlNode *root, const char *text, size_t size, const char *where, Err *err)
 {
     *root = (YamlNode){ .kind = YAML_MAP };
-    Reader r = { .text = text, .size = size, .where = where };
+    YamlReader r = { .text = text, .size = size, .where = where };
     if (size > YAML_MOST_BYTES) {
         err_set(err, ERR_INPUT, "%zu bytes are too many for a run file", size);
         return err_at(err, "%s", where);

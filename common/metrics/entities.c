@@ -9,10 +9,10 @@ typedef struct Tag {
 } Tag;
 
 /* The walk over one tag sequence. */
-typedef struct Walk {
+typedef struct TagWalk {
     Tag before;
     int64_t begin; /* of the entity that is open, or was last */
-} Walk;
+} TagWalk;
 
 /* Only entities that end at the same tag can be the same. */
 typedef struct Entity {
@@ -50,7 +50,7 @@ static bool begins(Tag a, Tag b)
 }
 
 /* The entity that ends before tag `i`, if one does. */
-static Entity step(Walk *walk, Tag tag, int64_t i)
+static Entity step(TagWalk *walk, Tag tag, int64_t i)
 {
     const Entity entity = { ends(walk->before, tag), walk->before.type, walk->begin };
     if (begins(walk->before, tag))
@@ -63,7 +63,7 @@ EntityCounts entities_count(const char *const *names, const int32_t *goal, const
 {
     EntityCounts counts = { 0, 0, 0 };
     const Tag outside = { 'O', "_" };
-    Walk wanted = { { 'O', "" }, 0 }, guessed = wanted;
+    TagWalk wanted = { { 'O', "" }, 0 }, guessed = wanted;
     for (int64_t i = 0; i <= n; i++) {
         const Entity a = step(&wanted, i < n ? tag_of(names[goal[i]]) : outside, i);
         const Entity b = step(&guessed, i < n ? tag_of(names[guess[i]]) : outside, i);

@@ -25,9 +25,9 @@ enum {
 };
 
 /* What a row holds. */
-typedef enum { ROW_CLASSES, ROW_LABELS, ROW_PAIRS, ROW_TAGS, ROW_TOKENS } RowKind;
+typedef enum { ROW_CLASSES, ROW_LABELS, ROW_PAIRS, ROW_TAGS, ROW_TOKENS } CountedKind;
 
-static RowKind kind_of(const MetricsSpec *spec)
+static CountedKind kind_of(const MetricsSpec *spec)
 {
     if (spec->task == TASK_TOKEN_CLS || spec->task == TASK_CAUSAL_LM)
         return spec->task == TASK_TOKEN_CLS ? ROW_TAGS : ROW_TOKENS;
@@ -113,7 +113,7 @@ static void add_labels(Metrics *m, const float *logits, const float *goal)
 void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, double loss)
 {
     const int64_t L = m->spec.labels;
-    const RowKind kind = kind_of(&m->spec);
+    const CountedKind kind = kind_of(&m->spec);
     REQUIRE(kind != ROW_TAGS && kind != ROW_TOKENS);
     m->sums[EXAMPLES] += (double)B;
     m->sums[LOSS] += loss;
@@ -301,23 +301,23 @@ static double pearson(const double *x, const double *y, int64_t n)
     return xx == 0 || yy == 0 ? 0.0 : xy / sqrt(xx * yy);
 }
 
-typedef struct Ranked {
+typedef struct RankedValue {
     double value;
     int64_t index;
-} Ranked;
+} RankedValue;
 
 static int by_value(const void *a, const void *b)
 {
-    const double x = ((const Ranked *)a)->value, y = ((const Ranked *)b)->value;
+    const double x = ((const RankedValue *)a)->value, y = ((const RankedValue *)b)->value;
     return (x > y) - (x < y);
 }
 
 /* Ranks from 1, equal values share the mean of theirs. */
 static void ranks(double *out, const double *x, int64_t n)
 {
-    Ranked *order = xmalloc((size_t)n * sizeof *order);
+    RankedValue *order = xmalloc((size_t)n * sizeof *order);
     for (int64_t i = 0; i < n; i++)
-        order[i] = (Ranked){ x[i], i };
+        order[i] = (RankedValue){ x[i], i };
     qsort(order, (size_t)n, sizeof *order, by_value);
     for (int64_t i = 0; i < n;) {
         int64_t j = i;
@@ -376,7 +376,7 @@ static int token_figures(const Metrics *m, Figure *figures, int n)
 
 int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES])
 {
-    const RowKind kind = kind_of(&m->spec);
+    const CountedKind kind = kind_of(&m->spec);
     const double over = kind == ROW_TAGS     ? m->sums[HEAD + TAGS]
                         : kind == ROW_TOKENS ? m->sums[HEAD + TOKENS]
                                              : m->sums[EXAMPLES];

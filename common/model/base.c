@@ -100,7 +100,7 @@ static bool misshapen(const TensorView *t, const ModelArch *arch, const Module *
 /* ---- what is read -------------------------------------------------------------------------------- */
 
 /* What a walk over the files finds. */
-typedef struct Walk {
+typedef struct BaseWalk {
     const ModelArch *arch;
     const SafeTensors *files;
     bool *read; /* [safetensors_count] */
@@ -109,7 +109,7 @@ typedef struct Walk {
     bool own_new; /* it is one of those that a run may begin anew */
     char *stack; /* "encoder.layer.": where the layers lie in the body, before their number; owned */
     char *old_stack; /* the same before the family's renames, or NULL; owned */
-} Walk;
+} BaseWalk;
 
 /* Path of the first layer's first module up to its number, without the prefix. Owned. */
 static char *stack_of(const ModelArch *arch, const char *path)
@@ -119,7 +119,7 @@ static char *stack_of(const ModelArch *arch, const char *path)
     return number ? xstrndup(path + skip, (size_t)(number + 1 - path) - skip) : NULL;
 }
 
-static void find_stack(Walk *w)
+static void find_stack(BaseWalk *w)
 {
     for (int i = 0; i < w->arch->module_count && !w->stack; i++) {
         const Module *m = &w->arch->modules[i];
@@ -133,7 +133,7 @@ static void find_stack(Walk *w)
 }
 
 /* The first part of the head's path. A new head that is not in the files has no place there. */
-static void take_own(Walk *w, const Module *m, bool found)
+static void take_own(BaseWalk *w, const Module *m, bool found)
 {
     if (w->own || text_starts(m->path, w->arch->family->prefix) || (m->is_new && !found))
         return;
@@ -141,7 +141,7 @@ static void take_own(Walk *w, const Module *m, bool found)
     w->own_new = m->is_new;
 }
 
-static bool read_one(Walk *w, const Module *m, bool bias, Err *err)
+static bool read_one(BaseWalk *w, const Module *m, bool bias, Err *err)
 {
     const TensorView *t = stored_source(w->files, w->arch, m, bias);
     if (t)
@@ -153,10 +153,10 @@ static bool read_one(Walk *w, const Module *m, bool bias, Err *err)
     return fits(t, w->arch, m, bias) || misshapen(t, w->arch, m, bias, err);
 }
 
-static bool walk_init(Walk *w, const ModelArch *arch, const SafeTensors *files, Err *err)
+static bool walk_init(BaseWalk *w, const ModelArch *arch, const SafeTensors *files, Err *err)
 {
     const int64_t count = safetensors_count(files);
-    *w = (Walk){ .arch = arch, .files = files, .bare = true };
+    *w = (BaseWalk){ .arch = arch, .files = files, .bare = true };
     w->read = xcalloc((size_t)count + 1, sizeof *w->read);
     for (int64_t t = 0; t < count && w->bare; t++)
         w->bare = !text_starts(safetensors_at(files, t)->name, arch->family->prefix);
@@ -169,7 +169,7 @@ static bool walk_init(Walk *w, const ModelArch *arch, const SafeTensors *files, 
     return ok;
 }
 
-static void walk_release(Walk *w)
+static void walk_release(BaseWalk *w)
 {
     free(w->read);
     free(w->own);
@@ -202,7 +202,7 @@ static int64_t layer_in(const char *stack, const char *name)
     return strtoll(name + strlen(stack), NULL, 10);
 }
 
-static Left judge(const Walk *w, const char *name)
+static Left judge(const BaseWalk *w, const char *name)
 {
     const Family *family = w->arch->family;
     const bool prefixed = text_starts(name, family->prefix);
@@ -267,7 +267,7 @@ static bool hint_left(const ModelArch *arch, Left kind, const char *first, Err *
         class_name ? "'" : "");
 }
 
-static bool check_left(const Walk *w, Err *err)
+static bool check_left(const BaseWalk *w, Err *err)
 {
     Text names = { 0 };
     const TensorView *first = NULL;
@@ -295,7 +295,7 @@ static bool check_left(const Walk *w, Err *err)
 
 bool base_check(const ModelArch *arch, const SafeTensors *files, Err *err)
 {
-    Walk w;
+    BaseWalk w;
     const bool ok = walk_init(&w, arch, files, err) && check_left(&w, err);
     walk_release(&w);
     return ok;
@@ -348,7 +348,7 @@ static void doubt_architectures(const ModelArch *arch, Text *out)
     text_release(&others);
 }
 
-static void doubt_tensors(const Walk *w, Text *out)
+static void doubt_tensors(const BaseWalk *w, Text *out)
 {
     Text names = { 0 };
     int count = 0;
@@ -365,7 +365,7 @@ static void doubt_tensors(const Walk *w, Text *out)
 
 void base_doubts(const ModelArch *arch, const SafeTensors *files, Text *out)
 {
-    Walk w;
+    BaseWalk w;
     Err err = { 0 };
     doubt_architectures(arch, out);
     if (!files)

@@ -62,18 +62,18 @@ FAMILY(mistral, "Mistral");
 FAMILY(qwen2, "Qwen2");
 
 /* What a config.json without the key means. */
-typedef struct Defaults {
+typedef struct LlamaDefaults {
     int64_t F, K, V, positions; /* K 0: as many as H */
     int64_t bos, eos;
-} Defaults;
+} LlamaDefaults;
 
-static const Defaults llama_defaults = { 11008, 0, 32000, 2048, 1, 2 };
-static const Defaults mistral_defaults = { 14336, 8, 32000, 131072, 1, 2 };
-static const Defaults qwen2_defaults = { 22016, 32, 151936, 32768, -1, -1 };
+static const LlamaDefaults llama_defaults = { 11008, 0, 32000, 2048, 1, 2 };
+static const LlamaDefaults mistral_defaults = { 14336, 8, 32000, 131072, 1, 2 };
+static const LlamaDefaults qwen2_defaults = { 22016, 32, 151936, 32768, -1, -1 };
 
 /* ---- reading -------------------------------------------------------------------- */
 
-static bool read_heads(ModelArch *arch, const Defaults *d, Err *err)
+static bool read_heads(ModelArch *arch, const LlamaDefaults *d, Err *err)
 {
     const json_t *K = json_object_get(arch->config, "num_key_value_heads");
     const int64_t count = json_is_null(K) || d->K == 0 ? arch->H : d->K;
@@ -91,7 +91,7 @@ static bool read_heads(ModelArch *arch, const Defaults *d, Err *err)
                    (long long)arch->H, (long long)arch->K);
 }
 
-static bool read_sizes(ModelArch *arch, const Defaults *d, Err *err)
+static bool read_sizes(ModelArch *arch, const LlamaDefaults *d, Err *err)
 {
     return arch_size(arch, "hidden_size", 4096, &arch->C, err) && arch_layers(arch, "num_hidden_layers", 32, err) &&
            arch_size(arch, "num_attention_heads", 32, &arch->H, err) &&
@@ -108,7 +108,7 @@ static bool check_biases(const ModelArch *arch, Err *err)
            arch_flag(arch, "token_classification_bias", true, &is, err);
 }
 
-static bool read_common(ModelArch *arch, const Defaults *d, Err *err)
+static bool read_common(ModelArch *arch, const LlamaDefaults *d, Err *err)
 {
     arch->norm = NORM_RMS;
     arch->pre_norm = true;

@@ -1,5 +1,5 @@
 /* DESIGN. config.json holds either rope_theta and rope_scaling (Transformers 4) or
- * rope_parameters with both (5). They are read into a Rope once to be checked when
+ * rope_parameters with both (5). They are read into a RopeSettings once to be checked when
  * the model is opened, and again whenever frequencies are asked for.
  * Source: Transformers 5.23, modeling_rope_utils.py. */
 #include "common/model/rope.h"
@@ -15,7 +15,7 @@ typedef enum { ROPE_DEFAULT, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_LLAMA3, ROPE_YARN, 
 
 static const char *const kind_names[ROPE_KINDS] = { "default", "linear", "dynamic", "llama3", "yarn", "longrope" };
 
-typedef struct Rope {
+typedef struct RopeSettings {
     RopeKind kind;
     const json_t *from; /* rope_scaling or rope_parameters; may be NULL */
     double theta, factor;
@@ -25,11 +25,11 @@ typedef struct Rope {
     double attention; /* of cosines and sines */
     const json_t *by_pair; /* longrope: short_factor */
     const json_t *by_pair2; /* longrope: long_factor, of sequences beyond the original length */
-} Rope;
+} RopeSettings;
 
 /* ---- reading ------------------------------------------------------------------ */
 
-static bool read_kind(Rope *rope, Err *err)
+static bool read_kind(RopeSettings *rope, Err *err)
 {
     const char *old = json_get_string(rope->from, "type", "default", err);
     const char *name = json_get_string(rope->from, "rope_type", old, err);
@@ -46,7 +46,7 @@ static bool read_kind(Rope *rope, Err *err)
 }
 
 /* Above zero, and finite as all numbers of JSON are. The fallback 0: it has to be there. */
-static bool read_positive(const Rope *rope, const char *key, double fallback, double *out, Err *err)
+static bool read_positive(const RopeSettings *rope, const char *key, double fallback, double *out, Err *err)
 {
     *out = json_get_real(rope->from, key, fallback, err);
     if (err->kind != ERR_NONE)
@@ -59,7 +59,7 @@ static bool read_positive(const Rope *rope, const char *key, double fallback, do
 }
 
 /* Of the model, else of the rope, else what the model has now. */
-static bool read_original(Rope *rope, const ModelArch *arch, Err *err)
+static bool read_original(RopeSettings *rope, const ModelArch *arch, Err *err)
 {
     static const char key[] = "original_max_position_embeddings";
     const double own = json_get_real(rope->from, key, rope->now, err);
@@ -74,7 +74,7 @@ static double yarn_scale(double factor, double by)
     return factor <= 1 ? 1 : 0.1 * by * maths_log(factor) + 1;
 }
 
-static bool read_yarn(Rope *rope, Err *err)
+static bool read_yarn(RopeSettings *rope, Err *err)
 {
     const double one = json_get_real(rope->from, "mscale", 0, err);
     const double all = json_get_real(rope->from, "mscale_all_dim", 0, err);
@@ -90,7 +90,7 @@ static bool read_yarn(Rope *rope, Err *err)
            read_positive(rope, "beta_slow", 1, &rope->low, err);
 }
 
-static bool read_pairs(const Rope *rope, const char *key, int64_t pairs, const json_t **out, Err *err)
+static bool read_pairs(const RopeSettings *rope, const char *key, int64_t pairs, const json_t **out, Err *err)
 {
     const json_t *list = json_object_get(rope->from, key);
     *out = list;
@@ -100,7 +100,7 @@ static bool read_pairs(const Rope *rope, const char *key, int64_t pairs, const j
     return ok || err_set(err, ERR_INPUT, "'%s' is not a list of %lld numbers above 0", key, (long long)pairs);
 }
 
-static bool read_longrope(Rope *rope, const ModelArch *arch, Err *err)
+static bool read_longrope(RopeSettings *rope, const ModelArch *arch, Err *err)
 {
     const double usual = rope->factor <= 1 ? 1 : sqrt(1 + maths_log(rope->factor) / maths_log(rope->original));
     rope->attention = json_get_real(rope->from, "attention_factor", usual, err);
@@ -108,7 +108,7 @@ static bool read_longrope(Rope *rope, const ModelArch *arch, Err *err)
            read_pairs(rope, "long_factor", arch->D / 2, &rope->by_pair2, err);
 }
 
-static bool read_llama3(Rope *rope, Err *err)
+static bool read_llama3(RopeSettings *rope, Err *err)
 {
     if (!read_positive(rope, "low_freq_factor", 0, &rope->low, err) ||
         !read_positive(rope, "high_freq_factor", 0, &rope->high, err))
@@ -117,7 +117,7 @@ static bool read_llama3(Rope *rope, Err *err)
            err_set(err, ERR_INPUT, "high_freq_factor %g is not above low_freq_factor %g", rope->high, rope->low);
 }
 
-static bool read_stretch(Rope *rope, const ModelArch *arch, Err *err)
+static bool read_stretch(RopeSettings *rope, const ModelArch *arch, Err *err)
 {
     if (rope->kind == ROPE_DEFAULT)
         return true;
@@ -140,7 +140,7 @@ static bool read_stretch(Rope *rope, const ModelArch *arch, Err *err)
 }
 
 /* rope_parameters of models with several kinds of layers are an object for each. */
-static bool check_flat(const Rope *rope, Err *err)
+static bool check_flat(const RopeSettings *rope, Err *err)
 {
     const char *key;
     json_t *value;
@@ -155,10 +155,10 @@ static bool check_flat(const Rope *rope, Err *err)
     return err->kind == ERR_NONE;
 }
 
-static bool read(Rope *rope, const ModelArch *arch, Err *err)
+static bool read(RopeSettings *rope, const ModelArch *arch, Err *err)
 {
     static const char *const keys[] = { "rope_scaling", "rope_parameters" };
-    *rope = (Rope){ .attention = 1 };
+    *rope = (RopeSettings){ .attention = 1 };
     for (size_t i = 0; i < 2 && !rope->from; i++) {
         const json_t *value = json_object_get(arch->config, keys[i]);
         if (value && !json_is_null(value) && !json_is_object(value))
@@ -176,7 +176,7 @@ static bool read(Rope *rope, const ModelArch *arch, Err *err)
 
 bool rope_check(ModelArch *arch, Err *err)
 {
-    Rope rope;
+    RopeSettings rope;
     if (arch->D % 2 != 0)
         return err_set(err, ERR_INPUT, "a head size of %lld is odd: rotary positions turn pairs", (long long)arch->D);
     /* arch_rope will ask again, when positions may be more */
@@ -201,7 +201,7 @@ static double frequency(double theta, int64_t j, int64_t D)
 }
 
 /* Long waves are stretched, short ones are not, between them it slides. */
-static double stretch_llama3(const Rope *rope, double f)
+static double stretch_llama3(const RopeSettings *rope, double f)
 {
     const double turns = rope->original * f / (2 * M_PI); /* in the original length */
     if (turns > rope->high)
@@ -213,12 +213,12 @@ static double stretch_llama3(const Rope *rope, double f)
 }
 
 /* The pair that turns so many times in the original length, as a real number. */
-static double yarn_pair(const Rope *rope, double turns, int64_t D)
+static double yarn_pair(const RopeSettings *rope, double turns, int64_t D)
 {
     return (double)D * maths_log(rope->original / (turns * 2 * M_PI)) / (2 * maths_log(rope->theta));
 }
 
-static double stretch_yarn(const Rope *rope, double f, int64_t j, int64_t D)
+static double stretch_yarn(const RopeSettings *rope, double f, int64_t j, int64_t D)
 {
     double from = yarn_pair(rope, rope->high, D), to = yarn_pair(rope, rope->low, D);
     const json_t *cut = json_object_get(rope->from, "truncate");
@@ -234,7 +234,7 @@ static double stretch_yarn(const Rope *rope, double f, int64_t j, int64_t D)
     return f / rope->factor * stretched + f * (1 - stretched);
 }
 
-static double pair_frequency(const Rope *rope, const ModelArch *arch, int64_t length, int64_t j)
+static double pair_frequency(const RopeSettings *rope, const ModelArch *arch, int64_t length, int64_t j)
 {
     const double f = frequency(rope->theta, j, arch->D);
     switch (rope->kind) {
@@ -260,7 +260,7 @@ static double pair_frequency(const Rope *rope, const ModelArch *arch, int64_t le
 
 double arch_rope(const ModelArch *arch, int64_t length, double *inverse)
 {
-    Rope rope;
+    RopeSettings rope;
     Err err = { 0 };
     REQUIRE(arch->rope && read(&rope, arch, &err)); /* checked when it was opened */
     /* Transformers keeps them as f32, and long positions show it */

@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Item {
+typedef struct PackedRow {
     int64_t length, at; /* tokens; place in `rows` */
     int64_t pack; /* which it went into */
-} Item;
+} PackedRow;
 
 static int longest_first(const void *a, const void *b)
 {
-    const Item *x = a, *y = b;
+    const PackedRow *x = a, *y = b;
     if (x->length != y->length)
         return x->length < y->length ? 1 : -1;
     return (x->at > y->at) - (x->at < y->at);
@@ -20,7 +20,7 @@ static int longest_first(const void *a, const void *b)
 
 static int by_pack(const void *a, const void *b)
 {
-    const Item *x = a, *y = b;
+    const PackedRow *x = a, *y = b;
     if (x->pack != y->pack)
         return x->pack > y->pack ? 1 : -1;
     return (x->at > y->at) - (x->at < y->at);
@@ -62,7 +62,7 @@ static int64_t take(Rooms *r, int64_t room)
     return pack;
 }
 
-static int64_t deal(Item *items, int64_t count, int64_t most)
+static int64_t deal(PackedRow *items, int64_t count, int64_t most)
 {
     Rooms r = { .most = most,
                 .first = xmalloc((size_t)(most + 1) * sizeof *r.first),
@@ -85,10 +85,10 @@ static int64_t deal(Item *items, int64_t count, int64_t most)
 
 int64_t packing_group(uint32_t *rows, int64_t count, const int64_t *start, int64_t most, int64_t **ends)
 {
-    Item *items = xmalloc((size_t)count * sizeof *items);
+    PackedRow *items = xmalloc((size_t)count * sizeof *items);
     uint32_t *before = xmalloc((size_t)count * sizeof *before);
     for (int64_t i = 0; i < count; i++)
-        items[i] = (Item){ .length = start[rows[i] + 1] - start[rows[i]], .at = i };
+        items[i] = (PackedRow){ .length = start[rows[i] + 1] - start[rows[i]], .at = i };
     qsort(items, (size_t)count, sizeof *items, longest_first);
     const int64_t packs = deal(items, count, most);
     qsort(items, (size_t)count, sizeof *items, by_pack);

@@ -27,12 +27,12 @@ struct WireContext {
 };
 
 /* A message that its peer did not take yet. */
-typedef struct Waiting {
-    struct Waiting *next;
+typedef struct WaitingMessage {
+    struct WaitingMessage *next;
     WireId to;
     zmq_msg_t *parts; /* [count], owned */
     int count;
-} Waiting;
+} WaitingMessage;
 
 struct WireSocket {
     void *zmq;
@@ -41,7 +41,7 @@ struct WireSocket {
     size_t most_tensor;
     char endpoint[256];
     Guard *guard; /* ROUTER; owned */
-    Waiting *waiting; /* owned, oldest first */
+    WaitingMessage *waiting; /* owned, oldest first */
     int64_t out, in; /* bytes */
 };
 
@@ -111,7 +111,7 @@ static WireSocket *socket_new(WireContext *context, bool router, bool ipv6, Err 
     return NULL;
 }
 
-static void waiting_free(Waiting *waiting)
+static void waiting_free(WaitingMessage *waiting)
 {
     for (int i = 0; i < waiting->count; i++)
         zmq_msg_close(&waiting->parts[i]);
@@ -124,7 +124,7 @@ void wire_close(WireSocket *socket)
     if (!socket)
         return;
     while (socket->waiting) {
-        Waiting *next = socket->waiting->next;
+        WaitingMessage *next = socket->waiting->next;
         waiting_free(socket->waiting);
         socket->waiting = next;
     }
@@ -293,10 +293,10 @@ static void release_header(void *data, void *hint)
 }
 
 /* header is taken: it lives in the first part. */
-static Waiting *waiting_new(const WireId *to, char *header, size_t header_size, const Msg *msg)
+static WaitingMessage *waiting_new(const WireId *to, char *header, size_t header_size, const Msg *msg)
 {
     const size_t frames = (msg->size + WIRE_FRAME_BYTES - 1) / WIRE_FRAME_BYTES;
-    Waiting *waiting = xcalloc(1, sizeof *waiting);
+    WaitingMessage *waiting = xcalloc(1, sizeof *waiting);
     waiting->count = (int)frames + 1;
     waiting->parts = xcalloc((size_t)waiting->count, sizeof *waiting->parts);
     if (to)
@@ -313,7 +313,7 @@ static Waiting *waiting_new(const WireId *to, char *header, size_t header_size, 
 
 /* 0: all parts are ZeroMQ's now. Else its error number. ZeroMQ decides about a whole message at its
  * first frame, so one that fails there has left nothing behind. */
-static int try_send(WireSocket *socket, Waiting *waiting)
+static int try_send(WireSocket *socket, WaitingMessage *waiting)
 {
     if (socket->router && zmq_send(socket->zmq, waiting->to.bytes, waiting->to.size, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
         return zmq_errno();
@@ -335,7 +335,7 @@ static bool same_id(const WireId *a, const WireId *b)
 static int count_waiting(const WireSocket *socket, const WireId *to)
 {
     int count = 0;
-    for (const Waiting *w = socket->waiting; w; w = w->next)
+    for (const WaitingMessage *w = socket->waiting; w; w = w->next)
         count += same_id(&w->to, to);
     return count;
 }
@@ -345,8 +345,8 @@ static int count_waiting(const WireSocket *socket, const WireId *to)
 static void flush(WireSocket *socket)
 {
     const WireId *full = NULL; /* ZeroMQ is not asked again for the same peer */
-    for (Waiting **at = &socket->waiting; *at;) {
-        Waiting *waiting = *at;
+    for (WaitingMessage **at = &socket->waiting; *at;) {
+        WaitingMessage *waiting = *at;
         if (full && same_id(full, &waiting->to)) {
             at = &waiting->next;
             continue;
@@ -372,10 +372,10 @@ WireSent wire_send(WireSocket *socket, const WireId *to, const Msg *msg, Err *er
         return WIRE_LATER;
     if (!msg_encode_header(msg, &header, &header_size, err))
         return WIRE_BAD;
-    Waiting *waiting = waiting_new(to, header, header_size, msg);
+    WaitingMessage *waiting = waiting_new(to, header, header_size, msg);
     const int why = queued > 0 ? EAGAIN : try_send(socket, waiting);
     if (why == EAGAIN && socket->router) {
-        Waiting **last = &socket->waiting;
+        WaitingMessage **last = &socket->waiting;
         while (*last)
             last = &(*last)->next;
         *last = waiting;

@@ -13,7 +13,7 @@
 enum { NUMBER_ROOM = 400 }; /* of a number as text; huge ones are not copied */
 
 /* What a row is read into, used again for the next. */
-typedef struct Rows {
+typedef struct JsonRow {
     RecordReader *reader;
     const char **text, **tags; /* [room] words */
     size_t *size;
@@ -22,9 +22,9 @@ typedef struct Rows {
     char number[NUMBER_ROOM];
     Text filled, plain; /* the form of the row; the row without huge numbers */
     const json_t *row;
-} Rows;
+} JsonRow;
 
-static void words_reserve(Rows *w, size_t count)
+static void words_reserve(JsonRow *w, size_t count)
 {
     if (count <= w->room)
         return;
@@ -35,7 +35,7 @@ static void words_reserve(Rows *w, size_t count)
     w->numbers = xrealloc(w->numbers, w->room * sizeof *w->numbers);
 }
 
-static void rows_free(Rows *w)
+static void rows_free(JsonRow *w)
 {
     free(w->text);
     free(w->tags);
@@ -134,7 +134,7 @@ static const json_t *list_field(const json_t *row, const char *key, const Record
 /* A field of the form; null is an empty text. */
 static bool form_field(void *self, const char *name, const char **text, size_t *n, Err *err)
 {
-    Rows *w = self;
+    JsonRow *w = self;
     const json_t *v = json_object_get(w->row, name);
     if (v)
         *text = json_is_null(v) ? "" : scalar_text(v, w->number, n);
@@ -143,7 +143,7 @@ static bool form_field(void *self, const char *name, const char **text, size_t *
 
 /* ---- rows ------------------------------------------------------------------------ */
 
-static bool fill_tags(Rows *w, const json_t *tags, const RecordColumns *c, size_t count, Err *bad)
+static bool fill_tags(JsonRow *w, const json_t *tags, const RecordColumns *c, size_t count, Err *bad)
 {
     if (json_array_size(tags) != count)
         return err_set(bad, ERR_INPUT, "%zu tags for %zu words", json_array_size(tags), count);
@@ -158,7 +158,7 @@ static bool fill_tags(Rows *w, const json_t *tags, const RecordColumns *c, size_
     return true;
 }
 
-static bool fill_words(Record *r, Rows *w, const json_t *row, const RecordColumns *c, Err *bad)
+static bool fill_words(Record *r, JsonRow *w, const json_t *row, const RecordColumns *c, Err *bad)
 {
     const json_t *words = list_field(row, c->tokens, c, bad);
     const json_t *tags = words && c->labelled ? list_field(row, c->tags, c, bad) : NULL;
@@ -180,7 +180,7 @@ static bool fill_words(Record *r, Rows *w, const json_t *row, const RecordColumn
     return true;
 }
 
-static void fill_texts(Record *r, Rows *w, const json_t *row, const RecordColumns *c, Err *bad)
+static void fill_texts(Record *r, JsonRow *w, const json_t *row, const RecordColumns *c, Err *bad)
 {
     r->text = text_field(row, c->text, c, &r->text_size, bad);
     r->pair = text_field(row, c->pair, c, &r->pair_size, bad);
@@ -227,7 +227,7 @@ static void without_huge(Text *out, const char *json, size_t n)
     }
 }
 
-static json_t *parse(Rows *w, const char *json, size_t n, json_error_t *fault)
+static json_t *parse(JsonRow *w, const char *json, size_t n, json_error_t *fault)
 {
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
     json_t *row = json_loadb(json, n, flags, fault);
@@ -239,7 +239,7 @@ static json_t *parse(Rows *w, const char *json, size_t n, json_error_t *fault)
 }
 
 /* json[0, n) begins in line `number`. */
-static bool give_object(Rows *w, const char *json, size_t n, int64_t number)
+static bool give_object(JsonRow *w, const char *json, size_t n, int64_t number)
 {
     const RecordColumns *c = w->reader->columns;
     Record r = { .text = "", .file = w->reader->path, .line = number };
@@ -273,7 +273,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static bool read_lines(Rows *w, const Source *source)
+static bool read_lines(JsonRow *w, const Source *source)
 {
     bool ok = true;
     int64_t line = 0;
@@ -318,14 +318,14 @@ static size_t skip_blanks(const Source *source, size_t at, int64_t *line)
     return at;
 }
 
-static bool list_fault(const Rows *w, const char *what, int64_t line)
+static bool list_fault(const JsonRow *w, const char *what, int64_t line)
 {
     err_set(w->reader->err, ERR_INPUT, "%s", what);
     return err_at(w->reader->err, "%s:%lld", w->reader->path, (long long)line);
 }
 
 /* `at` is the opening bracket. */
-static bool read_list(Rows *w, const Source *source, size_t at, int64_t line)
+static bool read_list(JsonRow *w, const Source *source, size_t at, int64_t line)
 {
     const char *data = source->data;
     const int64_t opened = line;
@@ -360,7 +360,7 @@ bool records_json(RecordReader *reader)
     Source source;
     if (!source_open(&source, reader->path, reader->err))
         return false;
-    Rows rows = { .reader = reader };
+    JsonRow rows = { .reader = reader };
     int64_t line = 1;
     const size_t at = skip_blanks(&source, 0, &line);
     const bool list = at < source.size && source.data[at] == '[';

@@ -148,16 +148,16 @@ static bool is_quoted_style(const Source *source)
 
 /* ---- columns ---------------------------------------------------------------------------- */
 
-typedef struct Table {
+typedef struct TableFile {
     RecordReader *reader;
     Scan scan;
     char **names; /* header, owned */
     size_t columns;
     int text, pair, label; /* column numbers, -1: none */
     Text filled; /* the form of the current row */
-} Table;
+} TableFile;
 
-static int find_name(const Table *t, const char *name)
+static int find_name(const TableFile *t, const char *name)
 {
     for (size_t i = 0; i < t->columns; i++)
         if (strcmp(t->names[i], name) == 0)
@@ -170,7 +170,7 @@ static const char *column_keys(const RecordColumns *c)
     return c->kind == ROWS_COMPLETIONS ? "data.prompt and data.completion" : "data.text and data.label";
 }
 
-static bool no_column(const Table *t, const char *name)
+static bool no_column(const TableFile *t, const char *name)
 {
     const RecordColumns *c = t->reader->columns;
     Err *err = t->reader->err;
@@ -194,13 +194,13 @@ static bool no_column(const Table *t, const char *name)
     return false;
 }
 
-static bool find_column(const Table *t, const char *name, bool needed, int *column)
+static bool find_column(const TableFile *t, const char *name, bool needed, int *column)
 {
     *column = name ? find_name(t, name) : -1;
     return !name || *column >= 0 || !needed || no_column(t, name);
 }
 
-static bool read_header(Table *t)
+static bool read_header(TableFile *t)
 {
     const RecordColumns *c = t->reader->columns;
     if (t->scan.unclosed) {
@@ -222,7 +222,7 @@ static bool read_header(Table *t)
 
 static bool field(void *self, const char *name, const char **text, size_t *n, Err *err)
 {
-    const Table *t = self;
+    const TableFile *t = self;
     const int column = find_name(t, name);
     (void)err;
     if (column >= 0)
@@ -230,7 +230,7 @@ static bool field(void *self, const char *name, const char **text, size_t *n, Er
     return true;
 }
 
-static void check_row(const Table *t, Err *bad)
+static void check_row(const TableFile *t, Err *bad)
 {
     const Scan *s = &t->scan;
     if (s->unclosed) {
@@ -245,12 +245,12 @@ static void check_row(const Table *t, Err *bad)
     }
 }
 
-static const char *lend(const Table *t, int column, size_t *n)
+static const char *lend(const TableFile *t, int column, size_t *n)
 {
     return column >= 0 ? cell(&t->scan, (size_t)column, n) : NULL;
 }
 
-static bool give_row(Table *t)
+static bool give_row(TableFile *t)
 {
     const RecordColumns *c = t->reader->columns;
     Record r = { .text = "", .file = t->reader->path, .line = t->scan.row_line };
@@ -272,7 +272,7 @@ static bool read_table(RecordReader *reader, char delimiter)
     Source source;
     if (!source_open(&source, reader->path, reader->err))
         return false;
-    Table t = { .reader = reader };
+    TableFile t = { .reader = reader };
     t.scan = (Scan){ .source = &source, .delimiter = delimiter, .line = 1 };
     t.scan.quoted = delimiter == ',' || is_quoted_style(&source);
     bool ok = !next_row(&t.scan) || read_header(&t);

@@ -82,7 +82,7 @@ static bool is_stopped(const GenerateOptions *o, const Lane *lane, const Tokeniz
 
 /* ---- the batch --------------------------------------------------------------------------- */
 
-typedef struct Run {
+typedef struct Generation {
     const GenerateOptions *o;
     const GeneratePrompts *prompts;
     const GenerateEngine *engine;
@@ -93,9 +93,9 @@ typedef struct Run {
     int32_t *ids;
     float *logits; /* [B, V] */
     Text text;
-} Run;
+} Generation;
 
-static bool open_run(Run *r, Err *err)
+static bool open_run(Generation *r, Err *err)
 {
     const GeneratePrompts *p = r->prompts;
     const size_t B = (size_t)p->B;
@@ -117,7 +117,7 @@ static bool open_run(Run *r, Err *err)
     return r->logits != NULL;
 }
 
-static void close_run(Run *r)
+static void close_run(Generation *r)
 {
     for (int64_t b = 0; b < r->prompts->B; b++)
         free(r->lanes[b].ids);
@@ -131,7 +131,7 @@ static void close_run(Run *r)
 }
 
 /* Whole prompts first, then the newest token of each that goes on. */
-static GenerateFeed next_feed(Run *r, bool first)
+static GenerateFeed next_feed(Generation *r, bool first)
 {
     int64_t count = 0, at = 0;
     for (int64_t b = 0; b < r->prompts->B; b++) {
@@ -148,7 +148,7 @@ static GenerateFeed next_feed(Run *r, bool first)
     return (GenerateFeed){ first, count, r->lane, r->start, r->ids };
 }
 
-static void add_token(Run *r, Lane *lane, const float *logits, int64_t example)
+static void add_token(Generation *r, Lane *lane, const float *logits, int64_t example)
 {
     const int32_t id = sampler_next(&r->sampler, logits, r->engine->V, lane->ids, lane->count, example);
     if (is_end(r->o, id)) {
@@ -160,7 +160,7 @@ static void add_token(Run *r, Lane *lane, const float *logits, int64_t example)
                  is_stopped(r->o, lane, r->tokenizer, &r->text);
 }
 
-static void take(Generated *texts, const Run *r)
+static void take(Generated *texts, const Generation *r)
 {
     for (int64_t b = 0; b < r->prompts->B; b++) {
         const Lane *lane = &r->lanes[b];
@@ -170,7 +170,7 @@ static void take(Generated *texts, const Run *r)
     }
 }
 
-static bool run_turn(Generated *texts, Run *r, Err *err)
+static bool run_turn(Generated *texts, Generation *r, Err *err)
 {
     bool ok = open_run(r, err);
     for (bool first = true; ok; first = false) {
@@ -200,7 +200,7 @@ bool generate(Generated *texts, const GenerateOptions *options, const GeneratePr
             start[i] = prompts->start[b + i] - prompts->start[b];
         const GeneratePrompts turn = { left < engine->lanes ? left : engine->lanes, start,
                                        prompts->ids + prompts->start[b], prompts->example + b };
-        Run r = { .o = options, .prompts = &turn, .engine = engine, .tokenizer = tokenizer };
+        Generation r = { .o = options, .prompts = &turn, .engine = engine, .tokenizer = tokenizer };
         ok = run_turn(texts + b, &r, err);
         free(start);
     }

@@ -9,13 +9,13 @@
 
 typedef enum { SLOT_FREE, SLOT_WAITING, SLOT_MAKING, SLOT_READY } SlotState;
 
-typedef struct Slot {
+typedef struct AheadPicture {
     SlotState state;
     int64_t row, epoch;
     int64_t turn; /* its place among those expected at once */
     bool stale; /* nobody will ask; freed once it is made */
     uint8_t *planes; /* in Ahead.planes */
-} Slot;
+} AheadPicture;
 
 struct Ahead {
     AheadMake make;
@@ -26,28 +26,28 @@ struct Ahead {
     uint8_t *planes; /* [room, size], owned */
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t work; /* wakes makers */
-    Slot *slot; /* [room] */
+    AheadPicture *slot; /* [room] */
     bool stopping;
 };
 
-static void clear(Slot *s)
+static void clear(AheadPicture *s)
 {
-    *s = (Slot){ .planes = s->planes };
+    *s = (AheadPicture){ .planes = s->planes };
 }
 
-static Slot *first_in(Ahead *a, SlotState state)
+static AheadPicture *first_in(Ahead *a, SlotState state)
 {
-    Slot *first = NULL;
+    AheadPicture *first = NULL;
     for (int64_t i = 0; i < a->room; i++)
         if (a->slot[i].state == state && (!first || a->slot[i].turn < first->turn))
             first = &a->slot[i];
     return first;
 }
 
-static Slot *find(Ahead *a, int64_t row, int64_t epoch)
+static AheadPicture *find(Ahead *a, int64_t row, int64_t epoch)
 {
     for (int64_t i = 0; i < a->room; i++) {
-        Slot *s = &a->slot[i];
+        AheadPicture *s = &a->slot[i];
         if (s->state != SLOT_FREE && !s->stale && s->row == row && s->epoch == epoch)
             return s;
     }
@@ -55,7 +55,7 @@ static Slot *find(Ahead *a, int64_t row, int64_t epoch)
 }
 
 /* Called with the lock; gives it up meanwhile. A fault is left to whoever asks for the image. */
-static void make_slot(Ahead *a, Slot *s)
+static void make_slot(Ahead *a, AheadPicture *s)
 {
     s->state = SLOT_MAKING;
     pthread_mutex_unlock(&a->lock);
@@ -74,7 +74,7 @@ static void *maker(void *self)
     sched_setscheduler(0, SCHED_IDLE, &plain); /* of this thread; where it is refused, makers take their turns */
     pthread_mutex_lock(&a->lock);
     while (!a->stopping) {
-        Slot *s = first_in(a, SLOT_WAITING);
+        AheadPicture *s = first_in(a, SLOT_WAITING);
         if (s)
             make_slot(a, s);
         else
@@ -142,10 +142,10 @@ void ahead_expect(Ahead *a, const uint32_t *rows, int64_t count, int64_t epoch)
             clear(&a->slot[i]);
     }
     for (int64_t i = 0; i < count; i++) {
-        Slot *s = first_in(a, SLOT_FREE);
+        AheadPicture *s = first_in(a, SLOT_FREE);
         if (!s)
             break;
-        *s = (Slot){ .state = SLOT_WAITING, .row = rows[i], .epoch = epoch, .turn = i, .planes = s->planes };
+        *s = (AheadPicture){ .state = SLOT_WAITING, .row = rows[i], .epoch = epoch, .turn = i, .planes = s->planes };
     }
     pthread_cond_broadcast(&a->work);
     pthread_mutex_unlock(&a->lock);
@@ -155,7 +155,7 @@ void ahead_expect(Ahead *a, const uint32_t *rows, int64_t count, int64_t epoch)
 bool ahead_take(Ahead *a, uint8_t *planes, int64_t row, int64_t epoch, Err *err)
 {
     pthread_mutex_lock(&a->lock);
-    Slot *s = find(a, row, epoch);
+    AheadPicture *s = find(a, row, epoch);
     const bool ready = s && s->state == SLOT_READY;
     if (ready)
         memcpy(planes, s->planes, (size_t)a->size);

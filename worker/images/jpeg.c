@@ -8,17 +8,17 @@
 #include <jpeglib.h>
 
 /* Everything that is alive across longjmp, so that nothing of it sits in registers. */
-typedef struct Decoder {
+typedef struct JpegReader {
     struct jpeg_error_mgr errors; /* first: libjpeg hands out its address */
     struct jpeg_decompress_struct jpeg;
     jmp_buf failed;
     Image *image;
     Err *err;
-} Decoder;
+} JpegReader;
 
 static void on_error(j_common_ptr common)
 {
-    Decoder *d = (Decoder *)(void *)common->err;
+    JpegReader *d = (JpegReader *)(void *)common->err;
     char text[JMSG_LENGTH_MAX];
     common->err->format_message(common, text);
     err_set(d->err, ERR_INPUT, "the JPEG is damaged: %s", text);
@@ -29,7 +29,7 @@ static void on_error(j_common_ptr common)
  * fault to both. */
 static void on_message(j_common_ptr common, int level)
 {
-    Decoder *d = (Decoder *)(void *)common->err;
+    JpegReader *d = (JpegReader *)(void *)common->err;
     if (level != -1 || common->err->msg_code != JWRN_JPEG_EOF)
         return;
     err_set(d->err, ERR_INPUT, "the JPEG is cut short");
@@ -49,7 +49,7 @@ static void cmyk_row(uint8_t *row, int64_t width)
     }
 }
 
-static bool start(Decoder *d, const uint8_t *bytes, size_t size)
+static bool start(JpegReader *d, const uint8_t *bytes, size_t size)
 {
     jpeg_mem_src(&d->jpeg, bytes, (unsigned long)size);
     jpeg_read_header(&d->jpeg, TRUE);
@@ -72,7 +72,7 @@ static bool start(Decoder *d, const uint8_t *bytes, size_t size)
     return true;
 }
 
-static void read_rows(Decoder *d)
+static void read_rows(JpegReader *d)
 {
     const size_t stride = (size_t)d->image->width * IMAGE_PIXEL;
     while (d->jpeg.output_scanline < d->jpeg.output_height) {
@@ -86,7 +86,7 @@ static void read_rows(Decoder *d)
 
 bool jpeg_decode(Image *image, const uint8_t *bytes, size_t size, Err *err)
 {
-    Decoder d = { .image = image, .err = err };
+    JpegReader d = { .image = image, .err = err };
     *image = (Image){ 0 };
     d.jpeg.err = jpeg_std_error(&d.errors);
     d.errors.error_exit = on_error;

@@ -19,11 +19,11 @@
 #define MOST_TRIES 64 /* of ourselves and of processes that gave up */
 
 /* head | row[count, row_size], rounded up to 8 | fault[count] | text */
-typedef struct Head {
+typedef struct PixelCacheHead {
     uint64_t magic, key;
     uint64_t digest; /* of fault and text */
     int64_t count, row_size, text_size;
-} Head;
+} PixelCacheHead;
 
 static size_t faults_at(int64_t count, int64_t row_size)
 {
@@ -48,7 +48,7 @@ static char *cache_folder(void)
 
 static void attach(PixelCache *cache, void *block, size_t size)
 {
-    const Head *h = block;
+    const PixelCacheHead *h = block;
     const char *base = block;
     *cache = (PixelCache){
         .count = h->count,
@@ -63,7 +63,7 @@ static void attach(PixelCache *cache, void *block, size_t size)
 
 static bool is_whole(const FileMap *map, uint64_t key, int64_t count, int64_t row_size)
 {
-    const Head *h = (const Head *)(const void *)map->data;
+    const PixelCacheHead *h = (const PixelCacheHead *)(const void *)map->data;
     if (map->size < HEAD_SIZE || h->magic != MAGIC || h->key != key || h->count != count || h->row_size != row_size)
         return false;
     const size_t end = text_at(count, row_size), from = faults_at(count, row_size);
@@ -143,8 +143,8 @@ static bool make_rows(Maker *m, char *block, Text *text, Err *err)
             text_add(text, m->why[i], strlen(m->why[i]) + 1);
     }
     text_add(text, "", 1);
-    *(Head *)(void *)block =
-        (Head){ MAGIC, m->key, tail_digest(fault, m->count, text), m->count, m->row_size, (int64_t)text->size };
+    *(PixelCacheHead *)(void *)block = (PixelCacheHead){ MAGIC,    m->key,      tail_digest(fault, m->count, text),
+                                                         m->count, m->row_size, (int64_t)text->size };
     return true;
 }
 

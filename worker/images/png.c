@@ -11,7 +11,7 @@
 #define MOST_CHUNK 67108864 /* bytes of one chunk that is kept (colour profiles and texts) */
 
 /* Everything that is alive across longjmp, so that nothing of it sits in registers. */
-typedef struct Decoder {
+typedef struct PngReader {
     png_struct *png;
     png_info *info;
     jmp_buf failed;
@@ -21,11 +21,11 @@ typedef struct Decoder {
     uint8_t **row; /* owned; [height] into image->data */
     bool ok;
     Err *err;
-} Decoder;
+} PngReader;
 
 static void on_error(png_struct *png, const char *text)
 {
-    Decoder *d = png_get_error_ptr(png);
+    PngReader *d = png_get_error_ptr(png);
     if (d->err->kind == ERR_NONE)
         err_set(d->err, ERR_INPUT, "the PNG is damaged: %s", text);
     longjmp(d->failed, 1);
@@ -39,7 +39,7 @@ static void on_warning(png_struct *png, const char *text)
 
 static void on_read(png_struct *png, uint8_t *into, size_t size)
 {
-    Decoder *d = png_get_io_ptr(png);
+    PngReader *d = png_get_io_ptr(png);
     if (size > d->left) {
         err_set(d->err, ERR_INPUT, "the PNG is cut short");
         longjmp(d->failed, 1);
@@ -50,7 +50,7 @@ static void on_read(png_struct *png, uint8_t *into, size_t size)
 }
 
 /* Rows lie at the end of their pixels' room, so that widening runs forward in place. */
-static void make_rows(Decoder *d, int64_t row_bytes)
+static void make_rows(PngReader *d, int64_t row_bytes)
 {
     const int64_t height = d->image->height, stride = d->image->width * IMAGE_PIXEL;
     REQUIRE(row_bytes <= stride);
@@ -60,7 +60,7 @@ static void make_rows(Decoder *d, int64_t row_bytes)
 }
 
 /* What a byte of one channel means: a place in the palette (black where it has none), or its grey. */
-static void read_palette(const Decoder *d, uint8_t colour[256][3])
+static void read_palette(const PngReader *d, uint8_t colour[256][3])
 {
     const bool has = png_get_color_type(d->png, d->info) == PNG_COLOR_TYPE_PALETTE;
     png_color *have = NULL;
@@ -100,7 +100,7 @@ static void widen(uint8_t *to, const uint8_t *from, int64_t width, int channels,
     }
 }
 
-static bool decode(Decoder *d)
+static bool decode(PngReader *d)
 {
     png_read_info(d->png, d->info);
     const int type = png_get_color_type(d->png, d->info), depth = png_get_bit_depth(d->png, d->info);
@@ -129,7 +129,7 @@ static bool decode(Decoder *d)
 bool png_decode(Image *image, const uint8_t *bytes, size_t size, Err *err)
 {
     Err own = { 0 };
-    Decoder d = { .bytes = bytes, .left = size, .image = image, .err = &own };
+    PngReader d = { .bytes = bytes, .left = size, .image = image, .err = &own };
     *image = (Image){ 0 };
     if (setjmp(d.failed) == 0) {
         d.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &d, on_error, on_warning);

@@ -13,13 +13,13 @@
 
 /* ---- preprocessor_config.json ---------------------------------------------------- */
 
-typedef struct Defaults {
+typedef struct ProcessorDefaults {
     const char *type;
     int64_t edge, crop_edge; /* crop_edge 0: no cropping */
     ResampleFilter filter;
-} Defaults;
+} ProcessorDefaults;
 
-static const Defaults processors[] = {
+static const ProcessorDefaults processors[] = {
     { "ViTImageProcessor", 224, 0, RESAMPLE_BILINEAR },
     { "DeiTImageProcessor", 256, 224, RESAMPLE_BICUBIC },
 };
@@ -38,7 +38,7 @@ static char *base_type(const char *name)
     return xstrndup(name, n);
 }
 
-static const Defaults *find_processor(const json_t *config, Err *err)
+static const ProcessorDefaults *find_processor(const json_t *config, Err *err)
 {
     const char *name = json_get_string(config, "image_processor_type", NULL, err);
     name = name ? name : json_get_string(config, "feature_extractor_type", NULL, err);
@@ -49,7 +49,7 @@ static const Defaults *find_processor(const json_t *config, Err *err)
         return NULL;
     }
     char *type = base_type(name ? name : processors[0].type);
-    const Defaults *found = NULL;
+    const ProcessorDefaults *found = NULL;
     for (size_t i = 0; i < sizeof processors / sizeof *processors; i++)
         if (strcmp(processors[i].type, type) == 0)
             found = &processors[i];
@@ -146,7 +146,7 @@ static bool read_config(ImageProcess *p, const json_t *config, Err *err)
 {
     if (!json_is_object(config))
         return err_set(err, ERR_INPUT, "not an object");
-    const Defaults *own = find_processor(config, err);
+    const ProcessorDefaults *own = find_processor(config, err);
     if (!own)
         return false;
     *p = (ImageProcess){

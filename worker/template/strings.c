@@ -57,10 +57,10 @@ static bool strip_right(Call *c)
     return strip(c, false, true);
 }
 
-typedef enum { CASE_LOWER, CASE_UPPER, CASE_TITLE, CASE_WORDS, CASE_CAPITAL } Case;
+typedef enum { CASE_LOWER, CASE_UPPER, CASE_TITLE, CASE_WORDS, CASE_CAPITAL } LetterCase;
 
 /* title(): a letter behind a letter is small. |title: words part at white space, - ( { [ <. */
-static bool begins_word(Case how, const char *s, size_t i)
+static bool begins_word(LetterCase how, const char *s, size_t i)
 {
     if (how == CASE_TITLE)
         return i == 0 || !isalpha((unsigned char)s[i - 1]);
@@ -69,7 +69,7 @@ static bool begins_word(Case how, const char *s, size_t i)
 
 /* Only small letters are known of all scripts; the final form of sigma depends on what is around.
  */
-static bool cased(Call *c, Case how)
+static bool cased(Call *c, LetterCase how)
 {
     Value v;
     if (!call_soft(c, &v))

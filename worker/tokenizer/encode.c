@@ -7,13 +7,13 @@
 #include <string.h>
 
 /* A text on its way. */
-typedef struct Run {
+typedef struct EncodePass {
     const Tokenizer *tokenizer;
     Scratch *scratch;
     Tokens *out;
     bool words; /* the text is word number `word`; else each piece is a word */
     int32_t word; /* the next */
-} Run;
+} EncodePass;
 
 /* ---- tokens and what they stand for in the original, in bytes ----------------- */
 
@@ -34,13 +34,13 @@ TokenSpaces token_spaces(const char *text, size_t n)
     return spaces;
 }
 
-static int32_t next_word(Run *run)
+static int32_t next_word(EncodePass *run)
 {
     return run->words ? run->word : run->word++;
 }
 
 /* An added token: text[start, end). */
-static void add_added(Run *run, const Aligned *text, const AddedMatch *match)
+static void add_added(EncodePass *run, const Aligned *text, const AddedMatch *match)
 {
     const Span span = aligned_span(text, match->start, match->end - match->start);
     tokens_add(run->out, match->id, span.begin, span.end);
@@ -53,7 +53,7 @@ static void add_added(Run *run, const Aligned *text, const AddedMatch *match)
     }
 }
 
-static void add_piece(Run *run, const Aligned *text, Piece piece)
+static void add_piece(EncodePass *run, const Aligned *text, Piece piece)
 {
     const Tokenizer *t = run->tokenizer;
     const int64_t before = run->out->count;
@@ -72,7 +72,7 @@ static void add_piece(Run *run, const Aligned *text, Piece piece)
     }
 }
 
-static void add_pieces(Run *run, const Aligned *text, size_t from, size_t n)
+static void add_pieces(EncodePass *run, const Aligned *text, size_t from, size_t n)
 {
     const Aligned part = aligned_part(text, from, n);
     PreText *pre = &run->scratch->pre;
@@ -82,7 +82,7 @@ static void add_pieces(Run *run, const Aligned *text, size_t from, size_t n)
 }
 
 /* original[from, from + n) holds no added token of the first kind. */
-static void add_part(Run *run, const Aligned *original, size_t from, size_t n)
+static void add_part(EncodePass *run, const Aligned *original, size_t from, size_t n)
 {
     const Aligned part = aligned_part(original, from, n);
     const Aligned *text = normalizer_run(&run->tokenizer->normalizer, &part, run->scratch);
@@ -109,7 +109,7 @@ static bool is_ascii(const char *text, size_t n)
 }
 
 /* Of out's tokens from `from` on, which are text's. */
-static void to_code_points(Run *run, const char *text, size_t n, int64_t from)
+static void to_code_points(EncodePass *run, const char *text, size_t n, int64_t from)
 {
     if (is_ascii(text, n))
         return;
@@ -128,7 +128,7 @@ static void to_code_points(Run *run, const char *text, size_t n, int64_t from)
     }
 }
 
-static void add_text(Run *run, const char *text, size_t n)
+static void add_text(EncodePass *run, const char *text, size_t n)
 {
     const int64_t from = run->out->count;
     Aligned original = { 0 };
@@ -259,11 +259,11 @@ static Scratch *scratch_of(Encoding *out)
 }
 
 /* The tokens of a text, to be the scratch's `which`. */
-static Run run_of(const Tokenizer *tokenizer, Encoding *out, int which, bool words)
+static EncodePass run_of(const Tokenizer *tokenizer, Encoding *out, int which, bool words)
 {
     Scratch *scratch = scratch_of(out);
     scratch->tokens[which].count = 0;
-    return (Run){ tokenizer, scratch, &scratch->tokens[which], words, 0 };
+    return (EncodePass){ tokenizer, scratch, &scratch->tokens[which], words, 0 };
 }
 
 bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, const char *pair, size_t pair_n,
@@ -274,7 +274,7 @@ bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, co
     int64_t room = 0;
     if (!find_room(template, max_length, &room, err) || !check_size(n, err) || (pair && !check_size(pair_n, err)))
         return false;
-    Run a = run_of(tokenizer, out, 0, false), b = run_of(tokenizer, out, 1, false);
+    EncodePass a = run_of(tokenizer, out, 0, false), b = run_of(tokenizer, out, 1, false);
     add_text(&a, text, n);
     if (pair)
         add_text(&b, pair, pair_n);
@@ -295,8 +295,8 @@ bool tokenizer_encode_words(const Tokenizer *tokenizer, const WordList *words, i
     int64_t room = 0;
     if (!find_room(&post->single, max_length, &room, err))
         return false;
-    Run a = run_of(tokenizer, out, 0, true);
-    const Run none = run_of(tokenizer, out, 1, true);
+    EncodePass a = run_of(tokenizer, out, 0, true);
+    const EncodePass none = run_of(tokenizer, out, 1, true);
     for (int64_t i = 0; i < words->count; i++) {
         if (!check_size(words->size[i], err))
             return false;
@@ -313,7 +313,7 @@ bool tokenizer_encode_plain(const Tokenizer *tokenizer, const char *text, size_t
 {
     if (!check_size(n, err))
         return false;
-    Run run = run_of(tokenizer, out, 0, false);
+    EncodePass run = run_of(tokenizer, out, 0, false);
     add_text(&run, text, n);
     trim_offsets(&tokenizer->post, run.out);
     reserve(out, run.out->count);

@@ -94,21 +94,21 @@ static size_t apply_short(const Merges *merges, Symbol *symbols, size_t count)
 
 /* ---- long words: a heap of pairs --------------------------------------------- */
 
-typedef struct Waiting {
+typedef struct WaitingMerge {
     int32_t rank, at, id;
-} Waiting;
+} WaitingMerge;
 
 typedef struct Queue {
-    Waiting *heap;
+    WaitingMerge *heap;
     size_t count;
 } Queue;
 
-static bool goes_first(Waiting a, Waiting b)
+static bool goes_first(WaitingMerge a, WaitingMerge b)
 {
     return a.rank != b.rank ? a.rank < b.rank : a.at < b.at;
 }
 
-static void push(Queue *queue, Waiting new)
+static void push(Queue *queue, WaitingMerge new)
 {
     size_t i = queue->count++;
     while (i > 0 && goes_first(new, queue->heap[(i - 1) / 2])) {
@@ -118,9 +118,9 @@ static void push(Queue *queue, Waiting new)
     queue->heap[i] = new;
 }
 
-static Waiting pop(Queue *queue)
+static WaitingMerge pop(Queue *queue)
 {
-    const Waiting top = queue->heap[0], last = queue->heap[--queue->count];
+    const WaitingMerge top = queue->heap[0], last = queue->heap[--queue->count];
     size_t i = 0;
     for (;;) {
         size_t child = 2 * i + 1;
@@ -143,13 +143,13 @@ static void wait_for(const Merges *merges, Queue *queue, const Symbol *symbols, 
         return;
     const Merge *merge = find(merges, symbols[left].id, symbols[symbols[left].next].id);
     if (merge)
-        push(queue, (Waiting){ merge->rank, left, merge->id });
+        push(queue, (WaitingMerge){ merge->rank, left, merge->id });
 }
 
 /* Each joining adds two pairs at most and takes one symbol: 3 * count are enough. */
 static size_t apply_long(const Merges *merges, Symbol *symbols, size_t count, Scratch *scratch)
 {
-    Queue queue = { model_room(&scratch->queue, 3 * count * sizeof(Waiting)), 0 };
+    Queue queue = { model_room(&scratch->queue, 3 * count * sizeof(WaitingMerge)), 0 };
     for (size_t i = 0; i < count; i++) {
         symbols[i].before = (int32_t)i - 1;
         symbols[i].next = i + 1 < count ? (int32_t)i + 1 : -1;
@@ -157,7 +157,7 @@ static size_t apply_long(const Merges *merges, Symbol *symbols, size_t count, Sc
     for (size_t i = 0; i + 1 < count; i++)
         wait_for(merges, &queue, symbols, (int32_t)i);
     while (queue.count > 0) {
-        const Waiting top = pop(&queue);
+        const WaitingMerge top = pop(&queue);
         Symbol *left = &symbols[top.at];
         if (left->size == 0 || left->next < 0)
             continue;

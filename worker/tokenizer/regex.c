@@ -119,14 +119,14 @@ static void add_class(Text *out, const char *name, bool negated, bool inside)
 
 /* ---- reading Oniguruma's --------------------------------------------------- */
 
-typedef struct Reader {
+typedef struct RegexReader {
     const char *at;
     Text out;
     bool inside; /* brackets */
-} Reader;
+} RegexReader;
 
 /* \p{Lu}, \P{Lu}, \p{^Lu}; others (scripts) are left to PCRE2. */
-static void read_property(Reader *r)
+static void read_property(RegexReader *r)
 {
     const char *end = strchr(r->at, '}');
     bool negated = r->at[1] == 'P';
@@ -162,7 +162,7 @@ static void add_border(Text *out, bool is_border)
 }
 
 /* \u0041, as PCRE2 writes it. */
-static bool read_code_point(Reader *r, Err *err)
+static bool read_code_point(RegexReader *r, Err *err)
 {
     const char *digits = r->at + 2;
     if (strspn(digits, "0123456789abcdefABCDEF") < 4)
@@ -172,7 +172,7 @@ static bool read_code_point(Reader *r, Err *err)
     return true;
 }
 
-static bool read_escape(Reader *r, Err *err)
+static bool read_escape(RegexReader *r, Err *err)
 {
     const char c = r->at[1];
     if (c == 'u')
@@ -198,7 +198,7 @@ static bool read_escape(Reader *r, Err *err)
     return true;
 }
 
-static bool read_bracket(Reader *r, Err *err)
+static bool read_bracket(RegexReader *r, Err *err)
 {
     const char *at = r->at;
     if (at[0] == '[' && r->inside && at[1] != ':')
@@ -225,7 +225,7 @@ static bool read_bracket(Reader *r, Err *err)
     return true;
 }
 
-static bool read_one(Reader *r, Err *err)
+static bool read_one(RegexReader *r, Err *err)
 {
     const char *at = r->at;
     if (at[0] == '\\')
@@ -243,7 +243,7 @@ static bool read_one(Reader *r, Err *err)
 
 pcre2_code *regex_compile(const char *expression, Err *err)
 {
-    Reader reader = { .at = expression };
+    RegexReader reader = { .at = expression };
     pcre2_code *code = NULL;
     bool ok = true;
     text_adds(&reader.out, "");
