@@ -1,4 +1,6 @@
-/* cmd_doctor - `lora doctor [RUN.yaml]`: would a run work on this machine, and what to do where it would not. */
+/* cmd_doctor - `lora doctor [RUN.yaml]`: would a run work on this machine, and what to do where it would not.
+ *
+ * Threads: the main thread. */
 #ifndef LAUNCH_CMD_DOCTOR_H
 #define LAUNCH_CMD_DOCTOR_H
 

@@ -1,4 +1,6 @@
-/* cmd_encode - `lora encode`: the token ids of each line of a text, as JSON lines. */
+/* cmd_encode - `lora encode`: the token ids of each line of a text, as JSON lines.
+ *
+ * Threads: the main thread. */
 #ifndef LAUNCH_CMD_ENCODE_H
 #define LAUNCH_CMD_ENCODE_H
 

@@ -1,4 +1,6 @@
-/* `lora eval`: argv[0] is "eval". Returns the exit code. */
+/* cmd_eval - `lora eval`: argv[0] is "eval". Returns the exit code.
+ *
+ * Threads: the main thread. */
 #ifndef LAUNCH_CMD_EVAL_H
 #define LAUNCH_CMD_EVAL_H
 

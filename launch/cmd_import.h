@@ -1,5 +1,7 @@
 /* `lora import`: Parquet and Arrow files, folders of the library `datasets`, data sets of the hub, as rows that every
- * command reads. */
+ * command reads.
+ *
+ * Threads: the main thread. */
 #ifndef LAUNCH_CMD_IMPORT_H
 #define LAUNCH_CMD_IMPORT_H
 

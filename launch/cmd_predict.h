@@ -1,4 +1,6 @@
-/* `lora predict`: argv[0] is "predict". Returns the exit code. */
+/* cmd_predict - `lora predict`: argv[0] is "predict". Returns the exit code.
+ *
+ * Threads: the main thread. */
 #ifndef LAUNCH_CMD_PREDICT_H
 #define LAUNCH_CMD_PREDICT_H
 

@@ -1,4 +1,6 @@
-/* cmd_status - `lora status ADDRESS [--json]`: the live state of a parameter server. */
+/* cmd_status - `lora status ADDRESS [--json]`: the live state of a parameter server.
+ *
+ * Threads: the main thread. */
 #ifndef LAUNCH_CMD_STATUS_H
 #define LAUNCH_CMD_STATUS_H
 

@@ -1,4 +1,6 @@
-/* cmd_targets - `lora targets`: which modules of a model would be adapted. */
+/* cmd_targets - `lora targets`: which modules of a model would be adapted.
+ *
+ * Threads: the main thread. */
 #ifndef LAUNCH_CMD_TARGETS_H
 #define LAUNCH_CMD_TARGETS_H
 

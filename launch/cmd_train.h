@@ -1,4 +1,6 @@
-/* `lora train`: argv[0] is "train". Returns the exit code. */
+/* cmd_train - `lora train`: argv[0] is "train". Returns the exit code.
+ *
+ * Threads: the main thread. */
 #ifndef LAUNCH_CMD_TRAIN_H
 #define LAUNCH_CMD_TRAIN_H
 

@@ -1,6 +1,6 @@
 /* clients - who has said HELLO and is believed to be there. The core's, which alone uses it.
  *
- * Threads: one. */
+ * Owner: the core. Threads: one. */
 #ifndef PS_CLIENTS_H
 #define PS_CLIENTS_H
 

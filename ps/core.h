@@ -5,7 +5,7 @@
  * fills with the real ones and the simulation test with its own. It owns the clock of steps, the
  * leases, the gather tree, and who is there.
  *
- * Threads: one caller. */
+ * Owner: the server. Threads: one caller. */
 #ifndef PS_CORE_H
 #define PS_CORE_H
 

@@ -4,7 +4,7 @@
  * at once. So at most one buffer a node that waits for its sibling is held, and the bits of the
  * root do not depend on who sent what in which order.
  *
- * Threads: one. */
+ * Owner: the core. Threads: one. */
 #ifndef PS_GATHER_H
 #define PS_GATHER_H
 

@@ -14,19 +14,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Head {
+typedef struct JournalHead {
     uint64_t id;
     uint64_t configuration; /* config_digest */
     uint64_t initial; /* XXH3 of the first values */
     int64_t base; /* version that the log starts from */
-} Head;
+} JournalHead;
 
 typedef struct Begin {
     HelloFacts facts;
     int64_t M, total; /* steps of the run, when this log was started */
 } Begin;
 
-_Static_assert(WAL_VERSION == 4 && sizeof(Head) == 32 && sizeof(Begin) == 256 && sizeof(StepMade) == 40,
+_Static_assert(WAL_VERSION == 4 && sizeof(JournalHead) == 32 && sizeof(Begin) == 256 && sizeof(StepMade) == 40,
                "other records are another WAL_VERSION");
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -62,7 +62,7 @@ void journal_evaluation(Run *run, const json_t *entry)
 
 bool journal_start(Run *run, Err *err)
 {
-    const Head head = { run->id, config_digest(&run->config, false), run->initial, run->state.version };
+    const JournalHead head = { run->id, config_digest(&run->config, false), run->initial, run->state.version };
     const Begin begin = { run->facts, run->M, run->total };
     const WalType types[] = { WAL_HEADER, WAL_BEGIN };
     const WalPart parts[] = { { &head, sizeof head }, { &begin, sizeof begin } };
@@ -85,7 +85,7 @@ static size_t most_record(const Run *run)
 /* The first record: is the log of this configuration? Then its run is ours. */
 static bool identify_head(Run *run, WalType type, const void *payload, size_t size, Err *err)
 {
-    Head head;
+    JournalHead head;
     if (type != WAL_HEADER || size != sizeof head)
         return err_set(err, ERR_IO, "the write-ahead log does not begin with what a run's log begins with");
     memcpy(&head, payload, sizeof head);
@@ -143,7 +143,7 @@ bool journal_take_id(Run *run)
 bool journal_has_begun(const Run *run)
 {
     char *path = path_join(run->folder, "wal/log");
-    const bool begun = file_size(path) > wal_record_size(sizeof(Head));
+    const bool begun = file_size(path) > wal_record_size(sizeof(JournalHead));
     free(path);
     return begun;
 }
@@ -186,7 +186,7 @@ static bool replay_evaluation(Run *run, const void *payload, size_t size, Err *e
     return true;
 }
 
-static bool replay_head(Run *run, const Head *head, Err *err)
+static bool replay_head(Run *run, const JournalHead *head, Err *err)
 {
     run->base = head->base;
     if (head->base > run->state.version && run->saved < 0)
@@ -202,7 +202,7 @@ static bool replay_head(Run *run, const Head *head, Err *err)
 static bool replay(void *self, WalType type, const void *payload, size_t size, Err *err)
 {
     Run *run = self;
-    Head head;
+    JournalHead head;
     if (type == WAL_STEP)
         return replay_step(run, payload, size, err);
     if (type == WAL_EVAL)

@@ -13,7 +13,7 @@ void leases_open(Leases *leases, int64_t n)
     }
     leases->n = n;
     for (int64_t i = 0; i < n; i++)
-        leases->pieces[i] = (Piece){ 0 };
+        leases->pieces[i] = (LeasePiece){ 0 };
 }
 
 void leases_release(Leases *leases)

@@ -1,19 +1,19 @@
 /* lease - who computes which pieces of the open round (micro-batches of a step, or chunks of an
  * evaluation), and which are done.
  *
- * Threads: one. */
+ * Owner: the core. Threads: one. */
 #ifndef PS_LEASE_H
 #define PS_LEASE_H
 
 #include "common/wire/message.h"
 
-typedef struct Piece {
+typedef struct LeasePiece {
     uint64_t owner; /* client; 0: nobody's */
     bool done;
-} Piece;
+} LeasePiece;
 
 typedef struct Leases {
-    Piece *pieces; /* [n] */
+    LeasePiece *pieces; /* [n] */
     int64_t n, room;
 } Leases;
 

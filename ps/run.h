@@ -1,7 +1,7 @@
 /* run - a run as the parameter server keeps it: values and moments, schedule, evaluations,
  * checkpoints, write-ahead log, and the files of output_dir. Its life; what it is asked while it trains is in world.h.
  *
- * Threads: one. */
+ * Owner: the server. Threads: one. */
 #ifndef PS_RUN_H
 #define PS_RUN_H
 

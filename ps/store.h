@@ -1,7 +1,7 @@
 /* store - the adapter as the server keeps it: values and AdamW's two moments, flat, as
  * common/slots lays them out.
  *
- * Threads: one. */
+ * Owner: the run. Threads: one. */
 #ifndef PS_STORE_H
 #define PS_STORE_H
 

@@ -5,7 +5,7 @@
  * u64 XXH3 of these 16 bytes, payload, u64 XXH3 of the payload. Each record says its version: a log of
  * an older program, or of a newer one, is told, and not read.
  *
- * Threads: one. */
+ * Owner: the run. Threads: one. */
 #ifndef PS_WAL_H
 #define PS_WAL_H
 

@@ -1,5 +1,7 @@
 /* activation - the functions that a model may bend its rows with, by Transformers' names
- * (common/model/arch.c) and as the kernels compute them (worker/kernels/activation.c). */
+ * (common/model/arch.c) and as the kernels compute them (worker/kernels/activation.c).
+ *
+ * Threads: any; constants. */
 #ifndef COMMON_BASE_ACTIVATION_H
 #define COMMON_BASE_ACTIVATION_H
 

@@ -1,4 +1,6 @@
-/* clock - seconds that only go forward (CLOCK_MONOTONIC). */
+/* clock - seconds that only go forward (CLOCK_MONOTONIC).
+ *
+ * Threads: any. */
 #ifndef COMMON_BASE_CLOCK_H
 #define COMMON_BASE_CLOCK_H
 

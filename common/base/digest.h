@@ -1,5 +1,7 @@
 /* digest - names for bytes: SHA-256 where people compare (files, adapters),
- * XXH3 where only machines do (frames, caches, base models of many GB). */
+ * XXH3 where only machines do (frames, caches, base models of many GB).
+ *
+ * Threads: any. */
 #ifndef COMMON_BASE_DIGEST_H
 #define COMMON_BASE_DIGEST_H
 

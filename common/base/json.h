@@ -2,7 +2,9 @@
  *
  * A getter that finds nothing (or null) gives the fallback; one that finds
  * another type sets *err and gives the fallback: check err->kind once, behind
- * a row of getters. Values are borrowed from the document. */
+ * a row of getters. Values are borrowed from the document.
+ *
+ * Owner: whoever got a document decrefs it. Threads: any, one at a time a document. */
 #ifndef COMMON_BASE_JSON_H
 #define COMMON_BASE_JSON_H
 

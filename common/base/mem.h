@@ -1,7 +1,7 @@
 /* mem - memory that is small (never fails), large (fails with an Err), or
  * taken once and carved (Arena).
  *
- * Threads: any; an Arena belongs to one thread. */
+ * Owner: whoever asked for the memory, or holds the Arena. Threads: any; an Arena belongs to one thread. */
 #ifndef COMMON_BASE_MEM_H
 #define COMMON_BASE_MEM_H
 

@@ -7,7 +7,9 @@
  * the key's halves put in between; it vectorises.
  *
  * Also the one generator that has to be somebody else's: torch's randperm
- * (MT19937), because the order of the training data is Trainer's own. */
+ * (MT19937), because the order of the training data is Trainer's own.
+ *
+ * Owner: none, values. Threads: any. */
 #ifndef COMMON_BASE_RNG_H
 #define COMMON_BASE_RNG_H
 

@@ -1,6 +1,8 @@
 /* serve - starts lora_ps for a run and finds out where it listens.
  *
- * Used by `lora train`, and by rank 0 of workers that were given a run file but no address. */
+ * Used by `lora train`, and by rank 0 of workers that were given a run file but no address.
+ *
+ * Owner: the caller, of the process and its address. Threads: the main thread. */
 #ifndef COMMON_BASE_SERVE_H
 #define COMMON_BASE_SERVE_H
 

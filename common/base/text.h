@@ -1,4 +1,6 @@
-/* text - growing strings, and a few questions about short ones. */
+/* text - growing strings, and a few questions about short ones.
+ *
+ * Owner: whoever holds the Text. Threads: any, one at a time a Text. */
 #ifndef COMMON_BASE_TEXT_H
 #define COMMON_BASE_TEXT_H
 

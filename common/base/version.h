@@ -1,4 +1,6 @@
-/* version - of all three programs. */
+/* version - of all three programs.
+ *
+ * Threads: any; a constant. */
 #ifndef COMMON_BASE_VERSION_H
 #define COMMON_BASE_VERSION_H
 

@@ -9,7 +9,7 @@
  * are refused by name.
  *
  * Owner: a program's main; const after config_load. Modules below the commands
- * get options of their own, never Config. */
+ * get options of their own, never Config. Threads: one while it is loaded, then any. */
 #ifndef COMMON_CONFIG_CONFIG_H
 #define COMMON_CONFIG_CONFIG_H
 

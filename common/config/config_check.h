@@ -1,7 +1,9 @@
 /* config_check - what no key can say alone: values that contradict each other.
  *
  * It looks at values, not at who set them, so that a printed configuration
- * passes if the one it was printed from did. */
+ * passes if the one it was printed from did.
+ *
+ * Threads: the one that loads. */
 #ifndef COMMON_CONFIG_CONFIG_CHECK_H
 #define COMMON_CONFIG_CONFIG_CHECK_H
 

@@ -1,7 +1,9 @@
 /* config_loader - a configuration on its way: keys and pasted names are set one by one, each with who
  * set it; then what depends on several of them is settled.
  *
- * For config.c only. Owner and threads: the one that loads. */
+ * For config.c only.
+ *
+ * Owner: config_load, on its stack. Threads: the one that loads. */
 #ifndef COMMON_CONFIG_CONFIG_LOADER_H
 #define COMMON_CONFIG_CONFIG_LOADER_H
 

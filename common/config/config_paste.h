@@ -1,6 +1,6 @@
 /* config_paste - what a name of LoraConfig or TrainingArguments, with a value, comes to here.
  *
- * Threads: any. */
+ * Owner: the caller, of what is handed out. Threads: any. */
 #ifndef COMMON_CONFIG_CONFIG_PASTE_H
 #define COMMON_CONFIG_CONFIG_PASTE_H
 

@@ -2,7 +2,9 @@
  *
  * One row a key: what it is called, where its value lies in Config, its default
  * as text, what is allowed, and one line of help. Everything else (reading,
- * checking, printing, --help, comparing) walks these rows. */
+ * checking, printing, --help, comparing) walks these rows.
+ *
+ * Owner: none, constant tables. Threads: any. */
 #ifndef COMMON_CONFIG_CONFIG_TABLE_H
 #define COMMON_CONFIG_CONFIG_TABLE_H
 

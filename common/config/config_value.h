@@ -1,6 +1,6 @@
 /* config_value - one key's value: from a node, to text, and released.
  *
- * Threads: any; a Config belongs to one while it is loaded. */
+ * Owner: the Config. Threads: any; a Config belongs to one while it is loaded. */
 #ifndef COMMON_CONFIG_CONFIG_VALUE_H
 #define COMMON_CONFIG_CONFIG_VALUE_H
 

@@ -17,7 +17,7 @@
  *   };
  *   const OptionTable table = { "lora train", "RUN.yaml", "trains an adapter", own, 2, true };
  *
- * Threads: any. */
+ * Owner: the caller, of the Arguments; tables and argv are borrowed. Threads: any. */
 #ifndef COMMON_CONFIG_OPTIONS_H
 #define COMMON_CONFIG_OPTIONS_H
 

@@ -5,7 +5,9 @@
  * another letter ("LABEL_1": L of "ABEL_1") begins an entity where its type is not that of the tag
  * before it.
  *
- * Each sentence stands alone, as in get_entities(sentence). */
+ * Each sentence stands alone, as in get_entities(sentence).
+ *
+ * Threads: any. */
 #ifndef COMMON_METRICS_ENTITIES_H
 #define COMMON_METRICS_ENTITIES_H
 

@@ -3,7 +3,8 @@
  * BLEU as sacrebleu's default: tokenizer 13a, case kept, n-grams to 4, smoothing exp, corpus level
  * (counts are summed over texts, then bleu_score). ROUGE-L as rouge_score's "rougeL" fmeasure: its
  * default tokenizer (lower case, runs of a-z and 0-9), no stemmer; the best of several references.
- */
+ *
+ * Threads: any. */
 #ifndef COMMON_METRICS_OVERLAP_H
 #define COMMON_METRICS_OVERLAP_H
 

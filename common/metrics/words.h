@@ -1,5 +1,7 @@
 /* words - texts cut at white space into words, and words as numbers: equal words of all texts that
- * were numbered together have the same one. */
+ * were numbered together have the same one.
+ *
+ * Owner: whoever holds the Words. Threads: any, one at a time a Words. */
 #ifndef COMMON_METRICS_WORDS_H
 #define COMMON_METRICS_WORDS_H
 

@@ -6,7 +6,7 @@
  * the parameter server to lay out the adapter. Names are Transformers' module
  * paths in the head model ("bert.encoder.layer.0.attention.self.query").
  *
- * Owner: whoever opened it; const afterwards. */
+ * Owner: whoever opened it; const afterwards. Threads: one opens, then any read. */
 #ifndef COMMON_MODEL_ARCH_H
 #define COMMON_MODEL_ARCH_H
 

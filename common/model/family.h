@@ -1,7 +1,9 @@
 /* family - what a family's file gives to arch.c: its description, its reading
  * of config.json and its list of modules. Only common/model includes this.
  *
- * To add a family: a file like bert.c, and its row in arch.c's table. */
+ * To add a family: a file like bert.c, and its row in arch.c's table.
+ *
+ * Threads: the one that opens the ModelArch. */
 #ifndef COMMON_MODEL_FAMILY_H
 #define COMMON_MODEL_FAMILY_H
 

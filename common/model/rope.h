@@ -1,5 +1,7 @@
 /* rope - rotary positions as config.json describes them. Only common/model
- * includes this; arch_rope gives the frequencies. */
+ * includes this; arch_rope gives the frequencies.
+ *
+ * Threads: the one that opens the ModelArch. */
 #ifndef COMMON_MODEL_ROPE_H
 #define COMMON_MODEL_ROPE_H
 

@@ -31,14 +31,14 @@ struct Plan {
     int64_t *begin; /* [micro_batches + 1] into rows */
 };
 
-typedef struct Span {
+typedef struct RowSpan {
     int64_t begin, end;
-} Span;
+} RowSpan;
 
 /* Example i is the rows [begin, end) of what is trained on. */
-static Span rows_of(const PlanOptions *o, int64_t i)
+static RowSpan rows_of(const PlanOptions *o, int64_t i)
 {
-    return o->ends ? (Span){ i > 0 ? o->ends[i - 1] : 0, o->ends[i] } : (Span){ i, i + 1 };
+    return o->ends ? (RowSpan){ i > 0 ? o->ends[i - 1] : 0, o->ends[i] } : (RowSpan){ i, i + 1 };
 }
 
 static int64_t row_at(const PlanOptions *o, int64_t k)
@@ -51,7 +51,7 @@ static int64_t most_rows(const PlanOptions *o)
 {
     int64_t largest = 1;
     for (int64_t i = 0; o->ends && i < o->count; i++) {
-        const Span r = rows_of(o, i);
+        const RowSpan r = rows_of(o, i);
         largest = r.end - r.begin > largest ? r.end - r.begin : largest;
     }
     return largest;
@@ -78,7 +78,7 @@ static double row_cost(const PlanOptions *o, int64_t T)
 /* Of an example. */
 static double cost_of(const PlanOptions *o, int64_t i)
 {
-    const Span r = rows_of(o, i);
+    const RowSpan r = rows_of(o, i);
     double cost = 0;
     for (int64_t k = r.begin; k < r.end; k++)
         cost += row_cost(o, length_of(o, k));
@@ -87,7 +87,7 @@ static double cost_of(const PlanOptions *o, int64_t i)
 
 static int64_t tokens_of(const PlanOptions *o, int64_t i)
 {
-    const Span r = rows_of(o, i);
+    const RowSpan r = rows_of(o, i);
     int64_t tokens = 0;
     for (int64_t k = r.begin; k < r.end; k++)
         tokens += length_of(o, k);
@@ -179,13 +179,13 @@ static void lay_out(Plan *p, const uint32_t *batch, int64_t n)
     const int64_t M = p->o.micro_batches;
     memset(p->begin, 0, (size_t)(M + 1) * sizeof *p->begin);
     for (int64_t i = 0; i < n; i++) {
-        const Span r = rows_of(&p->o, batch[i]);
+        const RowSpan r = rows_of(&p->o, batch[i]);
         p->begin[p->owner[i] + 1] += r.end - r.begin;
     }
     for (int64_t m = 0; m < M; m++)
         p->begin[m + 1] += p->begin[m];
     for (int64_t i = 0; i < n; i++) {
-        const Span r = rows_of(&p->o, batch[i]);
+        const RowSpan r = rows_of(&p->o, batch[i]);
         for (int64_t k = r.begin; k < r.end; k++)
             p->rows[p->begin[p->owner[i]]++] = (uint32_t)row_at(&p->o, k);
     }

@@ -8,7 +8,7 @@
  * Matching follows PEFT (tuners_utils.check_target_module_exists,
  * other.py ModulesToSaveWrapper): see slots_match.c.
  *
- * Owner: whoever opened it; const afterwards; any thread may read. */
+ * Owner: whoever opened it; const afterwards. Threads: one opens, then any read. */
 #ifndef COMMON_SLOTS_SLOTS_H
 #define COMMON_SLOTS_SLOTS_H
 

@@ -1,4 +1,6 @@
-/* slots_config - adapter_config.json as PEFT 0.21 writes it. */
+/* slots_config - adapter_config.json as PEFT 0.21 writes it.
+ *
+ * Threads: any. */
 #ifndef COMMON_SLOTS_SLOTS_CONFIG_H
 #define COMMON_SLOTS_SLOTS_CONFIG_H
 

@@ -1,6 +1,6 @@
 /* slots_match - which modules a LoRA setting means, by PEFT's rules.
  *
- * Only common/slots and its tests include this. Threads: any. */
+ * Only common/slots and its tests include this. Owner: the caller, of what is matched. Threads: any. */
 #ifndef COMMON_SLOTS_SLOTS_MATCH_H
 #define COMMON_SLOTS_SLOTS_MATCH_H
 

@@ -1,4 +1,6 @@
-/* slots_near - what somebody may have meant by a name that means no module. */
+/* slots_near - what somebody may have meant by a name that means no module.
+ *
+ * Threads: any. */
 #ifndef COMMON_SLOTS_SLOTS_NEAR_H
 #define COMMON_SLOTS_SLOTS_NEAR_H
 

@@ -1,4 +1,6 @@
-/* slots_tensor - a slot beside a tensor of a file. */
+/* slots_tensor - a slot beside a tensor of a file.
+ *
+ * Threads: any. */
 #ifndef COMMON_SLOTS_SLOTS_TENSOR_H
 #define COMMON_SLOTS_SLOTS_TENSOR_H
 

@@ -2,7 +2,9 @@
  *
  * Leaves are micro-batches 0 .. M-1. A node of level k covers the aligned range
  * [j 2^k, (j+1) 2^k) cut off at M; its sum is left + right (left alone where
- * right would be empty). Whoever adds in this order gets the same bits. */
+ * right would be empty). Whoever adds in this order gets the same bits.
+ *
+ * Threads: any; numbers only. */
 #ifndef COMMON_SLOTS_TREE_H
 #define COMMON_SLOTS_TREE_H
 

@@ -27,7 +27,8 @@
  * All requests may be repeated. A message of a client that the server does not know (it was
  * restarted, or took the client for dead) is answered by BEAT with known = false: say HELLO again.
  *
- * Ownership: a decoded Msg owns text and data; msg_release frees them. An encoded one borrows. */
+ * Owner: a decoded Msg owns text and data, msg_release frees them; one that is encoded borrows.
+ * Threads: any, one at a time a Msg. */
 #ifndef COMMON_WIRE_MESSAGE_H
 #define COMMON_WIRE_MESSAGE_H
 

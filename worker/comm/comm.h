@@ -4,7 +4,7 @@
  * before and after training; inside a step the ranks of a node meet in shared memory (NodeGate),
  * where waiting costs nothing.
  *
- * Threads: the main thread (MPI_THREAD_FUNNELED). */
+ * Owner: worker/main.c. Threads: the main thread (MPI_THREAD_FUNNELED). */
 #ifndef WORKER_COMM_COMM_H
 #define WORKER_COMM_COMM_H
 

@@ -1,5 +1,7 @@
 /* meet - the ranks of a job meet, share memory, and say where they may run: `lora_worker --meet`, by which
- * `lora doctor` sees whether a job of workers would come up. */
+ * `lora doctor` sees whether a job of workers would come up.
+ *
+ * Threads: the main thread. Collective: yes, over all ranks of the job. */
 #ifndef WORKER_COMM_MEET_H
 #define WORKER_COMM_MEET_H
 

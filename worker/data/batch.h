@@ -1,4 +1,6 @@
-/* batch - rows of a data set laid end to end, as the model takes them. */
+/* batch - rows of a data set laid end to end, as the model takes them.
+ *
+ * Owner: whoever holds the BatchRoom; a Batch borrows it until the next is filled. Threads: one a BatchRoom. */
 #ifndef WORKER_DATA_BATCH_H
 #define WORKER_DATA_BATCH_H
 

@@ -1,6 +1,6 @@
 /* label_search - what the labels of training data are, for runs and models that do not say.
  *
- * Threads: any. */
+ * Owner: the caller, of the names found. Threads: any. */
 #ifndef WORKER_DATA_LABEL_SEARCH_H
 #define WORKER_DATA_LABEL_SEARCH_H
 

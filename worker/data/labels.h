@@ -1,6 +1,8 @@
 /* labels - what the label of a row says, as numbers.
  *
- * A class is written as its name or as its number from 0. Only worker/data includes this. */
+ * A class is written as its name or as its number from 0. Only worker/data includes this.
+ *
+ * Threads: any. */
 #ifndef WORKER_DATA_LABELS_H
 #define WORKER_DATA_LABELS_H
 

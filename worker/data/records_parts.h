@@ -1,5 +1,7 @@
 /* records_parts - what the readers of the file formats share. Only worker/data/records*.c includes
- * it. */
+ * it.
+ *
+ * Threads: one a reader. */
 #ifndef WORKER_DATA_RECORDS_PARTS_H
 #define WORKER_DATA_RECORDS_PARTS_H
 

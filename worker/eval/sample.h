@@ -4,7 +4,7 @@
  * where do_sample is set also temperature, top_k, top_p. A draw is a function of (seed, example,
  * position), not of the batch it stands in. (torch's own draws cannot be had without torch.)
  *
- * Threads: any, each with a Sampler of its own. */
+ * Owner: the generation. Threads: any, each with a Sampler of its own. */
 #ifndef WORKER_EVAL_SAMPLE_H
 #define WORKER_EVAL_SAMPLE_H
 

@@ -4,7 +4,7 @@
  * same. The makers run only where a core has nothing else to do (SCHED_IDLE): while ranks wait for each other
  * or for the server, and never instead of the model.
  *
- * Threads: any may take; one expects, starts and stops. */
+ * Owner: the Pixels. Threads: any may take; one expects, starts and stops. */
 #ifndef WORKER_IMAGES_AHEAD_H
 #define WORKER_IMAGES_AHEAD_H
 

@@ -8,7 +8,7 @@
  * Refused: other formats (by name), files that are cut short, more pixels than IMAGE_MOST_PIXELS.
  * Damage inside a JPEG's scan is not seen by the decoder and comes out as wrong pixels, as in Pillow.
  *
- * Threads: any, each with its own Image. */
+ * Owner: whoever holds the Image. Threads: any, each with its own Image. */
 #ifndef WORKER_IMAGES_IMAGE_H
 #define WORKER_IMAGES_IMAGE_H
 

@@ -3,8 +3,8 @@
  * A row is what some maker made of one image, or the reason why it could not. Files lie in $LORA_CACHE,
  * else $XDG_CACHE_HOME/lora, else ~/.cache/lora, each under its content key.
  *
- * Threads: const after opening. Processes: one that finds nothing makes the file while the others wait
- * for it (flock); a file has its name only when it is whole. */
+ * Owner: the Pixels. Threads: const after opening. Processes: one that finds nothing makes the file while the
+ * others wait for it (flock); a file has its name only when it is whole. */
 #ifndef WORKER_IMAGES_PIXEL_CACHE_H
 #define WORKER_IMAGES_PIXEL_CACHE_H
 

@@ -12,14 +12,14 @@
 #include <omp.h>
 
 /* A thread's scratch, all padded to vectors. */
-typedef struct Packed {
+typedef struct ForwardRoom {
     float *keys; /* [D,stride], transposed */
     float *values; /* [T,DP] */
     float *q; /* [QUERY_BLOCK,DP], scaled */
     float *s; /* [QUERY_BLOCK,stride] */
     float *out; /* [QUERY_BLOCK,DP] */
     int64_t stride, DP;
-} Packed;
+} ForwardRoom;
 
 /* Floats of one thread's scratch in attention_backward.c, the larger of the two. */
 static int64_t thread_floats(int64_t D, int64_t longest)
@@ -33,9 +33,9 @@ int64_t attention_scratch(const AttentionShape *shape, int64_t longest, int thre
     return threads * thread_floats(shape->D, longest) * (int64_t)sizeof(float);
 }
 
-static Packed packed_of(float *scratch, int64_t D, int64_t T)
+static ForwardRoom packed_of(float *scratch, int64_t D, int64_t T)
 {
-    Packed p = { .stride = sequence_stride(T), .DP = lanes_up(D) };
+    ForwardRoom p = { .stride = sequence_stride(T), .DP = lanes_up(D) };
     p.keys = scratch;
     p.values = p.keys + D * p.stride;
     p.q = p.values + T * p.DP;
@@ -110,15 +110,15 @@ static float row_exp_drop(float *s, float max, RowMask mask, int32_t width)
 }
 
 /* One head of one sequence. */
-typedef struct Head {
+typedef struct HeadForward {
     const AttentionShape *shape;
     const Dropout *dropout;
     const float *q; /* its first row */
     float *out, *lse;
     int64_t b, h, T;
-} Head;
+} HeadForward;
 
-static void forward_block(const Head *head, const Packed *p, int64_t first, int64_t rows)
+static void forward_block(const HeadForward *head, const ForwardRoom *p, int64_t first, int64_t rows)
 {
     const AttentionShape *shape = head->shape;
     const int64_t D = shape->D, T = head->T;
@@ -165,19 +165,19 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
         if (wanted.first >= wanted.end)
             continue;
         const float *base = qkv + start * shape->ldqkv;
-        const Packed p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
+        const ForwardRoom p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
 
         tile_transpose(p.keys, p.stride, base + (H + k) * D, shape->ldqkv, T, D);
         pack_rows(p.values, base + (H + K + k) * D, shape->ldqkv, T, D, 1.0f);
         for (int64_t h = k * group; h < (k + 1) * group; h++) {
-            const Head head = { .shape = shape,
-                                .dropout = &dropout,
-                                .q = base + h * D,
-                                .out = out + start * shape->ldout + h * D,
-                                .lse = lse + h * rows->N + start,
-                                .b = b,
-                                .h = h,
-                                .T = T };
+            const HeadForward head = { .shape = shape,
+                                       .dropout = &dropout,
+                                       .q = base + h * D,
+                                       .out = out + start * shape->ldout + h * D,
+                                       .lse = lse + h * rows->N + start,
+                                       .b = b,
+                                       .h = h,
+                                       .T = T };
             for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
                 forward_block(&head, &p, i, wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
         }

@@ -15,19 +15,19 @@
 #include <omp.h>
 #include <string.h>
 
-typedef struct Packed {
+typedef struct BackwardRoom {
     float *keys_t, *values_t; /* [D,stride] */
     float *keys; /* [T,DP] */
     float *dkeys, *dvalues; /* [T,DP], sums over the blocks and heads of the task */
     float *q, *dout, *dq; /* [QUERY_BLOCK,DP]; q is scaled */
     float *p, *ds; /* [QUERY_BLOCK,stride] */
     int64_t stride, DP;
-} Packed;
+} BackwardRoom;
 
 /* Sized by thread_floats() in attention.c. */
-static Packed packed_of(float *scratch, int64_t D, int64_t T)
+static BackwardRoom packed_of(float *scratch, int64_t D, int64_t T)
 {
-    Packed p = { .stride = sequence_stride(T), .DP = lanes_up(D) };
+    BackwardRoom p = { .stride = sequence_stride(T), .DP = lanes_up(D) };
     p.keys_t = scratch;
     p.values_t = p.keys_t + D * p.stride;
     p.keys = p.values_t + D * p.stride;
@@ -101,16 +101,16 @@ static void row_backward_drop(float *p, float *ds, float lse, RowMask mask, int3
 }
 
 /* One head of one sequence; rows as in the caller's matrices. */
-typedef struct Head {
+typedef struct HeadBackward {
     const AttentionShape *shape;
     const Dropout *dropout;
     const float *q, *dout, *lse;
     float *dq;
     int64_t b, h, T;
-} Head;
+} HeadBackward;
 
 /* P (with its mask) and dS of the block, from its packed q and dout. */
-static void block_scores(const Head *head, const Packed *p, KeyRange keys, int64_t first, int64_t rows)
+static void block_scores(const HeadBackward *head, const BackwardRoom *p, KeyRange keys, int64_t first, int64_t rows)
 {
     const AttentionShape *shape = head->shape;
     const int64_t D = shape->D, T = head->T;
@@ -133,7 +133,7 @@ static void block_scores(const Head *head, const Packed *p, KeyRange keys, int64
     }
 }
 
-static void backward_block(const Head *head, const Packed *p, int64_t first, int64_t rows)
+static void backward_block(const HeadBackward *head, const BackwardRoom *p, int64_t first, int64_t rows)
 {
     const AttentionShape *shape = head->shape;
     const int64_t D = shape->D, DP = p->DP;
@@ -176,7 +176,7 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
         const QueryRange wanted = queries_of(shape, b, T);
         const float *keys = qkv + start * ld + (H + k) * D;
         float *dkeys = dqkv + start * ld + (H + k) * D;
-        const Packed p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
+        const BackwardRoom p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
 
         tile_transpose(p.keys_t, p.stride, keys, ld, T, D);
         tile_transpose(p.values_t, p.stride, keys + K * D, ld, T, D);
@@ -184,15 +184,15 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
         memset(p.dkeys, 0, (size_t)(2 * T * p.DP) * sizeof(float));
         for (int64_t h = k * group; h < (k + 1) * group; h++) {
             const int64_t at = start * shape->ldout + h * D, q_at = start * ld + h * D;
-            const Head head = { .shape = shape,
-                                .dropout = &dropout,
-                                .q = qkv + q_at,
-                                .dout = dout + at,
-                                .lse = lse + h * rows->N + start,
-                                .dq = dqkv + q_at,
-                                .b = b,
-                                .h = h,
-                                .T = T };
+            const HeadBackward head = { .shape = shape,
+                                        .dropout = &dropout,
+                                        .q = qkv + q_at,
+                                        .dout = dout + at,
+                                        .lse = lse + h * rows->N + start,
+                                        .dq = dqkv + q_at,
+                                        .b = b,
+                                        .h = h,
+                                        .T = T };
             for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
                 backward_block(&head, &p, i, wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
             for (int64_t i = 0; i < T; i++) {

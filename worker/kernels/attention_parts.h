@@ -2,7 +2,9 @@
  * numbers lie, how they are packed into scratch, how a row's mask is drawn.
  *
  * Packed matrices are padded with zeros to whole vectors: head size D to DP,
- * sequence length T to a width of whole vectors. */
+ * sequence length T to a width of whole vectors.
+ *
+ * Threads: any. */
 #ifndef WORKER_KERNELS_ATTENTION_PARTS_H
 #define WORKER_KERNELS_ATTENTION_PARTS_H
 

@@ -7,7 +7,9 @@
  * Dropout: `keys` names the random stream of an example. Element (local row, column c)
  * of example e is dropped when rng_bits(keys[e], local_row * C + c) < rng_threshold(p);
  * survivors are scaled by 1/(1-p). Rows are counted from the start of their example,
- * so masks do not depend on what else is in the micro-batch. */
+ * so masks do not depend on what else is in the micro-batch.
+ *
+ * Threads: any, one call at a time in OpenMP. */
 #ifndef WORKER_KERNELS_KERNELS_H
 #define WORKER_KERNELS_KERNELS_H
 

@@ -1,6 +1,8 @@
 /* rows - what kernels that go by rows share: which example a row of a micro-batch
  * belongs to, how its dropout mask is counted from the start of that example, the
- * product of two rows. */
+ * product of two rows.
+ *
+ * Threads: any. */
 #ifndef WORKER_KERNELS_ROWS_H
 #define WORKER_KERNELS_ROWS_H
 

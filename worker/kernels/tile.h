@@ -4,7 +4,9 @@
  * step's bits do not depend on the BLAS.
  *
  * Written with the compilers' generic vectors (gcc and clang), which become
- * whatever the machine has. Widths are multiples of LANES: who packs, pads. */
+ * whatever the machine has. Widths are multiples of LANES: who packs, pads.
+ *
+ * Threads: any. */
 #ifndef WORKER_KERNELS_TILE_H
 #define WORKER_KERNELS_TILE_H
 

@@ -3,7 +3,9 @@
  * functions are calls, which would keep such a loop scalar. NaN passes through.
  *
  * Coefficients: vm_exp and vm_tanh are Cephes' (expf, tanhf); vm_normal's were
- * fitted for these kernels (weighted least squares driven to equal ripple). */
+ * fitted for these kernels (weighted least squares driven to equal ripple).
+ *
+ * Threads: any. */
 #ifndef WORKER_KERNELS_VMATH_H
 #define WORKER_KERNELS_VMATH_H
 

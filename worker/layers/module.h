@@ -2,7 +2,9 @@
  * tensors lie, and which of its tensors the adapter holds instead or besides.
  *
  * A value; the frozen tensors are borrowed. Offsets are into the flat buffers of
- * values and gradients (common/slots), -1 where there is nothing. */
+ * values and gradients (common/slots), -1 where there is nothing.
+ *
+ * Threads: any. */
 #ifndef WORKER_LAYERS_MODULE_H
 #define WORKER_LAYERS_MODULE_H
 

@@ -1,5 +1,7 @@
 /* model_parts - what a Model is made of, for the files that run its layers: model.c (whole sequences)
- * and decode.c (token by token). Nobody else includes this. */
+ * and decode.c (token by token). Nobody else includes this.
+ *
+ * Owner: the Model. Threads: its caller's one. */
 #ifndef WORKER_MODEL_MODEL_PARTS_H
 #define WORKER_MODEL_MODEL_PARTS_H
 

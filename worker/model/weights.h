@@ -7,7 +7,7 @@
  * well ([2F, C]). A tied head has the word table's place.
  * Modules that are trained whole (modules_to_save) are in it too (unused).
  *
- * Threads: const after loading. Collective: weights_load is called by every
+ * Owner: whoever planned them; the block of memory is the caller's. Threads: const after loading. Collective: weights_load is called by every
  * rank that shares the block, between barriers of the caller's. */
 #ifndef WORKER_MODEL_WEIGHTS_H
 #define WORKER_MODEL_WEIGHTS_H

@@ -1,7 +1,7 @@
 /* line - the thread of a PsClient that alone touches its sockets: it sends what is due, until it is
  * answered, and takes what comes. Only this folder includes it.
  *
- * Threads: the line's, but for what says otherwise. */
+ * Owner: the PsClient. Threads: the line's, but for what says otherwise. */
 #ifndef WORKER_PS_CLIENT_LINE_H
 #define WORKER_PS_CLIENT_LINE_H
 

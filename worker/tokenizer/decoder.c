@@ -240,7 +240,7 @@ static const DecoderKind kinds[] = {
 
 static const DecoderKind spaced = { "", NULL, take_spaced, NULL, false };
 
-static DecoderOp *add(Decoder *decoder, const DecoderKind *kind)
+static DecoderOp *add(TokenDecoder *decoder, const DecoderKind *kind)
 {
     decoder->ops = xrealloc(decoder->ops, (decoder->count + 1) * sizeof(decoder->ops[0]));
     DecoderOp *op = &decoder->ops[decoder->count++];
@@ -248,7 +248,7 @@ static DecoderOp *add(Decoder *decoder, const DecoderKind *kind)
     return op;
 }
 
-static bool read_any(Decoder *decoder, const json_t *spec, Err *err)
+static bool read_any(TokenDecoder *decoder, const json_t *spec, Err *err)
 {
     const char *name = json_get_string(spec, "type", NULL, err);
     if (!name)
@@ -270,7 +270,7 @@ static bool read_any(Decoder *decoder, const json_t *spec, Err *err)
     return err_set(err, ERR_INPUT, "decoder type '%s' is not supported", name);
 }
 
-bool decoder_read(Decoder *decoder, const json_t *spec, Err *err)
+bool decoder_read(TokenDecoder *decoder, const json_t *spec, Err *err)
 {
     if (spec && !json_is_null(spec))
         return read_any(decoder, spec, err);
@@ -278,7 +278,7 @@ bool decoder_read(Decoder *decoder, const json_t *spec, Err *err)
     return true;
 }
 
-void decoder_release(Decoder *decoder)
+void decoder_release(TokenDecoder *decoder)
 {
     for (size_t i = 0; i < decoder->count; i++) {
         text_release(&decoder->ops[i].word);
@@ -286,7 +286,7 @@ void decoder_release(Decoder *decoder)
         pattern_release(&decoder->ops[i].pattern);
     }
     free(decoder->ops);
-    *decoder = (Decoder){ 0 };
+    *decoder = (TokenDecoder){ 0 };
 }
 
 /* ---- running --------------------------------------------------------------- */
@@ -311,7 +311,7 @@ void decode_pass(DecodeChain *chain, size_t k, const char *text, size_t n, bool 
     stage->tokens += ends;
 }
 
-void decode_chain_init(DecodeChain *chain, const Decoder *decoder)
+void decode_chain_init(DecodeChain *chain, const TokenDecoder *decoder)
 {
     *chain = (DecodeChain){ .decoder = decoder, .stages = xcalloc(decoder->count + 1, sizeof(chain->stages[0])) };
 }

@@ -4,7 +4,7 @@
  * Tokens may come one by one: a stage passes on what later ones cannot change and
  * holds the rest until it can, or the end.
  *
- * Owner: a Decoder: the tokenizer; a DecodeChain: whoever decodes. Threads: a Decoder is
+ * Owner: a TokenDecoder: the tokenizer; a DecodeChain: whoever decodes. Threads: a TokenDecoder is
  * const after reading; a chain belongs to one thread. */
 #ifndef WORKER_TOKENIZER_DECODER_H
 #define WORKER_TOKENIZER_DECODER_H
@@ -39,14 +39,14 @@ struct DecoderOp {
 };
 
 /* Zeroed puts a space between tokens. */
-typedef struct Decoder {
+typedef struct TokenDecoder {
     DecoderOp *ops; /* [count], owned */
     size_t count;
-} Decoder;
+} TokenDecoder;
 
 /* `spec` as in tokenizer.json; NULL or null: none. */
-MUST_USE bool decoder_read(Decoder *decoder, const json_t *spec, Err *err);
-void decoder_release(Decoder *decoder);
+MUST_USE bool decoder_read(TokenDecoder *decoder, const json_t *spec, Err *err);
+void decoder_release(TokenDecoder *decoder);
 
 typedef struct DecodeStage {
     Text part; /* of a token whose end has not come */
@@ -57,12 +57,12 @@ typedef struct DecodeStage {
 } DecodeStage;
 
 struct DecodeChain {
-    const Decoder *decoder; /* borrowed */
+    const TokenDecoder *decoder; /* borrowed */
     DecodeStage *stages; /* [decoder->count], owned */
     Text *out; /* borrowed: set before each call */
 };
 
-void decode_chain_init(DecodeChain *chain, const Decoder *decoder);
+void decode_chain_init(DecodeChain *chain, const TokenDecoder *decoder);
 void decode_chain_add(DecodeChain *chain, const char *token, size_t n);
 void decode_chain_end(DecodeChain *chain);
 void decode_chain_release(DecodeChain *chain);

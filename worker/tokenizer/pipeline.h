@@ -1,4 +1,6 @@
-/* pipeline - what a Tokenizer is made of; for the files that read one. */
+/* pipeline - what a Tokenizer is made of; for the files that read one.
+ *
+ * Owner: the Tokenizer. Threads: const after opening. */
 #ifndef WORKER_TOKENIZER_PIPELINE_H
 #define WORKER_TOKENIZER_PIPELINE_H
 
@@ -28,7 +30,7 @@ struct Tokenizer {
     TokenModel model;
     AddedTokens added;
     PostProcessor post;
-    Decoder decoder;
+    TokenDecoder decoder;
     TokenSpaces *spaces; /* [model's ids] if the post-processor trims offsets; owned */
     NamedToken *named; /* [named_count], owned */
     size_t named_count;

@@ -4,7 +4,7 @@
  * grown since PCRE2's Unicode, \h, \s and \w. What cannot be (sets within sets,
  * intersections, repeats of repeats) is refused.
  *
- * Threads: const after compiling. */
+ * Owner: the Pattern. Threads: const after compiling. */
 #ifndef WORKER_TOKENIZER_REGEX_H
 #define WORKER_TOKENIZER_REGEX_H
 

@@ -1,6 +1,7 @@
 /* scratch - room that one call of tokenizer_encode works in and the next reuses.
  *
- * Owner: an Encoding, so that a const Tokenizer may serve several threads. */
+ * Owner: an Encoding, so that a const Tokenizer may serve several threads.
+ * Threads: one at a time, the caller's of the Encoding. */
 #ifndef WORKER_TOKENIZER_SCRATCH_H
 #define WORKER_TOKENIZER_SCRATCH_H
 

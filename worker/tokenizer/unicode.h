@@ -6,7 +6,7 @@
  * Unicode 9, words and numbers of Unicode 16). utf8proc supplies decompositions
  * and combining classes, which never change once a character has them.
  *
- * Threads: any. */
+ * Owner: whoever holds the list or the ranges. Threads: any. */
 #ifndef WORKER_TOKENIZER_UNICODE_H
 #define WORKER_TOKENIZER_UNICODE_H
 

@@ -5,6 +5,7 @@
  * between two gates, all others read. Gates are process-shared barriers that sleep: a waiting rank
  * leaves its core to those that compute (and to the server beside them).
  *
+ * Owner: the job; the shared memory is comm's. Threads: the main thread of each rank.
  * Collective: node_open and node_gate, over the node. */
 #ifndef WORKER_TRAIN_NODE_H
 #define WORKER_TRAIN_NODE_H

@@ -1,4 +1,6 @@
-/* settings - what the run file says, as the options of the modules below. */
+/* settings - what the run file says, as the options of the modules below.
+ *
+ * Owner: the Config, whose texts the options borrow. Threads: any. */
 #ifndef WORKER_TRAIN_SETTINGS_H
 #define WORKER_TRAIN_SETTINGS_H
 
