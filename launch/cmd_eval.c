@@ -3,9 +3,9 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/config/run_folder.h"
 #include "common/plan/plan.h"
 #include "launch/command.h"
-#include "launch/run_folder.h"
 #include "launch/session.h"
 #include "worker/eval/engine.h"
 #include "worker/eval/measure.h"
@@ -25,12 +25,14 @@ typedef struct EvalRows {
     int64_t count, all;
 } EvalRows;
 
-/* data.test, else data.validation, else what validation_split holds back. */
-static bool choose(EvalRows *rows, const Config *c, Err *err)
+/* data.test, else data.validation, else what validation_split holds back; but first what the command line names. */
+static bool choose(EvalRows *rows, const Config *c, const Arguments *given, Err *err)
 {
     const DataConfig *d = &c->data;
+    const bool other = !arguments_key(given, "data.test") &&
+                       (arguments_key(given, "data.validation") || arguments_key(given, "data.validation_split"));
     *rows = (EvalRows){ .files = &d->test, .key = "data.test" };
-    if (d->test.count > 0)
+    if (d->test.count > 0 && !(other && (d->validation.count > 0 || d->validation_split > 0)))
         return true;
     *rows = (EvalRows){ .files = &d->validation, .key = "data.validation" };
     if (d->validation.count > 0)
@@ -152,10 +154,10 @@ static void print_figures(const Metrics *metrics)
     json_decref(out);
 }
 
-static bool evaluate(const Config *c, const char *adapter, Err *err)
+static bool evaluate(const Config *c, const char *adapter, const Arguments *given, Err *err)
 {
     EvalSet set = { 0 };
-    if (!choose(&set.rows, c, err))
+    if (!choose(&set.rows, c, given, err))
         return false;
     const DatasetOptions data = settings_data(c, set.rows.files);
     const SessionOptions o = {
@@ -196,9 +198,9 @@ static char *run_file(const char *given, const char **adapter, Err *err)
     char *file = run_folder_file(given);
     if (!*adapter)
         *adapter = given;
-    if (file)
+    if (file || !run_folder_check(*adapter, err))
         return file;
-    err_set(err, ERR_INPUT, "there is no run.yaml in this folder, or above it");
+    err_set(err, ERR_INPUT, "there is no run.yaml in this folder: lora train did not write it");
     err_hint(err, "lora eval RUN.yaml --adapter=%s", given);
     err_at(err, "%s", given);
     return NULL;
@@ -212,8 +214,8 @@ static bool run(void *self, const Arguments *given, Err *err)
                                     .overrides = given->overrides,
                                     .override_count = given->override_count };
     Config config = { 0 };
-    const bool ok = file && config_load(&config, &sources, err) &&
-                    (!adapter || run_folder_labels(&config, adapter, err)) && evaluate(&config, adapter, err);
+    const bool ok = file && (!adapter || run_folder_check(adapter, err)) && config_load(&config, &sources, err) &&
+                    (!adapter || run_folder_labels(&config, adapter, err)) && evaluate(&config, adapter, given, err);
     config_release(&config);
     free(file);
     return ok;

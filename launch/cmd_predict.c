@@ -2,9 +2,9 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/config/run_folder.h"
 #include "launch/command.h"
 #include "launch/predict.h"
-#include "launch/run_folder.h"
 #include "worker/data/source.h"
 
 #include <stdlib.h>
@@ -127,7 +127,8 @@ static bool run(void *self, const Arguments *words, Err *err)
         return err_hint(err, "lora predict --adapter=DIR [--model=DIR] [FILE]");
     }
     Config config = { 0 };
-    const bool ok = load_run(&config, given, err) && predict(given, &config, err);
+    const bool ok =
+        run_folder_check(given->adapter, err) && load_run(&config, given, err) && predict(given, &config, err);
     config_release(&config);
     return ok;
 }

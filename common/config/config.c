@@ -262,10 +262,35 @@ static bool set_overrides(Loader *l, const ConfigSources *sources, Err *err)
 
 /* ---- what follows from other keys ---- */
 
-static bool by_default(const Config *config, const char *name)
+static struct ConfigOrigin *origin_of(const Config *config, const char *name)
 {
     int count;
-    return config->origins[config_find(name) - config_keys(&count)].kind == BY_DEFAULT;
+    return &config->origins[config_find(name) - config_keys(&count)];
+}
+
+static bool by_default(const Config *config, const char *name)
+{
+    return origin_of(config, name)->kind == BY_DEFAULT;
+}
+
+/* Rows to evaluate are named, or split off: what the command line says takes the place of what the file says. */
+static void settle_validation(Loader *l)
+{
+    Config *c = l->config;
+    const char *const names[] = { "data.validation", "data.validation_split" };
+    if (c->data.validation.count == 0 || c->data.validation_split <= 0)
+        return;
+    const bool given[] = { origin_of(c, names[0])->kind > BY_FILE, origin_of(c, names[1])->kind > BY_FILE };
+    if (given[0] == given[1])
+        return; /* the check of keys against each other says so */
+    const char *gone = names[given[0] ? 1 : 0], *stays = names[given[0] ? 0 : 1];
+    char room[512];
+    text_addf(&l->notes, "%s gives way to --%s\n", config_where(c, gone, room, sizeof room), stays);
+    if (given[0])
+        c->data.validation_split = 0;
+    else
+        value_release(c, config_find(gone));
+    *origin_of(c, gone) = (struct ConfigOrigin){ .kind = BY_DEFAULT };
 }
 
 static void settle(Config *config)
@@ -293,6 +318,7 @@ static bool read_all(Config *config, const ConfigSources *sources, OriginKind ov
     set_defaults(&l);
     bool ok = set_file(&l, sources, err) && set_overrides(&l, sources, err);
     if (ok) {
+        settle_validation(&l);
         settle(config);
         ok = loader_settle_names(&l, err);
         config->notes = text_take(&l.notes);
@@ -361,6 +387,11 @@ bool config_set(Config *config, const char *key, const char *value, Err *err)
     free(override);
     text_release(&now);
     return ok;
+}
+
+bool config_is_given(const Config *config, const char *key)
+{
+    return !by_default(config, key);
 }
 
 const char *config_task_name(TaskType task)

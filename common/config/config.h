@@ -145,7 +145,8 @@ typedef struct ConfigSources {
     int override_count;
 } ConfigSources;
 
-/* Reads, overrides, checks ranges and contradictions. eval_strategy is WHEN_NO
+/* Reads, overrides, checks ranges and contradictions. Of data.validation and data.validation_split, one that an
+ * override gives takes the place of the other in the file. eval_strategy is WHEN_NO
  * where nobody set it and there is no validation data; eval_steps follow
  * logging_steps where they matter. On failure *config is empty.
  * `config_release` is safe on zeroed memory. */
@@ -164,6 +165,12 @@ void config_print(const Config *config, Text *out);
 
 /* A text as YAML, in quotes where it needs them. */
 void config_print_text(const char *text, Text *out);
+
+/* The value of one key, as config_print has it. */
+void config_print_key(const Config *config, const char *key, Text *out);
+
+/* Did somebody set it? Else it has its default. */
+bool config_is_given(const Config *config, const char *key);
 
 /* "run.yaml:12: lora.r", "--lora.r", or "lora.r (default)": for err_at. */
 const char *config_where(const Config *config, const char *key, char *room, size_t size);

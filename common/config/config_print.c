@@ -283,6 +283,11 @@ void value_print(const Config *config, const ConfigKey *key, Text *out)
 
 /* ---- all values ---- */
 
+void config_print_key(const Config *config, const char *key, Text *out)
+{
+    value_print(config, config_find(key), out);
+}
+
 void config_print(const Config *config, Text *out)
 {
     int count;

@@ -10,6 +10,34 @@ static void validation_data_is_named_or_split_off(void **state)
                    "run.yaml:3: data.validation and run.yaml:4: data.validation_split", "keep");
 }
 
+static void the_command_line_replaces_the_files_validation(void **state)
+{
+    (void)state;
+    Config c;
+    load_good(&c, "model: m\ndata: {validation_split: 0.2}\n", OVERRIDES("data.validation=/d.tsv"));
+    assert_true(c.data.validation_split == 0);
+    assert_string_equal(c.data.validation.items[0], "/d.tsv");
+    assert_int_equal(c.train.eval_strategy, WHEN_EPOCH);
+    assert_string_equal(c.notes, "run.yaml:2: data.validation_split gives way to --data.validation\n");
+    config_release(&c);
+    load_good(&c, "model: m\ndata:\n  validation: [/d.tsv, /e.tsv]\n", OVERRIDES("data.validation_split=0.25"));
+    assert_int_equal(c.data.validation.count, 0);
+    assert_true(c.data.validation_split == 0.25);
+    assert_string_equal(c.notes, "run.yaml:3: data.validation gives way to --data.validation_split\n");
+    Text text = { 0 }; /* it is what the run says from then on */
+    config_print(&c, &text);
+    expect_in(text.data, "validation: null\n");
+    text_release(&text);
+    config_release(&c);
+    /* said twice in one place, it is a contradiction; null takes the file's away, for what the file lacks */
+    expect_refused("model: m\n", OVERRIDES("data.validation=d.tsv", "data.validation_split=0.1"), "split off as well",
+                   "--data.validation and --data.validation_split", "keep");
+    load_good(&c, "model: m\ndata: {validation_split: 0.2}\n", OVERRIDES("data.validation_split=null"));
+    assert_true(c.data.validation_split == 0);
+    assert_int_equal(c.train.eval_strategy, WHEN_NO);
+    config_release(&c);
+}
+
 static void evaluations_need_validation_data(void **state)
 {
     (void)state;
@@ -337,6 +365,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(validation_data_is_named_or_split_off),
+        cmocka_unit_test(the_command_line_replaces_the_files_validation),
         cmocka_unit_test(evaluations_need_validation_data),
         cmocka_unit_test(eval_steps_follow_logging_steps),
         cmocka_unit_test(the_best_model_needs_evaluations_and_no_more),

@@ -1,12 +1,16 @@
 /* run_folder - what a run left beside its adapter: run.yaml with every key, the labels among them.
  *
  * Threads: any. */
-#ifndef LAUNCH_RUN_FOLDER_H
-#define LAUNCH_RUN_FOLDER_H
+#ifndef COMMON_CONFIG_RUN_FOLDER_H
+#define COMMON_CONFIG_RUN_FOLDER_H
 
 #include "common/config/config.h"
 
-/* run.yaml in the folder, or above it (a checkpoint). Owned by the caller; NULL: there is none. */
+/* Is there an adapter? False with *err: no such folder, a run that has not ended (and its newest checkpoint), or
+ * something else. */
+MUST_USE bool run_folder_check(const char *adapter, Err *err);
+
+/* run.yaml in the folder, or above it (of a checkpoint-N). Owned by the caller; NULL: there is none. */
 char *run_folder_file(const char *folder);
 
 /* labels and problem_type of the run that made the adapter, as far as config does not say them. An adapter
