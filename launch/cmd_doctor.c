@@ -1,6 +1,7 @@
 #include "launch/cmd_doctor.h"
 
 #include "common/base/log.h"
+#include "common/slots/init_adapter.h"
 #include "launch/command.h"
 #include "launch/doctor.h"
 
@@ -68,7 +69,7 @@ static bool run(void *self, const Arguments *given, Err *err)
     }
     if (sources.file) {
         if (!config_load(&config, &sources, err) || !config_check_training(&config, err) ||
-            !needs_of(&needs, &config, patient.ranks, err)) {
+            !init_adapter_take(&config, NULL, err) || !needs_of(&needs, &config, patient.ranks, err)) {
             config_release(&config);
             return false;
         }

@@ -4,6 +4,7 @@
 #include "common/base/text.h"
 #include "common/config/config.h"
 #include "common/model/arch.h"
+#include "common/slots/init_adapter.h"
 #include "common/slots/slots.h"
 #include "launch/command.h"
 
@@ -37,7 +38,7 @@ static bool load(Config *config, const Arguments *arguments, Err *err)
         err_set(err, ERR_INPUT, "no --model and no run file");
         return err_hint(err, "lora targets --model=DIR --lora.target_modules=query,value");
     }
-    return config_load(config, &sources, err);
+    return config_load(config, &sources, err) && init_adapter_take(config, NULL, err);
 }
 
 static bool run(void *self, const Arguments *arguments, Err *err)

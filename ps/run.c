@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/slots/init_adapter.h"
 #include "ps/best.h"
 #include "ps/checkpoint.h"
 #include "ps/checkpoint_files.h"
@@ -153,6 +154,17 @@ static bool open_folder(Run *run, bool overwrite, Err *err)
                       : going_complete(run, err));
 }
 
+/* lora.init_adapter: its settings, where the run file has none. */
+static bool begin_with(Run *run, Err *err)
+{
+    Text taken = { 0 };
+    const bool ok = init_adapter_take(&run->config, &taken, err);
+    if (ok && taken.size > 0)
+        log_info("run", "as lora.init_adapter has them: %s", taken.data);
+    text_release(&taken);
+    return ok;
+}
+
 Run *run_open(Config *config, bool overwrite, Err *err)
 {
     Run *run = xcalloc(1, sizeof *run);
@@ -164,7 +176,7 @@ Run *run_open(Config *config, bool overwrite, Err *err)
     run->wal = WAL_CLOSED;
     run->id = rng_entropy();
     run->state = (RunState){ .evaluated = -1, .best_step = -1, .history = json_array() };
-    if (config_check_training(&run->config, err)) {
+    if (config_check_training(&run->config, err) && begin_with(run, err)) {
         run->folder = xstrdup(run->config.train.output_dir);
         if (run_model_open(run, err) && open_folder(run, overwrite, err))
             return run;

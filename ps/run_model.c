@@ -3,6 +3,7 @@
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/model/base.h"
+#include "common/slots/init_adapter.h"
 
 #include <stdlib.h>
 
@@ -24,9 +25,12 @@ static bool check_base(const Run *run, Err *err)
 static bool open_values(Run *run, Err *err)
 {
     const Config *c = &run->config;
-    if (!check_base(run, err) || !store_init(&run->store, run->table, err) ||
-        !slots_init(run->store.value, run->table, run->arch, &c->lora, c->train.seed, err))
+    if (!check_base(run, err) || !store_init(&run->store, run->table, err))
         return false;
+    if (!slots_init(run->store.value, run->table, run->arch, &c->lora, c->train.seed, err)) {
+        init_adapter_hint(c, err);
+        return false;
+    }
     run->initial = digest_fast(run->store.value, (size_t)run->table->size * sizeof(float));
     return true;
 }

@@ -179,7 +179,7 @@ static const ConfigKey keys[] = {
     { "lora.init_lora_weights", KEY_WORD, AT(lora.init), "true", 0, 0, 0, init_words,
       "how A begins: uniform (true) or gaussian; B begins as zero" },
     { "lora.init_adapter", KEY_PATH, AT(lora.init_adapter), "null", KEY_NULL, 0, 0, NULL,
-      "PEFT adapter folder to start from instead" },
+      "PEFT adapter folder to begin with; its settings and labels are taken where the run file does not say them" },
 
     { "train.output_dir", KEY_PATH, AT(train.output_dir), "null", KEY_NULL | KEY_FREE, 0, 0, NULL,
       "folder of all that the run writes" },

@@ -87,7 +87,7 @@ begun() {
 }
 slow=(--data.train="$work/long.tsv") # long enough to be broken off
 cp labelled.tsv long.tsv
-for ((i = 0; i < 400; i++)); do
+for ((i = 0; i < 100; i++)); do
     tail -n 24 labelled.tsv
 done >>long.tsv
 serve long "${slow[@]}"

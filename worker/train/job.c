@@ -6,6 +6,7 @@
 #include "common/base/rng.h"
 #include "common/plan/packing.h"
 #include "common/plan/steps.h"
+#include "common/slots/init_adapter.h"
 #include "common/wire/facts.h"
 #include "worker/eval/measure.h"
 #include "worker/train/find_labels.h"
@@ -95,10 +96,11 @@ static bool run_from_server(Job *job, const ConfigSources *sources, Err *err)
 static bool run_from_file(Job *job, const ConfigSources *sources, Err *err)
 {
     char *text = NULL;
-    bool ok = config_load(&job->config, sources, err);
+    bool ok = config_load(&job->config, sources, err) && init_adapter_take(&job->config, NULL, err);
     if (comm_rank(job->comm) == 0) {
         Config config = { 0 };
-        ok = ok && config_load(&config, sources, err) && settle_labels(job, &config, &text, err);
+        ok = ok && config_load(&config, sources, err) && init_adapter_take(&config, NULL, err) &&
+             settle_labels(job, &config, &text, err);
         config_release(&config);
     }
     if (!comm_agree(job->comm, ok)) {

@@ -1,6 +1,7 @@
 #include "worker/train/preflight.h"
 
 #include "common/model/base.h"
+#include "common/slots/init_adapter.h"
 #include "common/slots/slots.h"
 #include "worker/arithmetic/arithmetic.h"
 #include "worker/data/pictures.h"
@@ -69,7 +70,7 @@ bool preflight(Config *c, Err *err)
     Arithmetic arithmetic;
     if (!arithmetic_start(&arithmetic, c->parallel.arithmetic, true, err)) /* the workers say what is odd */
         return false;
-    ModelArch *arch = find_labels(c, &found, err) ? open_arch(c, err) : NULL;
+    ModelArch *arch = init_adapter_take(c, NULL, err) && find_labels(c, &found, err) ? open_arch(c, err) : NULL;
     const bool ok = arch && check_weights(arch, err) && check_targets(c, arch, err) &&
                     (arch->image_size > 0 ? check_images(c, arch, err) : check_texts(c, arch, err));
     arch_close(arch);

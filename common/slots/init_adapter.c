@@ -1,0 +1,143 @@
+#include "common/slots/init_adapter.h"
+
+#include "common/base/mem.h"
+#include "common/config/run_folder.h"
+#include "common/slots/slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Of a setting that the run file says otherwise than the adapter. */
+typedef enum {
+    FREE, /* the run's own */
+    LIST, /* of modules: written in many ways, the tensors tell */
+    BINDS /* the values would mean something else */
+} Binding;
+
+typedef struct Setting {
+    const char *key;
+    Binding binding;
+} Setting;
+
+static const Setting settings[] = {
+    { "lora.r", BINDS },
+    { "lora.lora_alpha", BINDS },
+    { "lora.lora_dropout", FREE },
+    { "lora.target_modules", LIST },
+    { "lora.exclude_modules", LIST },
+    { "lora.modules_to_save", LIST },
+    { "lora.layers_to_transform", LIST },
+    { "lora.rank_pattern", BINDS },
+    { "lora.alpha_pattern", BINDS },
+    { "lora.bias", BINDS },
+};
+
+/* PEFT writes down the heads that it adds itself to SEQ_CLS and TOKEN_CLS, under both names that they have. */
+static void drop_heads(StringList *names)
+{
+    int kept = 0;
+    for (int i = 0; i < names->count; i++) {
+        if (strcmp(names->items[i], "classifier") == 0 || strcmp(names->items[i], "score") == 0)
+            free(names->items[i]);
+        else
+            names->items[kept++] = names->items[i];
+    }
+    names->count = kept;
+}
+
+static void add_difference(Text *out, const char *key, const char *ours, const char *theirs)
+{
+    text_addf(out, "%s%s (%s here, %s there)", out->size ? "; " : "", key, ours, theirs);
+}
+
+/* Takes what the run file does not say; `differ` lists what it says otherwise. */
+static bool take(Config *config, const Config *theirs, Text *taken, Text *differ, Err *err)
+{
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        const char *key = settings[i].key;
+        Text ours = { 0 }, other = { 0 };
+        bool ok = true;
+        config_print_key(config, key, &ours);
+        config_print_key(theirs, key, &other);
+        if (strcmp(ours.data, other.data) == 0) {
+            ;
+        } else if (!config_is_given(config, key)) {
+            ok = config_set(config, key, other.data, err);
+            if (taken)
+                text_addf(taken, "%s%s %s", taken->size ? ", " : "", key, other.data);
+        } else if (settings[i].binding == BINDS) {
+            add_difference(differ, key, ours.data, other.data);
+        }
+        text_release(&ours);
+        text_release(&other);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* The adapter's settings, as a run would write them. */
+static bool read_theirs(Config *theirs, const Config *config, Err *err)
+{
+    if (!lora_config_read(&theirs->lora, config->lora.init_adapter, err))
+        return false;
+    if (config->task == TASK_SEQ_CLS || config->task == TASK_TOKEN_CLS)
+        drop_heads(&theirs->lora.modules_to_save);
+    return true;
+}
+
+static bool take_settings(Config *config, Text *taken, Err *err)
+{
+    const char *folder = config->lora.init_adapter;
+    char room[512];
+    Config theirs = { 0 };
+    Text differ = { 0 };
+    bool ok = read_theirs(&theirs, config, err);
+    if (ok && !take(config, &theirs, taken, &differ, err)) {
+        ok = err_at(err, "%s/adapter_config.json", folder);
+    } else if (ok && differ.size > 0) {
+        ok = err_set(err, ERR_INPUT, "the adapter to begin with has other settings: %s", differ.data);
+        err_hint(err, "leave out of the run file what the adapter says itself; without lora.init_adapter a run begins "
+                      "with fresh values");
+        err_at(err, "%s", config_where(config, "lora.init_adapter", room, sizeof room));
+    }
+    lora_config_release(&theirs.lora);
+    text_release(&differ);
+    return ok;
+}
+
+bool init_adapter_take(Config *config, Text *taken, Err *err)
+{
+    char room[512];
+    if (!config->lora.init_adapter)
+        return true;
+    char *folder = xstrdup(config->lora.init_adapter); /* config_set renews the config's texts */
+    const bool ok = run_folder_check(folder, err)
+                        ? take_settings(config, taken, err) && run_folder_labels(config, folder, err)
+                        : err_at(err, "%s", config_where(config, "lora.init_adapter", room, sizeof room));
+    free(folder);
+    return ok;
+}
+
+void init_adapter_hint(const Config *config, Err *err)
+{
+    Err none = { 0 };
+    Config theirs = { 0 };
+    Text differ = { 0 };
+    if (!config->lora.init_adapter || !read_theirs(&theirs, config, &none))
+        return;
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        Text ours = { 0 }, other = { 0 };
+        config_print_key(config, settings[i].key, &ours);
+        config_print_key(&theirs, settings[i].key, &other);
+        if (settings[i].binding != FREE && config_is_given(config, settings[i].key) &&
+            strcmp(ours.data, other.data) != 0)
+            add_difference(&differ, settings[i].key, ours.data, other.data);
+        text_release(&ours);
+        text_release(&other);
+    }
+    if (differ.size > 0)
+        err_hint(err, "what the run file leaves out is the adapter's; other than its own are %s", differ.data);
+    text_release(&differ);
+    lora_config_release(&theirs.lora);
+}
