@@ -1,7 +1,7 @@
 """The table of names beside the installed PEFT and Transformers: every field of LoraConfig and of TrainingArguments
 has a row with the library's own default, the defaults of both classes are accepted as they are, and the schema takes
 every run file of configs/ and none with a slip in it.
-  names.py LORA FOLDER [training_args.py of another version ...]"""
+  names.py LORA FOLDER [wheel of another version of PEFT or Transformers ...]"""
 import ast
 import copy
 import dataclasses
@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 
 sys.path.pop(0)  # this folder, which has a tokenizers.py of its own
 
@@ -78,13 +79,18 @@ for section, cls in ("lora", LoraConfig), ("train", TrainingArguments):
             ours, theirs = yaml(rows[name][0]), default(field)
             check(same(ours, theirs), f"{name} is {theirs!r} in {cls.__name__}, {ours!r} in the table")
     print(f"  {cls.__name__}: {len(fields)} fields")
+# ---- older releases: the names alone
+SECTIONS = {"LoraConfig": "lora", "PeftConfig": "lora", "PeftConfigMixin": "lora", "TrainingArguments": "train"}
 for path in others:
-    tree = ast.parse(open(path, encoding="utf-8").read())
-    body = next(n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "TrainingArguments")
-    old = [n.target.id for n in body if isinstance(n, ast.AnnAssign) and n.value is not None]
-    for name in old:
-        check(f"train.{name}" in rows, f"train.{name} of {path} has no row")
-    print(f"  {path}: {len(old)} fields")
+    with zipfile.ZipFile(path) as wheel:
+        sources = [wheel.read(n) for n in wheel.namelist()
+                   if re.fullmatch(r"transformers/training_args\.py|peft/(utils/)?config\.py|peft/tuners/lora(/config)?\.py", n)]
+    found = [(SECTIONS[n.name], field.target.id) for source in sources for n in ast.parse(source).body
+             if isinstance(n, ast.ClassDef) and n.name in SECTIONS for field in n.body if isinstance(field, ast.AnnAssign)]
+    check(len(found) > 15, f"{path} has {len(found)} fields")
+    for section, name in found:
+        check(f"{section}.{name}" in rows, f"{section}.{name} of {path} has no row")
+    print(f"  {os.path.basename(path)}: {len(found)} fields")
 
 
 # ---- the defaults of both classes, pasted whole
