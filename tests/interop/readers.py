@@ -85,6 +85,38 @@ def plain_tables(count):
         same(path_of("p.tsv"), [[t, None, l] for t, l in rows], f"plain table {i}")
 
 
+# The files of GLUE as they are: their header, what stands in the columns before the sentences, where quotes stand.
+GLUE = {"MRPC": (["\ufeffQuality", "#1 ID", "#2 ID", "#1 String", "#2 String"], "#1 String", "#2 String", "Quality"),
+        "RTE": (["index", "sentence1", "sentence2", "label"], "sentence1", "sentence2", "label"),
+        "QNLI": (["index", "question", "sentence", "label"], "question", "sentence", "label"),
+        "QQP": (["id", "qid1", "qid2", "question1", "question2", "is_duplicate"], "question1", "question2", "is_duplicate"),
+        "SNLI": (["index", "captionID", "gold_label", "sentence1", "sentence2"], "sentence1", "sentence2", "gold_label")}
+SAID = ['"%s', '%s"', '"%s"', '"%s," he said', 'He said: "%s"', '"%s" and "%s"', '"" %s', "%s 'so'", "%s", "%s", "``%s''", ' %s ', '"', '""']
+
+
+def glue_files(count):
+    """Sentences that begin with a quote, end in one, or are in quotes: letters, and no TAB is swallowed."""
+    chance = random.Random(9)
+    for i in range(count):
+        for name, (header, text, pair, label) in GLUE.items():
+            rows = []
+            for number in range(chance.choice((3, 40, 400))):
+                cells = {column.lstrip("\ufeff"): str(number * 7 + at) for at, column in enumerate(header)}
+                for column in text, pair:
+                    how, words = chance.choice(SAID), random_cell(chance, "the \u00e9,.;$%-()", 40)
+                    cells[column] = how.replace("%s", words) or "."
+                cells[label] = chance.choice(("entailment", "not_entailment") if name in ("RTE", "QNLI") else ("0", "1"))
+                rows.append(cells)
+            path = path_of(f"glue-{i}-{name}.tsv")
+            with open(path, "w", encoding="utf-8", newline="") as file:
+                file.writelines("\t".join(row) + "\n" for row in [header, *([*cells.values()] for cells in rows)])
+            theirs = datasets.load_dataset("csv", data_files=path, sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False,
+                                           features=datasets.Features({column: datasets.Value("string") for column in rows[0]}),
+                                           encoding="utf-8-sig", split="train", cache_dir=path_of("cache"))
+            check([*theirs] == rows, f"{name} {i}: `datasets` reads other rows than were written")
+            same(path, [[row[text], row[pair], row[label]] for row in theirs], f"{name} {i}", text, pair, label)
+
+
 # ---- json ------------------------------------------------------------------------------------------
 
 
@@ -199,15 +231,27 @@ def adapter_of(case, train, *keys):
 
 
 def same_adapters():
-    """Rows learnt from .jsonl or .conll and from what was Parquet give the same bytes."""
-    rows = [{"text": f"the {word} garden", "label": label} for word in ("red", "blue") for label in (1, 0, 2)]
+    """Rows learnt from files of every kind, and from what was Parquet or Arrow, give the same bytes."""
+    rows = [{"text": f'the {word} garden, "{i}"', "label": "abc"[label]} for i, word in enumerate(("red", "blue")) for label in (0, 1, 2)]
     with open(path_of("h.jsonl"), "w") as file:
-        file.writelines(json.dumps({"text": row["text"], "label": "abc"[row["label"]]}) + "\n" for row in rows)
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    with open(path_of("h.json"), "w") as file:
+        json.dump(rows, file)
+    for kind, delimiter in ("csv", ","), ("tsv", "\t"):
+        with open(path_of("h." + kind), "w", newline="") as file:
+            csv.writer(file, delimiter=delimiter).writerows([("text", "label"), *(row.values() for row in rows)])
+    for i, row in enumerate(rows):
+        os.makedirs(path_of("h/" + row["label"]), exist_ok=True)
+        with open(path_of(f"h/{row['label']}/{i}.txt"), "w") as file:
+            file.write(row["text"])
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b", "c"])})
-    datasets.Dataset.from_list(rows, features=features).to_parquet(path_of("h.parquet"))
-    check(bring(path_of("h.parquet"), path_of("h2.jsonl")).returncode == 0, "import of h.parquet")
-    sums = {adapter_of("bert-seqcls", path_of(name), "--labels=null") for name in ("h.jsonl", "h2.jsonl")}
-    check(len(sums) == 1, "rows that were Parquet give another adapter")
+    imported(datasets.Dataset.from_list([dict(row, label="abc".index(row["label"])) for row in rows], features=features), "hub")
+    ordered = path_of("ordered.jsonl")  # as a folder of classes has them
+    with open(ordered, "w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in sorted(rows, key=lambda row: row["label"]))
+    for kinds in ("h.jsonl", "h.json", "h.csv", "h.tsv", "hub-parquet.jsonl", "hub-arrow.jsonl", "hub-folder.jsonl"), ("ordered.jsonl", "h"):
+        sums = {name: adapter_of("bert-seqcls", path_of(name), "--labels=null") for name in kinds}
+        check(len(set(sums.values())) == 1, f"the same rows give other adapters: {sums}")
 
     conll = "tests/golden/bert-tokcls/train.conll"
     rows = read_conll(conll)
@@ -252,6 +296,7 @@ def real_texts(folder):
 datasets.disable_progress_bars()
 tables(300)
 plain_tables(60)
+glue_files(6)
 objects(60)
 made_sets()
 refusals()
