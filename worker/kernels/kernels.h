@@ -42,7 +42,8 @@ void norm_forward(float *y, float *xhat, float *inv, const float *x, const float
 
 /* The same with bias of the linear before it and hidden dropout in one pass:
  * sum = dropout(x + linear_bias) + residual, y = norm(sum). linear_bias may be NULL.
- * sum[N,C] is for who reads it again; NULL: nobody. It may be the residual. */
+ * sum[N,C] is for who reads it again; NULL: nobody. It may be the residual. gain NULL: the sum alone,
+ * and y[N,C] is left with anything. */
 void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float *inv, const float *x,
                                         const float *linear_bias, const Rows *rows, Dropout dropout,
                                         const float *residual, const float *gain, const float *bias, int64_t C,

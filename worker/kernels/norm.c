@@ -137,6 +137,8 @@ void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float
         const float total = dropout.p > 0.0f ? drop_add_row(s_n, from, row_mask(rows, &dropout, n, C), residual_n, C)
                             : linear_bias != NULL ? bias_add_row(s_n, from, linear_bias, residual_n, C)
                                                   : add_row(s_n, from, residual_n, C);
+        if (gain == NULL)
+            continue;
         const float inv_n =
             normalise_row(y + n * C, xhat != NULL ? xhat + n * C : NULL, s_n, total, gain, bias, C, eps, rms);
         if (inv != NULL)

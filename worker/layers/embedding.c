@@ -10,9 +10,9 @@ static bool shows_images(const Embedding *embedding)
     return embedding->patches.parts > 0;
 }
 
-static int64_t width(const Embedding *embedding)
+static bool normalises(const Embedding *embedding)
 {
-    return embedding->norm.module.out;
+    return embedding->norm.module.out > 0;
 }
 
 /* Patches of an image. */
@@ -31,7 +31,7 @@ void embedding_keep_layout(EmbeddingKeep *keep, const Embedding *embedding, Layo
                            bool needed)
 {
     const int64_t N = sizes->most_tokens;
-    if (needed)
+    if (needed && normalises(embedding))
         norm_keep_layout(&keep->norm, &embedding->norm, layout, N);
     keep->word_u = table_u(&embedding->word, layout, N);
     keep->position_u = table_u(&embedding->position, layout, N);
@@ -88,7 +88,7 @@ static void sum_tokens(const Embedding *embedding, EmbeddingKeep *keep, float *y
 {
     kernels->embed_forward(y, input->ids, input->types, table_weight(&embedding->word, pass),
                            table_weight(&embedding->position, pass), pass->places, table_weight(&embedding->type, pass),
-                           pass->rows.N, width(embedding));
+                           pass->rows.N, embedding->C);
     table_lora_forward(&embedding->word, keep ? keep->word_u : pass->lora, y, input->ids, pass);
     table_lora_forward(&embedding->position, keep ? keep->position_u : pass->lora, y, pass->places, pass);
     table_lora_forward(&embedding->type, keep ? keep->type_u : pass->lora, y, input->types, pass);
@@ -112,25 +112,27 @@ static void sum_patches(const Embedding *embedding, EmbeddingKeep *keep, float *
 {
     const Rows rows = patch_rows(embedding, pass);
     gather_patches(embedding, pixels, pass);
-    linear_forward(&embedding->patches, keep ? &keep->patches : NULL, pass->o, width(embedding), pass->g, &rows, pass);
+    linear_forward(&embedding->patches, keep ? &keep->patches : NULL, pass->o, embedding->C, pass->g, &rows, pass);
     kernels->patches_embed(y, pass->o, linear_bias(&embedding->patches), embedding->first.weight,
-                           embedding->position.module.weight, rows.B, patch_count(embedding), width(embedding));
+                           embedding->position.module.weight, rows.B, patch_count(embedding), embedding->C);
 }
 
 void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass)
 {
-    float *sum = embedding->pre_norm ? pass->r : pass->y;
+    float *sum = normalises(embedding) ? pass->y : pass->r, *out = sum;
     if (shows_images(embedding))
         sum_patches(embedding, keep, sum, input->pixels, pass);
     else
         sum_tokens(embedding, keep, sum, input, pass);
+    pass->normed = false;
+    if (normalises(embedding)) {
+        const NormInput normed = { .x = sum };
+        norm_apply(&embedding->norm, keep ? &keep->norm : NULL, pass->x, &normed, &pass->rows, pass);
+        out = pass->x;
+    }
     const Dropout dropout = output_dropout(embedding, pass);
-    if (dropout.p > 0 && embedding->pre_norm)
-        kernels->dropout_apply(sum, sum, &pass->rows, dropout, width(embedding));
-    const NormInput normed = { .x = sum };
-    norm_apply(&embedding->norm, keep ? &keep->norm : NULL, pass->x, &normed, &pass->rows, pass);
-    if (dropout.p > 0 && !embedding->pre_norm)
-        kernels->dropout_apply(pass->x, pass->x, &pass->rows, dropout, width(embedding));
+    if (dropout.p > 0)
+        kernels->dropout_apply(out, out, &pass->rows, dropout, embedding->C);
 }
 
 /* ---- backward -------------------------------------------------------------- */
@@ -180,7 +182,7 @@ static void patches_backward(const Embedding *embedding, const EmbeddingKeep *ke
 {
     if (!linear_is_trained(&embedding->patches))
         return;
-    const int64_t C = width(embedding), P = patch_count(embedding);
+    const int64_t C = embedding->C, P = patch_count(embedding);
     const Rows rows = patch_rows(embedding, pass);
     for (int64_t b = 0; b < rows.B; b++)
         memcpy(pass->o + b * P * C, dsum + (b * (P + 1) + 1) * C, (size_t)(P * C) * sizeof(float));
@@ -192,13 +194,11 @@ static void patches_backward(const Embedding *embedding, const EmbeddingKeep *ke
 void embedding_backward(const Embedding *embedding, const EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass)
 {
     const Dropout dropout = output_dropout(embedding, pass);
-    const int64_t C = width(embedding);
-    float *dsum = embedding->pre_norm ? pass->r : pass->x;
-    if (dropout.p > 0 && !embedding->pre_norm)
-        kernels->dropout_apply(pass->x, pass->x, &pass->rows, dropout, C);
-    norm_pull(&embedding->norm, &keep->norm, dsum, pass->x, embedding->pre_norm ? pass->r : NULL, &pass->rows, pass);
-    if (dropout.p > 0 && embedding->pre_norm)
-        kernels->dropout_apply(dsum, dsum, &pass->rows, dropout, C);
+    float *dsum = normalises(embedding) ? pass->x : pass->r;
+    if (dropout.p > 0)
+        kernels->dropout_apply(dsum, dsum, &pass->rows, dropout, embedding->C);
+    if (normalises(embedding))
+        norm_pull(&embedding->norm, &keep->norm, dsum, dsum, NULL, &pass->rows, pass);
     if (shows_images(embedding)) {
         patches_backward(embedding, keep, dsum, input->pixels, pass);
         return;
@@ -208,19 +208,18 @@ void embedding_backward(const Embedding *embedding, const EmbeddingKeep *keep, c
     table_backward(&embedding->position, keep->position_u, dsum, pass->places, pass);
 }
 
-void embedding_restore(const Embedding *embedding, const EmbeddingKeep *keep, float *y, Pass *pass)
+Inlet embedding_outlet(const Embedding *embedding, const EmbeddingKeep *keep)
 {
-    norm_restore(&embedding->norm, &keep->norm, y, &pass->rows, pass);
-    const Dropout dropout = output_dropout(embedding, pass);
-    if (dropout.p > 0 && !embedding->pre_norm)
-        kernels->dropout_apply(y, y, &pass->rows, dropout, width(embedding));
+    return (Inlet){
+        .norm = &embedding->norm, .keep = &keep->norm, .layer = embedding->layer, .dropout = embedding->dropout
+    };
 }
 
 bool embedding_is_trained(const Embedding *embedding)
 {
     return module_is_trained(&embedding->word.module) || module_is_trained(&embedding->position.module) ||
            module_is_trained(&embedding->type.module) || linear_is_trained(&embedding->patches) ||
-           module_is_trained(&embedding->norm.module);
+           (normalises(embedding) && module_is_trained(&embedding->norm.module));
 }
 
 int64_t embedding_most_R(const Embedding *embedding)

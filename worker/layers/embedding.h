@@ -1,5 +1,5 @@
 /* embedding - from a batch to the first rows: word + position + token type, or the
- * patches of images behind a row that belongs to none; then the first norm.
+ * patches of images behind a row that belongs to none; then its norm, where it has one.
  *
  * Tables may have a LoRA, y = E[x] + scale (A^T[x]) B^T without dropout, or be
  * trained whole (PEFT, tuners/lora/layer.py: Embedding). A row that is still has no
@@ -24,8 +24,8 @@ typedef struct Embedding {
     ModuleView first; /* the row before the patches */
     int64_t image_size, patch, channels;
     int64_t *patch_start; /* [most_sequences + 1]: rows of patches alone */
-    Norm norm;
-    bool pre_norm; /* dropout comes before the norm, and the sum goes on in pass->r */
+    int64_t C;
+    Norm norm; /* width 0: none, and the sum is the stream, in pass->r */
     int64_t layer; /* the number that its random stream goes by */
     double dropout;
 } Embedding;
@@ -45,19 +45,19 @@ typedef struct EmbeddingInput {
 
 void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes);
 
-/* needed: somebody needs the gradient at, or later again, its output. */
+/* needed: somebody needs the gradient at its norm, or later again its output. */
 void embedding_keep_layout(EmbeddingKeep *keep, const Embedding *embedding, Layout *layout, const PassSizes *sizes,
                            bool needed);
 void embedding_bind(Embedding *embedding, const float *values);
 
-/* pass->x[N,C], and pass->r when pre_norm; positions are in pass->places. keep NULL: no backward follows. */
+/* The stream: pass->x[N,C] behind its norm, else pass->r; positions are in pass->places. keep NULL: no backward follows. */
 void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass);
 
-/* From the gradient in pass->x (and pass->r), which it overwrites. */
+/* From the gradient at the stream, which it overwrites. */
 void embedding_backward(const Embedding *embedding, const EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass);
 
-/* y[N,C] = what forward gave. */
-void embedding_restore(const Embedding *embedding, const EmbeddingKeep *keep, float *y, Pass *pass);
+/* From where its output is made again, behind its norm. */
+Inlet embedding_outlet(const Embedding *embedding, const EmbeddingKeep *keep);
 
 bool embedding_is_trained(const Embedding *embedding);
 

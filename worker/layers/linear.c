@@ -29,6 +29,26 @@ static int adapted_parts(const Linear *linear, const LinearPart **last)
     return count;
 }
 
+static bool several_are_adapted(const Linear *linear)
+{
+    const LinearPart *last = NULL;
+    return adapted_parts(linear, &last) > 1;
+}
+
+Linear linear_slice(const Linear *linear, int first, int count)
+{
+    REQUIRE(first >= 0 && first + count <= linear->parts);
+    const LinearPart *from = &linear->part[first];
+    Linear slice = { .layer = linear->layer, .dropout = linear->dropout, .values = linear->values };
+    for (int i = first; i < first + count; i++)
+        linear_add(&slice, &linear->part[i].module, linear->part[i].site);
+    if (linear->a) /* a single A is not laid out with others */
+        slice.a = several_are_adapted(linear) ? linear->a + from->r_at * linear->in : linear->a;
+    if (linear->bias)
+        slice.bias = linear->bias + from->at;
+    return slice;
+}
+
 /* Frozen biases of parts lie side by side as their weights do, so only a trained one scatters them. */
 static bool bias_is_scattered(const Linear *linear)
 {
@@ -36,12 +56,6 @@ static bool bias_is_scattered(const Linear *linear)
     for (int i = 0; i < linear->parts; i++)
         trained = trained || linear->part[i].module.bias_at >= 0;
     return trained && linear->parts > 1;
-}
-
-static bool several_are_adapted(const Linear *linear)
-{
-    const LinearPart *last = NULL;
-    return adapted_parts(linear, &last) > 1;
 }
 
 void linear_measure(const Linear *linear, bool drops, PassSizes *sizes)
@@ -156,7 +170,7 @@ void linear_forward(const Linear *linear, LinearKeep *keep, float *y, int64_t ld
     const int64_t N = rows->N, in = linear->in, R = linear->R;
     float *all = keep && keep->u ? keep->u : pass->lora; /* [N, R] */
     base_forward(linear, y, ldy, x, N);
-    if (!linear->a)
+    if (!linear->a || R == 0)
         return;
     if (!drops(linear, pass))
         gemm_nt(all, R, x, in, linear->a, in, N, R, in, 1, 0);

@@ -49,6 +49,10 @@ typedef struct LinearKeep {
 
 /* Adds a part behind those there are; starts from a zeroed Linear. */
 void linear_add(Linear *linear, const ModuleView *module, Site site);
+
+/* `count` of its parts from `first` on, as a linear of their own, with the values that are bound. */
+Linear linear_slice(const Linear *linear, int first, int count);
+
 void linear_layout(Linear *linear, Layout *layout);
 void linear_keep_layout(LinearKeep *keep, const Linear *linear, Layout *layout, int64_t most_rows);
 

@@ -23,6 +23,12 @@ void norm_apply(const Norm *norm, NormKeep *keep, float *y, const NormInput *inp
                                                 input->residual, gain, bias, m->out, norm->eps, norm->rms);
 }
 
+void norm_sum(const NormInput *input, float *room, int64_t C, const Rows *rows)
+{
+    kernels->bias_dropout_residual_norm_forward(room, input->sum, NULL, NULL, input->x, input->bias, rows,
+                                                input->dropout, input->residual, NULL, NULL, C, 0, false);
+}
+
 void norm_pull(const Norm *norm, const NormKeep *keep, float *ds, const float *dy, const float *dsum, const Rows *rows,
                const Pass *pass)
 {
@@ -31,7 +37,7 @@ void norm_pull(const Norm *norm, const NormKeep *keep, float *ds, const float *d
                            keep->xhat, keep->inv, module_weight(m, pass->values), rows->N, m->out, norm->rms);
 }
 
-void norm_restore(const Norm *norm, const NormKeep *keep, float *y, const Rows *rows, const Pass *pass)
+static void restore(const Norm *norm, const NormKeep *keep, float *y, const Rows *rows, const Pass *pass)
 {
     const int64_t C = norm->module.out;
     const float *gain = module_weight(&norm->module, pass->values);
@@ -44,4 +50,13 @@ void norm_restore(const Norm *norm, const NormKeep *keep, float *y, const Rows *
         for (int64_t c = 0; c < C; c++)
             y_n[c] = bias ? xhat_n[c] * gain[c] + bias[c] : xhat_n[c] * gain[c];
     }
+}
+
+const float *inlet_restore(const Inlet *inlet, float *y, const Rows *rows, Pass *pass)
+{
+    restore(inlet->norm, inlet->keep, y, rows, pass);
+    const Dropout dropout = pass_dropout(pass, inlet->layer, SITE_EMBED, inlet->dropout);
+    if (dropout.p > 0)
+        kernels->dropout_apply(y, y, rows, dropout, inlet->norm->module.out);
+    return y;
 }

@@ -30,17 +30,28 @@ typedef struct NormInput {
     float *sum; /* [N,C] receives what is normalised; may be the residual; NULL: not wanted */
 } NormInput;
 
+/* Rows that a norm made, from which they are made again: a sublayer's input, or behind the embedding's dropout. */
+typedef struct Inlet {
+    const Norm *norm; /* NULL: nowhere */
+    const NormKeep *keep;
+    int64_t layer; /* of the dropout's stream */
+    double dropout; /* SITE_EMBED's, behind the norm */
+} Inlet;
+
 void norm_keep_layout(NormKeep *keep, const Norm *norm, Layout *layout, int64_t most_rows);
 
 /* y[N,C], another buffer than x. keep NULL: nothing is kept. */
 void norm_apply(const Norm *norm, NormKeep *keep, float *y, const NormInput *input, const Rows *rows, const Pass *pass);
+
+/* input->sum[N,C] alone, which nobody normalises yet; room[N,C] is left with anything. */
+void norm_sum(const NormInput *input, float *room, int64_t C, const Rows *rows);
 
 /* ds[N,C] = gradient at what was normalised, from dy[N,C] at the output, plus dsum[N,C]
  * (NULL: nothing). ds may be either. */
 void norm_pull(const Norm *norm, const NormKeep *keep, float *ds, const float *dy, const float *dsum, const Rows *rows,
                const Pass *pass);
 
-/* y[N,C] = what forward gave. */
-void norm_restore(const Norm *norm, const NormKeep *keep, float *y, const Rows *rows, const Pass *pass);
+/* y[N,C] = what forward gave; returns it. */
+const float *inlet_restore(const Inlet *inlet, float *y, const Rows *rows, Pass *pass);
 
 #endif

@@ -27,6 +27,13 @@ void pass_layout(Pass *pass, Layout *layout, const PassSizes *sizes)
     pass->attention = layout_take(layout, sizes->attention);
 }
 
+void pass_exchange(float **a, float **b)
+{
+    float *held = *a;
+    *a = *b;
+    *b = held;
+}
+
 void pass_read(Pass *pass)
 {
     const int64_t B = pass->rows.B;

@@ -69,6 +69,7 @@ typedef struct Pass {
     bool drop; /* dropout is on */
     Rope rope;
 
+    bool normed; /* x is the norm of r that the next sublayer reads through, already */
     float *x, *y, *o; /* [most_tokens, across] */
     float *r; /* the same: the residual stream of a pre-norm model */
     float *g; /* [most_tokens, wide] */
@@ -87,6 +88,9 @@ typedef struct Pass {
     int32_t *places; /* [most_tokens] rows of the position table */
     void *attention;
 } Pass;
+
+/* Two of its buffers change places. */
+void pass_exchange(float **a, float **b);
 
 void pass_layout(Pass *pass, Layout *layout, const PassSizes *sizes);
 

@@ -76,12 +76,12 @@ static void make_embedding(Model *model, const Weights *weights)
         .word = make_table(model, weights, ROLE_WORD, arch->still_row),
         .position = make_table(model, weights, ROLE_POSITION, arch->position_offset - 1),
         .type = make_table(model, weights, ROLE_TYPE, -1),
-        .norm = arch->pre_norm ? make_norm(model, weights, 0, ROLE_ATTN_NORM)
-                               : make_norm(model, weights, -1, ROLE_EMBED_NORM),
-        .pre_norm = arch->pre_norm,
+        .C = arch->C,
         .layer = arch->layers,
         .dropout = arch->embed_dropout,
     };
+    if (has(model, -1, ROLE_EMBED_NORM))
+        embedding->norm = make_norm(model, weights, -1, ROLE_EMBED_NORM);
     if (!has(model, -1, ROLE_PATCH))
         return;
     add_linear(model, weights, &embedding->patches, -1, ROLE_PATCH, SITE_LORA_PATCH);
@@ -91,67 +91,65 @@ static void make_embedding(Model *model, const Weights *weights)
     embedding->channels = arch->channels;
 }
 
-/* q, k and v: one product, but in a tail q is made of fewer rows where it is a module. */
-static void make_projections(const Model *model, const Weights *weights, Block *block)
+static Attention make_attention(const Model *model, const Weights *weights, int64_t layer)
 {
-    const int64_t l = block->layer;
-    if (has(model, l, ROLE_QKV)) {
-        add_linear(model, weights, &block->qkv, l, ROLE_QKV, SITE_LORA_Q);
+    const ModelArch *arch = model->arch;
+    Attention a = {
+        .layer = layer,
+        .C = arch->C,
+        .E = arch->H * arch->D,
+        .QKV = (arch->H + 2 * arch->K) * arch->D,
+        .dropout = arch->attention_dropout,
+    };
+    a.shape = (AttentionShape){
+        .H = arch->H,
+        .K = arch->K,
+        .D = arch->D,
+        .ldqkv = a.QKV,
+        .ldout = a.E,
+        .scale = (float)arch->scales[layer],
+        .causal = arch->causal,
+        .window = arch->windows ? arch->windows[layer] : 0,
+    };
+    if (has(model, layer, ROLE_QKV)) {
+        add_linear(model, weights, &a.qkv, layer, ROLE_QKV, SITE_LORA_Q);
     } else {
-        add_linear(model, weights, block->tail ? &block->q : &block->qkv, l, ROLE_Q, SITE_LORA_Q);
-        add_linear(model, weights, &block->qkv, l, ROLE_K, SITE_LORA_K);
-        add_linear(model, weights, &block->qkv, l, ROLE_V, SITE_LORA_V);
+        add_linear(model, weights, &a.qkv, layer, ROLE_Q, SITE_LORA_Q);
+        add_linear(model, weights, &a.qkv, layer, ROLE_K, SITE_LORA_K);
+        add_linear(model, weights, &a.qkv, layer, ROLE_V, SITE_LORA_V);
     }
-    add_linear(model, weights, &block->attn_out, l, ROLE_ATTN_OUT, SITE_LORA_ATTN_OUT);
-    if (block->gated)
-        add_linear(model, weights, &block->ff_up, l, ROLE_FF_GATE, SITE_LORA_FF_GATE);
-    add_linear(model, weights, &block->ff_up, l, ROLE_FF_UP, SITE_LORA_FF_UP);
-    add_linear(model, weights, &block->ff_down, l, ROLE_FF_DOWN, SITE_LORA_FF_DOWN);
+    add_linear(model, weights, &a.out, layer, ROLE_ATTN_OUT, SITE_LORA_ATTN_OUT);
+    return a;
 }
 
-/* The norms behind the two sums of a block; before-norms belong to what comes next. */
-static void make_norms(const Model *model, const Weights *weights, Block *block)
+static Mlp make_mlp(const Model *model, const Weights *weights, int64_t layer)
 {
-    const int64_t l = block->layer;
-    if (!block->pre_norm) {
-        block->norm1 = make_norm(model, weights, l, ROLE_ATTN_NORM);
-        block->norm2 = make_norm(model, weights, l, ROLE_FF_NORM);
-        return;
-    }
-    block->norm1 = make_norm(model, weights, l, ROLE_FF_NORM);
-    block->norm2 = l + 1 < model->arch->layers ? make_norm(model, weights, l + 1, ROLE_ATTN_NORM)
-                                               : make_norm(model, weights, -1, ROLE_FINAL_NORM);
+    const ModelArch *arch = model->arch;
+    Mlp m = { .C = arch->C, .F = arch->F, .act = (int)arch->act, .gated = arch->gated };
+    if (m.gated)
+        add_linear(model, weights, &m.up, layer, ROLE_FF_GATE, SITE_LORA_FF_GATE);
+    add_linear(model, weights, &m.up, layer, ROLE_FF_UP, SITE_LORA_FF_UP);
+    add_linear(model, weights, &m.down, layer, ROLE_FF_DOWN, SITE_LORA_FF_DOWN);
+    return m;
 }
 
 static void make_block(Model *model, const Weights *weights, int64_t layer)
 {
     const ModelArch *arch = model->arch;
     Block *block = &model->blocks[layer];
-    *block = (Block){
-        .layer = layer,
-        .C = arch->C,
-        .F = arch->F,
-        .E = arch->H * arch->D,
-        .QKV = (arch->H + 2 * arch->K) * arch->D,
-        .act = (int)arch->act,
-        .pre_norm = arch->pre_norm,
-        .gated = arch->gated,
-        .tail = layer == arch->layers - 1 && !model->options.decodes,
-        .hidden_dropout = arch->hidden_dropout,
-        .attention_dropout = arch->attention_dropout,
-    };
-    block->attention = (AttentionShape){
-        .H = arch->H,
-        .K = arch->K,
-        .D = arch->D,
-        .ldqkv = block->QKV,
-        .ldout = block->E,
-        .scale = (float)arch->scales[layer],
-        .causal = arch->causal,
-        .window = arch->windows ? arch->windows[layer] : 0,
-    };
-    make_projections(model, weights, block);
-    make_norms(model, weights, block);
+    *block = (Block){ .layer = layer, .C = arch->C, .count = 2 };
+    block->sublayers[0] = (Sublayer){ .kind = BODY_ATTENTION,
+                                      .attention = make_attention(model, weights, layer),
+                                      .norm = make_norm(model, weights, layer, ROLE_ATTN_NORM),
+                                      .site = SITE_ATTN_OUT };
+    block->sublayers[1] = (Sublayer){ .kind = BODY_MLP,
+                                      .mlp = make_mlp(model, weights, layer),
+                                      .norm = make_norm(model, weights, layer, ROLE_FF_NORM),
+                                      .site = SITE_FF };
+    for (int i = 0; i < block->count; i++) {
+        block->sublayers[i].place = arch->pre_norm ? NORM_BEFORE : NORM_BEHIND;
+        block->sublayers[i].dropout = arch->hidden_dropout;
+    }
 }
 
 static void make_head(Model *model, const Weights *weights, bool below)
@@ -181,9 +179,14 @@ static void make_layers(Model *model, const Weights *weights)
     bool below = embedding_is_trained(&model->embedding);
     for (int64_t l = 0; l < model->arch->layers; l++) {
         make_block(model, weights, l);
-        block_plan(&model->blocks[l], below);
-        below = model->blocks[l].needs.out;
+        below = block_plan(&model->blocks[l], below);
     }
+    model->ends = has(model, -1, ROLE_FINAL_NORM);
+    if (model->ends) {
+        model->final = make_norm(model, weights, -1, ROLE_FINAL_NORM);
+        below = below || module_is_trained(&model->final.module);
+    }
+    model->below = below;
     make_head(model, weights, below);
 }
 
@@ -192,19 +195,6 @@ static void make_layers(Model *model, const Weights *weights)
 static int64_t most(int64_t a, int64_t b)
 {
     return a > b ? a : b;
-}
-
-static void measure_block(const Model *model, const Block *block, bool drops, PassSizes *sizes)
-{
-    const ModelOptions *o = &model->options;
-    const Linear *linears[] = { &block->qkv, &block->q, &block->attn_out, &block->ff_up, &block->ff_down };
-    for (size_t i = 0; i < sizeof linears / sizeof *linears; i++)
-        linear_measure(linears[i], drops, sizes);
-    sizes->attention =
-        (size_t)most((int64_t)sizes->attention, kernels->attention_scratch(&block->attention, o->longest, o->threads));
-    /* a model that trains predicts, too: what is kept is not used then */
-    if (block->gated)
-        sizes->pre = 2 * block->F;
 }
 
 static PassSizes pass_sizes(const Model *model)
@@ -227,7 +217,7 @@ static PassSizes pass_sizes(const Model *model)
         .labels = model->speaks ? 0 : arch->labels,
     };
     for (int64_t l = 0; l < arch->layers; l++)
-        measure_block(model, &model->blocks[l], drops, &sizes);
+        block_measure(&model->blocks[l], drops, o->threads, &sizes);
     sizes.wide = most(sizes.wide, model->embedding.patches.in);
     linear_measure(&model->embedding.patches, drops, &sizes);
     linear_measure(&model->head.pooler, drops, &sizes);
@@ -244,8 +234,10 @@ static void keep_layout(Keep *keep, const Model *model, Layout *layout, const Pa
                           embedding_is_trained(&model->embedding) || block_needs_input(&model->blocks[0]));
     for (int64_t l = 0; l < layers; l++) {
         const bool above = l + 1 < layers && block_needs_input(&model->blocks[l + 1]);
-        block_keep_layout(&keep->blocks[l], &model->blocks[l], layout, sizes, above);
+        block_keep_layout(&keep->blocks[l], &model->blocks[l], layout, sizes, l + 1 == layers, above);
     }
+    if (model->ends && model->below)
+        norm_keep_layout(&keep->final, &model->final, layout, sizes->most_read);
     if (!model->speaks)
         head_keep_layout(&keep->head, &model->head, layout, sizes->most_read);
 }
@@ -457,11 +449,28 @@ static EmbeddingInput embedding_input(const Batch *batch)
     return (EmbeddingInput){ .ids = batch->ids, .types = batch->types, .pixels = batch->pixels };
 }
 
+/* What a block's last sum meets: the next one's first norm, or the final one. */
+static BlockCall call_of(const Model *model, Keep *keep, int64_t layer)
+{
+    const int64_t last = model->arch->layers - 1;
+    BlockCall call = { .keep = keep ? &keep->blocks[layer] : NULL, .tail = layer == last && !model->options.decodes };
+    if (layer == last) {
+        call.next = model->ends ? &model->final : NULL;
+        call.next_keep = keep ? &keep->final : NULL;
+    } else if (!model->apart) {
+        call.next = block_first_norm(&model->blocks[layer + 1]);
+        call.next_keep = keep ? &keep->blocks[layer + 1].sublayers[0].norm : NULL;
+    }
+    return call;
+}
+
 void model_up(Model *model, Keep *keep, const EmbeddingInput *input)
 {
     embedding_forward(&model->embedding, keep ? &keep->embedding : NULL, input, &model->pass);
-    for (int64_t l = 0; l < model->arch->layers; l++)
-        block_forward(&model->blocks[l], keep ? &keep->blocks[l] : NULL, &model->pass);
+    for (int64_t l = 0; l < model->arch->layers; l++) {
+        const BlockCall call = call_of(model, keep, l);
+        block_forward(&model->blocks[l], &call, &model->pass);
+    }
 }
 
 /* The loss of what model_up left; with a keep its gradient at the hidden rows is in pass->x then. */
@@ -480,22 +489,19 @@ static BatchLoss find_loss(Model *model, Keep *keep, const Batch *batch)
     return loss;
 }
 
-/* Whose output the block reads. */
-static BlockInput input_of(const Model *model, const Keep *keep, int64_t layer)
-{
-    if (layer == 0)
-        return (BlockInput){ .embedding = &model->embedding, .embedding_kept = &keep->embedding };
-    return (BlockInput){ .norm = &model->blocks[layer - 1].norm2, .kept = &keep->blocks[layer - 1].norm2 };
-}
-
 void model_down(Model *model, Keep *keep, const EmbeddingInput *input)
 {
-    for (int64_t l = model->arch->layers - 1; l >= 0 && model->blocks[l].needs.out; l--) {
-        const BlockInput below = input_of(model, keep, l);
-        block_backward(&model->blocks[l], &keep->blocks[l], &below, &model->pass);
+    Pass *pass = &model->pass;
+    if (model->ends && model->below)
+        norm_pull(&model->final, &keep->final, pass->r, pass->x, NULL, &pass->reads, pass);
+    for (int64_t l = model->arch->layers - 1; l >= 0; l--) {
+        BlockCall call = call_of(model, keep, l);
+        call.input = l > 0 ? block_outlet(&model->blocks[l - 1], &keep->blocks[l - 1])
+                           : embedding_outlet(&model->embedding, &keep->embedding);
+        block_backward(&model->blocks[l], &call, pass);
     }
     if (embedding_is_trained(&model->embedding))
-        embedding_backward(&model->embedding, &keep->embedding, input, &model->pass);
+        embedding_backward(&model->embedding, &keep->embedding, input, pass);
 }
 
 static bool has_goals(const Model *model, const Batch *batch)

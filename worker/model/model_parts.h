@@ -16,6 +16,7 @@ typedef struct Keep {
     Arena arena;
     EmbeddingKeep embedding;
     BlockKeep *blocks; /* [arch->layers] */
+    NormKeep final;
     HeadKeep head;
 } Keep;
 
@@ -25,6 +26,10 @@ struct Model {
     ModelOptions options;
     Embedding embedding;
     Block *blocks; /* [arch->layers] */
+    bool ends; /* the last sum has a norm of its own */
+    Norm final;
+    bool apart; /* sums and norms between blocks are not one kernel: the same bits */
+    bool below; /* something under the head is trained */
     bool speaks; /* its outputs are the vocabulary */
     Head head;
     VocabHead vocab_head; /* instead of head, where it speaks */

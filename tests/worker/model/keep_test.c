@@ -1,5 +1,5 @@
-/* Two micro-batches between forward and backward at a time, each with a keep of its own: their gradients are,
- * to the bit, those of one after the other. */
+/* Two micro-batches between forward and backward at a time, each with a keep of its own; and blocks whose last
+ * sum is not one kernel with the next one's norm: gradients are, to the bit, those of model_train as it is. */
 #include "common/base/mem.h"
 #include "tests/support/model_case.h"
 #include "tests/support/slopes.h"
@@ -114,10 +114,34 @@ static void two_are_on_their_way(void **state)
     close_subject(s);
 }
 
+/* As between two ranks that hold the blocks one behind the other: the sum goes over, and is normalised there. */
+static void sums_may_go_on_alone(void **state)
+{
+    Subject *s = open_subject((int)(intptr_t)*state);
+    const size_t bytes = (size_t)s->c.table->size * sizeof(float);
+    float *joined = xmalloc(bytes), *apart = xmalloc(bytes);
+    s->c.arch->hidden_dropout = 0.2;
+    stir_values(s->c.values, s->c.table);
+    Packed p = pack(s, &s->train, NULL, BIG);
+    Model *model = open_subject_model(s, &p, 0.1);
+    const double loss = model_train(model, &p.batch, s->c.values, joined, STEP).sum;
+    model->apart = true;
+    assert_true(model_train(model, &p.batch, s->c.values, apart, STEP).sum == loss);
+    assert_memory_equal(apart, joined, bytes);
+    model_close(model);
+    unpack(&p);
+    close_subject(s);
+    free(joined);
+    free(apart);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[GOLDEN];
-    for (int g = 0; g < GOLDEN; g++)
+    struct CMUnitTest tests[2 * GOLDEN];
+    for (int g = 0; g < GOLDEN; g++) {
+        tests[GOLDEN + g] =
+            (struct CMUnitTest){ golden[g].name, sums_may_go_on_alone, NULL, NULL, (void *)(intptr_t)g };
         tests[g] = (struct CMUnitTest){ golden[g].name, two_are_on_their_way, NULL, NULL, (void *)(intptr_t)g };
-    return _cmocka_run_group_tests("keep", tests, GOLDEN, NULL, NULL);
+    }
+    return _cmocka_run_group_tests("keep", tests, 2 * GOLDEN, NULL, NULL);
 }

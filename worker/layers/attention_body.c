@@ -1,0 +1,219 @@
+#include "worker/layers/attention_body.h"
+
+#include "worker/kernels/kernels.h"
+#include "worker/layers/lanes.h"
+
+bool attention_body_plan(Attention *attention, bool below)
+{
+    attention->needs_in = below;
+    attention->needs_qkv = below || linear_is_trained(&attention->qkv);
+    return attention->needs_qkv || linear_is_trained(&attention->out);
+}
+
+bool attention_body_needs_input(const Attention *attention)
+{
+    return linear_needs_input(&attention->qkv);
+}
+
+/* In a tail where q is a module, it is made of fewer rows than k and v. */
+static bool q_is_apart(const Attention *attention, bool tail)
+{
+    return tail && attention->qkv.parts > 1;
+}
+
+static Linear only_q(const Attention *attention)
+{
+    return linear_slice(&attention->qkv, 0, 1);
+}
+
+/* What is made of all rows. */
+static Linear of_all_rows(const Attention *attention, bool tail)
+{
+    return q_is_apart(attention, tail) ? linear_slice(&attention->qkv, 1, 2) : attention->qkv;
+}
+
+void attention_body_layout(Attention *attention, Layout *layout)
+{
+    linear_layout(&attention->qkv, layout);
+    linear_layout(&attention->out, layout);
+}
+
+void attention_body_keep_layout(AttentionKeep *keep, const Attention *attention, Layout *layout, const PassSizes *sizes,
+                                bool tail)
+{
+    const int64_t N = sizes->most_tokens, M = tail ? sizes->most_read : N;
+    const Linear all = of_all_rows(attention, tail), q = only_q(attention);
+    linear_keep_layout(&keep->qkv, &all, layout, N);
+    if (q_is_apart(attention, tail))
+        linear_keep_layout(&keep->q, &q, layout, M);
+    linear_keep_layout(&keep->out, &attention->out, layout, M);
+    keep->rows = layout_floats_if(layout, attention->needs_qkv, N * attention->QKV);
+    keep->att = layout_floats_if(layout, linear_needs_input(&attention->out), M * attention->E);
+    keep->lse = layout_floats_if(layout, attention->needs_qkv, N * attention->shape.H);
+}
+
+void attention_body_measure(const Attention *attention, bool drops, int threads, PassSizes *sizes)
+{
+    const size_t scratch = (size_t)kernels->attention_scratch(&attention->shape, sizes->longest, threads);
+    linear_measure(&attention->qkv, drops, sizes);
+    linear_measure(&attention->out, drops, sizes);
+    sizes->attention = scratch > sizes->attention ? scratch : sizes->attention;
+}
+
+void attention_body_bind(Attention *attention, const float *values)
+{
+    linear_bind(&attention->qkv, values);
+    linear_bind(&attention->out, values);
+}
+
+static AttentionShape shape_of(const Attention *attention, bool tail, const Pass *pass)
+{
+    AttentionShape shape = attention->shape;
+    shape.q_first = tail ? pass->read_first : NULL;
+    shape.q_end = tail ? pass->read_end : NULL;
+    return shape;
+}
+
+static Dropout weights_dropout(const Attention *attention, Pass *pass)
+{
+    return pass_dropout(pass, attention->layer, SITE_ATTENTION, attention->dropout);
+}
+
+/* ---- forward --------------------------------------------------------------- */
+
+/* q of the read rows alone, [M,E] -> their rows of qkv. */
+static void project_q(const Attention *attention, AttentionKeep *keep, float *qkv, Pass *pass)
+{
+    const Linear linear = only_q(attention);
+    const int64_t C = attention->C, E = attention->E;
+    float *q = pass->row_b;
+    pass_gather(pass, pass->row_a, pass->x, C, C);
+    linear_forward(&linear, &keep->q, q, E, pass->row_a, &pass->reads, pass);
+    linear_add_bias(&linear, q, E, pass->reads.N);
+    pass_scatter(pass, qkv, attention->QKV, q, E);
+}
+
+/* qkv[N,QKV] from pass->x. */
+static void project(const Attention *attention, AttentionKeep *keep, bool tail, float *qkv, Pass *pass)
+{
+    const bool apart = q_is_apart(attention, tail);
+    const Linear linear = of_all_rows(attention, tail);
+    float *to = apart ? qkv + attention->E : qkv;
+    linear_forward(&linear, &keep->qkv, to, attention->QKV, pass->x, &pass->rows, pass);
+    linear_add_bias(&linear, to, attention->QKV, pass->rows.N);
+    if (apart)
+        project_q(attention, keep, qkv, pass);
+}
+
+/* att[N,E] of qkv[N,QKV], whose q and k are turned by their places. */
+static void attend(const Attention *attention, AttentionKeep *keep, bool tail, float *att, float *qkv, Pass *pass)
+{
+    const AttentionShape shape = shape_of(attention, tail, pass);
+    if (pass->lanes && lanes_go_on(pass->lanes)) {
+        lanes_attend(pass->lanes, attention->layer, att, qkv, &shape, pass);
+        return;
+    }
+    rope_turn(&pass->rope, qkv, attention->QKV, shape.H + shape.K, &pass->rows, false);
+    if (pass->lanes)
+        lanes_remember(pass->lanes, attention->layer, qkv, &shape, pass);
+    kernels->attention_forward(att, keep->lse ? keep->lse : pass->lse, qkv, &pass->rows, &shape,
+                               weights_dropout(attention, pass), pass->attention);
+}
+
+void attention_body_forward(const Attention *attention, AttentionKeep *keep, bool tail, Pass *pass)
+{
+    const int64_t E = attention->E;
+    float *qkv = keep->rows ? keep->rows : pass->g;
+    project(attention, keep, tail, qkv, pass);
+
+    float *att = keep->att ? keep->att : tail ? pass->row_b : pass->y;
+    float *full = tail ? pass->o : att;
+    attend(attention, keep, tail, full, qkv, pass);
+    if (tail)
+        pass_gather(pass, att, full, E, E);
+    linear_forward(&attention->out, &keep->out, pass->o, attention->C, att, tail ? &pass->reads : &pass->rows, pass);
+}
+
+/* ---- backward -------------------------------------------------------------- */
+
+/* Gradient of attention's output in `datt` -> dqkv in pass->g. Only read rows exist in a tail. */
+static void attend_backward(const Attention *attention, const AttentionKeep *keep, bool tail, const float *datt,
+                            Pass *pass)
+{
+    const AttentionShape shape = shape_of(attention, tail, pass);
+    const float *dout = datt;
+    if (tail) {
+        pass_scatter(pass, pass->o, attention->E, datt, attention->E);
+        dout = pass->o;
+    }
+    kernels->attention_backward(pass->g, dout, keep->lse, keep->rows, &pass->rows, &shape,
+                                weights_dropout(attention, pass), pass->attention);
+    rope_turn(&pass->rope, pass->g, attention->QKV, shape.H + shape.K, &pass->rows, true);
+}
+
+/* dq of the read rows, gathered from pass->g; their part of the input's gradient goes to pass->x[M,C]. */
+static void project_q_backward(const Attention *attention, const AttentionKeep *keep, const float *x, float beta,
+                               Pass *pass)
+{
+    const Linear linear = only_q(attention);
+    const int64_t C = attention->C, E = attention->E;
+    pass_gather(pass, pass->row_a, pass->g, attention->QKV, E);
+    if (x)
+        pass_gather(pass, pass->row_b, x, C, C);
+    const LinearGrad q = {
+        .dy = pass->row_a,
+        .ldy = E,
+        .x = x ? pass->row_b : NULL,
+        .dx = attention->needs_in ? pass->x : NULL,
+        .beta = beta,
+    };
+    linear_backward(&linear, &keep->q, &q, &pass->reads, pass);
+}
+
+/* In a tail pass->x holds the read rows only: all rows' gradient is made in pass->o, and they come to it. */
+static void project_tail_backward(const Attention *attention, const AttentionKeep *keep, const float *x, float beta,
+                                  Pass *pass)
+{
+    const bool apart = q_is_apart(attention, true);
+    const Linear linear = of_all_rows(attention, true);
+    float *dx = attention->needs_in ? pass->o : NULL;
+    const LinearGrad grad = { .dy = apart ? pass->g + attention->E : pass->g, .ldy = attention->QKV, .x = x, .dx = dx };
+    linear_backward(&linear, &keep->qkv, &grad, &pass->rows, pass);
+    if (apart)
+        project_q_backward(attention, keep, x, beta, pass);
+    if (!dx)
+        return;
+    if (apart || beta > 0)
+        pass_scatter_add(pass, dx, attention->C, pass->x, attention->C);
+    pass_exchange(&pass->x, &pass->o);
+}
+
+void attention_body_backward(const Attention *attention, const AttentionKeep *keep, bool tail, const BodyGrad *grad,
+                             Pass *pass)
+{
+    float *datt = tail ? pass->row_b : pass->o;
+    const LinearGrad out = {
+        .dy = grad->dy,
+        .ldy = attention->C,
+        .x = linear_needs_input(&attention->out) ? keep->att : NULL,
+        .dx = attention->needs_qkv ? datt : NULL,
+    };
+    linear_backward(&attention->out, &keep->out, &out, tail ? &pass->reads : &pass->rows, pass);
+    if (!attention->needs_qkv)
+        return;
+    attend_backward(attention, keep, tail, datt, pass);
+    const float *x =
+        attention_body_needs_input(attention) ? inlet_restore(&grad->input, pass->y, &pass->rows, pass) : NULL;
+    if (tail) {
+        project_tail_backward(attention, keep, x, grad->beta, pass);
+        return;
+    }
+    const LinearGrad qkv = {
+        .dy = pass->g,
+        .ldy = attention->QKV,
+        .x = x,
+        .dx = attention->needs_in ? pass->x : NULL,
+        .beta = grad->beta,
+    };
+    linear_backward(&attention->qkv, &keep->qkv, &qkv, &pass->rows, pass);
+}
