@@ -25,11 +25,10 @@ static json_t *in_hex(uint64_t number)
 
 static uint64_t from_hex(const json_t *object, const char *key, Err *err)
 {
-    unsigned long long number = 0;
     const char *text = json_get_string(object, key, "", err);
-    if (err->kind == ERR_NONE && (strlen(text) != 16 || sscanf(text, "%16llx", &number) != 1))
+    if (err->kind == ERR_NONE && (strlen(text) != 16 || strspn(text, "0123456789abcdefABCDEF") != 16))
         err_set(err, ERR_INPUT, "\"%s\" is not a number of 16 hexadecimal digits", key);
-    return number;
+    return strtoull(text, NULL, 16);
 }
 
 static void set(json_t *object, const char *key, json_t *value)

@@ -21,7 +21,7 @@ static int read_port(const char *text)
     const size_t n = strspn(text, "0123456789");
     if (n == 0 || text[n] != '\0')
         return -1;
-    return n <= 5 ? atoi(text) : MOST_PORT + 1;
+    return n <= 5 ? (int)strtol(text, NULL, 10) : MOST_PORT + 1;
 }
 
 /* "[fe80::1%eth0]": the address without its brackets and its card, checked. */

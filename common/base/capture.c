@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* In a process group of its own, so that its children can be ended with it. */
 static pid_t start(char *const *argv, int out, Err *err)
 {

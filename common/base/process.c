@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -101,8 +103,10 @@ int64_t process_memory(void)
     char line[256];
     long long kilobytes = 0;
     while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "Pss: %lld kB", &kilobytes) == 1)
+        if (text_starts(line, "Pss:")) {
+            kilobytes = strtoll(line + strlen("Pss:"), NULL, 10);
             break;
+        }
     if (file)
         fclose(file);
     struct rusage usage = { 0 };

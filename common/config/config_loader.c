@@ -146,14 +146,14 @@ bool loader_settle_batch(Loader *l, OriginKind level, Err *err)
     const WaitingKey *device = &l->device_batch, *pieces = &l->accumulation;
     const bool by_device = device->row && device->origin.kind == level;
     const bool by_pieces = pieces->row && pieces->origin.kind == level;
-    const long long count = pieces->row ? atoll(pieces->value.data) : 1;
+    const long long count = pieces->row ? strtoll(pieces->value.data, NULL, 10) : 1;
     if ((!by_device && !by_pieces) || (!device->row && count == 1))
         return true;
     if (!device->row)
         return lonely_pieces(l, key, err);
     const struct ConfigOrigin origin = by_device ? device->origin : pieces->origin;
     char text[32], own[32];
-    snprintf(text, sizeof text, "%lld", atoll(device->value.data) * count);
+    snprintf(text, sizeof text, "%lld", strtoll(device->value.data, NULL, 10) * count);
     snprintf(own, sizeof own, "%lld", (long long)l->config->train.batch_size);
     if (now->kind == level && !now->alias && strcmp(own, text) != 0)
         return contradiction(l, key, *now, own, origin, text, err);

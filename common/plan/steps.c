@@ -22,7 +22,10 @@ int64_t steps_total(int64_t per_epoch, double epochs, int64_t max_steps)
 /* Trainer's: epoch_index + batches_done / batches_per_epoch. */
 double steps_epoch(int64_t steps, int64_t per_epoch)
 {
-    return per_epoch == 0 ? 0 : (double)(steps / per_epoch) + (double)(steps % per_epoch) / (double)per_epoch;
+    if (per_epoch == 0)
+        return 0;
+    const int64_t whole = steps / per_epoch;
+    return (double)whole + (double)(steps % per_epoch) / (double)per_epoch;
 }
 
 /* Full batches, and the short one that ends each epoch. */

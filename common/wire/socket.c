@@ -193,7 +193,7 @@ static bool bind_both(WireContext *context, const Address *to, WireSocket **data
     if (why == 0) {
         if (port == 0) {
             const char *colon = strrchr((*data)->endpoint, ':');
-            port = colon ? atoi(colon + 1) : 0;
+            port = colon ? (int)strtol(colon + 1, NULL, 10) : 0;
         }
         port++;
         why = bind_at(*control, host, port);
