@@ -240,5 +240,7 @@ int supervise(ServerProcess *server, const char *const *words, int count, int64_
         kill(s.workers, SIGTERM); /* they would wait for a server that does not come back */
     end_workers(&s, 20);
     relay_release(&s.relay);
+    if (interrupts > 0)
+        log_tidy();
     return verdict;
 }

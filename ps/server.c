@@ -64,6 +64,7 @@ static void catch_signals(struct sigaction old[2])
     sigaction(SIGTERM, &action, &old[0]);
     sigaction(SIGINT, &action, &old[1]);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write, as a full disk is */
+    signal(SIGPIPE, SIG_IGN); /* whoever read our log is gone: no reason to end without a checkpoint */
 }
 
 static void restore_signals(const struct sigaction old[2])

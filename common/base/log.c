@@ -15,6 +15,7 @@ static char log_who[32] = "-";
 static LogLevel log_least = LOG_INFO;
 static char bar[BAR_BYTES]; /* as it was last drawn; stderr's lock guards it */
 static volatile sig_atomic_t bar_stands; /* on the terminal's last line */
+static volatile sig_atomic_t bar_was_drawn; /* ever */
 
 void log_setup(const char *who, LogLevel least)
 {
@@ -99,7 +100,7 @@ void log_bar(const char *text)
     flockfile(stderr);
     wipe();
     snprintf(bar, sizeof bar, "%s", text);
-    bar_stands = 1;
+    bar_stands = bar_was_drawn = 1;
     draw();
     funlockfile(stderr);
 }
@@ -113,8 +114,16 @@ void log_bar_end(void)
     funlockfile(stderr);
 }
 
+void log_tidy(void)
+{
+    flockfile(stderr);
+    wipe();
+    draw();
+    funlockfile(stderr);
+}
+
 void log_bar_leave(void)
 {
-    if (bar_stands && write(STDERR_FILENO, "\n", 1) < 0)
+    if (bar_was_drawn && write(STDERR_FILENO, "\n", 1) < 0)
         bar_stands = 0; /* nobody sees it */
 }

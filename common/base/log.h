@@ -33,7 +33,9 @@ int log_columns(void);
 void log_bar(const char *text);
 /* It stays where it is, and what comes goes below. Without a bar nothing happens. */
 void log_bar_end(void);
-/* The same from a signal handler, for a process that ends at once. */
+/* From a signal handler, for a process that ends at once: the cursor goes to a new line, if ever there was a bar. */
 void log_bar_leave(void);
+/* For a program that ends behind a Ctrl-C: what the terminal wrote of it is taken away, the cursor is at the beginning of a line. */
+void log_tidy(void);
 
 #endif

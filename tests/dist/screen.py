@@ -2,13 +2,14 @@
 terminal with what the programs use (\\r, \\n, erase, up), which breaks and joins lines as tmux does
 when its width changes.
 
-    screen.py COLUMNS [--narrow=COLUMNS] [--interrupt=PATTERN] [--twice] COMMAND...
+    screen.py COLUMNS [--narrow=COLUMNS] [--interrupt=PATTERN] [--twice=SECONDS] COMMAND...
 
 --narrow: the terminal becomes so narrow once the pattern "[#" was drawn; --interrupt: Ctrl-C once
-PATTERN was drawn (--twice: and once more at once). The last line says where the cursor is and how
+PATTERN was drawn (--twice: and once more so much later; what was printed between them and not shown yet is lost, as
+terminals do it). The last line says where the cursor is and how
 the command ended: "@ ROW COLUMN CODE".
 """
-import fcntl, os, pty, re, struct, sys, termios
+import fcntl, os, pty, re, struct, sys, termios, time
 
 
 class Screen:
@@ -79,7 +80,7 @@ class Screen:
 
 
 def options(words):
-    given = {"narrow": None, "interrupt": None, "twice": False}
+    given = {"narrow": None, "interrupt": None, "twice": None}
     while words and words[0].startswith("--"):
         name, _, value = words.pop(0)[2:].partition("=")
         given[name] = value or True
@@ -92,9 +93,6 @@ def main():
     child, terminal = pty.fork()
     if child == 0:
         os.environ["TERM"] = "xterm"
-        modes = termios.tcgetattr(0)
-        modes[3] |= termios.NOFLSH  # else a second Ctrl-C throws away what was printed and not read yet
-        termios.tcsetattr(0, termios.TCSANOW, modes)
         while os.get_terminal_size(2).columns != columns:
             pass  # until the parent has set it
         os.execvp(command[0], command)
@@ -115,7 +113,9 @@ def main():
             screen.narrow(int(given["narrow"]))
             given["narrow"] = None
         if given["interrupt"] and given["interrupt"] in seen:
-            for _ in range(2 if given["twice"] else 1):
+            os.write(terminal, b"\003")
+            if given["twice"]:
+                time.sleep(float(given["twice"]))
                 os.write(terminal, b"\003")
             given["interrupt"] = None
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

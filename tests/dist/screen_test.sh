@@ -44,8 +44,9 @@ see narrow 120 --narrow=50 -- --train.num_train_epochs=60 --train.eval_strategy=
 [ "$bars" = 1 ] || fail "a narrower terminal: $bars bars are left on the screen"
 ! grep -q 'tokens/s [0-9:]* left$' "$work/log" || fail "the bar is as wide as before"
 
-# Ctrl-C, once and twice: the cursor is on a new line, and what the terminal prints of the key on the bar's
-for how in "44 --interrupt=left" "80 --interrupt=[#" "80 --interrupt=[# --twice"; do
+# Ctrl-C, once and twice, before the server has heard the first one and behind it: the cursor is on a new line, and
+# what the terminal prints of the key on the bar's
+for how in "44 --interrupt=left" "80 --interrupt=[#" "80 --interrupt=[# --twice="{0,0.02,0.04,0.06}; do
     see stopped $how -- --train.num_train_epochs=3000 --train.eval_strategy=no
     ! grep -q '^\^\?C' "$work/log" || fail "Ctrl-C: ${how}: $(grep -n 'C$' "$work/log")"
     grep -q " 0 130$" "$work/end" || fail "Ctrl-C: the cursor and the code are $(cat "$work/end")"
