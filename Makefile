@@ -103,16 +103,19 @@ $(B)/tests/%_test: $(B)/tests/%_test.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 CHOSEN = $(if $(T),$(foreach t,$(TEST_BINS),$(if $(findstring $(T),$(t)),$(t))),$(TEST_BINS))
+# FOLDER: its scripts whose names hold the word T
+scripts = $(wildcard tests/$(1)/*$(T)*_test.sh)
+# as many compilers as cores, where nobody said how many
+PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: test test-unit test-dist test-interop
 test: ## install what is missing, build, run every test (about 10 minutes)
 	launch/setup
-	$(MAKE) all
 	$(MAKE) lint
-	$(MAKE) test-unit
-	$(MAKE) test-asan
-	$(MAKE) fuzz SECONDS=4
-	$(MAKE) test-dist
+	$(MAKE) $(PARALLEL) test-unit
+	$(MAKE) $(PARALLEL) test-asan
+	$(MAKE) $(PARALLEL) fuzz SECONDS=4
+	$(MAKE) $(PARALLEL) test-dist
 
 test-unit: $(TEST_BINS) all ## unit and golden tests; T=word picks
 	tests/run $(CHOSEN)
@@ -132,7 +135,7 @@ $(B)/tests/dist/wrong_blas.so: tests/dist/wrong_blas.c
 	$(call say,LD $@)$(CC) $(CFLAGS) -shared -fPIC -o $@ $< -ldl
 
 test-dist: all $(B)/tests/dist/make_model $(B)/tests/dist/wrong_blas.so ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
-	BUILD=$(B) tests/dist/run $(T)
+	BUILD=$(B) tests/run $(call scripts,dist)
 
 # ---- fuzz: PROFILE=asan builds what is attacked
 
@@ -146,7 +149,7 @@ SECONDS ?= 60
 fuzz: all ## mutated bytes into the parsers and into a server that trains, with sanitizers; SECONDS=60 of each (10 minutes)
 	$(MAKE) PROFILE=asan SECONDS=$(SECONDS) fuzz-bare
 fuzz-bare: $(B)/lora_ps $(B)/tests/fuzz/parse_fuzz $(B)/tests/fuzz/ps_fuzz
-	BUILD=$(B) SECONDS_EACH=$(SECONDS) LIMIT=$$((600 + 30 * $(SECONDS))) tests/dist/run "" tests/fuzz
+	BUILD=$(B) SECONDS_EACH=$(SECONDS) LIMIT=$$((600 + 30 * $(SECONDS))) tests/run tests/fuzz/*_test.sh
 
 .PHONY: test-mutants
 test-mutants: ## breaks the programs on purpose, each time a test must be red; T=word picks (4 minutes)
@@ -158,9 +161,9 @@ test-arithmetic: all $(B)/tests/dist/wrong_blas.so ## units, sanitizers and bits
 
 .PHONY: test-slurm test-hosts
 test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (4 minutes; more where requeued jobs wait)
-	LIMIT=3600 tests/dist/run slurm tests/cluster
+	LIMIT=3600 tests/run tests/cluster/slurm_test.sh
 test-hosts: all ## launch/hosts on 4 network namespaces, a cut cable (1 minute; as root)
-	tests/dist/run hosts tests/cluster
+	tests/run tests/cluster/hosts_test.sh
 
 $(B)/tests/interop/%: $(B)/tests/interop/%.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
@@ -215,7 +218,7 @@ deb: all ## a Debian package in build/ of what `install` puts down
 
 .PHONY: test-deb
 test-deb: all ## the package: its content, and a run in a clean Debian root (as root, with debootstrap: 4 minutes)
-	LIMIT=1800 tests/dist/run deb tests/package
+	LIMIT=1800 tests/run tests/package/deb_test.sh
 
 clean:
 	rm -rf build bin

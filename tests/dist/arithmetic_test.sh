@@ -121,7 +121,7 @@ wait $ps || :
 [ -n "$lower" ] || exit 0
 
 # the first replica's arithmetic is the run's; one that would compute otherwise follows
-steps=1500
+steps=4000
 train bert-seqcls lower --ranks=2 --train.max_steps=$steps "${bits[@]}" --parallel.arithmetic=$lower
 want=$hash
 : >"$work/log"

@@ -29,10 +29,11 @@ cd "$work" || exit 1
 
 # OUT [option...]: a server of the run file; $ps, $address
 serve() {
-    local out=$1
+    local out=$1 port
     shift
     rm -f "$work/port"
-    "$root/bin/lora_ps" "$run" --train.output_dir="$work/$out" --port-file="$work/port" "$@" >>"$work/log" 2>&1 &
+    free_port
+    "$root/bin/lora_ps" "$run" --train.output_dir="$work/$out" --ps.address="tcp://127.0.0.1:$port" --port-file="$work/port" "$@" >>"$work/log" 2>&1 &
     ps=$!
     await 20 test -s "$work/port"
     address=$(cat "$work/port")
@@ -74,7 +75,7 @@ same_bits "$work/alone" "a worker with a server of its own"
 printf '#!/bin/sh\nshift\nexec sh -c "$*"\n' >"$work/rsh"
 chmod +x "$work/rsh"
 printf 'here slots=1\nthere slots=1\n' >"$work/hosts"
-port=$((20000 + $$ % 20000))
+free_port
 LORA_RSH=$work/rsh LORA_ADDRESS=tcp://127.0.0.1:$port "$root/launch/hosts" "$work/hosts" "$run" \
     --train.output_dir="$work/two" >>"$work/log" 2>&1 || fail "launch/hosts ended with $?"
 same_bits "$work/two" "launch/hosts"
@@ -87,7 +88,7 @@ begun() {
 }
 slow=(--data.train="$work/long.tsv") # long enough to be broken off
 cp labelled.tsv long.tsv
-for ((i = 0; i < 100; i++)); do
+for ((i = 0; i < 200; i++)); do
     tail -n 24 labelled.tsv
 done >>long.tsv
 serve long "${slow[@]}"
@@ -116,12 +117,12 @@ same_bits "$work/other" "lora_ps and mpirun, then lora train"
 # ---- who waits for the server keeps the labels that it found
 
 : >"$work/log"
-serve again
+serve again "${slow[@]}"
 start_job 1
 await 30 begun again
 kill -9 $ps
 wait $ps 2>/dev/null
-serve again --ps.address="$address"
+serve again "${slow[@]}" --ps.address="$address"
 all_end "a server that was killed" $job
 
 # ---- evaluation and prediction

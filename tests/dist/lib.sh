@@ -4,10 +4,18 @@
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_pml=ob1
 export OMPI_MCA_btl=self,vader OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+# when a rank has failed, mpirun kills the others at once; of itself it takes two seconds, also where there is no other
+export OMPI_MCA_odls_base_sigkill_timeout=0
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=$root/${BUILD:-build/gcc-release} # helper programs
-work=$(mktemp -d "${place:-${TMPDIR:-/tmp}}/lora-test-XXXXXX")
+# in memory where there is much of it: every step and checkpoint waits for a disk, and few tests are about that
+if [ -z "${place:-}" ]; then
+    place=${TMPDIR:-/tmp}
+    free=$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)
+    [ "${free:-0}" -lt 3000000 ] || place=/dev/shm
+fi
+work=$(mktemp -d "$place/lora-test-XXXXXX")
 export LORA_CACHE=$work/cache
 at_leave() { :; } # what a test has to undo
 # whatever still runs ends: also what is frozen, or does not listen
@@ -49,21 +57,33 @@ sha() {
 
 # SECONDS COMMAND...: until the command succeeds
 await() {
-    local i most=$(($1 * 20))
+    local until=$(($(date +%s) + $1))
     shift
-    for ((i = 0; i < most; i++)); do
+    while [ "$(date +%s)" -le $until ]; do
         "$@" >/dev/null 2>&1 && return 0
-        sleep 0.05
+        sleep 0.02
     done
     fail "waited in vain for: $*"
 }
 
+# $port: nobody has it, or the next. It is none of those that the system gives to clients, so a server that was killed
+# finds it free again, whatever else runs here.
+free_port() {
+    local taken=yes
+    while [ $taken = yes ]; do
+        port=$((10000 + RANDOM % 11000 * 2)) taken=no
+        { exec 3<>/dev/tcp/127.0.0.1/$port || exec 3<>/dev/tcp/127.0.0.1/$((port + 1)); } 2>/dev/null && taken=yes
+    done
+    exec 3>&-
+}
+
 # OUT [option...]: a server ($server, or lora_ps) in the background; $ps is its pid, $address where it listens
 start_ps() {
-    local out=$1
+    local out=$1 port
     shift
     rm -f "$work/port"
-    "${server:-$root/bin/lora_ps}" "$case_dir/run.yaml" --train.output_dir="$out" "${bits[@]}" \
+    free_port
+    "${server:-$root/bin/lora_ps}" "$case_dir/run.yaml" --train.output_dir="$out" "${bits[@]}" --ps.address="tcp://127.0.0.1:$port" \
         --train.max_steps="${steps:-24}" --port-file="$work/port" "$@" >>"$work/log" 2>&1 &
     ps=$!
     await 20 test -s "$work/port"

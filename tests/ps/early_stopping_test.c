@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/metrics/metrics.h"
 #include "ps/world.h"
+#include "tests/support/folder.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -151,8 +152,7 @@ static void expect_files(const char *folder, const Told *told)
 
 static void check(const Told *told, bool disturbed)
 {
-    char folder[] = "/tmp/early_stopping.XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    char *folder = test_folder_new();
     Err err = { 0 };
     Run *run = open_run(folder, told, false);
     while (go_on(run, told))
@@ -166,7 +166,7 @@ static void check(const Told *told, bool disturbed)
     assert_true(run_finish(run, &err));
     run_close(run);
     expect_files(folder, told);
-    assert_true(folder_remove(folder, NULL));
+    test_folder_drop(folder);
 }
 
 static void check_all(bool disturbed)

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "ps/run_state.h"
+#include "tests/support/folder.h"
 #include "tests/support/small_run.h"
 
 #include <math.h>
@@ -13,24 +14,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 enum { MOST = 7 };
-
-static char *new_folder(void)
-{
-    char *folder = xstrdup(access("/dev/shm", W_OK) == 0 ? "/dev/shm/run_test.XXXXXX" : "/tmp/run_test.XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    return folder;
-}
-
-static void drop_folder(char *folder)
-{
-    assert_true(folder_remove(folder, NULL));
-    free(folder);
-}
 
 /* The small run with these settings, up to MOST of them (NULL-terminated). */
 static Run *try_open(const char *folder, bool overwrite, const char *const *settings, Err *err)
@@ -104,7 +91,7 @@ static const char *const two = "train.num_train_epochs=2", *const by_epoch = "tr
 static void a_longer_run_is_the_one_that_was_begun_so(void **state)
 {
     (void)state;
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     char *want = whole(folder, SETTINGS(constant, at_once, by_epoch, four)),
          *short_one = whole(folder, SETTINGS(constant, at_once, two));
     assert_string_not_equal(want, short_one);
@@ -133,14 +120,14 @@ static void a_longer_run_is_the_one_that_was_begun_so(void **state)
             free(got);
         }
     free(want);
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 /* What is applied is applied: steps of the log keep the rate that they had, wherever it is opened. */
 static void steps_that_were_made_keep_their_rate(void **state)
 {
     (void)state;
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     char *rates[2];
     for (int checkpointed = 0; checkpointed < 2; checkpointed++) {
         const char *saving = checkpointed ? "train.save_strategy=steps" : "train.save_strategy=no";
@@ -171,14 +158,14 @@ static void steps_that_were_made_keep_their_rate(void **state)
     assert_string_equal(rates[0], rates[1]);
     free(rates[0]);
     free(rates[1]);
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 /* run.yaml of the folder, edited and used as the run file. */
 static void a_length_edited_in_the_folder_changes_no_step_that_was_made(void **state)
 {
     (void)state;
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     const char *const *const longer = SETTINGS(four, "train.save_strategy=no");
     char *hashes[2];
     for (int edited = 0; edited < 2; edited++) {
@@ -200,7 +187,7 @@ static void a_length_edited_in_the_folder_changes_no_step_that_was_made(void **s
     assert_string_equal(hashes[0], hashes[1]);
     free(hashes[0]);
     free(hashes[1]);
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 static void expect_refusal(const char *folder, const char *const *settings, const char *what, const char *hint)
@@ -215,7 +202,7 @@ static void expect_refusal(const char *folder, const char *const *settings, cons
 static void what_cannot_go_on_is_refused_with_the_reason(void **state)
 {
     (void)state;
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     Err err = { 0 };
     Run *run = open_run(folder, true, SETTINGS(two));
     go_to(run, 4);
@@ -242,7 +229,7 @@ static void what_cannot_go_on_is_refused_with_the_reason(void **state)
     run = open_run(folder, false, SETTINGS("train.max_steps=4")); /* and nothing was changed */
     assert_true(run_is_complete(run));
     run_close(run);
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 /* ---- the best model ------------------------------------------------------------------------------ */
@@ -288,7 +275,7 @@ static void the_best_model_is_kept_whatever_the_strategies_are(void **state)
         { "train.save_strategy=steps", "train.save_steps=5", "train.save_total_limit=1" },
         { "train.save_strategy=steps", "train.save_steps=1", "train.save_total_limit=2" }
     };
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     for (int worse = 0; worse < 2; worse++)
         for (size_t i = 0; i < sizeof saving / sizeof *saving; i++) {
             small_run_gets_worse = worse;
@@ -310,14 +297,14 @@ static void the_best_model_is_kept_whatever_the_strategies_are(void **state)
             assert_true(kept <= (i > 0 ? 2 : 6)); /* as many were the best, or save_total_limit and the best */
         }
     small_run_gets_worse = false;
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 /* Turned on late: the best of what is kept. A checkpoint that is gone: the next best. */
 static void the_best_of_what_is_kept_is_taken(void **state)
 {
     (void)state;
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     Err err = { 0 };
     small_run_gets_worse = true;
     Run *run = open_run(folder, true, SETTINGS(four, "train.save_strategy=epoch", "train.save_total_limit=2"));
@@ -339,14 +326,14 @@ static void the_best_of_what_is_kept_is_taken(void **state)
     assert_int_equal(best_step(folder), 6);
     expect_adapter(folder, 6);
     small_run_gets_worse = false;
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 /* By loss the newest is the best, by the rule of the other metric the first. */
 static void another_metric_finds_another_best(void **state)
 {
     (void)state;
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     Run *run = open_run(folder, true, SETTINGS(four, "train.save_strategy=epoch", best));
     go_to(run, 11);
     assert_int_equal(run->state.best_step, 9);
@@ -358,13 +345,13 @@ static void another_metric_finds_another_best(void **state)
         assert_int_equal(run->state.worse, 2);
         run_close(run);
     }
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 static void a_run_that_stopped_early_goes_on_with_more_patience(void **state)
 {
     (void)state;
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     small_run_gets_worse = true;
     char *want = whole(folder, SETTINGS(four, "train.save_strategy=epoch"));
     free(whole(folder, SETTINGS(four, "train.save_strategy=epoch", "train.early_stopping_patience=1")));
@@ -382,7 +369,7 @@ static void a_run_that_stopped_early_goes_on_with_more_patience(void **state)
     free(got);
     free(want);
     small_run_gets_worse = false;
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 int main(void)

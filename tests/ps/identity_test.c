@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "ps/world.h"
+#include "tests/support/folder.h"
 #include "tests/support/small_run.h"
 
 #include <fcntl.h>
@@ -70,20 +71,6 @@ static bool overwrite_and_die(const char *folder, int n)
     return WEXITSTATUS(status) == 9;
 }
 
-/* A folder in memory where there is one: what is tested here is not the disk. */
-static char *new_folder(void)
-{
-    char *folder = xstrdup(access("/dev/shm", W_OK) == 0 ? "/dev/shm/run_test.XXXXXX" : "/tmp/run_test.XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    return folder;
-}
-
-static void drop_folder(char *folder)
-{
-    assert_true(folder_remove(folder, NULL));
-    free(folder);
-}
-
 static void check_refusal(const Err *err)
 {
     assert_true(err->kind == ERR_INPUT || err->kind == ERR_IO);
@@ -95,7 +82,7 @@ static void check_refusal(const Err *err)
 static void overwriting_that_is_killed_mixes_no_runs(void **state)
 {
     (void)state;
-    char *folder = new_folder(), *calm = new_folder();
+    char *folder = test_folder_new(), *calm = test_folder_new();
     Err err = { 0 };
     char *old = small_run_finish(small_run_open(calm, true, SMALL_LONGER, &err), calm);
     char *faster = small_run_finish(small_run_open(calm, true, FASTER, &err), calm);
@@ -127,8 +114,8 @@ static void overwriting_that_is_killed_mixes_no_runs(void **state)
     assert_true(kills > 40);
     free(old);
     free(faster);
-    drop_folder(folder);
-    drop_folder(calm);
+    test_folder_drop(folder);
+    test_folder_drop(calm);
 }
 
 /* checkpoint-6's lora_state.json without the keys of NAMES (NULL-terminated), with its digest renewed. */
@@ -155,7 +142,7 @@ static void a_checkpoint_that_does_not_say_whose_it_is_is_not_gone_on_from(void 
 {
     (void)state;
     static const char *const lost[][3] = { { "run", NULL }, { "plan", NULL }, { "format", NULL }, { NULL } };
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     for (int i = 0; i < 4; i++) {
         Err err = { 0 };
         small_run_to_eight(folder);
@@ -165,7 +152,7 @@ static void a_checkpoint_that_does_not_say_whose_it_is_is_not_gone_on_from(void 
         assert_int_equal(run_version(run), lost[i][0] ? 3 : 8); /* the last one only had its digest renewed */
         run_close(run);
     }
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 /* The log's first record as the first version of the program began it. */
@@ -187,7 +174,7 @@ static void make_log_old(const char *path)
 static void a_log_of_an_older_version_is_told_and_stays(void **state)
 {
     (void)state;
-    char *folder = new_folder(), *log = xprintf("%s/wal/log", folder);
+    char *folder = test_folder_new(), *log = xprintf("%s/wal/log", folder);
     Err err = { 0 };
     small_run_to_eight(folder);
     make_log_old(log);
@@ -199,13 +186,13 @@ static void a_log_of_an_older_version_is_told_and_stays(void **state)
     assert_string_equal(err.where, log);
     assert_int_equal(file_size(log), size);
     free(log);
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 static void a_run_that_nobody_joined_keeps_its_id_with_the_same_configuration(void **state)
 {
     (void)state;
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     uint64_t id = 0;
     for (int i = 0; i < 3; i++) { /* killed, so that nothing is taken back */
         int out[2];
@@ -227,7 +214,7 @@ static void a_run_that_nobody_joined_keeps_its_id_with_the_same_configuration(vo
             assert_int_equal(now == id, i == 1);
         id = now;
     }
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 /* What the run says to a HELLO; "" when it fits. Lent until the next call. */
@@ -244,7 +231,7 @@ static const char *said_to(const Run *run, const Msg *hello, const HelloFacts *f
 static void a_hello_must_fit_in_all(void **state)
 {
     (void)state;
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     Err err = { 0 };
     Run *run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
@@ -299,7 +286,7 @@ static void a_hello_must_fit_in_all(void **state)
     assert_non_null(strstr(said_to(run, &probe, NULL), "this worker computes plan "));
     free(probe.text);
     run_close(run);
-    drop_folder(folder);
+    test_folder_drop(folder);
 }
 
 int main(void)

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "ps/world.h"
+#include "tests/support/folder.h"
 #include "tests/support/small_run.h"
 
 #include <math.h>
@@ -49,8 +50,7 @@ static int count_lines(const char *folder)
 static void a_run_killed_after_every_step_ends_with_the_same_adapter(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/run_test.XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    char *folder = test_folder_new();
     char *calm = train(folder, false);
     assert_int_equal(count_lines(folder), SMALL_STEPS + 2);
     char *disturbed = train(folder, true);
@@ -62,7 +62,7 @@ static void a_run_killed_after_every_step_ends_with_the_same_adapter(void **stat
     free(wal);
     free(calm);
     free(disturbed);
-    assert_true(folder_remove(folder, NULL));
+    test_folder_drop(folder);
 }
 
 /* ---- damaged checkpoints ------------------------------------------------------------------------- */
@@ -86,8 +86,7 @@ static void a_damaged_checkpoint_costs_steps_but_no_bits(void **state)
     static const char *const names[] = { "adapter_model.safetensors", "optimizer.safetensors", "trainer_state.json",
                                          "lora_state.json" };
     enum { PARTS = 12 };
-    char folder[] = "/tmp/run_test.XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    char *folder = test_folder_new();
     Err err = { 0 };
     char *want = small_run_finish(small_run_open(folder, true, SMALL_LONGER, &err), folder);
     const int lines = count_lines(folder);
@@ -112,14 +111,13 @@ static void a_damaged_checkpoint_costs_steps_but_no_bits(void **state)
             free(got);
         }
     free(want);
-    assert_true(folder_remove(folder, NULL));
+    test_folder_drop(folder);
 }
 
 static void a_checkpoint_that_is_gone_costs_the_same(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/run_test.XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    char *folder = test_folder_new();
     Err err = { 0 };
     char *want = small_run_finish(small_run_open(folder, true, SMALL_LONGER, &err), folder);
     small_run_to_eight(folder);
@@ -133,14 +131,13 @@ static void a_checkpoint_that_is_gone_costs_the_same(void **state)
     free(got);
     free(want);
     free(newest);
-    assert_true(folder_remove(folder, NULL));
+    test_folder_drop(folder);
 }
 
 static void with_every_checkpoint_damaged_it_does_not_begin(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/run_test.XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    char *folder = test_folder_new();
     small_run_to_eight(folder);
     flip(folder, 3, "optimizer.safetensors", 1, 1);
     flip(folder, 6, "adapter_model.safetensors", 1, 1);
@@ -156,7 +153,7 @@ static void with_every_checkpoint_damaged_it_does_not_begin(void **state)
     assert_non_null(run);
     assert_int_equal(run_version(run), 8);
     run_close(run);
-    assert_true(folder_remove(folder, NULL));
+    test_folder_drop(folder);
 }
 
 /* Bytes of FOLDER/adapter_model.safetensors; the caller's. */
@@ -172,8 +169,7 @@ static char *adapter_of(const char *folder, size_t *size)
 static void the_best_model_is_taken_when_its_checkpoint_is_whole(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/run_test.XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    char *folder = test_folder_new();
     small_run_gets_worse = true; /* the first one, 3, is the best */
     for (int damaged = 0; damaged < 2; damaged++) {
         Err err = { 0 };
@@ -194,15 +190,14 @@ static void the_best_model_is_taken_when_its_checkpoint_is_whole(void **state)
         free(checkpoint);
     }
     small_run_gets_worse = false;
-    assert_true(folder_remove(folder, NULL));
+    test_folder_drop(folder);
 }
 
 /* Killed between a checkpoint and the log that starts from it: the log still holds the steps before. */
 static void a_log_may_be_older_than_the_checkpoint(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/run_test.XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    char *folder = test_folder_new();
     Err err = { 0 };
     char *want = train(folder, false), *path = path_join(folder, "wal/log");
     const int lines = count_lines(folder);
@@ -231,7 +226,7 @@ static void a_log_may_be_older_than_the_checkpoint(void **state)
     free(want);
     free(old);
     free(path);
-    assert_true(folder_remove(folder, NULL));
+    test_folder_drop(folder);
 }
 
 /* ---- refusals ------------------------------------------------------------------------------------ */
@@ -239,8 +234,7 @@ static void a_log_may_be_older_than_the_checkpoint(void **state)
 static void another_configuration_in_the_folder_is_refused_by_key(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/run_test.XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    char *folder = test_folder_new();
     Err err = { 0 };
     Run *nobody_joined = small_run_open(folder, false, "train.seed=7", &err);
     assert_non_null(nobody_joined);
@@ -254,14 +248,13 @@ static void another_configuration_in_the_folder_is_refused_by_key(void **state)
     assert_null(small_run_open(folder, false, "train.learning_rate=0.5", &err));
     assert_int_equal(err.kind, ERR_INPUT);
     assert_non_null(strstr(err.what, "train.learning_rate (0.5 here, 0.02 there)"));
-    assert_true(folder_remove(folder, NULL));
+    test_folder_drop(folder);
 }
 
 static void a_run_that_nobody_joined_leaves_nothing(void **state)
 {
     (void)state;
-    char parent[] = "/tmp/run_test.XXXXXX";
-    assert_non_null(mkdtemp(parent));
+    char *parent = test_folder_new();
     char *folder = path_join(parent, "out"), *mine = path_join(parent, "notes.txt");
     Err err = { 0 };
     Run *run = small_run_open(folder, false, NULL, &err);
@@ -280,14 +273,13 @@ static void a_run_that_nobody_joined_leaves_nothing(void **state)
     free(names);
     free(folder);
     free(mine);
-    assert_true(folder_remove(parent, NULL));
+    test_folder_drop(parent);
 }
 
 static void a_gradient_that_is_not_finite_is_named_and_not_applied(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/run_test.XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    char *folder = test_folder_new();
     Err err = { 0 };
     Run *run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
@@ -305,7 +297,7 @@ static void a_gradient_that_is_not_finite_is_named_and_not_applied(void **state)
     assert_int_equal(run_version(run), 0);
     free(gradient);
     run_close(run);
-    assert_true(folder_remove(folder, NULL));
+    test_folder_drop(folder);
 }
 
 int main(void)

@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "tests/support/folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,7 +41,7 @@ static bool look(void *self, WalType type, const void *payload, size_t size, Err
 }
 
 typedef struct Place {
-    char folder[64];
+    char *folder;
     char *path;
     char *bytes;
     size_t size;
@@ -50,8 +51,7 @@ typedef struct Place {
 static int make(void **state)
 {
     Place *place = xcalloc(1, sizeof *place);
-    strcpy(place->folder, "/tmp/wal_test.XXXXXX");
-    assert_non_null(mkdtemp(place->folder));
+    place->folder = test_folder_new();
     place->path = path_join(place->folder, "log");
     Wal wal = WAL_CLOSED;
     char payload[PAYLOAD];
@@ -75,7 +75,7 @@ static int make(void **state)
 static int clean(void **state)
 {
     Place *place = *state;
-    assert_true(folder_remove(place->folder, NULL));
+    test_folder_drop(place->folder);
     free(place->path);
     free(place->bytes);
     free(place);

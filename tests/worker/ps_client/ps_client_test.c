@@ -41,6 +41,7 @@ typedef struct Fake {
     const char *refusal; /* NULL: welcomes everybody */
     const char *arithmetic; /* NULL: any; else who has another is to follow */
     int lose_acks, lose_leases; /* answers that never arrive */
+    bool missed_soon; /* the clock jumps to when the client misses them */
     bool stop; /* leases are LEASE_STOP 5 */
     WireContext *context;
     WireSocket *data, *control;
@@ -64,6 +65,16 @@ static void reply(Fake *fake, WireSocket *socket, const WireId *to, Msg msg)
     assert_int_equal(wire_send(socket, to, &msg, &err), WIRE_SENT);
 }
 
+/* True: this answer, one of *count, is lost. */
+static bool lost(const Fake *fake, int *count)
+{
+    if ((*count)-- <= 0)
+        return false;
+    if (fake->missed_soon)
+        jumped += 3;
+    return true;
+}
+
 static void fake_pull(Fake *fake, const Msg *msg)
 {
     fake->pulls++;
@@ -76,7 +87,7 @@ static void fake_pull(Fake *fake, const Msg *msg)
     char reason[] = "nan";
     if (fake->stop)
         lease = (Msg){ .type = MSG_LEASE, .kind = LEASE_STOP, .code = 5, .text = reason };
-    if (fake->lose_leases-- <= 0)
+    if (!lost(fake, &fake->lose_leases))
         reply(fake, fake->data, &fake->data_id, lease);
 }
 
@@ -88,7 +99,7 @@ static void fake_push(Fake *fake, const Msg *msg)
     fake->pushed_run = msg->run;
     fake->pushed_plan = msg->plan;
     memcpy(fake->pushed, msg->data, msg->size);
-    if (fake->lose_acks-- <= 0)
+    if (!lost(fake, &fake->lose_acks))
         reply(fake, fake->data, &fake->data_id, ack);
 }
 
@@ -219,6 +230,12 @@ static bool becomes(const atomic_int *value, int least, double seconds)
     return *value >= least;
 }
 
+/* The client's thread goes round, sends and hears. */
+static bool turns(Fake *fake)
+{
+    return becomes(&fake->beats, fake->beats + 3, 10);
+}
+
 static void asks_greets_works_and_says_bye(void **state)
 {
     (void)state;
@@ -296,7 +313,7 @@ static void a_refusal_is_an_error_with_its_sentence(void **state)
 static void lost_answers_are_asked_for_again(void **state)
 {
     (void)state;
-    Fake fake = { .lose_acks = 1, .lose_leases = 1 };
+    Fake fake = { .lose_acks = 1, .lose_leases = 1, .missed_soon = true };
     fake_start(&fake, "tcp://127.0.0.1:*");
     PsClient *client = open_client(fake.address, 10);
     Err err;
@@ -307,7 +324,10 @@ static void lost_answers_are_asked_for_again(void **state)
     assert_true(ps_client_next(client, -1, &lease, values, SLOTS, &err));
     assert_true(fake.pulls >= 2);
     assert_true(becomes(&fake.pushes, 2, 5));
-    clock_sleep(2.5); /* acknowledged now: it is not sent a third time */
+    assert_true(ps_client_next(client, 3, &lease, values, SLOTS, &err)); /* answered behind the acknowledgement */
+    jumped += 20;
+    assert_true(turns(&fake));
+    assert_true(ps_client_next(client, 3, &lease, values, SLOTS, &err)); /* comes behind whatever was sent */
     assert_int_equal(fake.pushes, 2);
     ps_client_close(client);
     fake_stop(&fake);
@@ -468,7 +488,7 @@ static void another_run_s_stop_is_not_ours(void **state)
 static void silence_while_the_client_slept_does_not_count(void **state)
 {
     (void)state;
-    Fake fake = { .lose_leases = 1 };
+    Fake fake = { .lose_leases = 1, .missed_soon = true };
     fake_start(&fake, "tcp://127.0.0.1:*");
     PsClient *client = open_client(fake.address, 2);
     Err err;
@@ -476,9 +496,9 @@ static void silence_while_the_client_slept_does_not_count(void **state)
     float values[SLOTS] = { 0 };
     assert_true(hello(client, &err));
     fake.deaf = true;
-    clock_sleep(0.3); /* what was said before is heard */
+    assert_true(turns(&fake)); /* what was said before is heard */
     jumped += 1000;
-    clock_sleep(0.7); /* it turns, and hears nothing */
+    assert_true(turns(&fake)); /* it hears nothing */
     fake.deaf = false;
     assert_true(ps_client_next(client, -1, &lease, values, SLOTS, &err));
     assert_memory_equal(values, served, sizeof served);

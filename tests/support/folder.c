@@ -1,0 +1,26 @@
+#include "tests/support/folder.h"
+
+#include "common/base/file.h"
+#include "common/base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+char *test_folder_new(void)
+{
+    char *folder = xstrdup(access("/dev/shm", W_OK) == 0 ? "/dev/shm/lora_test.XXXXXX" : "/tmp/lora_test.XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    return folder;
+}
+
+void test_folder_drop(char *folder)
+{
+    assert_true(folder_remove(folder, NULL));
+    free(folder);
+}

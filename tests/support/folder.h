@@ -1,0 +1,10 @@
+/* folder - a folder of a test's own, in memory where there is such a place: what is tested in it is not the disk. */
+#ifndef TESTS_SUPPORT_FOLDER_H
+#define TESTS_SUPPORT_FOLDER_H
+
+char *test_folder_new(void); /* its path, the caller's */
+
+/* Removes it with all that is in it, and frees the path. */
+void test_folder_drop(char *folder);
+
+#endif
