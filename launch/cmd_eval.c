@@ -66,31 +66,31 @@ static void tell_rows(const EvalRows *rows)
     fprintf(stderr, ")\n");
 }
 
-typedef struct EvalSet {
+typedef struct MeasuredSet {
     Dataset data;
     Pictures pictures; /* of a data set of images, else empty */
     EvalRows rows;
-} EvalSet;
+} MeasuredSet;
 
-static bool open_set(EvalSet *set, const Config *c, const DatasetOptions *options, const Session *s, Err *err)
+static bool open_set(MeasuredSet *set, const Config *c, const DatasetOptions *options, const Session *s, Err *err)
 {
     const PicturesOptions images = { .files = options->files, .skip_bad_rows = c->data.skip_bad_rows };
-    if (!dataset_open(&set->data, options, s->arch, s->tokenizer, err) ||
-        (set->data.images && !pictures_open(&set->pictures, &set->data, s->arch, &images, err)))
+    if (!dataset_open(&set->data, options, s->base.adapted.arch, s->base.tokenizer, err) ||
+        (set->data.images && !pictures_open(&set->pictures, &set->data, s->base.adapted.arch, &images, err)))
         return false;
     take_rows(&set->rows, &set->data, &set->pictures);
     tell_rows(&set->rows);
     if (set->data.shared > 0)
         log_warn("data", "rows=%lld prompt and completion share a token, which is not counted",
                  (long long)set->data.shared);
-    const char *odd = measure_odd_tag(s->arch);
+    const char *odd = measure_odd_tag(s->base.adapted.arch);
     if (odd)
         log_warn("eval", "f1, precision and recall are of entities, as seqeval counts them; not an entity's tag: '%s'",
                  odd);
     return true;
 }
 
-static void release_set(EvalSet *set)
+static void release_set(MeasuredSet *set)
 {
     pictures_close(&set->pictures);
     dataset_release(&set->data);
@@ -98,7 +98,7 @@ static void release_set(EvalSet *set)
 }
 
 /* texts NULL: nothing is generated. */
-static bool measure(Session *session, EvalSet *set, const MeasureTexts *texts, Metrics *metrics, Err *err)
+static bool measure(Session *session, MeasuredSet *set, const MeasureTexts *texts, Metrics *metrics, Err *err)
 {
     const uint32_t *rows = set->rows.row;
     int64_t *ends;
@@ -117,19 +117,20 @@ static bool measure(Session *session, EvalSet *set, const MeasureTexts *texts, M
     return ok;
 }
 
-static bool measure_all(Session *s, EvalSet *set, const Config *c, Metrics *metrics, Err *err)
+static bool measure_all(Session *s, MeasuredSet *set, const Config *c, Metrics *metrics, Err *err)
 {
     if (!c->data.generate)
         return measure(s, set, NULL, metrics, err);
     GenerateOptions options;
     TextEngine own = { 0 };
     References references = { 0 };
-    bool ok = generate_options(&options, &c->data, c->train.seed, s->arch->folder, s->max_length, s->tokenizer, err) &&
+    bool ok = generate_options(&options, &c->data, c->train.seed, s->base.adapted.arch->folder, s->max_length,
+                               s->base.tokenizer, err) &&
               session_writes(s, &own, 1, err) &&
               references_open(&references, &set->data, set->rows.row, set->rows.count, err);
     if (ok) {
         const GenerateEngine engine = text_engine(&own);
-        const MeasureTexts texts = { &options, &engine, s->tokenizer, &references };
+        const MeasureTexts texts = { &options, &engine, s->base.tokenizer, &references };
         ok = measure(s, set, &texts, metrics, err);
     }
     text_engine_close(&own);
@@ -156,7 +157,7 @@ static void print_figures(const Metrics *metrics)
 
 static bool evaluate(const Config *c, const char *adapter, const Arguments *given, Err *err)
 {
-    EvalSet set = { 0 };
+    MeasuredSet set = { 0 };
     if (!choose(&set.rows, c, given, err))
         return false;
     const DatasetOptions data = settings_data(c, set.rows.files);
@@ -178,7 +179,7 @@ static bool evaluate(const Config *c, const char *adapter, const Arguments *give
     Metrics metrics = { 0 };
     bool ok = session_open(&session, &o, err) && open_set(&set, c, &data, &session, err);
     if (ok) {
-        const MetricsSpec spec = measure_spec(session.arch);
+        const MetricsSpec spec = measure_spec(session.base.adapted.arch);
         metrics_init(&metrics, &spec);
         ok = measure_all(&session, &set, c, &metrics, err);
     }

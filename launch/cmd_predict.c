@@ -48,7 +48,7 @@ static bool load_run(Config *config, const PredictArguments *given, Err *err)
 
 static bool answer(Session *session, const PredictInput *input, Err *err)
 {
-    switch (session->arch->task) {
+    switch (session->base.adapted.arch->task) {
     case TASK_TOKEN_CLS:
         return predict_words(session, input, err);
     case TASK_IMAGE_CLS:

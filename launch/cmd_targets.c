@@ -3,26 +3,18 @@
 #include "common/base/err.h"
 #include "common/base/text.h"
 #include "common/config/config.h"
-#include "common/model/arch.h"
+#include "common/slots/adapted.h"
 #include "common/slots/init_adapter.h"
-#include "common/slots/slots.h"
 #include "launch/command.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 static bool describe(const Config *c, Text *out, Err *err)
 {
-    char *folder = model_find(c->model, err);
-    ModelArch *arch =
-        folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
-    SlotTable *table = arch ? slots_open(arch, &c->lora, err) : NULL;
-    const bool ok = table != NULL;
+    const AdaptedOptions o = adapted_of(c);
+    Adapted adapted;
+    const bool ok = adapted_open(&adapted, &o, err);
     if (ok)
-        slots_describe(table, arch, out);
-    slots_close(table);
-    arch_close(arch);
-    free(folder);
+        slots_describe(adapted.table, adapted.arch, out);
+    adapted_release(&adapted);
     return ok;
 }
 

@@ -19,7 +19,7 @@ static bool print_answers(Gallery *g, Err *err)
 {
     Session *s = g->session;
     for (int64_t b = 0; b <= g->count; b++)
-        g->start[b] = b * s->arch->positions;
+        g->start[b] = b * s->base.adapted.arch->positions;
     const Batch batch = {
         .B = g->count, .N = g->start[g->count], .start = g->start, .example = g->example, .pixels = s->room.pixels
     };
@@ -27,7 +27,8 @@ static bool print_answers(Gallery *g, Err *err)
         session_predict(s, &batch);
     bool ok = true;
     for (int64_t b = 0; b < g->count; b++) {
-        json_t *line = predict_classes(s->arch, s->logits + b * s->arch->labels, g->input->logits);
+        json_t *line =
+            predict_classes(s->base.adapted.arch, s->logits + b * s->base.adapted.arch->labels, g->input->logits);
         json_object_set_new(line, "file", json_string(g->paths[b]));
         ok = predict_print(line, err) && ok;
         free(g->paths[b]);
@@ -39,7 +40,7 @@ static bool print_answers(Gallery *g, Err *err)
 static bool read_image(Gallery *g, float *out, const char *path, Err *err)
 {
     const Session *s = g->session;
-    const int64_t size = s->arch->image_size;
+    const int64_t size = s->base.adapted.arch->image_size;
     Image image = { 0 };
     bool ok = image_read(&image, path, err);
     if (ok && !image_process_apply(&s->process, g->planes, size, size, &image, err))
@@ -55,7 +56,7 @@ static bool add_image(Gallery *g, const char *path, Err *err)
     Session *s = g->session;
     if (g->count == g->most && !print_answers(g, err))
         return false;
-    if (!read_image(g, s->room.pixels + g->count * pictures_floats(s->arch), path, err))
+    if (!read_image(g, s->room.pixels + g->count * pictures_floats(s->base.adapted.arch), path, err))
         return false;
     g->example[g->count] = g->count;
     g->paths[g->count++] = xstrdup(path);
@@ -104,7 +105,7 @@ bool predict_images(Session *session, const PredictInput *input, Err *err)
     const int64_t fit = session->most_tokens / session->max_length;
     Gallery *g = xcalloc(1, sizeof *g);
     *g = (Gallery){ .session = session, .input = input, .most = fit < PREDICT_BATCH ? fit : PREDICT_BATCH };
-    g->planes = xmalloc((size_t)pictures_floats(session->arch));
+    g->planes = xmalloc((size_t)pictures_floats(session->base.adapted.arch));
     bool ok;
     if (input->path && file_is_folder(input->path))
         ok = add_folder(g, input->path, err);

@@ -27,10 +27,10 @@ static bool print_answers(Writer *w, Err *err)
     if (w->count == 0)
         return true;
     const GenerateEngine engine = text_engine(&w->engine);
-    bool ok = generate(texts, &w->options, &prompts, &engine, w->session->tokenizer, err);
+    bool ok = generate(texts, &w->options, &prompts, &engine, w->session->base.tokenizer, err);
     for (int64_t b = 0; b < w->count; b++) {
         Text text = { 0 };
-        tokenizer_decode(w->session->tokenizer, texts[b].ids, texts[b].count, true, &text);
+        tokenizer_decode(w->session->base.tokenizer, texts[b].ids, texts[b].count, true, &text);
         json_t *line = json_object(); /* the text may hold a NUL */
         json_object_set_new(line, "text", json_stringn(text.data ? text.data : "", text.size));
         json_object_set_new(line, "tokens", json_integer((json_int_t)texts[b].count));
@@ -60,7 +60,7 @@ static bool answer_nothing(Writer *w, Err *err)
 static bool add_prompt(Writer *w, Err *err)
 {
     const Encoding *e = &w->encoding;
-    const ModelArch *arch = w->session->arch;
+    const ModelArch *arch = w->session->base.adapted.arch;
     if (e->count == 0)
         return answer_nothing(w, err);
     if (e->count >= w->options.positions) {
@@ -80,19 +80,19 @@ static bool add_prompt(Writer *w, Err *err)
 static bool add_line(void *self, const char *line, size_t n, Err *err)
 {
     Writer *w = self;
-    return tokenizer_encode(w->session->tokenizer, line, n, NULL, 0, 0, &w->encoding, err) && add_prompt(w, err);
+    return tokenizer_encode(w->session->base.tokenizer, line, n, NULL, 0, 0, &w->encoding, err) && add_prompt(w, err);
 }
 
 static bool add_conversation(Writer *w, const json_t *messages, Err *err)
 {
     const ChatOptions options = { .add_generation_prompt = true };
     Text text = { 0 };
-    if (!w->chat && !(w->chat = chat_template_open(w->session->arch->folder, NULL, err)))
+    if (!w->chat && !(w->chat = chat_template_open(w->session->base.adapted.arch->folder, NULL, err)))
         return false;
     json_t *all = chat_with_system(messages, w->input->run->data.system);
     const bool ok =
         chat_template_render(w->chat, all, &options, &text, err) &&
-        tokenizer_encode_plain(w->session->tokenizer, text.data ? text.data : "", text.size, &w->encoding, err) &&
+        tokenizer_encode_plain(w->session->base.tokenizer, text.data ? text.data : "", text.size, &w->encoding, err) &&
         add_prompt(w, err);
     json_decref(all);
     text_release(&text);
@@ -110,8 +110,8 @@ bool predict_prompts(Session *session, const PredictInput *input, Err *err)
     Writer *w = xcalloc(1, sizeof *w);
     w->session = session;
     w->input = input;
-    bool ok = generate_options(&w->options, d, input->run->train.seed, session->arch->folder, session->max_length,
-                               session->tokenizer, err) &&
+    bool ok = generate_options(&w->options, d, input->run->train.seed, session->base.adapted.arch->folder,
+                               session->max_length, session->base.tokenizer, err) &&
               session_writes(session, &w->engine, PREDICT_BATCH, err);
     const RecordColumns columns = { .kind = d->messages ? ROWS_MESSAGES : ROWS_TEXTS,
                                     .text = d->template_text ? NULL

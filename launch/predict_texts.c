@@ -21,13 +21,14 @@ static bool print_answers(WaitingTexts *p, Err *err)
                           .N = p->tokens,
                           .start = p->start,
                           .ids = s->room.ids,
-                          .types = s->arch->types > 1 ? s->room.types : NULL,
+                          .types = s->base.adapted.arch->types > 1 ? s->room.types : NULL,
                           .example = p->example };
     if (p->count > 0)
         session_predict(s, &batch);
     bool ok = true;
     for (int64_t b = 0; ok && b < p->count; b++)
-        ok = predict_print(predict_classes(s->arch, s->logits + b * s->arch->labels, p->input->logits), err);
+        ok = predict_print(
+            predict_classes(s->base.adapted.arch, s->logits + b * s->base.adapted.arch->labels, p->input->logits), err);
     p->count = p->tokens = 0;
     return ok;
 }
@@ -39,9 +40,9 @@ static bool add_encoding(WaitingTexts *p, Err *err)
     if ((p->count == PREDICT_BATCH || p->tokens + e->count > s->most_tokens) && !print_answers(p, err))
         return false;
     for (int64_t i = 0; i < e->count; i++)
-        if (e->ids[i] >= s->arch->V)
+        if (e->ids[i] >= s->base.adapted.arch->V)
             return err_set(err, ERR_INPUT, "the tokenizer gives id %d, the model has %lld words", e->ids[i],
-                           (long long)s->arch->V);
+                           (long long)s->base.adapted.arch->V);
     memcpy(s->room.ids + p->tokens, e->ids, (size_t)e->count * sizeof *e->ids);
     memcpy(s->room.types + p->tokens, e->types, (size_t)e->count * sizeof *e->types);
     p->start[p->count] = p->tokens;
@@ -55,7 +56,7 @@ static bool add_encoding(WaitingTexts *p, Err *err)
 static bool add_text(WaitingTexts *p, const char *text, size_t n, const char *pair, size_t pair_n, Err *err)
 {
     const Session *s = p->session;
-    return tokenizer_encode(s->tokenizer, text, n, pair, pair_n, s->max_length, &p->encoding, err) &&
+    return tokenizer_encode(s->base.tokenizer, text, n, pair, pair_n, s->max_length, &p->encoding, err) &&
            examples_check_some(&p->encoding, err) && add_encoding(p, err) && (p->input->path || print_answers(p, err));
 }
 

@@ -15,7 +15,7 @@ typedef struct Tagger {
 /* {"tokens": [...], "tags": [...]}; null for words that max_length cut off, or that have no token. */
 static json_t *answer(const Tagger *t, const WordList *words, const float *logits)
 {
-    const ModelArch *arch = t->session->arch;
+    const ModelArch *arch = t->session->base.adapted.arch;
     const Encoding *e = &t->encoding;
     json_t *out = json_object(), *tokens = json_array(), *tags = json_array();
     for (int64_t i = 0; i < words->count; i++) {
@@ -35,7 +35,7 @@ static json_t *answer(const Tagger *t, const WordList *words, const float *logit
 
 static bool add_logits(json_t *out, const Tagger *t, const float *logits)
 {
-    const int64_t labels = t->session->arch->labels;
+    const int64_t labels = t->session->base.adapted.arch->labels;
     json_t *all = json_array();
     for (int64_t i = 0, last = -1; i < t->encoding.count; last = t->encoding.words[i++]) {
         if (t->encoding.words[i] < 0 || t->encoding.words[i] == last)
@@ -52,19 +52,19 @@ static bool tag(Tagger *t, const WordList *words, Err *err)
 {
     Session *s = t->session;
     const Encoding *e = &t->encoding;
-    if (!tokenizer_encode_words(s->tokenizer, words, s->max_length, &t->encoding, err))
+    if (!tokenizer_encode_words(s->base.tokenizer, words, s->max_length, &t->encoding, err))
         return false;
     for (int64_t i = 0; i < e->count; i++)
-        if (e->ids[i] >= s->arch->V)
+        if (e->ids[i] >= s->base.adapted.arch->V)
             return err_set(err, ERR_INPUT, "the tokenizer gives id %d, the model has %lld words", e->ids[i],
-                           (long long)s->arch->V);
+                           (long long)s->base.adapted.arch->V);
     const int64_t start[] = { 0, e->count }, example[] = { 0 };
     const Batch batch = { .B = 1,
                           .N = e->count,
                           .start = start,
                           .ids = e->ids,
                           .example = example,
-                          .types = s->arch->types > 1 ? e->types : NULL };
+                          .types = s->base.adapted.arch->types > 1 ? e->types : NULL };
     if (e->count > 0)
         session_predict(s, &batch);
     json_t *out = answer(t, words, s->logits);

@@ -4,7 +4,6 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/model/base.h"
-#include "common/tensor/safetensors.h"
 #include "worker/arithmetic/arithmetic.h"
 #include "worker/eval/measure.h"
 
@@ -85,43 +84,43 @@ static int64_t head_labels(const char *adapter, Err *err)
     return labels;
 }
 
+/* Of the session's model with the adapter's settings; without an adapter there are no values that it would say
+ * anything of. */
 static bool open_base(Session *s, const SessionOptions *o, const char *name, Err *err)
 {
-    int64_t labels = o->label_count;
-    if (o->labels->count == 0 && labels == 0 && o->adapter && o->task != TASK_CAUSAL_LM) {
-        labels = head_labels(o->adapter, err);
+    const LoraConfig any = { .r = 1, .alpha = 1, .all_linear = true };
+    AdaptedOptions adapted = {
+        name, o->model_config, o->task, o->labels, o->label_count, o->problem, &any, o->adapter
+    };
+    if (o->labels->count == 0 && o->label_count == 0 && o->adapter && o->task != TASK_CAUSAL_LM) {
+        adapted.label_count = head_labels(o->adapter, err);
         if (err->kind != ERR_NONE)
             return false;
     }
-    char *folder = model_find(name, err);
-    SafeTensors *files = NULL;
-    bool ok = folder && (s->arch = arch_open(folder, o->model_config, o->task, o->labels, labels, o->problem, err)) &&
-              (s->arch->image_size > 0 || (s->tokenizer = tokenizer_open(folder, err))) &&
-              (files = safetensors_open_model(folder, err)) && weights_plan(&s->weights, s->arch, files, err) &&
-              (s->base = mem_alloc((size_t)s->weights.size * sizeof(float), err));
-    s->weights.data = s->base;
-    if (ok)
-        base_warn(s->arch, files);
-    ok = ok && weights_load(&s->weights, files, 0, 1, err);
-    safetensors_close(files);
-    free(folder);
+    if (o->adapter) {
+        if (!lora_config_read(&s->lora, o->adapter, err))
+            return false;
+        adapted.lora = &s->lora;
+    }
+    if (!opened_open(&s->base, &adapted, err) ||
+        !(s->frozen = mem_alloc((size_t)s->base.weights.size * sizeof(float), err)))
+        return false;
+    base_warn(s->base.adapted.arch, s->base.adapted.files);
+    const bool ok = opened_load(&s->base, s->frozen, 0, 1, err);
+    adapted_close_files(&s->base.adapted);
     return ok;
 }
 
-static bool open_adapter(Session *s, const SessionOptions *o, Err *err)
+static bool open_adapter(Session *s, const char *adapter, Err *err)
 {
-    if (o->adapter && !lora_config_read(&s->lora, o->adapter, err))
-        return false;
-    const LoraConfig any = { .r = 1, .alpha = 1, .all_linear = true }; /* without values it says nothing */
-    if (!(s->table = slots_open(s->arch, o->adapter ? &s->lora : &any, err)))
-        return o->adapter && err_at(err, "%s", o->adapter);
-    if (!o->adapter)
+    const SlotTable *table = s->base.adapted.table;
+    if (!adapter)
         return true;
-    s->values = mem_alloc((size_t)s->table->size * sizeof(float), err);
+    s->values = mem_alloc((size_t)table->size * sizeof(float), err);
     if (!s->values)
         return false;
-    memset(s->values, 0, (size_t)s->table->size * sizeof(float));
-    return slots_read_adapter(s->values, s->table, o->adapter, err);
+    memset(s->values, 0, (size_t)table->size * sizeof(float));
+    return slots_read_adapter(s->values, table, adapter, err);
 }
 
 bool session_open(Session *s, const SessionOptions *o, Err *err)
@@ -131,48 +130,46 @@ bool session_open(Session *s, const SessionOptions *o, Err *err)
     if (!arithmetic_start(&arithmetic, o->arithmetic, false, err))
         return false;
     char *name = o->model ? xstrdup(o->model) : base_of(o->adapter, err);
-    bool ok = name && open_base(s, o, name, err) && open_adapter(s, o, err);
+    bool ok = name && open_base(s, o, name, err) && open_adapter(s, o->adapter, err);
     free(name);
     if (!ok)
         return false;
-    const bool images = s->arch->image_size > 0; /* each has as many rows as the model has positions */
-    if (s->max_length > s->arch->positions || images)
-        s->max_length = s->arch->positions;
+    const bool images = s->base.adapted.arch->image_size > 0; /* each has as many rows as the model has positions */
+    if (s->max_length > s->base.adapted.arch->positions || images)
+        s->max_length = s->base.adapted.arch->positions;
     if (s->most_tokens < s->max_length)
         s->most_tokens = s->max_length;
     const int64_t sequences = images ? s->most_tokens / s->max_length : s->most_tokens;
     const int threads = o->threads > 0 ? o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
     s->threads = threads;
+    arithmetic_threads(threads);
     const ModelOptions options = { s->most_tokens, sequences, s->max_length, false, threads, 0.0, 0, false };
-    const int64_t width = s->arch->problem == PROBLEM_MULTI_LABEL ? s->arch->labels : 1;
-    const BatchSize size = { s->most_tokens, sequences, width, pictures_floats(s->arch) };
-    if (images && !pictures_process(&s->process, s->arch, err))
+    const int64_t width = s->base.adapted.arch->problem == PROBLEM_MULTI_LABEL ? s->base.adapted.arch->labels : 1;
+    const BatchSize size = { s->most_tokens, sequences, width, pictures_floats(s->base.adapted.arch) };
+    if (images && !pictures_process(&s->process, s->base.adapted.arch, err))
         return false;
-    s->logits = mem_alloc((size_t)measure_logits(s->arch, s->most_tokens, sequences) * sizeof(float), err);
+    s->logits = mem_alloc((size_t)measure_logits(s->base.adapted.arch, s->most_tokens, sequences) * sizeof(float), err);
     return s->logits && batch_room(&s->room, &size, err) &&
-           (s->model = model_open(s->arch, s->table, &s->weights, &options, err));
+           (s->model = model_open(s->base.adapted.arch, s->base.adapted.table, &s->base.weights, &options, err));
 }
 
 void session_close(Session *s)
 {
     model_close(s->model);
     batch_release(&s->room);
-    tokenizer_close(s->tokenizer);
-    weights_release(&s->weights);
-    slots_close(s->table);
+    opened_release(&s->base);
     lora_config_release(&s->lora);
-    arch_close(s->arch);
     free(s->values);
-    free(s->base);
+    free(s->frozen);
     free(s->logits);
     *s = (Session){ 0 };
 }
 
 bool session_writes(Session *s, TextEngine *engine, int64_t lanes, Err *err)
 {
-    const TextEngineOptions o = { .arch = s->arch,
-                                  .table = s->table,
-                                  .weights = &s->weights,
+    const TextEngineOptions o = { .arch = s->base.adapted.arch,
+                                  .table = s->base.adapted.table,
+                                  .weights = &s->base.weights,
                                   .values = s->values,
                                   .longest = s->max_length,
                                   .lanes = lanes,

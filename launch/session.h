@@ -8,7 +8,7 @@
 #include "worker/data/pictures.h"
 #include "worker/eval/engine.h"
 #include "worker/model/model.h"
-#include "worker/tokenizer/tokenizer.h"
+#include "worker/open/opened.h"
 
 typedef struct SessionOptions {
     const char *model; /* folder or hub name; NULL: what the adapter says it was made for */
@@ -24,13 +24,10 @@ typedef struct SessionOptions {
 } SessionOptions;
 
 typedef struct Session {
-    ModelArch *arch;
-    SlotTable *table;
+    Opened base;
     LoraConfig lora; /* read from the adapter */
-    Weights weights;
-    float *base; /* weights.data, owned */
+    float *frozen; /* base.weights.data, owned */
     float *values; /* of the adapter; NULL: base alone */
-    Tokenizer *tokenizer; /* NULL for images */
     Model *model;
     int64_t max_length, most_tokens;
     int threads;

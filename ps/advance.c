@@ -1,6 +1,5 @@
 #include "ps/advance.h"
 
-#include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/plan/steps.h"

@@ -2,7 +2,6 @@
 
 #include "common/base/file.h"
 #include "common/base/json.h"
-#include "common/base/mem.h"
 #include "common/base/version.h"
 #include "ps/history.h"
 #include "ps/picture.h"
@@ -17,7 +16,7 @@ enum { MOST_NAMED = 20 }; /* labels in the card; labels.json has all */
 
 static bool has_labels(const Run *run)
 {
-    return run->config.task != TASK_CAUSAL_LM && run->arch->label_names;
+    return run->config.task != TASK_CAUSAL_LM && run->adapted.arch->label_names;
 }
 
 /* The names, in the order of the head's outputs. */
@@ -26,8 +25,8 @@ static bool write_labels(const Run *run, const char *folder, Err *err)
     if (!has_labels(run))
         return true;
     json_t *names = json_array();
-    for (int64_t i = 0; i < run->arch->labels; i++)
-        json_array_append_new(names, json_string(run->arch->label_names[i]));
+    for (int64_t i = 0; i < run->adapted.arch->labels; i++)
+        json_array_append_new(names, json_string(run->adapted.arch->label_names[i]));
     char *path = path_join(folder, "labels.json");
     const bool ok = json_write(path, names, err);
     free(path);
@@ -40,10 +39,10 @@ static void add_labels(const Run *run, Text *card)
     if (!has_labels(run))
         return;
     text_adds(card, "- labels: ");
-    for (int64_t i = 0; i < run->arch->labels && i < MOST_NAMED; i++)
-        text_addf(card, "%s%s", i ? ", " : "", run->arch->label_names[i]);
-    if (run->arch->labels > MOST_NAMED)
-        text_addf(card, " and %lld more", (long long)run->arch->labels - MOST_NAMED);
+    for (int64_t i = 0; i < run->adapted.arch->labels && i < MOST_NAMED; i++)
+        text_addf(card, "%s%s", i ? ", " : "", run->adapted.arch->label_names[i]);
+    if (run->adapted.arch->labels > MOST_NAMED)
+        text_addf(card, " and %lld more", (long long)run->adapted.arch->labels - MOST_NAMED);
     text_adds(card, " (`labels.json`)\n");
 }
 
@@ -67,7 +66,7 @@ static void add_code(const Run *run, const char *folder, Text *card)
                  ", ignore_mismatched_sizes=True, id2label=dict(enumerate(labels)), "
                  "label2id={name: i for i, name in enumerate(labels)}");
     } else if (run->config.task != TASK_CAUSAL_LM) {
-        snprintf(head, sizeof head, ", ignore_mismatched_sizes=True, num_labels=%lld", (long long)run->arch->labels);
+        snprintf(head, sizeof head, ", ignore_mismatched_sizes=True, num_labels=%lld", (long long)run->adapted.arch->labels);
     }
     if (run->config.task == TASK_IMAGE_CLS)
         text_addf(card,
@@ -128,7 +127,7 @@ bool card_write(const Run *run, const char *folder, Err *err)
               "---\nbase_model: %s\nlibrary_name: peft\ntags:\n- lora\n---\n\n# LoRA adapter of %s\n\n"
               "A %s adapter: %lld trainable parameters of %lld.\n",
               run->config.model, path_name(run->config.model), config_task_name(run->config.task),
-              (long long)run->table->trainable, (long long)arch_parameters(run->arch));
+              (long long)run->adapted.table->trainable, (long long)arch_parameters(run->adapted.arch));
     add_code(run, folder, &card);
     add_training(run, &card);
     if (drawn)

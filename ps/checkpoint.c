@@ -19,7 +19,7 @@
 
 static uint64_t of_floats(uint64_t before, const Run *run, const float *values)
 {
-    return digest_fast_more(before, values, (size_t)run->table->size * sizeof *values);
+    return digest_fast_more(before, values, (size_t)run->adapted.table->size * sizeof *values);
 }
 
 static uint64_t of_moments(const Run *run)
@@ -31,10 +31,10 @@ static uint64_t of_moments(const Run *run)
 
 static bool write_moments(const Run *run, const char *folder, Err *err)
 {
-    const int count = run->table->count;
+    const int count = run->adapted.table->count;
     TensorOut *tensors = xcalloc(2 * (size_t)count, sizeof *tensors);
     for (int i = 0; i < 2 * count; i++) {
-        const Slot *slot = &run->table->slots[i % count];
+        const Slot *slot = &run->adapted.table->slots[i % count];
         const bool first = i < count;
         tensors[i].name = xprintf("%s.%s", first ? "exp_avg" : "exp_avg_sq", slot->name);
         tensors[i].dims = slot->dims;
@@ -67,9 +67,9 @@ static bool read_moments(Run *run, const char *folder, Err *err)
     char *path = path_join(folder, MOMENTS_FILE);
     SafeTensors *st = safetensors_open(path, err);
     bool ok = st != NULL;
-    for (int i = 0; ok && i < run->table->count; i++)
-        ok = read_moment(run->store.m, st, "exp_avg", &run->table->slots[i], err) &&
-             read_moment(run->store.v, st, "exp_avg_sq", &run->table->slots[i], err);
+    for (int i = 0; ok && i < run->adapted.table->count; i++)
+        ok = read_moment(run->store.m, st, "exp_avg", &run->adapted.table->slots[i], err) &&
+             read_moment(run->store.v, st, "exp_avg_sq", &run->adapted.table->slots[i], err);
     if (!ok)
         err_at(err, "%s", path);
     safetensors_close(st);
@@ -97,13 +97,13 @@ static bool open_states(const Run *run, json_t **own, json_t **trainer, const ch
 
 static bool read_values(float *out, const Run *run, const char *folder, const json_t *state, Err *err)
 {
-    return slots_read_adapter(out, run->table, folder, err) &&
+    return slots_read_adapter(out, run->adapted.table, folder, err) &&
            resume_is_whole(state, folder, ADAPTER_FILE, of_floats(0, run, out), err);
 }
 
 bool checkpoint_load_values(Run *run, int64_t version, Err *err)
 {
-    const size_t bytes = (size_t)run->table->size * sizeof(float);
+    const size_t bytes = (size_t)run->adapted.table->size * sizeof(float);
     char *folder = checkpoint_path(run, version);
     json_t *own, *trainer;
     const bool open = open_states(run, &own, &trainer, folder, err);
@@ -202,8 +202,8 @@ static bool write_states(const Run *run, const char *folder, Err *err)
 static bool fill(Run *run, const char *folder, Err *err)
 {
     return folder_make(folder, err) &&
-           slots_write_adapter(folder, run->store.value, run->table, run->arch, &run->config.lora, run->config.model,
-                               err) &&
+           slots_write_adapter(folder, run->store.value, run->adapted.table, run->adapted.arch, &run->config.lora,
+                               run->config.model, err) &&
            write_moments(run, folder, err) && write_states(run, folder, err) && output_extras(run, folder, err) &&
            folder_sync(folder, err);
 }

@@ -7,9 +7,7 @@
 #include "ps/going.h"
 
 #include "common/base/file.h"
-#include "common/base/json.h"
 #include "common/base/log.h"
-#include "common/base/mem.h"
 #include "ps/advance.h"
 #include "ps/best.h"
 #include "ps/checkpoint.h"
@@ -19,7 +17,6 @@
 #include "ps/save.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* The run that is in the folder must be this one; says what was changed, and takes over what it fixed. */
@@ -181,5 +178,5 @@ bool going_complete(Run *run, Err *err)
                  "it stopped early at step %lld of %lld: evaluations had not become better; a larger "
                  "train.early_stopping_patience than %lld goes on",
                  (long long)run->state.version, (long long)total, (long long)run->state.worse);
-    return slots_read_adapter(run->store.value, run->table, run->folder, err);
+    return slots_read_adapter(run->store.value, run->adapted.table, run->folder, err);
 }

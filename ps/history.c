@@ -1,7 +1,6 @@
 #include "ps/history.h"
 
 #include "common/base/file.h"
-#include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/plan/steps.h"

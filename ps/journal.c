@@ -5,7 +5,6 @@
  * layout is another WAL_VERSION. */
 #include "ps/journal.h"
 
-#include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
@@ -49,7 +48,8 @@ void journal_begin(Run *run)
 
 void journal_step(Run *run, const StepMade *step, const float *gradient)
 {
-    const WalPart parts[] = { { step, sizeof *step }, { gradient, (size_t)run->table->size * sizeof *gradient } };
+    const WalPart parts[] = { { step, sizeof *step },
+                              { gradient, (size_t)run->adapted.table->size * sizeof *gradient } };
     record(run, WAL_STEP, parts, 2, (step->step + 1) % run->config.ps.durable_every == 0);
 }
 
@@ -79,7 +79,7 @@ bool journal_start(Run *run, Err *err)
 /* Bytes of the largest record of a log. */
 static size_t most_record(const Run *run)
 {
-    return sizeof(StepMade) + (size_t)run->table->size * sizeof(float) + 65536;
+    return sizeof(StepMade) + (size_t)run->adapted.table->size * sizeof(float) + 65536;
 }
 
 /* The first record: is the log of this configuration? Then its run is ours. */
@@ -152,7 +152,7 @@ bool journal_has_begun(const Run *run)
 
 static bool replay_step(Run *run, const void *payload, size_t size, Err *err)
 {
-    const size_t gradient = (size_t)run->table->size * sizeof(float);
+    const size_t gradient = (size_t)run->adapted.table->size * sizeof(float);
     StepMade step;
     if (size != sizeof step + gradient || !run->begun)
         return err_set(err, ERR_IO, "the write-ahead log holds a step of another run");

@@ -3,7 +3,6 @@
 #include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
-#include "common/base/mem.h"
 #include "common/plan/steps.h"
 #include "ps/card.h"
 #include "ps/checkpoint_files.h"
@@ -87,7 +86,7 @@ bool output_extras(const Run *run, const char *folder, Err *err)
                                          "preprocessor_config.json" };
     bool ok = true;
     for (size_t i = 0; ok && i < sizeof names / sizeof *names; i++) {
-        char *from = path_join(run->arch->folder, names[i]), *to = path_join(folder, names[i]);
+        char *from = path_join(run->adapted.arch->folder, names[i]), *to = path_join(folder, names[i]);
         ok = !file_exists(from) || file_copy(from, to, err);
         free(from);
         free(to);
@@ -100,7 +99,7 @@ bool output_extras(const Run *run, const char *folder, Err *err)
 static void set_traffic(const Run *run, json_t *to)
 {
     const Traffic *wire = &run->traffic;
-    const double full = 8.0 * (double)arch_parameters(run->arch) * (double)wire->clients *
+    const double full = 8.0 * (double)arch_parameters(run->adapted.arch) * (double)wire->clients *
                         (double)run->state.version; /* f32 gradients up and weights down */
     set_int(to, "replicas", wire->clients);
     set_int(to, "ranks", wire->ranks);
@@ -143,8 +142,8 @@ bool output_summary(const Run *run, Err *err)
     set_int(to, "micro_batches", run->M);
     set(to, "arithmetic", json_string(run->config.parallel.arithmetic));
     set(to, "fingerprint", json_string(run->config.parallel.fingerprint));
-    set_int(to, "trainable_parameters", run->table->trainable);
-    set_int(to, "all_parameters", arch_parameters(run->arch));
+    set_int(to, "trainable_parameters", run->adapted.table->trainable);
+    set_int(to, "all_parameters", arch_parameters(run->adapted.arch));
     set_traffic(run, to);
     set_best(run, to);
     set(to, "metric_for_best_model", json_string(run->config.train.metric_for_best_model));

@@ -72,9 +72,9 @@ static char *differs_facts(const HelloFacts *theirs, const HelloFacts *ours, con
 
 static char *differs_sizes(const Run *run, const HelloFacts *facts)
 {
-    if (run->arch->labels_open)
+    if (run->adapted.arch->labels_open)
         return xstrdup("the worker does not say which labels its data have");
-    if (facts->slot_hash != run->table->hash || facts->slot_size != run->table->size)
+    if (facts->slot_hash != run->adapted.table->hash || facts->slot_size != run->adapted.table->size)
         return xstrdup("another set of trainable tensors (slot table): is the model the same, and the "
                        "program of the same version?");
     if (facts->examples < 1 || facts->longest < 1 || facts->ranks < 1 || facts->job_ranks < 1 ||

@@ -6,7 +6,6 @@
 #include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
-#include "common/base/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>

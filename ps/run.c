@@ -12,7 +12,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
-#include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
@@ -210,8 +209,7 @@ void run_close(Run *run)
     if (run->fresh && !run->begun)
         take_back(run);
     store_release(&run->store);
-    slots_close(run->table);
-    arch_close(run->arch);
+    adapted_release(&run->adapted);
     json_decref(run->state.history);
     free(run->verdict);
     free(run->folder);
@@ -249,8 +247,8 @@ bool run_finish(Run *run, Err *err)
     best_load(run);
     log_end(run);
     char *wal = inside(run, "wal");
-    bool ok = slots_write_adapter(run->folder, run->store.value, run->table, run->arch, &run->config.lora,
-                                  run->config.model, err) &&
+    bool ok = slots_write_adapter(run->folder, run->store.value, run->adapted.table, run->adapted.arch,
+                                  &run->config.lora, run->config.model, err) &&
               output_extras(run, run->folder, err) && output_state(run, run->folder, NULL, 0, err) &&
               output_summary(run, err);
     if (ok) {
@@ -288,7 +286,7 @@ int64_t run_version(const Run *run)
 
 int64_t run_slot_size(const Run *run)
 {
-    return run->table->size;
+    return run->adapted.table->size;
 }
 
 void run_traffic(Run *run, int64_t bytes_up, int64_t bytes_down, int64_t clients, int64_t ranks, int64_t worker_bytes)

@@ -6,10 +6,8 @@
 #define PS_RUN_STATE_H
 
 #include "common/config/config.h"
-#include "common/metrics/metrics.h"
-#include "common/model/arch.h"
 #include "common/optim/schedule.h"
-#include "common/slots/slots.h"
+#include "common/slots/adapted.h"
 #include "common/wire/message.h"
 #include "ps/progress.h"
 #include "ps/store.h"
@@ -40,8 +38,7 @@ typedef struct Run {
     char *text; /* effective run file */
     char *folder; /* output_dir; a copy, as config_set may renew the config's texts */
     int lock; /* descriptor of the folder, locked while the run is open; -1 */
-    ModelArch *arch;
-    SlotTable *table;
+    Adapted adapted;
     Store store;
     Wal wal;
     uint64_t id;

@@ -1,7 +1,6 @@
 #include "ps/save.h"
 
 #include "common/base/file.h"
-#include "common/base/mem.h"
 #include "ps/checkpoint.h"
 #include "ps/journal.h"
 

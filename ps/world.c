@@ -2,7 +2,6 @@
 #include "ps/world.h"
 
 #include "common/base/clock.h"
-#include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/plan/steps.h"
@@ -42,7 +41,7 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
     run->clock_before = run->state.seconds;
     run->clock_start = clock_now();
     log_info("run", "steps=%lld micro_batches=%lld trainable=%lld", (long long)run->total, (long long)run->M,
-             (long long)run->table->trainable);
+             (long long)run->adapted.table->trainable);
     *plan = run->plan;
     return run->M;
 }
@@ -105,7 +104,7 @@ static void world_evaluated(void *self, int64_t version, const double *const *su
                             int64_t chunks)
 {
     Run *run = self;
-    const ModelArch *arch = run->arch;
+    const ModelArch *arch = run->adapted.arch;
     const MetricsSpec spec = { arch->task, arch->problem, arch->labels, (const char *const *)arch->label_names };
     Metrics metrics;
     metrics_init(&metrics, &spec);

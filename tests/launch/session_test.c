@@ -124,7 +124,7 @@ static void check_logits(int g)
     Session session;
     Err err = { 0 };
     must(session_open(&session, &o, &err), &err);
-    assert_int_equal(session.arch->labels, golden[g].labels);
+    assert_int_equal(session.base.adapted.arch->labels, golden[g].labels);
     session_predict(&session, &p.batch);
     SafeTensors *file = safetensors_open(path, &err);
     must(file != NULL, &err);

@@ -58,7 +58,7 @@ static bool step(const CoreWorld *world, int64_t version, int64_t size)
 HelloFacts small_run_facts(const Run *run)
 {
     return (HelloFacts){ .slot_size = run_slot_size(run),
-                         .slot_hash = run->table->hash,
+                         .slot_hash = run->adapted.table->hash,
                          .examples = SMALL_EXAMPLES,
                          .longest = 32,
                          .eval_chunks = 2,

@@ -262,6 +262,11 @@ bool arithmetic_check(const Arithmetic *arithmetic, const char *name, const char
                                          : "use the same programs and the same OpenBLAS on all machines");
 }
 
+void arithmetic_threads(int threads)
+{
+    gemm_set_threads(threads);
+}
+
 void arithmetic_products(Text *out)
 {
     text_addf(out, "%s, core %s", blas_library(), blas_core());

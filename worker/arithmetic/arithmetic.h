@@ -38,6 +38,10 @@ MUST_USE bool arithmetic_follow(Arithmetic *arithmetic, const char *name, Err *e
 /* Is it the one that the run was begun with? `name` and `fingerprint` (16 digits) as in its run file. */
 MUST_USE bool arithmetic_check(const Arithmetic *arithmetic, const char *name, const char *fingerprint, Err *err);
 
+/* How many threads products and kernels of this process share their work out to from here on: set once, behind the
+ * start, by whoever opened the process's run or session. It changes no bits. */
+void arithmetic_threads(int threads);
+
 /* "OpenBLAS 0.3.21 (OpenMP), core Haswell" */
 void arithmetic_products(Text *out);
 

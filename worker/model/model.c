@@ -335,7 +335,6 @@ Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *
     Layout layout = { .arena = &model->arena };
     model_layout(model, &layout);
     rope_fill(&model->pass.rope);
-    gemm_set_threads(options->threads);
     return model;
 }
 

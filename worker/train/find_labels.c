@@ -1,24 +1,21 @@
 #include "worker/train/find_labels.h"
 
 #include "common/base/text.h"
-#include "common/model/arch.h"
+#include "common/slots/adapted.h"
 #include "worker/data/label_search.h"
 #include "worker/train/settings.h"
-
-#include <stdlib.h>
 
 /* Of the names as they are written in a run file, beside which there must be room for all the rest of it. */
 enum { MOST_LABELS = 65536, MOST_BYTES = 900 << 10 };
 
 static bool are_wanted(const Config *c, bool *wanted, Err *err)
 {
-    char *folder = model_find(c->model, err);
-    ModelArch *arch =
-        folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
-    *wanted = arch && arch->labels_open;
-    const bool ok = arch != NULL;
-    arch_close(arch);
-    free(folder);
+    AdaptedOptions o = adapted_of(c);
+    Adapted adapted;
+    o.lora = NULL;
+    const bool ok = adapted_open(&adapted, &o, err);
+    *wanted = ok && adapted.arch->labels_open;
+    adapted_release(&adapted);
     return ok;
 }
 

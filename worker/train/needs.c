@@ -1,10 +1,8 @@
 #include "worker/train/needs.h"
 
 #include "common/plan/steps.h"
-#include "common/slots/slots.h"
+#include "common/slots/adapted.h"
 #include "worker/model/model.h"
-
-#include <stdlib.h>
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -55,19 +53,15 @@ static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const S
 
 bool needs_of(Needs *needs, const Config *c, int64_t ranks, Err *err)
 {
-    char *folder = model_find(c->model, err);
-    ModelArch *arch =
-        folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
-    SlotTable *table = arch ? slots_open(arch, &c->lora, err) : NULL;
-    SafeTensors *files = table ? safetensors_open_model(folder, err) : NULL;
+    const AdaptedOptions o = adapted_of(c);
+    Adapted adapted;
     Weights weights = { 0 };
-    const bool ok = files && weights_plan(&weights, arch, files, err);
+    const bool open = adapted_open(&adapted, &o, err);
+    const bool ok =
+        open && adapted_open_files(&adapted, err) && weights_plan(&weights, adapted.arch, adapted.files, err);
     if (ok)
-        add_up(needs, c, arch, table, &weights, ranks);
+        add_up(needs, c, adapted.arch, adapted.table, &weights, ranks);
     weights_release(&weights);
-    safetensors_close(files);
-    slots_close(table);
-    arch_close(arch);
-    free(folder);
+    adapted_release(&adapted);
     return ok;
 }

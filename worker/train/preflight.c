@@ -1,38 +1,18 @@
 #include "worker/train/preflight.h"
 
 #include "common/model/base.h"
+#include "common/slots/adapted.h"
 #include "common/slots/init_adapter.h"
-#include "common/slots/slots.h"
 #include "worker/arithmetic/arithmetic.h"
 #include "worker/data/pictures.h"
 #include "worker/eval/generate.h"
 #include "worker/train/find_labels.h"
 #include "worker/train/settings.h"
 
-#include <stdlib.h>
-
-static ModelArch *open_arch(const Config *c, Err *err)
+static bool check_weights(Adapted *adapted, Err *err)
 {
-    char *folder = model_find(c->model, err);
-    ModelArch *arch =
-        folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
-    free(folder);
-    return arch;
-}
-
-static bool check_weights(const ModelArch *arch, Err *err)
-{
-    SafeTensors *files = safetensors_open_model(arch->folder, err);
-    const bool ok = files && base_check(arch, files, err);
-    safetensors_close(files);
-    return ok;
-}
-
-static bool check_targets(const Config *c, const ModelArch *arch, Err *err)
-{
-    SlotTable *table = slots_open(arch, &c->lora, err);
-    const bool ok = table != NULL;
-    slots_close(table);
+    const bool ok = adapted_open_files(adapted, err) && base_check(adapted->arch, adapted->files, err);
+    adapted_close_files(adapted);
     return ok;
 }
 
@@ -67,12 +47,15 @@ static bool check_texts(const Config *c, const ModelArch *arch, Err *err)
 bool preflight(Config *c, Err *err)
 {
     bool found;
+    Adapted adapted = { 0 };
     Arithmetic arithmetic;
-    if (!arithmetic_start(&arithmetic, c->parallel.arithmetic, true, err)) /* the workers say what is odd */
-        return false;
-    ModelArch *arch = init_adapter_take(c, NULL, err) && find_labels(c, &found, err) ? open_arch(c, err) : NULL;
-    const bool ok = arch && check_weights(arch, err) && check_targets(c, arch, err) &&
-                    (arch->image_size > 0 ? check_images(c, arch, err) : check_texts(c, arch, err));
-    arch_close(arch);
+    bool ok = arithmetic_start(&arithmetic, c->parallel.arithmetic, true, err) && /* the workers say what is odd */
+              init_adapter_take(c, NULL, err) && find_labels(c, &found, err);
+    const AdaptedOptions o = adapted_of(c);
+    ok = ok && adapted_open(&adapted, &o, err);
+    const ModelArch *arch = adapted.arch;
+    ok = ok && check_weights(&adapted, err) &&
+         (arch->image_size > 0 ? check_images(c, arch, err) : check_texts(c, arch, err));
+    adapted_release(&adapted);
     return ok;
 }

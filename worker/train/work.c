@@ -21,7 +21,7 @@ static void tell_memory(Job *job)
     int64_t memory = 0;
     for (int r = 0; r < job->node.size; r++)
         memory += node_box(&job->node, r)->memory;
-    ps_client_memory(job->client, memory);
+    ps_client_memory(job->run.client, memory);
 }
 
 /* The rank's memory, into its box; looked at seldom, as the kernel walks all its pages. */
@@ -39,7 +39,7 @@ static void measure_memory(Job *job)
 static bool add_pixels(Job *job, Pictures *pictures, Batch *batch, int64_t epoch)
 {
     NodeBox *box = node_box(&job->node, job->node.rank);
-    return batch->ids || pictures_fill(pictures, &job->room, batch, epoch, &box->failure);
+    return batch->ids || pictures_fill(pictures, &job->step.room, batch, epoch, &box->failure);
 }
 
 /* Leader: what any rank of the node could not do. */
@@ -60,29 +60,29 @@ static void expect_pixels(Job *job, int64_t step, int64_t m)
 {
     const uint32_t *rows;
     const bool last = m + 1 == job->part.end;
-    if (!job->train.images)
+    if (!job->data.train.data.images)
         return;
     const int64_t next = last ? step + 1 : step;
-    const int64_t n = plan_micro_batch(job->plan, next, last ? job->part.begin : m + 1, &rows);
-    pictures_expect(&job->train_pictures, rows, n, next / plan_steps_per_epoch(job->plan));
+    const int64_t n = plan_micro_batch(job->step.plan, next, last ? job->part.begin : m + 1, &rows);
+    pictures_expect(&job->data.train.pictures, rows, n, next / plan_steps_per_epoch(job->step.plan));
 }
 
 static void one_micro_batch(Job *job, int64_t step, int64_t m, JoinPiece *out)
 {
     const uint32_t *rows;
-    const int64_t n = plan_micro_batch(job->plan, step, m, &rows);
+    const int64_t n = plan_micro_batch(job->step.plan, step, m, &rows);
     out->sum = (NodeSum){ .range = { m, m + 1 } };
     if (n == 0) { /* a short last batch can leave a micro-batch empty */
-        memset(out->grad, 0, (size_t)job->table->size * sizeof *out->grad);
+        memset(out->grad, 0, (size_t)job->base.adapted.table->size * sizeof *out->grad);
         return;
     }
-    Batch batch = batch_fill(&job->room, &job->train, rows, n);
-    if (!add_pixels(job, &job->train_pictures, &batch, step / plan_steps_per_epoch(job->plan))) {
-        memset(out->grad, 0, (size_t)job->table->size * sizeof *out->grad); /* not pushed */
+    Batch batch = batch_fill(&job->step.room, &job->data.train.data, rows, n);
+    if (!add_pixels(job, &job->data.train.pictures, &batch, step / plan_steps_per_epoch(job->step.plan))) {
+        memset(out->grad, 0, (size_t)job->base.adapted.table->size * sizeof *out->grad); /* not pushed */
         return;
     }
     expect_pixels(job, step, m);
-    const BatchLoss loss = model_train(job->model, &batch, job->node.values, out->grad, step);
+    const BatchLoss loss = model_train(job->step.model, &batch, job->node.values, out->grad, step);
     out->sum.loss = loss.sum;
     out->sum.count = loss.count;
     out->sum.tokens = batch.N;
@@ -100,8 +100,8 @@ static void subtree(Job *job, int64_t step, int64_t begin, int64_t end, float *s
         half *= 2;
     JoinPiece right = { .grad = scratch };
     subtree(job, step, begin, begin + half, scratch, out);
-    subtree(job, step, begin + half, end, scratch + job->table->size, &right);
-    join_add(out, &right, job->table->size);
+    subtree(job, step, begin + half, end, scratch + job->base.adapted.table->size, &right);
+    join_add(out, &right, job->base.adapted.table->size);
 }
 
 /* This rank's part of a range, into its box. */
@@ -118,7 +118,7 @@ static void compute_part(Job *job, int64_t step, Range range)
         const int64_t stop = tree_node_end(at, part.end, node->shared->micro_batches);
         REQUIRE(box->count < node->sums_room);
         JoinPiece piece = { .grad = node_sum(node, node->rank, box->count) };
-        subtree(job, step, at, stop, job->scratch, &piece);
+        subtree(job, step, at, stop, job->step.scratch, &piece);
         box->sums[box->count++] = piece.sum;
         at = stop;
     }
@@ -158,7 +158,7 @@ static bool push_sums(Job *job, int64_t step, Err *err)
             .data = pieces[i].grad,
             .size = (size_t)node->slot_size * sizeof(float),
         };
-        if (!ps_client_push(job->client, &push, err))
+        if (!ps_client_push(job->run.client, &push, err))
             return false;
     }
     return true;
@@ -179,26 +179,28 @@ static bool train_range(Job *job, int64_t step, Range range, Err *err)
 static void write_texts(Job *job, const Batch *batch)
 {
     NodeBox *box = node_box(&job->node, job->node.rank);
-    const GenerateEngine engine = text_engine(&job->engine);
-    const MeasureTexts how = { &job->generate, &engine, job->tokenizer, &job->references };
-    const bool ok = measure_texts(&job->metrics, &how, batch, &box->failure);
+    const GenerateEngine engine = text_engine(&job->step.engine);
+    const MeasureTexts how = { &job->step.generate, &engine, job->base.tokenizer, &job->step.references };
+    const bool ok = measure_texts(&job->step.metrics, &how, batch, &box->failure);
     REQUIRE(ok || box->failure.kind != ERR_NONE);
 }
 
 static void evaluate_chunk(Job *job, int64_t chunk)
 {
     NodeBox *box = node_box(&job->node, job->node.rank);
-    const int64_t begin = chunk == 0 ? 0 : job->chunk_ends[chunk - 1], n = job->chunk_ends[chunk] - begin;
+    const int64_t begin = chunk == 0 ? 0 : job->data.eval.chunk_ends[chunk - 1],
+                  n = job->data.eval.chunk_ends[chunk] - begin;
     const double start = clock_now();
-    Batch batch = batch_fill(&job->room, job->eval_data, job->eval_rows + begin, n);
-    metrics_clear(&job->metrics);
-    if (add_pixels(job, &job->eval_pictures, &batch, 0))
-        measure_batch(&job->metrics, job->model, &batch, job->node.values, job->logits);
-    if (job->config.data.generate)
+    Batch batch = batch_fill(&job->step.room, job->data.eval.data, job->data.eval.rows + begin, n);
+    metrics_clear(&job->step.metrics);
+    if (add_pixels(job, &job->data.eval.pictures, &batch, 0))
+        measure_batch(&job->step.metrics, job->step.model, &batch, job->node.values, job->step.logits);
+    if (job->run.config.data.generate)
         write_texts(job, &batch);
-    REQUIRE(job->metrics.size <= job->eval_width);
-    memcpy(node_eval(&job->node, job->node.rank), job->metrics.sums, (size_t)job->metrics.size * sizeof(double));
-    box->eval_size = job->metrics.size;
+    REQUIRE(job->step.metrics.size <= job->data.eval.width);
+    memcpy(node_eval(&job->node, job->node.rank), job->step.metrics.sums,
+           (size_t)job->step.metrics.size * sizeof(double));
+    box->eval_size = job->step.metrics.size;
     box->eval_chunk = chunk;
     box->seconds = clock_now() - start;
     measure_memory(job);
@@ -219,7 +221,7 @@ static bool push_chunks(Job *job, int64_t step, Err *err)
             .data = node_eval(&job->node, r),
             .size = (size_t)box->eval_size * sizeof(double),
         };
-        if (box->eval_chunk >= 0 && !ps_client_push(job->client, &push, err))
+        if (box->eval_chunk >= 0 && !ps_client_push(job->run.client, &push, err))
             return false;
     }
     return true;
@@ -245,7 +247,7 @@ static bool evaluate_range(Job *job, int64_t step, Range range, Err *err)
 
 static bool ranges_fit(const Job *job, const Lease *lease, Err *err)
 {
-    const int64_t most = lease->kind == LEASE_TRAIN ? job->node.shared->micro_batches : job->chunks;
+    const int64_t most = lease->kind == LEASE_TRAIN ? job->node.shared->micro_batches : job->data.eval.chunks;
     for (int i = 0; i < lease->range_count; i++)
         if (lease->range[i].begin < 0 || lease->range[i].end > most || lease->range[i].begin >= lease->range[i].end)
             return err_set(err, ERR_PEER, "the server leases %lld..%lld of %lld pieces",
@@ -261,7 +263,7 @@ bool job_work(Job *job, int *code, Err *err)
     for (;;) {
         if (node->rank == 0) {
             Lease *lease = &node->shared->lease;
-            ok = ok && ps_client_next(job->client, version, lease, node->values, node->slot_size, err) &&
+            ok = ok && ps_client_next(job->run.client, version, lease, node->values, node->slot_size, err) &&
                  (lease->kind == LEASE_STOP || ranges_fit(job, lease, err));
             if (!ok)
                 *lease = (Lease){ .kind = LEASE_STOP, .code = err_exit_code(err) };

@@ -77,19 +77,19 @@ typedef struct Leaves {
 
 static Leaves leaves_of(Job *job, int64_t step)
 {
-    Leaves all = { .M = job->config.parallel.micro_batches, .size = job->table->size };
+    Leaves all = { .M = job->run.config.parallel.micro_batches, .size = job->base.adapted.table->size };
     float *values = xmalloc((size_t)all.size * sizeof *values);
     values_at(values, all.size, step);
     for (int64_t m = 0; m < all.M; m++) {
         const uint32_t *rows;
-        const int64_t n = plan_micro_batch(job->plan, step, m, &rows);
+        const int64_t n = plan_micro_batch(job->step.plan, step, m, &rows);
         all.grad[m] = xcalloc((size_t)all.size, sizeof(float));
         if (n == 0)
             continue;
         for (int64_t i = 0; i < n; i++)
-            all.tokens[m] += job->train.start[rows[i] + 1] - job->train.start[rows[i]];
-        const Batch batch = batch_fill(&job->room, &job->train, rows, n);
-        all.loss[m] = model_train(job->model, &batch, values, all.grad[m], step).sum;
+            all.tokens[m] += job->data.train.data.start[rows[i] + 1] - job->data.train.data.start[rows[i]];
+        const Batch batch = batch_fill(&job->step.room, &job->data.train.data, rows, n);
+        all.loss[m] = model_train(job->step.model, &batch, values, all.grad[m], step).sum;
         all.count[m] = n;
     }
     free(values);
@@ -137,7 +137,7 @@ static void expect_push(Job *job, const Push *push)
 static void expect_answers(Job *job, Ended *ended)
 {
     expect_good_end(ended, job->node.size);
-    const int64_t M = job->config.parallel.micro_batches;
+    const int64_t M = job->run.config.parallel.micro_batches;
     int push = 0;
     for (int k = 0; script.leases[k].kind == LEASE_TRAIN; k++)
         for (int i = 0; i < script.leases[k].range_count; i++)
@@ -203,11 +203,11 @@ static int64_t ask_one_by_one(Job *job, const float *values, double *loss)
     float logits[8];
     int64_t right = 0;
     *loss = 0;
-    for (int64_t i = 0; i < job->eval_count; i++) {
-        const Batch batch = batch_fill(&job->room, job->eval_data, &job->eval_rows[i], 1);
-        *loss += model_predict(job->model, &batch, values, logits).sum;
+    for (int64_t i = 0; i < job->data.eval.count; i++) {
+        const Batch batch = batch_fill(&job->step.room, job->data.eval.data, &job->data.eval.rows[i], 1);
+        *loss += model_predict(job->step.model, &batch, values, logits).sum;
         int64_t best = 0;
-        for (int64_t k = 1; k < job->arch->labels; k++)
+        for (int64_t k = 1; k < job->base.adapted.arch->labels; k++)
             best = logits[k] > logits[best] ? k : best;
         right += (int64_t)batch.goal[0] == best;
     }
@@ -218,12 +218,12 @@ static void expect_evaluation(Job *job, Ended *ended)
 {
     Metrics all;
     bool seen[MOST_PUSHES] = { 0 };
-    float *values = xmalloc((size_t)job->table->size * sizeof *values);
+    float *values = xmalloc((size_t)job->base.adapted.table->size * sizeof *values);
     expect_good_end(ended, job->node.size);
-    assert_true(job->chunks > 3); /* else one rank does it all */
-    assert_int_equal(script.facts.eval_chunks, job->chunks);
-    assert_int_equal(script.count, job->chunks);
-    metrics_init(&all, &job->metrics.spec);
+    assert_true(job->data.eval.chunks > 3); /* else one rank does it all */
+    assert_int_equal(script.facts.eval_chunks, job->data.eval.chunks);
+    assert_int_equal(script.count, job->data.eval.chunks);
+    metrics_init(&all, &job->step.metrics.spec);
     for (int i = 0; i < script.count; i++) {
         const Push *p = &script.pushes[i].push;
         assert_true(p->eval && p->step == 5 && p->range.end == p->range.begin + 1);
@@ -232,14 +232,14 @@ static void expect_evaluation(Job *job, Ended *ended)
         assert_true(metrics_merge(&all, p->data, (int64_t)(p->size / sizeof(double))));
     }
     double loss;
-    values_at(values, job->table->size, 5);
+    values_at(values, job->base.adapted.table->size, 5);
     const int64_t right = ask_one_by_one(job, values, &loss);
     Figure figures[METRICS_FIGURES];
     metrics_figures(&all, figures);
-    assert_true(all.sums[0] == (double)job->eval_count && script.facts.eval_examples == job->eval_count);
-    assert_float_equal(figures[0].value, loss / (double)job->eval_count, 1e-5);
+    assert_true(all.sums[0] == (double)job->data.eval.count && script.facts.eval_examples == job->data.eval.count);
+    assert_float_equal(figures[0].value, loss / (double)job->data.eval.count, 1e-5);
     assert_string_equal(figures[1].name, "accuracy");
-    assert_float_equal(figures[1].value, (double)right / (double)job->eval_count, 1e-12);
+    assert_float_equal(figures[1].value, (double)right / (double)job->data.eval.count, 1e-12);
     metrics_release(&all);
     free(values);
 }
@@ -323,20 +323,20 @@ static void expect_facts(Job *job, Ended *ended)
     const HelloFacts *f = &script.facts;
     expect_good_end(ended, job->node.size);
     assert_int_equal(f->examples, 40);
-    assert_int_equal(f->slot_size, job->table->size);
-    assert_true(f->slot_hash == job->table->hash && f->base_digest != 0 && f->data_digest != 0);
+    assert_int_equal(f->slot_size, job->base.adapted.table->size);
+    assert_true(f->slot_hash == job->base.adapted.table->hash && f->base_digest != 0 && f->data_digest != 0);
     assert_int_equal(f->ranks, 2);
     assert_int_equal(f->job_ranks, 2);
     int64_t longest = 0;
-    for (int64_t i = 0; i < job->train.count; i++)
-        longest = job->train.start[i + 1] - job->train.start[i] > longest
-                      ? job->train.start[i + 1] - job->train.start[i]
+    for (int64_t i = 0; i < job->data.train.data.count; i++)
+        longest = job->data.train.data.start[i + 1] - job->data.train.data.start[i] > longest
+                      ? job->data.train.data.start[i + 1] - job->data.train.data.start[i]
                       : longest;
     assert_int_equal(f->longest, longest);
     assert_true(f->eval_width >= 2 + 3 * 3);
     assert_true(f->host[0] != '\0');
     assert_non_null(strstr(script.text, "\n  seed: ")); /* the whole configuration goes along */
-    assert_true(script.plan == facts_plan(f, config_digest(&job->config, true), 8));
+    assert_true(script.plan == facts_plan(f, config_digest(&job->run.config, true), 8));
 }
 
 static void the_server_is_told_what_the_job_is(void **state)
@@ -382,8 +382,8 @@ static void expect_to_follow(Job *job, Ended *ended)
     expect_good_end(ended, job->node.size);
     assert_int_equal(script.hellos, 2); /* as it would, and as it is told */
     assert_string_equal(script.facts.arithmetic, script.follow);
-    assert_string_equal(job->arithmetic.name, script.follow);
-    assert_true(script.facts.fingerprint == job->arithmetic.fingerprint);
+    assert_string_equal(job->run.arithmetic.name, script.follow);
+    assert_true(script.facts.fingerprint == job->run.arithmetic.fingerprint);
     assert_ptr_equal(kernels, levels_find(script.follow)->kernels);
 }
 

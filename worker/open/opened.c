@@ -1,0 +1,28 @@
+#include "worker/open/opened.h"
+
+bool opened_tokenizer(Tokenizer **tokenizer, const ModelArch *arch, Err *err)
+{
+    *tokenizer = arch->image_size > 0 ? NULL : tokenizer_open(arch->folder, err);
+    return *tokenizer || arch->image_size > 0;
+}
+
+bool opened_open(Opened *o, const AdaptedOptions *options, Err *err)
+{
+    *o = (Opened){ 0 };
+    return adapted_open(&o->adapted, options, err) && opened_tokenizer(&o->tokenizer, o->adapted.arch, err) &&
+           adapted_open_files(&o->adapted, err) && weights_plan(&o->weights, o->adapted.arch, o->adapted.files, err);
+}
+
+void opened_release(Opened *o)
+{
+    weights_release(&o->weights);
+    tokenizer_close(o->tokenizer);
+    adapted_release(&o->adapted);
+    *o = (Opened){ 0 };
+}
+
+bool opened_load(Opened *o, float *data, int part, int parts, Err *err)
+{
+    o->weights.data = data;
+    return weights_load(&o->weights, o->adapted.files, part, parts, err);
+}

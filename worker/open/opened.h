@@ -1,0 +1,28 @@
+/* opened - a adapted that can be computed: with its tokenizer, and its weights where the caller wants them.
+ *
+ * Owner: a job, a session. Threads: one while it opens, const afterwards. */
+#ifndef WORKER_OPEN_OPENED_H
+#define WORKER_OPEN_OPENED_H
+
+#include "common/slots/adapted.h"
+#include "worker/model/weights.h"
+#include "worker/tokenizer/tokenizer.h"
+
+/* Zeroed is empty. */
+typedef struct Opened {
+    Adapted adapted;
+    Tokenizer *tokenizer; /* NULL: a model of images */
+    Weights weights;
+} Opened;
+
+/* The model's tokenizer; NULL without an error: it is one of images. */
+MUST_USE bool opened_tokenizer(Tokenizer **tokenizer, const ModelArch *arch, Err *err);
+
+/* All but the weights' data; the files are open. What was opened is the caller's to release, on failure too. */
+MUST_USE bool opened_open(Opened *opened, const AdaptedOptions *options, Err *err);
+void opened_release(Opened *opened); /* not data */
+
+/* Loads share `part` of `parts` into data[weights.size], which is lent until the release. */
+MUST_USE bool opened_load(Opened *opened, float *data, int part, int parts, Err *err);
+
+#endif

@@ -1,0 +1,54 @@
+/* job_data - what a job trains on and what it evaluates: the sets, which rows of them, and how they are cut.
+ *
+ * Owner: worker/train/job. Threads: one; const after opening, but for pictures. */
+#ifndef WORKER_TRAIN_JOB_DATA_H
+#define WORKER_TRAIN_JOB_DATA_H
+
+#include "worker/comm/comm.h"
+#include "worker/data/pictures.h"
+
+typedef struct TrainSet {
+    Dataset data;
+    Pictures pictures; /* of images, else empty */
+    uint32_t *rows; /* [count] that are trained on, then those that a split holds back; owned */
+    int64_t count;
+    int64_t *pack_ends; /* [examples] of rows, owned; NULL: every row is an example */
+    int64_t examples;
+    int64_t longest; /* tokens of an example */
+} TrainSet;
+
+typedef struct EvalSet {
+    const Dataset *data; /* own, or the TrainSet's with a split; NULL: nothing is evaluated */
+    Dataset own;
+    Pictures pictures; /* of images, else empty */
+    const uint32_t *rows; /* [count] */
+    uint32_t *own_rows; /* rows without a split; owned */
+    int64_t count;
+    int64_t *chunk_ends; /* [chunks] of rows, owned */
+    int64_t chunks;
+    int64_t most_rows, most_tokens, width; /* of a chunk; width: doubles of its sums */
+} EvalSet;
+
+/* Zeroed is empty. Not to be moved once it is open: an EvalSet may point into the TrainSet. */
+typedef struct JobData {
+    TrainSet train;
+    EvalSet eval;
+} JobData;
+
+typedef struct JobDataOptions { /* all borrowed for the call */
+    const Config *config;
+    const ModelArch *arch;
+    const Tokenizer *tokenizer; /* NULL: images */
+    Comm *comm;
+} JobDataOptions;
+
+/* Collective: yes, over the job; fails on all ranks when it fails on one. */
+MUST_USE bool job_data_open(JobData *data, const JobDataOptions *options, Err *err);
+void job_data_release(JobData *data);
+
+int64_t job_data_longest(const JobData *data); /* tokens of any row */
+
+uint64_t job_data_train_digest(const JobData *data);
+uint64_t job_data_eval_digest(const JobData *data); /* and of how it is cut; 0: nothing is evaluated */
+
+#endif

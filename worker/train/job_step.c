@@ -1,0 +1,110 @@
+#include "worker/train/job_step.h"
+
+#include "common/base/mem.h"
+#include "common/plan/steps.h"
+#include "worker/eval/measure.h"
+
+#include <stdlib.h>
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Tokens of any sequence to come. */
+static int64_t longest_of(const JobStepOptions *o)
+{
+    const DataConfig *d = &o->config->data;
+    const int64_t most = job_data_longest(o->data) + (d->generate ? d->max_new_tokens : 0);
+    const int64_t positions = o->base->adapted.arch->positions;
+    return most < positions ? most : positions;
+}
+
+static bool open_plan(JobStep *step, const JobStepOptions *o, Err *err)
+{
+    const TrainSet *train = &o->data->train;
+    const Config *c = o->config;
+    const PlanOptions plan = {
+        .start = train->data.start,
+        .rows = train->rows,
+        .ends = train->pack_ends,
+        .count = train->examples,
+        .batch_size = c->train.batch_size,
+        .micro_batches = c->parallel.micro_batches,
+        .width = o->base->adapted.arch->C,
+        .seed = c->train.seed,
+        .shuffle = c->data.shuffle,
+    };
+    return (step->plan = plan_open(&plan, err)) != NULL;
+}
+
+/* The largest micro-batch of the run or chunk of an evaluation. */
+static void limits_of(const JobStep *step, const JobStepOptions *o, int64_t *tokens, int64_t *trained, int64_t *rows)
+{
+    const TrainConfig *t = &o->config->train;
+    const int64_t steps = steps_total(plan_steps_per_epoch(step->plan), t->num_train_epochs, t->max_steps);
+    plan_limits(step->plan, steps, tokens, trained);
+    *tokens = larger(larger(*tokens, o->data->eval.most_tokens), longest_of(o));
+    *rows = larger(*trained, o->data->eval.most_rows);
+}
+
+static bool take_memory(JobStep *step, const JobStepOptions *o, int64_t tokens, int64_t rows, Err *err)
+{
+    const ModelArch *arch = o->base->adapted.arch;
+    const Config *c = o->config;
+    const int64_t slots = o->base->adapted.table->size;
+    const ModelOptions model = { tokens, rows, longest_of(o), true, o->threads, c->lora.dropout, c->train.seed, false };
+    const BatchSize size = { tokens, rows, o->data->train.data.goal_width, pictures_floats(arch) };
+    size_t depth = 1;
+    for (int64_t width = 1; width < c->parallel.micro_batches; width *= 2)
+        depth++;
+    step->scratch = mem_alloc(depth * (size_t)slots * sizeof(float), err);
+    step->logits = mem_alloc((size_t)measure_logits(arch, tokens, rows) * sizeof(float), err);
+    return step->scratch && step->logits && batch_room(&step->room, &size, err) &&
+           (step->model = model_open(arch, o->base->adapted.table, &o->base->weights, &model, err));
+}
+
+bool job_step_open(JobStep *step, const JobStepOptions *o, Err *err)
+{
+    const MetricsSpec spec = measure_spec(o->base->adapted.arch);
+    int64_t tokens, trained, rows;
+    metrics_init(&step->metrics, &spec);
+    if (!open_plan(step, o, err))
+        return false;
+    limits_of(step, o, &tokens, &trained, &rows);
+    return (!o->data->train.data.images || pictures_start(&o->data->train.pictures, trained, o->threads, err)) &&
+           take_memory(step, o, tokens, rows, err);
+}
+
+bool job_step_open_texts(JobStep *step, const JobStepOptions *o, const float *values, Err *err)
+{
+    const Adapted *adapted = &o->base->adapted;
+    const Config *c = o->config;
+    const EvalSet *eval = &o->data->eval;
+    const int64_t longest = longest_of(o);
+    const TextEngineOptions engine = { .arch = adapted->arch,
+                                       .table = adapted->table,
+                                       .weights = &o->base->weights,
+                                       .values = values,
+                                       .longest = longest,
+                                       .lanes = 1,
+                                       .threads = o->threads };
+    return !c->data.generate || !eval->data ||
+           (generate_options(&step->generate, &c->data, c->train.seed, adapted->arch->folder, longest,
+                             o->base->tokenizer, err) &&
+            text_engine_open(&step->engine, &engine, err) &&
+            references_open(&step->references, eval->data, eval->rows, eval->count, err));
+}
+
+void job_step_release(JobStep *step)
+{
+    text_engine_close(&step->engine);
+    references_release(&step->references);
+    model_close(step->model);
+    plan_close(step->plan);
+    batch_release(&step->room);
+    metrics_release(&step->metrics);
+    free(step->scratch);
+    free(step->logits);
+    *step = (JobStep){ 0 };
+}

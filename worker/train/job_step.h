@@ -1,0 +1,41 @@
+/* job_step - what a rank computes a step with: the plan, the model, room for the largest batch, the evaluation's sums.
+ *
+ * Owner: worker/train/job. Threads: one. */
+#ifndef WORKER_TRAIN_JOB_STEP_H
+#define WORKER_TRAIN_JOB_STEP_H
+
+#include "common/metrics/metrics.h"
+#include "common/plan/plan.h"
+#include "worker/eval/engine.h"
+#include "worker/eval/references.h"
+#include "worker/model/model.h"
+#include "worker/open/opened.h"
+#include "worker/train/job_data.h"
+
+/* Zeroed is empty. */
+typedef struct JobStep {
+    Plan *plan;
+    Model *model;
+    BatchRoom room;
+    Metrics metrics;
+    TextEngine engine; /* data.generate: writes completions; else zeroed */
+    GenerateOptions generate;
+    References references; /* of what is evaluated */
+    float *scratch; /* [log2 M + 1, slot_size]: right-hand sums while a subtree is added up */
+    float *logits; /* of one evaluation chunk */
+} JobStep;
+
+typedef struct JobStepOptions { /* all borrowed while the step is open */
+    const Config *config; /* with every key fixed */
+    const Opened *base;
+    JobData *data; /* its pictures begin to load ahead */
+    int threads;
+} JobStepOptions;
+
+MUST_USE bool job_step_open(JobStep *step, const JobStepOptions *options, Err *err);
+
+/* data.generate: evaluations write behind the prompts, with values[slot_size] as they are then. */
+MUST_USE bool job_step_open_texts(JobStep *step, const JobStepOptions *options, const float *values, Err *err);
+void job_step_release(JobStep *step);
+
+#endif
