@@ -69,23 +69,23 @@ static bool start_server(ServerProcess *server, const WorkerArguments *given, co
 }
 
 /* What all ranks found is said once: by the first. */
-static void say_once(Comm *comm, Err *err)
+static void say_once(const Group *job, Err *err)
 {
-    char *first = comm_share_text(comm, err->what);
-    if (comm_rank(comm) != 0 && strcmp(first, err->what) == 0)
+    char *first = group_share_text(job, err->what);
+    if (job->rank != 0 && strcmp(first, err->what) == 0)
         err->what[0] = '\0';
     free(first);
 }
 
 /* What keeps one rank from opening ends all, and each with that rank's code: mpirun reports the
  * code of the first that leaves. */
-static int train(Comm *comm, const ConfigSources *sources, const char *address, Err *err)
+static int train(const Groups *groups, const ConfigSources *sources, const char *address, Err *err)
 {
     Job job;
     int code = 0;
-    if (!job_open(&job, comm, sources, address, err)) {
-        code = comm_most(comm, err_exit_code(err));
-        say_once(comm, err);
+    if (!job_open(&job, groups, sources, address, err)) {
+        code = group_most(&groups->job, err_exit_code(err));
+        say_once(&groups->job, err);
     } else if (!job_work(&job, &code, err) && err->kind != ERR_NONE)
         code = err_exit_code(err);
     job_close(&job);
@@ -95,19 +95,22 @@ static int train(Comm *comm, const ConfigSources *sources, const char *address, 
 /* Between MPI_Init and its end. Every rank knows the address, or that there is none. */
 static int with_mpi(Comm *comm, const ConfigSources *sources, const char *address, ServerProcess *own, Err *err)
 {
-    char *everywhere = comm_share_text(comm, address);
+    Groups groups;
+    if (!comm_groups(&groups, comm, 1, 1, err))
+        return err_exit_code(err);
+    char *everywhere = group_share_text(&groups.job, address);
     int code;
     if (!everywhere) {
         code = own->code; /* 0: the run is complete already */
-    } else if (own->pid > 0 && comm_nodes(comm) > 1) {
-        err_set(err, ERR_INPUT, "the ranks are on %d nodes, and there is no ps.address", comm_nodes(comm));
+    } else if (own->pid > 0 && groups.nodes > 1) {
+        err_set(err, ERR_INPUT, "the ranks are on %d nodes, and there is no ps.address", groups.nodes);
         err_hint(err, "start lora_ps on one node and give --ps.address=tcp://HOST:PORT");
         code = 2;
     } else {
         char who[16];
-        snprintf(who, sizeof who, "w%d", comm_rank(comm));
-        log_setup(who, comm_rank(comm) == 0 ? LOG_INFO : LOG_WARN);
-        code = train(comm, sources, everywhere, err);
+        snprintf(who, sizeof who, "w%d", groups.job.rank);
+        log_setup(who, groups.job.rank == 0 ? LOG_INFO : LOG_WARN);
+        code = train(&groups, sources, everywhere, err);
     }
     free(everywhere);
     return code;

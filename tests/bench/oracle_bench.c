@@ -153,13 +153,14 @@ int main(int argc, char **argv)
     Job job = { 0 };
     int code = 0;
     Comm *comm = NULL;
+    Groups groups;
     bool ok = options_read(&given, &table, argc, argv, &err) && arguments_expect(&given, &table, 1, 1, &err) &&
-              (comm = comm_open(&argc, &argv, &err));
+              (comm = comm_open(&argc, &argv, &err)) && comm_groups(&groups, comm, 1, 1, &err);
     if (ok) {
         const ConfigSources sources = { .file = given.positionals[0],
                                         .overrides = given.overrides,
                                         .override_count = given.override_count };
-        ok = job_open(&job, comm, &sources, "none", &err) && job_work(&job, &code, &err);
+        ok = job_open(&job, &groups, &sources, "none", &err) && job_work(&job, &code, &err);
         job_close(&job);
     }
     if (!ok && err.what[0])

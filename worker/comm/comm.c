@@ -1,6 +1,7 @@
 #include "worker/comm/comm.h"
 
 #include "common/base/mem.h"
+#include "worker/comm/grid.h"
 
 #include <mpi.h>
 
@@ -9,67 +10,69 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { WINDOWS = 16 };
+/* What a Group's `self` is: a communicator, and the memory that its ranks have shared. */
+typedef struct Circle {
+    struct Circle *next;
+    MPI_Comm handle;
+    int rank, size;
+    bool near; /* on one node */
+    MPI_Win *windows; /* [window_count] */
+    int window_count;
+} Circle;
 
 struct Comm {
-    int rank, size, node_rank, node_size, nodes;
-    MPI_Comm node;
-    MPI_Win windows[WINDOWS];
-    int window_count;
+    Circle *circles; /* the newest first: each is made, and freed, on all of its ranks in one order */
+    Circle *job, *node;
 };
 
-Comm *comm_open(int *argc, char ***argv, Err *err)
+/* ---- circles ------------------------------------------------------------------------------- */
+
+static Circle *circle_new(Comm *c, MPI_Comm handle, bool near)
 {
-    int given = 0;
-    if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &given) != MPI_SUCCESS || given < MPI_THREAD_FUNNELED) {
-        err_set(err, ERR_IO, "MPI does not start with MPI_THREAD_FUNNELED");
-        return NULL;
-    }
-    Comm *c = xcalloc(1, sizeof *c);
-    MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &c->size);
-    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, c->rank, MPI_INFO_NULL, &c->node);
-    MPI_Comm_rank(c->node, &c->node_rank);
-    MPI_Comm_size(c->node, &c->node_size);
-    const int first = c->node_rank == 0;
-    MPI_Allreduce(&first, &c->nodes, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
-    return c;
+    Circle *circle = xcalloc(1, sizeof *circle);
+    *circle = (Circle){ .next = c->circles, .handle = handle, .near = near };
+    MPI_Comm_rank(handle, &circle->rank);
+    MPI_Comm_size(handle, &circle->size);
+    c->circles = circle;
+    return circle;
 }
 
-void comm_close(Comm *c)
+static void circle_free(Circle *circle)
 {
-    if (!c)
-        return;
-    for (int i = 0; i < c->window_count; i++)
-        MPI_Win_free(&c->windows[i]);
-    MPI_Comm_free(&c->node);
-    MPI_Finalize();
-    free(c);
+    for (int i = circle->window_count; i-- > 0;)
+        MPI_Win_free(&circle->windows[i]);
+    if (circle->handle != MPI_COMM_WORLD)
+        MPI_Comm_free(&circle->handle);
+    free(circle->windows);
+    free(circle);
 }
 
-int comm_rank(const Comm *c)
+/* The ranks of `of` with this colour, in its order. */
+static Circle *circle_split(Comm *c, const Circle *of, int colour)
 {
-    return c->rank;
+    MPI_Comm handle;
+    MPI_Comm_split(of->handle, colour, of->rank, &handle);
+    return circle_new(c, handle, of->near);
 }
 
-int comm_size(const Comm *c)
+/* ---- what a circle's ranks do together ------------------------------------------------------- */
+
+static void meet(void *self)
 {
-    return c->size;
+    MPI_Barrier(((Circle *)self)->handle);
 }
 
-int comm_node_rank(const Comm *c)
+static int most(void *self, int number)
 {
-    return c->node_rank;
+    int all = number;
+    MPI_Allreduce(&number, &all, 1, MPI_INT, MPI_MAX, ((Circle *)self)->handle);
+    return all;
 }
 
-int comm_node_size(const Comm *c)
+static void share(void *self, void *bytes, size_t size)
 {
-    return c->node_size;
-}
-
-int comm_nodes(const Comm *c)
-{
-    return c->nodes;
+    REQUIRE(size < 1 << 30);
+    MPI_Bcast(bytes, (int)size, MPI_CHAR, 0, ((Circle *)self)->handle);
 }
 
 /* Touching a page that /dev/shm has no room for is SIGBUS: ask before. */
@@ -86,73 +89,94 @@ static bool check_room(size_t size, Err *err)
     return err_hint(err, "mount -o remount,size=... /dev/shm (docker: --shm-size)");
 }
 
-void *comm_node_memory(Comm *c, size_t size, Err *err)
+static void *memory(void *self, size_t size, Err *err)
 {
-    REQUIRE(c->window_count < WINDOWS);
-    int ok = c->node_rank != 0 || check_room(size, err), all = 0;
-    MPI_Allreduce(&ok, &all, 1, MPI_INT, MPI_LAND, c->node);
-    if (!all) {
+    Circle *circle = self;
+    REQUIRE(circle->near);
+    const bool ok = circle->rank != 0 || check_room(size, err);
+    if (most(circle, !ok) != 0) {
         if (ok)
             err_set(err, ERR_MEMORY, "the first rank of this node found no room in /dev/shm");
         return NULL;
     }
     void *base = NULL;
-    MPI_Aint bytes = c->node_rank == 0 ? (MPI_Aint)size : 0;
+    MPI_Aint bytes = circle->rank == 0 ? (MPI_Aint)size : 0;
     int unit = 1;
-    MPI_Win *window = &c->windows[c->window_count];
-    if (MPI_Win_allocate_shared(bytes, 1, MPI_INFO_NULL, c->node, &base, window) != MPI_SUCCESS) {
+    MPI_Win window;
+    if (MPI_Win_allocate_shared(bytes, 1, MPI_INFO_NULL, circle->handle, &base, &window) != MPI_SUCCESS) {
         err_set(err, ERR_MEMORY, "no shared memory of %.1f MB", (double)size / 1e6);
         return NULL;
     }
-    c->window_count++;
-    MPI_Win_shared_query(*window, 0, &bytes, &unit, &base);
-    if (c->node_rank == 0)
+    circle->windows = xrealloc(circle->windows, (size_t)(circle->window_count + 1) * sizeof window);
+    circle->windows[circle->window_count++] = window;
+    MPI_Win_shared_query(window, 0, &bytes, &unit, &base);
+    if (circle->rank == 0)
         memset(base, 0, size < 4096 ? size : 4096); /* the rest of a new window is zero pages */
-    MPI_Barrier(c->node);
+    meet(circle);
     return base;
 }
 
-void comm_node_barrier(Comm *c)
+static const Exchange exchange = { meet, most, share, memory };
+
+static Group group_of(Circle *circle)
 {
-    MPI_Barrier(c->node);
+    return (Group){ circle->rank, circle->size, &exchange, circle };
 }
 
-bool comm_agree(Comm *c, bool ok)
-{
-    (void)c;
-    int mine = ok, all = 0;
-    MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_LAND, MPI_COMM_WORLD);
-    return all != 0;
-}
+/* ---- the job ----------------------------------------------------------------------------------- */
 
-int comm_most(Comm *c, int number)
+Comm *comm_open(int *argc, char ***argv, Err *err)
 {
-    (void)c;
-    int most = number;
-    MPI_Allreduce(&number, &most, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
-    return most;
-}
-
-char *comm_share_text(Comm *c, const char *text)
-{
-    long long size = c->rank == 0 && text ? (long long)strlen(text) : -1;
-    MPI_Bcast(&size, 1, MPI_LONG_LONG, 0, MPI_COMM_WORLD);
-    if (size < 0)
+    int given = 0;
+    if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &given) != MPI_SUCCESS || given < MPI_THREAD_FUNNELED) {
+        err_set(err, ERR_IO, "MPI does not start with MPI_THREAD_FUNNELED");
         return NULL;
-    char *copy = xmalloc((size_t)size + 1);
-    if (c->rank == 0)
-        memcpy(copy, text, (size_t)size);
-    copy[size] = '\0';
-    REQUIRE(size < 1 << 30);
-    MPI_Bcast(copy, (int)size, MPI_CHAR, 0, MPI_COMM_WORLD);
-    return copy;
+    }
+    Comm *c = xcalloc(1, sizeof *c);
+    MPI_Comm node;
+    c->job = circle_new(c, MPI_COMM_WORLD, false);
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, c->job->rank, MPI_INFO_NULL, &node);
+    c->node = circle_new(c, node, true);
+    return c;
 }
 
-uint64_t comm_share_number(Comm *c, uint64_t number)
+void comm_close(Comm *c)
 {
-    (void)c;
-    MPI_Bcast(&number, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
-    return number;
+    if (!c)
+        return;
+    for (Circle *circle = c->circles, *next; circle; circle = next) {
+        next = circle->next;
+        circle_free(circle);
+    }
+    MPI_Finalize();
+    free(c);
+}
+
+/* Ranks of a node: 0 where nodes differ, or their ranks are not one behind the other. */
+static int ranks_per_node(const Comm *c)
+{
+    const int size = c->node->size, most_ranks = most(c->job, size), least_ranks = -most(c->job, -size);
+    const bool in_order = c->job->rank % size == c->node->rank;
+    return most(c->job, !in_order) == 0 && most_ranks == least_ranks ? size : 0;
+}
+
+bool comm_groups(Groups *groups, Comm *c, int pipeline, int tensor, Err *err)
+{
+    Grid grid = { .ranks = c->job->size, .per_node = ranks_per_node(c), .pipeline = pipeline, .tensor = tensor };
+    if (!grid_check(&grid, err))
+        return false;
+    const GridPlace at = grid_place(&grid, c->job->rank);
+    const int part = at.stage * tensor + at.shard, lane = at.replica * grid.lanes + at.lane, first = c->node->rank == 0;
+    int nodes = 0;
+    MPI_Allreduce(&first, &nodes, 1, MPI_INT, MPI_SUM, c->job->handle);
+    *groups = (Groups){ .job = group_of(c->job),
+                        .node = group_of(c->node),
+                        .nodes = nodes,
+                        .data = group_of(circle_split(c, c->job, part)),
+                        .pipeline = group_of(circle_split(c, c->job, lane * tensor + at.shard)),
+                        .tensor = group_of(circle_split(c, c->job, lane * pipeline + at.stage)),
+                        .team = group_of(circle_split(c, c->node, part)) };
+    return true;
 }
 
 _Noreturn void comm_abort(int code)

@@ -1,47 +1,34 @@
-/* comm - the ranks of a job: who is where, and memory that the ranks of a node share.
+/* comm - the ranks of a job over MPI, as groups.
  *
  * The only place that includes mpi.h (and the only that narrows a size to MPI's int). MPI is used
- * before and after training; inside a step the ranks of a node meet in shared memory (NodeGate),
+ * before and after training; inside a step the ranks of a node meet in shared memory (train/node.h),
  * where waiting costs nothing.
  *
  * Owner: worker/main.c. Threads: the main thread (MPI_THREAD_FUNNELED). */
 #ifndef WORKER_COMM_COMM_H
 #define WORKER_COMM_COMM_H
 
-#include "common/base/err.h"
-
-#include <stddef.h>
-#include <stdint.h>
+#include "worker/comm/group.h"
 
 typedef struct Comm Comm;
 
+/* Who is with this rank. Of the last four, ranks stand in the order of the job's. */
+typedef struct Groups {
+    Group job; /* all of one mpirun */
+    Group node; /* on this machine */
+    int nodes; /* of the job */
+    Group data; /* that hold the same part of the model, for other micro-batches */
+    Group pipeline; /* of one lane, stage behind stage */
+    Group tensor; /* the shards of one stage */
+    Group team; /* of the node, that hold the same part of the model: they share its memory */
+} Groups;
+
 /* Collective: yes, over the job. NULL: no MPI. */
 MUST_USE Comm *comm_open(int *argc, char ***argv, Err *err);
-void comm_close(Comm *comm); /* collective */
+void comm_close(Comm *comm); /* collective; the groups and their memory end here */
 
-int comm_rank(const Comm *comm); /* in the job */
-int comm_size(const Comm *comm);
-int comm_node_rank(const Comm *comm); /* on this node */
-int comm_node_size(const Comm *comm);
-int comm_nodes(const Comm *comm); /* nodes of the job */
-
-/* Zeroed memory that the ranks of a node share; page-aligned. Checks the room in /dev/shm first.
- * Lives until comm_close. Collective: yes, over the node. */
-MUST_USE void *comm_node_memory(Comm *comm, size_t size, Err *err);
-
-void comm_node_barrier(Comm *comm); /* collective over the node */
-
-/* True on every rank when `ok` was true on every rank of the job. Collective: yes, over the job. */
-bool comm_agree(Comm *comm, bool ok);
-
-/* The largest of all ranks' numbers. Collective: job. */
-int comm_most(Comm *comm, int number);
-
-/* Rank 0's text on every rank (owned by the caller; NULL where rank 0 has NULL). Collective: job. */
-char *comm_share_text(Comm *comm, const char *text);
-
-/* Rank 0's number on every rank. Collective: job. */
-uint64_t comm_share_number(Comm *comm, uint64_t number);
+/* The model in `pipeline` stages of `tensor` shards (grid.h). Collective: job; fails on all alike. */
+MUST_USE bool comm_groups(Groups *groups, Comm *comm, int pipeline, int tensor, Err *err);
 
 /* Ends the whole job with this exit code. */
 _Noreturn void comm_abort(int code);

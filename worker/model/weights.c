@@ -42,15 +42,15 @@ static int64_t aligned(int64_t at)
 }
 
 /* Modules that are one product: their weights one behind the other, then their biases. */
-typedef struct Group {
+typedef struct Neighbours {
     Role roles[3];
     int count;
-} Group;
+} Neighbours;
 
-static const Group qkv = { { ROLE_Q, ROLE_K, ROLE_V }, 3 };
-static const Group gate_up = { { ROLE_FF_GATE, ROLE_FF_UP }, 2 };
+static const Neighbours qkv = { { ROLE_Q, ROLE_K, ROLE_V }, 3 };
+static const Neighbours gate_up = { { ROLE_FF_GATE, ROLE_FF_UP }, 2 };
 
-static void place_group(Weights *w, int64_t *at, int layer, const Group *group)
+static void place_group(Weights *w, int64_t *at, int layer, const Neighbours *group)
 {
     const int first = arch_module_index(w->arch, layer, group->roles[0]);
     *at = aligned(*at);

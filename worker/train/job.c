@@ -7,21 +7,21 @@
 /* The ranks of a node load a part each, and all read the whole. */
 static bool open_base(Job *job, Err *err)
 {
-    Comm *comm = job->run.comm;
+    const Group *all = &job->run.groups.job, *team = &job->run.groups.team;
     const AdaptedOptions o = adapted_of(&job->run.config);
-    if (!comm_agree(comm, opened_open(&job->base, &o, err)))
+    if (!group_agree(all, opened_open(&job->base, &o, err)))
         return false;
-    float *data = comm_node_memory(comm, (size_t)job->base.weights.size * sizeof(float), err);
-    const bool loaded = data && opened_load(&job->base, data, comm_node_rank(comm), comm_node_size(comm), err);
-    if (loaded && comm_node_rank(comm) == 0)
+    float *data = group_memory(team, (size_t)job->base.weights.size * sizeof(float), err);
+    const bool loaded = data && opened_load(&job->base, data, team->rank, team->size, err);
+    if (loaded && team->rank == 0)
         job->base_digest = adapted_digest(&job->base.adapted);
     adapted_close_files(&job->base.adapted);
-    return comm_agree(comm, loaded); /* also the barrier behind which all may read all */
+    return group_agree(all, loaded); /* also the barrier behind which all may read all */
 }
 
 static bool open_data(Job *job, Err *err)
 {
-    const JobDataOptions o = { &job->run.config, job->base.adapted.arch, job->base.tokenizer, job->run.comm };
+    const JobDataOptions o = { &job->run.config, job->base.adapted.arch, job->base.tokenizer, &job->run.groups };
     return job_data_open(&job->data, &o, err);
 }
 
@@ -51,8 +51,8 @@ static HelloFacts facts(const Job *job)
         .eval_chunks = eval->chunks,
         .eval_examples = eval->count,
         .eval_width = eval->width,
-        .ranks = comm_node_size(job->run.comm),
-        .job_ranks = comm_size(job->run.comm),
+        .ranks = job->run.groups.team.size,
+        .job_ranks = job->run.groups.job.size,
     };
     set_host(facts.host);
     return facts;
@@ -68,7 +68,7 @@ static int threads_of(const Job *job)
 {
     if (job->run.config.parallel.threads > 0)
         return (int)job->run.config.parallel.threads;
-    const int64_t cores = sysconf(_SC_NPROCESSORS_ONLN), each = cores / comm_node_size(job->run.comm);
+    const int64_t cores = sysconf(_SC_NPROCESSORS_ONLN), each = cores / job->run.groups.node.size;
     return each > 1 ? (int)each : 1;
 }
 
@@ -77,20 +77,21 @@ static bool open_step(Job *job, Err *err)
     const JobStepOptions o = { &job->run.config, &job->base, &job->data, threads_of(job) };
     const int64_t slots = job->base.adapted.table->size, M = job->run.config.parallel.micro_batches;
     arithmetic_threads(o.threads);
-    return comm_agree(job->run.comm, job_step_open(&job->step, &o, err)) &&
-           comm_agree(job->run.comm, node_open(&job->node, job->run.comm, slots, job->data.eval.width, M, err)) &&
-           comm_agree(job->run.comm, job_step_open_texts(&job->step, &o, job->node.values, err));
+    return group_agree(&job->run.groups.job, job_step_open(&job->step, &o, err)) &&
+           group_agree(&job->run.groups.job,
+                       node_open(&job->node, &job->run.groups.team, slots, job->data.eval.width, M, err)) &&
+           group_agree(&job->run.groups.job, job_step_open_texts(&job->step, &o, job->node.values, err));
 }
 
-bool job_open(Job *job, Comm *comm, const ConfigSources *sources, const char *address, Err *err)
+bool job_open(Job *job, const Groups *groups, const ConfigSources *sources, const char *address, Err *err)
 {
-    *job = (Job){ .run = { .comm = comm, .address = xstrdup(address) } };
+    *job = (Job){ .run = { .groups = *groups, .address = xstrdup(address) } };
     JobRun *run = &job->run;
     return job_run_ask(run, sources, err) &&
-           comm_agree(comm, arithmetic_start(&run->arithmetic, run->config.parallel.arithmetic,
-                                             comm_node_rank(comm) != 0, err)) &&
-           comm_agree(comm, config_check_training(&run->config, err)) && open_base(job, err) && open_data(job, err) &&
-           say_hello(job, err) && open_step(job, err);
+           group_agree(&groups->job, arithmetic_start(&run->arithmetic, run->config.parallel.arithmetic,
+                                                      groups->node.rank != 0, err)) &&
+           group_agree(&groups->job, config_check_training(&run->config, err)) && open_base(job, err) &&
+           open_data(job, err) && say_hello(job, err) && open_step(job, err);
 }
 
 void job_close(Job *job)

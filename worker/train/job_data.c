@@ -65,15 +65,15 @@ static void warn(const JobData *data, const JobDataOptions *o)
 /* The first rank of a node encodes into the cache, the others map what it wrote. */
 static bool open_files(JobData *data, const JobDataOptions *o, Err *err)
 {
-    const bool first = comm_node_rank(o->comm) == 0;
+    const bool first = o->groups->node.rank == 0;
     bool ok = true;
     for (int turn = 0; turn < 2; turn++) {
         if (first == (turn == 0))
             ok = open_sets(data, o, err) && open_pictures(data, o, err);
-        if (!comm_agree(o->comm, ok))
+        if (!group_agree(&o->groups->job, ok))
             return false;
     }
-    if (comm_rank(o->comm) == 0)
+    if (o->groups->job.rank == 0)
         warn(data, o);
     return true;
 }

@@ -39,7 +39,7 @@ typedef struct JobDataOptions { /* all borrowed for the call */
     const Config *config;
     const ModelArch *arch;
     const Tokenizer *tokenizer; /* NULL: images */
-    Comm *comm;
+    const Groups *groups;
 } JobDataOptions;
 
 /* Collective: yes, over the job; fails on all ranks when it fails on one. */

@@ -60,18 +60,18 @@ static bool run_from_server(JobRun *run, const ConfigSources *sources, Err *err)
 {
     char *text = NULL;
     bool ok = true;
-    if (comm_rank(run->comm) == 0) {
+    if (run->groups.job.rank == 0) {
         Config config = { 0 };
         ok = (text = ask_first(run, sources, err)) && load_run(&config, text, sources, err) &&
              settle_labels(run, &config, &text, err);
         config_release(&config);
     }
-    if (!comm_agree(run->comm, ok)) {
+    if (!group_agree(&run->groups.job, ok)) {
         free(text);
         return false;
     }
-    char *shared = comm_share_text(run->comm, text);
-    run->id = comm_share_number(run->comm, run->id);
+    char *shared = group_share_text(&run->groups.job, text);
+    run->id = group_share_number(&run->groups.job, run->id);
     free(text);
     ok = load_run(&run->config, shared, sources, err);
     free(shared);
@@ -83,17 +83,17 @@ static bool run_from_file(JobRun *run, const ConfigSources *sources, Err *err)
 {
     char *text = NULL;
     bool ok = config_load(&run->config, sources, err) && init_adapter_take(&run->config, NULL, err);
-    if (comm_rank(run->comm) == 0) {
+    if (run->groups.job.rank == 0) {
         Config config = { 0 };
         ok = ok && config_load(&config, sources, err) && init_adapter_take(&config, NULL, err) &&
              settle_labels(run, &config, &text, err);
         config_release(&config);
     }
-    if (!comm_agree(run->comm, ok)) {
+    if (!group_agree(&run->groups.job, ok)) {
         free(text);
         return false;
     }
-    char *shared = comm_share_text(run->comm, text);
+    char *shared = group_share_text(&run->groups.job, text);
     free(text);
     Config theirs = { 0 };
     ok = !shared ||
@@ -106,7 +106,8 @@ static bool run_from_file(JobRun *run, const ConfigSources *sources, Err *err)
 
 bool job_run_ask(JobRun *run, const ConfigSources *sources, Err *err)
 {
-    return comm_agree(run->comm, sources->file ? run_from_file(run, sources, err) : run_from_server(run, sources, err));
+    return group_agree(&run->groups.job,
+                       sources->file ? run_from_file(run, sources, err) : run_from_server(run, sources, err));
 }
 
 /* ---- HELLO ------------------------------------------------------------------------------- */
@@ -157,15 +158,15 @@ static bool follow_run(JobRun *run, Err *err)
 /* Leaders say hello; the run file that comes back replaces ours. */
 bool job_run_hello(JobRun *run, HelloFacts *mine, Err *err)
 {
-    mine->job = comm_share_number(run->comm, rng_entropy());
+    mine->job = group_share_number(&run->groups.job, rng_entropy());
     set_arithmetic(mine, &run->arithmetic);
     char *fixed = NULL;
-    const bool greeted = comm_node_rank(run->comm) != 0 || greet(run, mine, &fixed, err);
-    if (!comm_agree(run->comm, greeted)) {
+    const bool greeted = run->groups.team.rank != 0 || greet(run, mine, &fixed, err);
+    if (!group_agree(&run->groups.job, greeted)) {
         free(fixed);
         return false;
     }
-    char *shared = comm_share_text(run->comm, fixed);
+    char *shared = group_share_text(&run->groups.job, fixed);
     free(fixed);
     config_release(&run->config);
     const ConfigSources sources = { "the server's run", shared, NULL, 0 };
@@ -177,7 +178,7 @@ bool job_run_hello(JobRun *run, HelloFacts *mine, Err *err)
         ps_client_plan(run->client,
                        facts_plan(mine, config_digest(&run->config, true), run->config.parallel.micro_batches));
     free(shared);
-    return comm_agree(run->comm, ok);
+    return group_agree(&run->groups.job, ok);
 }
 
 void job_run_release(JobRun *run)

@@ -12,7 +12,7 @@
 #include "worker/ps_client/ps_client.h"
 
 typedef struct JobRun {
-    Comm *comm; /* borrowed */
+    Groups groups;
     char *address; /* of the server */
     Config config;
     Arithmetic arithmetic;
@@ -20,7 +20,7 @@ typedef struct JobRun {
     PsClient *client; /* leader only, behind HELLO; else NULL */
 } JobRun;
 
-/* comm and address are set: asks for config, and id where the server gives it. */
+/* groups and address are set: asks for config, and id where the server gives it. */
 MUST_USE bool job_run_ask(JobRun *run, const ConfigSources *sources, Err *err);
 
 /* Leaders say what the job has (but for its number and arithmetic, which are filled in); the run file that comes back

@@ -11,12 +11,11 @@ static int sums_needed(int64_t micro_batches)
     return n < NODE_SUMS ? n : NODE_SUMS;
 }
 
-bool node_open(Node *node, Comm *comm, int64_t slot_size, int64_t eval_width, int64_t micro_batches, Err *err)
+bool node_open(Node *node, const Group *team, int64_t slot_size, int64_t eval_width, int64_t micro_batches, Err *err)
 {
     *node = (Node){
-        .comm = comm,
-        .rank = comm_node_rank(comm),
-        .size = comm_node_size(comm),
+        .rank = team->rank,
+        .size = team->size,
         .slot_size = slot_size,
         .eval_width = eval_width,
         .sums_room = sums_needed(micro_batches),
@@ -25,7 +24,7 @@ bool node_open(Node *node, Comm *comm, int64_t slot_size, int64_t eval_width, in
     node->box_bytes =
         arena_cost(sizeof(NodeBox)) + (size_t)node->sums_room * slots + arena_cost((size_t)eval_width * sizeof(double));
     const size_t head = arena_cost(sizeof(NodeShared)) + slots;
-    char *base = comm_node_memory(comm, head + (size_t)node->size * node->box_bytes, err);
+    char *base = group_memory(team, head + (size_t)node->size * node->box_bytes, err);
     if (!base)
         return false;
     node->shared = (NodeShared *)(void *)base;
@@ -40,7 +39,7 @@ bool node_open(Node *node, Comm *comm, int64_t slot_size, int64_t eval_width, in
         node->shared->micro_batches = micro_batches;
     }
     *node_box(node, node->rank) = (NodeBox){ 0 };
-    comm_node_barrier(comm);
+    group_meet(team);
     return true;
 }
 

@@ -10,7 +10,7 @@
 #ifndef WORKER_TRAIN_NODE_H
 #define WORKER_TRAIN_NODE_H
 
-#include "worker/comm/comm.h"
+#include "worker/comm/group.h"
 #include "worker/ps_client/ps_client.h"
 
 #include <pthread.h>
@@ -42,7 +42,6 @@ typedef struct NodeBox {
 } NodeBox;
 
 typedef struct Node {
-    Comm *comm; /* borrowed */
     int rank, size;
     int64_t slot_size, eval_width;
     int sums_room; /* gradient buffers a rank has */
@@ -52,7 +51,9 @@ typedef struct Node {
     size_t box_bytes;
 } Node;
 
-MUST_USE bool node_open(Node *node, Comm *comm, int64_t slot_size, int64_t eval_width, int64_t micro_batches, Err *err);
+/* team: ranks of one node. */
+MUST_USE bool node_open(Node *node, const Group *team, int64_t slot_size, int64_t eval_width, int64_t micro_batches,
+                        Err *err);
 
 void node_gate(Node *node);
 NodeBox *node_box(const Node *node, int rank);

@@ -1,7 +1,6 @@
-/* fake_node - a node of ranks without MPI and without a server, for work_test.c: the functions of
- * comm.h and ps_client.h are defined here. Ranks are processes as in a real job; rank 0 is the test's
- * own, so what its client is told stays in the test's memory. The client hands out a list of leases
- * and keeps what is pushed. */
+/* fake_node - a node of ranks without MPI and without a server, for work_test.c: the table of their group and the
+ * functions of ps_client.h are defined here. Ranks are processes as in a real job; rank 0 is the test's own, so what
+ * its client is told stays in the test's memory. The client hands out a list of leases and keeps what is pushed. */
 #ifndef TESTS_WORKER_TRAIN_FAKE_NODE_H
 #define TESTS_WORKER_TRAIN_FAKE_NODE_H
 
@@ -20,97 +19,65 @@
 
 enum { MOST_RANKS = 8, MOST_PUSHES = 64, TEXT_ROOM = 1 << 16, POOL = 64 << 20, MOST_SECONDS = 60 };
 
-/* ---- comm.h -------------------------------------------------------------------------- */
+/* ---- a group of ranks ----------------------------------------------------------------- */
 
 typedef struct Meeting {
     pthread_barrier_t gate;
-    atomic_int disagree;
-    bool has_text;
-    uint64_t number;
-    char text[TEXT_ROOM];
+    atomic_int most;
+    char shared[TEXT_ROOM];
 } Meeting;
 
-struct Comm {
+typedef struct Rank {
     int rank, size;
     Meeting *meeting; /* shared */
     char *pool; /* [POOL] shared, at the same address in all; all take the same pieces of it */
     size_t used;
-};
+} Rank;
 
-static void meet(Comm *comm)
+static void meet(void *self)
 {
-    pthread_barrier_wait(&comm->meeting->gate);
+    pthread_barrier_wait(&((Rank *)self)->meeting->gate);
 }
 
-int comm_rank(const Comm *comm)
+static int most(void *self, int number)
 {
-    return comm->rank;
-}
-
-int comm_size(const Comm *comm)
-{
-    return comm->size;
-}
-
-int comm_node_rank(const Comm *comm)
-{
-    return comm->rank;
-}
-
-int comm_node_size(const Comm *comm)
-{
-    return comm->size;
-}
-
-void *comm_node_memory(Comm *comm, size_t size, Err *err)
-{
-    (void)err;
-    char *memory = comm->pool + comm->used;
-    comm->used += arena_cost(size);
-    REQUIRE(comm->used <= POOL);
-    return memory;
-}
-
-void comm_node_barrier(Comm *comm)
-{
-    meet(comm);
-}
-
-bool comm_agree(Comm *comm, bool ok)
-{
-    if (!ok)
-        comm->meeting->disagree++;
-    meet(comm);
-    const bool all = comm->meeting->disagree == 0;
-    meet(comm);
-    if (comm->rank == 0)
-        comm->meeting->disagree = 0;
-    meet(comm);
+    Meeting *m = ((Rank *)self)->meeting;
+    for (int seen = m->most; number > seen && !atomic_compare_exchange_weak(&m->most, &seen, number);) {
+    }
+    meet(self);
+    const int all = m->most;
+    meet(self);
+    m->most = 0; /* numbers are never below */
+    meet(self);
     return all;
 }
 
-char *comm_share_text(Comm *comm, const char *text)
+static void share(void *self, void *bytes, size_t size)
 {
-    Meeting *m = comm->meeting;
-    if (comm->rank == 0) {
-        REQUIRE(!text || strlen(text) < TEXT_ROOM);
-        m->has_text = text != NULL;
-        strcpy(m->text, text ? text : "");
-    }
-    meet(comm);
-    char *copy = m->has_text ? xstrdup(m->text) : NULL;
-    meet(comm);
-    return copy;
+    Meeting *m = ((Rank *)self)->meeting;
+    REQUIRE(size <= TEXT_ROOM);
+    if (((Rank *)self)->rank == 0)
+        memcpy(m->shared, bytes, size);
+    meet(self);
+    memcpy(bytes, m->shared, size);
+    meet(self);
 }
 
-uint64_t comm_share_number(Comm *comm, uint64_t number)
+static void *memory(void *self, size_t size, Err *err)
 {
-    if (comm->rank == 0)
-        comm->meeting->number = number;
-    meet(comm);
-    const uint64_t shared = comm->meeting->number;
-    meet(comm);
-    return shared;
+    Rank *rank = self;
+    (void)err;
+    char *place = rank->pool + rank->used;
+    rank->used += arena_cost(size);
+    REQUIRE(rank->used <= POOL);
+    return place;
+}
+
+static Groups groups_of(Rank *rank)
+{
+    static const Exchange exchange = { meet, most, share, memory };
+    const Group all = { rank->rank, rank->size, &exchange, rank };
+    return (Groups){ .job = all, .node = all, .nodes = 1, .data = all, .team = all };
 }
 
 /* ---- ps_client.h ---------------------------------------------------------------------- */
@@ -261,21 +228,22 @@ typedef struct Ended {
     int others[MOST_RANKS]; /* exit codes of ranks 1 .. */
 } Ended;
 
-static void work_of_rank(Comm *comm, const ConfigSources *sources, Job *job, Ended *ended)
+static void work_of_rank(Rank *rank, const ConfigSources *sources, Job *job, Ended *ended)
 {
+    const Groups groups = groups_of(rank);
     *ended = (Ended){ 0 };
-    ended->opened = job_open(job, comm, sources, "none", &ended->err);
+    ended->opened = job_open(job, &groups, sources, "none", &ended->err);
     ended->ok = ended->opened && job_work(job, &ended->code, &ended->err);
     if (!ended->ok)
         ended->code = err_exit_code(&ended->err);
 }
 
-static void be_rank(Comm *comm, const ConfigSources *sources)
+static void be_rank(Rank *rank, const ConfigSources *sources)
 {
     Job job;
     Ended ended;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    work_of_rank(comm, sources, &job, &ended);
+    work_of_rank(rank, sources, &job, &ended);
     _exit(ended.code);
 }
 
@@ -300,7 +268,7 @@ static void *shared_memory(size_t size)
  * rank that dies or hangs ends the test program. */
 static void play(int ranks, const ConfigSources *sources, Ended *ended, void (*look)(Job *job, Ended *ended))
 {
-    Comm comm = { 0, ranks, shared_memory(sizeof(Meeting)), shared_memory(POOL), 0 };
+    Rank rank = { 0, ranks, shared_memory(sizeof(Meeting)), shared_memory(POOL), 0 };
     const struct sigaction action = { .sa_sigaction = on_child, .sa_flags = SA_SIGINFO | SA_NOCLDSTOP | SA_RESTART };
     pthread_barrierattr_t shared;
     pid_t others[MOST_RANKS];
@@ -308,12 +276,12 @@ static void play(int ranks, const ConfigSources *sources, Ended *ended, void (*l
     sigaction(SIGCHLD, &action, NULL);
     pthread_barrierattr_init(&shared);
     pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-    pthread_barrier_init(&comm.meeting->gate, &shared, (unsigned)ranks);
+    pthread_barrier_init(&rank.meeting->gate, &shared, (unsigned)ranks);
     alarm(MOST_SECONDS);
-    for (comm.rank = ranks - 1; comm.rank > 0; comm.rank--)
-        if ((others[comm.rank] = fork()) == 0)
-            be_rank(&comm, sources);
-    work_of_rank(&comm, sources, &job, ended);
+    for (rank.rank = ranks - 1; rank.rank > 0; rank.rank--)
+        if ((others[rank.rank] = fork()) == 0)
+            be_rank(&rank, sources);
+    work_of_rank(&rank, sources, &job, ended);
     for (int r = 1; r < ranks; r++) {
         int status;
         REQUIRE(waitpid(others[r], &status, 0) == others[r]);
@@ -323,8 +291,8 @@ static void play(int ranks, const ConfigSources *sources, Ended *ended, void (*l
     if (look)
         look(&job, ended);
     job_close(&job);
-    munmap(comm.meeting, sizeof(Meeting));
-    munmap(comm.pool, POOL);
+    munmap(rank.meeting, sizeof(Meeting));
+    munmap(rank.pool, POOL);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* A job from its run file to its pushes, with a fake server and fake MPI (fake_node.h): whoever
+/* A job from its run file to its pushes, with a fake server and ranks without MPI (fake_node.h): whoever
  * computes, each push is a node of the sum tree with the tree's bits, and nothing is counted twice. */
 #include "common/slots/tree.h"
 #include "common/wire/facts.h"
