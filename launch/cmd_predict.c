@@ -48,17 +48,11 @@ static bool load_run(Config *config, const PredictArguments *given, Err *err)
 
 static bool answer(Session *session, const PredictInput *input, Err *err)
 {
-    switch (session->base.adapted.arch->task) {
-    case TASK_TOKEN_CLS:
-        return predict_words(session, input, err);
-    case TASK_IMAGE_CLS:
-        return predict_images(session, input, err);
-    case TASK_CAUSAL_LM:
-        return predict_prompts(session, input, err);
-    case TASK_SEQ_CLS:
-        break;
-    }
-    return predict_texts(session, input, err);
+    static bool (*const answers[])(Session *, const PredictInput *, Err *) = { [TASK_SEQ_CLS] = predict_texts,
+                                                                               [TASK_TOKEN_CLS] = predict_words,
+                                                                               [TASK_CAUSAL_LM] = predict_prompts,
+                                                                               [TASK_IMAGE_CLS] = predict_images };
+    return answers[session->base.adapted.arch->head.task->type](session, input, err);
 }
 
 /* packed: what input->file reads where the input is a .gz or .zst file. */
@@ -101,7 +95,7 @@ static bool predict(const PredictArguments *given, const Config *c, Err *err)
         .labels = &c->labels,
         .problem = c->problem_type,
         .max_length = (given->max_length > 0 ? given->max_length : c->data.max_length) +
-                      (c->task == TASK_CAUSAL_LM ? c->data.max_new_tokens : 0),
+                      (task_get(c->task)->speaks ? c->data.max_new_tokens : 0),
         .most_tokens = 4096,
     };
     const char *path = given->rest->positional_count > 0 ? given->rest->positionals[0] : "-";

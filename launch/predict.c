@@ -86,10 +86,10 @@ int64_t predict_best(const float *logits, int64_t labels)
 static void add_labels(json_t *out, const ModelArch *arch, const float *logits)
 {
     json_t *on = json_array(), *named = json_object();
-    for (int64_t i = 0; i < arch->labels; i++) {
-        json_object_set_new(named, arch->label_names[i], json_real(1.0 / (1.0 + maths_exp(-(double)logits[i]))));
+    for (int64_t i = 0; i < arch->head.labels; i++) {
+        json_object_set_new(named, arch->head.label_names[i], json_real(1.0 / (1.0 + maths_exp(-(double)logits[i]))));
         if (logits[i] > 0.0f)
-            json_array_append_new(on, json_string(arch->label_names[i]));
+            json_array_append_new(on, json_string(arch->head.label_names[i]));
     }
     json_object_set_new(out, "labels", on);
     json_object_set_new(out, "probabilities", named);
@@ -98,11 +98,11 @@ static void add_labels(json_t *out, const ModelArch *arch, const float *logits)
 static void add_label(json_t *out, const ModelArch *arch, const float *logits)
 {
     json_t *named = json_object();
-    double *p = xmalloc((size_t)arch->labels * sizeof *p);
-    softmax(p, logits, arch->labels);
-    for (int64_t i = 0; i < arch->labels; i++)
-        json_object_set_new(named, arch->label_names[i], json_real(p[i]));
-    json_object_set_new(out, "label", json_string(arch->label_names[predict_best(logits, arch->labels)]));
+    double *p = xmalloc((size_t)arch->head.labels * sizeof *p);
+    softmax(p, logits, arch->head.labels);
+    for (int64_t i = 0; i < arch->head.labels; i++)
+        json_object_set_new(named, arch->head.label_names[i], json_real(p[i]));
+    json_object_set_new(out, "label", json_string(arch->head.label_names[predict_best(logits, arch->head.labels)]));
     json_object_set_new(out, "probabilities", named);
     free(p);
 }
@@ -110,15 +110,15 @@ static void add_label(json_t *out, const ModelArch *arch, const float *logits)
 json_t *predict_classes(const ModelArch *arch, const float *logits, bool with_logits)
 {
     json_t *out = json_object();
-    if (arch->problem == PROBLEM_REGRESSION)
+    if (arch->head.problem == PROBLEM_REGRESSION)
         json_object_set_new(out, "score", json_real((double)logits[0]));
-    else if (arch->problem == PROBLEM_MULTI_LABEL)
+    else if (arch->head.problem == PROBLEM_MULTI_LABEL)
         add_labels(out, arch, logits);
     else
         add_label(out, arch, logits);
     if (with_logits) {
         json_t *list = json_array();
-        for (int64_t i = 0; i < arch->labels; i++)
+        for (int64_t i = 0; i < arch->head.labels; i++)
             json_array_append_new(list, json_real((double)logits[i]));
         json_object_set_new(out, "logits", list);
     }

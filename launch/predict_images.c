@@ -28,7 +28,7 @@ static bool print_answers(Gallery *g, Err *err)
     bool ok = true;
     for (int64_t b = 0; b < g->count; b++) {
         json_t *line =
-            predict_classes(s->base.adapted.arch, s->logits + b * s->base.adapted.arch->labels, g->input->logits);
+            predict_classes(s->base.adapted.arch, s->logits + b * s->base.adapted.arch->head.labels, g->input->logits);
         json_object_set_new(line, "file", json_string(g->paths[b]));
         ok = predict_print(line, err) && ok;
         free(g->paths[b]);

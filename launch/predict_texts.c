@@ -28,7 +28,8 @@ static bool print_answers(WaitingTexts *p, Err *err)
     bool ok = true;
     for (int64_t b = 0; ok && b < p->count; b++)
         ok = predict_print(
-            predict_classes(s->base.adapted.arch, s->logits + b * s->base.adapted.arch->labels, p->input->logits), err);
+            predict_classes(s->base.adapted.arch, s->logits + b * s->base.adapted.arch->head.labels, p->input->logits),
+            err);
     p->count = p->tokens = 0;
     return ok;
 }

@@ -25,8 +25,8 @@ static json_t *answer(const Tagger *t, const WordList *words, const float *logit
     for (int64_t i = 0, last = -1; i < e->count; last = e->words[i++]) {
         if (e->words[i] < 0 || e->words[i] == last)
             continue;
-        const int64_t best = predict_best(logits + i * arch->labels, arch->labels);
-        json_array_set_new(tags, (size_t)e->words[i], json_string(arch->label_names[best]));
+        const int64_t best = predict_best(logits + i * arch->head.labels, arch->head.labels);
+        json_array_set_new(tags, (size_t)e->words[i], json_string(arch->head.label_names[best]));
     }
     json_object_set_new(out, "tokens", tokens);
     json_object_set_new(out, "tags", tags);
@@ -35,7 +35,7 @@ static json_t *answer(const Tagger *t, const WordList *words, const float *logit
 
 static bool add_logits(json_t *out, const Tagger *t, const float *logits)
 {
-    const int64_t labels = t->session->base.adapted.arch->labels;
+    const int64_t labels = t->session->base.adapted.arch->head.labels;
     json_t *all = json_array();
     for (int64_t i = 0, last = -1; i < t->encoding.count; last = t->encoding.words[i++]) {
         if (t->encoding.words[i] < 0 || t->encoding.words[i] == last)

@@ -92,7 +92,7 @@ static bool open_base(Session *s, const SessionOptions *o, const char *name, Err
     AdaptedOptions adapted = {
         name, o->model_config, o->task, o->labels, o->label_count, o->problem, &any, o->adapter
     };
-    if (o->labels->count == 0 && o->label_count == 0 && o->adapter && o->task != TASK_CAUSAL_LM) {
+    if (o->labels->count == 0 && o->label_count == 0 && o->adapter && !task_get(o->task)->speaks) {
         adapted.label_count = head_labels(o->adapter, err);
         if (err->kind != ERR_NONE)
             return false;
@@ -144,7 +144,8 @@ bool session_open(Session *s, const SessionOptions *o, Err *err)
     s->threads = threads;
     arithmetic_threads(threads);
     const ModelOptions options = { s->most_tokens, sequences, s->max_length, false, threads, 0.0, 0, false };
-    const int64_t width = s->base.adapted.arch->problem == PROBLEM_MULTI_LABEL ? s->base.adapted.arch->labels : 1;
+    const int64_t width =
+        s->base.adapted.arch->head.problem == PROBLEM_MULTI_LABEL ? s->base.adapted.arch->head.labels : 1;
     const BatchSize size = { s->most_tokens, sequences, width, pictures_floats(s->base.adapted.arch) };
     if (images && !pictures_process(&s->process, s->base.adapted.arch, err))
         return false;

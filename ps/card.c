@@ -16,7 +16,7 @@ enum { MOST_NAMED = 20 }; /* labels in the card; labels.json has all */
 
 static bool has_labels(const Run *run)
 {
-    return run->config.task != TASK_CAUSAL_LM && run->adapted.arch->label_names;
+    return run->adapted.arch->head.label_names != NULL;
 }
 
 /* The names, in the order of the head's outputs. */
@@ -25,8 +25,8 @@ static bool write_labels(const Run *run, const char *folder, Err *err)
     if (!has_labels(run))
         return true;
     json_t *names = json_array();
-    for (int64_t i = 0; i < run->adapted.arch->labels; i++)
-        json_array_append_new(names, json_string(run->adapted.arch->label_names[i]));
+    for (int64_t i = 0; i < run->adapted.arch->head.labels; i++)
+        json_array_append_new(names, json_string(run->adapted.arch->head.label_names[i]));
     char *path = path_join(folder, "labels.json");
     const bool ok = json_write(path, names, err);
     free(path);
@@ -39,10 +39,10 @@ static void add_labels(const Run *run, Text *card)
     if (!has_labels(run))
         return;
     text_adds(card, "- labels: ");
-    for (int64_t i = 0; i < run->adapted.arch->labels && i < MOST_NAMED; i++)
-        text_addf(card, "%s%s", i ? ", " : "", run->adapted.arch->label_names[i]);
-    if (run->adapted.arch->labels > MOST_NAMED)
-        text_addf(card, " and %lld more", (long long)run->adapted.arch->labels - MOST_NAMED);
+    for (int64_t i = 0; i < run->adapted.arch->head.labels && i < MOST_NAMED; i++)
+        text_addf(card, "%s%s", i ? ", " : "", run->adapted.arch->head.label_names[i]);
+    if (run->adapted.arch->head.labels > MOST_NAMED)
+        text_addf(card, " and %lld more", (long long)run->adapted.arch->head.labels - MOST_NAMED);
     text_adds(card, " (`labels.json`)\n");
 }
 
@@ -50,11 +50,7 @@ static void add_labels(const Run *run, Text *card)
 
 static void add_code(const Run *run, const char *folder, Text *card)
 {
-    static const char *const classes[] = { [TASK_SEQ_CLS] = "SequenceClassification",
-                                           [TASK_TOKEN_CLS] = "TokenClassification",
-                                           [TASK_CAUSAL_LM] = "CausalLM",
-                                           [TASK_IMAGE_CLS] = "ImageClassification" };
-    const char *class = classes[run->config.task];
+    const Task *task = run->adapted.arch->head.task;
     json_t *text = json_string(folder), *base = json_string(run->config.model);
     char *place = json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII); /* such a text is Python's, too */
     char *model = json_dumps(base, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
@@ -65,19 +61,20 @@ static void add_code(const Run *run, const char *folder, Text *card)
         snprintf(head, sizeof head, "%s",
                  ", ignore_mismatched_sizes=True, id2label=dict(enumerate(labels)), "
                  "label2id={name: i for i, name in enumerate(labels)}");
-    } else if (run->config.task != TASK_CAUSAL_LM) {
-        snprintf(head, sizeof head, ", ignore_mismatched_sizes=True, num_labels=%lld", (long long)run->adapted.arch->labels);
+    } else if (!task->speaks) {
+        snprintf(head, sizeof head, ", ignore_mismatched_sizes=True, num_labels=%lld",
+                 (long long)run->adapted.arch->head.labels);
     }
-    if (run->config.task == TASK_IMAGE_CLS)
+    if (!task->peft_name)
         text_addf(card,
                   "base = transformers.AutoModelFor%s.from_pretrained(%s%s)\n"
                   "model = peft.PeftModel.from_pretrained(base, %s)\n",
-                  class, model, head, place);
+                  task->auto_class, model, head, place);
     else
         text_addf(card,
                   "model = peft.AutoPeftModelFor%s.from_pretrained(%s%s)\n"
                   "tokenizer = transformers.AutoTokenizer.from_pretrained(%s)\n",
-                  class, place, head, place);
+                  task->auto_class, place, head, place);
     text_adds(card, "```\n");
     free(place);
     free(model);

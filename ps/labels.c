@@ -7,7 +7,7 @@
 
 bool labels_wanted(const Run *run)
 {
-    return run->adapted.arch->labels_open;
+    return run->adapted.arch->head.labels_open;
 }
 
 /* Is this a run file of ours that names labels? */
@@ -32,7 +32,7 @@ static void tell_labels(const Run *run)
         text_addf(&list, "%s%s", i ? ", " : ": ", names->items[i]);
     log_info("run", "%lld labels found in the data%.200s%s%s", (long long)run->config.label_count,
              list.data ? list.data : "", names->count > MOST || list.size > 200 ? " ..." : "",
-             run->adapted.arch->problem == PROBLEM_MULTI_LABEL ? " (several a row)" : "");
+             run->adapted.arch->head.problem == PROBLEM_MULTI_LABEL ? " (several a row)" : "");
     text_release(&list);
 }
 

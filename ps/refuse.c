@@ -72,7 +72,7 @@ static char *differs_facts(const HelloFacts *theirs, const HelloFacts *ours, con
 
 static char *differs_sizes(const Run *run, const HelloFacts *facts)
 {
-    if (run->adapted.arch->labels_open)
+    if (run->adapted.arch->head.labels_open)
         return xstrdup("the worker does not say which labels its data have");
     if (facts->slot_hash != run->adapted.table->hash || facts->slot_size != run->adapted.table->size)
         return xstrdup("another set of trainable tensors (slot table): is the model the same, and the "

@@ -37,7 +37,7 @@ static bool open_model(Run *run, const Config *labels, Err *err)
     o.problem = labels->problem_type;
     if (!adapted_open(&adapted, &o, err))
         return false;
-    if (!adapted.arch->labels_open && !open_values(&store, &adapted, &run->config, err)) {
+    if (!adapted.arch->head.labels_open && !open_values(&store, &adapted, &run->config, err)) {
         store_release(&store);
         adapted_release(&adapted);
         return false;
@@ -63,9 +63,9 @@ bool run_model_renew(Run *run, const Config *labels, Err *err)
 
 bool run_model_reopen(Run *run, Err *err)
 {
-    if (!run->adapted.arch->labels_open)
+    if (!run->adapted.arch->head.labels_open)
         return true;
-    if (!open_model(run, &run->config, err) || !run->adapted.arch->labels_open)
+    if (!open_model(run, &run->config, err) || !run->adapted.arch->head.labels_open)
         return err->kind == ERR_NONE;
     err_set(err, ERR_INPUT, "the run.yaml in this folder does not say the labels that its run began with");
     err_hint(err, "put run.yaml back as it was, choose another train.output_dir, or start anew with --overwrite");

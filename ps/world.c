@@ -105,7 +105,8 @@ static void world_evaluated(void *self, int64_t version, const double *const *su
 {
     Run *run = self;
     const ModelArch *arch = run->adapted.arch;
-    const MetricsSpec spec = { arch->task, arch->problem, arch->labels, (const char *const *)arch->label_names };
+    const MetricsSpec spec = { arch->head.task->type, arch->head.problem, arch->head.labels,
+                               (const char *const *)arch->head.label_names };
     Metrics metrics;
     metrics_init(&metrics, &spec);
     for (int64_t i = 0; i < chunks; i++)

@@ -119,10 +119,10 @@ static bool override(ModelArch *arch, const FamilyReader *reader, const json_t *
 
 static void name_labels(ModelArch *arch, int64_t count)
 {
-    arch->labels = count;
-    arch->label_names = xcalloc((size_t)count, sizeof *arch->label_names);
+    arch->head.labels = count;
+    arch->head.label_names = xcalloc((size_t)count, sizeof *arch->head.label_names);
     for (int64_t i = 0; i < count; i++)
-        arch->label_names[i] = xprintf("LABEL_%lld", (long long)i);
+        arch->head.label_names[i] = xprintf("LABEL_%lld", (long long)i);
 }
 
 /* config.json's id2label, {"0": "negative", ...}: every number below its count once. */
@@ -138,22 +138,22 @@ static bool read_id2label(ModelArch *arch, const json_t *map, Err *err)
         const json_t *name = json_object_get(map, key);
         if (!json_is_string(name))
             return err_set(err, ERR_INPUT, "'id2label' has %lld entries but no name for \"%s\"", (long long)count, key);
-        if (strcmp(arch->label_names[i], json_string_value(name)) != 0)
-            arch->labels_known = true;
-        free(arch->label_names[i]);
-        arch->label_names[i] = xstrdup(json_string_value(name));
+        if (strcmp(arch->head.label_names[i], json_string_value(name)) != 0)
+            arch->head.labels_known = true;
+        free(arch->head.label_names[i]);
+        arch->head.label_names[i] = xstrdup(json_string_value(name));
     }
     return true;
 }
 
 static void drop_labels(ModelArch *arch)
 {
-    for (int64_t i = 0; arch->label_names && i < arch->labels; i++)
-        free(arch->label_names[i]);
-    free(arch->label_names);
-    arch->label_names = NULL;
-    arch->labels = 0;
-    arch->labels_known = false;
+    for (int64_t i = 0; arch->head.label_names && i < arch->head.labels; i++)
+        free(arch->head.label_names[i]);
+    free(arch->head.label_names);
+    arch->head.label_names = NULL;
+    arch->head.labels = 0;
+    arch->head.labels_known = false;
 }
 
 /* The run's names; else its count; else config.json's; else, as Transformers, two
@@ -161,28 +161,28 @@ static void drop_labels(ModelArch *arch)
  * config.json agrees with keeps the names from there. */
 static bool read_labels(ModelArch *arch, const StringList *names, int64_t count, Err *err)
 {
-    if (arch->task == TASK_CAUSAL_LM) { /* the words are the labels */
-        arch->labels = arch->V;
+    if (arch->head.task->speaks) { /* the words are the labels */
+        arch->head.labels = arch->V;
         return true;
     }
     const json_t *map = json_object_get(arch->config, "id2label");
     if (names->count > 0) {
         name_labels(arch, names->count);
         for (int i = 0; i < names->count; i++) {
-            free(arch->label_names[i]);
-            arch->label_names[i] = xstrdup(names->items[i]);
+            free(arch->head.label_names[i]);
+            arch->head.label_names[i] = xstrdup(names->items[i]);
         }
-        arch->labels_known = true;
+        arch->head.labels_known = true;
         return true;
     }
     if (count > MOST_LABELS)
         return err_set(err, ERR_INPUT, "%lld labels are too many", (long long)count);
-    if (count == 0 && arch->problem == PROBLEM_REGRESSION)
+    if (count == 0 && arch->head.problem == PROBLEM_REGRESSION)
         count = 1;
     if (map && !json_is_null(map)) {
         if (!read_id2label(arch, map, err))
             return false;
-        if (count == 0 || count == arch->labels)
+        if (count == 0 || count == arch->head.labels)
             return true;
         drop_labels(arch);
     }
@@ -197,7 +197,7 @@ static bool read_problem(ModelArch *arch, ProblemType problem, Err *err)
                                          [PROBLEM_SINGLE_LABEL] = "single_label_classification",
                                          [PROBLEM_REGRESSION] = "regression",
                                          [PROBLEM_MULTI_LABEL] = "multi_label_classification" };
-    arch->problem = problem;
+    arch->head.problem = problem;
     if (problem != PROBLEM_AUTO)
         return true;
     const char *name = json_get_string(arch->config, "problem_type", "", err);
@@ -205,7 +205,7 @@ static bool read_problem(ModelArch *arch, ProblemType problem, Err *err)
         return false;
     for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
         if (strcmp(name, names[i]) == 0) {
-            arch->problem = (ProblemType)i;
+            arch->head.problem = (ProblemType)i;
             return true;
         }
     }
@@ -216,16 +216,16 @@ static bool read_problem(ModelArch *arch, ProblemType problem, Err *err)
  * that read tokens know one loss. */
 static bool resolve_problem(ModelArch *arch, Err *err)
 {
-    if (arch->task == TASK_TOKEN_CLS || arch->task == TASK_CAUSAL_LM)
-        arch->problem = PROBLEM_SINGLE_LABEL;
-    if (arch->problem == PROBLEM_AUTO)
-        arch->problem = arch->labels == 1 ? PROBLEM_REGRESSION : PROBLEM_SINGLE_LABEL;
-    if (arch->problem == PROBLEM_SINGLE_LABEL && arch->labels == 1) {
+    if (arch->head.task->of_tokens)
+        arch->head.problem = PROBLEM_SINGLE_LABEL;
+    if (arch->head.problem == PROBLEM_AUTO)
+        arch->head.problem = arch->head.labels == 1 ? PROBLEM_REGRESSION : PROBLEM_SINGLE_LABEL;
+    if (arch->head.problem == PROBLEM_SINGLE_LABEL && arch->head.labels == 1) {
         err_set(err, ERR_INPUT, "problem_type 'single_label_classification' with only one label");
         return err_hint(err, "two labels or more, or problem_type: regression");
     }
-    if (arch->problem == PROBLEM_REGRESSION && arch->labels != 1) {
-        err_set(err, ERR_INPUT, "a regression with %lld labels is not supported", (long long)arch->labels);
+    if (arch->head.problem == PROBLEM_REGRESSION && arch->head.labels != 1) {
+        err_set(err, ERR_INPUT, "a regression with %lld labels is not supported", (long long)arch->head.labels);
         return err_hint(err, "labels: 1");
     }
     return true;
@@ -236,10 +236,10 @@ static bool resolve_problem(ModelArch *arch, Err *err)
 static bool open_family(ModelArch *arch, const FamilyReader *reader, Err *err)
 {
     arch->family = reader->family;
-    if ((size_t)arch->task >= sizeof reader->family->task_class / sizeof(char *) ||
-        !reader->family->task_class[arch->task])
-        return err_set(err, ERR_INPUT, "task_type '%s' is not supported for model_type '%s'",
-                       config_task_name(arch->task), reader->family->model_type);
+    const TaskType task = arch->head.task->type;
+    if (!reader->family->task_class[task])
+        return err_set(err, ERR_INPUT, "task_type '%s' is not supported for model_type '%s'", config_task_name(task),
+                       reader->family->model_type);
     return reader->read(arch, err);
 }
 
@@ -251,7 +251,7 @@ ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
     char *path = path_join(folder, "config.json");
     ModelArch *arch = xcalloc(1, sizeof *arch);
     arch->folder = xstrdup(folder);
-    arch->task = task;
+    arch->head.task = task_get(task);
     arch->config = json_file(path, err);
     bool ok = arch->config != NULL;
     if (ok && !json_is_object(arch->config))
@@ -266,8 +266,8 @@ ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
         arch_close(arch);
         return NULL;
     }
-    arch->labels_open = task != TASK_CAUSAL_LM && !arch->labels_known && labels->count == 0 && label_count == 0 &&
-                        arch->problem != PROBLEM_REGRESSION;
+    arch->head.labels_open = !arch->head.task->speaks && !arch->head.labels_known && labels->count == 0 &&
+                             label_count == 0 && arch->head.problem != PROBLEM_REGRESSION;
     reader->list(arch);
     return arch;
 }

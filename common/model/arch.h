@@ -13,6 +13,7 @@
 #include "common/base/activation.h"
 #include "common/base/err.h"
 #include "common/config/config.h"
+#include "common/model/task.h"
 
 #include <stdint.h>
 
@@ -87,11 +88,26 @@ typedef struct Family {
     const char *const *idle, *const *heads;
 } Family;
 
+/* What stands behind the body: a task's outputs, which rows of the last block they read, and what they are called. */
+typedef struct HeadArch {
+    const Task *task;
+    HeadRows rows;
+    double pooler_dropout; /* of the rows that go into ROLE_POOLER */
+    Activation pooler_act;
+    double dropout; /* of the rows that go into ROLE_HEAD */
+    int64_t labels; /* outputs; of a task that speaks: V */
+    char **label_names; /* [labels], owned; of a task that speaks: NULL */
+    bool labels_known; /* names came from run file or config.json, not "LABEL_0" */
+    bool labels_open; /* neither names nor count came from anywhere: they are to be found in the data */
+    ProblemType problem; /* resolved, never AUTO */
+} HeadArch;
+
+/* The body, and the head of the task. */
 typedef struct ModelArch {
     const Family *family;
     char *folder; /* resolved model folder */
     json_t *config; /* config.json with the overrides put in; owned */
-    TaskType task;
+    HeadArch head;
     int64_t C, layers, H, D, F, V; /* width, blocks, heads, head size, feed-forward width, vocabulary (0: images) */
     int64_t K; /* key/value heads; H/K query heads share one. H*D need not be C */
     int64_t positions, types; /* longest sequence; rows of the token type table, 0: none */
@@ -107,19 +123,10 @@ typedef struct ModelArch {
     double norm_eps, initializer_range;
     Activation act;
     double embed_dropout, hidden_dropout, attention_dropout;
-    HeadRows head_rows;
-    double pooler_dropout; /* of the rows that go into ROLE_POOLER */
-    Activation pooler_act;
-    double head_dropout; /* of the rows that go into ROLE_HEAD */
     int64_t image_size, patch, channels; /* 0: texts */
     int64_t pad_id, bos_id, eos_id; /* -1: none */
     int64_t still_row; /* of the word table, without a gradient (padding_idx); -1: none */
     bool tied; /* lm_head and the word table are one tensor */
-    int64_t labels; /* outputs of the head; CAUSAL_LM: V */
-    char **label_names; /* [labels], owned; CAUSAL_LM: NULL */
-    bool labels_known; /* names came from run file or config.json, not "LABEL_0" */
-    bool labels_open; /* neither names nor count came from anywhere: they are to be found in the data */
-    ProblemType problem; /* resolved, never AUTO */
     Module *modules; /* in named_modules order */
     int module_count;
 } ModelArch;

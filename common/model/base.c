@@ -56,7 +56,7 @@ static bool missing(const SafeTensors *files, const ModelArch *arch, const Modul
 {
     const int64_t count = safetensors_count(files);
     const char *first = count ? safetensors_at(files, 0)->name : "";
-    const char *kind = arch->family->task_class[arch->task];
+    const char *kind = arch->family->task_class[arch->head.task->type];
     const char *behind = find_behind(files, arch, m, bias);
     const bool any = has_any(files, arch);
     char *name = stored_name(arch, m, bias, 0);

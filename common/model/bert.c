@@ -61,14 +61,14 @@ static bool check_positions(const ModelArch *arch, Err *err)
 
 bool bert_read(ModelArch *arch, int64_t words, Err *err)
 {
-    arch->head_rows = arch->task == TASK_SEQ_CLS ? READ_FIRST : READ_LABELLED;
-    arch->pooler_act = ACT_TANH;
+    arch->head.rows = arch->head.task->of_tokens ? READ_LABELLED : READ_FIRST;
+    arch->head.pooler_act = ACT_TANH;
     if (!read_sizes(arch, words, err) || !check_positions(arch, err) || !arch_no_decoder(arch, err) ||
         !arch_norms(arch, "layer_norm_eps", 1e-12, err) ||
         !arch_activation(arch, "hidden_act", "gelu", &arch->act, err) ||
         !arch_dropout(arch, "hidden_dropout_prob", 0.1, &arch->hidden_dropout, err) ||
         !arch_dropout(arch, "attention_probs_dropout_prob", 0.1, &arch->attention_dropout, err) ||
-        !arch_dropout(arch, "classifier_dropout", arch->hidden_dropout, &arch->head_dropout, err))
+        !arch_dropout(arch, "classifier_dropout", arch->hidden_dropout, &arch->head.dropout, err))
         return false;
     arch->embed_dropout = arch->hidden_dropout;
     return true;
@@ -113,7 +113,7 @@ static void list(ModelArch *arch)
     arch_add_table(arch, xstrdup("bert.embeddings.token_type_embeddings"), ROLE_TYPE, arch->types);
     arch_add_norm(arch, xstrdup("bert.embeddings.LayerNorm"), -1, ROLE_EMBED_NORM);
     bert_list_layers(arch);
-    if (arch->task == TASK_SEQ_CLS) /* BertForTokenClassification has no pooler */
+    if (!arch->head.task->of_tokens) /* BertForTokenClassification has no pooler */
         arch_add_linear(arch, xstrdup("bert.pooler.dense"), -1, ROLE_POOLER, arch->C, arch->C, true);
     arch_add_head(arch, xstrdup("classifier"), true);
 }

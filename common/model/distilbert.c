@@ -53,18 +53,18 @@ static bool read_sizes(ModelArch *arch, Err *err)
 
 static bool read(ModelArch *arch, Err *err)
 {
-    const bool whole = arch->task == TASK_SEQ_CLS;
-    arch->head_rows = whole ? READ_FIRST : READ_LABELLED;
-    arch->pooler_act = ACT_RELU;
+    const bool whole = !arch->head.task->of_tokens;
+    arch->head.rows = whole ? READ_FIRST : READ_LABELLED;
+    arch->head.pooler_act = ACT_RELU;
     arch->norm_eps = 1e-12; /* no key */
     if (!read_sizes(arch, err) || !arch_initializer(arch, err) || !arch_tokens(arch, 0, -1, -1, err) ||
         !arch_activation(arch, "activation", "gelu", &arch->act, err) ||
         !arch_dropout(arch, "dropout", 0.1, &arch->hidden_dropout, err) ||
         !arch_dropout(arch, "attention_dropout", 0.1, &arch->attention_dropout, err) ||
-        !arch_dropout(arch, "seq_classif_dropout", 0.2, &arch->head_dropout, err))
+        !arch_dropout(arch, "seq_classif_dropout", 0.2, &arch->head.dropout, err))
         return false;
     if (!whole)
-        arch->head_dropout = arch->hidden_dropout;
+        arch->head.dropout = arch->hidden_dropout;
     arch->embed_dropout = arch->hidden_dropout;
     arch->still_row = arch->pad_id;
     return true;
@@ -95,7 +95,7 @@ static void list(ModelArch *arch)
     arch_add_norm(arch, xstrdup("distilbert.embeddings.LayerNorm"), -1, ROLE_EMBED_NORM);
     for (int layer = 0; layer < arch->layers; layer++)
         list_layer(arch, layer);
-    if (arch->task == TASK_SEQ_CLS)
+    if (!arch->head.task->of_tokens)
         arch_add_head_pooler(arch, xstrdup("pre_classifier"));
     arch_add_head(arch, xstrdup("classifier"), true);
 }

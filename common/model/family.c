@@ -146,7 +146,7 @@ bool arch_token_dropout(ModelArch *arch, Err *err)
 {
     double hidden;
     return arch_dropout(arch, "hidden_dropout", 0.1, &hidden, err) &&
-           arch_dropout(arch, "classifier_dropout", hidden, &arch->head_dropout, err);
+           arch_dropout(arch, "classifier_dropout", hidden, &arch->head.dropout, err);
 }
 
 bool arch_no_decoder(const ModelArch *arch, Err *err)
@@ -204,7 +204,7 @@ static void add_new(ModelArch *arch, char *path, Role role, int64_t out, bool bi
 
 void arch_add_head(ModelArch *arch, char *path, bool bias)
 {
-    add_new(arch, path, ROLE_HEAD, arch->labels, bias);
+    add_new(arch, path, ROLE_HEAD, arch->head.labels, bias);
 }
 
 void arch_add_head_pooler(ModelArch *arch, char *path)

@@ -74,14 +74,14 @@ static bool read(ModelArch *arch, Err *err)
     arch->pre_norm = true;
     arch->causal = true;
     arch->still_row = -1; /* wte has no padding_idx */
-    arch->head_rows = arch->task == TASK_SEQ_CLS ? READ_LAST : READ_LABELLED;
+    arch->head.rows = arch->head.task->of_tokens ? READ_LABELLED : READ_LAST;
     return read_sizes(arch, err) && arch_no_decoder(arch, err) && read_scales(arch, err) &&
            arch_norms(arch, "layer_norm_epsilon", 1e-5, err) && arch_tokens(arch, -1, 50256, 50256, err) &&
            arch_activation(arch, "activation_function", "gelu_new", &arch->act, err) &&
            arch_dropout(arch, "embd_pdrop", 0.1, &arch->embed_dropout, err) &&
            arch_dropout(arch, "resid_pdrop", 0.1, &arch->hidden_dropout, err) &&
            arch_dropout(arch, "attn_pdrop", 0.1, &arch->attention_dropout, err) &&
-           (arch->task != TASK_TOKEN_CLS || arch_token_dropout(arch, err)) &&
+           (!arch->head.task->tags || arch_token_dropout(arch, err)) &&
            arch_flag(arch, "tie_word_embeddings", true, &arch->tied, err);
 }
 
@@ -115,9 +115,9 @@ static void list(ModelArch *arch)
     for (int layer = 0; layer < arch->layers; layer++)
         list_layer(arch, layer);
     arch_add_norm(arch, xstrdup("transformer.ln_f"), -1, ROLE_FINAL_NORM);
-    if (arch->task == TASK_CAUSAL_LM)
+    if (arch->head.task->speaks)
         arch_add_lm_head(arch, arch->tied);
-    else if (arch->task == TASK_TOKEN_CLS)
+    else if (arch->head.task->tags)
         arch_add_head(arch, xstrdup("classifier"), true);
     else
         arch_add_head(arch, xstrdup("score"), false);

@@ -115,11 +115,11 @@ static bool read_common(ModelArch *arch, const LlamaDefaults *d, Err *err)
     arch->gated = true;
     arch->causal = true;
     arch->rope = true;
-    arch->head_rows = arch->task == TASK_SEQ_CLS ? READ_LAST : READ_LABELLED;
+    arch->head.rows = arch->head.task->of_tokens ? READ_LABELLED : READ_LAST;
     if (!read_sizes(arch, d, err) || !rope_check(arch, err) || !arch_norms(arch, "rms_norm_eps", 1e-6, err) ||
         !arch_tokens(arch, -1, d->bos, d->eos, err) || !arch_activation(arch, "hidden_act", "silu", &arch->act, err) ||
         !arch_dropout(arch, "attention_dropout", 0.0, &arch->attention_dropout, err) ||
-        (arch->task == TASK_TOKEN_CLS && !arch_token_dropout(arch, err)))
+        (arch->head.task->tags && !arch_token_dropout(arch, err)))
         return false;
     arch->still_row = arch->pad_id;
     return check_biases(arch, err) && arch_flag(arch, "tie_word_embeddings", false, &arch->tied, err);
@@ -235,11 +235,10 @@ static void list(ModelArch *arch)
     for (int layer = 0; layer < arch->layers; layer++)
         list_layer(arch, layer, bias);
     arch_add_norm(arch, xstrdup("model.norm"), -1, ROLE_FINAL_NORM);
-    if (arch->task == TASK_CAUSAL_LM)
+    if (arch->head.task->speaks)
         arch_add_lm_head(arch, arch->tied);
     else
-        arch_add_head(arch, xstrdup("score"),
-                      arch->task == TASK_TOKEN_CLS && says(arch, "token_classification_bias", true));
+        arch_add_head(arch, xstrdup("score"), arch->head.task->tags && says(arch, "token_classification_bias", true));
 }
 
 const FamilyReader llama_reader = { &llama, keys, read_llama, list };

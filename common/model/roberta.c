@@ -43,7 +43,7 @@ static bool read_kind(ModelArch *arch, int64_t words, Err *err)
         return err_set(err, ERR_INPUT, "max_position_embeddings %lld leaves no position behind pad_token_id %lld",
                        (long long)arch->positions, (long long)arch->pad_id);
     arch->positions -= arch->position_offset;
-    arch->pooler_dropout = arch->head_dropout;
+    arch->head.pooler_dropout = arch->head.dropout;
     return true;
 }
 
@@ -59,7 +59,7 @@ static bool read_xlm(ModelArch *arch, Err *err)
 
 static void list_head(ModelArch *arch)
 {
-    if (arch->task == TASK_TOKEN_CLS) {
+    if (arch->head.task->tags) {
         arch_add_head(arch, xstrdup("classifier"), true);
         return;
     }

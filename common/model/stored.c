@@ -63,7 +63,7 @@ const TensorView *stored_find(const SafeTensors *files, const ModelArch *arch, c
 const TensorView *stored_source(const SafeTensors *files, const ModelArch *arch, const Module *module, bool bias)
 {
     const TensorView *found = stored_find(files, arch, module, bias);
-    if (found || bias || !arch->tied || arch->task != TASK_CAUSAL_LM)
+    if (found || bias || !arch->tied || !arch->head.task->speaks)
         return found;
     const Role other = module->role == ROLE_HEAD ? ROLE_WORD : ROLE_HEAD;
     const bool tied = module->role == ROLE_HEAD || module->role == ROLE_WORD;

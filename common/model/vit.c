@@ -82,7 +82,7 @@ static bool read(ModelArch *arch, Err *err)
 {
     bool bias;
     arch->pre_norm = true;
-    arch->head_rows = READ_FIRST;
+    arch->head.rows = READ_FIRST;
     arch->pad_id = arch->bos_id = arch->eos_id = arch->still_row = -1;
     if (!arch_size(arch, "hidden_size", 768, &arch->C, err) || !arch_layers(arch, "num_hidden_layers", 12, err) ||
         !arch_size(arch, "num_attention_heads", 12, &arch->H, err) ||

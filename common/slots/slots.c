@@ -143,7 +143,7 @@ static void add_bases(SlotTable *table, const ModelArch *arch, const LoraConfig 
         return;
     for (int i = 0; i < arch->module_count; i++) {
         const Module *m = &arch->modules[i];
-        const bool is_output = m->role == ROLE_HEAD && arch->task == TASK_CAUSAL_LM;
+        const bool is_output = m->role == ROLE_HEAD && arch->head.task->speaks;
         if (matches[i].target && (m->role == ROLE_WORD || is_output))
             add_base(table, m, i);
     }

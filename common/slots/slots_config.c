@@ -75,8 +75,9 @@ static bool fan_in_fan_out(const SlotTable *table, const ModelArch *arch)
 /* PEFT knows no task for images: such an adapter says which class it wraps. */
 static void set_task(json_t *to, const ModelArch *arch)
 {
-    if (arch->task != TASK_IMAGE_CLS) {
-        json_object_set_new(to, "task_type", json_string(config_task_name(arch->task)));
+    const Task *task = arch->head.task;
+    if (task->peft_name) {
+        json_object_set_new(to, "task_type", json_string(task->peft_name));
         return;
     }
     const Family *family = arch->family;
@@ -84,7 +85,7 @@ static void set_task(json_t *to, const ModelArch *arch)
     json_object_set_new(to, "task_type", json_null());
     json_object_set_new(
         to, "auto_mapping",
-        json_pack("{s:s, s:s}", "base_model_class", family->task_class[arch->task], "parent_library", library));
+        json_pack("{s:s, s:s}", "base_model_class", family->task_class[task->type], "parent_library", library));
     free(library);
 }
 

@@ -46,17 +46,12 @@ void names_release(StringList *names)
     *names = (StringList){ 0 };
 }
 
-static bool adds_head_names(const ModelArch *arch)
-{
-    return arch->task == TASK_SEQ_CLS || arch->task == TASK_TOKEN_CLS;
-}
-
 StringList slots_saved_names(const ModelArch *arch, const LoraConfig *lora)
 {
     StringList names = { 0 };
     for (int i = 0; i < lora->modules_to_save.count; i++)
         names_add(&names, lora->modules_to_save.items[i]);
-    if (adds_head_names(arch)) {
+    if (arch->head.task->saves_head) {
         names_add(&names, "classifier");
         names_add(&names, "score");
     }
@@ -192,7 +187,7 @@ static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lo
 static bool is_all_linear(const ModelArch *arch, int i)
 {
     const Module *module = &arch->modules[i];
-    if (module->kind != MODULE_LINEAR || arch->task == TASK_IMAGE_CLS)
+    if (module->kind != MODULE_LINEAR || !arch->head.task->peft_name)
         return module->kind == MODULE_LINEAR;
     return strcmp(module->path, "lm_head") != 0 && strcmp(module->path, "score") != 0 &&
            strcmp(module->path, "classifier") != 0;
@@ -287,7 +282,7 @@ static bool match_saved(Rules *rules, const ModelArch *arch, const LoraConfig *l
     const bool ok = regex_hits(hits, arch, pattern, false, err);
     bool any = false;
     /* TOKEN_CLS: PEFT adds its names when the adapters are in place already */
-    const bool bars = arch->task != TASK_TOKEN_CLS || names_have(&lora->modules_to_save, name);
+    const bool bars = !arch->head.task->saves_late || names_have(&lora->modules_to_save, name);
     for (int i = 0; i < arch->module_count; i++) {
         rules->barred[i] = rules->barred[i] || (bars && hits[i]);
         if (ends_somewhere(arch, i, name))
@@ -299,7 +294,7 @@ static bool match_saved(Rules *rules, const ModelArch *arch, const LoraConfig *l
         return err_at(err, "lora.modules_to_save");
     /* the names that PEFT adds are for many families */
     if (any || lora->published ||
-        (adds_head_names(arch) && (strcmp(name, "classifier") == 0 || strcmp(name, "score") == 0)))
+        (arch->head.task->saves_head && (strcmp(name, "classifier") == 0 || strcmp(name, "score") == 0)))
         return true;
     return near_error(arch, "modules_to_save", name, err);
 }

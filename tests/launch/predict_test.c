@@ -18,7 +18,7 @@ static char *names[] = { cold, mild, hot };
 
 static ModelArch arch_of(ProblemType problem, int64_t labels)
 {
-    return (ModelArch){ .problem = problem, .labels = labels, .label_names = names };
+    return (ModelArch){ .head = { .problem = problem, .labels = labels, .label_names = names } };
 }
 
 static double number(const json_t *object, const char *outer, const char *inner)

@@ -116,7 +116,7 @@ static void check_logits(int g)
                                .adapter = adapter,
                                .task = golden[g].task,
                                .labels = &no_names,
-                               .problem = s->c.arch->problem,
+                               .problem = s->c.arch->head.problem,
                                .max_length = 64,
                                .most_tokens = 4096,
                                .threads = 1 };
@@ -124,7 +124,7 @@ static void check_logits(int g)
     Session session;
     Err err = { 0 };
     must(session_open(&session, &o, &err), &err);
-    assert_int_equal(session.base.adapted.arch->labels, golden[g].labels);
+    assert_int_equal(session.base.adapted.arch->head.labels, golden[g].labels);
     session_predict(&session, &p.batch);
     SafeTensors *file = safetensors_open(path, &err);
     must(file != NULL, &err);

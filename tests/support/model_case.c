@@ -63,7 +63,7 @@ static void read_row(Subject *s, const json_t *from)
     ints(row->types, json_object_get(from, "token_type_ids"));
     if (json_is_number(labels))
         row->goal[0] = (float)json_number_value(labels);
-    else if (s->c.arch->head_rows == READ_LABELLED)
+    else if (s->c.arch->head.rows == READ_LABELLED)
         ints(row->labels, labels);
     for (size_t i = 0; i < json_array_size(labels) && i < MOST_LABELS; i++)
         row->goal[i] = (float)json_number_value(json_array_get(labels, i));
@@ -108,9 +108,9 @@ static void settle(Subject *s)
 {
     ModelArch *arch = s->c.arch;
     arch->embed_dropout = arch->hidden_dropout = arch->attention_dropout = 0;
-    arch->pooler_dropout = arch->head_dropout = 0;
+    arch->head.pooler_dropout = arch->head.dropout = 0;
     if (strcmp(s->name, "bert-multilabel") == 0)
-        arch->problem = PROBLEM_MULTI_LABEL;
+        arch->head.problem = PROBLEM_MULTI_LABEL;
 }
 
 /* Settings and values may be of two folders. */
@@ -173,7 +173,7 @@ void close_subject(Subject *s)
 Packed pack(const Subject *s, const Set *set, const int *index, int B)
 {
     const ModelArch *arch = s->c.arch;
-    const int64_t width = arch->problem == PROBLEM_MULTI_LABEL ? arch->labels : 1;
+    const int64_t width = arch->head.problem == PROBLEM_MULTI_LABEL ? arch->head.labels : 1;
     const int64_t image = 3 * arch->image_size * arch->image_size;
     Packed p = { .start = xcalloc((size_t)B + 1, sizeof *p.start),
                  .example = xcalloc((size_t)B, sizeof *p.example),
@@ -192,7 +192,7 @@ Packed pack(const Subject *s, const Set *set, const int *index, int B)
             p.types[N + t] = row->types[t];
             p.labels[N + t] = row->labels[t];
         }
-        if (arch->task == TASK_CAUSAL_LM)
+        if (arch->head.task->speaks)
             for (int64_t t = 0; t < row->length; t++)
                 p.labels[N + t] = t + 1 < row->length ? row->labels[t + 1] : -100;
         memcpy(p.goal + b * width, row->goal, (size_t)width * sizeof *p.goal);
@@ -201,7 +201,7 @@ Packed pack(const Subject *s, const Set *set, const int *index, int B)
         N += row->length;
     }
     p.start[B] = N;
-    const bool tokens = arch->head_rows == READ_LABELLED;
+    const bool tokens = arch->head.rows == READ_LABELLED;
     p.batch = (Batch){ .B = B,
                        .N = N,
                        .start = p.start,

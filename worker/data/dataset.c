@@ -157,10 +157,10 @@ static void describe(const DatasetOptions *o, const ModelArch *arch, Text *words
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         text_addf(words, "%s\n", names[i] ? names[i] : "");
     text_addf(words, "%d %d %lld %lld %lld %d %d %d %lld %lld %lld", RULES, (int)o->kind, (long long)o->max_length,
-              (long long)o->block_size, (long long)o->limit, o->skip_bad_rows, o->labelled, (int)arch->problem,
+              (long long)o->block_size, (long long)o->limit, o->skip_bad_rows, o->labelled, (int)arch->head.problem,
               (long long)arch->types, (long long)arch->image_size, (long long)arch->patch);
-    for (int64_t i = 0; arch->label_names && i < arch->labels; i++)
-        text_addf(words, "\n%s", arch->label_names[i]);
+    for (int64_t i = 0; arch->head.label_names && i < arch->head.labels; i++)
+        text_addf(words, "\n%s", arch->head.label_names[i]);
 }
 
 /* The chat template lies in one of these. */

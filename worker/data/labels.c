@@ -8,27 +8,27 @@ static void list_labels(const ModelArch *arch, const char *label, Err *bad)
 {
     char *rest;
     strtod(label, &rest);
-    const bool number = rest != label && *rest == '\0' && arch->task == TASK_SEQ_CLS;
+    const bool number = rest != label && *rest == '\0' && arch->head.task->numbers;
     Text names = { 0 };
-    for (int64_t i = 0; i < arch->labels && i < 20; i++)
-        text_addf(&names, "%s%s", i ? ", " : "", arch->label_names[i]);
+    for (int64_t i = 0; i < arch->head.labels && i < 20; i++)
+        text_addf(&names, "%s%s", i ? ", " : "", arch->head.label_names[i]);
     err_hint(bad, "the labels are %.300s%s (or their numbers from 0); set `labels:` in the run file%s", names.data,
-             arch->labels > 20 ? ", ..." : "", number ? ", or problem_type: regression" : "");
+             arch->head.labels > 20 ? ", ..." : "", number ? ", or problem_type: regression" : "");
     text_release(&names);
 }
 
 int64_t label_class(const ModelArch *arch, const char *label, Err *bad)
 {
-    for (int64_t i = 0; i < arch->labels; i++)
-        if (strcmp(arch->label_names[i], label) == 0)
+    for (int64_t i = 0; i < arch->head.labels; i++)
+        if (strcmp(arch->head.label_names[i], label) == 0)
             return i;
     char *rest;
     const long long number = strtoll(label, &rest, 10);
-    if (rest != label && *rest == '\0' && number >= 0 && number < arch->labels)
+    if (rest != label && *rest == '\0' && number >= 0 && number < arch->head.labels)
         return number;
     if (strcmp(label, "True") == 0 || strcmp(label, "False") == 0) /* as Python counts them */
-        return label[0] == 'T' && arch->labels > 1;
-    err_set(bad, ERR_INPUT, "'%s' is not one of the %lld labels", label, (long long)arch->labels);
+        return label[0] == 'T' && arch->head.labels > 1;
+    err_set(bad, ERR_INPUT, "'%s' is not one of the %lld labels", label, (long long)arch->head.labels);
     list_labels(arch, label, bad);
     return -1;
 }
@@ -53,7 +53,7 @@ static bool parse_real(float *goal, const char *label, Err *bad)
 /* A list of 0 and 1, one a label; or a list of label names. */
 static bool parse_many(float *goal, const ModelArch *arch, const json_t *value, Err *bad)
 {
-    memset(goal, 0, (size_t)arch->labels * sizeof *goal);
+    memset(goal, 0, (size_t)arch->head.labels * sizeof *goal);
     if (!json_is_array(value)) {
         err_set(bad, ERR_INPUT, "the label of a multi-label row must be a list");
         return err_hint(bad, "[0, 1, 0] or a list of label names, in a .jsonl file");
@@ -61,9 +61,9 @@ static bool parse_many(float *goal, const ModelArch *arch, const json_t *value, 
     const bool names = json_array_size(value) > 0 && json_is_string(json_array_get(value, 0));
     if (json_array_size(value) == 0) /* a row with none of them */
         return true;
-    if (!names && (int64_t)json_array_size(value) != arch->labels)
+    if (!names && (int64_t)json_array_size(value) != arch->head.labels)
         return err_set(bad, ERR_INPUT, "the label has %zu numbers, there are %lld labels", json_array_size(value),
-                       (long long)arch->labels);
+                       (long long)arch->head.labels);
     size_t i;
     json_t *v;
     json_array_foreach(value, i, v)
@@ -94,19 +94,19 @@ static bool refuse_list(const json_t *value, Err *bad)
 
 int64_t label_width(const ModelArch *arch)
 {
-    if (arch->task == TASK_TOKEN_CLS || arch->task == TASK_CAUSAL_LM)
+    if (arch->head.task->of_tokens)
         return 0;
-    return arch->problem == PROBLEM_MULTI_LABEL ? arch->labels : 1;
+    return arch->head.problem == PROBLEM_MULTI_LABEL ? arch->head.labels : 1;
 }
 
 bool label_goal(float *goal, const ModelArch *arch, const Record *record, Err *bad)
 {
-    if (arch->problem == PROBLEM_MULTI_LABEL)
+    if (arch->head.problem == PROBLEM_MULTI_LABEL)
         return parse_many(goal, arch, record->label_json, bad);
     if (json_is_array(record->label_json))
         return refuse_list(record->label_json, bad);
     if (!record->label)
         return err_set(bad, ERR_INPUT, "the row has no label");
-    return arch->problem == PROBLEM_REGRESSION ? parse_real(goal, record->label, bad)
-                                               : parse_class(goal, arch, record->label, bad);
+    return arch->head.problem == PROBLEM_REGRESSION ? parse_real(goal, record->label, bad)
+                                                    : parse_class(goal, arch, record->label, bad);
 }

@@ -7,7 +7,8 @@
 
 MetricsSpec measure_spec(const ModelArch *arch)
 {
-    return (MetricsSpec){ arch->task, arch->problem, arch->labels, (const char *const *)arch->label_names };
+    return (MetricsSpec){ arch->head.task->type, arch->head.problem, arch->head.labels,
+                          (const char *const *)arch->head.label_names };
 }
 
 /* Source: seqeval 1.2, sequence_labeling.get_entities, _validate_chunk. */
@@ -19,42 +20,44 @@ static bool is_entity_tag(const char *tag)
 
 const char *measure_odd_tag(const ModelArch *arch)
 {
-    for (int64_t i = 0; arch->task == TASK_TOKEN_CLS && i < arch->labels; i++)
-        if (!is_entity_tag(arch->label_names[i]))
-            return arch->label_names[i];
+    for (int64_t i = 0; arch->head.task->tags && i < arch->head.labels; i++)
+        if (!is_entity_tag(arch->head.label_names[i]))
+            return arch->head.label_names[i];
     return NULL;
 }
 
 int64_t measure_logits(const ModelArch *arch, int64_t tokens, int64_t examples)
 {
-    switch (arch->task) {
-    case TASK_CAUSAL_LM:
-        return 0;
-    case TASK_TOKEN_CLS:
-        return tokens * arch->labels;
-    case TASK_SEQ_CLS:
-    case TASK_IMAGE_CLS:
-        break;
-    }
-    return examples * arch->labels;
+    const Task *task = arch->head.task;
+    return task->speaks ? 0 : (task->of_tokens ? tokens : examples) * arch->head.labels;
+}
+
+static void add_examples(Metrics *metrics, const Batch *batch, const float *logits, BatchLoss loss)
+{
+    metrics_add(metrics, logits, batch->goal, batch->B, loss.sum);
+}
+
+static void add_tags(Metrics *metrics, const Batch *batch, const float *logits, BatchLoss loss)
+{
+    metrics_add_tags(metrics, logits, batch->token_goal, batch->start, batch->B, loss.sum);
+}
+
+static void add_tokens(Metrics *metrics, const Batch *batch, const float *logits, BatchLoss loss)
+{
+    (void)logits;
+    metrics_add_tokens(metrics, batch->B, loss.count, loss.sum);
 }
 
 void measure_batch(Metrics *metrics, Model *model, const Batch *batch, const float *values, float *logits)
 {
-    const TaskType task = metrics->spec.task;
-    const BatchLoss loss = model_predict(model, batch, values, task == TASK_CAUSAL_LM ? NULL : logits);
-    switch (task) {
-    case TASK_CAUSAL_LM:
-        metrics_add_tokens(metrics, batch->B, loss.count, loss.sum);
-        break;
-    case TASK_TOKEN_CLS:
-        metrics_add_tags(metrics, logits, batch->token_goal, batch->start, batch->B, loss.sum);
-        break;
-    case TASK_SEQ_CLS:
-    case TASK_IMAGE_CLS:
-        metrics_add(metrics, logits, batch->goal, batch->B, loss.sum);
-        break;
-    }
+    static void (*const add[])(Metrics *, const Batch *, const float *,
+                               BatchLoss) = { [TASK_SEQ_CLS] = add_examples,
+                                              [TASK_TOKEN_CLS] = add_tags,
+                                              [TASK_CAUSAL_LM] = add_tokens,
+                                              [TASK_IMAGE_CLS] = add_examples };
+    const Task *task = task_get(metrics->spec.task);
+    const BatchLoss loss = model_predict(model, batch, values, task->speaks ? NULL : logits);
+    add[task->type](metrics, batch, logits, loss);
 }
 
 /* ---- generated texts ------------------------------------------------------------------ */

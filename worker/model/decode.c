@@ -16,10 +16,10 @@ struct Decoder {
 
 static bool check(const ModelArch *arch, Err *err)
 {
-    if (arch->task == TASK_CAUSAL_LM && arch->causal && arch->pre_norm)
+    if (arch->head.task->speaks && arch->causal && arch->pre_norm)
         return true;
     return err_set(err, ERR_INPUT, "model_type '%s' with task_type '%s' does not write texts", arch->family->model_type,
-                   config_task_name(arch->task));
+                   config_task_name(arch->head.task->type));
 }
 
 static bool take_memory(Decoder *d, Err *err)

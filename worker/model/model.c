@@ -161,10 +161,10 @@ static void make_head(Model *model, const Weights *weights, bool below)
         return;
     }
     model->head = (Head){ .layer = arch->layers,
-                          .problem = arch->problem,
-                          .act = (int)arch->pooler_act,
-                          .pooler_dropout = arch->pooler_dropout,
-                          .dropout = arch->head_dropout,
+                          .problem = arch->head.problem,
+                          .act = (int)arch->head.pooler_act,
+                          .pooler_dropout = arch->head.pooler_dropout,
+                          .dropout = arch->head.dropout,
                           .below = below };
     if (has(model, -1, ROLE_POOLER))
         add_linear(model, weights, &model->head.pooler, -1, ROLE_POOLER, SITE_LORA_POOLER);
@@ -174,7 +174,7 @@ static void make_head(Model *model, const Weights *weights, bool below)
 /* Layers, and which gradients they need. model->blocks has room for all. */
 static void make_layers(Model *model, const Weights *weights)
 {
-    model->speaks = model->arch->task == TASK_CAUSAL_LM;
+    model->speaks = model->arch->head.task->speaks;
     make_embedding(model, weights);
     bool below = embedding_is_trained(&model->embedding);
     for (int64_t l = 0; l < model->arch->layers; l++) {
@@ -206,7 +206,7 @@ static PassSizes pass_sizes(const Model *model)
         .most_tokens = o->most_tokens,
         .most_sequences = o->most_sequences,
         .longest = o->longest,
-        .most_read = arch->head_rows == READ_LABELLED ? o->most_tokens : o->most_sequences,
+        .most_read = arch->head.rows == READ_LABELLED ? o->most_tokens : o->most_sequences,
         .C = arch->C,
         .H = arch->H,
         .across = most(arch->C, arch->H * arch->D),
@@ -214,7 +214,7 @@ static PassSizes pass_sizes(const Model *model)
         .most_R = embedding_most_R(&model->embedding),
         .stream = arch->pre_norm,
         .places = has(model, -1, ROLE_POSITION) && !arch->image_size,
-        .labels = model->speaks ? 0 : arch->labels,
+        .labels = model->speaks ? 0 : arch->head.labels,
     };
     for (int64_t l = 0; l < arch->layers; l++)
         block_measure(&model->blocks[l], drops, o->threads, &sizes);
@@ -386,10 +386,10 @@ static void choose_reads(Model *model, const Batch *batch, bool all)
     Pass *pass = &model->pass;
     for (int64_t b = 0; b < batch->B; b++) {
         const int64_t T = batch->start[b + 1] - batch->start[b];
-        if (model->arch->head_rows == READ_LAST) {
+        if (model->arch->head.rows == READ_LAST) {
             pass->read_first[b] = last_word(model->arch, batch->ids + batch->start[b], T);
             pass->read_end[b] = pass->read_first[b] + 1;
-        } else if (model->arch->head_rows != READ_LABELLED) {
+        } else if (model->arch->head.rows != READ_LABELLED) {
             pass->read_first[b] = 0;
             pass->read_end[b] = 1;
         } else if (all) {
@@ -505,7 +505,7 @@ void model_down(Model *model, Keep *keep, const EmbeddingInput *input)
 
 static bool has_goals(const Model *model, const Batch *batch)
 {
-    return model->arch->head_rows == READ_LABELLED ? batch->token_goal != NULL : batch->goal != NULL;
+    return model->arch->head.rows == READ_LABELLED ? batch->token_goal != NULL : batch->goal != NULL;
 }
 
 BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad, int64_t step)
@@ -543,6 +543,6 @@ BatchLoss model_predict(Model *model, const Batch *batch, const float *values, f
         return loss;
     }
     if (logits)
-        memcpy(logits, pass->logits, (size_t)(pass->reads.N * model->arch->labels) * sizeof *logits);
+        memcpy(logits, pass->logits, (size_t)(pass->reads.N * model->arch->head.labels) * sizeof *logits);
     return has_goals(model, batch) ? find_loss(model, NULL, batch) : loss;
 }

@@ -14,7 +14,7 @@ static bool are_wanted(const Config *c, bool *wanted, Err *err)
     Adapted adapted;
     o.lora = NULL;
     const bool ok = adapted_open(&adapted, &o, err);
-    *wanted = ok && adapted.arch->labels_open;
+    *wanted = ok && adapted.arch->head.labels_open;
     adapted_release(&adapted);
     return ok;
 }

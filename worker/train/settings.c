@@ -1,22 +1,19 @@
 #include "worker/train/settings.h"
 
+static RowKind rows_of_language(const DataConfig *d)
+{
+    return d->completion                      ? ROWS_COMPLETIONS
+           : d->messages                      ? ROWS_MESSAGES
+           : d->block_size > 0 && !d->packing ? ROWS_BLOCKS
+                                              : ROWS_TEXTS;
+}
+
 static RowKind kind_of(const Config *config)
 {
-    const DataConfig *d = &config->data;
-    switch (config->task) {
-    case TASK_TOKEN_CLS:
-        return ROWS_WORDS;
-    case TASK_IMAGE_CLS:
-        return ROWS_IMAGES;
-    case TASK_CAUSAL_LM:
-        return d->completion                      ? ROWS_COMPLETIONS
-               : d->messages                      ? ROWS_MESSAGES
-               : d->block_size > 0 && !d->packing ? ROWS_BLOCKS
-                                                  : ROWS_TEXTS;
-    case TASK_SEQ_CLS:
-        break;
-    }
-    return ROWS_LABELLED;
+    static const RowKind kinds[] = {
+        [TASK_SEQ_CLS] = ROWS_LABELLED, [TASK_TOKEN_CLS] = ROWS_WORDS, [TASK_IMAGE_CLS] = ROWS_IMAGES
+    };
+    return task_get(config->task)->speaks ? rows_of_language(&config->data) : kinds[config->task];
 }
 
 DatasetOptions settings_data(const Config *config, const StringList *files)

@@ -127,7 +127,7 @@ static void missing_keys_have_transformers_defaults(void **state)
     assert_int_equal(arch->act, ACT_GELU);
     assert_true(arch->norm_eps == 1e-12);
     assert_true(arch->hidden_dropout == 0.1 && arch->attention_dropout == 0.1);
-    assert_true(arch->head_dropout == 0.1);
+    assert_true(arch->head.dropout == 0.1);
     assert_true(arch->initializer_range == 0.02);
     assert_int_equal(arch->pad_id, 0);
     /* bert-base-uncased with a head of two: Transformers counts 109,483,778 */
@@ -139,10 +139,10 @@ static void the_heads_dropout_follows_the_hidden_one(void **state)
 {
     ModelArch *arch = open_good(state, (Ask){ .more = ", \"hidden_dropout_prob\": 0.3,"
                                                       " \"classifier_dropout\": null" });
-    assert_true(arch->head_dropout == 0.3);
+    assert_true(arch->head.dropout == 0.3);
     arch_close(arch);
     arch = open_good(state, (Ask){ .more = ", \"classifier_dropout\": 0.0" });
-    assert_true(arch->head_dropout == 0.0);
+    assert_true(arch->head.dropout == 0.0);
     arch_close(arch);
 }
 
@@ -181,7 +181,7 @@ static void overrides_replace_what_the_file_says(void **state)
                                               .overrides = "{\"hidden_dropout_prob\": 0.0,"
                                                            " \"classifier_dropout\": 0.25}" });
     assert_true(arch->hidden_dropout == 0.0);
-    assert_true(arch->head_dropout == 0.25);
+    assert_true(arch->head.dropout == 0.25);
     assert_true(json_real_value(json_object_get(arch->config, "hidden_dropout_prob")) == 0.0);
     arch_close(arch);
 }
@@ -204,31 +204,31 @@ static void labels_are_the_runs_else_the_models(void **state)
 {
     char yes[] = "yes", no[] = "no", maybe[] = "maybe", *names[] = { yes, no, maybe };
     ModelArch *arch = open_good(state, (Ask){ .more = ID2LABEL, .labels = { names, 3 } });
-    assert_int_equal(arch->labels, 3);
-    assert_string_equal(arch->label_names[2], "maybe");
-    assert_true(arch->labels_known);
+    assert_int_equal(arch->head.labels, 3);
+    assert_string_equal(arch->head.label_names[2], "maybe");
+    assert_true(arch->head.labels_known);
     arch_close(arch);
     arch = open_good(state, (Ask){ .more = ID2LABEL }); /* by number, not by text */
-    assert_int_equal(arch->labels, 11);
-    assert_string_equal(arch->label_names[2], "c");
-    assert_string_equal(arch->label_names[10], "k");
-    assert_true(arch->labels_known);
+    assert_int_equal(arch->head.labels, 11);
+    assert_string_equal(arch->head.label_names[2], "c");
+    assert_string_equal(arch->head.label_names[10], "k");
+    assert_true(arch->head.labels_known);
     arch_close(arch);
     arch = open_good(state, (Ask){ .more = ID2LABEL, .label_count = 3 });
-    assert_int_equal(arch->labels, 3);
-    assert_string_equal(arch->label_names[2], "LABEL_2");
-    assert_false(arch->labels_known);
+    assert_int_equal(arch->head.labels, 3);
+    assert_string_equal(arch->head.label_names[2], "LABEL_2");
+    assert_false(arch->head.labels_known);
     arch_close(arch);
     arch = open_good(state, (Ask){ .more = ID2LABEL, .label_count = 11 });
-    assert_string_equal(arch->label_names[10], "k");
+    assert_string_equal(arch->head.label_names[10], "k");
     arch_close(arch);
     arch = open_good(state, (Ask){ .more = ", \"id2label\": {\"0\": \"LABEL_0\", \"1\": \"LABEL_1\"}" });
-    assert_int_equal(arch->labels, 2);
-    assert_false(arch->labels_known);
+    assert_int_equal(arch->head.labels, 2);
+    assert_false(arch->head.labels_known);
     arch_close(arch);
     arch = open_good(state, (Ask){ 0 });
-    assert_int_equal(arch->labels, 2);
-    assert_false(arch->labels_known);
+    assert_int_equal(arch->head.labels, 2);
+    assert_false(arch->head.labels_known);
     arch_close(arch);
     expect_refused(state, (Ask){ .more = ", \"id2label\": {\"0\": \"a\", \"2\": \"b\"}" }, "no name for \"1\"", "");
 }
@@ -236,7 +236,7 @@ static void labels_are_the_runs_else_the_models(void **state)
 static ProblemType problem_of(void **state, Ask ask)
 {
     ModelArch *arch = open_good(state, ask);
-    const ProblemType problem = arch->problem;
+    const ProblemType problem = arch->head.problem;
     arch_close(arch);
     return problem;
 }

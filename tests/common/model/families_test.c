@@ -147,7 +147,8 @@ static void expect_modules(const json_t *row)
     const char *name = json_string_value(json_object_get(row, "case"));
     const json_t *modules = json_object_get(row, "modules");
     ModelArch *arch = open_golden(name, task_of(row));
-    assert_string_equal(arch->family->task_class[arch->task], json_string_value(json_object_get(row, "cls")));
+    assert_string_equal(arch->family->task_class[arch->head.task->type],
+                        json_string_value(json_object_get(row, "cls")));
     assert_int_equal(arch->module_count, json_array_size(modules));
     for (int i = 0; i < arch->module_count; i++)
         expect_module(arch, &arch->modules[i], json_array_get(modules, (size_t)i));
@@ -189,7 +190,7 @@ static void gpt2_is_causal_and_reads_the_last_row_of_a_sequence(void **state)
     assert_true(arch->C == 32 && arch->layers == 2 && arch->H == 4 && arch->K == 4);
     assert_true(arch->D == 8 && arch->F == 128 && arch->V == 604 && arch->positions == 96);
     assert_true(arch->pre_norm && arch->causal && !arch->gated && !arch->rope);
-    assert_int_equal(arch->head_rows, READ_LAST);
+    assert_int_equal(arch->head.rows, READ_LAST);
     assert_int_equal(arch->still_row, -1);
     assert_int_equal(arch->pad_id, 0);
     assert_true(arch->scales[0] == 1 / sqrt(8) && arch->scales[1] == 1 / sqrt(8) / 2);
@@ -197,9 +198,9 @@ static void gpt2_is_causal_and_reads_the_last_row_of_a_sequence(void **state)
     arch_close(arch);
     arch = open_golden("gpt2-text", TASK_CAUSAL_LM);
     assert_int_equal(arch->act, ACT_GELU);
-    assert_int_equal(arch->head_rows, READ_LABELLED);
-    assert_true(arch->labels == arch->V && !arch->label_names && arch->tied);
-    assert_int_equal(arch->problem, PROBLEM_SINGLE_LABEL);
+    assert_int_equal(arch->head.rows, READ_LABELLED);
+    assert_true(arch->head.labels == arch->V && !arch->head.label_names && arch->tied);
+    assert_int_equal(arch->head.problem, PROBLEM_SINGLE_LABEL);
     assert_true(arch_module(arch, -1, ROLE_HEAD)->tied);
     arch_close(arch);
 }
@@ -210,14 +211,14 @@ static void gpt2s_defaults_are_transformers(void **state)
     ModelArch *arch = open_good("{\"model_type\": \"gpt2\"}", TASK_TOKEN_CLS);
     assert_int_equal(arch_parameters(arch), 124439808 + 3 * 768 + 3); /* the library's count */
     assert_true(arch->embed_dropout == 0.1 && arch->hidden_dropout == 0.1);
-    assert_true(arch->attention_dropout == 0.1 && arch->head_dropout == 0.1);
+    assert_true(arch->attention_dropout == 0.1 && arch->head.dropout == 0.1);
     assert_true(arch->pad_id == -1 && arch->eos_id == 50256);
     arch_close(arch);
     arch = open_good("{\"model_type\": \"gpt2\", \"scale_attn_weights\": false, \"n_inner\": 100,"
                      " \"eos_token_id\": [7, 8], \"classifier_dropout\": 0.4}",
                      TASK_TOKEN_CLS);
     assert_true(arch->scales[5] == 1 && arch->F == 100 && arch->eos_id == 7);
-    assert_true(arch->head_dropout == 0.4);
+    assert_true(arch->head.dropout == 0.4);
     arch_close(arch);
 }
 
@@ -229,7 +230,7 @@ static void robertas_positions_begin_behind_the_padding(void **state)
     assert_int_equal(arch->positions, 64);
     assert_int_equal(arch_module(arch, -1, ROLE_POSITION)->out, 66);
     assert_int_equal(arch->still_row, 1);
-    assert_true(arch->pooler_act == ACT_TANH && arch->head_rows == READ_FIRST);
+    assert_true(arch->head.pooler_act == ACT_TANH && arch->head.rows == READ_FIRST);
     assert_true(arch_module(arch, -1, ROLE_POOLER)->is_new);
     arch_close(arch);
     arch = open_good("{\"model_type\": \"xlm-roberta\", \"vocab_size\": 250002,"
@@ -237,7 +238,7 @@ static void robertas_positions_begin_behind_the_padding(void **state)
                      " \"classifier_dropout\": 0.25}",
                      TASK_SEQ_CLS);
     assert_string_equal(arch->family->task_class[TASK_SEQ_CLS], "XLMRobertaForSequenceClassification");
-    assert_true(arch->pooler_dropout == 0.25 && arch->head_dropout == 0.25);
+    assert_true(arch->head.pooler_dropout == 0.25 && arch->head.dropout == 0.25);
     assert_int_equal(arch_parameters(arch), 278045955); /* the library's, with three labels */
     arch_close(arch);
 }
@@ -247,12 +248,12 @@ static void distilberts_head_is_dropped_by_its_own_key(void **state)
     (void)state;
     ModelArch *arch = open_good("{\"model_type\": \"distilbert\"}", TASK_SEQ_CLS);
     assert_int_equal(arch_parameters(arch), 66955779); /* the library's, with three labels */
-    assert_true(arch->pooler_act == ACT_RELU && arch->pooler_dropout == 0);
-    assert_true(arch->head_dropout == 0.2 && arch->embed_dropout == 0.1);
+    assert_true(arch->head.pooler_act == ACT_RELU && arch->head.pooler_dropout == 0);
+    assert_true(arch->head.dropout == 0.2 && arch->embed_dropout == 0.1);
     assert_true(arch->types == 0 && arch->norm_eps == 1e-12);
     arch_close(arch);
     arch = open_good("{\"model_type\": \"distilbert\", \"dropout\": 0.3}", TASK_TOKEN_CLS);
-    assert_true(arch->head_dropout == 0.3);
+    assert_true(arch->head.dropout == 0.3);
     assert_null(arch_module(arch, -1, ROLE_POOLER));
     arch_close(arch);
 }
@@ -286,7 +287,7 @@ static void qwen2s_windows_are_above_a_layer_or_by_a_list(void **state)
                                 " \"sliding_window\": 9, \"max_window_layers\": 30}",
                                 TASK_TOKEN_CLS);
     assert_true(arch->windows[29] == 0 && arch->windows[30] == 9 && arch->windows[31] == 9);
-    assert_true(arch->head_dropout == 0.1 && arch_module(arch, -1, ROLE_HEAD)->bias);
+    assert_true(arch->head.dropout == 0.1 && arch_module(arch, -1, ROLE_HEAD)->bias);
     arch_close(arch);
     arch = open_good("{\"model_type\": \"qwen2\", \"sliding_window\": 9}", TASK_SEQ_CLS);
     assert_true(arch->windows[31] == 0 && !arch_module(arch, -1, ROLE_HEAD)->bias);
@@ -304,8 +305,8 @@ static void vits_rows_are_its_patches_and_one(void **state)
     (void)state;
     ModelArch *arch = open_golden("vit-imgcls", TASK_IMAGE_CLS);
     assert_true(arch->image_size == 32 && arch->patch == 8 && arch->channels == 3);
-    assert_true(arch->positions == 17 && arch->V == 0 && arch->head_rows == READ_FIRST);
-    assert_string_equal(arch->label_names[2], "spot");
+    assert_true(arch->positions == 17 && arch->V == 0 && arch->head.rows == READ_FIRST);
+    assert_string_equal(arch->head.label_names[2], "spot");
     char *old = arch_old_path(arch, "vit.layers.1.attention.o_proj");
     assert_string_equal(old, "vit.encoder.layer.1.attention.output.dense");
     free(old);

@@ -37,10 +37,10 @@ static void check_logits(const Subject *s, const char *when, const char *adapter
     Err err = { 0 };
     char *folder = file_of(s, adapter), *path = file_of(s, "expected/logits.safetensors");
     must(slots_read_adapter(s->c.values, s->c.table, folder, &err), &err);
-    const bool tokens = s->c.arch->head_rows == READ_LABELLED;
+    const bool tokens = s->c.arch->head.rows == READ_LABELLED;
     Packed p = pack(s, &s->dev, NULL, tokens ? 2 : s->dev.count);
     Model *model = open_subject_model(s, &p, 0);
-    const int64_t rows = tokens ? p.batch.N : p.batch.B, labels = s->c.arch->labels;
+    const int64_t rows = tokens ? p.batch.N : p.batch.B, labels = s->c.arch->head.labels;
     float *logits = xcalloc((size_t)(rows * labels), sizeof *logits);
     model_predict(model, &p.batch, s->c.values, logits);
     SafeTensors *file = safetensors_open(path, &err);

@@ -214,8 +214,8 @@ typedef struct Packed {
 /* examples[rows[0, B)] end to end; rows NULL: the first B. */
 static void pack(Packed *p, const Case *c, const Example *examples, const int *rows, int B)
 {
-    const bool many = c->arch->problem == PROBLEM_MULTI_LABEL;
-    const int width = many ? (int)c->arch->labels : 1;
+    const bool many = c->arch->head.problem == PROBLEM_MULTI_LABEL;
+    const int width = many ? (int)c->arch->head.labels : 1;
     int64_t N = 0;
     for (int b = 0; b < B; b++) {
         const int row = rows ? rows[b] : b;

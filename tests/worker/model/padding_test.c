@@ -134,10 +134,10 @@ static void check(void **state)
     Packed p = pack(s, &s->train, NULL, s->train.count);
     Model *model = open_subject_model(s, &p, 0);
     float *grad = xcalloc((size_t)s->c.table->size, sizeof *grad);
-    float *logits = xcalloc((size_t)((p.batch.N + 1) * (s->c.arch->labels + 1)), sizeof *logits);
+    float *logits = xcalloc((size_t)((p.batch.N + 1) * (s->c.arch->head.labels + 1)), sizeof *logits);
     model_predict(model, &p.batch, s->c.values, logits);
-    if (s->c.arch->task == TASK_SEQ_CLS)
-        expect_logits(rows, logits, s->c.arch->labels);
+    if (s->c.arch->head.task->type == TASK_SEQ_CLS)
+        expect_logits(rows, logits, s->c.arch->head.labels);
     const BatchLoss loss = model_train(model, &p.batch, s->c.values, grad, 0);
     assert_int_equal(loss.count, (int64_t)sum_of(rows, "count"));
     assert_float_equal(loss.sum, sum_of(rows, "loss"), 1e-4);

@@ -72,7 +72,7 @@ static Subject *open_everything(const Everything *e, double dropout)
     Subject *s = open_case(e);
     ModelArch *arch = s->c.arch;
     arch->embed_dropout = arch->hidden_dropout = arch->attention_dropout = dropout;
-    arch->pooler_dropout = arch->head_dropout = dropout;
+    arch->head.pooler_dropout = arch->head.dropout = dropout;
     if (e->window > 0 && !arch->windows)
         arch->windows = xcalloc((size_t)arch->layers, sizeof *arch->windows);
     for (int64_t l = 0; e->window > 0 && l < arch->layers; l += 2)

@@ -207,7 +207,7 @@ static int64_t ask_one_by_one(Job *job, const float *values, double *loss)
         const Batch batch = batch_fill(&job->step.room, job->data.eval.data, &job->data.eval.rows[i], 1);
         *loss += model_predict(job->step.model, &batch, values, logits).sum;
         int64_t best = 0;
-        for (int64_t k = 1; k < job->base.adapted.arch->labels; k++)
+        for (int64_t k = 1; k < job->base.adapted.arch->head.labels; k++)
             best = logits[k] > logits[best] ? k : best;
         right += (int64_t)batch.goal[0] == best;
     }
