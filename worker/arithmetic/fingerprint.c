@@ -26,6 +26,28 @@ static float *numbers_new(int64_t n, uint64_t stream)
     return x;
 }
 
+/* The factors of all products, and what stood in their results before: each takes as many as it needs. */
+typedef struct Factors {
+    float *a, *b, *before;
+} Factors;
+
+static Factors factors_new(int64_t a, int64_t b, int64_t before)
+{
+    return (Factors){ numbers_new(a, 1), numbers_new(b, 2), numbers_new(before, 3) };
+}
+
+static void factors_release(Factors *f)
+{
+    free(f->a);
+    free(f->b);
+    free(f->before);
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* ---- products -------------------------------------------------------------------------------- */
 
 enum { CHECKED_WHOLE = 1 << 18 }; /* multiply-adds */
@@ -43,6 +65,7 @@ static const struct {
     { 130, 96, 70, 1, 1 },  { 70, 8, 768, 1, 0 },   { 70, 768, 8, 0.5f, 1 }, { 8, 320, 200, 0.5f, 0 },
     { 24, 131, 400, 1, 0 }, { 128, 64, 768, 1, 0 }, { 48, 768, 384, 1, 0 },
 };
+enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static void product(ProductKind kind, float *c, const float *a, const float *b, int64_t M, int64_t N, int64_t K,
                     float alpha, float beta)
@@ -55,7 +78,17 @@ static void product(ProductKind kind, float *c, const float *a, const float *b, 
         gemm_tn(c, N, a, M, b, N, M, N, K, alpha, beta);
 }
 
-/* sums[n] = sum_k a(m,k) b(k,n), the plain loop. */
+/* b[N,K] as [K,N], in which the plain loop reads it. */
+static float *turned_new(const float *b, int64_t N, int64_t K)
+{
+    float *turned = xmalloc((size_t)(K * N) * sizeof *turned);
+    for (int64_t k = 0; k < K; k++)
+        for (int64_t n = 0; n < N; n++)
+            turned[k * N + n] = b[n * K + k];
+    return turned;
+}
+
+/* sums[n] = sum_k a(m,k) b[k,n], the plain loop. */
 static void plain_row(double *sums, ProductKind kind, const float *a, const float *b, int64_t m, int64_t M, int64_t N,
                       int64_t K)
 {
@@ -63,10 +96,8 @@ static void plain_row(double *sums, ProductKind kind, const float *a, const floa
         sums[n] = 0;
     for (int64_t k = 0; k < K; k++) {
         const double a_mk = (double)(kind == PRODUCT_TN ? a[k * M + m] : a[m * K + k]);
-        const float *b_k = b + (kind == PRODUCT_NT ? k : k * N);
-        const int64_t step = kind == PRODUCT_NT ? K : 1;
         for (int64_t n = 0; n < N; n++)
-            sums[n] += a_mk * (double)b_k[n * step];
+            sums[n] += a_mk * (double)b[k * N + n];
     }
 }
 
@@ -75,72 +106,96 @@ static bool is_right(double got, double expected, int64_t K)
     return fabs(got - expected) <= 1e-6 * (4 + sqrt((double)K) + fabs(expected)); /* NaN is not */
 }
 
-static bool product_is_right(ProductKind kind, int which, uint64_t *digest, char *wrong, size_t room)
+static bool product_is_right(ProductKind kind, int which, const Factors *f, uint64_t *digest, char *wrong, size_t room)
 {
     const int64_t M = shapes[which].M, N = shapes[which].N, K = shapes[which].K;
     const float alpha = shapes[which].alpha, beta = shapes[which].beta;
-    float *a = numbers_new(M * K, 1), *b = numbers_new(K * N, 2), *c = numbers_new(M * N, 3);
-    float *before = numbers_new(M * N, 3);
+    const size_t bytes = (size_t)(M * N) * sizeof(float);
+    float *c = memcpy(xmalloc(bytes), f->before, bytes);
     double *sums = xmalloc((size_t)N * sizeof *sums);
+    float *turned = kind == PRODUCT_NT ? turned_new(f->b, N, K) : NULL;
     bool right = true;
-    product(kind, c, a, b, M, N, K, alpha, beta);
+    product(kind, c, f->a, f->b, M, N, K, alpha, beta);
     const int64_t step = M * N * K > CHECKED_WHOLE ? 9 : 1; /* the loop is slow, and all rows alike but the last */
     for (int64_t m = (M - 1) % step; right && m < M; m += step) {
-        plain_row(sums, kind, a, b, m, M, N, K);
+        plain_row(sums, kind, f->a, turned ? turned : f->b, m, M, N, K);
         for (int64_t n = 0; right && n < N; n++) {
-            const double expected = (double)alpha * sums[n] + (double)beta * (double)before[m * N + n];
+            const double expected = (double)alpha * sums[n] + (double)beta * (double)f->before[m * N + n];
             right = is_right((double)c[m * N + n], expected, K);
             if (!right)
                 snprintf(wrong, room, "a product of %lld x %lld x %lld gives %g for %g", (long long)M, (long long)K,
                          (long long)N, (double)c[m * N + n], expected);
         }
     }
-    *digest = digest_fast_more(*digest, c, (size_t)(M * N) * sizeof *c);
-    free(a);
-    free(b);
+    *digest = digest_fast_more(*digest, c, bytes);
     free(c);
-    free(before);
+    free(turned);
     free(sums);
     return right;
 }
 
 bool fingerprint_products(uint64_t *digest, char *wrong, size_t room)
 {
-    for (int i = 0; i < (int)(sizeof shapes / sizeof *shapes); i++)
-        for (ProductKind kind = PRODUCT_NT; kind <= PRODUCT_TN; kind++)
-            if (!product_is_right(kind, i, digest, wrong, room))
-                return false;
-    return true;
+    int64_t a = 0, b = 0, c = 0;
+    for (int i = 0; i < SHAPES; i++) {
+        a = most(a, shapes[i].M * shapes[i].K);
+        b = most(b, shapes[i].K * shapes[i].N);
+        c = most(c, shapes[i].M * shapes[i].N);
+    }
+    Factors f = factors_new(a, b, c);
+    bool right = true;
+    for (int i = 0; i < SHAPES; i++)
+        for (ProductKind kind = PRODUCT_NT; right && kind <= PRODUCT_TN; kind++)
+            right = product_is_right(kind, i, &f, digest, wrong, room);
+    factors_release(&f);
+    return right;
 }
 
 /* ---- tiles ----------------------------------------------------------------------------------- */
 
-/* c = op(a) . op(b), rows [m, M) and columns [n, N). */
-static void part(ProductKind kind, float *c, const float *a, const float *b, int64_t m, int64_t M, int64_t n, int64_t N,
-                 const int64_t size[3])
+/* Products cut in two, each half of GEMM_TILE_WORK, edges on every side. Kernels take 4 to 24 rows or columns at a
+ * time, among them 12: cuts at a multiple of 192 would show nothing. Each kind is cut both ways, with one block of
+ * K and with several: what the kinds do not share is how their factors are packed, not how blocks of K are added. */
+static const struct {
+    ProductKind kind;
+    int64_t M, N, K;
+    bool by_rows;
+} cuts[] = {
+    { PRODUCT_NT, 509, 371, 90, true },   { PRODUCT_NT, 147, 253, 463, false }, { PRODUCT_NN, 509, 51, 659, true },
+    { PRODUCT_NN, 155, 1277, 85, false }, { PRODUCT_TN, 637, 157, 171, true },  { PRODUCT_TN, 51, 509, 659, false },
+};
+enum { CUTS = sizeof cuts / sizeof *cuts };
+
+/* Where it is cut. */
+static int64_t half(int64_t size)
 {
-    const bool turn_a = kind == PRODUCT_TN, turn_b = kind == PRODUCT_NT;
-    const int64_t lda = turn_a ? size[0] : size[2], ldb = turn_b ? size[2] : size[1];
-    blas_sgemm(turn_a, turn_b, M - m, N - n, size[2], 1, a + (turn_a ? m : m * lda), lda, b + (turn_b ? n * ldb : n),
-               ldb, 0, c + m * size[1] + n, size[1]);
+    return (size / 2 + GEMM_TILE_STEP - 1) / GEMM_TILE_STEP * GEMM_TILE_STEP;
 }
 
-/* Cut in two by rows and by columns, with edges on every side; one block of K, and several. */
-static bool joins(ProductKind kind, const int64_t size[3])
+/* c = op(a) . op(b), rows [m, M) and columns [n, N). */
+static void part(int which, float *c, const Factors *f, int64_t m, int64_t M, int64_t n, int64_t N)
 {
-    const int64_t M = size[0], N = size[1], K = size[2], step = GEMM_TILE_STEP;
-    const int64_t row = (M / 2 + step - 1) / step * step, column = (N / 2 + step - 1) / step * step;
-    float *a = numbers_new(M * K, 1), *b = numbers_new(K * N, 2);
-    float *whole = numbers_new(M * N, 3), *tiles = numbers_new(M * N, 4);
-    part(kind, whole, a, b, 0, M, 0, N, size);
-    part(kind, tiles, a, b, 0, row, 0, N, size);
-    part(kind, tiles, a, b, row, M, 0, N, size);
-    bool same = memcmp(whole, tiles, (size_t)(M * N) * sizeof *whole) == 0;
-    part(kind, tiles, a, b, 0, M, 0, column, size);
-    part(kind, tiles, a, b, 0, M, column, N, size);
-    same = same && memcmp(whole, tiles, (size_t)(M * N) * sizeof *whole) == 0;
-    free(a);
-    free(b);
+    const bool turn_a = cuts[which].kind == PRODUCT_TN, turn_b = cuts[which].kind == PRODUCT_NT;
+    const int64_t K = cuts[which].K, ldc = cuts[which].N;
+    const int64_t lda = turn_a ? cuts[which].M : K, ldb = turn_b ? K : ldc;
+    blas_sgemm(turn_a, turn_b, M - m, N - n, K, 1, f->a + (turn_a ? m : m * lda), lda, f->b + (turn_b ? n * ldb : n),
+               ldb, 0, c + m * ldc + n, ldc);
+}
+
+static bool joins(int which, const Factors *f)
+{
+    const int64_t M = cuts[which].M, N = cuts[which].N;
+    const size_t bytes = (size_t)(M * N) * sizeof(float);
+    float *whole = memset(xmalloc(bytes), 0, bytes), *tiles = memset(xmalloc(bytes), 1, bytes);
+    part(which, whole, f, 0, M, 0, N);
+    if (cuts[which].by_rows) {
+        part(which, tiles, f, 0, half(M), 0, N);
+        part(which, tiles, f, half(M), M, 0, N);
+    } else {
+        part(which, tiles, f, 0, M, 0, half(N));
+        part(which, tiles, f, 0, M, half(N), N);
+    }
+    const bool same = memcmp(whole, tiles, bytes) == 0;
     free(whole);
     free(tiles);
     return same;
@@ -148,12 +203,17 @@ static bool joins(ProductKind kind, const int64_t size[3])
 
 bool fingerprint_tiles_join(void)
 {
-    static const int64_t sizes[][3] = { { 709, 333, 90 }, { 331, 1101, 60 }, { 205, 267, 421 }, { 517, 69, 650 } };
-    for (int i = 0; i < (int)(sizeof sizes / sizeof *sizes); i++)
-        for (ProductKind kind = PRODUCT_NT; kind <= PRODUCT_TN; kind++)
-            if (!joins(kind, sizes[i]))
-                return false;
-    return true;
+    int64_t a = 0, b = 0;
+    for (int i = 0; i < CUTS; i++) {
+        a = most(a, cuts[i].M * cuts[i].K);
+        b = most(b, cuts[i].K * cuts[i].N);
+    }
+    Factors f = factors_new(a, b, 0);
+    bool join = true;
+    for (int i = 0; join && i < CUTS; i++)
+        join = joins(i, &f);
+    factors_release(&f);
+    return join;
 }
 
 /* ---- kernels --------------------------------------------------------------------------------- */

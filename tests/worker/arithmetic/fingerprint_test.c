@@ -30,7 +30,7 @@ static int spoiled = -1; /* the number of the product whose last sum is off by `
 static float fault;
 static bool only_listed; /* nothing is computed */
 static bool in_order; /* by one thread: a product's number tells which it is */
-static float *known[MOST]; /* what it gave the first time; never freed */
+static float *known[MOST]; /* what it gave the first time */
 
 bool blas_load(const char *core, Err *err)
 {
@@ -120,6 +120,80 @@ static void every_product_counts_to_its_last_bit(void **state)
     }
 }
 
+/* Other products come than those that are known. */
+static void forget(void)
+{
+    for (int i = 0; i < MOST; i++) {
+        free(known[i]);
+        known[i] = NULL;
+    }
+}
+
+static bool tiles_join(int which, float by)
+{
+    in_order = true;
+    asked_count = 0;
+    spoiled = which;
+    fault = by;
+    const bool join = fingerprint_tiles_join();
+    spoiled = -1;
+    return join;
+}
+
+/* Of the one whole and its two tiles, which begin at asked[i]. */
+static unsigned is_cut(int i)
+{
+    const Asked *whole = &asked[i], *first = whole + 1, *second = whole + 2;
+    const bool by_rows = first->M < whole->M;
+    const int64_t at = by_rows ? first->M : first->N;
+    assert_int_equal(at % GEMM_TILE_STEP, 0);
+    assert_true(at % (3 * (int64_t)GEMM_TILE_STEP) != 0); /* where kernels of 12 rows show nothing */
+    assert_int_equal(first->M + second->M, whole->M * (by_rows ? 1 : 2));
+    assert_int_equal(first->N + second->N, whole->N * (by_rows ? 2 : 1));
+    for (const Asked *tile = first; tile <= second; tile++)
+        assert_true(tile->M * tile->N * tile->K >= GEMM_TILE_WORK);
+    return 1U << (4 * whole->turn_a + 2 * whole->turn_b + by_rows);
+}
+
+static void one_bit_in_any_tile_is_enough_not_to_join(void **state)
+{
+    (void)state;
+    forget();
+    assert_true(tiles_join(-1, 0));
+    const int count = asked_count;
+    unsigned kinds = 0;
+    assert_int_equal(count % 3, 0);
+    for (int i = 0; i < count; i += 3)
+        kinds |= is_cut(i);
+    assert_int_equal(kinds, 077); /* nothing turned, b, a: each by columns and by rows */
+    for (int i = 0; i < count; i++)
+        assert_false(tiles_join(i, 1e-6f));
+    forget();
+}
+
+static double work(void)
+{
+    double sum = 0;
+    for (int i = 0; i < asked_count; i++)
+        sum += (double)asked[i].M * (double)asked[i].N * (double)asked[i].K;
+    return sum;
+}
+
+/* Every process computes them at its start, on the slowest core too: 13 thousand million a second. */
+static void a_start_costs_no_more_than_25_milliseconds_of_a_slow_core(void **state)
+{
+    (void)state;
+    uint64_t digest;
+    char wrong[160];
+    forget();
+    assert_true(take(&digest, -1, 0, wrong, sizeof wrong));
+    const double products = work();
+    forget();
+    assert_true(tiles_join(-1, 0));
+    assert_true(products + work() <= 0.025 * 13e9);
+    forget();
+}
+
 /* Of a shape M x N x K: the turns that were asked for. */
 static unsigned turns_of(const Asked *shape)
 {
@@ -200,6 +274,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_product_counts_to_its_last_bit),
         cmocka_unit_test(every_shape_is_computed_with_each_factor_turned),
+        cmocka_unit_test(one_bit_in_any_tile_is_enough_not_to_join),
+        cmocka_unit_test(a_start_costs_no_more_than_25_milliseconds_of_a_slow_core),
         cmocka_unit_test(tiles_do_not_depend_on_the_threads),
         cmocka_unit_test(what_is_no_kernel_is_not_fused),
     };
