@@ -23,7 +23,6 @@ void workers_environment(int64_t ranks, int64_t cores)
     char number[32];
     snprintf(number, sizeof number, "%lld", (long long)threads);
     set_default("OMP_NUM_THREADS", number);
-    set_default("OPENBLAS_NUM_THREADS", number);
     set_default("OMPI_MCA_rmaps_base_oversubscribe", "1");
     set_default("OMPI_MCA_mpi_yield_when_idle", "1");
     set_default("OMPI_MCA_pml", "ob1");

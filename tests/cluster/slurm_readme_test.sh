@@ -14,7 +14,7 @@ is_over() {
 
 readme_place "$work/here"
 readme_take 'launch/slurm/lora.sbatch'
-id=$(env $(printf -- '-u %s ' ${!OMPI_@} OMP_NUM_THREADS OPENBLAS_NUM_THREADS) bash -c "$command" 2>"$work/log" |
+id=$(env $(printf -- '-u %s ' ${!OMPI_@} OMP_NUM_THREADS) bash -c "$command" 2>"$work/log" |
     sed -n 's/^Submitted batch job //p')
 [ -n "$id" ] || fail "README's '$command' gives no number of a job"
 await 400 is_over

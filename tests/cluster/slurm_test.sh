@@ -13,7 +13,7 @@ steps=5000 # a run must last longer than a command of Slurm takes
 reference "$work/one"
 want=$(sha "$work/one")
 # the script brings its own settings of Open MPI: those of this shell must not help it
-unset ${!OMPI_@} OMP_NUM_THREADS OPENBLAS_NUM_THREADS
+unset ${!OMPI_@} OMP_NUM_THREADS
 at_leave() { [ -z "$id" ] || { scancel -f "$id"; sleep 2; } 2>/dev/null; }
 
 # OUT: a job of 4 nodes with 2 ranks each; $id is its number

@@ -3,7 +3,7 @@
 
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_pml=ob1
-export OMPI_MCA_btl=self,vader OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+export OMPI_MCA_btl=self,vader OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 # when a rank has failed, mpirun kills the others at once; of itself it takes two seconds, also where there is no other
 export OMPI_MCA_odls_base_sigkill_timeout=0
 
