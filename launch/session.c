@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/model/base.h"
+#include "common/slots/slots.h"
 #include "worker/arithmetic/arithmetic.h"
 #include "worker/eval/measure.h"
 
@@ -70,8 +71,7 @@ bool session_task(TaskType *task, const char *adapter, Err *err)
 static int64_t head_labels(const char *adapter, Err *err)
 {
     static const char *const names[] = { "classifier", "classifier.out_proj", "score" };
-    char *path = path_join(adapter, "adapter_model.safetensors");
-    SafeTensors *st = safetensors_open(path, err);
+    SafeTensors *st = slots_open_adapter(adapter, err);
     int64_t labels = 0;
     for (size_t i = 0; st && labels == 0 && i < sizeof names / sizeof *names; i++) {
         char *name = xprintf("base_model.model.%s.weight", names[i]);
@@ -80,7 +80,6 @@ static int64_t head_labels(const char *adapter, Err *err)
         free(name);
     }
     safetensors_close(st);
-    free(path);
     return labels;
 }
 

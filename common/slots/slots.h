@@ -15,6 +15,7 @@
 #include "common/base/text.h"
 #include "common/config/config.h"
 #include "common/model/arch.h"
+#include "common/tensor/safetensors.h"
 
 typedef enum {
     SLOT_LORA_A, /* [r, in]; embedding: [r, rows]; convolution: [r, channels, k, k] */
@@ -80,6 +81,9 @@ void slots_close(SlotTable *table);
  * wrongly shaped ones are errors that name them). values[0, table->size). */
 MUST_USE bool slots_init(float *values, const SlotTable *table, const ModelArch *arch, const LoraConfig *lora,
                          uint64_t seed, Err *err);
+
+/* FOLDER/adapter_model.safetensors; where it is not, the error says how to make it of what is. */
+MUST_USE SafeTensors *slots_open_adapter(const char *folder, Err *err);
 
 /* values[0, size) <- FOLDER/adapter_model.safetensors, strictly. A table that came
  * along has to be the model's own. */

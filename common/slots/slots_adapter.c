@@ -153,22 +153,36 @@ static bool read_slots(float *values, const SlotTable *table, const SafeTensors 
     return true;
 }
 
+SafeTensors *slots_open_adapter(const char *folder, Err *err)
+{
+    char *path = path_join(folder, "adapter_model.safetensors"), *old = path_join(folder, "adapter_model.bin");
+    SafeTensors *file = NULL;
+    if (file_exists(path)) {
+        file = safetensors_open(path, err);
+    } else {
+        err_set(err, ERR_INPUT, "no adapter_model.safetensors in '%s'", folder);
+        if (file_exists(old))
+            err_hint(err,
+                     "convert its adapter_model.bin, which an older PEFT wrote: python3 -c \"import torch; "
+                     "from safetensors.torch import save_file; save_file({k: v.contiguous() for k, v in "
+                     "torch.load('%s', map_location='cpu', weights_only=True).items()}, '%s')\"",
+                     old, path);
+        else
+            err_hint(err, "an adapter's folder holds adapter_config.json and adapter_model.safetensors");
+    }
+    free(old);
+    free(path);
+    return file;
+}
+
 bool slots_read_adapter(float *values, const SlotTable *table, const char *folder, Err *err)
 {
     char *path = path_join(folder, "adapter_model.safetensors");
-    char *old = path_join(folder, "adapter_model.bin");
-    bool ok = true;
-    if (!file_exists(path)) {
-        ok = err_set(err, ERR_INPUT, "no adapter_model.safetensors in '%s'", folder);
-        if (file_exists(old))
-            err_hint(err, "adapter_model.bin is a pickle: load it with PEFT and save it again");
-    }
-    SafeTensors *file = ok ? safetensors_open(path, err) : NULL;
-    ok = file && read_slots(values, table, file, err);
+    SafeTensors *file = slots_open_adapter(folder, err);
+    const bool ok = file && read_slots(values, table, file, err);
     if (file && !ok && err && !strstr(err->where, path))
         err_at(err, "%s", path);
     safetensors_close(file);
-    free(old);
     free(path);
     return ok;
 }

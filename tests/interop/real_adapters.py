@@ -169,8 +169,15 @@ def check_refused(adapters, work, bases):
     weights = os.path.join(mnli, "roberta_base_lora_mnli.safetensors")
     named = rewritten(weights, os.path.join(work, "named"), LORALIB, lambda key: key)
     refused("loralib's names", "no tensor of this run.*lora_A.weight'.*is not a name of PEFT's", *predict(named, "roberta"))
-    refused("a file of torch.save", "not a safetensors file: a pickle of torch.save", "inspect",
-            weights.replace(".safetensors", ".bin"))
+    saved = weights.replace(".safetensors", ".bin")
+    told = subprocess.run(["bin/lora", "inspect", saved], capture_output=True, encoding="utf-8")
+    if told.returncode or "zip archive; PyTorch's" not in told.stdout:
+        raise SystemExit(f"inspect of a file of torch.save: exit code {told.returncode}, {told.stdout}{told.stderr}")
+    pickled = rewritten(weights, os.path.join(work, "pickled"), LORALIB, lambda key: key)
+    shutil.copyfile(saved, os.path.join(pickled, "adapter_model.safetensors"))
+    refused("a file of torch.save", "not a safetensors file: a pickle of torch.save", *predict(pickled, "roberta"))
+    os.rename(os.path.join(pickled, "adapter_model.safetensors"), os.path.join(pickled, "adapter_model.bin"))
+    refused("an adapter_model.bin", "no adapter_model.safetensors.*which an older PEFT wrote", *predict(pickled, "roberta"))
     refused("another family's adapter", "c_attn.*gpt2_seqcls: lora.target_modules", *predict(gpt2, "six labels"))
     refused("a base with another head", "classifier.weight.*a head for other labels", *predict(gpt2, "distilbert"))
     refused("a narrower base", r"q_lin.lora_A.weight.*\[8, 768\], this run needs \[8, 64\]", *predict(distilbert, "narrow"))

@@ -106,6 +106,31 @@ static void an_adapter_without_a_base_asks_for_one(void **state)
     expect_no_base("{\"base_model_name_or_path\": 3}", "'base_model_name_or_path' is not a string", "");
 }
 
+static void an_adapter_of_an_older_peft_is_told_how_to_convert(void **state)
+{
+    (void)state;
+    char *folder = adapter_with("{\"peft_type\": \"LORA\", \"task_type\": \"SEQ_CLS\"}");
+    const SessionOptions o = { .model = "tests/golden/bert-seqcls/model",
+                               .adapter = folder,
+                               .task = TASK_SEQ_CLS,
+                               .labels = &no_names,
+                               .max_length = 32 };
+    for (int older = 0; older < 2; older++) {
+        Session session;
+        Err err = { 0 };
+        char *path = path_join(folder, "adapter_model.bin");
+        if (older)
+            must(file_write(path, "x", 1, &err), &err);
+        assert_false(session_open(&session, &o, &err));
+        session_close(&session);
+        assert_non_null(strstr(err.what, "no adapter_model.safetensors"));
+        assert_int_equal(strstr(err.hint, "python3 -c") != NULL && strstr(err.hint, path) != NULL, older);
+        assert_int_equal(err_exit_code(&err), 2);
+        free(path);
+    }
+    remove_temporary(folder);
+}
+
 /* golden[g]'s trained adapter: labels are found in its head. */
 static void check_logits(int g)
 {
@@ -159,6 +184,7 @@ int main(void)
         cmocka_unit_test(the_task_is_the_adapters),
         cmocka_unit_test(a_task_that_is_none_is_refused_with_its_file),
         cmocka_unit_test(an_adapter_without_a_base_asks_for_one),
+        cmocka_unit_test(an_adapter_of_an_older_peft_is_told_how_to_convert),
         cmocka_unit_test(logits_are_pefts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
