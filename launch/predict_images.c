@@ -1,7 +1,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "launch/predict.h"
-#include "worker/images/image.h"
+#include "worker/images/image_read.h"
 
 #include <stdlib.h>
 

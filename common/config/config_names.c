@@ -279,6 +279,11 @@ const PeerName *config_name_find(const char *name)
     return NULL;
 }
 
+bool config_known(const char *name)
+{
+    return config_find(name) || config_name_find(name);
+}
+
 bool config_name_word(const PeerName *row, const char *word, const char **to, size_t *size)
 {
     const size_t n = strlen(word);

@@ -38,6 +38,9 @@ const PeerName *config_names(int *count);
 /* NULL: no such name. */
 const PeerName *config_name_find(const char *name);
 
+/* A key, or a name that stands for one. */
+bool config_known(const char *name);
+
 /* A word among `values`: what it maps to, to[0, *size); a word without '=' maps to nothing. */
 bool config_name_word(const PeerName *row, const char *word, const char **to, size_t *size);
 

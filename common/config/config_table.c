@@ -1,7 +1,6 @@
 #include "common/config/config_table.h"
 
 #include "common/config/config.h"
-#include "common/config/config_names.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -302,11 +301,6 @@ bool config_is_section(const char *name)
         if (strcmp(sections[i], name) == 0)
             return true;
     return false;
-}
-
-bool config_known(const char *name)
-{
-    return config_find(name) || config_name_find(name);
 }
 
 static void add_range(const ConfigKey *key, Text *out)

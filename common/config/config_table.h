@@ -74,9 +74,6 @@ const char *const *config_sections(void);
 /* Is it a section ("lora"), which holds keys? */
 bool config_is_section(const char *name);
 
-/* A key, or a name that stands for one (config_names). */
-bool config_known(const char *name);
-
 /* The key that `name` was probably meant to be, or NULL (config_nearest.c). */
 const char *config_nearest(const char *name);
 

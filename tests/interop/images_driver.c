@@ -5,6 +5,7 @@
  *                                        float32 [3, SIZE, SIZE] as MODEL/preprocessor_config.json says
  *   images_driver MODEL SIZE --speed <PATHS      images a second of one thread, by step */
 #include "common/base/mem.h"
+#include "worker/images/image_read.h"
 #include "worker/images/process.h"
 
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "worker/images/image_read.h"
 #include "worker/images/process.h"
 
 #include <math.h>

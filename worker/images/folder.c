@@ -2,7 +2,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
-#include "worker/images/image.h"
+#include "worker/images/image_read.h"
 
 #include <stdio.h>
 #include <stdlib.h>

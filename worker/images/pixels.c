@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "worker/images/ahead.h"
+#include "worker/images/image_read.h"
 #include "worker/images/pixel_cache.h"
 
 #include <stdlib.h>

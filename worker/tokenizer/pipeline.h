@@ -13,6 +13,8 @@
 #include "worker/tokenizer/token_model.h"
 #include "worker/tokenizer/tokenizer.h"
 
+#include <string.h>
+
 /* Spaces at the ends of a token as the byte-level alphabet has them. */
 typedef struct TokenSpaces {
     uint16_t lead, trail;
@@ -38,6 +40,14 @@ struct Tokenizer {
     bool has_types;
     bool cuts_left; /* truncation_side */
 };
+
+/* -1: no such token, among those that were added and those of the model. */
+static inline int32_t pipeline_id(const Tokenizer *tokenizer, const char *token)
+{
+    const size_t n = strlen(token);
+    const int32_t added = vocab_find(&tokenizer->added.ids, token, n);
+    return added >= 0 ? added : vocab_find(&tokenizer->model.vocab, token, n);
+}
 
 /* Fills tokenizer->added and tokenizer->named, when the model has been read. class may be NULL. */
 MUST_USE bool special_tokens_read(Tokenizer *tokenizer, const TokenizerFolder *files, const TokenizerClass *class,

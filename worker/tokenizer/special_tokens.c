@@ -198,7 +198,7 @@ static bool add_special(Reading *r, const char *name, const json_t *value, Err *
     if (!is_added_before(r, content))
         added_tokens_add(&t->added, content, token, &t->model.vocab);
     if (name)
-        add_name(t, name, tokenizer_id(t, content));
+        add_name(t, name, pipeline_id(t, content));
     return true;
 }
 

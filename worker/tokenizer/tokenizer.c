@@ -200,9 +200,7 @@ uint64_t tokenizer_digest(const Tokenizer *tokenizer)
 
 int32_t tokenizer_id(const Tokenizer *tokenizer, const char *token)
 {
-    const size_t n = strlen(token);
-    const int32_t added = vocab_find(&tokenizer->added.ids, token, n);
-    return added >= 0 ? added : vocab_find(&tokenizer->model.vocab, token, n);
+    return pipeline_id(tokenizer, token);
 }
 
 bool tokenizer_has_types(const Tokenizer *tokenizer)

@@ -1,5 +1,5 @@
 /* Files made and decoded by Pillow (tests/interop/images.py --fixtures), and damaged copies of them. */
-#include "worker/images/image.h"
+#include "worker/images/image_read.h"
 
 #include "common/base/file.h"
 #include "common/base/mem.h"

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "worker/images/ahead.h"
 #include "worker/images/folder.h"
+#include "worker/images/image_read.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,6 +7,7 @@
 #include "common/base/text.h"
 #include "common/tensor/safetensors.h"
 #include "worker/images/augment.h"
+#include "worker/images/image_read.h"
 
 #include <math.h>
 #include <setjmp.h>
