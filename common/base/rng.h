@@ -1,8 +1,8 @@
 /* rng - random numbers that are a pure function of a key and a counter, so
  * that they do not depend on who draws them, or when.
  *
- * A key is made of (seed, step, example, stream): `stream` tells the places of
- * a model apart (layer, site); the counter is the element's index inside it.
+ * A key is made of (seed, step, example, stream): `stream` is the place in
+ * the model (layer, site); the counter is the element's index inside it.
  * The element function is two rounds of a 32-bit multiply-xorshift mixer with
  * the key's halves put in between; it vectorises.
  *

@@ -15,10 +15,10 @@ typedef enum { BY_DEFAULT, BY_FILE, BY_OVERRIDE, BY_PROGRAM } OriginKind;
 struct ConfigOrigin {
     OriginKind kind;
     int line; /* BY_FILE */
-    const char *alias; /* the name that stood for the key, a row's; NULL: its own */
+    const char *alias; /* the name that stood for the key, a row's; NULL: the key's name */
 };
 
-/* A value that is no key's own: it waits until the others are known. */
+/* The value of a name that stands for no key alone: it waits until the others are known. */
 typedef struct WaitingKey {
     const PeerName *row; /* NULL: none */
     Text value; /* as it is printed; owned */

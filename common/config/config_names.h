@@ -13,7 +13,7 @@
 #include "common/base/text.h"
 
 typedef enum {
-    NAME_KEY, /* `key` is its own name: the same meaning; `note`: why the default differs */
+    NAME_KEY, /* the key has the same name and meaning; `note`: why the default differs */
     NAME_AS, /* another key; `values` maps words ("true=bf16|false="; "": nothing is set) */
     NAME_BATCH, /* a factor of train.batch_size */
     NAME_SAME, /* must say what `key` says: null, or its value */

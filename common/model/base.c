@@ -105,8 +105,8 @@ typedef struct BaseWalk {
     const SafeTensors *files;
     bool *read; /* [safetensors_count] */
     bool bare; /* names come without the family's prefix */
-    char *own; /* "lm_head.": where the task's head lies, when it is read; owned */
-    bool own_new; /* it is one of those that a run may begin anew */
+    char *head; /* "lm_head.": where the task's head lies, when it is read; owned */
+    bool head_is_new; /* it is one of those that a run may begin anew */
     char *stack; /* "encoder.layer.": where the layers lie in the body, before their number; owned */
     char *old_stack; /* the same before the family's renames, or NULL; owned */
 } BaseWalk;
@@ -133,12 +133,12 @@ static void find_stack(BaseWalk *w)
 }
 
 /* The first part of the head's path. A new head that is not in the files has no place there. */
-static void take_own(BaseWalk *w, const Module *m, bool found)
+static void take_head(BaseWalk *w, const Module *m, bool found)
 {
-    if (w->own || text_starts(m->path, w->arch->family->prefix) || (m->is_new && !found))
+    if (w->head || text_starts(m->path, w->arch->family->prefix) || (m->is_new && !found))
         return;
-    w->own = xprintf("%.*s.", (int)strcspn(m->path, "."), m->path);
-    w->own_new = m->is_new;
+    w->head = xprintf("%.*s.", (int)strcspn(m->path, "."), m->path);
+    w->head_is_new = m->is_new;
 }
 
 static bool read_one(BaseWalk *w, const Module *m, bool bias, Err *err)
@@ -147,7 +147,7 @@ static bool read_one(BaseWalk *w, const Module *m, bool bias, Err *err)
     if (t)
         w->read[t - safetensors_at(w->files, 0)] = true;
     if (!bias)
-        take_own(w, m, t != NULL);
+        take_head(w, m, t != NULL);
     if (!t)
         return m->is_new || m->tied || missing(w->files, w->arch, m, bias, err);
     return fits(t, w->arch, m, bias) || misshapen(t, w->arch, m, bias, err);
@@ -172,7 +172,7 @@ static bool walk_init(BaseWalk *w, const ModelArch *arch, const SafeTensors *fil
 static void walk_release(BaseWalk *w)
 {
     free(w->read);
-    free(w->own);
+    free(w->head);
     free(w->stack);
     free(w->old_stack);
 }
@@ -183,7 +183,7 @@ typedef enum {
     LEFT_FINE, /* a known buffer or head, or a layer that the run does without */
     LEFT_LAYER, /* of a layer behind those of config.json */
     LEFT_INSIDE, /* of the body, or of a head that the model cannot do without */
-    LEFT_BESIDE /* somebody's own, beside the body; the rest of a head for another task */
+    LEFT_BESIDE /* what somebody added beside the body; the rest of a head for another task */
 } Left;
 
 static bool matches(const char *const *patterns, const char *name)
@@ -207,8 +207,8 @@ static Left judge(const BaseWalk *w, const char *name)
     const Family *family = w->arch->family;
     const bool prefixed = text_starts(name, family->prefix);
     const char *inside = prefixed ? name + strlen(family->prefix) : name;
-    if (!prefixed && w->own && text_starts(name, w->own))
-        return w->own_new ? LEFT_BESIDE : LEFT_INSIDE;
+    if (!prefixed && w->head && text_starts(name, w->head))
+        return w->head_is_new ? LEFT_BESIDE : LEFT_INSIDE;
     if (!prefixed && matches(family->heads, name))
         return LEFT_FINE;
     if (!prefixed && !w->bare)

@@ -1,5 +1,5 @@
 /* Where the first values come from: counters for what is new, the model's files
- * for what is trained from its own value, an adapter's file for all. */
+ * for what begins at the value that it has there, an adapter's file for all. */
 #include "common/slots/slots.h"
 
 #include "common/base/digest.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Told apart from the keys of data and dropout, which have a step and a layer. */
+/* Another stream than those of data and dropout, which have a step and a layer. */
 enum { STREAM_INIT = 0x696e6974 };
 
 static RngKey slot_key(uint64_t seed, const Slot *slot)

@@ -24,7 +24,7 @@ typedef struct BatchSize {
 MUST_USE bool batch_room(BatchRoom *room, const BatchSize *size, Err *err);
 void batch_release(BatchRoom *room);
 
-/* Borrows room until the next call. Images are still without their pixels (pictures.h). */
+/* Borrows room until the next call. Images have no pixels yet (pictures.h fills them in). */
 Batch batch_fill(BatchRoom *room, const Dataset *data, const uint32_t *rows, int64_t count);
 
 #endif

@@ -86,11 +86,11 @@ static bool unpack_zstd(Unpacked *out, const FileMap *in, Err *err)
         ZSTD_outBuffer to = { out->data, out->room, out->size };
         const size_t before = from.pos;
         left = ZSTD_decompressStream(z, &to, &from);
-        const bool still = from.pos == before && to.pos == out->size;
+        const bool stuck = from.pos == before && to.pos == out->size;
         out->size = to.pos;
         if (ZSTD_isError(left))
             ok = damaged(false, ZSTD_getErrorName(left), err);
-        else if (still && left > 0 && from.pos == from.size)
+        else if (stuck && left > 0 && from.pos == from.size)
             ok = damaged(true, NULL, err);
     }
     ZSTD_freeDStream(z);

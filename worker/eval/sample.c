@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLE_STREAM = 0x67656e }; /* "gen": apart from the streams of dropout */
+enum { SAMPLE_STREAM = 0x67656e }; /* "gen": none of the streams of dropout */
 
 void sampler_release(Sampler *sampler)
 {

@@ -20,8 +20,8 @@ void gemm_set_threads(int n);
  * one thread computes them at once, which is faster. Off at the start. */
 void gemm_join_tiles(bool join);
 
-/* Tiles begin at multiples of this, and have at least so many multiply-adds: what BLAS computes otherwise
- * because it is small stays apart. */
+/* Tiles begin at multiples of this, and have at least so many multiply-adds: products that are so
+ * small that BLAS has other ways for them are never parts of larger ones. */
 enum { GEMM_TILE_STEP = 64, GEMM_TILE_WORK = 1 << 23 };
 
 /* y[N,O] = alpha * x[N,I] . w[O,I]^T + beta * y     (row strides ldy, ldx, ldw) */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* Ideographs that are set apart and otherwise left alone: most of a Chinese text. */
+/* Ideographs that get a space on either side and are otherwise unchanged: most of a Chinese text. */
 enum { PLAIN_CJK_FIRST = 0x4E00, PLAIN_CJK_LAST = 0x9FFF };
 
 bool bert_normalizer_read(NormalizerOp *op, const json_t *settings, Err *err)
@@ -116,11 +116,11 @@ static size_t copy_run(const NormalizerOp *op, const Aligned *in, size_t at, Ali
             put(out, in, start, ' ');
             continue;
         }
-        const bool apart = op->chinese && unicode_is_cjk(c);
-        if (apart)
+        const bool spaced = op->chinese && unicode_is_cjk(c);
+        if (spaced)
             add(op, ' ', start, scratch);
         add(op, op->clean_text && unicode_is_space(c) ? ' ' : c, start, scratch);
-        if (apart)
+        if (spaced)
             add(op, ' ', start, scratch);
     }
     flush(op, in, out, scratch);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* The one of pre->own that pre->text is not, empty. */
+/* Of the two rooms pre->own the one that pre->text is not in, emptied. */
 static Aligned *other_text(PreText *pre)
 {
     Aligned *out = &pre->own[pre->text == &pre->own[0]];

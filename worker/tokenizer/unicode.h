@@ -67,7 +67,7 @@ bool unicode_is_nonspacing(int32_t c); /* Mn */
 bool unicode_is_mark(int32_t c); /* M* */
 bool unicode_is_numeric(int32_t c); /* N* */
 bool unicode_is_word(int32_t c); /* \w of a regular expression */
-bool unicode_is_cjk(int32_t c); /* what BERT sets apart as Chinese */
+bool unicode_is_cjk(int32_t c); /* what BERT puts spaces around as Chinese */
 bool unicode_is_regex_letter(int32_t c); /* \p{L} of a tokenizer's regular expression */
 bool unicode_is_regex_number(int32_t c); /* \p{N} of one */
 

@@ -141,7 +141,7 @@ static void step_on(const Unigram *unigram, const char *piece, size_t at, size_t
         improve(steps, character, at, unigram->unknown_score + here, unigram->unknown);
 }
 
-/* What is not covered by a token of its own: as tokenizers, by its text once more. */
+/* What no token covers: as tokenizers, by its text once more. */
 static void add_text(const Unigram *unigram, const char *piece, size_t begin, size_t end, Tokens *out)
 {
     const int32_t id = vocab_find(unigram->vocab, piece + begin, end - begin);

@@ -17,7 +17,8 @@ typedef struct JoinPiece {
 void join_add(JoinPiece *left, const JoinPiece *right, int64_t size);
 
 /* Joins the last two of pieces[0, count) while they are siblings in a tree of M leaves; how many are
- * left. Pieces go from left to right: called behind each new one, no two siblings stay apart. */
+ * left. Pieces go from left to right: called behind each new one, no two siblings
+ * are left in the list. */
 int join_siblings(JoinPiece *pieces, int count, int64_t M, int64_t size);
 
 #endif

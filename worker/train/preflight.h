@@ -3,8 +3,8 @@
  * is there anything to adapt, can its tokenizer or image processor be used, are the data there, with a first row
  * that can be learnt from?
  *
- * For whoever starts a server together with its workers. Where they are started apart, each sees to its
- * own part: a server's machine need not hold data.
+ * For whoever starts a server together with its workers. Where server and workers are started
+ * on different machines, each looks at what it needs: a server's machine need not hold data.
  *
  * Threads: one. Collective: no. */
 #ifndef WORKER_TRAIN_PREFLIGHT_H

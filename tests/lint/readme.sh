@@ -1,0 +1,18 @@
+#!/bin/sh
+# What the pages name is there: functions and keys (`word_word`) somewhere in the tree, files (`word.c`, `folder/word.h`)
+# in the folder of the page or at that path.
+cd "$(dirname "$0")/../.." || exit 1
+bad=0
+files=$(git ls-files)
+for page in $(git ls-files 'common/*README.md' common/DESIGN.md 'worker/*.md' 'ps/*.md' 'launch/*.md' '.github/*.md'); do
+    folder=$(dirname "$page")
+    for name in $(grep -oE '`[a-z][a-z0-9]*(_[a-z0-9]+)+`' "$page" | tr -d '`' | sort -u); do
+        [ -e "$folder/$name.c" ] || [ -e "$folder/$name.h" ] || git grep -qw "$name" -- '*.[ch]' '*.py' '*.sh' ||
+            { echo "$page: there is no $name"; bad=1; }
+    done
+    for name in $(grep -oE '`[a-z][a-z0-9_/]*\.(c|h|sh|py|txt|md)`' "$page" | tr -d '`' | sort -u); do
+        echo "$files" | grep -qxF -e "$folder/$name" -e "$name" -e "common/$name" ||
+            echo "$files" | grep -qE "^$folder/.*/$name\$" || { echo "$page: there is no file $name"; bad=1; }
+    done
+done
+exit $bad
