@@ -21,7 +21,7 @@ typedef struct Dataset {
     const int32_t *ids; /* tokens; NULL for images */
     const int32_t *types; /* token types, NULL when the model has none */
     const float *goal; /* [count * goal_width]; NULL when goals are a token's */
-    const int32_t *token_goal; /* a token's goal as in worker/model's Batch; NULL when goals are an example's */
+    const int32_t *token_goal; /* a token's goal as in Batch (worker/model/batch.h); NULL when goals are an example's */
     const int64_t *image_at; /* [count] into images: "FILE:PATH", FILE an index into the options' files */
     const char *images;
     int64_t longest; /* tokens of the longest example */

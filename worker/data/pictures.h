@@ -7,7 +7,7 @@
 #ifndef WORKER_DATA_PICTURES_H
 #define WORKER_DATA_PICTURES_H
 
-#include "worker/data/batch.h"
+#include "worker/data/batch_room.h"
 #include "worker/images/pixels.h"
 
 typedef struct PicturesOptions {

@@ -13,22 +13,8 @@
 
 #include "common/model/arch.h"
 #include "common/slots/slots.h"
+#include "worker/model/batch.h"
 #include "worker/model/weights.h"
-
-/* One micro-batch, borrowed for the call. */
-typedef struct Batch {
-    int64_t B, N; /* sequences, tokens */
-    const int64_t *start; /* [B+1] */
-    const int32_t *ids; /* [N] */
-    const int32_t *types; /* [N], NULL: all 0 */
-    const int64_t *example; /* [B] row numbers in the data set: the key of dropout */
-    const float *goal; /* SEQ_CLS, IMAGE_CLS: [B] class numbers or values; multi-label:
-                               [B, labels]; else NULL */
-    const int32_t *token_goal; /* [N] TOKEN_CLS: the token's class; CAUSAL_LM: the NEXT token (labels
-                               already shifted, the last of a sequence is -100). -100: none */
-    const float *pixels; /* IMAGE_CLS: [B, channels, size, size]; ids are NULL, and a sequence has
-                               1 + patches rows */
-} Batch;
 
 typedef struct ModelOptions {
     int64_t most_tokens, most_sequences, longest; /* of any micro-batch to come */

@@ -1,11 +1,11 @@
-/* batch - rows of a data set laid end to end, as the model takes them.
+/* batch_room - rows of a data set laid end to end, as the model takes them.
  *
  * Owner: whoever holds the BatchRoom; a Batch borrows it until the next is filled. Threads: one a BatchRoom. */
-#ifndef WORKER_DATA_BATCH_H
-#define WORKER_DATA_BATCH_H
+#ifndef WORKER_DATA_BATCH_ROOM_H
+#define WORKER_DATA_BATCH_ROOM_H
 
 #include "worker/data/dataset.h"
-#include "worker/model/model.h"
+#include "worker/model/batch.h"
 
 /* Room for the largest; reused. Zeroed is empty. */
 typedef struct BatchRoom {

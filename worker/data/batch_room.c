@@ -1,4 +1,4 @@
-#include "worker/data/batch.h"
+#include "worker/data/batch_room.h"
 
 #include "common/base/mem.h"
 

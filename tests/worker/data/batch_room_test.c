@@ -1,5 +1,5 @@
 /* Rows of a data set as a batch: end to end, each with what belongs to it. */
-#include "worker/data/batch.h"
+#include "worker/data/batch_room.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
