@@ -98,14 +98,16 @@ static void gelu_backward(Bench *b)
 
 static void norm_fused(Bench *b)
 {
-    kernels->bias_dropout_residual_norm_forward(b->y, NULL, b->z, b->inv, b->x, b->bias, &b->rows, b->dropout, b->pre,
-                                                b->gain, b->bias, b->shape->C, 1e-12f, false);
+    const NormInput input = { b->x, b->bias, b->pre, b->dropout, NULL };
+    const NormScale scale = { b->gain, b->bias, b->shape->C, 1e-12f, false };
+    kernels->sum_norm_forward(b->y, b->z, b->inv, &input, &b->rows, &scale);
 }
 
 static void norm_fused_no_dropout(Bench *b)
 {
-    kernels->bias_dropout_residual_norm_forward(b->y, NULL, b->z, b->inv, b->x, b->bias, &b->rows, b->none, b->pre,
-                                                b->gain, b->bias, b->shape->C, 1e-12f, false);
+    const NormInput input = { b->x, b->bias, b->pre, b->none, NULL };
+    const NormScale scale = { b->gain, b->bias, b->shape->C, 1e-12f, false };
+    kernels->sum_norm_forward(b->y, b->z, b->inv, &input, &b->rows, &scale);
 }
 
 static void norm_back(Bench *b)

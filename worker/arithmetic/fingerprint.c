@@ -255,8 +255,8 @@ static void run_rows(const Kernels *k, Results *r, const float *x, const float *
                          C, rms);
     }
     float *sum = take(r, N * C);
-    k->bias_dropout_residual_norm_forward(take(r, N * C), sum, NULL, inv, x, y, &rows, dropout, y, y, x, C, 1e-5f,
-                                          false);
+    const NormInput input = { .x = x, .bias = y, .residual = y, .dropout = dropout, .sum = sum };
+    k->sum_norm_forward(take(r, N * C), NULL, inv, &input, &rows, &(NormScale){ y, x, C, 1e-5f, false });
     k->dropout_apply(take(r, N * C), x, &rows, dropout, C);
     k->bias_add(take_filled(r, x, N * C), y, N, C);
     k->bias_backward(take_filled(r, x, C), y, C, N, C);

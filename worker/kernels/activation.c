@@ -2,7 +2,6 @@
 #include "worker/kernels/rows.h"
 #include "worker/kernels/vmath.h"
 
-#include "common/base/activation.h"
 #include "common/base/err.h"
 
 static const float inv_sqrt_2pi = 0.3989422804014327f;
@@ -248,31 +247,31 @@ static void gated_backward_kind(float *dpre, const float *dy, const float *pre, 
     REQUIRE(!"an activation");
 }
 
-void bias_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, int kind)
+void bias_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, Activation act)
 {
     float *sum = pre != NULL ? pre : y;
 #pragma omp parallel for if (N * F >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++)
-        forward_kind(y + n * F, sum + n * F, x + n * F, bias, F, (Activation)kind);
+        forward_kind(y + n * F, sum + n * F, x + n * F, bias, F, act);
 }
 
-void act_backward(float *dx, const float *dy, const float *pre, int64_t N, int64_t F, int kind)
+void act_backward(float *dx, const float *dy, const float *pre, int64_t N, int64_t F, Activation act)
 {
 #pragma omp parallel for if (N * F >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++)
-        backward_kind(dx + n * F, dy + n * F, pre + n * F, F, (Activation)kind);
+        backward_kind(dx + n * F, dy + n * F, pre + n * F, F, act);
 }
 
-void gated_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, int kind)
+void gated_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, Activation act)
 {
 #pragma omp parallel for if (N * F >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++)
-        gated_forward_kind(y + n * F, pre + 2 * n * F, x + 2 * n * F, bias, F, (Activation)kind);
+        gated_forward_kind(y + n * F, pre + 2 * n * F, x + 2 * n * F, bias, F, act);
 }
 
-void gated_act_backward(float *dpre, const float *dy, const float *pre, int64_t N, int64_t F, int kind)
+void gated_act_backward(float *dpre, const float *dy, const float *pre, int64_t N, int64_t F, Activation act)
 {
 #pragma omp parallel for if (N * F >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++)
-        gated_backward_kind(dpre + 2 * n * F, dy + n * F, pre + 2 * n * F, F, (Activation)kind);
+        gated_backward_kind(dpre + 2 * n * F, dy + n * F, pre + 2 * n * F, F, act);
 }

@@ -13,6 +13,7 @@
 #ifndef WORKER_KERNELS_KERNELS_H
 #define WORKER_KERNELS_KERNELS_H
 
+#include "common/base/activation.h"
 #include "common/base/rng.h"
 
 #include <stdbool.h>
@@ -40,14 +41,25 @@ typedef struct Dropout {
 void norm_forward(float *y, float *xhat, float *inv, const float *x, const float *residual, const float *gain,
                   const float *bias, int64_t N, int64_t C, float eps, bool rms);
 
-/* The same with bias of the linear before it and hidden dropout in one pass:
- * sum = dropout(x + linear_bias) + residual, y = norm(sum). linear_bias may be NULL.
- * sum[N,C] is for who reads it again; NULL: nobody. It may be the residual. gain NULL: the sum alone,
- * and y[N,C] is left with anything. */
-void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float *inv, const float *x,
-                                        const float *linear_bias, const Rows *rows, Dropout dropout,
-                                        const float *residual, const float *gain, const float *bias, int64_t C,
-                                        float eps, bool rms);
+/* What is added to what before it is normalised: dropout(x + bias) + residual. */
+typedef struct NormInput {
+    const float *x; /* [N,C] */
+    const float *bias; /* [C] of the linear before it; NULL: none */
+    const float *residual; /* [N,C] */
+    Dropout dropout;
+    float *sum; /* [N,C] receives what is normalised; may be the residual; NULL: not wanted */
+} NormInput;
+
+typedef struct NormScale {
+    const float *gain, *bias; /* [C]; gain NULL: the sum alone, and y is left with anything */
+    int64_t C;
+    float eps;
+    bool rms; /* no mean, no bias */
+} NormScale;
+
+/* The same of a sum, in one pass: y[N,C] = norm(dropout(x + bias) + residual). */
+void sum_norm_forward(float *y, float *xhat, float *inv, const NormInput *input, const Rows *rows,
+                      const NormScale *norm);
 
 /* ds[N,C] (written) = gradient at the sum that was normalised, plus dsum[N,C], what else
  * comes to it (NULL: nothing). dgain[C], dbias[C] are added to when not NULL. ds may be dy
@@ -58,18 +70,18 @@ void norm_backward(float *ds, float *dgain, float *dbias, const float *dy, const
 /* ---- activations ---------------------------------------------------------- */
 
 /* y[N,F] = act(x[N,F] + bias[F]); bias may be NULL. `pre` (may be NULL, may be x)
- * receives x + bias for backward. kind: an Activation of common/base/activation.h as int. */
-void bias_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, int kind);
+ * receives x + bias for backward. */
+void bias_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, Activation act);
 
 /* dx[N,F] (written; may be dy) = dy * act'(pre). */
-void act_backward(float *dx, const float *dy, const float *pre, int64_t N, int64_t F, int kind);
+void act_backward(float *dx, const float *dy, const float *pre, int64_t N, int64_t F, Activation act);
 
 /* Gated: with gate | up = x[N,2F] + bias[2F] (NULL: none), y[N,F] = act(gate) * up. pre[N,2F]
  * (may be x) receives gate | up for backward. */
-void gated_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, int kind);
+void gated_act_forward(float *y, float *pre, const float *x, const float *bias, int64_t N, int64_t F, Activation act);
 
 /* dpre[N,2F] (written; may be pre) from dy[N,F] and pre[N,2F]. */
-void gated_act_backward(float *dpre, const float *dy, const float *pre, int64_t N, int64_t F, int kind);
+void gated_act_backward(float *dpre, const float *dy, const float *pre, int64_t N, int64_t F, Activation act);
 
 /* ---- element rows --------------------------------------------------------- */
 
@@ -188,7 +200,7 @@ float peak_rounds(int64_t rounds, int64_t *operations);
  * the table of the level in use: kernels->gemv(...). */
 /* clang-format off */
 #define KERNEL_LIST(K) \
-    K(norm_forward) K(bias_dropout_residual_norm_forward) K(norm_backward) \
+    K(norm_forward) K(sum_norm_forward) K(norm_backward) \
     K(bias_act_forward) K(act_backward) K(gated_act_forward) K(gated_act_backward) \
     K(bias_add) K(bias_backward) K(dropout_apply) K(embed_forward) K(patches_gather) \
     K(patches_embed) K(rope_apply) K(attention_scratch) K(attention_forward) \

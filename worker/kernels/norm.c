@@ -120,27 +120,27 @@ static float bias_add_row(float *s, const float *x, const float *bias, const flo
     return sum;
 }
 
-void bias_dropout_residual_norm_forward(float *y, float *sum, float *xhat, float *inv, const float *x,
-                                        const float *linear_bias, const Rows *rows, Dropout dropout,
-                                        const float *residual, const float *gain, const float *bias, int64_t C,
-                                        float eps, bool rms)
+void sum_norm_forward(float *y, float *xhat, float *inv, const NormInput *input, const Rows *rows,
+                      const NormScale *norm)
 {
+    const int64_t C = norm->C;
+    const Dropout *dropout = &input->dropout;
 #pragma omp parallel for if (rows->N * C >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < rows->N; n++) {
-        float *s_n = (sum != NULL ? sum : y) + n * C; /* y may hold it until it is normalised */
-        const float *from = x + n * C;
-        const float *residual_n = residual + n * C;
-        if (linear_bias != NULL && dropout.p > 0.0f) {
-            bias_row(y + n * C, from, linear_bias, C);
+        float *s_n = (input->sum != NULL ? input->sum : y) + n * C; /* y may hold it until it is normalised */
+        const float *from = input->x + n * C;
+        const float *residual_n = input->residual + n * C;
+        if (input->bias != NULL && dropout->p > 0.0f) {
+            bias_row(y + n * C, from, input->bias, C);
             from = y + n * C;
         }
-        const float total = dropout.p > 0.0f ? drop_add_row(s_n, from, row_mask(rows, &dropout, n, C), residual_n, C)
-                            : linear_bias != NULL ? bias_add_row(s_n, from, linear_bias, residual_n, C)
+        const float total = dropout->p > 0.0f ? drop_add_row(s_n, from, row_mask(rows, dropout, n, C), residual_n, C)
+                            : input->bias != NULL ? bias_add_row(s_n, from, input->bias, residual_n, C)
                                                   : add_row(s_n, from, residual_n, C);
-        if (gain == NULL)
+        if (norm->gain == NULL)
             continue;
-        const float inv_n =
-            normalise_row(y + n * C, xhat != NULL ? xhat + n * C : NULL, s_n, total, gain, bias, C, eps, rms);
+        const float inv_n = normalise_row(y + n * C, xhat != NULL ? xhat + n * C : NULL, s_n, total, norm->gain,
+                                          norm->bias, C, norm->eps, norm->rms);
         if (inv != NULL)
             inv[n] = inv_n;
     }

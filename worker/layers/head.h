@@ -18,7 +18,7 @@ typedef struct Head {
     Linear classifier;
     int64_t layer; /* the number that its random stream goes by */
     ProblemType problem;
-    int act; /* of the pooler */
+    Activation act; /* of the pooler */
     double pooler_dropout, dropout;
     bool below; /* something under the head is trained */
 } Head;

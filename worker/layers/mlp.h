@@ -13,7 +13,7 @@
 
 typedef struct Mlp {
     int64_t C, F;
-    int act;
+    Activation act;
     bool gated;
     Linear up, down; /* up: gate, up when gated */
     bool needs_in, needs_pre; /* a gradient at the input, at the activation's input */

@@ -19,14 +19,13 @@ void norm_apply(const Norm *norm, NormKeep *keep, float *y, const NormInput *inp
         kernels->norm_forward(y, xhat, inv, input->x, NULL, gain, bias, rows->N, m->out, norm->eps, norm->rms);
         return;
     }
-    kernels->bias_dropout_residual_norm_forward(y, input->sum, xhat, inv, input->x, input->bias, rows, input->dropout,
-                                                input->residual, gain, bias, m->out, norm->eps, norm->rms);
+    const NormScale scale = { gain, bias, m->out, norm->eps, norm->rms };
+    kernels->sum_norm_forward(y, xhat, inv, input, rows, &scale);
 }
 
 void norm_sum(const NormInput *input, float *room, int64_t C, const Rows *rows)
 {
-    kernels->bias_dropout_residual_norm_forward(room, input->sum, NULL, NULL, input->x, input->bias, rows,
-                                                input->dropout, input->residual, NULL, NULL, C, 0, false);
+    kernels->sum_norm_forward(room, NULL, NULL, input, rows, &(NormScale){ .C = C });
 }
 
 void norm_pull(const Norm *norm, const NormKeep *keep, float *ds, const float *dy, const float *dsum, const Rows *rows,

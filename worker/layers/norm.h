@@ -21,15 +21,6 @@ typedef struct NormKeep {
     float *xhat, *inv; /* [rows, C], [rows]; NULL: nobody needs them */
 } NormKeep;
 
-/* What is added to what: y = norm(dropout(x + bias) + residual), or norm(x) alone. */
-typedef struct NormInput {
-    const float *x; /* [N,C] */
-    const float *bias; /* [C] of the linear before it; NULL: none */
-    const float *residual; /* [N,C]; NULL: none, and no bias and dropout either */
-    Dropout dropout;
-    float *sum; /* [N,C] receives what is normalised; may be the residual; NULL: not wanted */
-} NormInput;
-
 /* Rows that a norm made, from which they are made again: a sublayer's input, or behind the embedding's dropout. */
 typedef struct Inlet {
     const Norm *norm; /* NULL: nowhere */
@@ -40,7 +31,8 @@ typedef struct Inlet {
 
 void norm_keep_layout(NormKeep *keep, const Norm *norm, Layout *layout, int64_t most_rows);
 
-/* y[N,C], another buffer than x. keep NULL: nothing is kept. */
+/* y[N,C], another buffer than x. input->residual NULL: of x alone, without bias and dropout, and no sum.
+ * keep NULL: nothing is kept. */
 void norm_apply(const Norm *norm, NormKeep *keep, float *y, const NormInput *input, const Rows *rows, const Pass *pass);
 
 /* input->sum[N,C] alone, which nobody normalises yet; room[N,C] is left with anything. */

@@ -125,7 +125,7 @@ static Attention make_attention(const Model *model, const Weights *weights, int6
 static Mlp make_mlp(const Model *model, const Weights *weights, int64_t layer)
 {
     const ModelArch *arch = model->arch;
-    Mlp m = { .C = arch->C, .F = arch->F, .act = (int)arch->act, .gated = arch->gated };
+    Mlp m = { .C = arch->C, .F = arch->F, .act = arch->act, .gated = arch->gated };
     if (m.gated)
         add_linear(model, weights, &m.up, layer, ROLE_FF_GATE, SITE_LORA_FF_GATE);
     add_linear(model, weights, &m.up, layer, ROLE_FF_UP, SITE_LORA_FF_UP);
@@ -162,7 +162,7 @@ static void make_head(Model *model, const Weights *weights, bool below)
     }
     model->head = (Head){ .layer = arch->layers,
                           .problem = arch->head.problem,
-                          .act = (int)arch->head.pooler_act,
+                          .act = arch->head.pooler_act,
                           .pooler_dropout = arch->head.pooler_dropout,
                           .dropout = arch->head.dropout,
                           .below = below };

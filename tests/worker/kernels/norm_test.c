@@ -123,9 +123,9 @@ static void the_fused_pass_adds_bias_drops_and_adds_the_residual(void **state)
         const float p = form & 1 ? 0.3f : 0.0f;
         const float *linear_bias = form & 2 ? c.linear_bias : NULL;
         const Dropout dropout = { .p = p, .keys = p > 0.0f ? keys : NULL };
-        kernels->bias_dropout_residual_norm_forward(y, sum_too ? sum : NULL, xhat, inv, c.x, linear_bias, &rows,
-                                                    dropout, c.residual, c.gain, c.rms ? NULL : c.bias, c.C, eps,
-                                                    c.rms);
+        const NormInput input = { c.x, linear_bias, c.residual, dropout, sum_too ? sum : NULL };
+        const NormScale scale = { c.gain, c.rms ? NULL : c.bias, c.C, eps, c.rms };
+        kernels->sum_norm_forward(y, xhat, inv, &input, &rows, &scale);
         for (int64_t b = 0; b < rows.B; b++) {
             for (int64_t n = start[b]; n < start[b + 1]; n++) {
                 for (int64_t k = 0; k < c.C; k++) {
