@@ -136,13 +136,13 @@ bool session_open(Session *s, const SessionOptions *o, Err *err)
     const bool images = s->base.adapted.arch->image_size > 0; /* each has as many rows as the model has positions */
     if (s->max_length > s->base.adapted.arch->positions || images)
         s->max_length = s->base.adapted.arch->positions;
-    if (s->most_tokens < s->max_length)
-        s->most_tokens = s->max_length;
+    const int64_t least = s->max_length * (o->lanes > 1 ? o->lanes : 1);
+    if (s->most_tokens < least)
+        s->most_tokens = least;
     const int64_t sequences = images ? s->most_tokens / s->max_length : s->most_tokens;
     const int threads = o->threads > 0 ? o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    s->threads = threads;
     arithmetic_threads(threads);
-    const ModelOptions options = { s->most_tokens, sequences, s->max_length, false, threads, 0.0, 0, false };
+    const ModelOptions options = { s->most_tokens, sequences, s->max_length, false, threads, 0.0, 0 };
     const int64_t width =
         s->base.adapted.arch->head.problem == PROBLEM_MULTI_LABEL ? s->base.adapted.arch->head.labels : 1;
     const BatchSize size = { s->most_tokens, sequences, width, pictures_floats(s->base.adapted.arch) };
@@ -167,13 +167,9 @@ void session_close(Session *s)
 
 bool session_writes(Session *s, TextEngine *engine, int64_t lanes, Err *err)
 {
-    const TextEngineOptions o = { .arch = s->base.adapted.arch,
-                                  .table = s->base.adapted.table,
-                                  .weights = &s->base.weights,
-                                  .values = s->values,
-                                  .longest = s->max_length,
-                                  .lanes = lanes,
-                                  .threads = s->threads };
+    const TextEngineOptions o = {
+        .arch = s->base.adapted.arch, .model = s->model, .values = s->values, .longest = s->max_length, .lanes = lanes
+    };
     return text_engine_open(engine, &o, err);
 }
 

@@ -19,6 +19,7 @@ typedef struct SessionOptions {
     int64_t label_count; /* 0: from the adapter's head, else the model's config */
     ProblemType problem;
     int64_t max_length, most_tokens;
+    int64_t lanes; /* texts that it will write at a time (session_writes); 0: one */
     int threads; /* 0: all cores */
     const char *arithmetic; /* parallel.arithmetic; NULL: this machine's best */
 } SessionOptions;
@@ -30,7 +31,6 @@ typedef struct Session {
     float *values; /* of the adapter; NULL: base alone */
     Model *model;
     int64_t max_length, most_tokens;
-    int threads;
     BatchRoom room;
     ImageProcess process; /* of a model of images */
     float *logits; /* measure_logits(most_tokens) */
@@ -47,7 +47,7 @@ void session_close(Session *session);
 BatchLoss session_predict(Session *session, const Batch *batch);
 
 /* An engine that writes texts of up to max_length tokens with the session's model and adapter, which it
- * borrows. */
+ * borrows; lanes: of the options at the most. */
 MUST_USE bool session_writes(Session *session, TextEngine *engine, int64_t lanes, Err *err);
 
 #endif

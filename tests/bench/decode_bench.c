@@ -57,8 +57,10 @@ int main(int argc, char **argv)
         !weights_load(&weights, files, 0, 1, &err))
         stop(&err);
     gemm_set_threads(threads);
-    const DecodeOptions o = { .lanes = 1, .longest = tokens + 1, .most_tokens = 1, .threads = threads };
-    Decoder *decoder = decode_open(arch, table, &weights, &o, &err);
+    const ModelOptions room = { .most_tokens = 1, .most_sequences = 1, .longest = tokens + 1, .threads = threads };
+    const DecodeOptions o = { .lanes = 1, .longest = tokens + 1 };
+    Model *model = model_open(arch, table, &weights, &room, &err);
+    Decoder *decoder = model ? decode_open(model, &o, &err) : NULL;
     if (!decoder)
         stop(&err);
     float *values = xcalloc((size_t)table->size, sizeof *values), *logits = xcalloc((size_t)arch->V, sizeof *logits);
@@ -76,6 +78,7 @@ int main(int argc, char **argv)
     printf("decode: %.1f tokens/s, %d threads; memory reads %.1f GB/s, which is %.1f tokens/s: %.0f%%\n", speed,
            threads, read * 1e-9, read / bytes, 100 * speed * bytes / read);
     decode_close(decoder);
+    model_close(model);
     free(values);
     free(logits);
     free(weights.data);

@@ -2,11 +2,9 @@
 
 bool text_engine_open(TextEngine *e, const TextEngineOptions *o, Err *err)
 {
-    const DecodeOptions decode = {
-        .lanes = o->lanes, .longest = o->longest, .most_tokens = o->lanes * o->longest, .threads = o->threads
-    };
+    const DecodeOptions decode = { .lanes = o->lanes, .longest = o->longest };
     *e = (TextEngine){ .values = o->values, .V = o->arch->V, .lanes = o->lanes };
-    e->decoder = decode_open(o->arch, o->table, o->weights, &decode, err);
+    e->decoder = decode_open(o->model, &decode, err);
     return e->decoder != NULL;
 }
 

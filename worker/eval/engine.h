@@ -15,13 +15,11 @@ typedef struct TextEngine {
 } TextEngine;
 
 typedef struct TextEngineOptions {
-    const ModelArch *arch; /* these four are borrowed */
-    const SlotTable *table;
-    const Weights *weights;
+    const ModelArch *arch; /* these three are borrowed */
+    Model *model;
     const float *values;
     int64_t longest; /* tokens of any text, its prompt included */
     int64_t lanes;
-    int threads;
 } TextEngineOptions;
 
 MUST_USE bool text_engine_open(TextEngine *engine, const TextEngineOptions *options, Err *err);

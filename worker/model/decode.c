@@ -9,7 +9,7 @@
 struct Decoder {
     const ModelArch *arch;
     DecodeOptions options;
-    Model *model;
+    Model *model; /* borrowed */
     Lanes lanes;
     int64_t *ones; /* [lanes + 1]: 0, 1, 2, ... */
 };
@@ -22,35 +22,22 @@ static bool check(const ModelArch *arch, Err *err)
                    config_task_name(arch->head.task->type));
 }
 
-static bool take_memory(Decoder *d, Err *err)
+Decoder *decode_open(Model *model, const DecodeOptions *o, Err *err)
 {
-    const DecodeOptions *o = &d->options;
-    if (!lanes_init(&d->lanes, d->arch, o->lanes, o->longest, err))
-        return err_hint(err, "lower data.max_length or the number of texts at a time");
-    d->ones = xcalloc((size_t)o->lanes + 1, sizeof *d->ones);
-    for (int64_t i = 0; i <= o->lanes; i++)
-        d->ones[i] = i;
-    return true;
-}
-
-Decoder *decode_open(const ModelArch *arch, const SlotTable *table, const Weights *weights,
-                     const DecodeOptions *options, Err *err)
-{
+    const ModelArch *arch = model->arch;
+    REQUIRE(o->lanes <= model->options.most_tokens && o->longest <= model->options.longest);
     if (!check(arch, err))
         return NULL;
     Decoder *d = xcalloc(1, sizeof *d);
-    *d = (Decoder){ .arch = arch, .options = *options };
-    const ModelOptions o = {
-        .most_tokens = options->most_tokens > options->lanes ? options->most_tokens : options->lanes,
-        .most_sequences = options->lanes,
-        .longest = options->longest,
-        .threads = options->threads,
-        .decodes = true,
-    };
-    if (!take_memory(d, err) || !(d->model = model_open(arch, table, weights, &o, err))) {
+    *d = (Decoder){ .arch = arch, .options = *o, .model = model };
+    if (!lanes_init(&d->lanes, arch, o->lanes, o->longest, err)) {
+        err_hint(err, "lower data.max_length or the number of texts at a time");
         decode_close(d);
         return NULL;
     }
+    d->ones = xcalloc((size_t)o->lanes + 1, sizeof *d->ones);
+    for (int64_t i = 0; i <= o->lanes; i++)
+        d->ones[i] = i;
     return d;
 }
 
@@ -58,7 +45,6 @@ void decode_close(Decoder *d)
 {
     if (!d)
         return;
-    model_close(d->model);
     lanes_release(&d->lanes);
     free(d->ones);
     free(d);
@@ -112,6 +98,7 @@ void decode_feed(Decoder *d, const DecodeFeed *feed, const float *values, float 
     pass->lanes = &d->lanes;
     model_up(d->model, NULL, &(EmbeddingInput){ .ids = feed->ids });
     speak(d, feed, logits);
+    pass->lanes = NULL; /* in the model's other calls sequences stand alone */
     for (int64_t i = 0; i < feed->count; i++)
         d->lanes.length[feed->lane[i]] += feed->start[i + 1] - feed->start[i];
 }

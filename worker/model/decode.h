@@ -3,7 +3,8 @@
  *
  * Texts stand in lanes. feed() gives each of some lanes more tokens and writes what follows; with `first`
  * the lanes begin anew. What a lane gets does not depend on which others are fed, up to the rounding of
- * products of another height. All memory is taken at decode_open.
+ * products of another height. All memory is taken at decode_open. The model is the caller's, and may train and
+ * predict between two feeds.
  *
  * Owner: worker/eval's engine. Threads: one caller; kernels use OpenMP. Collective: no. */
 #ifndef WORKER_MODEL_DECODE_H
@@ -13,9 +14,7 @@
 
 typedef struct DecodeOptions {
     int64_t lanes;
-    int64_t longest; /* tokens of a lane, read and written */
-    int64_t most_tokens; /* of one feed, all lanes together */
-    int threads;
+    int64_t longest; /* tokens of a lane, read and written; of the model's sequences at the most */
 } DecodeOptions;
 
 typedef struct DecodeFeed {
@@ -28,9 +27,9 @@ typedef struct DecodeFeed {
 
 typedef struct Decoder Decoder;
 
-/* Borrows arch, table and weights. NULL with *err: no causal language model, no memory. */
-MUST_USE Decoder *decode_open(const ModelArch *arch, const SlotTable *table, const Weights *weights,
-                              const DecodeOptions *options, Err *err);
+/* Borrows the model, which has room for all that one feed brings. NULL with *err: no causal language model, no
+ * memory. */
+MUST_USE Decoder *decode_open(Model *model, const DecodeOptions *options, Err *err);
 void decode_close(Decoder *decoder);
 
 /* logits[count, V] of what follows each lane's last token. values NULL: the base without LoRA. */

@@ -452,7 +452,7 @@ static EmbeddingInput embedding_input(const Batch *batch)
 static BlockCall call_of(const Model *model, Keep *keep, int64_t layer)
 {
     const int64_t last = model->arch->layers - 1;
-    BlockCall call = { .keep = keep ? &keep->blocks[layer] : NULL, .tail = layer == last && !model->options.decodes };
+    BlockCall call = { .keep = keep ? &keep->blocks[layer] : NULL, .tail = layer == last && !model->pass.lanes };
     if (layer == last) {
         call.next = model->ends ? &model->final : NULL;
         call.next_keep = keep ? &keep->final : NULL;

@@ -22,7 +22,6 @@ typedef struct ModelOptions {
     int threads;
     double lora_dropout;
     uint64_t seed; /* of dropout */
-    bool decodes; /* decode.h's: all rows go through the last block */
 } ModelOptions;
 
 typedef struct Model Model;

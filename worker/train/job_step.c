@@ -53,7 +53,7 @@ static bool take_memory(JobStep *step, const JobStepOptions *o, int64_t tokens, 
     const ModelArch *arch = o->base->adapted.arch;
     const Config *c = o->config;
     const int64_t slots = o->base->adapted.table->size;
-    const ModelOptions model = { tokens, rows, longest_of(o), true, o->threads, c->lora.dropout, c->train.seed, false };
+    const ModelOptions model = { tokens, rows, longest_of(o), true, o->threads, c->lora.dropout, c->train.seed };
     const BatchSize size = { tokens, rows, o->data->train.data.goal_width, pictures_floats(arch) };
     size_t depth = 1;
     for (int64_t width = 1; width < c->parallel.micro_batches; width *= 2)
@@ -82,13 +82,9 @@ bool job_step_open_texts(JobStep *step, const JobStepOptions *o, const float *va
     const Config *c = o->config;
     const EvalSet *eval = &o->data->eval;
     const int64_t longest = longest_of(o);
-    const TextEngineOptions engine = { .arch = adapted->arch,
-                                       .table = adapted->table,
-                                       .weights = &o->base->weights,
-                                       .values = values,
-                                       .longest = longest,
-                                       .lanes = 1,
-                                       .threads = o->threads };
+    const TextEngineOptions engine = {
+        .arch = adapted->arch, .model = step->model, .values = values, .longest = longest, .lanes = 1
+    };
     return !c->data.generate || !eval->data ||
            (generate_options(&step->generate, &c->data, c->train.seed, adapted->arch->folder, longest,
                              o->base->tokenizer, err) &&

@@ -21,6 +21,7 @@ typedef struct Texts {
     Subject *s;
     Packed p; /* the first LANES rows of the dev set */
     float *expected; /* [N, V] */
+    Model *model; /* trains, predicts and decodes */
     Decoder *decoder;
     float *logits; /* [LANES, V] */
 } Texts;
@@ -31,6 +32,22 @@ static int case_of(const char *name)
     while (strcmp(golden[g].name, name) != 0)
         g++;
     return g;
+}
+
+/* Room for the texts laid end to end, and for every lane full. */
+static Model *open_model(const Subject *s)
+{
+    const ModelOptions o = { .most_tokens = LANES * ROOM,
+                             .most_sequences = LANES,
+                             .longest = ROOM,
+                             .training = true,
+                             .threads = 1,
+                             .lora_dropout = 0.1,
+                             .seed = 5 };
+    Err err = { 0 };
+    Model *model = model_open(s->c.arch, s->c.table, &s->weights, &o, &err);
+    must(model != NULL, &err);
+    return model;
 }
 
 static Texts open_texts(const char *name, int64_t window)
@@ -49,11 +66,10 @@ static Texts open_texts(const char *name, int64_t window)
     }
     t.p = pack(t.s, &t.s->dev, NULL, LANES);
     t.expected = xcalloc((size_t)(t.p.batch.N * arch->V), sizeof *t.expected);
-    Model *model = open_subject_model(t.s, &t.p, 0);
-    model_predict(model, &t.p.batch, t.s->c.values, t.expected);
-    model_close(model);
-    const DecodeOptions o = { .lanes = LANES, .longest = ROOM, .most_tokens = LANES * ROOM, .threads = 1 };
-    t.decoder = decode_open(arch, t.s->c.table, &t.s->weights, &o, &err);
+    t.model = open_model(t.s);
+    model_predict(t.model, &t.p.batch, t.s->c.values, t.expected);
+    const DecodeOptions o = { .lanes = LANES, .longest = ROOM };
+    t.decoder = decode_open(t.model, &o, &err);
     must(t.decoder != NULL, &err);
     t.logits = xcalloc((size_t)(LANES * arch->V), sizeof *t.logits);
     return t;
@@ -62,6 +78,7 @@ static Texts open_texts(const char *name, int64_t window)
 static void close_texts(Texts *t)
 {
     decode_close(t->decoder);
+    model_close(t->model);
     unpack(&t->p);
     close_subject(t->s);
     free(t->expected);
@@ -134,14 +151,44 @@ static void a_window_hides_old_tokens(void **state)
     close_texts(&t);
 }
 
+/* One model: a step, an evaluation and texts between each other have the bits that they have alone. */
+static void a_model_trains_and_predicts_between_two_feeds(void **state)
+{
+    Texts t = open_texts(*state, 0);
+    const int64_t V = t.s->c.arch->V, size = t.s->c.table->size, N = t.p.batch.N;
+    const size_t outputs = (size_t)(N * V) * sizeof(float), gradient = (size_t)size * sizeof(float);
+    const int64_t lane = 0, start[] = { 0, 4 }, next[] = { 0, 1 };
+    float *alone = xcalloc(1, gradient), *between = xcalloc(1, gradient), *logits = xcalloc(1, outputs);
+    float *calm = xcalloc((size_t)V, sizeof *calm);
+    model_train(t.model, &t.p.batch, t.s->c.values, alone, 3);
+    decode_feed(t.decoder, &(DecodeFeed){ true, 1, &lane, start, t.p.ids }, t.s->c.values, t.logits);
+    decode_feed(t.decoder, &(DecodeFeed){ false, 1, &lane, next, t.p.ids + 4 }, t.s->c.values, calm);
+    decode_feed(t.decoder, &(DecodeFeed){ true, 1, &lane, start, t.p.ids }, t.s->c.values, t.logits);
+    model_train(t.model, &t.p.batch, t.s->c.values, between, 3);
+    assert_memory_equal(between, alone, gradient);
+    model_predict(t.model, &t.p.batch, t.s->c.values, logits);
+    assert_memory_equal(logits, t.expected, outputs);
+    decode_feed(t.decoder, &(DecodeFeed){ false, 1, &lane, next, t.p.ids + 4 }, t.s->c.values, t.logits);
+    assert_memory_equal(t.logits, calm, (size_t)V * sizeof *calm);
+    free(alone);
+    free(between);
+    free(logits);
+    free(calm);
+    close_texts(&t);
+}
+
 static void a_model_that_reads_both_ways_writes_nothing(void **state)
 {
     (void)state;
     Subject *s = open_subject(case_of("bert-seqcls"));
-    const DecodeOptions o = { .lanes = 1, .longest = 8, .most_tokens = 8, .threads = 1 };
+    const DecodeOptions o = { .lanes = 1, .longest = 8 };
     Err err = { 0 };
-    assert_null(decode_open(s->c.arch, s->c.table, &s->weights, &o, &err));
+    Packed p = pack(s, &s->dev, NULL, 1);
+    Model *model = open_subject_model(s, &p, 0);
+    assert_null(decode_open(model, &o, &err));
     assert_int_equal(err.kind, ERR_INPUT);
+    model_close(model);
+    unpack(&p);
     close_subject(s);
 }
 
@@ -157,6 +204,8 @@ int main(void)
         CASE(each_token_is_what_the_whole_text_has_there, "gpt2-text"),
         CASE(each_token_is_what_the_whole_text_has_there, "llama-clm"),
         CASE(each_token_is_what_the_whole_text_has_there, "qwen2-clm"),
+        CASE(a_model_trains_and_predicts_between_two_feeds, "gpt2-clm"),
+        CASE(a_model_trains_and_predicts_between_two_feeds, "llama-clm"),
         CASE(a_window_hides_old_tokens, "llama-clm"),
         CASE(a_window_hides_old_tokens, "gpt2-clm"),
         cmocka_unit_test(a_model_that_reads_both_ways_writes_nothing),
