@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/config/run_folder.h"
+#include "common/model/task.h"
 #include "common/slots/slots.h"
 
 #include <stdlib.h>
@@ -81,7 +82,7 @@ static bool read_theirs(Config *theirs, const Config *config, Err *err)
 {
     if (!lora_config_read(&theirs->lora, config->lora.init_adapter, err))
         return false;
-    if (config->task == TASK_SEQ_CLS || config->task == TASK_TOKEN_CLS)
+    if (task_get(config->task)->saves_head)
         drop_heads(&theirs->lora.modules_to_save);
     return true;
 }

@@ -57,7 +57,7 @@ static Circle *circle_split(Comm *c, const Circle *of, int colour)
 
 /* ---- what a circle's ranks do together ------------------------------------------------------- */
 
-static void meet(void *self)
+static void barrier(void *self)
 {
     MPI_Barrier(((Circle *)self)->handle);
 }
@@ -112,11 +112,11 @@ static void *memory(void *self, size_t size, Err *err)
     MPI_Win_shared_query(window, 0, &bytes, &unit, &base);
     if (circle->rank == 0)
         memset(base, 0, size < 4096 ? size : 4096); /* the rest of a new window is zero pages */
-    meet(circle);
+    barrier(circle);
     return base;
 }
 
-static const Exchange exchange = { meet, most, share, memory };
+static const Exchange exchange = { barrier, most, share, memory };
 
 static Group group_of(Circle *circle)
 {

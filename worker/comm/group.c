@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-void group_meet(const Group *g)
+void group_barrier(const Group *g)
 {
-    g->exchange->meet(g->self);
+    g->exchange->barrier(g->self);
 }
 
 int group_most(const Group *g, int number)

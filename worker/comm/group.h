@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 typedef struct Exchange {
-    void (*meet)(void *self); /* returns when all have called */
+    void (*barrier)(void *self); /* returns when all have called */
     int (*most)(void *self, int number); /* the largest */
     void (*share)(void *self, void *bytes, size_t size); /* the first rank's, on all */
     void *(*memory)(void *self, size_t size, Err *err); /* group_memory */
@@ -25,7 +25,8 @@ typedef struct Group {
     void *self; /* of the table's functions */
 } Group;
 
-void group_meet(const Group *group);
+/* Returns when all have called. */
+void group_barrier(const Group *group);
 
 /* True on every rank when `ok` was true on every rank. */
 bool group_agree(const Group *group, bool ok);

@@ -25,7 +25,7 @@ static bool split(Comm *comm, int rank, int stages, Err *err)
     if (!group_agree(&g.job, own != NULL))
         return false;
     *own = rank;
-    group_meet(&g.job);
+    group_barrier(&g.job);
     return (met && *own == rank) || err_set(err, ERR_IO, "MPI does not split the ranks of this job as it should");
 }
 
@@ -39,7 +39,7 @@ bool meet(Comm *comm, Err *err)
     if (!group_agree(&g.job, sets != NULL))
         return false;
     sched_getaffinity(0, sizeof *sets, &sets[g.node.rank]);
-    group_meet(&g.node);
+    group_barrier(&g.node);
     int each = 0;
     CPU_ZERO(&all);
     for (int i = 0; i < ranks; i++) {
@@ -49,6 +49,6 @@ bool meet(Comm *comm, Err *err)
     const bool ok = does_meet(&g.job, g.job.rank, 0) && (g.nodes > 1 || split(comm, g.job.rank, ranks, err));
     if (group_agree(&g.job, ok) && g.job.rank == 0)
         printf("meet ranks=%d nodes=%d cores=%d each=%d\n", g.job.size, g.nodes, CPU_COUNT(&all), each);
-    group_meet(&g.job);
+    group_barrier(&g.job);
     return ok;
 }

@@ -39,7 +39,7 @@ bool node_open(Node *node, const Group *team, int64_t slot_size, int64_t eval_wi
         node->shared->micro_batches = micro_batches;
     }
     *node_box(node, node->rank) = (NodeBox){ 0 };
-    group_meet(team);
+    group_barrier(team);
     return true;
 }
 

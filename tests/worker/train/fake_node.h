@@ -34,7 +34,7 @@ typedef struct Rank {
     size_t used;
 } Rank;
 
-static void meet(void *self)
+static void barrier(void *self)
 {
     pthread_barrier_wait(&((Rank *)self)->meeting->gate);
 }
@@ -44,11 +44,11 @@ static int most(void *self, int number)
     Meeting *m = ((Rank *)self)->meeting;
     for (int seen = m->most; number > seen && !atomic_compare_exchange_weak(&m->most, &seen, number);) {
     }
-    meet(self);
+    barrier(self);
     const int all = m->most;
-    meet(self);
+    barrier(self);
     m->most = 0; /* numbers are never below */
-    meet(self);
+    barrier(self);
     return all;
 }
 
@@ -58,9 +58,9 @@ static void share(void *self, void *bytes, size_t size)
     REQUIRE(size <= TEXT_ROOM);
     if (((Rank *)self)->rank == 0)
         memcpy(m->shared, bytes, size);
-    meet(self);
+    barrier(self);
     memcpy(bytes, m->shared, size);
-    meet(self);
+    barrier(self);
 }
 
 static void *memory(void *self, size_t size, Err *err)
@@ -75,7 +75,7 @@ static void *memory(void *self, size_t size, Err *err)
 
 static Groups groups_of(Rank *rank)
 {
-    static const Exchange exchange = { meet, most, share, memory };
+    static const Exchange exchange = { barrier, most, share, memory };
     const Group all = { rank->rank, rank->size, &exchange, rank };
     return (Groups){ .job = all, .node = all, .nodes = 1, .data = all, .team = all };
 }
