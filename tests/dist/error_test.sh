@@ -162,3 +162,16 @@ wait $ps || got=$?
 got=0
 wait $job || got=$?
 [ $got = 143 ] || fail "SIGTERM to the server: the workers ended with $got"
+
+# ---- a limit of the address space (ulimit -v) is told, and nothing hangs
+for limit in 200000 600000; do
+    (
+        ulimit -v $limit
+        exec timeout -k 1 60 "$root/bin/lora" train "$case_dir/run.yaml" --ranks=1 --train.max_steps=2 \
+            --train.eval_strategy=no --train.output_dir="$work/limited"
+    ) >"$work/log" 2>&1
+    code=$?
+    [ $code != 124 ] && [ $code != 137 ] || fail "lora train hangs with ulimit -v $limit"
+    [ $limit != 200000 ] || { [ $code = 4 ] && grep -q "^error: .*the address space of a process is limited to 195 MB" "$work/log" &&
+        grep -q "try: ulimit -v unlimited" "$work/log"; } || fail "ulimit -v $limit ended with $code"
+done

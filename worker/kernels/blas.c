@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #undef I /* complex.h, which cblas.h brings in, takes the letter */
 
@@ -50,6 +52,26 @@ static void unload(void)
     memset(&blas, 0, sizeof blas);
 }
 
+/* Where the address space is limited, the library asks for its buffers again and again, for ever, once there is no
+ * room: 128 MB a thread that computes, the first while it is being loaded. So the room is tried first. */
+static bool has_room(int threads, Err *err)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return true;
+    const size_t megabyte = 1 << 20, library = 64 * megabyte, buffer = 128 * megabyte,
+                 need = library + (size_t)(threads + 1) * buffer;
+    void *room = mmap(NULL, need, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room != MAP_FAILED) {
+        munmap(room, need);
+        return true;
+    }
+    err_set(err, ERR_MEMORY,
+            "the address space of a process is limited to %llu MB, and OpenBLAS needs %zu MB of it that are free",
+            (unsigned long long)limit.rlim_cur / megabyte, need / megabyte);
+    return err_hint(err, "ulimit -v unlimited (a batch system has a setting of its own), or fewer parallel.threads");
+}
+
 static bool open_library(Err *err)
 {
     for (size_t i = 0; !blas.library && i < sizeof library_names / sizeof *library_names; i++)
@@ -82,6 +104,8 @@ bool blas_load(const char *core, Err *err)
 {
     const int threads = omp_get_max_threads(); /* which the OpenMP flavour sets, too */
     unload();
+    if (!has_room(threads, err))
+        return false;
     Variable one = set_variable("OPENBLAS_NUM_THREADS", "1"); /* no thread is started for us */
     Variable type = { 0 };
     if (core)
