@@ -6,6 +6,7 @@ void examples_release(Examples *x)
 {
     encoding_release(&x->encoding);
     encoding_release(&x->prompt);
+    label_index_release(&x->classes);
     Int32s *const lists[] = { &x->ids, &x->types, &x->token_goal, &x->labels, &x->corpus };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         int32s_release(lists[i]);

@@ -10,6 +10,7 @@
 
 #include "common/base/numbers.h"
 #include "worker/data/dataset.h"
+#include "worker/data/labels.h"
 #include "worker/template/chat_template.h"
 
 enum { EXAMPLES_NO_GOAL = -100 };
@@ -28,6 +29,7 @@ typedef struct Examples {
     Int64s image_at; /* offsets into images, one an example */
     int64_t count, tokens, longest;
     int64_t shared; /* as Dataset's */
+    LabelIndex classes; /* of the labels that rows have */
     /* while it works */
     Encoding encoding, prompt;
     Text joined; /* a prompt with its completion */

@@ -1,5 +1,7 @@
 #include "worker/data/labels.h"
 
+#include "common/base/mem.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +19,51 @@ static void list_labels(const ModelArch *arch, const char *label, Err *bad)
     text_release(&names);
 }
 
-int64_t label_class(const ModelArch *arch, const char *label, Err *bad)
+static int by_name(const void *a, const void *b, void *names)
 {
+    const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    const int order = strcmp(((char **)names)[x], ((char **)names)[y]);
+    return order ? order : (x > y) - (x < y);
+}
+
+static void make_index(LabelIndex *index, const ModelArch *arch)
+{
+    index->order = xmalloc((size_t)arch->head.labels * sizeof *index->order);
     for (int64_t i = 0; i < arch->head.labels; i++)
-        if (strcmp(arch->head.label_names[i], label) == 0)
-            return i;
+        index->order[i] = (int32_t)i;
+    qsort_r(index->order, (size_t)arch->head.labels, sizeof *index->order, by_name, arch->head.label_names);
+}
+
+void label_index_release(LabelIndex *index)
+{
+    free(index->order);
+    *index = (LabelIndex){ 0 };
+}
+
+/* -1: there is none. */
+static int64_t find(LabelIndex *index, const ModelArch *arch, const char *label)
+{
+    char *const *names = arch->head.label_names;
+    const int64_t count = arch->head.labels;
+    if (!index->order)
+        make_index(index, arch);
+    const int32_t *order = index->order;
+    int64_t low = 0, high = count; /* the first that is not before it lies in [low, high] */
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if (strcmp(names[order[middle]], label) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && strcmp(names[order[low]], label) == 0 ? order[low] : -1;
+}
+
+int64_t label_class(LabelIndex *index, const ModelArch *arch, const char *label, Err *bad)
+{
+    const int64_t at = find(index, arch, label);
+    if (at >= 0)
+        return at;
     char *rest;
     const long long number = strtoll(label, &rest, 10);
     if (rest != label && *rest == '\0' && number >= 0 && number < arch->head.labels)
@@ -33,9 +75,9 @@ int64_t label_class(const ModelArch *arch, const char *label, Err *bad)
     return -1;
 }
 
-static bool parse_class(float *goal, const ModelArch *arch, const char *label, Err *bad)
+static bool parse_class(float *goal, LabelIndex *index, const ModelArch *arch, const char *label, Err *bad)
 {
-    const int64_t at = label_class(arch, label, bad);
+    const int64_t at = label_class(index, arch, label, bad);
     *goal = (float)at;
     return at >= 0;
 }
@@ -51,7 +93,7 @@ static bool parse_real(float *goal, const char *label, Err *bad)
 }
 
 /* A list of 0 and 1, one a label; or a list of label names. */
-static bool parse_many(float *goal, const ModelArch *arch, const json_t *value, Err *bad)
+static bool parse_many(float *goal, LabelIndex *index, const ModelArch *arch, const json_t *value, Err *bad)
 {
     memset(goal, 0, (size_t)arch->head.labels * sizeof *goal);
     if (!json_is_array(value)) {
@@ -70,7 +112,7 @@ static bool parse_many(float *goal, const ModelArch *arch, const json_t *value, 
     {
         float at;
         if (names) {
-            if (!json_is_string(v) || !parse_class(&at, arch, json_string_value(v), bad))
+            if (!json_is_string(v) || !parse_class(&at, index, arch, json_string_value(v), bad))
                 return bad->kind != ERR_NONE ? false : err_set(bad, ERR_INPUT, "a label is not a name");
             goal[(int64_t)at] = 1.0f;
         } else {
@@ -99,14 +141,14 @@ int64_t label_width(const ModelArch *arch)
     return arch->head.problem == PROBLEM_MULTI_LABEL ? arch->head.labels : 1;
 }
 
-bool label_goal(float *goal, const ModelArch *arch, const Record *record, Err *bad)
+bool label_goal(float *goal, LabelIndex *index, const ModelArch *arch, const Record *record, Err *bad)
 {
     if (arch->head.problem == PROBLEM_MULTI_LABEL)
-        return parse_many(goal, arch, record->label_json, bad);
+        return parse_many(goal, index, arch, record->label_json, bad);
     if (json_is_array(record->label_json))
         return refuse_list(record->label_json, bad);
     if (!record->label)
         return err_set(bad, ERR_INPUT, "the row has no label");
     return arch->head.problem == PROBLEM_REGRESSION ? parse_real(goal, record->label, bad)
-                                                    : parse_class(goal, arch, record->label, bad);
+                                                    : parse_class(goal, index, arch, record->label, bad);
 }

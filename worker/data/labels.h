@@ -2,21 +2,28 @@
  *
  * A class is written as its name or as its number from 0. Only worker/data includes this.
  *
- * Threads: any. */
+ * Owner: an index is its examples'. Threads: any; an index is one's. */
 #ifndef WORKER_DATA_LABELS_H
 #define WORKER_DATA_LABELS_H
 
 #include "common/model/arch.h"
 #include "worker/data/records.h"
 
-/* Number of the class; -1 with *bad set: there is no such label. */
-int64_t label_class(const ModelArch *arch, const char *label, Err *bad);
+/* The names in order, as there may be thousands of them and millions of rows. Zeroed: none yet. */
+typedef struct LabelIndex {
+    int32_t *order; /* [labels], owned */
+} LabelIndex;
+void label_index_release(LabelIndex *index);
+
+/* Number of the class, the first of that name; -1 with *bad set: there is no such label. The index is made when
+ * it is first needed. */
+int64_t label_class(LabelIndex *index, const ModelArch *arch, const char *label, Err *bad);
 
 /* Floats of goal that an example has: 1, or the labels of a multi-label problem; 0 where goals are a
  * token's. */
 int64_t label_width(const ModelArch *arch);
 
 /* The goal of a LABELLED or IMAGES row into goal[label_width]. */
-MUST_USE bool label_goal(float *goal, const ModelArch *arch, const Record *record, Err *bad);
+MUST_USE bool label_goal(float *goal, LabelIndex *index, const ModelArch *arch, const Record *record, Err *bad);
 
 #endif

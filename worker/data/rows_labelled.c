@@ -9,7 +9,7 @@ bool rows_add_labelled(Examples *x, const Record *r, Err *bad)
 {
     const int64_t width = label_width(x->arch);
     float *goal = xcalloc((size_t)width, sizeof *goal); /* 0 where nothing is labelled */
-    const bool ok = (!x->options->labelled || label_goal(goal, x->arch, r, bad)) &&
+    const bool ok = (!x->options->labelled || label_goal(goal, &x->classes, x->arch, r, bad)) &&
                     tokenizer_encode(x->tokenizer, r->text, r->text_size, r->pair, r->pair_size, x->options->max_length,
                                      &x->encoding, bad) &&
                     examples_check_some(&x->encoding, bad) && examples_check_ids(x->arch, &x->encoding, bad);
@@ -27,7 +27,7 @@ bool rows_add_image(Examples *x, const Record *r, Err *bad)
 {
     const int64_t at = (int64_t)x->images.size;
     float goal = 0.0f; /* where nothing is labelled */
-    if (x->options->labelled && !label_goal(&goal, x->arch, r, bad))
+    if (x->options->labelled && !label_goal(&goal, &x->classes, x->arch, r, bad))
         return false;
     int64s_put(&x->image_at, at);
     text_addf(&x->images, "%d:%s", x->file, r->image);

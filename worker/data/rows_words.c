@@ -9,7 +9,7 @@
 static bool parse_tags(Examples *x, const Record *r, int32_t *tags, Err *bad)
 {
     for (int64_t i = 0; i < r->words.count; i++) {
-        tags[i] = r->tags ? (int32_t)label_class(x->arch, r->tags[i], bad) : 0;
+        tags[i] = r->tags ? (int32_t)label_class(&x->classes, x->arch, r->tags[i], bad) : 0;
         if (tags[i] < 0)
             return r->line_a_word ? err_at(bad, "%s:%lld", r->file, (long long)(r->line + i)) : false;
     }
