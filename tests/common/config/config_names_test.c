@@ -158,6 +158,10 @@ static void names_stand_for_keys(void **state)
         { "train: {evaluation_strategy: steps}", "train: {eval_strategy: steps}" },
         { "train: {max_seq_length: 64}", "data: {max_length: 64}" },
         { "train: {dataset_text_field: body}", "data: {text: body}" },
+        { "task_type: CAUSAL_LM\ndata: {block_size: 600}\ntrain: {packing: true, packing_strategy: bfd}",
+          "task_type: CAUSAL_LM\ndata: {block_size: 600, packing: true}" },
+        { "train: {packing: False, completion_only_loss: true, assistant_only_loss: null, dataset_num_proc: 4}",
+          "train: {}" },
         { "train: {train_sampling_strategy: sequential}", "data: {shuffle: false}" },
         { "train: {train_sampling_strategy: random}", "data: {shuffle: true}" },
         { "train: {warmup_steps: 0.25}", "train: {warmup_ratio: 0.25}" },
@@ -188,6 +192,18 @@ static void names_stand_for_keys(void **state)
                    "train.activation_checkpointing", "");
     expect_refused("model: m\ntrain: {train_sampling_strategy: group_by_length}\n", NULL, "group_by_length",
                    "train.train_sampling_strategy", "random or sequential");
+    expect_refused("model: m\ntask_type: CAUSAL_LM\ntrain:\n  max_seq_length: 256\n  packing: true\n", NULL,
+                   "how large a pack may be is not said", "run.yaml:5: train.packing", "set data.block_size: 256");
+    expect_refused("model: m\ntrain: {packing_strategy: wrapped}\n", NULL, "wrapped", "train.packing_strategy",
+                   "borders are kept");
+    expect_refused("model: m\ntrain: {completion_only_loss: false}\n", NULL, "false", "train.completion_only_loss",
+                   "learnt whole are data.text");
+    expect_refused("model: m\ntrain: {assistant_only_loss: false}\n", NULL, "false", "train.assistant_only_loss",
+                   "what the assistant says");
+    expect_refused("model: m\ntrain: {chat_template_path: x.jinja}\n", NULL, "x.jinja", "train.chat_template_path",
+                   "as chat_template.jinja");
+    expect_refused("model: m\ntrain: {overwrite_output_dir: true}\n", NULL, "true", "train.overwrite_output_dir",
+                   "lora train RUN.yaml --overwrite");
     expect_refused("model: m\ntrain: {bf16: maybe}\n", NULL, "'maybe' is not supported", "train.bf16", "false or true");
     expect_refused("model: m\ntrain: {warmup_steps: 1.5}\n", NULL, "'1.5' is not a whole number", "train.warmup_steps",
                    "");
