@@ -72,21 +72,27 @@ bool output_state(const Run *run, const char *folder, const FileDigest *files, i
 
 /* ---- tokenizer files ------------------------------------------------------------- */
 
+enum { OWN = 3 }; /* the first names are the card's, the others are copied from the model */
+const char *const output_extra_names[] = { "README.md",
+                                           "loss.svg",
+                                           "labels.json",
+                                           "tokenizer.json",
+                                           "tokenizer_config.json",
+                                           "special_tokens_map.json",
+                                           "vocab.txt",
+                                           "vocab.json",
+                                           "merges.txt",
+                                           "added_tokens.json",
+                                           "tokenizer.model",
+                                           "chat_template.jinja",
+                                           "preprocessor_config.json",
+                                           NULL };
+
 bool output_extras(const Run *run, const char *folder, Err *err)
 {
-    static const char *const names[] = { "tokenizer.json",
-                                         "tokenizer_config.json",
-                                         "special_tokens_map.json",
-                                         "vocab.txt",
-                                         "vocab.json",
-                                         "merges.txt",
-                                         "added_tokens.json",
-                                         "tokenizer.model",
-                                         "chat_template.jinja",
-                                         "preprocessor_config.json" };
     bool ok = true;
-    for (size_t i = 0; ok && i < sizeof names / sizeof *names; i++) {
-        char *from = path_join(run->adapted.arch->folder, names[i]), *to = path_join(folder, names[i]);
+    for (const char *const *name = output_extra_names + OWN; ok && *name; name++) {
+        char *from = path_join(run->adapted.arch->folder, *name), *to = path_join(folder, *name);
         ok = !file_exists(from) || file_copy(from, to, err);
         free(from);
         free(to);

@@ -79,6 +79,17 @@ static bool remove_names(const Run *run, const char *const *names, Err *err)
     return ok;
 }
 
+/* What the run's end wrote besides, for people and for other tools. Only where there is a run.yaml, which says that
+ * they are a run's: in a folder of the user's own they may be his; and a model keeps its tokenizer. */
+static bool remove_extras(const Run *run, Err *err)
+{
+    char *model = path_absolute(run->adapted.arch->folder), *folder = path_absolute(run->folder);
+    const bool ours = holds(run, "run.yaml") && strcmp(model, folder) != 0;
+    free(model);
+    free(folder);
+    return !ours || remove_names(run, output_extra_names, err);
+}
+
 /* What a run of ours writes; nothing else in the folder is touched. Until the log goes, what is left
  * is still the old run, complete or at an earlier point; without it, only what no run goes on from. */
 static bool remove_run(Run *run, Err *err)
@@ -87,7 +98,7 @@ static bool remove_run(Run *run, Err *err)
                                            "trainer_state.json", RESUME_FILE,           NULL };
     static const char *const rest[] = { "metrics.jsonl", "run.yaml", NULL };
     char *wal = inside(run, "wal");
-    const bool ok = checkpoint_remove_all(run, err) && remove_names(run, results, err) &&
+    const bool ok = checkpoint_remove_all(run, err) && remove_names(run, results, err) && remove_extras(run, err) &&
                     folder_sync(run->folder, err) && (!file_is_folder(wal) || folder_remove(wal, err)) &&
                     remove_names(run, rest, err);
     free(wal);
@@ -103,10 +114,25 @@ static bool load_checkpoint(Run *run, Err *err)
     return false;
 }
 
+/* What was kept, as far as it can be read: it is a figure of the summary, and nothing depends on it. */
+static void take_memory(Run *run)
+{
+    char *path = inside(run, "wal/memory"), *end;
+    Err none = { 0 };
+    char *text = file_exists(path) ? file_read(path, NULL, &none) : NULL;
+    const long long bytes = text ? strtoll(text, &end, 10) : 0, clients = bytes > 0 ? strtoll(end, &end, 10) : 0,
+                    ranks = clients > 0 ? strtoll(end, &end, 10) : 0;
+    if (ranks > 0)
+        run->traffic = (Traffic){ .clients = clients, .ranks = ranks, .worker_bytes = bytes, .kept = bytes };
+    free(text);
+    free(path);
+}
+
 static bool recover(Run *run, Err *err)
 {
     const bool ok =
         journal_identify(run, err) && load_checkpoint(run, err) && history_cut(run, err) && journal_replay(run, err);
+    take_memory(run);
     if (ok)
         log_info("run", "goes on at step=%lld checkpoint=%lld", (long long)run->state.version, (long long)run->saved);
     return ok;
@@ -289,9 +315,30 @@ int64_t run_slot_size(const Run *run)
     return run->adapted.table->size;
 }
 
+/* The workers' memory, beside the log: a server that is killed behind the last step sees no worker again. */
+static void keep_memory(Run *run)
+{
+    char *path = inside(run, "wal/memory");
+    FILE *file = run->begun && !run->complete ? fopen(path, "we") : NULL;
+    if (file) {
+        fprintf(file, "%lld %lld %lld\n", (long long)run->traffic.worker_bytes, (long long)run->traffic.clients,
+                (long long)run->traffic.ranks);
+        fclose(file);
+        run->traffic.kept = run->traffic.worker_bytes;
+    }
+    free(path);
+}
+
 void run_traffic(Run *run, int64_t bytes_up, int64_t bytes_down, int64_t clients, int64_t ranks, int64_t worker_bytes)
 {
-    run->traffic = (Traffic){ bytes_up, bytes_down, clients, ranks, worker_bytes };
+    Traffic *t = &run->traffic;
+    t->up = bytes_up;
+    t->down = bytes_down;
+    t->clients = clients > t->clients ? clients : t->clients;
+    t->ranks = ranks > t->ranks ? ranks : t->ranks;
+    t->worker_bytes = worker_bytes > t->worker_bytes ? worker_bytes : t->worker_bytes;
+    if (t->worker_bytes > t->kept + t->kept / 32)
+        keep_memory(run);
 }
 
 char *run_status(const Run *run, int64_t clients, int64_t ranks)

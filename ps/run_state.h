@@ -31,6 +31,7 @@ typedef struct RunState {
 
 typedef struct Traffic {
     int64_t up, down, clients, ranks, worker_bytes;
+    int64_t kept; /* worker_bytes that wal/memory says */
 } Traffic;
 
 typedef struct Run {

@@ -2,6 +2,7 @@
 #include "ps/run.h"
 
 #include "common/base/file.h"
+#include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "ps/world.h"
@@ -63,6 +64,95 @@ static void a_run_killed_after_every_step_ends_with_the_same_adapter(void **stat
     free(calm);
     free(disturbed);
     test_folder_drop(folder);
+}
+
+/* ---- what a run's end leaves ---------------------------------------------------------------------- */
+
+static bool is_there(const char *folder, const char *name)
+{
+    char *path = path_join(folder, name);
+    const bool is = file_exists(path);
+    free(path);
+    return is;
+}
+
+static void starting_anew_takes_all_that_a_run_wrote_and_nothing_else(void **state)
+{
+    (void)state;
+    enum { GOES = 5 }; /* the first ones are not there when a new run is opened */
+    static const char *const wrote[] = { "README.md",      "loss.svg",     "labels.json",
+                                         "tokenizer.json", "summary.json", "run.yaml",
+                                         "metrics.jsonl",  "checkpoint-6", "adapter_config.json" };
+    char folder[] = "/tmp/run_test.XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char *own = path_join(folder, "notes.txt"), *card = path_join(folder, "README.md");
+    Err err = { 0 };
+    free(train(folder, false));
+    for (size_t i = 0; i < sizeof wrote / sizeof *wrote; i++)
+        if (!is_there(folder, wrote[i]))
+            fail_msg("a run writes no %s", wrote[i]);
+    assert_true(file_write(own, "mine", 4, NULL));
+    Run *run = small_run_open(folder, true, NULL, &err);
+    assert_non_null(run);
+    for (size_t i = 0; i < GOES; i++)
+        if (is_there(folder, wrote[i]))
+            fail_msg("%s of the older run stays", wrote[i]);
+    run_close(run); /* nobody joined it */
+    assert_true(is_there(folder, "notes.txt"));
+    assert_false(is_there(folder, "run.yaml"));
+    /* a folder without a run.yaml is the user's, and so is its README.md */
+    assert_true(file_write(card, "mine", 4, NULL));
+    run = small_run_open(folder, true, NULL, &err);
+    assert_non_null(run);
+    run_close(run);
+    assert_true(is_there(folder, "README.md"));
+    free(card);
+    free(own);
+    assert_true(folder_remove(folder, NULL));
+}
+
+static int64_t memory_said(const char *folder)
+{
+    Err err = { 0 };
+    char *path = path_join(folder, "summary.json");
+    json_t *summary = json_file(path, &err);
+    assert_non_null(summary);
+    const int64_t bytes = json_get_int(summary, "peak_rss_worker", -1, &err);
+    json_decref(summary);
+    free(path);
+    return bytes;
+}
+
+static void the_workers_memory_outlives_a_kill_at_the_last_step(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/run_test.XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    Err err = { 0 };
+    Run *run = small_run_open(folder, true, NULL, &err);
+    assert_non_null(run);
+    while (small_run_go_on(run))
+        run_traffic(run, 10, 10, 1, 2, 1000000 * (run_version(run) + 1));
+    run_close(run); /* killed: no worker comes back */
+    run = small_run_open(folder, false, NULL, &err);
+    assert_non_null(run);
+    run_traffic(run, 0, 0, 0, 0, 0);
+    free(small_run_finish(run, folder));
+    assert_int_equal(memory_said(folder), 1000000 * (SMALL_STEPS + 1));
+    /* one that cannot be read is none, and no fault */
+    run = small_run_open(folder, true, NULL, &err);
+    assert_non_null(run);
+    assert_true(small_run_go_on(run));
+    char *path = path_join(folder, "wal/memory");
+    assert_true(file_write(path, "what", 4, NULL));
+    run_close(run);
+    run = small_run_open(folder, false, NULL, &err);
+    assert_non_null(run);
+    run_traffic(run, 0, 0, 1, 1, 5000);
+    free(small_run_finish(run, folder));
+    assert_int_equal(memory_said(folder), 5000);
+    free(path);
+    assert_true(folder_remove(folder, NULL));
 }
 
 /* ---- damaged checkpoints ------------------------------------------------------------------------- */
@@ -305,6 +395,8 @@ int main(void)
     log_setup("test", LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_killed_after_every_step_ends_with_the_same_adapter),
+        cmocka_unit_test(starting_anew_takes_all_that_a_run_wrote_and_nothing_else),
+        cmocka_unit_test(the_workers_memory_outlives_a_kill_at_the_last_step),
         cmocka_unit_test(a_damaged_checkpoint_costs_steps_but_no_bits),
         cmocka_unit_test(a_checkpoint_that_is_gone_costs_the_same),
         cmocka_unit_test(with_every_checkpoint_damaged_it_does_not_begin),

@@ -28,7 +28,7 @@ static void a_name_comes_before_a_number(void **state)
     (void)state;
     char neg[] = "neg", two[] = "2", again[] = "neg", ete[] = "\xc3\xa9t\xc3\xa9", ten[] = "10";
     char *names[] = { neg, two, again, ete, ten };
-    const ModelArch arch = { .head = { .task = TASK_SEQ_CLS, .labels = 5, .label_names = names } };
+    const ModelArch arch = { .head = { .task = task_get(TASK_SEQ_CLS), .labels = 5, .label_names = names } };
     assert_int_equal(class_of(&arch, "neg"), 0); /* the first of that name */
     assert_int_equal(class_of(&arch, "2"), 1);
     assert_int_equal(class_of(&arch, "\xc3\xa9t\xc3\xa9"), 3);
@@ -48,7 +48,7 @@ static void among_thousands_it_is_found_at_once(void **state)
     char **names = xcalloc(LABELS, sizeof *names);
     for (int i = 0; i < LABELS; i++)
         names[i] = xprintf("class of things number %d", (i * 7919) % LABELS);
-    const ModelArch arch = { .head = { .task = TASK_SEQ_CLS, .labels = LABELS, .label_names = names } };
+    const ModelArch arch = { .head = { .task = task_get(TASK_SEQ_CLS), .labels = LABELS, .label_names = names } };
     LabelIndex index = { 0 };
     Err bad = { 0 };
     for (int i = 0; i < LABELS; i++)
