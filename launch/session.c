@@ -101,8 +101,7 @@ static bool open_base(Session *s, const SessionOptions *o, const char *name, Err
             return false;
         adapted.lora = &s->lora;
     }
-    if (!opened_open(&s->base, &adapted, err) ||
-        !(s->frozen = mem_alloc((size_t)s->base.weights.size * sizeof(float), err)))
+    if (!opened_open(&s->base, &adapted, err) || !(s->frozen = mem_alloc((size_t)s->base.weights.bytes, err)))
         return false;
     base_warn(s->base.adapted.arch, s->base.adapted.files);
     const bool ok = opened_load(&s->base, s->frozen, 0, 1, err);

@@ -27,7 +27,7 @@ typedef struct SessionOptions {
 typedef struct Session {
     Opened base;
     LoraConfig lora; /* read from the adapter */
-    float *frozen; /* base.weights.data, owned */
+    void *frozen; /* base.weights.data, owned */
     float *values; /* of the adapter; NULL: base alone */
     Model *model;
     int64_t max_length, most_tokens;

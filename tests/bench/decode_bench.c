@@ -53,8 +53,7 @@ int main(int argc, char **argv)
     SlotTable *table = files ? slots_open(arch, &lora, &err) : NULL;
     Weights weights = { 0 };
     if (!table || !weights_plan(&weights, arch, files, &err) ||
-        !(weights.data = mem_alloc((size_t)weights.size * sizeof(float), &err)) ||
-        !weights_load(&weights, files, 0, 1, &err))
+        !(weights.data = mem_alloc((size_t)weights.bytes, &err)) || !weights_load(&weights, files, 0, 1, &err))
         stop(&err);
     gemm_set_threads(threads);
     const ModelOptions room = { .most_tokens = 1, .most_sequences = 1, .longest = tokens + 1, .threads = threads };
@@ -74,7 +73,7 @@ int main(int argc, char **argv)
     }
     const double speed = (double)tokens / (clock_now() - begin);
     /* the position table is looked up in, not read; a tied head is the word table */
-    const double read = read_speed(weights.data, weights.size), bytes = (double)weights.size * sizeof(float);
+    const double read = read_speed(weights.data, weights.bytes / (int64_t)sizeof(float)), bytes = (double)weights.bytes;
     printf("decode: %.1f tokens/s, %d threads; memory reads %.1f GB/s, which is %.1f tokens/s: %.0f%%\n", speed,
            threads, read * 1e-9, read / bytes, 100 * speed * bytes / read);
     decode_close(decoder);

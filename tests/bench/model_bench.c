@@ -102,16 +102,17 @@ static Weights random_weights(const ModelArch *arch)
         for (int i = 0; i < arch->module_count; i++) {
             const Module *m = &arch->modules[i];
             int64_t *at = pass == 0 ? &weights.modules[i].weight : &weights.modules[i].bias;
-            *at = weights.size;
-            weights.size += pass == 0 && m->kind != MODULE_NORM ? m->out * m->in : m->out;
+            *at = weights.bytes;
+            weights.bytes += (pass == 0 && m->kind != MODULE_NORM ? m->out * m->in : m->out) * (int64_t)sizeof(float);
         }
     }
-    weights.data = xcalloc((size_t)weights.size, sizeof(float));
-    rng_normal(weights.data, weights.size, 0.02f, rng_key(7, 0, 0, 0));
+    float *data = xcalloc(1, (size_t)weights.bytes);
+    weights.data = data;
+    rng_normal(data, weights.bytes / (int64_t)sizeof *data, 0.02f, rng_key(7, 0, 0, 0));
     for (int i = 0; i < arch->module_count; i++)
         if (arch->modules[i].kind == MODULE_NORM)
             for (int64_t c = 0; c < arch->modules[i].out; c++)
-                weights.data[weights.modules[i].weight + c] += 1.0f;
+                data[weights.modules[i].weight / (int64_t)sizeof *data + c] += 1.0f;
     return weights;
 }
 

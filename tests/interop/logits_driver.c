@@ -75,7 +75,7 @@ static bool open_model(Driver *d, const char *folder, const char *adapter, Err *
     bool ok = (d->arch = arch_open(folder, NULL, TASK_CAUSAL_LM, &none, 0, PROBLEM_AUTO, err)) &&
               open_adapter(d, adapter, err) && (files = safetensors_open_model(folder, err)) &&
               weights_plan(&d->weights, d->arch, files, err) &&
-              (d->weights.data = mem_alloc((size_t)d->weights.size * sizeof(float), err)) &&
+              (d->weights.data = mem_alloc((size_t)d->weights.bytes, err)) &&
               weights_load(&d->weights, files, 0, 1, err);
     safetensors_close(files);
     return ok;

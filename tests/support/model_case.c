@@ -97,7 +97,7 @@ static void load(Subject *s)
     SafeTensors *files = safetensors_open_model(folder, &err);
     must(files != NULL, &err);
     must(weights_plan(&s->weights, s->c.arch, files, &err), &err);
-    s->weights.data = xcalloc((size_t)s->weights.size, sizeof(float));
+    s->weights.data = xcalloc(1, (size_t)s->weights.bytes);
     must(weights_load(&s->weights, files, 0, 1, &err), &err);
     safetensors_close(files);
     free(folder);

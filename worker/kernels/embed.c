@@ -10,10 +10,10 @@ void embed_forward(float *y, const int32_t *ids, const int32_t *types, const flo
 #pragma omp parallel for if (N * C >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++) {
         float *y_n = y + n * C;
-        const float *word_n = word + ids[n] * C;
         const float *position_n = position != NULL ? position + places[n] * C : NULL;
         const float *type_n = type != NULL ? type + (types != NULL ? types[n] : 0) * C : NULL;
-        memcpy(y_n, word_n, (size_t)C * sizeof *y_n);
+        if (word != NULL)
+            memcpy(y_n, word + ids[n] * C, (size_t)C * sizeof *y_n);
         if (type_n != NULL) { /* before the position: Transformers' order */
 #pragma omp simd
             for (int64_t c = 0; c < C; c++)

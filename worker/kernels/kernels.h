@@ -92,7 +92,8 @@ void bias_backward(float *dbias, const float *dy, int64_t ldy, int64_t N, int64_
  * on a gradient is its backward. */
 void dropout_apply(float *y, const float *x, const Rows *rows, Dropout dropout, int64_t C);
 
-/* y[n,:] = word[ids[n],:] + position[places[n],:] + type[types[n],:]; position may be NULL,
+/* y[n,:] = word[ids[n],:] + position[places[n],:] + type[types[n],:]; word may be NULL (y holds its
+ * rows), position too,
  * and so may types (then type row 0 is used when `type` is not NULL). */
 void embed_forward(float *y, const int32_t *ids, const int32_t *types, const float *word, const float *position,
                    const int32_t *places, const float *type, int64_t N, int64_t C);

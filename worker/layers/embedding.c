@@ -78,17 +78,26 @@ static void table_lora_forward(const Table *table, float *u, float *y, const int
     gemm_nt(y, m->in, u, R, pass->values + m->b_at, R, N, m->in, R, m->scale, 1);
 }
 
-static const float *table_weight(const Table *table, const Pass *pass)
+/* y[N,C] (written) = the words' rows */
+static void look_up(const Table *table, float *y, const int32_t *ids, const Pass *pass)
 {
-    return table->module.out > 0 ? module_weight(&table->module, pass->values) : NULL;
+    const Frozen rows = module_weight(&table->module, pass->values);
+#pragma omp parallel for
+    for (int64_t n = 0; n < pass->rows.N; n++)
+        frozen_row(y + n * rows.in, &rows, ids[n]);
+}
+
+static const float *small_table(const Table *table, const Pass *pass)
+{
+    return table->module.out > 0 ? module_floats(&table->module, pass->values) : NULL;
 }
 
 static void sum_tokens(const Embedding *embedding, EmbeddingKeep *keep, float *y, const EmbeddingInput *input,
                        Pass *pass)
 {
-    kernels->embed_forward(y, input->ids, input->types, table_weight(&embedding->word, pass),
-                           table_weight(&embedding->position, pass), pass->places, table_weight(&embedding->type, pass),
-                           pass->rows.N, embedding->C);
+    look_up(&embedding->word, y, input->ids, pass);
+    kernels->embed_forward(y, input->ids, input->types, NULL, small_table(&embedding->position, pass), pass->places,
+                           small_table(&embedding->type, pass), pass->rows.N, embedding->C);
     table_lora_forward(&embedding->word, keep ? keep->word_u : pass->lora, y, input->ids, pass);
     table_lora_forward(&embedding->position, keep ? keep->position_u : pass->lora, y, pass->places, pass);
     table_lora_forward(&embedding->type, keep ? keep->type_u : pass->lora, y, input->types, pass);
@@ -113,8 +122,9 @@ static void sum_patches(const Embedding *embedding, EmbeddingKeep *keep, float *
     const Rows rows = patch_rows(embedding, pass);
     gather_patches(embedding, pixels, pass);
     linear_forward(&embedding->patches, keep ? &keep->patches : NULL, pass->o, embedding->C, pass->g, &rows, pass);
-    kernels->patches_embed(y, pass->o, linear_bias(&embedding->patches), embedding->first.weight,
-                           embedding->position.module.weight, rows.B, patch_count(embedding), embedding->C);
+    kernels->patches_embed(y, pass->o, linear_bias(&embedding->patches), module_floats(&embedding->first, NULL),
+                           module_floats(&embedding->position.module, NULL), rows.B, patch_count(embedding),
+                           embedding->C);
 }
 
 void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass)

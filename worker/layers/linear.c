@@ -9,6 +9,10 @@ void linear_add(Linear *linear, const ModuleView *module, Site site)
 {
     REQUIRE(linear->parts < LINEAR_PARTS);
     REQUIRE(linear->parts == 0 || linear->in == module->in);
+    if (linear->parts == 0)
+        linear->weight = module->weight;
+    else
+        frozen_join(&linear->weight, &module->weight);
     linear->part[linear->parts++] =
         (LinearPart){ .module = *module, .site = site, .at = linear->out, .r_at = linear->R };
     linear->in = module->in;
@@ -152,15 +156,13 @@ static const float *drop_input(const Linear *linear, const LinearPart *part, con
 /* y = x W^T */
 static void base_forward(const Linear *linear, float *y, int64_t ldy, const float *x, int64_t N)
 {
-    const int64_t in = linear->in;
     if (!linear->whole || !linear->values) {
-        gemm_nt(y, ldy, x, in, linear->part[0].module.weight, in, N, linear->out, in, 1, 0);
+        frozen_product(y, ldy, x, &linear->weight, N);
         return;
     }
     for (int i = 0; i < linear->parts; i++) {
-        const LinearPart *part = &linear->part[i];
-        gemm_nt(y + part->at, ldy, x, in, module_weight(&part->module, linear->values), in, N, part->module.out, in, 1,
-                0);
+        const Frozen weight = module_weight(&linear->part[i].module, linear->values);
+        frozen_product(y + linear->part[i].at, ldy, x, &weight, N);
     }
 }
 
@@ -244,15 +246,13 @@ static void lora_gradients(const Linear *linear, const float *u, const LinearGra
 /* dx = beta dx + dy W */
 static void base_backward(const Linear *linear, const LinearGrad *g, int64_t N)
 {
-    const int64_t in = linear->in;
     if (!linear->whole) {
-        gemm_nn(g->dx, in, g->dy, g->ldy, linear->part[0].module.weight, in, N, in, linear->out, 1, g->beta);
+        frozen_pull(g->dx, g->dy, g->ldy, &linear->weight, N, g->beta);
         return;
     }
     for (int i = 0; i < linear->parts; i++) {
-        const ModuleView *m = &linear->part[i].module;
-        const float *weight = module_weight(m, linear->values), *dy = g->dy + linear->part[i].at;
-        gemm_nn(g->dx, in, dy, g->ldy, weight, in, N, in, m->out, 1, i == 0 ? g->beta : 1);
+        const Frozen weight = module_weight(&linear->part[i].module, linear->values);
+        frozen_pull(g->dx, g->dy + linear->part[i].at, g->ldy, &weight, N, i == 0 ? g->beta : 1);
     }
 }
 

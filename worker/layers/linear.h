@@ -34,6 +34,7 @@ typedef struct Linear {
     double dropout; /* of LoRA's input */
     int parts;
     LinearPart part[LINEAR_PARTS];
+    Frozen weight; /* of all parts, one behind the other */
     bool whole; /* a part's weight is trained: one product a part */
     float *a_room; /* [R, in] the parts' A's together */
     float *bias_room; /* [out] */

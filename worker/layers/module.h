@@ -8,12 +8,14 @@
 #ifndef WORKER_LAYERS_MODULE_H
 #define WORKER_LAYERS_MODULE_H
 
+#include "worker/layers/frozen.h"
+
 #include <stdbool.h>
-#include <stdint.h>
+#include <stddef.h>
 
 typedef struct ModuleView {
     int64_t out, in; /* linear: weight[out,in]; table: rows, width; norm: width, 0 */
-    const float *weight; /* frozen, also where it is trained whole */
+    Frozen weight; /* [out,in], a norm's [out,1]: frozen, also where it is trained whole */
     const float *bias; /* frozen; NULL: none */
     int64_t weight_at, bias_at; /* trained whole, trained bias */
     int64_t a_at, b_at; /* LoRA's A[R,in] and B[out,R] */
@@ -27,9 +29,17 @@ static inline bool module_is_trained(const ModuleView *m)
 }
 
 /* The tensor in force: the adapter's, else (or with values NULL) the frozen one. */
-static inline const float *module_weight(const ModuleView *m, const float *values)
+static inline Frozen module_weight(const ModuleView *m, const float *values)
 {
-    return values && m->weight_at >= 0 ? values + m->weight_at : m->weight;
+    return values && m->weight_at >= 0 ? frozen_of_floats(values + m->weight_at, m->weight.out, m->weight.in)
+                                       : m->weight;
+}
+
+/* The same of what is always floats: gains, and the small tables. */
+static inline const float *module_floats(const ModuleView *m, const float *values)
+{
+    const Frozen weight = module_weight(m, values);
+    return frozen_floats(&weight);
 }
 static inline const float *module_bias(const ModuleView *m, const float *values)
 {
@@ -39,7 +49,7 @@ static inline const float *module_bias(const ModuleView *m, const float *values)
 /* Where its gradient goes; NULL: nowhere. */
 static inline float *module_grad(float *grad, int64_t at)
 {
-    return grad && at >= 0 ? grad + at : (float *)0;
+    return grad && at >= 0 ? grad + at : NULL;
 }
 
 #endif

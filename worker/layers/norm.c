@@ -11,7 +11,7 @@ void norm_keep_layout(NormKeep *keep, const Norm *norm, Layout *layout, int64_t 
 void norm_apply(const Norm *norm, NormKeep *keep, float *y, const NormInput *input, const Rows *rows, const Pass *pass)
 {
     const ModuleView *m = &norm->module;
-    const float *gain = module_weight(m, pass->values), *bias = module_bias(m, pass->values);
+    const float *gain = module_floats(m, pass->values), *bias = module_bias(m, pass->values);
     float *xhat = keep ? keep->xhat : NULL;
     float *inv = keep ? keep->inv : NULL;
     if (!input->residual) {
@@ -33,13 +33,13 @@ void norm_pull(const Norm *norm, const NormKeep *keep, float *ds, const float *d
 {
     const ModuleView *m = &norm->module;
     kernels->norm_backward(ds, module_grad(pass->grad, m->weight_at), module_grad(pass->grad, m->bias_at), dy, dsum,
-                           keep->xhat, keep->inv, module_weight(m, pass->values), rows->N, m->out, norm->rms);
+                           keep->xhat, keep->inv, module_floats(m, pass->values), rows->N, m->out, norm->rms);
 }
 
 static void restore(const Norm *norm, const NormKeep *keep, float *y, const Rows *rows, const Pass *pass)
 {
     const int64_t C = norm->module.out;
-    const float *gain = module_weight(&norm->module, pass->values);
+    const float *gain = module_floats(&norm->module, pass->values);
     const float *bias = module_bias(&norm->module, pass->values);
 #pragma omp parallel for
     for (int64_t n = 0; n < rows->N; n++) {

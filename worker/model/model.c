@@ -34,7 +34,7 @@ static ModuleView view(const Model *model, const Weights *weights, int64_t layer
     return (ModuleView){
         .out = module->out,
         .in = module->in,
-        .weight = weights ? weights_weight(weights, index) : NULL,
+        .weight = weights ? weights_frozen(weights, index) : frozen_of_floats(NULL, module->out, module->in),
         .bias = weights ? weights_bias(weights, index) : NULL,
         .weight_at = slot_offset(model->table, slots->weight),
         .bias_at = slot_offset(model->table, slots->bias),

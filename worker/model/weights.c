@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 16 }; /* floats */
+enum { ALIGN = 64 }; /* bytes */
 
 /* ---- the word table and the output words ---------------------------------------------- */
 
@@ -30,10 +30,20 @@ static bool is_tied(const ModelArch *arch, const SafeTensors *files, const Modul
 
 /* ---- layout ------------------------------------------------------------------------ */
 
-static void place(int64_t *at, int64_t *offset, int64_t count)
+static void place(int64_t *at, int64_t *offset, int64_t bytes)
 {
     *offset = *at;
-    *at += count;
+    *at += bytes;
+}
+
+static int64_t weight_bytes(const Weights *w, int module)
+{
+    return frozen_bytes(w->modules[module].kind, stored_count(&w->arch->modules[module]), 1);
+}
+
+static int64_t bias_bytes(const Module *m)
+{
+    return m->out * (int64_t)sizeof(float);
 }
 
 static int64_t aligned(int64_t at)
@@ -56,7 +66,7 @@ static void place_group(Weights *w, int64_t *at, int layer, const Neighbours *gr
     *at = aligned(*at);
     for (int i = 0; i < group->count; i++) {
         const int m = arch_module_index(w->arch, layer, group->roles[i]);
-        place(at, &w->modules[m].weight, stored_count(&w->arch->modules[m]));
+        place(at, &w->modules[m].weight, weight_bytes(w, m));
     }
     *at = aligned(*at);
     for (int i = 0; i < group->count; i++) {
@@ -64,7 +74,7 @@ static void place_group(Weights *w, int64_t *at, int layer, const Neighbours *gr
         w->modules[m].bias = -1;
         REQUIRE(w->arch->modules[m].bias == w->arch->modules[first].bias); /* all or none */
         if (w->arch->modules[m].bias)
-            place(at, &w->modules[m].bias, w->arch->modules[m].out);
+            place(at, &w->modules[m].bias, bias_bytes(&w->arch->modules[m]));
     }
 }
 
@@ -87,12 +97,12 @@ static void lay_out(Weights *w, const SafeTensors *files)
             continue;
         }
         at = aligned(at);
-        place(&at, &span->weight, stored_count(m));
+        place(&at, &span->weight, weight_bytes(w, i));
         at = aligned(at);
         if (m->bias)
-            place(&at, &span->bias, m->out);
+            place(&at, &span->bias, bias_bytes(m));
     }
-    w->size = aligned(at);
+    w->bytes = aligned(at);
 }
 
 bool weights_plan(Weights *w, const ModelArch *arch, const SafeTensors *files, Err *err)
@@ -136,26 +146,39 @@ static bool load_transposed(float *out, const TensorView *t, int64_t I, int64_t 
     return true;
 }
 
-/* The part [begin, end) of the block, as far as it lies in this tensor's place. */
+static float *floats_at(const Weights *w, int64_t offset)
+{
+    return (float *)((char *)w->data + offset);
+}
+
+/* The bytes [begin, end) of the block, as far as they lie in this tensor's place: whole floats. */
 static bool load_tensor(const Weights *w, const TensorView *t, int64_t offset, int64_t count, int64_t transposed_in,
                         int64_t begin, int64_t end, Err *err)
 {
-    const int64_t from = offset > begin ? offset : begin;
-    const int64_t to = offset + count < end ? offset + count : end;
+    const int64_t size = sizeof(float), last = offset + count * size;
+    const int64_t from = ((offset > begin ? offset : begin) - offset) / size;
+    const int64_t to = ((last < end ? last : end) - offset) / size;
     if (from >= to)
         return true;
+    float *out = floats_at(w, offset);
     if (t && transposed_in > 0)
-        return load_transposed(w->data + offset, t, transposed_in, from - offset, to - offset, err);
+        return load_transposed(out, t, transposed_in, from, to, err);
     if (t)
-        return tensor_to_f32(w->data + from, t, from - offset, to - from, err);
-    memset(w->data + from, 0, (size_t)(to - from) * sizeof *w->data);
+        return tensor_to_f32(out + from, t, from, to - from, err);
+    memset(out + from, 0, (size_t)(to - from) * sizeof *out);
     return true;
+}
+
+/* Where a part begins: at a whole line of the cache. */
+static int64_t part_begin(const Weights *w, int part, int parts)
+{
+    return w->bytes / ALIGN * part / parts * ALIGN;
 }
 
 bool weights_load(const Weights *w, const SafeTensors *files, int part, int parts, Err *err)
 {
     REQUIRE(w->data && part >= 0 && part < parts);
-    const int64_t begin = w->size * part / parts, end = w->size * (part + 1) / parts;
+    const int64_t begin = part_begin(w, part, parts), end = part_begin(w, part + 1, parts);
     const int word = arch_module_index(w->arch, -1, ROLE_WORD); /* -1: images */
     for (int i = 0; i < w->arch->module_count; i++) {
         const Module *m = &w->arch->modules[i];
@@ -169,4 +192,26 @@ bool weights_load(const Weights *w, const SafeTensors *files, int part, int part
             return false;
     }
     return true;
+}
+
+Frozen weights_frozen(const Weights *w, int module)
+{
+    const Module *m = &w->arch->modules[module];
+    const WeightSpan *span = &w->modules[module];
+    return (Frozen){ .kind = span->kind,
+                     .data = (const char *)w->data + span->weight,
+                     .out = m->out,
+                     .in = m->kind == MODULE_NORM ? 1 : m->in };
+}
+
+const float *weights_weight(const Weights *w, int module)
+{
+    const Frozen weight = weights_frozen(w, module);
+    return frozen_floats(&weight);
+}
+
+const float *weights_bias(const Weights *w, int module)
+{
+    const int64_t at = w->modules[module].bias;
+    return at < 0 ? NULL : floats_at(w, at);
 }

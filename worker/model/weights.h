@@ -1,4 +1,4 @@
-/* weights - the frozen tensors of a model, as f32 in one block of memory that
+/* weights - the frozen tensors of a model in one block of memory that
  * the ranks of a node may share: each loads its part, all read the whole.
  *
  * Layout: modules in arch order, each [out, in] (Conv1D of the files is transposed);
@@ -6,6 +6,7 @@
  * [(H + 2K) D, C] and one bias for the compute code, gate and up of a gated MLP as
  * well ([2F, C]). A tied head has the word table's place.
  * Modules that are trained whole (modules_to_save) are in it too (unused).
+ * What a matrix is stored as is its span's kind; biases and norms are floats.
  *
  * Owner: whoever planned them; the block of memory is the caller's. Threads: const after loading. Collective: weights_load is called by every
  * rank that shares the block, between barriers of the caller's. */
@@ -14,16 +15,18 @@
 
 #include "common/model/arch.h"
 #include "common/tensor/safetensors.h"
+#include "worker/layers/frozen.h"
 
 typedef struct WeightSpan {
-    int64_t weight, bias; /* offsets in floats; bias -1: none */
+    FrozenKind kind; /* of the weight */
+    int64_t weight, bias; /* offsets in bytes; bias -1: none */
 } WeightSpan;
 
 typedef struct Weights {
     const ModelArch *arch; /* borrowed */
     WeightSpan *modules; /* [module_count], owned */
-    int64_t size; /* floats */
-    float *data; /* [size], borrowed: set by the caller before weights_load */
+    int64_t bytes;
+    void *data; /* [bytes], borrowed: set by the caller before weights_load */
 } Weights;
 
 /* Lays out; data is NULL. False when the files are not what config.json says (common/model/base). */
@@ -33,13 +36,11 @@ MUST_USE bool weights_plan(Weights *weights, const ModelArch *arch, const SafeTe
 MUST_USE bool weights_load(const Weights *weights, const SafeTensors *files, int part, int parts, Err *err);
 void weights_release(Weights *weights); /* not data */
 
-static inline const float *weights_weight(const Weights *w, int module)
-{
-    return w->data + w->modules[module].weight;
-}
-static inline const float *weights_bias(const Weights *w, int module)
-{
-    return w->modules[module].bias < 0 ? (const float *)0 : w->data + w->modules[module].bias;
-}
+/* The module's weight [out,in], a norm's [out,1]. */
+Frozen weights_frozen(const Weights *weights, int module);
+
+/* Its floats, where it is FROZEN_F32. */
+const float *weights_weight(const Weights *weights, int module);
+const float *weights_bias(const Weights *weights, int module); /* NULL: none */
 
 #endif

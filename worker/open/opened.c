@@ -21,7 +21,7 @@ void opened_release(Opened *o)
     *o = (Opened){ 0 };
 }
 
-bool opened_load(Opened *o, float *data, int part, int parts, Err *err)
+bool opened_load(Opened *o, void *data, int part, int parts, Err *err)
 {
     o->weights.data = data;
     return weights_load(&o->weights, o->adapted.files, part, parts, err);

@@ -22,7 +22,7 @@ MUST_USE bool opened_tokenizer(Tokenizer **tokenizer, const ModelArch *arch, Err
 MUST_USE bool opened_open(Opened *opened, const AdaptedOptions *options, Err *err);
 void opened_release(Opened *opened); /* not data */
 
-/* Loads share `part` of `parts` into data[weights.size], which is lent until the release. */
-MUST_USE bool opened_load(Opened *opened, float *data, int part, int parts, Err *err);
+/* Loads share `part` of `parts` into data[weights.bytes], which is lent until the release. */
+MUST_USE bool opened_load(Opened *opened, void *data, int part, int parts, Err *err);
 
 #endif

@@ -11,7 +11,7 @@ static bool open_base(Job *job, Err *err)
     const AdaptedOptions o = adapted_of(&job->run.config);
     if (!group_agree(all, opened_open(&job->base, &o, err)))
         return false;
-    float *data = group_memory(team, (size_t)job->base.weights.size * sizeof(float), err);
+    void *data = group_memory(team, (size_t)job->base.weights.bytes, err);
     const bool loaded = data && opened_load(&job->base, data, team->rank, team->size, err);
     if (loaded && team->rank == 0)
         job->base_digest = adapted_digest(&job->base.adapted);

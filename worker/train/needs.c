@@ -45,7 +45,7 @@ static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const S
 {
     const ModelOptions o = options_of(c, arch, ranks);
     const int64_t slots = table->size * (int64_t)sizeof(float), sums = 8; /* gradients that lie in a tree, a rank */
-    needs->shared = weights->size * (int64_t)sizeof(float) + (1 + ranks * sums) * slots;
+    needs->shared = weights->bytes + (1 + ranks * sums) * slots;
     needs->rank = model_bytes(arch, table, &o) + sums * slots;
     needs->server = (3 + sums) * slots + 20 * 1000 * 1000;
     needs->disk = 3 * 3 * slots; /* values and two moments */

@@ -46,7 +46,7 @@ static ModuleView part_of(const Fixture *f, int part, bool whole)
 {
     ModuleView m = { .out = O,
                      .in = I,
-                     .weight = f->weight + part * O * I,
+                     .weight = frozen_of_floats(f->weight + part * O * I, O, I),
                      .bias = f->bias + part * O,
                      .weight_at = -1,
                      .bias_at = -1,
@@ -125,7 +125,7 @@ static double delta(const Fixture *f, int part, int o, int i)
 static double weight_at(const Fixture *f, int part, int o, int i)
 {
     const ModuleView *m = &f->linear.part[part].module;
-    return (double)module_weight(m, f->values)[o * I + i];
+    return (double)module_floats(m, f->values)[o * I + i];
 }
 
 static void check_forward(Fixture *f)

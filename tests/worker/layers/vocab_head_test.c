@@ -63,7 +63,7 @@ static void open_fixture(Fixture *f, bool whole, double dropout)
     fill(f->x, M * C, 4);
     const ModuleView module = { .out = V,
                                 .in = C,
-                                .weight = f->weight,
+                                .weight = frozen_of_floats(f->weight, V, C),
                                 .bias = f->bias,
                                 .bias_at = BIAS_AT,
                                 .weight_at = whole ? WHOLE_AT : -1,

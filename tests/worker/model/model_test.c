@@ -109,7 +109,7 @@ static void load_weights(Case *c, const char *folder)
     SafeTensors *files = safetensors_open_model(folder, &err);
     must(files != NULL, &err);
     must(weights_plan(&c->weights, c->arch, files, &err), &err);
-    c->weights.data = xcalloc((size_t)c->weights.size, sizeof(float));
+    c->weights.data = xcalloc(1, (size_t)c->weights.bytes);
     must(weights_load(&c->weights, files, 0, 1, &err), &err);
     safetensors_close(files);
 }

@@ -39,9 +39,10 @@ static void open_case(Case *c, const char *name, TaskType task, const char *file
     c->files = file ? safetensors_open(file, &err) : safetensors_open_model(folder, &err);
     must(c->files != NULL, &err);
     must(weights_plan(&c->weights, c->arch, c->files, &err), &err);
-    c->weights.data = xmalloc((size_t)c->weights.size * sizeof(float));
-    for (int64_t i = 0; i < c->weights.size; i++)
-        c->weights.data[i] = -77.0f;
+    float *data = xmalloc((size_t)c->weights.bytes);
+    for (int64_t i = 0; i < c->weights.bytes / (int64_t)sizeof *data; i++)
+        data[i] = -77.0f;
+    c->weights.data = data;
     for (int p = 0; p < parts; p++)
         must(weights_load(&c->weights, c->files, p, parts, &err), &err);
     free(folder);
@@ -174,7 +175,7 @@ static void tensors_are_found_under_each_of_their_names(void **state)
             open_case(&c, golden[g].name, golden[g].task, NULL, 1);
             char *path = renamed_copy(&c, k);
             open_case(&copy, golden[g].name, golden[g].task, path, 1);
-            assert_int_equal(copy.weights.size, c.weights.size);
+            assert_int_equal(copy.weights.bytes, c.weights.bytes);
             for (int i = 0; i < c.arch->module_count; i++)
                 assert_memory_equal(weights_weight(&copy.weights, i), weights_weight(&c.weights, i),
                                     (size_t)stored_count(&c.arch->modules[i]) * sizeof(float));

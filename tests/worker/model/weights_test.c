@@ -54,8 +54,8 @@ static void close_case(Case *c)
 /* Room for the weights, each float marked. */
 static float *make_room(const Weights *weights)
 {
-    float *data = xmalloc((size_t)weights->size * sizeof *data);
-    for (int64_t i = 0; i < weights->size; i++)
+    float *data = xmalloc((size_t)weights->bytes);
+    for (int64_t i = 0; i < weights->bytes / (int64_t)sizeof *data; i++)
         data[i] = untouched;
     return data;
 }
@@ -204,8 +204,8 @@ static void a_file_without_the_familys_prefix_gives_the_same_block(void **state)
     plan_and_load(&plain);
     plan_and_load(&with);
     holds_the_body(&plain, strlen("bert."), "weight", "bias");
-    assert_int_equal(plain.weights.size, with.weights.size);
-    assert_memory_equal(plain.weights.data, with.weights.data, (size_t)with.weights.size * sizeof(float));
+    assert_int_equal(plain.weights.bytes, with.weights.bytes);
+    assert_memory_equal(plain.weights.data, with.weights.data, (size_t)with.weights.bytes);
     close_case(&plain);
     close_case(&with);
     remove_copy(path);
@@ -261,7 +261,7 @@ static void any_number_of_parts_loads_the_same_block(void **state)
         shared.data = make_room(&shared);
         for (int part = parts[k] - 1; part >= 0; part--)
             must(weights_load(&shared, c.files, part, parts[k], &err), &err);
-        assert_memory_equal(shared.data, c.weights.data, (size_t)shared.size * sizeof(float));
+        assert_memory_equal(shared.data, c.weights.data, (size_t)shared.bytes);
         free(shared.data);
     }
     close_case(&c);
@@ -274,15 +274,16 @@ static void a_part_writes_only_its_share(void **state)
     Err err = { 0 };
     open_case(&c, seqcls, NULL);
     must(weights_plan(&c.weights, c.arch, c.files, &err), &err);
-    const int64_t size = c.weights.size, begin = size / 3, end = size * 2 / 3;
-    c.weights.data = make_room(&c.weights);
+    const int64_t lines = c.weights.bytes / 64, begin = lines / 3 * 16, end = lines * 2 / 3 * 16; /* in floats */
+    float *data = make_room(&c.weights);
+    c.weights.data = data;
     must(weights_load(&c.weights, c.files, 1, 3, &err), &err);
     int64_t written = 0;
-    for (int64_t i = 0; i < size; i++) {
+    for (int64_t i = 0; i < lines * 16; i++) {
         if (i < begin || i >= end)
-            assert_true(c.weights.data[i] == untouched);
+            assert_true(data[i] == untouched);
         else
-            written += c.weights.data[i] != untouched;
+            written += data[i] != untouched;
     }
     assert_true(written > (end - begin) * 9 / 10);
     close_case(&c);
@@ -301,10 +302,10 @@ static void q_k_and_v_lie_one_behind_the_other(void **state)
         const WeightSpan *q = &c.weights.modules[arch_module_index(c.arch, layer, ROLE_Q)];
         const WeightSpan *k = &c.weights.modules[arch_module_index(c.arch, layer, ROLE_K)];
         const WeightSpan *v = &c.weights.modules[arch_module_index(c.arch, layer, ROLE_V)];
-        assert_int_equal(k->weight, q->weight + C * C);
-        assert_int_equal(v->weight, k->weight + C * C);
-        assert_int_equal(k->bias, q->bias + C);
-        assert_int_equal(v->bias, k->bias + C);
+        assert_int_equal(k->weight, q->weight + C * C * 4);
+        assert_int_equal(v->weight, k->weight + C * C * 4);
+        assert_int_equal(k->bias, q->bias + C * 4);
+        assert_int_equal(v->bias, k->bias + C * 4);
     }
     close_case(&c);
 }
@@ -331,19 +332,19 @@ static void tensors_are_aligned_and_do_not_overlap(void **state)
         const Module *m = &c.arch->modules[i];
         const WeightSpan *at = &c.weights.modules[i];
         const int64_t count = m->kind == MODULE_NORM ? m->out : m->out * m->in;
-        spans[n++] = (Span){ at->weight, at->weight + count };
+        spans[n++] = (Span){ at->weight, at->weight + count * 4 };
         if (m->bias)
-            spans[n++] = (Span){ at->bias, at->bias + m->out };
+            spans[n++] = (Span){ at->bias, at->bias + m->out * 4 };
         if (m->role == ROLE_K || m->role == ROLE_V)
             continue;
-        assert_int_equal(at->weight % 16, 0);
-        assert_true(at->bias < 0 || at->bias % 16 == 0);
+        assert_int_equal(at->weight % 64, 0);
+        assert_true(at->bias < 0 || at->bias % 64 == 0);
     }
     qsort(spans, (size_t)n, sizeof *spans, by_begin);
     assert_int_equal(spans[0].begin, 0);
     for (int i = 1; i < n; i++)
-        assert_true(spans[i].begin >= spans[i - 1].end && spans[i].begin < spans[i - 1].end + 16);
-    assert_true(spans[n - 1].end <= c.weights.size && c.weights.size < spans[n - 1].end + 16);
+        assert_true(spans[i].begin >= spans[i - 1].end && spans[i].begin < spans[i - 1].end + 64);
+    assert_true(spans[n - 1].end <= c.weights.bytes && c.weights.bytes < spans[n - 1].end + 64);
     free(spans);
     close_case(&c);
 }
