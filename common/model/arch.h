@@ -46,6 +46,8 @@ typedef enum {
     ROLE_FINAL_NORM, /* behind the last block */
     ROLE_PATCH, /* image patches -> rows */
     ROLE_CLS, /* the row that stands before the patches */
+    ROLE_Q_NORM, /* one norm for every head of q */
+    ROLE_K_NORM, /* and of k */
     ROLE_COUNT
 } Role;
 

@@ -20,7 +20,7 @@ typedef struct FamilyReader {
 } FamilyReader;
 
 extern const FamilyReader bert_reader, distilbert_reader, gpt2_reader, llama_reader, mistral_reader, qwen2_reader,
-    roberta_reader, vit_reader, xlm_roberta_reader;
+    qwen3_reader, roberta_reader, vit_reader, xlm_roberta_reader;
 
 /* ---- reading config.json: the fallback is Transformers' ------------------------ */
 
@@ -62,6 +62,23 @@ MUST_USE bool arch_no_decoder(const ModelArch *arch, Err *err);
 MUST_USE bool bert_read(ModelArch *arch, int64_t words, Err *err);
 extern const char *const bert_keys[];
 void bert_list_layers(ModelArch *arch);
+
+/* Llama's keys and blocks, which its relatives have too: what a config.json without the key means. */
+typedef struct LlamaDefaults {
+    int64_t F, K, D, V, positions; /* K 0: as many as H; D 0: C / H */
+    int64_t bos, eos;
+} LlamaDefaults;
+
+/* What a layer has besides. */
+typedef struct LlamaLayer {
+    bool qkv_bias, out_bias, mlp_bias;
+    bool head_norms; /* of q and k */
+} LlamaLayer;
+
+extern const char *const llama_keys[], *const llama_targets[], *const llama_idle[], *const llama_heads[];
+MUST_USE bool llama_read(ModelArch *arch, const LlamaDefaults *defaults, Err *err);
+MUST_USE bool llama_read_layer_windows(ModelArch *arch, Err *err); /* Qwen's: layer_types, max_window_layers */
+void llama_list(ModelArch *arch, const LlamaLayer *has);
 
 /* ---- listing modules: each takes `path` ------------------------------------------ */
 

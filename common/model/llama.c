@@ -1,6 +1,6 @@
 /* Llama, and Mistral and Qwen2, which differ in defaults, biases and windows:
  * rotary positions, pre-norm blocks with RMSNorm, grouped keys and values, a gated
- * MLP. Source of names and defaults: Transformers 5.23, models/{llama,mistral,qwen2}. */
+ * MLP. Other relatives have a file of their own. Source of names and defaults: Transformers 5.23, models/{llama,mistral,qwen2}. */
 #include "common/model/family.h"
 
 #include "common/base/json.h"
@@ -10,48 +10,48 @@
 
 #include <string.h>
 
-static const char *const default_targets[] = { "q_proj", "v_proj", NULL };
+const char *const llama_targets[] = { "q_proj", "v_proj", NULL };
 
-static const char *const keys[] = { "attention_bias",
-                                    "attention_dropout",
-                                    "bos_token_id",
-                                    "classifier_dropout",
-                                    "eos_token_id",
-                                    "head_dim",
-                                    "hidden_act",
-                                    "hidden_dropout",
-                                    "hidden_size",
-                                    "initializer_range",
-                                    "intermediate_size",
-                                    "layer_types",
-                                    "max_position_embeddings",
-                                    "max_window_layers",
-                                    "mlp_bias",
-                                    "num_attention_heads",
-                                    "num_hidden_layers",
-                                    "num_key_value_heads",
-                                    "pad_token_id",
-                                    "rms_norm_eps",
-                                    "rope_parameters",
-                                    "rope_scaling",
-                                    "rope_theta",
-                                    "sliding_window",
-                                    "tie_word_embeddings",
-                                    "token_classification_bias",
-                                    "use_sliding_window",
-                                    "vocab_size",
-                                    NULL };
+const char *const llama_keys[] = { "attention_bias",
+                                   "attention_dropout",
+                                   "bos_token_id",
+                                   "classifier_dropout",
+                                   "eos_token_id",
+                                   "head_dim",
+                                   "hidden_act",
+                                   "hidden_dropout",
+                                   "hidden_size",
+                                   "initializer_range",
+                                   "intermediate_size",
+                                   "layer_types",
+                                   "max_position_embeddings",
+                                   "max_window_layers",
+                                   "mlp_bias",
+                                   "num_attention_heads",
+                                   "num_hidden_layers",
+                                   "num_key_value_heads",
+                                   "pad_token_id",
+                                   "rms_norm_eps",
+                                   "rope_parameters",
+                                   "rope_scaling",
+                                   "rope_theta",
+                                   "sliding_window",
+                                   "tie_word_embeddings",
+                                   "token_classification_bias",
+                                   "use_sliding_window",
+                                   "vocab_size",
+                                   NULL };
 
-static const char *const idle[] = { "*rotary_emb.inv_freq", NULL };
-static const char *const heads[] = { "lm_head.*", "score.*", "qa_outputs.*", NULL };
+const char *const llama_idle[] = { "*rotary_emb.inv_freq", NULL };
+const char *const llama_heads[] = { "lm_head.*", "score.*", "qa_outputs.*", NULL };
 
 #define FAMILY(name, class_name)                                                                                       \
     static const Family name = {                                                                                       \
         .model_type = #name,                                                                                           \
         .prefix = "model.",                                                                                            \
-        .default_targets = default_targets,                                                                            \
-        .idle = idle,                                                                                                  \
-        .heads = heads,                                                                                                \
+        .default_targets = llama_targets,                                                                              \
+        .idle = llama_idle,                                                                                            \
+        .heads = llama_heads,                                                                                          \
         .task_class = { [TASK_SEQ_CLS] = class_name "ForSequenceClassification",                                       \
                         [TASK_TOKEN_CLS] = class_name "ForTokenClassification",                                        \
                         [TASK_CAUSAL_LM] = class_name "ForCausalLM" },                                                 \
@@ -61,15 +61,9 @@ FAMILY(llama, "Llama");
 FAMILY(mistral, "Mistral");
 FAMILY(qwen2, "Qwen2");
 
-/* What a config.json without the key means. */
-typedef struct LlamaDefaults {
-    int64_t F, K, V, positions; /* K 0: as many as H */
-    int64_t bos, eos;
-} LlamaDefaults;
-
-static const LlamaDefaults llama_defaults = { 11008, 0, 32000, 2048, 1, 2 };
-static const LlamaDefaults mistral_defaults = { 14336, 8, 32000, 131072, 1, 2 };
-static const LlamaDefaults qwen2_defaults = { 22016, 32, 151936, 32768, -1, -1 };
+static const LlamaDefaults llama_defaults = { 11008, 0, 0, 32000, 2048, 1, 2 };
+static const LlamaDefaults mistral_defaults = { 14336, 8, 0, 32000, 131072, 1, 2 };
+static const LlamaDefaults qwen2_defaults = { 22016, 32, 0, 151936, 32768, -1, -1 };
 
 /* ---- reading -------------------------------------------------------------------- */
 
@@ -78,10 +72,10 @@ static bool read_heads(ModelArch *arch, const LlamaDefaults *d, Err *err)
     const json_t *K = json_object_get(arch->config, "num_key_value_heads");
     const int64_t count = json_is_null(K) || d->K == 0 ? arch->H : d->K;
     const json_t *D = json_object_get(arch->config, "head_dim");
-    const bool own_size = D && !json_is_null(D);
+    const bool own_size = d->D > 0 || (D && !json_is_null(D));
     if (!own_size && !arch_heads(arch, "hidden_size", "num_attention_heads", err))
         return false;
-    if (!arch_size(arch, "head_dim", arch->D, &arch->D, err) ||
+    if (!arch_size(arch, "head_dim", d->D > 0 ? d->D : arch->D, &arch->D, err) ||
         !arch_size(arch, "num_key_value_heads", count, &arch->K, err))
         return false;
     if (own_size)
@@ -108,7 +102,7 @@ static bool check_biases(const ModelArch *arch, Err *err)
            arch_flag(arch, "token_classification_bias", true, &is, err);
 }
 
-static bool read_common(ModelArch *arch, const LlamaDefaults *d, Err *err)
+bool llama_read(ModelArch *arch, const LlamaDefaults *d, Err *err)
 {
     arch->norm = NORM_RMS;
     arch->pre_norm = true;
@@ -135,13 +129,13 @@ static bool read_window(const ModelArch *arch, int64_t *window, Err *err)
 
 static bool read_llama(ModelArch *arch, Err *err)
 {
-    return read_common(arch, &llama_defaults, err);
+    return llama_read(arch, &llama_defaults, err);
 }
 
 static bool read_mistral(ModelArch *arch, Err *err)
 {
     int64_t window;
-    if (!read_common(arch, &mistral_defaults, err) || !read_window(arch, &window, err))
+    if (!llama_read(arch, &mistral_defaults, err) || !read_window(arch, &window, err))
         return false;
     arch->windows = xcalloc((size_t)arch->layers, sizeof *arch->windows);
     for (int64_t l = 0; l < arch->layers; l++)
@@ -168,12 +162,11 @@ static bool read_layer_types(ModelArch *arch, const json_t *types, int64_t windo
     return true;
 }
 
-static bool read_qwen2(ModelArch *arch, Err *err)
+bool llama_read_layer_windows(ModelArch *arch, Err *err)
 {
     int64_t window = 0;
     bool slides;
-    if (!read_common(arch, &qwen2_defaults, err) || !arch_flag(arch, "use_sliding_window", false, &slides, err) ||
-        (slides && !read_window(arch, &window, err)))
+    if (!arch_flag(arch, "use_sliding_window", false, &slides, err) || (slides && !read_window(arch, &window, err)))
         return false;
     const int64_t full = json_get_int(arch->config, "max_window_layers", 28, err);
     if (err->kind != ERR_NONE)
@@ -187,6 +180,11 @@ static bool read_qwen2(ModelArch *arch, Err *err)
     return true;
 }
 
+static bool read_qwen2(ModelArch *arch, Err *err)
+{
+    return llama_read(arch, &qwen2_defaults, err) && llama_read_layer_windows(arch, err);
+}
+
 /* ---- listing ---------------------------------------------------------------------- */
 
 static bool says(const ModelArch *arch, const char *key, bool fallback)
@@ -195,45 +193,40 @@ static bool says(const ModelArch *arch, const char *key, bool fallback)
     return json_is_boolean(value) ? json_is_true(value) : fallback;
 }
 
-typedef struct Biases {
-    bool qkv, out, mlp;
-} Biases;
-
-static Biases find_biases(const ModelArch *arch)
-{
-    if (arch->family == &qwen2)
-        return (Biases){ .qkv = true };
-    if (arch->family == &mistral)
-        return (Biases){ 0 };
-    const bool attention = says(arch, "attention_bias", false);
-    return (Biases){ attention, attention, says(arch, "mlp_bias", false) };
-}
-
 static void add(ModelArch *arch, int layer, const char *name, Role role, int64_t out, int64_t in, bool bias)
 {
     arch_add_linear(arch, xprintf("model.layers.%d.%s", layer, name), layer, role, out, in, bias);
 }
 
-static void list_layer(ModelArch *arch, int layer, Biases bias)
+static void add_head_norm(ModelArch *arch, int layer, const char *name, Role role)
+{
+    arch_add(arch, xprintf("model.layers.%d.%s", layer, name),
+             &(Module){ .kind = MODULE_NORM, .role = role, .layer = layer, .out = arch->D });
+}
+
+static void list_layer(ModelArch *arch, int layer, const LlamaLayer *has)
 {
     const int64_t C = arch->C, F = arch->F, Q = arch->H * arch->D, K = arch->K * arch->D;
-    add(arch, layer, "self_attn.q_proj", ROLE_Q, Q, C, bias.qkv);
-    add(arch, layer, "self_attn.k_proj", ROLE_K, K, C, bias.qkv);
-    add(arch, layer, "self_attn.v_proj", ROLE_V, K, C, bias.qkv);
-    add(arch, layer, "self_attn.o_proj", ROLE_ATTN_OUT, C, Q, bias.out);
-    add(arch, layer, "mlp.gate_proj", ROLE_FF_GATE, F, C, bias.mlp);
-    add(arch, layer, "mlp.up_proj", ROLE_FF_UP, F, C, bias.mlp);
-    add(arch, layer, "mlp.down_proj", ROLE_FF_DOWN, C, F, bias.mlp);
+    add(arch, layer, "self_attn.q_proj", ROLE_Q, Q, C, has->qkv_bias);
+    add(arch, layer, "self_attn.k_proj", ROLE_K, K, C, has->qkv_bias);
+    add(arch, layer, "self_attn.v_proj", ROLE_V, K, C, has->qkv_bias);
+    add(arch, layer, "self_attn.o_proj", ROLE_ATTN_OUT, C, Q, has->out_bias);
+    if (has->head_norms) {
+        add_head_norm(arch, layer, "self_attn.q_norm", ROLE_Q_NORM);
+        add_head_norm(arch, layer, "self_attn.k_norm", ROLE_K_NORM);
+    }
+    add(arch, layer, "mlp.gate_proj", ROLE_FF_GATE, F, C, has->mlp_bias);
+    add(arch, layer, "mlp.up_proj", ROLE_FF_UP, F, C, has->mlp_bias);
+    add(arch, layer, "mlp.down_proj", ROLE_FF_DOWN, C, F, has->mlp_bias);
     arch_add_norm(arch, xprintf("model.layers.%d.input_layernorm", layer), layer, ROLE_ATTN_NORM);
     arch_add_norm(arch, xprintf("model.layers.%d.post_attention_layernorm", layer), layer, ROLE_FF_NORM);
 }
 
-static void list(ModelArch *arch)
+void llama_list(ModelArch *arch, const LlamaLayer *has)
 {
-    const Biases bias = find_biases(arch);
     arch_add_table(arch, xstrdup("model.embed_tokens"), ROLE_WORD, arch->V);
     for (int layer = 0; layer < arch->layers; layer++)
-        list_layer(arch, layer, bias);
+        list_layer(arch, layer, has);
     arch_add_norm(arch, xstrdup("model.norm"), -1, ROLE_FINAL_NORM);
     if (arch->head.task->speaks)
         arch_add_lm_head(arch, arch->tied);
@@ -241,6 +234,23 @@ static void list(ModelArch *arch)
         arch_add_head(arch, xstrdup("score"), arch->head.task->tags && says(arch, "token_classification_bias", true));
 }
 
-const FamilyReader llama_reader = { &llama, keys, read_llama, list };
-const FamilyReader mistral_reader = { &mistral, keys, read_mistral, list };
-const FamilyReader qwen2_reader = { &qwen2, keys, read_qwen2, list };
+static void list_llama(ModelArch *arch)
+{
+    const bool attention = says(arch, "attention_bias", false);
+    llama_list(
+        arch, &(LlamaLayer){ .qkv_bias = attention, .out_bias = attention, .mlp_bias = says(arch, "mlp_bias", false) });
+}
+
+static void list_mistral(ModelArch *arch)
+{
+    llama_list(arch, &(LlamaLayer){ 0 });
+}
+
+static void list_qwen2(ModelArch *arch)
+{
+    llama_list(arch, &(LlamaLayer){ .qkv_bias = true });
+}
+
+const FamilyReader llama_reader = { &llama, llama_keys, read_llama, list_llama };
+const FamilyReader mistral_reader = { &mistral, llama_keys, read_mistral, list_mistral };
+const FamilyReader qwen2_reader = { &qwen2, llama_keys, read_qwen2, list_qwen2 };

@@ -1,12 +1,20 @@
 #include "worker/layers/attention_body.h"
 
 #include "worker/kernels/kernels.h"
+#include "worker/layers/head_norm.h"
 #include "worker/layers/lanes.h"
+
+static bool has_norms(const Attention *attention)
+{
+    return attention->q_norm.module.out > 0;
+}
 
 bool attention_body_plan(Attention *attention, bool below)
 {
     attention->needs_in = below;
-    attention->needs_qkv = below || linear_is_trained(&attention->qkv);
+    attention->needs_qkv = below || linear_is_trained(&attention->qkv) ||
+                           (has_norms(attention) && (module_is_trained(&attention->q_norm.module) ||
+                                                     module_is_trained(&attention->k_norm.module)));
     return attention->needs_qkv || linear_is_trained(&attention->out);
 }
 
@@ -47,6 +55,11 @@ void attention_body_keep_layout(AttentionKeep *keep, const Attention *attention,
     if (q_is_apart(attention, tail))
         linear_keep_layout(&keep->q, &q, layout, M);
     linear_keep_layout(&keep->out, &attention->out, layout, M);
+    if (has_norms(attention) && attention->needs_qkv) {
+        const int64_t rows = q_is_apart(attention, tail) ? M : N;
+        head_norm_keep_layout(&keep->q_norm, &attention->q_norm, layout, rows, attention->shape.H);
+        head_norm_keep_layout(&keep->k_norm, &attention->k_norm, layout, N, attention->shape.K);
+    }
     keep->rows = layout_floats_if(layout, attention->needs_qkv, N * attention->QKV);
     keep->att = layout_floats_if(layout, linear_needs_input(&attention->out), M * attention->E);
     keep->lse = layout_floats_if(layout, attention->needs_qkv, N * attention->shape.H);
@@ -90,6 +103,8 @@ static void project_q(const Attention *attention, AttentionKeep *keep, float *qk
     pass_gather(pass, pass->row_a, pass->x, C, C);
     linear_forward(&linear, &keep->q, q, E, pass->row_a, &pass->reads, pass);
     linear_add_bias(&linear, q, E, pass->reads.N);
+    if (has_norms(attention))
+        head_norm_forward(&attention->q_norm, &keep->q_norm, q, E, attention->shape.H, pass->reads.N, pass);
     pass_scatter(pass, qkv, attention->QKV, q, E);
 }
 
@@ -101,6 +116,13 @@ static void project(const Attention *attention, AttentionKeep *keep, bool tail, 
     float *to = apart ? qkv + attention->E : qkv;
     linear_forward(&linear, &keep->qkv, to, attention->QKV, pass->x, &pass->rows, pass);
     linear_add_bias(&linear, to, attention->QKV, pass->rows.N);
+    if (has_norms(attention)) {
+        head_norm_forward(&attention->k_norm, &keep->k_norm, qkv + attention->E, attention->QKV, attention->shape.K,
+                          pass->rows.N, pass);
+        if (!apart)
+            head_norm_forward(&attention->q_norm, &keep->q_norm, qkv, attention->QKV, attention->shape.H, pass->rows.N,
+                              pass);
+    }
     if (apart)
         project_q(attention, keep, qkv, pass);
 }
@@ -149,6 +171,12 @@ static void attend_backward(const Attention *attention, const AttentionKeep *kee
     kernels->attention_backward(pass->g, dout, keep->lse, keep->rows, &pass->rows, &shape,
                                 weights_dropout(attention, pass), pass->attention);
     rope_turn(&pass->rope, pass->g, attention->QKV, shape.H + shape.K, &pass->rows, true);
+    if (!has_norms(attention))
+        return;
+    head_norm_backward(&attention->k_norm, &keep->k_norm, pass->g + attention->E, attention->QKV, shape.K, pass->rows.N,
+                       pass);
+    if (!q_is_apart(attention, tail))
+        head_norm_backward(&attention->q_norm, &keep->q_norm, pass->g, attention->QKV, shape.H, pass->rows.N, pass);
 }
 
 /* dq of the read rows, gathered from pass->g; their part of the input's gradient goes to pass->x[M,C]. */
@@ -158,6 +186,8 @@ static void project_q_backward(const Attention *attention, const AttentionKeep *
     const Linear linear = only_q(attention);
     const int64_t C = attention->C, E = attention->E;
     pass_gather(pass, pass->row_a, pass->g, attention->QKV, E);
+    if (has_norms(attention))
+        head_norm_backward(&attention->q_norm, &keep->q_norm, pass->row_a, E, attention->shape.H, pass->reads.N, pass);
     if (x)
         pass_gather(pass, pass->row_b, x, C, C);
     const LinearGrad q = {

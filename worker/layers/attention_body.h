@@ -3,6 +3,8 @@
  *
  *   q|k|v = x Wqkv + b       o = attention(q, k, v) Wout       (bias of Wout: by who comes next)
  *
+ * Heads of q and of k may have a norm each (head_norm.h), before they turn by their places.
+ *
  * In a tail q is made of the read rows alone, where it is a module of its own, and only
  * they come out.
  *
@@ -24,13 +26,15 @@ typedef struct Attention {
     double dropout; /* of the weights */
     Linear qkv; /* q, k, v, as three parts or as one module */
     Linear out;
-    bool needs_in, needs_qkv; /* a gradient at the input, at q|k|v */
+    Norm q_norm, k_norm; /* of a head; width 0: none */
+    bool needs_in, needs_qkv; /* a gradient at the input, at q|k|v as they attend */
 } Attention;
 
 /* What backward needs of a forward; NULL: of that nothing. */
 typedef struct AttentionKeep {
     LinearKeep qkv; /* in a tail where q is apart: of k, v */
     LinearKeep q, out;
+    NormKeep q_norm, k_norm;
     float *rows; /* q|k|v [N, QKV] */
     float *att; /* [M, E], M: rows that come out */
     float *lse; /* [H, N] */

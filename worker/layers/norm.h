@@ -31,8 +31,8 @@ typedef struct Inlet {
 
 void norm_keep_layout(NormKeep *keep, const Norm *norm, Layout *layout, int64_t most_rows);
 
-/* y[N,C], another buffer than x. input->residual NULL: of x alone, without bias and dropout, and no sum.
- * keep NULL: nothing is kept. */
+/* y[N,C], another buffer than x where there is a residual. input->residual NULL: of x alone, without bias and
+ * dropout, and no sum. keep NULL: nothing is kept. */
 void norm_apply(const Norm *norm, NormKeep *keep, float *y, const NormInput *input, const Rows *rows, const Pass *pass);
 
 /* input->sum[N,C] alone, which nobody normalises yet; room[N,C] is left with anything. */

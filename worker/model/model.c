@@ -119,6 +119,10 @@ static Attention make_attention(const Model *model, const Weights *weights, int6
         add_linear(model, weights, &a.qkv, layer, ROLE_V, SITE_LORA_V);
     }
     add_linear(model, weights, &a.out, layer, ROLE_ATTN_OUT, SITE_LORA_ATTN_OUT);
+    if (has(model, layer, ROLE_Q_NORM)) {
+        a.q_norm = make_norm(model, weights, layer, ROLE_Q_NORM);
+        a.k_norm = make_norm(model, weights, layer, ROLE_K_NORM);
+    }
     return a;
 }
 

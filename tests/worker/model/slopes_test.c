@@ -51,6 +51,12 @@ static const Everything cases[] = {
       "{" SETTINGS "\"target_modules\": [\"v_proj\", \"up_proj\"], \"bias\": \"all\","
       "\"modules_to_save\": [\"gate_proj\", \"q_proj\"]}",
       5 },
+    { "qwen3-clm",
+      "{" SETTINGS "\"target_modules\": [\"q_proj\", \"v_proj\", \"o_proj\", \"down_proj\"],"
+      "\"modules_to_save\": [\"q_norm\", \"k_norm\", \"k_proj\", \"input_layernorm\", \"lm_head\"]}",
+      0 },
+    { "qwen3-clm", "{" SETTINGS "\"target_modules\": [\"lm_head\"], \"modules_to_save\": [\"q_norm\", \"k_norm\"]}",
+      7 },
     { "vit-imgcls",
       "{" SETTINGS
       "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"fc1\", \"fc2\", \"projection\"],"

@@ -106,7 +106,8 @@ static const struct {
                { "gpt2-clm", TASK_CAUSAL_LM },    { "gpt2-text", TASK_CAUSAL_LM },
                { "gpt2-seqcls", TASK_SEQ_CLS },   { "gpt2-seqcls", TASK_TOKEN_CLS },
                { "llama-clm", TASK_CAUSAL_LM },   { "llama-clm", TASK_SEQ_CLS },
-               { "qwen2-clm", TASK_CAUSAL_LM },   { "vit-imgcls", TASK_IMAGE_CLS } };
+               { "qwen2-clm", TASK_CAUSAL_LM },   { "qwen3-clm", TASK_CAUSAL_LM },
+               { "vit-imgcls", TASK_IMAGE_CLS } };
 
 static void every_weight_is_the_files(void **state)
 {
