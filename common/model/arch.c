@@ -10,9 +10,9 @@
 
 enum { MOST_LABELS = 1 << 20 };
 
-static const FamilyReader *const readers[] = { &bert_reader,    &distilbert_reader, &gpt2_reader,  &llama_reader,
-                                               &mistral_reader, &qwen2_reader,      &qwen3_reader, &roberta_reader,
-                                               &vit_reader,     &xlm_roberta_reader };
+static const FamilyReader *const readers[] = { &bert_reader,    &distilbert_reader, &gpt2_reader,       &llama_reader,
+                                               &mistral_reader, &opt_reader,        &qwen2_reader,      &qwen3_reader,
+                                               &roberta_reader, &vit_reader,        &xlm_roberta_reader };
 enum { READERS = sizeof readers / sizeof *readers };
 
 /* ---- config.json and overrides ---------------------------------------------- */

@@ -113,7 +113,8 @@ typedef struct ModelArch {
     int64_t C, layers, H, D, F, V; /* width, blocks, heads, head size, feed-forward width, vocabulary (0: images) */
     int64_t K; /* key/value heads; H/K query heads share one. H*D need not be C */
     int64_t positions, types; /* longest sequence; rows of the token type table, 0: none */
-    int64_t position_offset; /* row of the position table for the first token (RoBERTa: pad_id + 1) */
+    int64_t position_offset; /* row of the position table for the first token (RoBERTa: pad_id + 1; OPT: 2) */
+    bool padding_stands; /* a pad_id among the tokens has the row before that, and is not counted (RoBERTa) */
     NormKind norm;
     bool pre_norm; /* x += f(norm(x)) instead of x = norm(x + f(x)) */
     bool gated; /* MLP with ROLE_FF_GATE */

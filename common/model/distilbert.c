@@ -57,8 +57,8 @@ static bool read(ModelArch *arch, Err *err)
     arch->head.rows = whole ? READ_FIRST : READ_LABELLED;
     arch->head.pooler_act = ACT_RELU;
     arch->norm_eps = 1e-12; /* no key */
-    if (!read_sizes(arch, err) || !arch_initializer(arch, err) || !arch_tokens(arch, 0, -1, -1, err) ||
-        !arch_activation(arch, "activation", "gelu", &arch->act, err) ||
+    if (!read_sizes(arch, err) || !arch_initializer(arch, "initializer_range", err) ||
+        !arch_tokens(arch, 0, -1, -1, err) || !arch_activation(arch, "activation", "gelu", &arch->act, err) ||
         !arch_dropout(arch, "dropout", 0.1, &arch->hidden_dropout, err) ||
         !arch_dropout(arch, "attention_dropout", 0.1, &arch->attention_dropout, err) ||
         !arch_dropout(arch, "seq_classif_dropout", 0.2, &arch->head.dropout, err))

@@ -86,12 +86,12 @@ bool arch_flag(const ModelArch *arch, const char *key, bool fallback, bool *out,
     return err->kind == ERR_NONE;
 }
 
-bool arch_initializer(ModelArch *arch, Err *err)
+bool arch_initializer(ModelArch *arch, const char *key, Err *err)
 {
-    arch->initializer_range = json_get_real(arch->config, "initializer_range", 0.02, err);
+    arch->initializer_range = json_get_real(arch->config, key, 0.02, err);
     if (err->kind != ERR_NONE)
         return false;
-    return arch->initializer_range >= 0 || err_set(err, ERR_INPUT, "'initializer_range' is out of range");
+    return arch->initializer_range >= 0 || err_set(err, ERR_INPUT, "'%s' is out of range", key);
 }
 
 bool arch_norms(ModelArch *arch, const char *eps_key, double eps, Err *err)
@@ -101,7 +101,7 @@ bool arch_norms(ModelArch *arch, const char *eps_key, double eps, Err *err)
         return false;
     if (!(arch->norm_eps > 0))
         return err_set(err, ERR_INPUT, "'%s' is out of range", eps_key);
-    return arch_initializer(arch, err);
+    return arch_initializer(arch, "initializer_range", err);
 }
 
 /* null and, without a fallback, nothing are -1; of several end tokens the first counts. */

@@ -20,7 +20,7 @@ typedef struct FamilyReader {
 } FamilyReader;
 
 extern const FamilyReader bert_reader, distilbert_reader, gpt2_reader, llama_reader, mistral_reader, qwen2_reader,
-    qwen3_reader, roberta_reader, vit_reader, xlm_roberta_reader;
+    opt_reader, qwen3_reader, roberta_reader, vit_reader, xlm_roberta_reader;
 
 /* ---- reading config.json: the fallback is Transformers' ------------------------ */
 
@@ -35,7 +35,8 @@ MUST_USE bool arch_dropout(const ModelArch *arch, const char *key, double fallba
 
 MUST_USE bool arch_flag(const ModelArch *arch, const char *key, bool fallback, bool *out, Err *err);
 
-MUST_USE bool arch_initializer(ModelArch *arch, Err *err); /* initializer_range */
+/* The deviation of a new head's first values; key: "initializer_range" in most families. */
+MUST_USE bool arch_initializer(ModelArch *arch, const char *key, Err *err);
 
 /* norm_eps, and initializer_range. */
 MUST_USE bool arch_norms(ModelArch *arch, const char *eps_key, double eps, Err *err);

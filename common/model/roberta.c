@@ -39,6 +39,7 @@ static bool read_kind(ModelArch *arch, int64_t words, Err *err)
         return err_set(err, ERR_INPUT, "no pad_token_id: positions are counted from it");
     arch->still_row = arch->pad_id;
     arch->position_offset = arch->pad_id + 1;
+    arch->padding_stands = true;
     if (arch->positions <= arch->position_offset)
         return err_set(err, ERR_INPUT, "max_position_embeddings %lld leaves no position behind pad_token_id %lld",
                        (long long)arch->positions, (long long)arch->pad_id);

@@ -20,7 +20,8 @@ const GoldenCase golden[GOLDEN] = {
     { "distilbert-regress", TASK_SEQ_CLS, 1 }, { "gpt2-clm", TASK_CAUSAL_LM, 0 },
     { "gpt2-text", TASK_CAUSAL_LM, 0 },        { "gpt2-seqcls", TASK_SEQ_CLS, 3 },
     { "llama-clm", TASK_CAUSAL_LM, 0 },        { "qwen2-clm", TASK_CAUSAL_LM, 0 },
-    { "qwen3-clm", TASK_CAUSAL_LM, 0 },        { "vit-imgcls", TASK_IMAGE_CLS, 3 },
+    { "qwen3-clm", TASK_CAUSAL_LM, 0 },        { "opt-clm", TASK_CAUSAL_LM, 0 },
+    { "vit-imgcls", TASK_IMAGE_CLS, 3 },
 };
 
 void must(bool ok, const Err *err)

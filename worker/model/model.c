@@ -67,14 +67,14 @@ static Table make_table(const Model *model, const Weights *weights, Role role, i
     return (Table){ .module = view(model, weights, -1, role), .still = still };
 }
 
-/* A table of positions that starts behind the padding's row has that row still, too. */
+/* A table of positions that has a row for padding has that one still, too. */
 static void make_embedding(Model *model, const Weights *weights)
 {
     const ModelArch *arch = model->arch;
     Embedding *embedding = &model->embedding;
     *embedding = (Embedding){
         .word = make_table(model, weights, ROLE_WORD, arch->still_row),
-        .position = make_table(model, weights, ROLE_POSITION, arch->position_offset - 1),
+        .position = make_table(model, weights, ROLE_POSITION, arch->padding_stands ? arch->position_offset - 1 : -1),
         .type = make_table(model, weights, ROLE_TYPE, -1),
         .C = arch->C,
         .layer = arch->layers,
@@ -406,8 +406,8 @@ static void choose_reads(Model *model, const Batch *batch, bool all)
     pass_read(pass);
 }
 
-/* Rows of the position table. One that starts at an offset counts only tokens that are no
- * padding, which have the row before (Transformers, create_position_ids_from_input_ids). */
+/* Rows of the position table. Where padding stands, only tokens that are no padding are counted; it has
+ * the row before (Transformers, create_position_ids_from_input_ids). */
 static void find_places(Model *model, const Batch *batch)
 {
     const int64_t offset = model->arch->position_offset;
@@ -415,7 +415,7 @@ static void find_places(Model *model, const Batch *batch)
     for (int64_t b = 0; places && b < batch->B; b++) {
         int32_t next = (int32_t)offset;
         for (int64_t n = batch->start[b]; n < batch->start[b + 1]; n++) {
-            const bool padding = offset > 0 && batch->ids[n] == model->arch->pad_id;
+            const bool padding = model->arch->padding_stands && batch->ids[n] == model->arch->pad_id;
             places[n] = padding ? (int32_t)offset - 1 : next++;
         }
     }

@@ -159,7 +159,7 @@ static void expect_modules(const json_t *row)
 static void modules_are_those_of_named_modules_in_its_order(void **state)
 {
     (void)state;
-    for_lines("modules.jsonl", 16, expect_modules);
+    for_lines("modules.jsonl", 21, expect_modules);
 }
 
 static void each_role_is_there_once_a_layer(void **state)
@@ -171,6 +171,7 @@ static void each_role_is_there_once_a_layer(void **state)
     } cases[] = { { "bert-seqcls", TASK_SEQ_CLS }, { "roberta-pair", TASK_SEQ_CLS },
                   { "gpt2-clm", TASK_CAUSAL_LM },  { "distilbert-regress", TASK_SEQ_CLS },
                   { "llama-clm", TASK_CAUSAL_LM }, { "qwen2-clm", TASK_TOKEN_CLS },
+                  { "qwen3-clm", TASK_CAUSAL_LM }, { "opt-clm", TASK_CAUSAL_LM },
                   { "vit-imgcls", TASK_IMAGE_CLS } };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         ModelArch *arch = open_golden(cases[c].name, cases[c].task);
@@ -300,6 +301,42 @@ static void qwen2s_windows_are_above_a_layer_or_by_a_list(void **state)
     arch_close(arch);
 }
 
+static void qwen3s_heads_have_a_size_and_norms_of_their_own(void **state)
+{
+    (void)state;
+    ModelArch *arch = open_good("{\"model_type\": \"qwen3\", \"num_hidden_layers\": 2}", TASK_CAUSAL_LM);
+    assert_int_equal(arch_parameters(arch), 1919963648); /* the library's count */
+    assert_true(arch->D == 128 && arch->scales[1] == 1 / sqrt(128) && arch->windows[1] == 0 && !arch->tied);
+    arch_close(arch);
+    arch = open_good("{\"model_type\": \"qwen3\", \"num_hidden_layers\": 1, \"hidden_size\": 64, \"head_dim\": 10,"
+                     " \"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"attention_bias\": true}",
+                     TASK_TOKEN_CLS);
+    assert_true(arch_module(arch, 0, ROLE_Q)->out == 40 && arch_module(arch, 0, ROLE_V)->out == 20);
+    assert_true(arch_module(arch, 0, ROLE_K)->bias && arch_module(arch, 0, ROLE_ATTN_OUT)->bias);
+    assert_true(arch_module(arch, 0, ROLE_Q_NORM)->out == 10 && arch_module(arch, 0, ROLE_K_NORM)->out == 10);
+    assert_false(arch_module(arch, 0, ROLE_FF_UP)->bias);
+    arch_close(arch);
+}
+
+static void opts_positions_begin_at_the_third_row(void **state)
+{
+    (void)state;
+    ModelArch *arch = open_golden("opt-clm", TASK_CAUSAL_LM);
+    assert_true(arch->position_offset == 2 && !arch->padding_stands && arch->positions == 96);
+    assert_int_equal(arch_module(arch, -1, ROLE_POSITION)->out, 98);
+    assert_true(arch->pre_norm && arch->causal && arch->act == ACT_RELU && arch->norm_eps == 1e-5);
+    arch_close(arch);
+    arch = open_good("{\"model_type\": \"opt\"}", TASK_SEQ_CLS);
+    assert_int_equal(arch_parameters(arch), 125241600); /* the library's, with three labels */
+    assert_true(arch->hidden_dropout == 0.1 && arch->attention_dropout == 0 && arch->embed_dropout == 0);
+    assert_true(arch->pad_id == 1 && arch->still_row == 1 && arch->head.rows == READ_LAST);
+    arch_close(arch);
+    arch = open_good("{\"model_type\": \"opt\", \"enable_bias\": false, \"init_std\": 0.5}", TASK_CAUSAL_LM);
+    assert_true(!arch_module(arch, 3, ROLE_FF_DOWN)->bias && arch_module(arch, 3, ROLE_FF_NORM)->bias);
+    assert_true(arch->initializer_range == 0.5);
+    arch_close(arch);
+}
+
 static void vits_rows_are_its_patches_and_one(void **state)
 {
     (void)state;
@@ -387,6 +424,7 @@ static void a_dynamic_rope_stretches_the_model(void **state)
 #define LLAMA(more) "{\"model_type\": \"llama\", \"num_hidden_layers\": 1" more "}"
 #define ROPE(inside) LLAMA(", \"rope_scaling\": {" inside "}")
 #define QWEN2(more) "{\"model_type\": \"qwen2\", \"num_hidden_layers\": 1" more "}"
+#define OPT(more) "{\"model_type\": \"opt\", \"num_hidden_layers\": 1" more "}"
 #define VIT(more) "{\"model_type\": \"vit\", \"num_hidden_layers\": 1" more "}"
 
 static void sizes_that_cannot_be_are_refused(void **state)
@@ -410,6 +448,12 @@ static void sizes_that_cannot_be_are_refused(void **state)
                    "'layer_types' is not a list of 1 names");
     expect_refused(QWEN2(", \"layer_types\": [\"linear_attention\"]"), TASK_SEQ_CLS,
                    "'linear_attention' is not supported");
+    expect_refused(OPT(", \"do_layer_norm_before\": false"), TASK_CAUSAL_LM, "'do_layer_norm_before' false");
+    expect_refused(OPT(", \"word_embed_proj_dim\": 512"), TASK_CAUSAL_LM, "'word_embed_proj_dim'");
+    expect_refused(OPT(", \"layer_norm_elementwise_affine\": false"), TASK_SEQ_CLS, "elementwise_affine' false");
+    expect_refused(OPT(", \"_remove_final_layer_norm\": true"), TASK_SEQ_CLS, "'_remove_final_layer_norm'");
+    expect_refused(OPT(", \"layerdrop\": 0.1"), TASK_SEQ_CLS, "'layerdrop'");
+    expect_refused(OPT(""), TASK_TOKEN_CLS, "'TOKEN_CLS' is not supported");
     expect_refused(VIT(", \"image_size\": [32, 64]"), TASK_IMAGE_CLS, "two equal ones");
     expect_refused(VIT(", \"image_size\": 30"), TASK_IMAGE_CLS, "30 pixels in patches of 16");
 }
@@ -444,6 +488,8 @@ int main(void)
         cmocka_unit_test(distilberts_head_is_dropped_by_its_own_key),
         cmocka_unit_test(llamas_heads_are_grouped_and_its_windows_by_family),
         cmocka_unit_test(qwen2s_windows_are_above_a_layer_or_by_a_list),
+        cmocka_unit_test(qwen3s_heads_have_a_size_and_norms_of_their_own),
+        cmocka_unit_test(opts_positions_begin_at_the_third_row),
         cmocka_unit_test(vits_rows_are_its_patches_and_one),
         cmocka_unit_test(a_module_has_several_names_in_files),
         cmocka_unit_test(rotary_frequencies_are_transformers),

@@ -24,7 +24,8 @@ AUTO = {"SEQ_CLS": transformers.AutoModelForSequenceClassification, "TOKEN_CLS":
         "CAUSAL_LM": transformers.AutoModelForCausalLM, "IMAGE_CLS": transformers.AutoModelForImageClassification}
 TASKS = {"bert-seqcls": ["SEQ_CLS", "TOKEN_CLS"], "roberta-pair": ["SEQ_CLS", "TOKEN_CLS"], "distilbert-regress": ["SEQ_CLS", "TOKEN_CLS"],
          "gpt2-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "llama-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"],
-         "qwen2-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "vit-imgcls": ["IMAGE_CLS"]}
+         "qwen2-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "qwen3-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "opt-clm": ["SEQ_CLS", "CAUSAL_LM"],
+         "vit-imgcls": ["IMAGE_CLS"]}
 
 
 def model_of(case, task, **more):
@@ -49,12 +50,12 @@ def modules():
 
 def settings():
     Q = {"bert-seqcls": ["query", "value"], "roberta-pair": ["query", "value"], "distilbert-regress": ["q_lin", "v_lin"], "gpt2-clm": ["c_attn"],
-         "llama-clm": ["q_proj", "v_proj"], "qwen2-clm": ["q_proj", "v_proj"], "vit-imgcls": ["q_proj", "v_proj"]}
+         "llama-clm": ["q_proj", "v_proj"], "qwen2-clm": ["q_proj", "v_proj"], "qwen3-clm": ["k_proj", "v_proj"], "opt-clm": ["q_proj", "v_proj"], "vit-imgcls": ["q_proj", "v_proj"]}
     dense = {"bert-seqcls": ["dense"], "roberta-pair": ["dense"], "distilbert-regress": ["lin1", "out_lin"], "gpt2-clm": ["c_proj"], "llama-clm": ["o_proj", "gate_proj"],
-             "qwen2-clm": ["down_proj"], "vit-imgcls": ["fc2", "projection"]}
+             "qwen2-clm": ["down_proj"], "qwen3-clm": ["o_proj", "down_proj"], "opt-clm": ["out_proj", "fc1"], "vit-imgcls": ["fc2", "projection"]}
     table = {"bert-seqcls": "word_embeddings", "roberta-pair": "position_embeddings", "distilbert-regress": "word_embeddings", "gpt2-clm": "wte", "llama-clm": "embed_tokens",
-             "qwen2-clm": "embed_tokens"}
-    norm = {"bert-seqcls": "LayerNorm", "roberta-pair": "LayerNorm", "distilbert-regress": "sa_layer_norm", "gpt2-clm": "ln_f", "llama-clm": "norm", "qwen2-clm": "input_layernorm",
+             "qwen2-clm": "embed_tokens", "qwen3-clm": "embed_tokens", "opt-clm": "embed_positions"}
+    norm = {"bert-seqcls": "LayerNorm", "roberta-pair": "LayerNorm", "distilbert-regress": "sa_layer_norm", "gpt2-clm": "ln_f", "llama-clm": "norm", "qwen2-clm": "input_layernorm", "qwen3-clm": "q_norm", "opt-clm": "final_layer_norm",
             "vit-imgcls": "layernorm_before"}
     for case, tasks in TASKS.items():
         for task in tasks:

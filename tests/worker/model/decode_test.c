@@ -207,6 +207,7 @@ int main(void)
         CASE(a_model_trains_and_predicts_between_two_feeds, "gpt2-clm"),
         CASE(a_model_trains_and_predicts_between_two_feeds, "llama-clm"),
         CASE(each_token_is_what_the_whole_text_has_there, "qwen3-clm"),
+        CASE(each_token_is_what_the_whole_text_has_there, "opt-clm"),
         CASE(a_window_hides_old_tokens, "llama-clm"),
         CASE(a_window_hides_old_tokens, "gpt2-clm"),
         cmocka_unit_test(a_model_that_reads_both_ways_writes_nothing),

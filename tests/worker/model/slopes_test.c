@@ -57,6 +57,11 @@ static const Everything cases[] = {
       0 },
     { "qwen3-clm", "{" SETTINGS "\"target_modules\": [\"lm_head\"], \"modules_to_save\": [\"q_norm\", \"k_norm\"]}",
       7 },
+    { "opt-clm",
+      "{" SETTINGS
+      "\"target_modules\": [\"q_proj\", \"v_proj\", \"out_proj\", \"fc1\", \"fc2\", \"embed_tokens\"], \"bias\": \"all\","
+      "\"modules_to_save\": [\"self_attn_layer_norm\", \"embed_positions\", \"k_proj\", \"lm_head\"]}",
+      0 },
     { "vit-imgcls",
       "{" SETTINGS
       "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"fc1\", \"fc2\", \"projection\"],"

@@ -101,13 +101,13 @@ static void expect_module(const Case *c, int i)
 static const struct {
     const char *name;
     TaskType task;
-} golden[] = { { "bert-tokcls", TASK_TOKEN_CLS }, { "bert-multilabel", TASK_SEQ_CLS },
-               { "roberta-pair", TASK_SEQ_CLS },  { "distilbert-regress", TASK_SEQ_CLS },
-               { "gpt2-clm", TASK_CAUSAL_LM },    { "gpt2-text", TASK_CAUSAL_LM },
-               { "gpt2-seqcls", TASK_SEQ_CLS },   { "gpt2-seqcls", TASK_TOKEN_CLS },
-               { "llama-clm", TASK_CAUSAL_LM },   { "llama-clm", TASK_SEQ_CLS },
-               { "qwen2-clm", TASK_CAUSAL_LM },   { "qwen3-clm", TASK_CAUSAL_LM },
-               { "vit-imgcls", TASK_IMAGE_CLS } };
+} golden[] = {
+    { "bert-tokcls", TASK_TOKEN_CLS },      { "bert-multilabel", TASK_SEQ_CLS }, { "roberta-pair", TASK_SEQ_CLS },
+    { "distilbert-regress", TASK_SEQ_CLS }, { "gpt2-clm", TASK_CAUSAL_LM },      { "gpt2-text", TASK_CAUSAL_LM },
+    { "gpt2-seqcls", TASK_SEQ_CLS },        { "gpt2-seqcls", TASK_TOKEN_CLS },   { "llama-clm", TASK_CAUSAL_LM },
+    { "llama-clm", TASK_SEQ_CLS },          { "qwen2-clm", TASK_CAUSAL_LM },     { "qwen3-clm", TASK_CAUSAL_LM },
+    { "opt-clm", TASK_CAUSAL_LM },          { "opt-clm", TASK_SEQ_CLS },         { "vit-imgcls", TASK_IMAGE_CLS }
+};
 
 static void every_weight_is_the_files(void **state)
 {
