@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-
 enum { SHOWN = 100 }; /* bytes of a first line */
 
 typedef struct Beginning {

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define MEM_ALIGN 64
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0])) /* of an array, not of a pointer */
 
 /* Small things (names, tables): abort with a sentence when there is no memory. */
 void *xmalloc(size_t size);

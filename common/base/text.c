@@ -153,6 +153,14 @@ static size_t sequence_length(unsigned char lead, uint32_t *lowest)
     return 0;
 }
 
+bool text_is_ascii(const char *bytes, size_t n)
+{
+    unsigned char any = 0;
+    for (size_t i = 0; i < n; i++)
+        any |= (unsigned char)bytes[i];
+    return any < 0x80;
+}
+
 size_t text_utf8_valid(const char *bytes, size_t n)
 {
     size_t i = 0;

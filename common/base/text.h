@@ -39,6 +39,8 @@ int text_slips(const char *word);
 /* The nearest of names[0, n), or NULL when none is near enough to be meant. */
 const char *text_nearest(const char *word, const char *const *names, size_t n);
 
+bool text_is_ascii(const char *bytes, size_t n);
+
 /* Offset of the first byte that is not valid UTF-8, or n. */
 size_t text_utf8_valid(const char *bytes, size_t n);
 

@@ -3,6 +3,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "tests/support/folder.h"
 #include "tests/support/model_case.h"
 
 #include <math.h>
@@ -15,11 +16,11 @@
 
 #include <cmocka.h>
 
-/* A folder with this adapter_config.json; remove_temporary it. */
+/* A folder with this adapter_config.json; test_folder_drop it. */
 static char *adapter_with(const char *config)
 {
     Err err = { 0 };
-    char *folder = temporary_folder(), *path = path_join(folder, "adapter_config.json");
+    char *folder = test_folder_new(), *path = path_join(folder, "adapter_config.json");
     must(file_write(path, config, strlen(config), &err), &err);
     free(path);
     return folder;
@@ -30,7 +31,7 @@ static bool task_of(const char *config, TaskType *task, Err *err)
     char *folder = adapter_with(config);
     *err = (Err){ 0 };
     const bool ok = session_task(task, folder, err);
-    remove_temporary(folder);
+    test_folder_drop(folder);
     return ok;
 }
 
@@ -96,7 +97,7 @@ static void expect_no_base(const char *config, const char *what, const char *hin
     assert_string_equal(err.hint, hint);
     assert_non_null(strstr(err.where, "adapter_config.json"));
     assert_int_equal(err_exit_code(&err), 2);
-    remove_temporary(folder);
+    test_folder_drop(folder);
 }
 
 static void an_adapter_without_a_base_asks_for_one(void **state)
@@ -128,7 +129,7 @@ static void an_adapter_of_an_older_peft_is_told_how_to_convert(void **state)
         assert_int_equal(err_exit_code(&err), 2);
         free(path);
     }
-    remove_temporary(folder);
+    test_folder_drop(folder);
 }
 
 /* golden[g]'s trained adapter: labels are found in its head. */

@@ -4,6 +4,9 @@
 
 char *test_folder_new(void); /* its path, the caller's */
 
+/* A file of this text in it. */
+void test_folder_write(const char *folder, const char *name, const char *text);
+
 /* Removes it with all that is in it, and frees the path. */
 void test_folder_drop(char *folder);
 

@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "tests/support/folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,12 +25,6 @@ const GoldenCase golden[GOLDEN] = {
     { "vit-imgcls", TASK_IMAGE_CLS, 3 },
 };
 
-void must(bool ok, const Err *err)
-{
-    if (!ok)
-        fail_msg("%s | %s | %s", err->what, err->where, err->hint);
-}
-
 ModelArch *open_arch(const char *folder, TaskType task, int64_t labels)
 {
     Err err = { 0 };
@@ -40,20 +35,6 @@ ModelArch *open_arch(const char *folder, TaskType task, int64_t labels)
     return arch;
 }
 
-char *temporary_folder(void)
-{
-    char *folder = xstrdup("/tmp/slots_families.XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    return folder;
-}
-
-void remove_temporary(char *folder)
-{
-    Err err = { 0 };
-    must(folder_remove(folder, &err), &err);
-    free(folder);
-}
-
 /* LoRA settings of an adapter_config.json that holds these keys. */
 LoraConfig read_settings(const json_t *keys)
 {
@@ -61,13 +42,13 @@ LoraConfig read_settings(const json_t *keys)
     if (!json_object_get(config, "r"))
         json_object_set_new(config, "r", json_integer(4));
     json_object_set_new(config, "peft_type", json_string("LORA"));
-    char *folder = temporary_folder(), *path = path_join(folder, "adapter_config.json");
+    char *folder = test_folder_new(), *path = path_join(folder, "adapter_config.json");
     Err err = { 0 };
     LoraConfig lora;
     must(json_write(path, config, &err), &err);
     must(lora_config_read(&lora, folder, &err), &err);
     lora.published = false; /* they stand for a run's */
-    remove_temporary(folder);
+    test_folder_drop(folder);
     free(path);
     json_decref(config);
     return lora;
@@ -129,13 +110,13 @@ const Slot *find_slot(const SlotTable *table, const char *bare)
 
 json_t *written_config(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora)
 {
-    char *folder = temporary_folder(), *path = path_join(folder, "adapter_config.json");
+    char *folder = test_folder_new(), *path = path_join(folder, "adapter_config.json");
     float *values = xcalloc((size_t)table->size, sizeof *values);
     Err err = { 0 };
     must(slots_write_adapter(folder, values, table, arch, lora, "model", &err), &err);
     json_t *config = json_file(path, &err);
     must(config != NULL, &err);
-    remove_temporary(folder);
+    test_folder_drop(folder);
     free(values);
     free(path);
     return config;

@@ -4,6 +4,7 @@
 #define TESTS_SUPPORT_SLOTS_CASE_H
 
 #include "common/slots/slots.h"
+#include "tests/support/must.h"
 
 #define PREFIX "base_model.model."
 
@@ -38,9 +39,5 @@ const Slot *find_slot(const SlotTable *table, const char *bare); /* without PREF
 json_t *written_config(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora);
 /* Each key of `wanted` is in `got` with the same value; lists of names in any order. */
 void expect_config(const char *what, json_t *got, const json_t *wanted);
-
-void must(bool ok, const Err *err);
-char *temporary_folder(void);
-void remove_temporary(char *folder); /* takes it */
 
 #endif

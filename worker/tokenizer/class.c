@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define SPACE "\xE2\x96\x81" /* what Metaspace writes for a space */
 
 #define QWEN2_SPLIT                                                                                                    \

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-
 /* Writes text[0, n) behind `out`, `what` becoming `by`. */
 static void replace_all(Text *out, const char *text, size_t n, const char *what, const char *by)
 {

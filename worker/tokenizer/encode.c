@@ -100,18 +100,10 @@ static void add_part(EncodePass *run, const Aligned *original, size_t from, size
 
 /* ---- offsets in code points --------------------------------------------------- */
 
-static bool is_ascii(const char *text, size_t n)
-{
-    unsigned char any = 0;
-    for (size_t i = 0; i < n; i++)
-        any |= (unsigned char)text[i];
-    return any < 0x80;
-}
-
 /* Of out's tokens from `from` on, which are text's. */
 static void to_code_points(EncodePass *run, const char *text, size_t n, int64_t from)
 {
-    if (is_ascii(text, n))
+    if (text_is_ascii(text, n))
         return;
     uint32_t *index = model_room(&run->scratch->queue, n * sizeof(index[0]));
     uint32_t count = 0;

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-
 /* ---- the files that hold the vocabulary ------------------------------------------ */
 
 static json_t *read_vocab_txt(const char *path, const char *data, size_t size, Err *err)

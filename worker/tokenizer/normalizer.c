@@ -8,16 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-
-static bool is_ascii(const char *text, size_t n)
-{
-    unsigned char any = 0;
-    for (size_t i = 0; i < n; i++)
-        any |= (unsigned char)text[i];
-    return any < 0x80;
-}
-
 static void put(Aligned *out, const Aligned *in, size_t at, int32_t c)
 {
     char bytes[4];
@@ -73,7 +63,7 @@ typedef struct NormalForm {
 
 static bool is_its_own(NormalForm form, const char *text, size_t n)
 {
-    if (is_ascii(text, n))
+    if (text_is_ascii(text, n))
         return true;
     if (form.compat || !form.compose)
         return false;

@@ -1,11 +1,10 @@
 #include "worker/tokenizer/pattern.h"
 
 #include "common/base/json.h"
+#include "common/base/mem.h"
 #include "worker/tokenizer/regex.h"
 
 #include <string.h>
-
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 void pattern_release(Pattern *pattern)
 {

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-
 /* What a special token's name and id are checked against. */
 typedef struct KnownTokens {
     const Vocab *vocab, *added;

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-
 /* ---- BertPreTokenizer ------------------------------------------------------ */
 
 typedef enum { BERT_WORD, BERT_SPACE, BERT_PUNCTUATION } BertClass;

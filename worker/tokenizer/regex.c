@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define LAST_CODE_POINT 0x10FFFF
 
 /* ---- writing PCRE2's way --------------------------------------------------- */

@@ -1,11 +1,10 @@
 /* The regular expressions of GPT-2, Llama 3 and Qwen2 by hand: their alternatives are
  * told apart by the next character or two. */
+#include "common/base/mem.h"
 #include "worker/tokenizer/pattern.h"
 #include "worker/tokenizer/unicode.h"
 
 #include <string.h>
-
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define GPT2_SHORTER "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"

@@ -1,11 +1,10 @@
 #include "worker/tokenizer/token_model.h"
 
 #include "common/base/json.h"
+#include "common/base/mem.h"
 #include "worker/tokenizer/word_cache.h"
 
 #include <string.h>
-
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 #define MARK "\xE2\x96\x81" /* what SentencePiece writes for a space */
 enum { MARK_SIZE = 3 };

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-
 /* No character's full decomposition is longer (U+FDFA has 18). */
 enum { LONGEST_DECOMPOSITION = 32 };
 

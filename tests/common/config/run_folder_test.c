@@ -3,6 +3,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "tests/support/folder.h"
 #include "tests/support/slots_case.h"
 
 #include <setjmp.h>
@@ -40,7 +41,7 @@ static void expect_file(const char *folder, const char *ending)
 static void a_checkpoint_is_of_the_run_above_it(void **state)
 {
     (void)state;
-    char *folder = temporary_folder(), *back = getcwd(NULL, 0);
+    char *folder = test_folder_new(), *back = getcwd(NULL, 0);
     char *run = with(folder, "mine", "run.yaml"), *at = with(run, "checkpoint-20", "adapter_config.json");
     char *slash = xprintf("%s/", at);
     expect_file(run, "mine/run.yaml");
@@ -53,19 +54,19 @@ static void a_checkpoint_is_of_the_run_above_it(void **state)
     free(at);
     free(run);
     free(back);
-    remove_temporary(folder);
+    test_folder_drop(folder);
 }
 
 /* A run file often lies beside the folders of other adapters: it is none of theirs. */
 static void any_other_folder_is_not(void **state)
 {
     (void)state;
-    char *folder = temporary_folder(), *here = with(folder, ".", "run.yaml"),
+    char *folder = test_folder_new(), *here = with(folder, ".", "run.yaml"),
          *other = with(folder, "published", "adapter_config.json");
     expect_file(other, NULL);
     free(other);
     free(here);
-    remove_temporary(folder);
+    test_folder_drop(folder);
 }
 
 static void expect_no_adapter(const char *folder, const char *what, const char *hint)
@@ -83,7 +84,7 @@ static void a_folder_without_an_adapter_says_why(void **state)
 {
     (void)state;
     Err err = { 0 };
-    char *folder = temporary_folder(), *gone = path_join(folder, "gone"), *run = with(folder, "mine", "run.yaml");
+    char *folder = test_folder_new(), *gone = path_join(folder, "gone"), *run = with(folder, "mine", "run.yaml");
     expect_no_adapter(gone, "there is no such folder", "train.output_dir");
     expect_no_adapter(folder, "there is no adapter in this folder: it has no adapter_config.json", "save_pretrained");
     expect_no_adapter(run, "the run in this folder has not come to its end, and has no adapter yet",
@@ -99,7 +100,7 @@ static void a_folder_without_an_adapter_says_why(void **state)
     free(unfinished);
     free(run);
     free(gone);
-    remove_temporary(folder);
+    test_folder_drop(folder);
 }
 
 int main(void)

@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "tests/support/must.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,12 +26,6 @@ typedef struct Change {
     const char *overrides; /* model_config, as JSON; NULL: none */
     int64_t labels; /* of the run; 0: as the model says */
 } Change;
-
-static void must(bool ok, const Err *err)
-{
-    if (!ok)
-        fail_msg("%s | %s | %s", err->what, err->where, err->hint);
-}
 
 static void write_config(const char *from, const char *folder, const Change *c)
 {

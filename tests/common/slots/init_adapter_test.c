@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "tests/common/config/load.h"
+#include "tests/support/folder.h"
 #include "tests/support/slots_case.h"
 
 #include <stdlib.h>
@@ -121,7 +122,7 @@ static void without_an_adapter_there_it_says_so(void **state)
     refused("model: m\nlora: {init_adapter: tests/golden/bert-seqcls/model}\n", "there is no adapter in this folder",
             "run.yaml:2: lora.init_adapter: ", "train.output_dir");
     refused("model: m\nlora: {init_adapter: nowhere}\n", "there is no such folder", "nowhere", "");
-    char *folder = temporary_folder(), *path = path_join(folder, "adapter_config.json");
+    char *folder = test_folder_new(), *path = path_join(folder, "adapter_config.json");
     static const char dora[] = "{\"peft_type\": \"LORA\", \"use_dora\": true}";
     Err err = { 0 };
     must(file_write(path, dora, sizeof dora - 1, &err), &err);
@@ -129,7 +130,7 @@ static void without_an_adapter_there_it_says_so(void **state)
     refused(text, "an adapter with 'use_dora' is not supported", "adapter_config.json", "");
     free(text);
     free(path);
-    remove_temporary(folder);
+    test_folder_drop(folder);
 }
 
 /* Its head has one output a label, in its run's order. */
@@ -138,7 +139,7 @@ static void the_labels_are_those_of_the_adapters_run(void **state)
     (void)state;
     Config c;
     Err err = { 0 };
-    char *folder = temporary_folder(), *config = path_join(folder, "adapter_config.json"),
+    char *folder = test_folder_new(), *config = path_join(folder, "adapter_config.json"),
          *run = path_join(folder, "run.yaml");
     static const char lora[] = "{\"peft_type\": \"LORA\", \"target_modules\": [\"query\"]}",
                       text[] = "model: m\nlabels: [good, bad]\n";
@@ -155,7 +156,7 @@ static void the_labels_are_those_of_the_adapters_run(void **state)
     free(ours);
     free(run);
     free(config);
-    remove_temporary(folder);
+    test_folder_drop(folder);
 }
 
 static void a_run_without_one_stays_as_it_is(void **state)

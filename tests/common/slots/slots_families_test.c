@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/tensor/safetensors.h"
+#include "tests/support/folder.h"
 #include "tests/support/slots_case.h"
 
 #include <setjmp.h>
@@ -123,7 +124,7 @@ static void expect_round_trip(int g, const char *part)
     Err err = { 0 };
     open_golden(&c, g);
     char *from = xprintf("tests/golden/%s/%s", golden[g].name, part);
-    char *to = temporary_folder();
+    char *to = test_folder_new();
     must(slots_read_adapter(c.values, c.table, from, &err), &err);
     must(slots_write_adapter(to, c.values, c.table, c.arch, &c.lora, "model", &err), &err);
     char *a = path_join(to, "adapter_model.safetensors");
@@ -140,7 +141,7 @@ static void expect_round_trip(int g, const char *part)
     free(bj);
     free(a);
     free(b);
-    remove_temporary(to);
+    test_folder_drop(to);
     free(from);
     close_case(&c);
 }

@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/tensor/safetensors.h"
+#include "tests/support/folder.h"
 #include "tests/support/slots_case.h"
 
 #include <math.h>
@@ -101,7 +102,7 @@ static void adapters_of_before_are_read(void **state)
         out[i] = (TensorOut){ .name = name, .dims = t->dims, .data = t->data };
         memcpy(out[i].dim, t->dim, sizeof out[i].dim);
     }
-    char *folder = temporary_folder(), *path = path_join(folder, "adapter_model.safetensors");
+    char *folder = test_folder_new(), *path = path_join(folder, "adapter_model.safetensors");
     must(safetensors_write(path, out, n, &err), &err);
     float *old = xcalloc((size_t)c.table->size, sizeof *old);
     must(slots_read_adapter(old, c.table, folder, &err), &err);
@@ -112,7 +113,7 @@ static void adapters_of_before_are_read(void **state)
         free((char *)(uintptr_t)out[i].name);
     free(out);
     safetensors_close(file);
-    remove_temporary(folder);
+    test_folder_drop(folder);
     free(path);
     close_case(&c);
 }
@@ -189,7 +190,7 @@ static void a_conv1d_that_is_trained_whole_is_turned(void **state)
     /* the tied head begins as the word table */
     t = safetensors_find(files, "transformer.wte.weight");
     assert_memory_equal(slot_values(&c, "lm_head.weight", &n), t->data, t->bytes);
-    char *folder = temporary_folder(), *path = path_join(folder, "adapter_model.safetensors");
+    char *folder = test_folder_new(), *path = path_join(folder, "adapter_model.safetensors");
     must(slots_write_adapter(folder, c.values, c.table, c.arch, &c.lora, "model", &err), &err);
     SafeTensors *adapter = safetensors_open(path, &err);
     must(adapter != NULL, &err);
@@ -202,7 +203,7 @@ static void a_conv1d_that_is_trained_whole_is_turned(void **state)
     free(again);
     safetensors_close(adapter);
     safetensors_close(files);
-    remove_temporary(folder);
+    test_folder_drop(folder);
     free(path);
     close_case(&c);
 }
@@ -214,7 +215,7 @@ static void a_table_under_a_lora_comes_along(void **state)
     Err err = { 0 };
     open_with(&c, "llama-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"embed_tokens\"]}");
     must(slots_init(c.values, c.table, c.arch, &c.lora, 5, &err), &err);
-    char *folder = temporary_folder(), *path = path_join(folder, "adapter_model.safetensors");
+    char *folder = test_folder_new(), *path = path_join(folder, "adapter_model.safetensors");
     must(slots_write_adapter(folder, c.values, c.table, c.arch, &c.lora, "model", &err), &err);
     SafeTensors *adapter = safetensors_open(path, &err);
     must(adapter != NULL, &err);
@@ -235,17 +236,17 @@ static void a_table_under_a_lora_comes_along(void **state)
         out[i] = (TensorOut){ .name = t->name, .dims = t->dims, .data = t == base ? room : t->data };
         memcpy(out[i].dim, t->dim, sizeof out[i].dim);
     }
-    char *other = temporary_folder(), *damaged = path_join(other, "adapter_model.safetensors");
+    char *other = test_folder_new(), *damaged = path_join(other, "adapter_model.safetensors");
     must(safetensors_write(damaged, out, 3, &err), &err);
     assert_false(slots_read_adapter(c.values, c.table, other, &err));
     if (!strstr(err.what, "embed_tokens.base_layer.weight' is not the model's"))
         fail_msg("%s | %s", err.what, err.where);
-    remove_temporary(other);
+    test_folder_drop(other);
     free(damaged);
     free(room);
     safetensors_close(files);
     safetensors_close(adapter);
-    remove_temporary(folder);
+    test_folder_drop(folder);
     free(path);
     close_case(&c);
 }
@@ -299,7 +300,7 @@ static void a_head_that_nothing_holds_has_to_be_trained(void **state)
 {
     (void)state;
     Err err = { 0 };
-    char *folder = temporary_folder(), *path = path_join(folder, "model.safetensors");
+    char *folder = test_folder_new(), *path = path_join(folder, "model.safetensors");
     char *config = path_join(folder, "config.json");
     const float one = 1;
     const TensorOut other = { .name = "other", .dims = 1, .dim = { 1 }, .data = &one };
@@ -317,7 +318,7 @@ static void a_head_that_nothing_holds_has_to_be_trained(void **state)
     free(text);
     free(config);
     free(path);
-    remove_temporary(folder);
+    test_folder_drop(folder);
 }
 
 int main(void)

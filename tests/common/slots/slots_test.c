@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/slots/slots.h"
 #include "common/tensor/safetensors.h"
+#include "tests/support/must.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -14,12 +15,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static void must(bool ok, const Err *err)
-{
-    if (!ok)
-        fail_msg("%s | %s | %s", err->what, err->where, err->hint);
-}
 
 /* ---- the golden cases as run files write them -------------------------------- */
 

@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "tests/support/must.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -48,12 +49,6 @@ static int teardown(void **state)
     free(place->path);
     free(place);
     return ok ? 0 : -1;
-}
-
-static void must(bool ok, const Err *err)
-{
-    if (!ok)
-        fail_msg("%s | %s | %s", err->what, err->where, err->hint);
 }
 
 static void put(const char *path, const void *data, size_t size)

@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "tests/support/must.h"
 #include "worker/images/ahead.h"
 #include "worker/images/folder.h"
 #include "worker/images/image_read.h"
@@ -22,12 +23,6 @@
 #define FIXTURES "tests/worker/images/fixtures/"
 #define SIZE 8
 #define VALUES (3 * SIZE * SIZE)
-
-static void must(bool ok, const Err *err)
-{
-    if (!ok)
-        fail_msg("%s | %s | %s", err->what, err->where, err->hint);
-}
 
 /* ---- a data set, and a cache of its own -------------------------------------------------- */
 

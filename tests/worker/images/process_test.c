@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/tensor/safetensors.h"
+#include "tests/support/must.h"
 #include "worker/images/augment.h"
 #include "worker/images/image_read.h"
 
@@ -20,12 +21,6 @@
 #include <cmocka.h>
 
 #define FIXTURES "tests/worker/images/fixtures/"
-
-static void must(bool ok, const Err *err)
-{
-    if (!ok)
-        fail_msg("%s | %s | %s", err->what, err->where, err->hint);
-}
 
 static ImageProcess parsed(const char *json)
 {

@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "tests/support/must.h"
 #include "tests/support/slopes.h"
 
 #include <math.h>
@@ -45,13 +46,6 @@ typedef struct CaseOptions {
 static char query[] = "query", value[] = "value", intermediate[] = "intermediate.dense";
 static char key[] = "key", attn_out[] = "attention.output.dense", ff_down[] = "output.dense";
 static char pooler[] = "pooler", words[] = "word_embeddings", layer_norm[] = "LayerNorm";
-
-static void must(bool ok, const Err *err)
-{
-    if (!ok)
-        err_print(err, stderr);
-    assert_true(ok);
-}
 
 /* ---- golden files ---------------------------------------------------------- */
 

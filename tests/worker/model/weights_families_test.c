@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/model/stored.h"
+#include "tests/support/must.h"
 #include "worker/model/weights.h"
 
 #include <setjmp.h>
@@ -14,12 +15,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static void must(bool ok, const Err *err)
-{
-    if (!ok)
-        fail_msg("%s | %s | %s", err->what, err->where, err->hint);
-}
 
 typedef struct Case {
     ModelArch *arch;

@@ -4,6 +4,8 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "tests/support/folder.h"
+#include "tests/support/must.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,12 +19,6 @@
 static const char seqcls[] = "tests/golden/bert-seqcls/model";
 static const char multilabel[] = "tests/golden/bert-multilabel/model"; /* norms: gamma, beta */
 static const float untouched = -77.0f;
-
-static void must(bool ok, const Err *err)
-{
-    if (!ok)
-        fail_msg("%s | %s | %s", err->what, err->where, err->hint);
-}
 
 /* ---- a model, and files for it ----------------------------------------------------- */
 
@@ -77,13 +73,6 @@ typedef struct Change {
     int more_count;
 } Change;
 
-static char *temporary_folder(void)
-{
-    char *folder = xstrdup("/tmp/weights-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    return folder;
-}
-
 /* The path of a changed copy of FOLDER's file, in a new folder. */
 static char *changed_copy(const char *folder, const Change *change)
 {
@@ -107,7 +96,7 @@ static char *changed_copy(const char *folder, const Change *change)
     }
     for (int i = 0; i < change->more_count; i++)
         out[n++] = change->more[i];
-    char *place = temporary_folder();
+    char *place = test_folder_new();
     char *path = path_join(place, "model.safetensors");
     must(safetensors_write(path, out, n, &err), &err);
     free(place);

@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "tests/support/chat_case.h"
+#include "tests/support/folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,28 +54,6 @@ static void refused(const char *source, const char *where, const char *what)
     if (!strstr(err.what, what))
         fail_msg("%.200s: '%s', not '%s'", source, err.what, what);
     assert_int_equal(err.kind, ERR_INPUT);
-}
-
-static char *new_folder(void)
-{
-    char name[] = "/tmp/chat_template_test_XXXXXX";
-    assert_non_null(mkdtemp(name));
-    return xstrdup(name);
-}
-
-static void write_into(const char *folder, const char *name, const char *text)
-{
-    Err err = { 0 };
-    char *path = path_join(folder, name);
-    assert_true(file_write(path, text, strlen(text), &err));
-    free(path);
-}
-
-static void remove_folder(char *folder)
-{
-    Err err = { 0 };
-    assert_true(folder_remove(folder, &err));
-    free(folder);
 }
 
 /* What the folder's template makes of one message. */
@@ -237,50 +216,50 @@ static void damaged_templates_do_no_harm(void **state)
 static void a_file_of_its_own_wins_over_the_configuration(void **state)
 {
     (void)state;
-    char *folder = new_folder();
-    write_into(folder, "tokenizer_config.json",
-               "{\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": \"</s>\", \"pad_token\": null,"
-               " \"chat_template\": \"config {{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ "
-               "pad_token }}\"}");
+    char *folder = test_folder_new();
+    test_folder_write(folder, "tokenizer_config.json",
+                      "{\"bos_token\": {\"content\": \"<s>\"}, \"eos_token\": \"</s>\", \"pad_token\": null,"
+                      " \"chat_template\": \"config {{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ "
+                      "pad_token }}\"}");
     opened(folder, NULL, &(ChatOptions){ 0 }, "config <s>hi</s>");
     opened(folder, "default", &(ChatOptions){ .bos = "[", .eos = "]" }, "config [hi]");
     not_opened(folder, "tool_use", "/tokenizer_config.json: chat_template",
                "there is no chat template 'tool_use': the model has one, without a name");
-    write_into(folder, "chat_template.jinja", "file {{ bos_token }}{{ unk_token }}{{ more }}\n");
-    write_into(folder, "special_tokens_map.json", "{\"bos_token\": \"other\", \"unk_token\": \"<unk>\"}");
+    test_folder_write(folder, "chat_template.jinja", "file {{ bos_token }}{{ unk_token }}{{ more }}\n");
+    test_folder_write(folder, "special_tokens_map.json", "{\"bos_token\": \"other\", \"unk_token\": \"<unk>\"}");
     json_t *more = json("{\"more\": 7}");
     opened(folder, NULL, &(ChatOptions){ .variables = more }, "file <s><unk>7");
     json_decref(more);
     not_opened(folder, "tool_use", "/chat_template.jinja",
                "there is no chat template 'tool_use': the model has one, without a name");
-    remove_folder(folder);
+    test_folder_drop(folder);
 }
 
 static void templates_with_names_are_told_apart(void **state)
 {
     (void)state;
-    char *folder = new_folder();
-    write_into(folder, "tokenizer_config.json",
-               "{\"chat_template\": [{\"name\": \"default\", \"template\": \"d\"}, {\"name\": "
-               "\"rag\", \"template\": \"r\"}]}");
+    char *folder = test_folder_new();
+    test_folder_write(folder, "tokenizer_config.json",
+                      "{\"chat_template\": [{\"name\": \"default\", \"template\": \"d\"}, {\"name\": "
+                      "\"rag\", \"template\": \"r\"}]}");
     opened(folder, NULL, &(ChatOptions){ 0 }, "d");
     opened(folder, "rag", &(ChatOptions){ 0 }, "r");
     not_opened(folder, "x", "/tokenizer_config.json: chat_template", "there is no chat template 'x' among the model's");
-    remove_folder(folder);
+    test_folder_drop(folder);
 }
 
 static void a_model_without_a_template_is_refused(void **state)
 {
     (void)state;
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     not_opened(folder, NULL, "", "the model has no chat template");
-    write_into(folder, "tokenizer_config.json", "{\"eos_token\": \"x\"}");
+    test_folder_write(folder, "tokenizer_config.json", "{\"eos_token\": \"x\"}");
     not_opened(folder, NULL, "/tokenizer_config.json", "the model has no chat template");
-    write_into(folder, "tokenizer_config.json", "{\"chat_template\": \"a\\n{% if %}\"}");
+    test_folder_write(folder, "tokenizer_config.json", "{\"chat_template\": \"a\\n{% if %}\"}");
     Err err = { 0 };
     assert_null(chat_template_open(folder, NULL, &err));
     assert_true(text_ends(err.where, "/tokenizer_config.json: chat_template:2"));
-    remove_folder(folder);
+    test_folder_drop(folder);
 }
 
 /* ---- conversations -------------------------------------------------------------------------- */

@@ -5,6 +5,8 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "tests/support/folder.h"
+#include "tests/support/must.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,27 +18,6 @@
 
 #define GOLDEN "tests/golden/tokenizers/"
 #define FIXTURES "tests/worker/tokenizer/fixtures/tokenizer/folders.jsonl"
-
-static void must(bool ok, const Err *err)
-{
-    if (!ok)
-        err_print(err, stderr);
-    assert_true(ok);
-}
-
-static char *new_folder(void)
-{
-    char *folder = xstrdup("/tmp/folders_test_XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    return folder;
-}
-
-static void remove_folder(char *folder)
-{
-    Err err = { 0 };
-    must(folder_remove(folder, &err), &err);
-    free(folder);
-}
 
 /* The golden folder's file; one that it does not have is left out. */
 static void copy(const char *kind, const char *name, const char *folder)
@@ -65,7 +46,7 @@ static Tokenizer *open_with(const char *kind, const json_t *files)
         "tokenizer.json",          "vocab.txt",         "vocab.json", "merges.txt", "tokenizer_config.json",
         "special_tokens_map.json", "added_tokens.json", "config.json"
     };
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const json_t *own = json_object_get(files, names[i]);
         if (!own)
@@ -76,7 +57,7 @@ static Tokenizer *open_with(const char *kind, const json_t *files)
     Err err = { 0 };
     Tokenizer *tokenizer = tokenizer_open(folder, &err);
     must(tokenizer != NULL, &err);
-    remove_folder(folder);
+    test_folder_drop(folder);
     return tokenizer;
 }
 
@@ -226,7 +207,7 @@ static void a_vocabulary_may_have_holes(void **state)
 static void refused(const char *config, const char *what, const char *where)
 {
     Err err = { 0 };
-    char *folder = new_folder(), *path = path_join(folder, "tokenizer_config.json");
+    char *folder = test_folder_new(), *path = path_join(folder, "tokenizer_config.json");
     copy("bert-cased", "tokenizer.json", folder);
     must(file_write(path, config, strlen(config), &err), &err);
     assert_null(tokenizer_open(folder, &err));
@@ -234,7 +215,7 @@ static void refused(const char *config, const char *what, const char *where)
         fail_msg("%s | %s", err.what, err.where);
     assert_int_equal(err_exit_code(&err), 2);
     free(path);
-    remove_folder(folder);
+    test_folder_drop(folder);
 }
 
 /* The ids are AutoTokenizer's. */

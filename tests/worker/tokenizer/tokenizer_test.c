@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "tests/support/folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,35 +28,12 @@ static Tokenizer *opened(const char *folder)
     return tokenizer;
 }
 
-/* A folder of its own for one test, removed with folder_remove. */
-static char *new_folder(void)
-{
-    char name[] = "/tmp/tokenizer_test_XXXXXX";
-    assert_non_null(mkdtemp(name));
-    return xstrdup(name);
-}
-
-static void write_into(const char *folder, const char *name, const char *text)
-{
-    Err err = { 0 };
-    char *path = path_join(folder, name);
-    assert_true(file_write(path, text, strlen(text), &err));
-    free(path);
-}
-
-static void remove_folder(char *folder)
-{
-    Err err = { 0 };
-    assert_true(folder_remove(folder, &err));
-    free(folder);
-}
-
 static Tokenizer *opened_from(const char *name, const char *text, Err *err)
 {
-    char *folder = new_folder();
-    write_into(folder, name, text);
+    char *folder = test_folder_new();
+    test_folder_write(folder, name, text);
     Tokenizer *tokenizer = tokenizer_open(folder, err);
-    remove_folder(folder);
+    test_folder_drop(folder);
     return tokenizer;
 }
 
@@ -208,7 +186,7 @@ static void llama_texts_and_pairs_are_those_of_tokenizers(void **state)
 static void check_files(const char *folder, const char *const *files, int count)
 {
     Err err = { 0 };
-    char *copy = new_folder();
+    char *copy = test_folder_new();
     for (int i = 0; i < count; i++) {
         char *from = path_join(folder, files[i]), *to = path_join(copy, files[i]);
         assert_true(file_copy(from, to, &err));
@@ -223,7 +201,7 @@ static void check_files(const char *folder, const char *const *files, int count)
     free(pairs);
     encoding_release(&work.encoding);
     tokenizer_close(work.tokenizer);
-    remove_folder(copy);
+    test_folder_drop(copy);
 }
 
 static void vocab_txt_gives_the_same_as_tokenizer_json(void **state)
@@ -331,15 +309,15 @@ static void two_tokenizers_have_digests_of_their_own(void **state)
 static bool has_types_with(const char *config)
 {
     Err err = { 0 };
-    char *folder = new_folder(), *copy = path_join(folder, "tokenizer.json");
+    char *folder = test_folder_new(), *copy = path_join(folder, "tokenizer.json");
     assert_true(file_copy(GOLDEN "bert-cased/tokenizer.json", copy, &err));
     if (config)
-        write_into(folder, "tokenizer_config.json", config);
+        test_folder_write(folder, "tokenizer_config.json", config);
     Tokenizer *tokenizer = opened(folder);
     const bool types = tokenizer_has_types(tokenizer);
     tokenizer_close(tokenizer);
     free(copy);
-    remove_folder(folder);
+    test_folder_drop(folder);
     return types;
 }
 

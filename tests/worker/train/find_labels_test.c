@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "tests/common/config/load.h"
+#include "tests/support/folder.h"
 #include "tests/support/slots_case.h"
 
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 /* A run on rows of so many labels, each `width` bytes wide or more. */
 static void find_among(int labels, int width, bool *found, Config *c, Err *err)
 {
-    char *folder = temporary_folder(), *path = path_join(folder, "rows.tsv");
+    char *folder = test_folder_new(), *path = path_join(folder, "rows.tsv");
     Text rows = { 0 };
     Err io = { 0 };
     text_adds(&rows, "text\tlabel\n");
@@ -26,7 +27,7 @@ static void find_among(int labels, int width, bool *found, Config *c, Err *err)
     free(train);
     text_release(&rows);
     free(path);
-    remove_temporary(folder);
+    test_folder_drop(folder);
 }
 
 static void expect_too_many(int labels, int width, const char *what)
