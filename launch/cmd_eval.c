@@ -194,6 +194,11 @@ static bool evaluate(const Config *c, const char *adapter, const Arguments *give
 /* A folder stands for its run.yaml and, unless another is given, its adapter. Owned; NULL with *err set. */
 static char *run_file(const char *given, const char **adapter, Err *err)
 {
+    if (!file_exists(given)) {
+        file_missing(given, "file or folder", "give a run file, or the folder of a run (train.output_dir)", err);
+        err_at(err, "%s", given);
+        return NULL;
+    }
     if (!file_is_folder(given))
         return xstrdup(given);
     char *file = run_folder_file(given);

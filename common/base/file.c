@@ -45,6 +45,8 @@ bool file_map(FileMap *map, const char *path, Err *err)
 {
     *map = (FileMap){ 0 };
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return file_missing(path, "file", NULL, err) || err_at(err, "%s", path);
     if (fd < 0)
         return failed(err, reading_kind(), "open", path);
     struct stat st;
@@ -274,6 +276,65 @@ const char *path_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+/* The name in the folder that is most like this one; owned, or NULL. Large folders are not read to their end. */
+static char *nearest_name(const char *folder, const char *name)
+{
+    enum { MOST = 10000 };
+    DIR *names = opendir(folder);
+    char *best = NULL;
+    int least = text_slips(name) + 1;
+    const struct dirent *entry;
+    for (int i = 0; names && i < MOST && (entry = readdir(names)); i++) {
+        const char *other = entry->d_name;
+        const int d = text_distance(name, other);
+        if (strcmp(other, ".") == 0 || strcmp(other, "..") == 0 || d > least || (d == least && !best) ||
+            (d == least && strcmp(other, best) > 0))
+            continue;
+        free(best);
+        best = xstrdup(other);
+        least = d;
+    }
+    if (names)
+        closedir(names);
+    return best;
+}
+
+char *path_nearest(const char *path)
+{
+    if (!*path || file_exists(path))
+        return *path ? xstrdup(path) : NULL;
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/')
+        size--;
+    char *whole = xstrndup(path, size), *folder = path_folder(whole);
+    char *above = strcmp(folder, whole) == 0 ? NULL : path_nearest(folder);
+    char *same = above ? path_join(above, path_name(whole)) : NULL;
+    char *name = above && !file_exists(same) ? nearest_name(above, path_name(whole)) : NULL;
+    char *found = NULL;
+    if (name)
+        found = strchr(whole, '/') ? path_join(above, name) : xstrdup(name);
+    else if (same && file_exists(same))
+        found = xstrdup(same);
+    free(name);
+    free(same);
+    free(above);
+    free(folder);
+    free(whole);
+    return found;
+}
+
+bool file_missing(const char *path, const char *what, const char *hint, Err *err)
+{
+    char *near = err ? path_nearest(path) : NULL;
+    err_set(err, ERR_INPUT, "there is no such %s", what);
+    if (near)
+        err_hint(err, "did you mean '%s'?", near);
+    else if (hint)
+        err_hint(err, "%s", hint);
+    free(near);
+    return false;
 }
 
 /* Without "." and "..", as far as the path exists: a ".." behind a symbolic link is not the

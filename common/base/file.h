@@ -16,7 +16,7 @@ typedef struct FileMap {
     size_t size;
 } FileMap;
 
-/* A Git LFS pointer is refused as what it is. */
+/* A Git LFS pointer is refused as what it is; for a misspelt path there is a hint (file_missing). */
 MUST_USE bool file_map(FileMap *map, const char *path, Err *err);
 void file_unmap(FileMap *map);
 
@@ -34,6 +34,9 @@ void file_abandon(FILE *file, const char *path);
 
 MUST_USE bool file_copy(const char *from, const char *to, Err *err);
 bool file_exists(const char *path);
+/* Says that there is no such `what` ("file", "folder"): the hint is what it may have been meant to be, else `hint`
+ * (NULL: none). Returns false; the caller adds err_at. */
+bool file_missing(const char *path, const char *what, const char *hint, Err *err);
 bool file_is_folder(const char *path);
 int64_t file_size(const char *path); /* -1: not there */
 
@@ -49,6 +52,8 @@ MUST_USE char **folder_list(const char *path, size_t *count, Err *err);
 char *path_join(const char *folder, const char *name);
 /* "~" and "~/x" by HOME, "~user/x" by the user's home; all else, and an unknown user, as it is. Owned. */
 char *path_expand(const char *path);
+/* What is there under a name that `path` may have been meant to be, in each of its parts; NULL: nothing. Owned. */
+char *path_nearest(const char *path);
 char *path_folder(const char *path); /* "." when there is none. Owned. */
 const char *path_name(const char *path); /* behind the last slash */
 /* By the working directory, without "." and ".." where the folders exist. Owned. */

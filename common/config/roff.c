@@ -95,7 +95,9 @@ void roff_exit_codes(Text *out)
         { "1", "the machine said no: disk, memory, network" },
         { "2", "the command line, run file, model, data or adapter; the message says where and what to do" },
         { "3", "the server could not be reached, or went away for longer than ps.patience" },
-        { "4", "refused by the server: another configuration, base model or protocol" },
+        { "4", "refused, and would be again: by the server (another run, configuration, base model, data or protocol), "
+               "or by this machine (no OpenBLAS that is right, or no room for it under ulimit -v; arithmetic that "
+               "it cannot do)" },
         { "5", "the loss or a gradient is not finite; nothing of that step was applied" },
         { "130, 143", "interrupted; the same command goes on" },
     };

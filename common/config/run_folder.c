@@ -62,8 +62,9 @@ bool run_folder_check(const char *adapter, Err *err)
     const bool ok = file_exists(config), begun = file_exists(run);
     const long long newest = ok ? -1 : newest_checkpoint(adapter);
     if (!ok && !file_is_folder(adapter)) {
-        err_set(err, ERR_INPUT, "there is no such folder");
-        err_hint(err, "an adapter is the folder that lora train (train.output_dir) or PEFT's save_pretrained wrote");
+        file_missing(adapter, "folder",
+                     "an adapter is the folder that lora train (train.output_dir) or PEFT's save_pretrained wrote",
+                     err);
     } else if (!ok && (begun || newest >= 0)) {
         err_set(err, ERR_INPUT, "the run in this folder has not come to its end, and has no adapter yet");
         if (newest >= 0)

@@ -33,7 +33,7 @@ printf 'model: [m\n' >"$work/broken.yaml"
 expect 2 "not YAML.*broken.yaml:2" "$root/bin/lora_ps" "$work/broken.yaml"
 : >"$work/nothing.yaml"
 expect 2 "no model is named.*--model=FOLDER" "$root/bin/lora_ps" "$work/nothing.yaml"
-expect 2 "cannot open.*no-such.yaml" "$root/bin/lora" train "$work/no-such.yaml"
+expect 2 "there is no such file.*no-such.yaml" "$root/bin/lora" train "$work/no-such.yaml"
 expect 2 "neither a run file" "$root/bin/lora_worker"
 expect 2 "not a command" "$root/bin/lora" trian
 expect 2 "run.yaml" "$root/bin/lora" train

@@ -80,7 +80,23 @@ said "a run that has not ended" "error: the run in this folder has not come to i
 evaluates 2 "a misspelt folder" run.yaml --adapter=mien
 said "a misspelt folder" "error: there is no such folder
   at: mien
+  try: did you mean 'mine'?"
+evaluates 2 "a folder that is nowhere" run.yaml --adapter=nowhere
+said "a folder that is nowhere" "error: there is no such folder
+  at: nowhere
   try: an adapter is the folder that lora train (train.output_dir) or PEFT's save_pretrained wrote"
+evaluates 2 "a misspelt run" mien/
+said "a misspelt run" "error: there is no such file or folder
+  at: mien/
+  try: did you mean 'mine'?"
+evaluates 2 "a run that is nowhere" nowhere
+said "a run that is nowhere" "error: there is no such file or folder
+  at: nowhere
+  try: give a run file, or the folder of a run (train.output_dir)"
+evaluates 2 "a misspelt run file" rnu.yaml
+said "a misspelt run file" "error: there is no such file or folder
+  at: rnu.yaml
+  try: did you mean 'run.yaml'?"
 evaluates 2 "an adapter of others" "$case_dir/init"
 said "an adapter of others" "error: there is no run.yaml in this folder: lora train did not write it
   at: $case_dir/init

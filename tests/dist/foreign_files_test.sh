@@ -47,7 +47,7 @@ cp "$case_dir/model/model.safetensors" "$work/renamed"
 expect 0 "kind safetensors file.*parameters" "$lora" inspect "$work/renamed"
 printf 'not tensors' >"$work/x.safetensors"
 expect 2 "x.safetensors" "$lora" inspect "$work/x.safetensors"
-expect 2 "cannot open.*no-such" "$lora" inspect "$work/no-such"
+expect 2 "there is no such file.*no-such" "$lora" inspect "$work/no-such"
 
 # ---- a folder with the tokenizer alone
 

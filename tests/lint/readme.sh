@@ -15,4 +15,10 @@ for page in $(git ls-files 'common/*README.md' common/DESIGN.md 'worker/*.md' 'p
             echo "$files" | grep -qE "^$folder/.*/$name\$" || { echo "$page: there is no file $name"; bad=1; }
     done
 done
+# The exit codes, which the manual pages say too.
+of_readme=$(sed -n '/^| exit /,/^$/s/^| \([0-9][0-9, ]*\) | \(.*\) |$/\1 \2/p' README.md | tr -d '`')
+of_pages=$(sed -n '/codes\[\]\[2\]/,/};/p' common/config/roff.c | tr -d '\n' | sed 's/"  *"//g' | grep -o '{ "[^}]*" }' |
+    sed 's/^{ "\(.*\)", "\(.*\)" }$/\1 \2/')
+[ -n "$of_readme" ] && [ "$of_readme" = "$of_pages" ] ||
+    { echo "README.md, common/config/roff.c: not the same exit codes"; bad=1; }
 exit $bad

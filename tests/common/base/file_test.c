@@ -118,9 +118,53 @@ static void a_tilde_is_the_home_folder(void **state)
     free(got);
 }
 
+/* By the working directory, which is the test's place. */
+static void expect_near(const char *path, const char *want)
+{
+    char *got = path_nearest(path);
+    if (want && got)
+        assert_string_equal(got, want);
+    assert_true(!want == !got);
+    free(got);
+}
+
+static void a_misspelt_path_is_known_in_each_of_its_parts(void **state)
+{
+    Err err = { 0 };
+    char *back = getcwd(NULL, 0), *runs = path_join(*state, "films/mine"), *file = path_join(*state, "films/run.yaml");
+    assert_true(folder_make(runs, &err) && file_write(file, "x", 1, &err));
+    assert_int_equal(chdir(*state), 0);
+    expect_near("films", "films");
+    expect_near("flims", "films");
+    expect_near("films/rnu.yaml", "films/run.yaml");
+    expect_near("fims/mine", "films/mine");
+    expect_near("fims/mien//", "films/mine");
+    expect_near("./fims/run.yml", "./films/run.yaml");
+    expect_near("films/other", NULL);
+    expect_near("nowhere/mine", NULL);
+    expect_near("", NULL);
+    expect_near("/no-such-place-at-all", NULL);
+    FileMap map;
+    assert_false(file_map(&map, "films/run.yml", &err));
+    assert_string_equal(err.what, "there is no such file");
+    assert_string_equal(err.where, "films/run.yml");
+    assert_string_equal(err.hint, "did you mean 'films/run.yaml'?");
+    assert_int_equal(err_exit_code(&err), 2);
+    err = (Err){ 0 };
+    assert_false(file_missing("films/else", "folder", "name one", &err));
+    assert_string_equal(err.what, "there is no such folder");
+    assert_string_equal(err.hint, "name one");
+    assert_false(file_map(&map, "films/run.yml", NULL));
+    assert_int_equal(chdir(back), 0);
+    free(file);
+    free(runs);
+    free(back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_misspelt_path_is_known_in_each_of_its_parts),
         cmocka_unit_test(dots_are_taken_out_as_far_as_the_path_exists),
         cmocka_unit_test(the_parent_of_a_link_is_its_targets_parent),
         cmocka_unit_test(what_does_not_exist_keeps_its_dots),

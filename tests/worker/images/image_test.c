@@ -119,7 +119,7 @@ static void a_refusal_says_why(void **state)
     expect_reason("refused-cut-jpeg-end", "cut short");
     expect_reason("refused-cut-png", "cut short");
     expect_reason("refused-huge-png", "too large");
-    expect_reason("no-such-file", "cannot open");
+    expect_reason("no-such-file", "there is no such file");
 }
 
 /* ---- damage ------------------------------------------------------------------------- */
