@@ -117,6 +117,7 @@ typedef struct ModelArch {
     bool padding_stands; /* a pad_id among the tokens has the row before that, and is not counted (RoBERTa) */
     NormKind norm;
     bool pre_norm; /* x += f(norm(x)) instead of x = norm(x + f(x)) */
+    bool side_by_side; /* and attention and MLP read the same x: x += f(norm1(x)) + g(norm2(x)) */
     bool gated; /* MLP with ROLE_FF_GATE */
     bool causal;
     bool layers_chosen; /* by model_config: files may hold more */

@@ -21,9 +21,12 @@ static bool plan(Sublayer *s, bool below)
 
 bool block_plan(Block *block, bool below)
 {
-    for (int i = 0; i < block->count; i++)
-        below = plan(&block->sublayers[i], below);
-    return below;
+    bool needed = below;
+    for (int i = 0; i < block->count; i++) {
+        const bool out = plan(&block->sublayers[i], block->side_by_side ? below : needed);
+        needed = needed || out;
+    }
+    return needed;
 }
 
 static bool needs_input(const Sublayer *s)
@@ -87,6 +90,7 @@ void block_bind(Block *block, const float *values)
 
 void block_measure(const Block *block, bool drops, int threads, PassSizes *sizes)
 {
+    sizes->side = sizes->side || block->side_by_side;
     for (int i = 0; i < block->count; i++) {
         const Sublayer *s = &block->sublayers[i];
         if (s->kind == BODY_ATTENTION)
@@ -130,6 +134,8 @@ static Meets meets(const Block *block, int i, const BlockCall *call, BlockKeep *
     const Sublayer *s = &block->sublayers[i];
     if (s->place == NORM_BEHIND)
         return (Meets){ &s->norm, &keep->sublayers[i].norm };
+    if (i + 1 < block->count && block->side_by_side)
+        return (Meets){ 0 };
     if (i + 1 < block->count)
         return (Meets){ &block->sublayers[i + 1].norm, &keep->sublayers[i + 1].norm };
     return (Meets){ call->next, call->next_keep };
@@ -164,6 +170,15 @@ static void join(const Block *block, const Sublayer *s, const Meets *meets, bool
     pass_exchange(&pass->x, &pass->y);
 }
 
+/* What the next of several side by side reads: its norm of the stream as it came, of the rows that go on. */
+static void read_beside(const Block *block, const Sublayer *next, NormKeep *keep, bool narrows, const Rows *rows,
+                        Pass *pass)
+{
+    const NormInput stream = { .x = residual_of(block, next, narrows, pass) };
+    norm_apply(&next->norm, keep, pass->y, &stream, rows, pass);
+    pass_exchange(&pass->x, &pass->y);
+}
+
 void block_forward(const Block *block, const BlockCall *call, Pass *pass)
 {
     BlockKeep nothing = { 0 }, *keep = call->keep ? call->keep : &nothing;
@@ -179,7 +194,11 @@ void block_forward(const Block *block, const BlockCall *call, Pass *pass)
             attention_body_forward(&s->attention, &k->attention, call->tail, pass);
         else
             mlp_forward(&s->mlp, &k->mlp, out, pass);
+        const bool beside = block->side_by_side && i + 1 < block->count;
+        if (beside)
+            read_beside(block, s + 1, &k[1].norm, in != out, out, pass);
         join(block, s, &next, in != out, out, pass);
+        pass->normed = pass->normed || beside;
     }
 }
 
@@ -205,10 +224,18 @@ static Inlet inlet_of(const Block *block, int i, const BlockCall *call)
     return call->input;
 }
 
-/* The body's gradient is in pass->x: through the norm to the stream's. */
+/* The body's gradient is in pass->x: through the norm to the stream's. Of several side by side it is added up
+ * in pass->side, as pass->r is every body's. */
 static void norm_before_backward(const Block *block, const Sublayer *s, const NormKeep *keep, bool narrows,
                                  const Rows *rows, Pass *pass)
 {
+    if (block->side_by_side && s > block->sublayers) {
+        const bool last = s == &block->sublayers[block->count - 1];
+        norm_pull(&s->norm, keep, pass->side, pass->x, last ? pass->r : pass->side, rows, pass);
+        return;
+    }
+    if (block->side_by_side && s[1].needs_in)
+        pass_exchange(&pass->r, &pass->side);
     if (narrows) {
         pass_spread(pass, pass->y, pass->r, block->C);
         pass_exchange(&pass->r, &pass->y);
@@ -241,6 +268,7 @@ static void sublayer_backward(const Block *block, int i, const BlockCall *call, 
 
 void block_backward(const Block *block, const BlockCall *call, Pass *pass)
 {
-    for (int i = block->count - 1; i >= 0 && block->sublayers[i].needs_out; i--)
-        sublayer_backward(block, i, call, pass);
+    for (int i = block->count - 1; i >= 0; i--)
+        if (block->sublayers[i].needs_out)
+            sublayer_backward(block, i, call, pass);
 }

@@ -2,6 +2,7 @@
  *
  *   NORM_BEFORE   s = r + dropout(body(norm(r)))          the stream between sublayers is the sum
  *   NORM_BEHIND   x = norm(x + dropout(body(x)))          it is the norm's output
+ *   side by side  s = r + dropout(body1(norm1(r))) + dropout(body2(norm2(r)))      (NORM_BEFORE)
  *
  * A sublayer is a body (attention_body.h, mlp.h), its norm, and where that stands. Every
  * family is a list of these. Where norms stand before, the stream is in pass->r, and
@@ -14,8 +15,8 @@
  *
  * A Block is weights and what they need; a call's BlockKeep is what backward needs of a
  * forward. So any number of micro-batches may be between forward and backward, each with
- * a keep of its own; without one nothing is kept. A block that is computed again has its
- * rows, and a keep.
+ * a keep of its own; without one nothing is kept, and a block may be computed again from
+ * its input when its backward comes.
  *
  * Owner: the model, of blocks and of the keeps it lays out. Threads: the caller's one. */
 #ifndef WORKER_LAYERS_BLOCK_H
@@ -47,6 +48,7 @@ typedef struct Sublayer {
 typedef struct Block {
     int64_t layer, C;
     int count;
+    bool side_by_side; /* all read the stream that comes into the block; a norm of several is a norm of each */
     Sublayer sublayers[BLOCK_SUBLAYERS];
 } Block;
 

@@ -9,6 +9,7 @@ void pass_layout(Pass *pass, Layout *layout, const PassSizes *sizes)
     pass->y = layout_floats(layout, N * W);
     pass->o = layout_floats(layout, N * W);
     pass->r = layout_floats_if(layout, sizes->stream, N * W);
+    pass->side = layout_floats_if(layout, sizes->side, N * W);
     pass->g = layout_floats(layout, N * sizes->wide);
     pass->pre = layout_floats_if(layout, sizes->pre > 0, N * sizes->pre);
     pass->row_a = layout_floats(layout, sizes->most_read * W);

@@ -53,6 +53,7 @@ typedef struct PassSizes {
     int64_t da; /* most floats of A's that share a product, 0: none */
     int64_t labels; /* outputs of the head, 0: the vocabulary's */
     bool stream; /* the residual is not the blocks' input (pre-norm) */
+    bool side; /* sublayers stand side by side */
     bool places; /* there is a table of positions */
     size_t attention; /* bytes of attention's scratch */
 } PassSizes;
@@ -72,6 +73,7 @@ typedef struct Pass {
     bool normed; /* x is the norm of r that the next sublayer reads through, already */
     float *x, *y, *o; /* [most_tokens, across] */
     float *r; /* the same: the residual stream of a pre-norm model */
+    float *side; /* the same: its gradient, while bodies that stand side by side add to it */
     float *g; /* [most_tokens, wide] */
     float *pre; /* [most_tokens, pre] */
     float *row_a, *row_b; /* [most_read, across] */

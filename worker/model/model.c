@@ -141,7 +141,7 @@ static void make_block(Model *model, const Weights *weights, int64_t layer)
 {
     const ModelArch *arch = model->arch;
     Block *block = &model->blocks[layer];
-    *block = (Block){ .layer = layer, .C = arch->C, .count = 2 };
+    *block = (Block){ .layer = layer, .C = arch->C, .count = 2, .side_by_side = arch->side_by_side };
     block->sublayers[0] = (Sublayer){ .kind = BODY_ATTENTION,
                                       .attention = make_attention(model, weights, layer),
                                       .norm = make_norm(model, weights, layer, ROLE_ATTN_NORM),
