@@ -22,6 +22,7 @@ OPT_debug   := -Og -g3
 OPT_asan    := -O1 -g3 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g3 -fsanitize=thread
 OPT         := $(OPT_$(PROFILE))
+export TSAN_OPTIONS ?= suppressions=$(CURDIR)/tests/support/tsan.supp ignore_noninstrumented_modules=1
 ifeq ($(OPT),)
 $(error PROFILE is release, debug, asan or tsan)
 endif
@@ -123,6 +124,9 @@ test-unit: $(TEST_BINS) all ## unit and golden tests; T=word picks
 .PHONY: test-asan
 test-asan: ## the unit tests under the address and undefined-behaviour sanitizers
 	$(MAKE) PROFILE=asan test-unit-bare
+.PHONY: test-tsan
+test-tsan: ## the unit tests under the thread sanitizer; CC=clang: what OpenMP's threads share, too
+	$(MAKE) PROFILE=tsan test-unit-bare
 .PHONY: test-unit-bare
 test-unit-bare: $(TEST_BINS)
 	tests/run $(CHOSEN)
