@@ -17,7 +17,24 @@
 #include "ps/save.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+/* Also where other rows are to be measured, which a run cannot take up on its way. */
+static bool refuse_another(const Run *run, const char *keys, Err *err)
+{
+    err_set(err, ERR_INPUT, "another run is in this folder: %s", keys);
+    if (text_starts(keys, "data.validation (") || strstr(keys, "; data.validation ("))
+        err_hint(err,
+                 "a run keeps its validation data; to measure on other rows: lora eval %s --data.validation=FILE. Else "
+                 "choose another train.output_dir, or start anew with --overwrite",
+                 run->folder);
+    else
+        err_hint(err,
+                 "set them as they are there, choose another train.output_dir, or start anew with --overwrite; a run "
+                 "may only change its length, logging, evaluations (but not their rows), generation and checkpoints");
+    return err_at(err, "%s", run->folder);
+}
 
 /* The run that is in the folder must be this one; says what was changed, and takes over what it fixed. */
 bool going_compare(Run *run, Err *err)
@@ -27,11 +44,7 @@ bool going_compare(Run *run, Err *err)
     Text keys = { 0 };
     bool ok = config_load(&there, &(ConfigSources){ .file = path }, err);
     if (ok && !config_same_run(&run->config, &there, COMPARE_FOLDER, &keys)) {
-        ok = err_set(err, ERR_INPUT, "another run is in this folder: %s", keys.data);
-        err_hint(err,
-                 "set them as they are there, choose another train.output_dir, or start anew with --overwrite; a run "
-                 "may only change its length, logging, evaluations and checkpoints");
-        err_at(err, "%s", run->folder);
+        ok = refuse_another(run, keys.data, err);
     } else if (ok && !config_same_run(&run->config, &there, COMPARE_GOING, &keys)) {
         log_info("run", "changed: %s", keys.data);
     }

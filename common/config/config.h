@@ -176,7 +176,7 @@ bool config_is_given(const Config *config, const char *key);
 const char *config_where(const Config *config, const char *key, char *room, size_t size);
 
 typedef enum {
-    COMPARE_FOLDER, /* going on in a folder: all but what may be changed then (KEY_GOING, KEY_LENGTH) */
+    COMPARE_FOLDER, /* going on in a folder: all but what may be changed then (KEY_GOING, KEY_ALIKE) */
     COMPARE_WORKER, /* of a worker and its run: all but where model and data lie (their digests tell), and
                        what concerns the server alone (KEY_GOING) */
     COMPARE_GOING /* only what may be changed when a run goes on */
@@ -188,8 +188,8 @@ typedef enum {
 bool config_same_run(const Config *here, const Config *there, ConfigCompare by, Text *out);
 
 /* Of all keys that make a run, as they are printed, but those that are only known when it begins.
- * length: with those that say how long it is (KEY_LENGTH). */
-uint64_t config_digest(const Config *config, bool length);
+ * alike: with those that may change when it goes on, for all workers (KEY_ALIKE: its length, what is generated). */
+uint64_t config_digest(const Config *config, bool alike);
 
 /* What a run fixes when it begins (the micro-batches of `auto`, its arithmetic, labels found in the data), as
  * it stands in `begun`. */

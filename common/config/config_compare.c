@@ -42,11 +42,11 @@ static bool is_compared(const ConfigKey *key, ConfigCompare by, const Config *he
 {
     switch (by) {
     case COMPARE_FOLDER:
-        return !(key->flags & (KEY_GOING | KEY_LENGTH)) && !counts_as_same(key, here, there);
+        return !(key->flags & (KEY_GOING | KEY_ALIKE)) && !counts_as_same(key, here, there);
     case COMPARE_WORKER:
         return !(key->flags & KEY_GOING) && !is_place(key) && !counts_as_same(key, here, there);
     case COMPARE_GOING:
-        return key->flags & (KEY_GOING | KEY_LENGTH);
+        return key->flags & (KEY_GOING | KEY_ALIKE);
     }
     return true;
 }
@@ -161,14 +161,14 @@ bool config_take_labels(Config *config, const Config *from, Err *err)
     return ok;
 }
 
-uint64_t config_digest(const Config *config, bool length)
+uint64_t config_digest(const Config *config, bool alike)
 {
     int count;
     const ConfigKey *keys = config_keys(&count);
     Text all = { 0 };
     for (int i = 0; i < count; i++) {
         const int flags = keys[i].flags;
-        if (flags & (KEY_FREE | KEY_BEGUN | KEY_GOING) || (flags & KEY_LENGTH && !length) ||
+        if (flags & (KEY_FREE | KEY_BEGUN | KEY_GOING) || (flags & KEY_ALIKE && !alike) ||
             strcmp(keys[i].name, "parallel.micro_batch_tokens") == 0)
             continue;
         text_addf(&all, "%s: ", keys[i].name);

@@ -42,7 +42,7 @@ enum {
     KEY_BEGUN = 128, /* the run fixes it when it begins: its default there counts as the same run */
     KEY_ADDRESS = 64, /* a text of the form tcp://HOST:PORT */
     KEY_GOING = 256, /* may be changed when a run goes on */
-    KEY_LENGTH = 512, /* so too, but all who compute must have it alike */
+    KEY_ALIKE = 512, /* so too, but all who compute must have it alike: the length, what is generated */
 };
 
 typedef struct KeyWord {

@@ -75,3 +75,21 @@ print(f"{len(answers)} prompts, texts such as {made[:3]}, BLEU {want}, lora eval
 sys.exit(not (20 < want < 95 and abs(want - last["eval_bleu"]) < 1e-9 and 0.2 < last["eval_rougeL"] < 0.95 and
               all(abs(alone[k] - last[k]) < 1e-12 for k in ("eval_loss", "eval_bleu", "eval_rougeL"))))
 END
+
+# ---- a run goes on with texts, and without: neither changes its bits
+constant=("${options[@]}" --train.lr_scheduler_type=constant --train.warmup_steps=0 --train.save_strategy=epoch)
+went() { # OUT WHAT OPTION...
+    local out=$1 what=$2
+    shift 2
+    "$root/bin/lora" train "$run" --ranks=1 --train.output_dir="$work/$out" "${constant[@]}" "$@" >"$work/log" 2>&1 ||
+        fail "$what ended with $?"
+}
+went whole "a run with texts"
+went part "a run without texts" --data.generate=false --train.max_steps=30
+! grep -q eval_bleu "$work/part/metrics.jsonl" || fail "texts were generated that nobody asked for"
+went part "the same with texts"
+tr '\n' ' ' <"$work/log" | grep -q "changed: data.generate (false before, now true); train.max_steps (30 before, now 60)" ||
+    fail "nothing is said of the texts that are generated now"
+[ "$(sha "$work/part")" = "$(sha "$work/whole")" ] || fail "generated texts change the adapter"
+cmp -s <(evaluations "$work/part" | tail -n 4) <(evaluations "$work/whole" | tail -n 4) || fail "a run that went on measures otherwise"
+went part "the same with shorter texts, longer" --data.max_new_tokens=3 --train.max_steps=61

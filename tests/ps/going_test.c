@@ -214,7 +214,10 @@ static void what_cannot_go_on_is_refused_with_the_reason(void **state)
     expect_refusal(
         folder, SETTINGS(four, "train.learning_rate=0.5", "train.seed=7", "train.warmup_steps=2"),
         "train.learning_rate (0.5 here, 0.02 there); train.warmup_steps (2 here, 5 there); train.seed (7 here, ",
-        "may only change its length, logging, evaluations and checkpoints");
+        "may only change its length, logging, evaluations (but not their rows), generation and checkpoints");
+    expect_refusal(folder, SETTINGS(four, "data.validation=other.tsv"), "data.validation (", "lora eval /");
+    expect_refusal(folder, SETTINGS(four, "data.max_length=17", "data.validation=other.tsv"), "data.validation (",
+                   " --data.validation=FILE");
     run = open_run(folder, false, SETTINGS("train.max_steps=4")); /* it may end at once */
     free(small_run_finish(run, folder));
     run = open_run(folder, false, SETTINGS("train.max_steps=4"));

@@ -1,5 +1,6 @@
 /* The effective run file reads back to the same values; what makes two runs
  * differ; setting a key of a loaded configuration; the help. */
+#include "common/base/mem.h"
 #include "common/config/config_table.h"
 #include "tests/common/config/load.h"
 
@@ -153,6 +154,32 @@ static void what_may_be_changed_makes_no_other_run(void **state)
     text_release(&out);
 }
 
+#define PROMPTS "task_type=CAUSAL_LM", "data.prompt=p", "data.completion=c"
+
+/* Workers that generate otherwise would measure otherwise. */
+static void what_is_generated_may_be_changed_for_all_workers(void **state)
+{
+    (void)state;
+    static const char *const keys[] = { "generate", "max_new_tokens", "do_sample",          "temperature",
+                                        "top_k",    "top_p",          "repetition_penalty", "stop_strings" };
+    const char *const *here =
+        OVERRIDES(PROMPTS, "data.generate=true", "data.max_new_tokens=9", "data.do_sample=true", "data.temperature=0.5",
+                  "data.top_k=3", "data.top_p=0.5", "data.repetition_penalty=1.5", "data.stop_strings=x");
+    const char *const *there = OVERRIDES(PROMPTS);
+    Text going = { 0 }, worker = { 0 };
+    differ(&going, COMPARE_FOLDER, here, there, true);
+    differ(&going, COMPARE_GOING, here, there, false);
+    differ(&worker, COMPARE_WORKER, here, there, false);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char *name = xprintf("data.%s (", keys[i]);
+        assert_non_null(strstr(going.data, name));
+        assert_non_null(strstr(worker.data, name));
+        free(name);
+    }
+    text_release(&going);
+    text_release(&worker);
+}
+
 static void long_values_are_cut_where_they_part(void **state)
 {
     (void)state;
@@ -261,6 +288,7 @@ int main(void)
         cmocka_unit_test(paths_are_printed_absolute),
         cmocka_unit_test(two_runs_differ_in_what_changes_the_adapter),
         cmocka_unit_test(what_may_be_changed_makes_no_other_run),
+        cmocka_unit_test(what_is_generated_may_be_changed_for_all_workers),
         cmocka_unit_test(long_values_are_cut_where_they_part),
         cmocka_unit_test(automatic_micro_batches_are_the_same_run_as_the_number_they_became),
         cmocka_unit_test(what_a_run_has_fixed_is_taken_as_it_is),
