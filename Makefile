@@ -200,9 +200,9 @@ lint: ## layers, headers, names, sizes; format and clang-tidy where version 14 o
 	tests/lint/run
 
 format: ## clang-format in place
-	git ls-files '*.c' '*.h' | xargs clang-format -i
+	find common worker ps launch tests -name '*.[ch]' | xargs clang-format -i
 format-check:
-	git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
+	find common worker ps launch tests -name '*.[ch]' | xargs clang-format --dry-run --Werror
 
 SHARE = $(DESTDIR)$(PREFIX)/share
 # by the places that they have here: launchers, demo, run files, and what the demo takes where there is no network

@@ -3,11 +3,13 @@
 # in the folder of the page or at that path.
 cd "$(dirname "$0")/../.." || exit 1
 bad=0
-files=$(git ls-files)
-for page in $(git ls-files 'common/*README.md' common/DESIGN.md 'worker/*.md' 'ps/*.md' 'launch/*.md' '.github/*.md'); do
+folders='common worker ps launch tests configs'
+files=$(find $folders -type f)
+for page in $(find common worker ps launch .github -name '*.md' ! -name STYLE.md | sort); do
     folder=$(dirname "$page")
     for name in $(grep -oE '`[a-z][a-z0-9]*(_[a-z0-9]+)+`' "$page" | tr -d '`' | sort -u); do
-        [ -e "$folder/$name.c" ] || [ -e "$folder/$name.h" ] || git grep -qw "$name" -- '*.[ch]' '*.py' '*.sh' ||
+        [ -e "$folder/$name.c" ] || [ -e "$folder/$name.h" ] ||
+            grep -rqw --include='*.[ch]' --include='*.py' --include='*.sh' -e "$name" $folders ||
             { echo "$page: there is no $name"; bad=1; }
     done
     for name in $(grep -oE '`[a-z][a-z0-9_/]*\.(c|h|sh|py|txt|md)`' "$page" | tr -d '`' | sort -u); do
