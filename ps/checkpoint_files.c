@@ -29,7 +29,6 @@ static int by_step(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Steps of all checkpoints, rising; owned by the caller. */
 int64_t *checkpoint_steps(const Run *run, size_t *count)
 {
     size_t names = 0;

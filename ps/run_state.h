@@ -13,8 +13,7 @@
 #include "ps/store.h"
 #include "ps/wal.h"
 
-/* What goes on counting when a run is continued: a checkpoint holds it beside values and moments.
- */
+/* What goes on counting when a run is continued: a checkpoint holds it beside values and moments. */
 typedef struct RunState {
     int64_t version;
     int64_t evaluated; /* newest version with an evaluation; -1: none */

@@ -13,7 +13,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
-/* json_decref it. Integers beyond 64 bits are reals. NULL with *err set: not there, or FILE:LINE:COLUMN of the fault. */
+/* json_decref it. Integers beyond 64 bits are reals. NULL with *err set: not there, or FILE:LINE:COLUMN of the
+ * fault. */
 MUST_USE json_t *json_file(const char *path, Err *err);
 MUST_USE json_t *json_bytes(const char *data, size_t size, const char *where, Err *err);
 

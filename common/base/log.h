@@ -35,7 +35,8 @@ void log_bar(const char *text);
 void log_bar_end(void);
 /* From a signal handler, for a process that ends at once: the cursor goes to a new line, if ever there was a bar. */
 void log_bar_leave(void);
-/* For a program that ends behind a Ctrl-C: what the terminal wrote of it is taken away, the cursor is at the beginning of a line. */
+/* For a program that ends behind a Ctrl-C: what the terminal wrote of it is taken away, the cursor is at the beginning
+ * of a line. */
 void log_tidy(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* Llama, and Mistral and Qwen2, which differ in defaults, biases and windows:
  * rotary positions, pre-norm blocks with RMSNorm, grouped keys and values, a gated
- * MLP. Other relatives have a file of their own. Source of names and defaults: Transformers 5.23, models/{llama,mistral,qwen2}. */
+ * MLP. Qwen3, another relative, is qwen3.c. Source of names and defaults: Transformers 5.23,
+ * models/{llama,mistral,qwen2}. */
 #include "common/model/family.h"
 
 #include "common/base/json.h"

@@ -17,11 +17,10 @@
 #include <stdint.h>
 
 typedef struct PlanOptions {
-    const int64_t *start; /* [..] token offsets of the data set, borrowed */
-    const uint32_t
-        *rows; /* rows of the data set that are trained on, [count] or [ends[count-1]]; NULL: all. Borrowed */
-    const int64_t
-        *ends; /* [count] example i is the rows [ends[i-1], ends[i]) (packing.h); NULL: one row each. Borrowed */
+    /* The three are borrowed. */
+    const int64_t *start; /* [rows of the data set + 1] its offsets of tokens */
+    const uint32_t *rows; /* [count] or [ends[count - 1]] rows that are trained on; NULL: all */
+    const int64_t *ends; /* [count] example i is the rows [ends[i-1], ends[i]) (packing.h); NULL: one row each */
     int64_t count; /* examples */
     int64_t batch_size, micro_batches;
     int64_t width; /* of the model: weighs attention against the products */

@@ -15,8 +15,8 @@ typedef struct ModuleMatch {
 } ModuleMatch;
 
 /* matches[0, arch->module_count). False with *err: no module is left to adapt, an entry of
- * a list or a pattern of a run means no module (of an adapter's own settings it is passed over), a module cannot be adapted, or is meant
- * to be adapted and saved at once. */
+ * a list or a pattern of a run means no module (of an adapter's own settings it is passed over), a module cannot
+ * be adapted, or is meant to be adapted and saved at once. */
 MUST_USE bool slots_match(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *lora, Err *err);
 
 /* lora.modules_to_save with what PEFT adds for the task, without repetitions.

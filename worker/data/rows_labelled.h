@@ -1,5 +1,5 @@
-/* rows_labelled - a text or a pair with a label, an image with one: SEQ_CLS, IMAGE_CLS. Each function adds a record's example, or says in
- * *bad why there is none.
+/* rows_labelled - a text or a pair with a label, an image with one: SEQ_CLS, IMAGE_CLS. Each function adds a record's
+ * example, or says in *bad why there is none.
  *
  * Threads: one an Examples. */
 #ifndef WORKER_DATA_ROWS_LABELLED_H

@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 /* Loads the library with the core's kernels; whatever was loaded goes. NULL: the library's own choice.
- * False: no library, or no address space for its buffers. The core may be another than was asked for: blas_core() tells. */
+ * False: no library, or no address space for its buffers. The core may be another than was asked for: blas_core()
+ * tells. */
 MUST_USE bool blas_load(const char *core, Err *err);
 
 const char *blas_core(void); /* "Haswell"; "" before blas_load */

@@ -50,7 +50,8 @@ void embedding_keep_layout(EmbeddingKeep *keep, const Embedding *embedding, Layo
                            bool needed);
 void embedding_bind(Embedding *embedding, const float *values);
 
-/* The stream: pass->x[N,C] behind its norm, else pass->r; positions are in pass->places. keep NULL: no backward follows. */
+/* The stream: pass->x[N,C] behind its norm, else pass->r; positions are in pass->places. keep NULL: no backward
+ * follows. */
 void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass);
 
 /* From the gradient at the stream, which it overwrites. */

@@ -1,6 +1,6 @@
 /* norm - a normalisation of rows (layer norm, or of the scale alone) with its gain
- * and bias, frozen or trained. Its output is not
- * kept: it is made again from the normalised rows where somebody needs it.
+ * and bias, frozen or trained. Its output is not kept: it is made again from the
+ * normalised rows where somebody needs it.
  *
  * Owner: a block or the embedding. Threads: the caller's one. */
 #ifndef WORKER_LAYERS_NORM_H

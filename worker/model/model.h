@@ -4,7 +4,8 @@
  * padding. Only what reaches the loss is computed: nothing below the first
  * adapted module is differentiated, no input is kept for an unadapted linear,
  * in the last block only the rows that the head reads go on after keys and values,
- * and only tokens with a goal meet the vocabulary. All memory is taken at model_open; a call allocates nothing.
+ * and only tokens with a goal meet the vocabulary. All memory is taken at
+ * model_open; a call allocates nothing.
  *
  * Owner: worker/train, eval, launch. Threads: one caller; kernels use OpenMP.
  * Collective: no (weights are handed in ready). */

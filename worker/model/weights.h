@@ -8,8 +8,8 @@
  * Modules that are trained whole (modules_to_save) are in it too (unused).
  * What a matrix is stored as is its span's kind; biases and norms are floats.
  *
- * Owner: whoever planned them; the block of memory is the caller's. Threads: const after loading. Collective: weights_load is called by every
- * rank that shares the block, between barriers of the caller's. */
+ * Owner: whoever planned them; the block of memory is the caller's. Threads: const after loading.
+ * Collective: weights_load is called by every rank that shares the block, between barriers of the caller's. */
 #ifndef WORKER_MODEL_WEIGHTS_H
 #define WORKER_MODEL_WEIGHTS_H
 

@@ -1,4 +1,5 @@
-/* opened - a adapted that can be computed: with its tokenizer, and its weights where the caller wants them.
+/* opened - a model that can be computed: what `adapted` has of it, its tokenizer, and its weights where the caller wants
+ * them.
  *
  * Owner: a job, a session. Threads: one while it opens, const afterwards. */
 #ifndef WORKER_OPEN_OPENED_H

@@ -1,5 +1,5 @@
-/* job_run - which run a job works for: its run file, from the server or our own, and HELLO, behind which every key of it
- * is fixed.
+/* job_run - which run a job works for: its run file, from the server or our own, and HELLO, behind which every key
+ * of it is fixed.
  *
  * Owner: worker/train/job. Threads: the main thread. Collective: yes, over the job; what fails on one rank fails on
  * all. */
