@@ -564,8 +564,3 @@ int64_t core_clients(const PsCore *core, int64_t *ranks)
         *ranks += core->clients.items[i].facts.ranks;
     return core->clients.count;
 }
-
-void *core_spare(PsCore *core)
-{
-    return core->begun ? gather_spare(&core->gather) : NULL;
-}

@@ -62,10 +62,6 @@ void core_tick(PsCore *core, double now);
  * into the core; a LEASE's data is CoreWorld.values. */
 bool core_reply(PsCore *core, Msg *reply);
 
-/* A gradient buffer that was taken from an earlier message and is not needed any more, malloc'ed,
- * the caller's from now on, or NULL: receive the next gradient into it. */
-void *core_spare(PsCore *core);
-
 bool core_is_over(const PsCore *core); /* stopped, and every client was told or is gone */
 int core_exit_code(const PsCore *core);
 int64_t core_clients(const PsCore *core, int64_t *ranks);

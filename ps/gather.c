@@ -5,30 +5,16 @@
 
 #include <stdlib.h>
 
-enum { MOST_SPARES = 64 };
-
 void gather_init(Gather *gather, int64_t M, int64_t size)
 {
     *gather = (Gather){ .M = M, .size = size };
     gather->nodes = xcalloc((size_t)M, sizeof *gather->nodes);
-    gather->spare_room = M + 2 < MOST_SPARES ? (int)M + 2 : MOST_SPARES;
-    gather->spare = xcalloc((size_t)gather->spare_room, sizeof *gather->spare);
-}
-
-static void give_back(Gather *gather, float *buffer)
-{
-    if (gather->spares < gather->spare_room)
-        gather->spare[gather->spares++] = buffer;
-    else
-        free(buffer);
 }
 
 static void drop(Gather *gather, int64_t begin)
 {
-    GatherSum *node = &gather->nodes[begin];
-    if (node->gradient)
-        give_back(gather, node->gradient);
-    *node = (GatherSum){ 0 };
+    free(gather->nodes[begin].gradient);
+    gather->nodes[begin] = (GatherSum){ 0 };
 }
 
 void gather_clear(Gather *gather)
@@ -39,18 +25,9 @@ void gather_clear(Gather *gather)
 
 void gather_release(Gather *gather)
 {
-    for (int64_t i = 0; i < gather->M; i++)
-        free(gather->nodes[i].gradient);
-    while (gather->spares > 0)
-        free(gather->spare[--gather->spares]);
-    free(gather->spare);
+    gather_clear(gather);
     free(gather->nodes);
     *gather = (Gather){ 0 };
-}
-
-float *gather_spare(Gather *gather)
-{
-    return gather->spares > 0 ? gather->spare[--gather->spares] : NULL;
 }
 
 static bool is_known(const Gather *gather, int64_t begin, int64_t end)
@@ -61,7 +38,7 @@ static bool is_known(const Gather *gather, int64_t begin, int64_t end)
     return false;
 }
 
-/* left += right; the right one's buffer goes back. */
+/* left += right, whose buffer is freed. */
 static void join(Gather *gather, int64_t left, int64_t right)
 {
     GatherSum *a = &gather->nodes[left], *b = &gather->nodes[right];

@@ -22,8 +22,6 @@ typedef struct GatherSum {
 typedef struct Gather {
     GatherSum *nodes; /* [M], by the node's first leaf */
     int64_t M, size;
-    float **spare; /* buffers to use again */
-    int spares, spare_room;
 } Gather;
 
 typedef enum { GATHER_KEPT, GATHER_KNOWN, GATHER_NO_NODE } GatherAnswer;
@@ -39,8 +37,5 @@ GatherAnswer gather_add(Gather *gather, int64_t begin, int64_t end, GatherSum *s
 
 /* The whole step's sum, or NULL. Lent until the next call. */
 const GatherSum *gather_root(const Gather *gather);
-
-/* A buffer of `size` floats that was used before, the caller's from now on, or NULL. */
-float *gather_spare(Gather *gather);
 
 #endif
