@@ -14,7 +14,8 @@
 
 /* ---- numbers and words ----------------------------------------------------------------------- */
 
-void tell_bytes(Text *out, double bytes)
+/* "999 bytes", "1.2 kB", "34 MB": three digits at the most. */
+static void add_bytes(Text *out, double bytes)
 {
     static const char *const units[] = { "kB", "MB", "GB", "TB", "PB" };
     if (bytes < 999.5) {
@@ -27,7 +28,8 @@ void tell_bytes(Text *out, double bytes)
     text_addf(out, bytes < 9.95 ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
 }
 
-void tell_time(Text *out, double seconds)
+/* "12 s", "3 min 20 s", "2 h 5 min". */
+static void add_time(Text *out, double seconds)
 {
     const long long whole = llround(seconds);
     if (seconds < 9.95)
@@ -40,7 +42,8 @@ void tell_time(Text *out, double seconds)
         text_addf(out, "%lld h %lld min", whole / 3600, whole / 60 % 60);
 }
 
-void tell_word(Text *out, const char *word)
+/* A word of a shell's command line, in quotes where it needs them. */
+static void add_word(Text *out, const char *word)
 {
     bool plain = *word != '\0';
     for (const char *at = word; *at; at++)
@@ -61,7 +64,7 @@ static void add_path(Text *out, const char *path)
     char *here = path_absolute(".");
     const size_t n = strlen(here);
     const bool below = strcmp(here, "/") != 0 && text_starts(path, here) && path[n] == '/' && path[n + 1];
-    tell_word(out, below ? path + n + 1 : path);
+    add_word(out, below ? path + n + 1 : path);
     free(here);
 }
 
@@ -152,15 +155,15 @@ static void add_cost(const Run *run, Text *out)
     const Traffic *wire = &run->traffic;
     struct rusage usage = { 0 };
     getrusage(RUSAGE_SELF, &usage);
-    tell_time(out, s->seconds);
+    add_time(out, s->seconds);
     text_addf(out, ", %.0f tokens/s; ", s->seconds > 0 ? (double)s->tokens / s->seconds : 0);
-    tell_bytes(out, (double)wire->up);
+    add_bytes(out, (double)wire->up);
     text_adds(out, " of gradients up, ");
-    tell_bytes(out, (double)wire->down);
+    add_bytes(out, (double)wire->down);
     text_adds(out, " down; memory ");
-    tell_bytes(out, (double)wire->worker_bytes);
+    add_bytes(out, (double)wire->worker_bytes);
     text_addf(out, " (%lld ranks) and ", (long long)wire->ranks);
-    tell_bytes(out, (double)usage.ru_maxrss * 1024);
+    add_bytes(out, (double)usage.ru_maxrss * 1024);
     text_adds(out, " (server)");
 }
 

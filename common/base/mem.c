@@ -96,23 +96,5 @@ void *arena_take(Arena *arena, size_t size)
     REQUIRE(cost <= arena->size - arena->used);
     void *memory = arena->base + arena->used;
     arena->used += cost;
-    if (arena->used > arena->peak)
-        arena->peak = arena->used;
     return memory;
-}
-
-float *arena_floats(Arena *arena, int64_t count)
-{
-    return arena_take(arena, (size_t)count * sizeof(float));
-}
-
-size_t arena_mark(const Arena *arena)
-{
-    return arena->used;
-}
-
-void arena_reset(Arena *arena, size_t mark)
-{
-    REQUIRE(mark <= arena->used);
-    arena->used = mark;
 }

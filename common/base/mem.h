@@ -28,10 +28,10 @@ MUST_USE void *mem_alloc(size_t size, Err *err);
 /* a * b, false when it does not fit. */
 MUST_USE bool mem_mul(size_t a, size_t b, size_t *product);
 
-/* Room taken once and handed out in order; reset gives back all since a mark. */
+/* Room taken once and handed out in order. */
 typedef struct Arena {
     char *base; /* owned */
-    size_t size, used, peak;
+    size_t size, used;
 } Arena;
 
 MUST_USE bool arena_init(Arena *arena, size_t size, Err *err);
@@ -39,9 +39,6 @@ void arena_release(Arena *arena);
 
 /* Aligned to MEM_ALIGN, not cleared. Running out is a bug in whoever sized it. */
 void *arena_take(Arena *arena, size_t size);
-float *arena_floats(Arena *arena, int64_t count);
-size_t arena_mark(const Arena *arena);
-void arena_reset(Arena *arena, size_t mark);
 
 /* Bytes that arena_take(size) uses up. */
 size_t arena_cost(size_t size);

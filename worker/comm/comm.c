@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 /* What a Group's `self` is: a communicator, and the memory that its ranks have shared. */
 typedef struct Circle {
@@ -177,10 +176,4 @@ bool comm_groups(Groups *groups, Comm *c, int pipeline, int tensor, Err *err)
                         .tensor = group_of(circle_split(c, c->job, lane * pipeline + at.stage)),
                         .team = group_of(circle_split(c, c->node, part)) };
     return true;
-}
-
-_Noreturn void comm_abort(int code)
-{
-    MPI_Abort(MPI_COMM_WORLD, code);
-    _exit(code);
 }

@@ -30,7 +30,4 @@ void comm_close(Comm *comm); /* collective; the groups and their memory end here
 /* The model in `pipeline` stages of `tensor` shards (grid.h). Collective: job; fails on all alike. */
 MUST_USE bool comm_groups(Groups *groups, Comm *comm, int pipeline, int tensor, Err *err);
 
-/* Ends the whole job with this exit code. */
-_Noreturn void comm_abort(int code);
-
 #endif

@@ -1,6 +1,7 @@
 #include "worker/open/opened.h"
 
-bool opened_tokenizer(Tokenizer **tokenizer, const ModelArch *arch, Err *err)
+/* NULL without an error: a model of images. */
+static bool open_tokenizer(Tokenizer **tokenizer, const ModelArch *arch, Err *err)
 {
     *tokenizer = arch->image_size > 0 ? NULL : tokenizer_open(arch->folder, err);
     return *tokenizer || arch->image_size > 0;
@@ -9,7 +10,7 @@ bool opened_tokenizer(Tokenizer **tokenizer, const ModelArch *arch, Err *err)
 bool opened_open(Opened *o, const AdaptedOptions *options, Err *err)
 {
     *o = (Opened){ 0 };
-    return adapted_open(&o->adapted, options, err) && opened_tokenizer(&o->tokenizer, o->adapted.arch, err) &&
+    return adapted_open(&o->adapted, options, err) && open_tokenizer(&o->tokenizer, o->adapted.arch, err) &&
            adapted_open_files(&o->adapted, err) && weights_plan(&o->weights, o->adapted.arch, o->adapted.files, err);
 }
 

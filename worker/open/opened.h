@@ -16,9 +16,6 @@ typedef struct Opened {
     Weights weights;
 } Opened;
 
-/* The model's tokenizer; NULL without an error: it is one of images. */
-MUST_USE bool opened_tokenizer(Tokenizer **tokenizer, const ModelArch *arch, Err *err);
-
 /* All but the weights' data; the files are open. What was opened is the caller's to release, on failure too. */
 MUST_USE bool opened_open(Opened *opened, const AdaptedOptions *options, Err *err);
 void opened_release(Opened *opened); /* not data */
