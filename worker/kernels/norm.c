@@ -86,18 +86,16 @@ void norm_forward(float *y, float *xhat, float *inv, const float *x, const float
     }
 }
 
-/* s = dropout(x) + residual; returns its sum. */
+/* s = dropout(x) + residual; returns its sum, added in the order of add_row: compilers take a loop with random bits
+ * by fewer at a time, or one by one, and who normalises the sum elsewhere has only the sum. */
 static float drop_add_row(float *s, const float *x, RowMask mask, const float *residual, int64_t C)
 {
-    float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
+#pragma omp simd
     for (int64_t c = 0; c < C; c++) {
         const uint32_t bits = rng_bits(mask.key, mask.first + (uint32_t)c);
-        const float v = (bits >= mask.threshold ? x[c] * mask.scale : 0.0f) + residual[c];
-        s[c] = v;
-        sum += v;
+        s[c] = (bits >= mask.threshold ? x[c] * mask.scale : 0.0f) + residual[c];
     }
-    return sum;
+    return add_row(s, s, NULL, C);
 }
 
 static void bias_row(float *s, const float *x, const float *bias, int64_t C)

@@ -1,4 +1,5 @@
 #include "tests/worker/kernels/support.h"
+#include "worker/kernels/levels.h"
 
 static const float eps = 1e-5f;
 static const int64_t sizes[][2] = { { 1, 1 }, { 1, 3 }, { 3, 17 }, { 17, 65 }, { 300, 130 } };
@@ -159,6 +160,34 @@ static double row_loss(const Case *c, int64_t n, const double *s, double *xhat)
     return loss;
 }
 
+/* Where the next block lies on another rank, that one has only the sum: with the kernels of every level. */
+static void a_sum_normalised_elsewhere_has_the_same_bits(void **state)
+{
+    const int64_t length = 21;
+    int64_t start[2];
+    const Rows rows = rows_of(start, &length, 1);
+    const RngKey key = rng_key(1, 2, 3, 4);
+    Case c = case_new(state, rows.N, 333); /* many times what a CPU adds at once */
+    const int64_t size = c.N * c.C;
+    float *y = guarded_new(size), *elsewhere = guarded_new(size), *sum = guarded_new(size), *inv = guarded_new(c.N);
+    for (int i = 0; i < 4 * level_count; i++) {
+        const Level *level = &levels[i / 4];
+        if (!level->fits())
+            continue;
+        const NormScale scale = { c.gain, c.rms ? NULL : c.bias, c.C, eps, c.rms };
+        const Dropout dropout = { .p = i & 1 ? 0.3f : 0.0f, .keys = i & 1 ? &key : NULL };
+        const NormInput input = { c.x, i & 2 ? c.linear_bias : NULL, c.residual, dropout, sum };
+        level->kernels->sum_norm_forward(y, NULL, inv, &input, &rows, &scale);
+        level->kernels->norm_forward(elsewhere, NULL, inv, sum, NULL, c.gain, scale.bias, c.N, c.C, eps, c.rms);
+        check_same_bits(level->name, elsewhere, y, size);
+    }
+    guarded_free(y, size);
+    guarded_free(elsewhere, size);
+    guarded_free(sum, size);
+    guarded_free(inv, c.N);
+    case_release(&c);
+}
+
 static void backward_equals_finite_differences(void **state)
 {
     for (size_t i = 1; i < 4; i++) {
@@ -287,6 +316,7 @@ int main(void)
         BOTH(forward_normalises_the_sum_with_the_residual),
         BOTH(forward_without_xhat_or_in_place_gives_the_same),
         BOTH(the_fused_pass_adds_bias_drops_and_adds_the_residual),
+        BOTH(a_sum_normalised_elsewhere_has_the_same_bits),
         BOTH(backward_equals_finite_differences),
         BOTH(backward_adds_gain_and_bias_gradients_even_over_dy),
         BOTH(backward_adds_the_residuals_gradient),
