@@ -97,6 +97,8 @@ static bool predict(const PredictArguments *given, const Config *c, Err *err)
         .max_length = (given->max_length > 0 ? given->max_length : c->data.max_length) +
                       (task_get(c->task)->speaks ? c->data.max_new_tokens : 0),
         .most_tokens = 4096,
+        .arithmetic = c->parallel.arithmetic,
+        .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
         .lanes = task_get(c->task)->speaks ? PREDICT_BATCH : 0,
     };
     const char *path = given->rest->positional_count > 0 ? given->rest->positionals[0] : "-";

@@ -248,10 +248,12 @@ static bool is_of_level(const char *name, const char *level)
  * run file names, the first takes the core. */
 static bool must_follow(PsCore *core, const Msg *msg, bool others_wait)
 {
-    const char *name = core->world.arithmetic(core->world.self), *theirs = msg->facts.arithmetic;
+    bool begun;
+    const char *name = core->world.arithmetic(core->world.self, &begun), *theirs = msg->facts.arithmetic;
+    begun = begun || core->begun;
     if (others_wait && !core->begun)
         name = core->facts.arithmetic;
-    if (!name || strcmp(name, theirs) == 0 || (!others_wait && !core->begun && is_of_level(theirs, name)))
+    if (!name || strcmp(name, theirs) == 0 || (!others_wait && !begun && is_of_level(theirs, name)))
         return false;
     log_info("client", "follows client=%016llx host=%s arithmetic=%s run=%s", (unsigned long long)msg->client,
              msg->facts.host, msg->facts.arithmetic, name);

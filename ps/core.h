@@ -26,9 +26,9 @@ typedef struct CoreWorld {
     /* First HELLO(s): fixes the micro-batches of a step for `replicas` ranks; returns M and the
      * run's plan (facts_plan). */
     int64_t (*begin)(void *self, const HelloFacts *facts, int64_t replicas, uint64_t *plan);
-    /* Name of the run's arithmetic (borrowed); a level alone leaves its core to the first HELLO; NULL: all is
-     * the first HELLO's. */
-    const char *(*arithmetic)(void *self);
+    /* Name of the run's arithmetic (borrowed); NULL: all is the first HELLO's. *begun: it is the one that the run was
+     * begun with; else a level alone leaves its core to the first HELLO. */
+    const char *(*arithmetic)(void *self, bool *begun);
     /* NULL when this HELLO fits the run, else a sentence that says what differs (malloc'ed).
      * first: of those who wait for the start with it; NULL: nobody does. */
     char *(*differs)(void *self, const Msg *hello, const HelloFacts *first);

@@ -46,9 +46,11 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
     return run->M;
 }
 
-static const char *world_arithmetic(void *self)
+static const char *world_arithmetic(void *self, bool *begun)
 {
-    const char *name = ((Run *)self)->config.parallel.arithmetic;
+    const Run *run = self;
+    const char *name = run->config.parallel.arithmetic;
+    *begun = run->begun;
     return strcmp(name, "auto") == 0 ? NULL : name;
 }
 

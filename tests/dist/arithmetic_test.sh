@@ -139,6 +139,51 @@ wait $first_job $second_job $!
 grep -q "computes as the run does: $lower, where this machine would $best" "$work/log" || fail "nobody followed"
 [ "$(sha "$work/follow")" = "$want" ] || fail "a replica that follows gives another adapter"
 
+# a run that was broken off goes on as it began, where this machine would compute otherwise
+: >"$work/log"
+start_ps "$work/begun"
+LORA_ARITHMETIC=$lower start_job 1
+await 60 reached "$work/begun" 50
+kill -9 $ps
+wait $ps 2>/dev/null
+kill -9 $job
+wait $job 2>/dev/null
+! reached "$work/begun" $steps || fail "the run ended before it was broken off"
+for how in ps train refused; do
+    cp -r "$work/begun" "$work/on-$how"
+done
+start_ps "$work/on-ps"
+start_job 1
+wait $ps || fail "the server that goes on ended with $?"
+wait $job || fail "its worker ended with $?"
+same_bits "$work/on-ps" "going on where the machine would compute otherwise"
+again() { # OUT OPTION...
+    "$root/bin/lora" train "$case_dir/run.yaml" --train.output_dir="$1" "${bits[@]}" --train.max_steps=$steps --ranks=1 "${@:2}"
+}
+: >"$work/log"
+ends_with 0 "lora train that goes on" again "$work/on-train" >>"$work/log" 2>&1
+same_bits "$work/on-train" "lora train that goes on"
+grep -q "arithmetic $lower: OpenBLAS" "$work/log" || fail "it does not compute as the run does"
+ends_with 2 "another arithmetic than the run's" again "$work/on-refused" --parallel.arithmetic=$best >"$work/log" 2>&1
+grep -q "another run is in this folder: parallel.arithmetic ($best here, $lower there)" "$work/log" || fail "the two are not named"
+if [ "$(uname -m)" = x86_64 ]; then
+    OPENBLAS_CORETYPE=Prescott ends_with 4 "a core that is not the run's" again "$work/on-refused" >"$work/log" 2>&1
+    grep -q "the run's arithmetic is '$lower', and OPENBLAS_CORETYPE names another core here" "$work/log" &&
+        grep -q "unset OPENBLAS_CORETYPE" "$work/log" || fail "the variable in the way is not said"
+fi
+
+# what only reads an adapter is not bound to the arithmetic of its run
+if [ "$(uname -m)" = x86_64 ]; then
+    not_here() { # COMMAND...
+        ends_with 4 "lora $1 with a core that no CPU of these levels has" "$root/bin/lora" "$@" --parallel.arithmetic=$best/Opteron \
+            <"$case_dir/train.tsv" >"$work/log" 2>&1
+        grep -q "parallel.arithmetic is '$best/Opteron', and this CPU has not the instructions of that core" "$work/log" &&
+            grep -q "try: --parallel.arithmetic=auto, or one of $best" "$work/log" || fail "lora $1 does not say what to do"
+    }
+    not_here eval "$work/on-ps"
+    not_here predict --adapter="$work/on-ps"
+fi
+
 # ranks of one node
 steps=24
 start_ps "$work/wait"

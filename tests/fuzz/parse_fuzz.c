@@ -141,9 +141,10 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
     *plan = PLAN;
     return 8;
 }
-static const char *world_arithmetic(void *self)
+static const char *world_arithmetic(void *self, bool *begun)
 {
     (void)self;
+    *begun = false;
     return NULL;
 }
 static char *world_differs(void *self, const Msg *hello, const HelloFacts *first)

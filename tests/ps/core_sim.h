@@ -24,6 +24,7 @@ typedef struct Sim {
     uint32_t seed, draw;
     float values[SIZE];
     const char *arithmetic; /* of the run file; NULL: auto */
+    bool goes_on; /* the run was begun by a server before */
 } Sim;
 
 static inline uint32_t chance(Sim *sim, uint32_t n)
@@ -71,9 +72,11 @@ static inline int64_t sim_begin(void *self, const HelloFacts *facts, int64_t rep
     return ((Sim *)self)->M;
 }
 
-static inline const char *sim_arithmetic(void *self)
+static inline const char *sim_arithmetic(void *self, bool *begun)
 {
-    return ((Sim *)self)->arithmetic;
+    const Sim *sim = self;
+    *begun = sim->goes_on;
+    return sim->arithmetic;
 }
 
 static inline char *sim_differs(void *self, const Msg *hello, const HelloFacts *first)

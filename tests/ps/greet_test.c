@@ -113,12 +113,29 @@ static void of_the_level_that_the_run_file_names_the_first_takes_the_core(void *
     core_free(core);
 }
 
+/* Its core is the one that it was begun with, also to the first worker after the server was started again. */
+static void a_run_that_goes_on_has_its_core(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 3, .steps = 1, .arithmetic = "level-1", .goes_on = true };
+    PsCore *core = start(&sim);
+    Msg reply;
+    greet_with_arithmetic(core, 1, "level-1/second");
+    assert_true(core_reply(core, &reply));
+    assert_int_equal(reply.type, MSG_FOLLOW);
+    assert_string_equal(reply.text, "level-1");
+    greet_with_arithmetic(core, 1, "level-1");
+    assert_false(core_reply(core, &reply)); /* it waits for the rest of its job */
+    core_free(core);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_with_two_sets_of_data_is_refused_whole_before_the_start),
         cmocka_unit_test(who_computes_otherwise_is_told_the_run_s_arithmetic),
         cmocka_unit_test(of_the_level_that_the_run_file_names_the_first_takes_the_core),
+        cmocka_unit_test(a_run_that_goes_on_has_its_core),
     };
     log_setup("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 #include <strings.h>
 
 static const char own_variable[] = "LORA_ARITHMETIC";
-static const char of_the_run[] = "the run's arithmetic";
+static const char own_key[] = "parallel.arithmetic", of_the_run[] = "the run's arithmetic";
 
 /* ---- one core -------------------------------------------------------------------------------- */
 
@@ -116,7 +116,7 @@ static bool try_cores(Arithmetic *arithmetic, int level, Err *err)
 
 /* ---- what is asked for ----------------------------------------------------------------------- */
 
-/* A name, and who gave it: "the run's arithmetic", or a variable. */
+/* A name, and who gave it: the key, the run that is followed, or a variable. */
 typedef struct Wish {
     const char *name, *from;
     int level; /* place in `levels` */
@@ -130,10 +130,13 @@ static bool cannot(const Wish *wish, const char *why, Err *err)
         if (levels[i].fits())
             text_addf(&can, "%s%s", can.size ? ", " : "", levels[i].name);
     err_set(err, ERR_REFUSED, "%s is '%s', and %s", wish->from, wish->name, why);
+    const char *names = can.data ? can.data : "nothing";
     if (strcmp(wish->from, own_variable) == 0)
-        err_hint(err, "here it can be %s", can.data ? can.data : "nothing");
+        err_hint(err, "here it can be %s", names);
+    else if (strcmp(wish->from, own_key) == 0)
+        err_hint(err, "--parallel.arithmetic=auto, or one of %s; a run that has begun keeps its own", names);
     else
-        err_hint(err, "parallel.arithmetic of a new run can be %s here", can.data ? can.data : "nothing");
+        err_hint(err, "parallel.arithmetic of a new run can be %s here", names);
     text_release(&can);
     return false;
 }
@@ -228,7 +231,7 @@ bool arithmetic_start(Arithmetic *arithmetic, const char *name, bool quiet, Err 
         return err_hint(err, "build the programs on it: make MARCH=native LEVELS=portable");
     }
     if (asked(name))
-        return start_named(arithmetic, name, of_the_run, err);
+        return start_named(arithmetic, name, own_key, err);
     const char *own = asked(getenv(own_variable));
     return start_named(arithmetic, own ? own : levels[best].name, own_variable, err);
 }
@@ -245,8 +248,9 @@ bool arithmetic_follow(Arithmetic *arithmetic, const char *name, Err *err)
     }
     const char *users = getenv("OPENBLAS_CORETYPE");
     const bool by_user = users && strcasecmp(users, blas_core()) == 0;
-    return cannot(&(Wish){ .name = name, .from = of_the_run },
-                  by_user ? "OPENBLAS_CORETYPE names another core here" : "its core is not to be used here", err);
+    cannot(&(Wish){ .name = name, .from = of_the_run },
+           by_user ? "OPENBLAS_CORETYPE names another core here" : "its core is not to be used here", err);
+    return by_user ? err_hint(err, "unset OPENBLAS_CORETYPE") : false;
 }
 
 bool arithmetic_check(const Arithmetic *arithmetic, const char *name, const char *fingerprint, Err *err)

@@ -79,6 +79,7 @@ static void what_this_machine_cannot_do_is_refused_with_what_it_can(void **state
         assert_false(arithmetic_start(&arithmetic, names[i], true, &err));
         assert_int_equal(err.kind, ERR_REFUSED);
         assert_non_null(strstr(err.what, names[i]));
+        assert_non_null(strstr(err.hint, "--parallel.arithmetic=auto"));
         assert_non_null(strstr(err.hint, levels[level_count - 1].name));
     }
     put_back("OPENBLAS_CORETYPE", before);
@@ -91,7 +92,7 @@ static void who_asked_for_it_is_said(void **state)
     char *before = set("LORA_ARITHMETIC", "x86-64-v9");
     const char *const names[] = { "auto", NULL, "x86-64-v8" };
     const char *const said[] = { "LORA_ARITHMETIC is 'x86-64-v9'", "LORA_ARITHMETIC is 'x86-64-v9'",
-                                 "the run's arithmetic is 'x86-64-v8'" };
+                                 "parallel.arithmetic is 'x86-64-v8'" };
     for (int i = 0; i < 3; i++) {
         Err err = { 0 };
         assert_false(arithmetic_start(&arithmetic, names[i], true, &err));
