@@ -129,7 +129,7 @@ typedef struct ModelArch {
     double embed_dropout, hidden_dropout, attention_dropout;
     int64_t image_size, patch, channels; /* 0: texts */
     int64_t pad_id, bos_id, eos_id; /* -1: none */
-    int64_t still_row; /* of the word table, without a gradient (padding_idx); -1: none */
+    int64_t padding_row; /* of the word table, without a gradient (padding_idx); -1: none */
     bool tied; /* lm_head and the word table are one tensor */
     Module *modules; /* in named_modules order */
     int module_count;

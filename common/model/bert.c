@@ -78,7 +78,7 @@ static bool read(ModelArch *arch, Err *err)
 {
     if (!bert_read(arch, 30522, err) || !arch_tokens(arch, 0, -1, -1, err))
         return false;
-    arch->still_row = arch->pad_id;
+    arch->padding_row = arch->pad_id;
     return true;
 }
 

@@ -66,7 +66,7 @@ static bool read(ModelArch *arch, Err *err)
     if (!whole)
         arch->head.dropout = arch->hidden_dropout;
     arch->embed_dropout = arch->hidden_dropout;
-    arch->still_row = arch->pad_id;
+    arch->padding_row = arch->pad_id;
     return true;
 }
 

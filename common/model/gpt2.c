@@ -73,7 +73,7 @@ static bool read(ModelArch *arch, Err *err)
 {
     arch->pre_norm = true;
     arch->causal = true;
-    arch->still_row = -1; /* wte has no padding_idx */
+    arch->padding_row = -1; /* wte has no padding_idx */
     arch->head.rows = arch->head.task->of_tokens ? READ_LABELLED : READ_LAST;
     return read_sizes(arch, err) && arch_no_decoder(arch, err) && read_scales(arch, err) &&
            arch_norms(arch, "layer_norm_epsilon", 1e-5, err) && arch_tokens(arch, -1, 50256, 50256, err) &&

@@ -116,7 +116,7 @@ bool llama_read(ModelArch *arch, const LlamaDefaults *d, Err *err)
         !arch_dropout(arch, "attention_dropout", 0.0, &arch->attention_dropout, err) ||
         (arch->head.task->tags && !arch_token_dropout(arch, err)))
         return false;
-    arch->still_row = arch->pad_id;
+    arch->padding_row = arch->pad_id;
     return check_biases(arch, err) && arch_flag(arch, "tie_word_embeddings", false, &arch->tied, err);
 }
 

@@ -73,7 +73,7 @@ static bool read(ModelArch *arch, Err *err)
         !arch_dropout(arch, "dropout", 0.1, &arch->hidden_dropout, err) ||
         !arch_dropout(arch, "attention_dropout", 0, &arch->attention_dropout, err))
         return false;
-    arch->still_row = arch->pad_id;
+    arch->padding_row = arch->pad_id;
     return arch_flag(arch, "enable_bias", true, &bias, err) &&
            arch_flag(arch, "tie_word_embeddings", true, &arch->tied, err);
 }

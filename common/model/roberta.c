@@ -37,7 +37,7 @@ static bool read_kind(ModelArch *arch, int64_t words, Err *err)
         return false;
     if (arch->pad_id < 0)
         return err_set(err, ERR_INPUT, "no pad_token_id: positions are counted from it");
-    arch->still_row = arch->pad_id;
+    arch->padding_row = arch->pad_id;
     arch->position_offset = arch->pad_id + 1;
     arch->padding_stands = true;
     if (arch->positions <= arch->position_offset)

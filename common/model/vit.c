@@ -83,7 +83,7 @@ static bool read(ModelArch *arch, Err *err)
     bool bias;
     arch->pre_norm = true;
     arch->head.rows = READ_FIRST;
-    arch->pad_id = arch->bos_id = arch->eos_id = arch->still_row = -1;
+    arch->pad_id = arch->bos_id = arch->eos_id = arch->padding_row = -1;
     if (!arch_size(arch, "hidden_size", 768, &arch->C, err) || !arch_layers(arch, "num_hidden_layers", 12, err) ||
         !arch_size(arch, "num_attention_heads", 12, &arch->H, err) ||
         !arch_size(arch, "intermediate_size", 3072, &arch->F, err) ||

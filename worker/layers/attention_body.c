@@ -24,7 +24,7 @@ bool attention_body_needs_input(const Attention *attention)
 }
 
 /* In a tail where q is a module, it is made of fewer rows than k and v. */
-static bool q_is_apart(const Attention *attention, bool tail)
+static bool has_fewer_q(const Attention *attention, bool tail)
 {
     return tail && attention->qkv.parts > 1;
 }
@@ -37,7 +37,7 @@ static Linear only_q(const Attention *attention)
 /* What is made of all rows. */
 static Linear of_all_rows(const Attention *attention, bool tail)
 {
-    return q_is_apart(attention, tail) ? linear_slice(&attention->qkv, 1, 2) : attention->qkv;
+    return has_fewer_q(attention, tail) ? linear_slice(&attention->qkv, 1, 2) : attention->qkv;
 }
 
 void attention_body_layout(Attention *attention, Layout *layout)
@@ -52,11 +52,11 @@ void attention_body_keep_layout(AttentionKeep *keep, const Attention *attention,
     const int64_t N = sizes->most_tokens, M = tail ? sizes->most_read : N;
     const Linear all = of_all_rows(attention, tail), q = only_q(attention);
     linear_keep_layout(&keep->qkv, &all, layout, N);
-    if (q_is_apart(attention, tail))
+    if (has_fewer_q(attention, tail))
         linear_keep_layout(&keep->q, &q, layout, M);
     linear_keep_layout(&keep->out, &attention->out, layout, M);
     if (has_norms(attention) && attention->needs_qkv) {
-        const int64_t rows = q_is_apart(attention, tail) ? M : N;
+        const int64_t rows = has_fewer_q(attention, tail) ? M : N;
         head_norm_keep_layout(&keep->q_norm, &attention->q_norm, layout, rows, attention->shape.H);
         head_norm_keep_layout(&keep->k_norm, &attention->k_norm, layout, N, attention->shape.K);
     }
@@ -111,19 +111,19 @@ static void project_q(const Attention *attention, AttentionKeep *keep, float *qk
 /* qkv[N,QKV] from pass->x. */
 static void project(const Attention *attention, AttentionKeep *keep, bool tail, float *qkv, Pass *pass)
 {
-    const bool apart = q_is_apart(attention, tail);
+    const bool fewer_q = has_fewer_q(attention, tail);
     const Linear linear = of_all_rows(attention, tail);
-    float *to = apart ? qkv + attention->E : qkv;
+    float *to = fewer_q ? qkv + attention->E : qkv;
     linear_forward(&linear, &keep->qkv, to, attention->QKV, pass->x, &pass->rows, pass);
     linear_add_bias(&linear, to, attention->QKV, pass->rows.N);
     if (has_norms(attention)) {
         head_norm_forward(&attention->k_norm, &keep->k_norm, qkv + attention->E, attention->QKV, attention->shape.K,
                           pass->rows.N, pass);
-        if (!apart)
+        if (!fewer_q)
             head_norm_forward(&attention->q_norm, &keep->q_norm, qkv, attention->QKV, attention->shape.H, pass->rows.N,
                               pass);
     }
-    if (apart)
+    if (fewer_q)
         project_q(attention, keep, qkv, pass);
 }
 
@@ -175,7 +175,7 @@ static void attend_backward(const Attention *attention, const AttentionKeep *kee
         return;
     head_norm_backward(&attention->k_norm, &keep->k_norm, pass->g + attention->E, attention->QKV, shape.K, pass->rows.N,
                        pass);
-    if (!q_is_apart(attention, tail))
+    if (!has_fewer_q(attention, tail))
         head_norm_backward(&attention->q_norm, &keep->q_norm, pass->g, attention->QKV, shape.H, pass->rows.N, pass);
 }
 
@@ -204,16 +204,18 @@ static void project_q_backward(const Attention *attention, const AttentionKeep *
 static void project_tail_backward(const Attention *attention, const AttentionKeep *keep, const float *x, float beta,
                                   Pass *pass)
 {
-    const bool apart = q_is_apart(attention, true);
+    const bool fewer_q = has_fewer_q(attention, true);
     const Linear linear = of_all_rows(attention, true);
     float *dx = attention->needs_in ? pass->o : NULL;
-    const LinearGrad grad = { .dy = apart ? pass->g + attention->E : pass->g, .ldy = attention->QKV, .x = x, .dx = dx };
+    const LinearGrad grad = {
+        .dy = fewer_q ? pass->g + attention->E : pass->g, .ldy = attention->QKV, .x = x, .dx = dx
+    };
     linear_backward(&linear, &keep->qkv, &grad, &pass->rows, pass);
-    if (apart)
+    if (fewer_q)
         project_q_backward(attention, keep, x, beta, pass);
     if (!dx)
         return;
-    if (apart || beta > 0)
+    if (fewer_q || beta > 0)
         pass_scatter_add(pass, dx, attention->C, pass->x, attention->C);
     pass_exchange(&pass->x, &pass->o);
 }

@@ -32,7 +32,7 @@ typedef struct Attention {
 
 /* What backward needs of a forward; NULL: of that nothing. */
 typedef struct AttentionKeep {
-    LinearKeep qkv; /* in a tail where q is apart: of k, v */
+    LinearKeep qkv; /* in a tail where q is computed for fewer rows: of k, v */
     LinearKeep q, out;
     NormKeep q_norm, k_norm;
     float *rows; /* q|k|v [N, QKV] */

@@ -7,8 +7,8 @@
  * A sublayer is a body (attention_body.h, mlp.h), its norm, and where that stands. Every
  * family is a list of these. Where norms stand before, the stream is in pass->r, and
  * the sum and the norm of whoever comes next are one kernel: that is a choice of the
- * caller's at the end of a block (BlockCall.next), and gives the same bits as the two
- * apart. Where norms stand behind, the stream is in pass->x.
+ * caller's at the end of a block (BlockCall.next), and gives the same bits as two
+ * kernels would. Where norms stand behind, the stream is in pass->x.
  *
  * Whether a call is a `tail` is its property, not the block's: then behind keys and
  * values only the rows that the head reads go on.

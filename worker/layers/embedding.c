@@ -148,11 +148,12 @@ void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const Em
 /* ---- backward -------------------------------------------------------------- */
 
 /* dtable[row of n, :] += dx[n, :], in the order of the rows. */
-static void whole_backward(float *dtable, const float *dx, const int32_t *row, int64_t still, int64_t N, int64_t C)
+static void whole_backward(float *dtable, const float *dx, const int32_t *row, int64_t padding_row, int64_t N,
+                           int64_t C)
 {
     for (int64_t n = 0; dtable && n < N; n++) {
         const int64_t at = row ? row[n] : 0;
-        if (at == still)
+        if (at == padding_row)
             continue;
         for (int64_t c = 0; c < C; c++)
             dtable[at * C + c] += dx[n * C + c];
@@ -172,7 +173,7 @@ static void table_lora_backward(const Table *table, const float *u, const float 
     float *da = pass->grad + m->a_at;
     for (int64_t n = 0; n < N; n++) {
         const int64_t at = row ? row[n] : 0;
-        if (at == table->still)
+        if (at == table->padding_row)
             continue;
         for (int64_t r = 0; r < R; r++)
             da[r * m->out + at] += pass->lora[n * R + r];
@@ -181,7 +182,7 @@ static void table_lora_backward(const Table *table, const float *u, const float 
 
 static void table_backward(const Table *table, const float *u, const float *dx, const int32_t *row, const Pass *pass)
 {
-    whole_backward(module_grad(pass->grad, table->module.weight_at), dx, row, table->still, pass->rows.N,
+    whole_backward(module_grad(pass->grad, table->module.weight_at), dx, row, table->padding_row, pass->rows.N,
                    table->module.in);
     table_lora_backward(table, u, dx, row, pass);
 }

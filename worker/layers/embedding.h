@@ -2,7 +2,7 @@
  * patches of images behind a row that belongs to none; then its norm, where it has one.
  *
  * Tables may have a LoRA, y = E[x] + scale (A^T[x]) B^T without dropout, or be
- * trained whole (PEFT, tuners/lora/layer.py: Embedding). A row that is still has no
+ * trained whole (PEFT, tuners/lora/layer.py: Embedding). The row of padding has no
  * gradient, nor has its column of A (torch's padding_idx).
  *
  * Owner: the model. Threads: the caller's one. */
@@ -15,7 +15,7 @@
 /* A table of the embeddings; out 0: there is none. */
 typedef struct Table {
     ModuleView module;
-    int64_t still; /* its row without a gradient; -1: none */
+    int64_t padding_row; /* has no gradient; -1: none */
 } Table;
 
 typedef struct Embedding {

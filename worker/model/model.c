@@ -60,20 +60,20 @@ static Norm make_norm(const Model *model, const Weights *weights, int64_t layer,
                    .rms = model->arch->norm == NORM_RMS };
 }
 
-static Table make_table(const Model *model, const Weights *weights, Role role, int64_t still)
+static Table make_table(const Model *model, const Weights *weights, Role role, int64_t padding_row)
 {
     if (!has(model, -1, role))
         return (Table){ .module = { .weight_at = -1, .bias_at = -1, .a_at = -1, .b_at = -1 } };
-    return (Table){ .module = view(model, weights, -1, role), .still = still };
+    return (Table){ .module = view(model, weights, -1, role), .padding_row = padding_row };
 }
 
-/* A table of positions that has a row for padding has that one still, too. */
+/* A table of positions may have a row for padding, too. */
 static void make_embedding(Model *model, const Weights *weights)
 {
     const ModelArch *arch = model->arch;
     Embedding *embedding = &model->embedding;
     *embedding = (Embedding){
-        .word = make_table(model, weights, ROLE_WORD, arch->still_row),
+        .word = make_table(model, weights, ROLE_WORD, arch->padding_row),
         .position = make_table(model, weights, ROLE_POSITION, arch->padding_stands ? arch->position_offset - 1 : -1),
         .type = make_table(model, weights, ROLE_TYPE, -1),
         .C = arch->C,

@@ -192,7 +192,7 @@ static void gpt2_is_causal_and_reads_the_last_row_of_a_sequence(void **state)
     assert_true(arch->D == 8 && arch->F == 128 && arch->V == 604 && arch->positions == 96);
     assert_true(arch->pre_norm && arch->causal && !arch->gated && !arch->rope);
     assert_int_equal(arch->head.rows, READ_LAST);
-    assert_int_equal(arch->still_row, -1);
+    assert_int_equal(arch->padding_row, -1);
     assert_int_equal(arch->pad_id, 0);
     assert_true(arch->scales[0] == 1 / sqrt(8) && arch->scales[1] == 1 / sqrt(8) / 2);
     assert_true(arch->act == ACT_GELU_TANH && arch->norm_eps == 1e-5);
@@ -230,7 +230,7 @@ static void robertas_positions_begin_behind_the_padding(void **state)
     assert_int_equal(arch->position_offset, 2);
     assert_int_equal(arch->positions, 64);
     assert_int_equal(arch_module(arch, -1, ROLE_POSITION)->out, 66);
-    assert_int_equal(arch->still_row, 1);
+    assert_int_equal(arch->padding_row, 1);
     assert_true(arch->head.pooler_act == ACT_TANH && arch->head.rows == READ_FIRST);
     assert_true(arch_module(arch, -1, ROLE_POOLER)->is_new);
     arch_close(arch);
@@ -265,7 +265,7 @@ static void llamas_heads_are_grouped_and_its_windows_by_family(void **state)
     ModelArch *arch = open_golden("llama-clm", TASK_CAUSAL_LM);
     assert_true(arch->H == 4 && arch->K == 2 && arch->D == 8 && arch->F == 72);
     assert_true(arch->gated && arch->rope && arch->norm == NORM_RMS && arch->act == ACT_SILU);
-    assert_true(arch->still_row == 2 && !arch->tied && !arch->windows);
+    assert_true(arch->padding_row == 2 && !arch->tied && !arch->windows);
     arch_close(arch);
     arch = open_good("{\"model_type\": \"mistral\", \"head_dim\": 20, \"hidden_size\": 64,"
                      " \"num_attention_heads\": 6, \"num_key_value_heads\": 3, "
@@ -329,7 +329,7 @@ static void opts_positions_begin_at_the_third_row(void **state)
     arch = open_good("{\"model_type\": \"opt\"}", TASK_SEQ_CLS);
     assert_int_equal(arch_parameters(arch), 125241600); /* the library's, with three labels */
     assert_true(arch->hidden_dropout == 0.1 && arch->attention_dropout == 0 && arch->embed_dropout == 0);
-    assert_true(arch->pad_id == 1 && arch->still_row == 1 && arch->head.rows == READ_LAST);
+    assert_true(arch->pad_id == 1 && arch->padding_row == 1 && arch->head.rows == READ_LAST);
     arch_close(arch);
     arch = open_good("{\"model_type\": \"opt\", \"enable_bias\": false, \"init_std\": 0.5}", TASK_CAUSAL_LM);
     assert_true(!arch_module(arch, 3, ROLE_FF_DOWN)->bias && arch_module(arch, 3, ROLE_FF_NORM)->bias);
