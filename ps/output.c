@@ -7,6 +7,7 @@
 #include "ps/card.h"
 #include "ps/checkpoint_files.h"
 #include "ps/history.h"
+#include "ps/inputs.h"
 #include "ps/resume.h"
 
 #include <math.h>
@@ -72,8 +73,9 @@ bool output_state(const Run *run, const char *folder, const FileDigest *files, i
 
 /* ---- tokenizer files ------------------------------------------------------------- */
 
-enum { OWN = 3 }; /* the first names are the card's, the others are copied from the model */
-const char *const output_extra_names[] = { "README.md",
+enum { OWN = 4 }; /* the first names are inputs.c's and the card's, the others are copied from the model */
+const char *const output_extra_names[] = { INPUTS_FILE,
+                                           "README.md",
                                            "loss.svg",
                                            "labels.json",
                                            "tokenizer.json",

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/wire/facts.h"
+#include "ps/inputs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,15 +47,17 @@ static char *differs_fingerprint(const Run *run, const HelloFacts *facts)
                    theirs, facts->host, asked);
 }
 
-static void add_files(Text *out, const char *key, const StringList *files)
+/* What was changed since the run began, where that is known; and what the worker reads. */
+static void add_files(Text *out, const Run *run, const char *key, const StringList *files)
 {
+    inputs_add_changes(run, text_starts(key, "data.validation_split") ? "data.train" : key, out);
     text_addf(out, "; it reads %s:", key);
     for (int i = 0; i < files->count; i++)
         text_addf(out, "%s %s", i > 0 ? "," : "", files->items[i]);
 }
 
 /* As facts_differ, with the files that the worker reads where data differ. */
-static char *differs_facts(const HelloFacts *theirs, const HelloFacts *ours, const DataConfig *data)
+static char *differs_facts(const Run *run, const HelloFacts *theirs, const HelloFacts *ours, const DataConfig *data)
 {
     char *sentence = facts_differ(theirs, ours);
     if (!sentence)
@@ -63,9 +66,9 @@ static char *differs_facts(const HelloFacts *theirs, const HelloFacts *ours, con
     text_adds(&out, sentence);
     free(sentence);
     if (text_starts(out.data, "other training data"))
-        add_files(&out, "data.train", &data->train);
+        add_files(&out, run, "data.train", &data->train);
     else if (text_starts(out.data, "other validation data"))
-        add_files(&out, data->validation.count > 0 ? "data.validation" : "data.validation_split of data.train",
+        add_files(&out, run, data->validation.count > 0 ? "data.validation" : "data.validation_split of data.train",
                   data->validation.count > 0 ? &data->validation : &data->train);
     return text_take(&out);
 }
@@ -98,7 +101,7 @@ char *refuse_worker(const Run *run, const Msg *hello, const HelloFacts *first)
         differs = xprintf("the run file that was sent is not valid: %s", err.what);
     else if (!(differs = differs_config(run, &theirs)) && !(differs = differs_plan(run, hello)) &&
              !(differs = differs_sizes(run, facts)))
-        differs = with ? differs_facts(facts, with, &theirs.data) : differs_fingerprint(run, facts);
+        differs = with ? differs_facts(run, facts, with, &theirs.data) : differs_fingerprint(run, facts);
     config_release(&theirs);
     return differs;
 }

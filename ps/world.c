@@ -7,6 +7,7 @@
 #include "common/plan/steps.h"
 #include "ps/best.h"
 #include "ps/history.h"
+#include "ps/inputs.h"
 #include "ps/journal.h"
 #include "ps/refuse.h"
 #include "ps/save.h"
@@ -36,6 +37,7 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
             !config_set(&run->config, "parallel.fingerprint", digest, &err) || !save_settings(run, &err))
             log_warn("save", "run.yaml does not say what the run fixed: %s", err.what);
         journal_begin(run);
+        inputs_note(run);
     }
     progress_init(&run->progress, run->state.version, run->total);
     run->clock_before = run->state.seconds;

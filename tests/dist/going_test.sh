@@ -86,7 +86,7 @@ cp "$case_dir/train.tsv" "$work/train.tsv"
 train 0 "a run on a copy" "$work/data" --train.save_strategy=epoch --data.train="$work/train.tsv" --train.max_steps=4
 tail -n 3 "$case_dir/train.tsv" >>"$work/train.tsv"
 train 4 "rows were added" "$work/data" --data.train="$work/train.tsv" --train.max_steps=8 --train.save_strategy=epoch
-says "other training data: XXH3 [0-9a-f]\{16\} of 203 examples on .*, but XXH3 [0-9a-f]\{16\} of 200 examples on .*; it reads data.train: $work/train.tsv" "added rows"
+says "other training data: XXH3 [0-9a-f]\{16\} of 203 examples on .*, but XXH3 [0-9a-f]\{16\} of 200 examples on .*; $work/train.tsv has $(tail -n 3 "$case_dir/train.tsv" | wc -c) bytes more at its end than when the run began, $(wc -c <"$case_dir/train.tsv") then; it reads data.train: $work/train.tsv" "added rows"
 cp "$case_dir/train.tsv" "$work/train.tsv"
 train 0 "they were taken away" "$work/data" --data.train="$work/train.tsv" --train.max_steps=8 --train.save_strategy=epoch
 
