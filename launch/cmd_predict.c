@@ -37,7 +37,7 @@ static bool load_run(Config *config, const PredictArguments *given, Err *err)
     for (int i = 0; i < rest->override_count; i++)
         keys[count++] = rest->overrides[i];
     const ConfigSources sources = { .file = file, .overrides = keys, .override_count = count };
-    ok = ok && config_load(config, &sources, err);
+    ok = ok && config_load(config, &sources, err) && run_folder_labels(config, given->adapter, err);
     free(keys);
     free(task);
     free(file);

@@ -106,7 +106,7 @@ static int unknown(const char *word)
     return 2;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         usage(stderr);
@@ -140,4 +140,15 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
     return unknown(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    const int code = run(argc, argv);
+    Err err = { 0 };
+    if (code != 0 || (fflush(stdout) == 0 && !ferror(stdout)))
+        return code;
+    err_errno(&err, "cannot write to standard output");
+    err_print(&err, stderr);
+    return err_exit_code(&err);
 }

@@ -166,10 +166,30 @@ static bool begin_anew(Run *run, Err *err)
     return ok;
 }
 
+/* The adapter to begin with must not be in the folder that is emptied: of a run that is broken off before its first
+ * checkpoint nothing would be left, neither the old adapter nor a run that could go on. */
+static bool keeps_beginning(const Run *run, Err *err)
+{
+    const char *adapter = run->config.lora.init_adapter;
+    char room[512], *folder = adapter ? realpath(run->folder, NULL) : NULL,
+                    *at = adapter ? realpath(adapter, NULL) : NULL;
+    const size_t size = folder ? strlen(folder) : 0;
+    const bool within =
+        folder && at && strncmp(at, folder, size) == 0 && (at[size] == '\0' || text_starts(at + size, "/checkpoint-"));
+    free(folder);
+    free(at);
+    if (!within)
+        return true;
+    err_set(err, ERR_INPUT, "--overwrite would remove the adapter that the run begins with");
+    err_hint(err, "choose another train.output_dir, or copy the adapter to another folder");
+    return err_at(err, "%s", config_where(&run->config, "lora.init_adapter", room, sizeof room));
+}
+
 static bool open_folder(Run *run, bool overwrite, Err *err)
 {
     run->made_folder = !file_is_folder(run->folder);
-    if (!folder_make(run->folder, err) || !lock(run, err) || (overwrite && !remove_run(run, err)))
+    if (!folder_make(run->folder, err) || !lock(run, err) ||
+        (overwrite && (!keeps_beginning(run, err) || !remove_run(run, err))))
         return false;
     const bool continued = holds(run, "wal/log") && journal_has_begun(run);
     if (!continued && !holds(run, "summary.json"))

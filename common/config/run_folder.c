@@ -1,6 +1,8 @@
 #include "common/config/run_folder.h"
 
 #include "common/base/file.h"
+#include "common/base/json.h"
+#include "common/base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,12 +30,62 @@ char *run_folder_file(const char *folder)
     return NULL;
 }
 
+/* labels.json beside the adapter; anything but a list of names is somebody else's. */
+static void read_names(StringList *names, const char *adapter)
+{
+    Err none = { 0 };
+    char *path = path_join(adapter, "labels.json");
+    json_t *list = file_exists(path) ? json_file(path, &none) : NULL;
+    const size_t count = json_array_size(list);
+    bool ok = count > 0;
+    for (size_t i = 0; ok && i < count; i++)
+        ok = json_is_string(json_array_get(list, i));
+    if (ok) {
+        names->items = xcalloc(count, sizeof *names->items);
+        for (; (size_t)names->count < count; names->count++)
+            names->items[names->count] = xstrdup(json_string_value(json_array_get(list, (size_t)names->count)));
+    }
+    json_decref(list);
+    free(path);
+}
+
+static int find_name(const StringList *names, const char *name)
+{
+    for (int i = 0; i < names->count; i++)
+        if (strcmp(names->items[i], name) == 0)
+            return i;
+    return -1;
+}
+
+/* The adapter's head gives its outputs these names: one that the run file has too is the same output's. Other names
+ * may be new ones for the same outputs. */
+static bool check_order(const Config *config, const StringList *theirs, Err *err)
+{
+    char room[512];
+    const StringList *ours = &config->labels;
+    for (int i = 0; i < ours->count && i < theirs->count; i++) {
+        const int at = strcmp(ours->items[i], theirs->items[i]) == 0 ? i : find_name(theirs, ours->items[i]);
+        if (at < 0 || at == i)
+            continue;
+        err_set(err, ERR_INPUT, "the adapter's labels stand in another order: '%s' is number %d here, %d there",
+                ours->items[i], i, at);
+        err_hint(err, "leave `labels` out: the adapter says them itself");
+        return err_at(err, "%s", config_where(config, "labels", room, sizeof room));
+    }
+    return true;
+}
+
 bool run_folder_labels(Config *config, const char *adapter, Err *err)
 {
     char *path = run_folder_file(adapter);
-    Config run = { 0 };
-    const bool ok =
-        !path || (config_load(&run, &(ConfigSources){ .file = path }, err) && config_take_labels(config, &run, err));
+    Config run = { 0 }, beside = { 0 };
+    bool ok = !path || config_load(&run, &(ConfigSources){ .file = path }, err);
+    const bool unsaid = run.labels.count == 0 && run.label_count == 0;
+    if (ok && unsaid)
+        read_names(&beside.labels, adapter);
+    ok = ok && check_order(config, unsaid ? &beside.labels : &run.labels, err) &&
+         config_take_labels(config, path ? &run : &beside, err);
+    config_release(&beside);
     config_release(&run);
     free(path);
     return ok;

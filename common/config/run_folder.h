@@ -13,8 +13,9 @@ MUST_USE bool run_folder_check(const char *adapter, Err *err);
 /* run.yaml in the folder, or above it (of a checkpoint-N). Owned by the caller; NULL: there is none. */
 char *run_folder_file(const char *folder);
 
-/* labels and problem_type of the run that made the adapter, as far as config does not say them. An adapter
- * of others has no run. */
+/* labels and problem_type of the run that made the adapter, as far as config does not say them; where there is no
+ * run.yaml (a checkpoint that was copied away), the names in its labels.json. Refused where config has a name of theirs
+ * at another place. An adapter of others has neither. */
 MUST_USE bool run_folder_labels(Config *config, const char *adapter, Err *err);
 
 #endif

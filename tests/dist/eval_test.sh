@@ -181,3 +181,12 @@ said "another rank" "error: the adapter to begin with has other settings: lora.r
 train 2 "other modules" --train.output_dir=other --lora.target_modules=query
 grep -q "try: .*other than its own are lora.target_modules (\[query\] here, \[query, value\] there)" log || fail "other modules"
 [ ! -e other ] || fail "a refused run left $(ls other)"
+
+# ---- what cannot be written is said, not lost
+
+if [ -w /dev/full ]; then
+    for words in "eval mine" "train run.yaml --print-config" "--version" "train --help" "inspect mine"; do
+        "$root/bin/lora" $words >/dev/full 2>log && fail "lora $words into a full disk ended with 0"
+        grep -q "error: cannot write to standard output: No space left on device" log || fail "lora $words: $(cat log)"
+    done
+fi

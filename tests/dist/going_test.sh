@@ -81,6 +81,17 @@ for key in train.seed lora.r train.learning_rate train.weight_decay train.batch_
 done
 [ "$(content "$work/run")" = "$before" ] || fail "a folder that was refused was changed"
 
+# ---- a new run in the folder of the adapter that it begins with would empty it first
+train 0 "a run" "$work/first" --train.max_steps=4 --train.save_strategy=steps --train.save_steps=2
+before=$(content "$work/first")
+ln -s first "$work/link"
+for adapter in first first/checkpoint-2 link; do
+    train 2 "--overwrite of $adapter" "$work/first" --train.max_steps=4 --lora.init_adapter="$work/$adapter" --overwrite
+    says "error: --overwrite would remove the adapter that the run begins with.*--lora.init_adapter.*copy the adapter" "$adapter"
+    [ "$(content "$work/first")" = "$before" ] || fail "--overwrite of $adapter was refused, and changed the folder"
+done
+train 0 "the adapter of a folder beside it" "$work/first2" --train.max_steps=4 --lora.init_adapter="$work/first" --overwrite
+
 # ---- data that changed: which file, and how
 cp "$case_dir/train.tsv" "$work/train.tsv"
 train 0 "a run on a copy" "$work/data" --train.save_strategy=epoch --data.train="$work/train.tsv" --train.max_steps=4

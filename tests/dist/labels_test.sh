@@ -149,3 +149,23 @@ says "data.test: 24 rows ($work/two.tsv)" "lora eval --data.test"
 [ "$(grep -c '"C:\\\\new":.*"bad":.*"so \\"good\\"":' "$work/lines")" = 24 ] || fail "predict has other labels: $(head -n 1 "$work/lines")"
 ends_with 2 "an evaluation of nothing" "$root/bin/lora" eval train --data.validation_split=null 2>"$work/log"
 says "there is no validation data to evaluate.*validation_split" "an evaluation of nothing"
+
+# ---- the names of the adapter's outputs are the adapter's
+
+cp -r train copy # as a checkpoint that is copied away: labels.json is all that says them
+rm copy/run.yaml
+echo 'a film' | "$root/bin/lora" predict --adapter=train 2>/dev/null >said || fail "predict ended with $?"
+echo 'a film' | "$root/bin/lora" predict --adapter=copy 2>/dev/null | cmp -s - said || fail "another answer without run.yaml"
+grep -q 'so ."good' said || fail "no label's name in the answer"
+for adapter in train copy; do
+    swapped=('--labels=[bad, "C:\\new", "so \"good\""]')
+    pattern="error: the adapter's labels stand in another order: 'bad' is number 0 here, 1 there.*at: --labels"
+    echo 'a film' >line.txt
+    ends_with 2 "predict of $adapter" "$root/bin/lora" predict --adapter=$adapter "${swapped[@]}" line.txt 2>"$work/log"
+    says "$pattern" "predict of $adapter with labels in another order"
+    ends_with 2 "eval of $adapter" "$root/bin/lora" eval "$run" --adapter=$adapter "${swapped[@]}" 2>"$work/log"
+    says "$pattern" "eval of $adapter with labels in another order"
+    ends_with 2 "a run from $adapter" "$root/bin/lora" train "$run" --ranks=1 --train.output_dir="$work/from" \
+        --lora.init_adapter="$work/$adapter" "${swapped[@]}" >"$work/log" 2>&1
+    says "$pattern" "a run from $adapter with labels in another order"
+done

@@ -103,12 +103,73 @@ static void a_folder_without_an_adapter_says_why(void **state)
     test_folder_drop(folder);
 }
 
+static void put(const char *folder, const char *name, const char *text)
+{
+    Err err = { 0 };
+    char *path = path_join(folder, name);
+    must(file_write(path, text, strlen(text), &err), &err);
+    free(path);
+}
+
+static void expect_labels(const char *adapter, const char *ours, const char *want)
+{
+    Err err = { 0 };
+    Config config = { 0 };
+    Text text = { 0 };
+    const char *keys[] = { "model=none", ours };
+    must(config_load(&config, &(ConfigSources){ .overrides = keys, .override_count = ours ? 2 : 1 }, &err), &err);
+    must(run_folder_labels(&config, adapter, &err), &err);
+    config_print_key(&config, "labels", &text);
+    assert_string_equal(text.data, want);
+    text_release(&text);
+    config_release(&config);
+}
+
+static void expect_another_order(const char *adapter)
+{
+    Err err = { 0 };
+    Config config = { 0 };
+    const char *keys[] = { "model=none", "labels=[good, fair, bad]" };
+    must(config_load(&config, &(ConfigSources){ .overrides = keys, .override_count = 2 }, &err), &err);
+    assert_false(run_folder_labels(&config, adapter, &err));
+    assert_string_equal(err.what, "the adapter's labels stand in another order: 'good' is number 0 here, 2 there");
+    assert_non_null(strstr(err.where, "--labels"));
+    config_release(&config);
+}
+
+static void labels_are_the_run_s_or_those_beside_the_adapter(void **state)
+{
+    (void)state;
+    char *folder = test_folder_new(), *run = with(folder, "mine", "adapter_config.json");
+    char *copy = with(folder, "copy", "adapter_config.json"), *other = with(folder, "other", "adapter_config.json");
+    put(run, "run.yaml", "model: none\nlabels: [bad, fair, good]\n");
+    put(copy, "labels.json", "[\"bad\", \"fair\", \"good\"]");
+    put(other, "labels.json", "{\"bad\": 0}");
+    for (int i = 0; i < 2; i++) {
+        const char *adapter = i ? copy : run;
+        expect_labels(adapter, NULL, "[bad, fair, good]");
+        expect_labels(adapter, "labels=[schlecht, mittel, gut]", "[schlecht, mittel, gut]");
+        expect_labels(adapter, "labels=[bad, fair, excellent]", "[bad, fair, excellent]");
+        expect_another_order(adapter);
+    }
+    put(run, "run.yaml", "model: none\n"); /* the names are the model's: they stay its */
+    put(run, "labels.json", "[\"bad\", \"fair\", \"good\"]");
+    expect_labels(run, NULL, "null");
+    expect_another_order(run);
+    expect_labels(other, NULL, "null");
+    free(other);
+    free(copy);
+    free(run);
+    test_folder_drop(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_checkpoint_is_of_the_run_above_it),
         cmocka_unit_test(any_other_folder_is_not),
         cmocka_unit_test(a_folder_without_an_adapter_says_why),
+        cmocka_unit_test(labels_are_the_run_s_or_those_beside_the_adapter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
