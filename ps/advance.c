@@ -25,12 +25,12 @@ void advance_begin(Run *run, const HelloFacts *facts, int64_t M, int64_t total)
     run->begun = true;
     run->per_epoch = steps_per_epoch(facts->examples, train->batch_size);
     run->total = total > 0 ? total : advance_length(run);
-    static const RateKind kinds[] = { [SCHEDULE_LINEAR] = RATE_LINEAR,
-                                      [SCHEDULE_COSINE] = RATE_COSINE,
-                                      [SCHEDULE_CONSTANT] = RATE_CONSTANT,
-                                      [SCHEDULE_CONSTANT_WITH_WARMUP] = RATE_CONSTANT_WITH_WARMUP };
-    run->schedule = (Schedule){ kinds[train->schedule], train->learning_rate,
-                                schedule_warmup(train->warmup_steps, train->warmup_ratio, run->total), run->total };
+    Err err = { 0 };
+    const bool known =
+        schedule_init(&run->schedule, train->schedule, train->learning_rate, train->schedule_options, &err);
+    REQUIRE(known); /* config_check has seen to it */
+    run->schedule.warmup = schedule_warmup(train->warmup_steps, train->warmup_ratio, run->total);
+    run->schedule.total = run->total;
 }
 
 /* A line of metrics.jsonl: means since the last one, which *mean and *speed also take for the terminal. */

@@ -16,6 +16,7 @@
 #include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "common/optim/schedule.h"
 
 #include <stdint.h>
 
@@ -23,7 +24,6 @@ typedef enum { TASK_SEQ_CLS, TASK_TOKEN_CLS, TASK_CAUSAL_LM, TASK_IMAGE_CLS } Ta
 typedef enum { PROBLEM_AUTO, PROBLEM_SINGLE_LABEL, PROBLEM_REGRESSION, PROBLEM_MULTI_LABEL } ProblemType;
 typedef enum { BIAS_NONE, BIAS_ALL, BIAS_LORA_ONLY } BiasMode;
 typedef enum { INIT_TRUE, INIT_GAUSSIAN } InitMode;
-typedef enum { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT, SCHEDULE_CONSTANT_WITH_WARMUP } ScheduleType;
 typedef enum { WHEN_NO, WHEN_STEPS, WHEN_EPOCH } When;
 
 /* names[0, count), owned. */
@@ -86,7 +86,8 @@ typedef struct TrainConfig {
     double num_train_epochs;
     int64_t max_steps; /* -1: by epochs */
     double learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm;
-    ScheduleType schedule;
+    RateKind schedule;
+    json_t *schedule_options; /* lr_scheduler_kwargs, owned; may be empty */
     int64_t warmup_steps;
     double warmup_ratio;
     uint64_t seed;

@@ -230,12 +230,15 @@ static bool check_schedule(const Config *c, Err *err)
         err_hint(err, "keep train.warmup_steps or train.warmup_ratio");
         return at_keys(c, "train.warmup_steps", "train.warmup_ratio", err);
     }
-    if (t->schedule == SCHEDULE_CONSTANT && (t->warmup_steps > 0 || t->warmup_ratio > 0)) {
+    if (t->schedule == RATE_CONSTANT && (t->warmup_steps > 0 || t->warmup_ratio > 0)) {
         err_set(err, ERR_INPUT, "the schedule 'constant' has no warm-up");
         err_hint(err, "train.lr_scheduler_type: constant_with_warmup has one");
         return at_keys(c, "train.lr_scheduler_type", t->warmup_steps > 0 ? "train.warmup_steps" : "train.warmup_ratio",
                        err);
     }
+    Schedule schedule;
+    if (!schedule_init(&schedule, t->schedule, t->learning_rate, t->schedule_options, err))
+        return at_keys(c, "train.lr_scheduler_kwargs", "train.lr_scheduler_type", err);
     if (c->parallel.micro_batches > t->batch_size) {
         err_set(err, ERR_INPUT, "%lld micro-batches need as many examples, a batch has %lld",
                 (long long)c->parallel.micro_batches, (long long)t->batch_size);

@@ -98,7 +98,7 @@ static const PeerName names[] = {
     KEY("train.max_steps", "-1", NULL),
     KEY("train.learning_rate", "5e-5", "Trainer's is meant for whole models; adapters bear a higher rate, and need it"),
     KEY("train.lr_scheduler_type", "linear", NULL),
-    LATER("train.lr_scheduler_kwargs", "null", "settings of other schedules"),
+    KEY("train.lr_scheduler_kwargs", "null", NULL),
     KEY("train.warmup_steps", "0", "below 1 it is a share of all steps, as warmup_ratio"),
     ONLY("train.optim", "adamw_torch_fused", "adamw_torch|adamw_torch_xla|adamw_torch_npu_fused|adamw_apex_fused",
          "write adamw_torch, or nothing: the server's optimizer is AdamW in fp32"),

@@ -273,7 +273,7 @@ void value_print(const Config *config, const ConfigKey *key, Text *out)
         print_layers(lora, out);
         break;
     case KEY_OBJECT:
-        print_json(config->model_config, out);
+        print_json(*(json_t *const *)field, out);
         break;
     case KEY_FIXED:
         text_adds(out, key->initial);

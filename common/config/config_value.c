@@ -39,6 +39,12 @@ static void release_text(char **text)
     *text = NULL;
 }
 
+static void release_object(json_t **object)
+{
+    json_decref(*object);
+    *object = NULL;
+}
+
 void value_release(Config *config, const ConfigKey *key)
 {
     LoraConfig *lora = &config->lora;
@@ -74,8 +80,7 @@ void value_release(Config *config, const ConfigKey *key)
         lora->layers_count = 0;
         break;
     case KEY_OBJECT:
-        json_decref(config->model_config);
-        config->model_config = NULL;
+        release_object(value_field(config, key));
         break;
     case KEY_INT:
     case KEY_REAL:
@@ -387,7 +392,7 @@ static void set_null(Config *config, const ConfigKey *key)
     else if (key->type == KEY_WORD)
         memcpy(field, &first, sizeof first); /* problem_type: PROBLEM_AUTO */
     else if (key->type == KEY_OBJECT)
-        config->model_config = json_object();
+        *(json_t **)field = json_object();
 }
 
 static bool read_field(Config *config, const ConfigKey *key, const YamlNode *node, const ValueBase *base, Err *err)
@@ -421,7 +426,7 @@ static bool read_field(Config *config, const ConfigKey *key, const YamlNode *nod
     case KEY_LAYERS:
         return read_layers(key, node, &config->lora, err);
     case KEY_OBJECT:
-        return read_object(node, &config->model_config, err);
+        return read_object(node, field, err);
     case KEY_FIXED:
         return read_fixed(key, node, err);
     }

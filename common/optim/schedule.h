@@ -1,19 +1,48 @@
 /* schedule - the learning rate of a step, as Transformers' get_scheduler gives it
- * (optimization.py). With a warmup the first update runs at rate 0.
+ * (optimization.py). With a warmup the first update runs at rate 0 (but for schedules that begin higher).
  *
  * Threads: any; values only. */
 #ifndef COMMON_OPTIM_SCHEDULE_H
 #define COMMON_OPTIM_SCHEDULE_H
 
+#include "common/base/err.h"
+#include "common/base/json.h"
+
 #include <stdint.h>
 
-typedef enum { RATE_LINEAR, RATE_COSINE, RATE_CONSTANT, RATE_CONSTANT_WITH_WARMUP } RateKind;
+typedef enum {
+    RATE_LINEAR,
+    RATE_COSINE,
+    RATE_CONSTANT,
+    RATE_CONSTANT_WITH_WARMUP,
+    RATE_COSINE_WITH_RESTARTS,
+    RATE_COSINE_WITH_MIN_LR,
+    RATE_COSINE_WARMUP_WITH_MIN_LR,
+    RATE_POLYNOMIAL,
+    RATE_INVERSE_SQRT,
+    RATE_WARMUP_STABLE_DECAY,
+} RateKind;
+
+/* How warmup_stable_decay rises and falls. */
+typedef enum { BEND_LINEAR, BEND_COSINE, BEND_1_SQRT } RateBend;
 
 typedef struct Schedule {
     RateKind kind;
     double rate; /* the highest */
     int64_t warmup, total; /* steps */
+    /* what lr_scheduler_kwargs say; those of other kinds are 0 */
+    double cycles, power, lr_end;
+    double timescale; /* 0: as many steps as the warmup's */
+    double least; /* share of `rate` */
+    double begin; /* share of `rate` at the first step of the warmup; -1: none */
+    double stable, decay; /* steps; stable -1: those that are left */
+    RateBend warmup_bend, decay_bend;
 } Schedule;
+
+/* *s <- the schedule of a kind with its options (an object of names as lr_scheduler_kwargs; NULL: none), for
+ * the caller to set warmup and total. Refused: an option that the kind has not, a value that it does not take,
+ * one that it needs and is not there, an end that is not below `rate`. */
+MUST_USE bool schedule_init(Schedule *s, RateKind kind, double rate, const json_t *options, Err *err);
 
 /* Steps of warmup: `steps` when it is set, else ceil(total * ratio). */
 int64_t schedule_warmup(int64_t steps, double ratio, int64_t total);

@@ -149,6 +149,38 @@ static void a_warm_up_is_given_once_and_to_a_schedule_that_has_one(void **state)
     expect_refused("model: m\ntrain: {max_steps: 0}\n", NULL, "no steps", "train.max_steps", "-1");
 }
 
+static void options_are_those_of_the_schedule(void **state)
+{
+    (void)state;
+    expect_refused("model: m\ntrain:\n  lr_scheduler_type: cosine\n  lr_scheduler_kwargs: {power: 2}\n", NULL,
+                   "no option 'power'", "run.yaml:4: train.lr_scheduler_kwargs and run.yaml:3", "num_cycles");
+    expect_refused("model: m\ntrain: {lr_scheduler_type: cosine_with_min_lr}\n", NULL, "its least learning rate",
+                   "train.lr_scheduler_kwargs (default)", "min_lr_rate");
+    expect_refused("model: m\ntrain: {lr_scheduler_type: polynomial, learning_rate: 1e-8}\n", NULL, "lr_end is 1e-07",
+                   "train.lr_scheduler_type", "");
+    expect_refused("model: m\ntrain: {lr_scheduler_kwargs: 3}\n", NULL, "'3' is not a map", "train.lr_scheduler_kwargs",
+                   "");
+    expect_refused("model: m\ntrain: {lr_scheduler_type: reduce_lr_on_plateau}\n", NULL,
+                   "reduce_lr_on_plateau is not supported yet", "train.lr_scheduler_type", "");
+    Config c;
+    load_good(&c, "model: m\ntrain: {lr_scheduler_type: polynomial, lr_scheduler_kwargs: {power: 2.0, lr_end: 1e-5}}\n",
+              NULL);
+    Text text = { 0 };
+    config_print_key(&c, "train.lr_scheduler_kwargs", &text);
+    assert_string_equal(text.data, "{power: 2.0, lr_end: 1.0e-05}");
+    text_release(&text);
+    config_release(&c);
+    load_good(
+        &c, "model: m\n",
+        OVERRIDES("train.lr_scheduler_type=cosine_with_restarts", "train.lr_scheduler_kwargs={\"num_cycles\": 3}"));
+    assert_int_equal(json_integer_value(json_object_get(c.train.schedule_options, "num_cycles")), 3);
+    assert_int_equal(json_object_size(c.model_config), 0);
+    config_release(&c);
+    load_good(&c, "model: m\ntrain: {lr_scheduler_kwargs: ~}\n", NULL);
+    assert_int_equal(json_object_size(c.train.schedule_options), 0);
+    config_release(&c);
+}
+
 static void micro_batches_are_at_most_the_examples(void **state)
 {
     (void)state;
@@ -373,6 +405,7 @@ int main(void)
         cmocka_unit_test(early_stopping_needs_evaluations),
         cmocka_unit_test(layers_need_a_list_of_modules),
         cmocka_unit_test(a_warm_up_is_given_once_and_to_a_schedule_that_has_one),
+        cmocka_unit_test(options_are_those_of_the_schedule),
         cmocka_unit_test(micro_batches_are_at_most_the_examples),
         cmocka_unit_test(columns_differ),
         cmocka_unit_test(an_open_address_needs_consent),

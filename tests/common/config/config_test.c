@@ -36,7 +36,7 @@ static void defaults_are_those_of_the_interface(void **state)
     assert_true(c.train.learning_rate == 1e-4 && c.train.adam_epsilon == 1e-8);
     assert_true(c.train.adam_beta1 == 0.9 && c.train.adam_beta2 == 0.999);
     assert_true(c.train.max_grad_norm == 1.0);
-    assert_int_equal(c.train.schedule, SCHEDULE_LINEAR);
+    assert_int_equal(c.train.schedule, RATE_LINEAR);
     assert_int_equal(c.train.seed, 42);
     assert_int_equal(c.train.logging_steps, 10);
     assert_int_equal(c.train.save_strategy, WHEN_EPOCH);
