@@ -64,6 +64,7 @@ typedef struct DataConfig {
 typedef struct LoraConfig {
     int64_t r;
     double alpha, dropout;
+    bool use_rslora; /* common/slots/methods.h */
     /* empty, with target_regex NULL and all_linear false: the family's default */
     StringList target_modules;
     char *target_regex; /* NULL: a list */

@@ -61,7 +61,7 @@ static const PeerName names[] = {
     KEY("lora.lora_dropout", "0.0", NULL),
     ANY("lora.fan_in_fan_out", "false", "the model's family says how its weights lie"),
     KEY("lora.bias", "none", NULL),
-    LATER("lora.use_rslora", "false", "rank-stabilized LoRA: scale by lora_alpha / sqrt(r)"),
+    KEY("lora.use_rslora", "false", NULL),
     KEY("lora.modules_to_save", "null", NULL),
     KEY("lora.init_lora_weights", "true", NULL),
     KEY("lora.layers_to_transform", "null", NULL),

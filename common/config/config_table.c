@@ -158,6 +158,8 @@ static const ConfigKey keys[] = {
       "rank of the A and B matrices" },
     { "lora.lora_alpha", KEY_REAL, AT(lora.alpha), "16", KEY_ABOVE, 0, 1e6, NULL,
       "updates are scaled by lora_alpha / r" },
+    { "lora.use_rslora", KEY_BOOL, AT(lora.use_rslora), "false", 0, 0, 0, NULL,
+      "scaled by lora_alpha / sqrt(r) instead, which suits high ranks" },
     { "lora.lora_dropout", KEY_REAL, AT(lora.dropout), "0.0", KEY_BELOW, 0, 1, NULL,
       "dropout of the input of A" },
     { "lora.target_modules", KEY_TARGETS, AT(lora.target_modules), "null", KEY_NULL, 0, 0, NULL,

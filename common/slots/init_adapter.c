@@ -23,6 +23,7 @@ typedef struct Setting {
 static const Setting settings[] = {
     { "lora.r", BINDS },
     { "lora.lora_alpha", BINDS },
+    { "lora.use_rslora", BINDS },
     { "lora.lora_dropout", FREE },
     { "lora.target_modules", LIST },
     { "lora.exclude_modules", LIST },

@@ -6,6 +6,7 @@
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/model/stored.h"
+#include "common/slots/methods.h"
 #include "common/slots/slots_match.h"
 
 #include <ctype.h>
@@ -60,7 +61,8 @@ static int add_slot(SlotTable *table, const ModelArch *arch, int module, SlotKin
     return table->count++;
 }
 
-static void add_lora(SlotTable *table, const ModelArch *arch, int module, const ModuleMatch *match)
+static void add_lora(SlotTable *table, const ModelArch *arch, int module, const ModuleMatch *match,
+                     const LoraConfig *lora)
 {
     const Module *m = &arch->modules[module];
     ModuleSlots *of = &table->modules[module];
@@ -79,7 +81,7 @@ static void add_lora(SlotTable *table, const ModelArch *arch, int module, const 
         b.dim[2] = b.dim[3] = 1;
     }
     of->r = r;
-    of->scale = (float)(match->alpha / (double)r);
+    of->scale = (float)methods_scale(lora, match->alpha, r);
     of->a = add_slot(table, arch, module, SLOT_LORA_A, a_end, &a);
     of->b = add_slot(table, arch, module, SLOT_LORA_B, b_end, &b);
 }
@@ -111,7 +113,7 @@ static void add_module(SlotTable *table, const ModelArch *arch, int module, cons
     ModuleSlots *of = &table->modules[module];
     *of = (ModuleSlots){ .a = -1, .b = -1, .bias = -1, .weight = -1 };
     if (match->target)
-        add_lora(table, arch, module, match);
+        add_lora(table, arch, module, match, lora);
     const bool trained = match->saved || lora->bias == BIAS_ALL || (lora->bias == BIAS_LORA_ONLY && match->target);
     if (m->bias && trained)
         of->bias = add_slot(table, arch, module, SLOT_BIAS, match->target ? ".base_layer.bias" : ".bias",

@@ -40,7 +40,7 @@ typedef struct Slot {
 typedef struct ModuleSlots {
     int a, b, bias, weight;
     int64_t r;
-    float scale; /* alpha / r */
+    float scale; /* of B A: alpha / r, or what a method makes of them */
 } ModuleSlots;
 
 /* A frozen tensor that PEFT puts into the adapter all the same: the table under a

@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/slots/methods.h"
 #include "common/slots/slots_match.h"
 
 #include <math.h>
@@ -23,7 +24,7 @@ static const char defaults[] =
     " \"megatron_core\": \"megatron.core\", \"monteclora_config\": null, \"peft_type\": \"LORA\","
     " \"peft_version\": \"0.21.2\", \"qalora_group_size\": 16, \"revision\": null,"
     " \"target_parameters\": null, \"trainable_token_indices\": null, \"use_bdlora\": null,"
-    " \"use_dora\": false, \"use_qalora\": false, \"use_rslora\": false, \"velora_config\": null}";
+    " \"use_dora\": false, \"use_qalora\": false, \"velora_config\": null}";
 
 /* 8, not 8.0, as PEFT's integers are. */
 static json_t *number(double x)
@@ -102,6 +103,7 @@ json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const L
     json_object_set_new(to, "r", json_integer(lora->r));
     json_object_set_new(to, "lora_alpha", number(lora->alpha));
     json_object_set_new(to, "lora_dropout", json_real(lora->dropout));
+    methods_write(to, lora);
     json_object_set_new(to, "bias", json_string(bias[lora->bias]));
     json_object_set_new(to, "init_lora_weights", lora->init == INIT_GAUSSIAN ? json_string("gaussian") : json_true());
     json_object_set_new(to, "target_modules",
@@ -190,13 +192,19 @@ static bool read_layers(LoraConfig *lora, json_t *config, Err *err)
 /* Settings that change what the tensors mean: none may be passed over. */
 static bool check_unsupported(const json_t *config, Err *err)
 {
-    static const char *const keys[] = { "use_dora",          "use_rslora",
-                                        "lora_bias",         "use_qalora",
-                                        "use_bdlora",        "layers_pattern",
-                                        "layer_replication", "trainable_token_indices",
-                                        "target_parameters", "alora_invocation_tokens",
-                                        "arrow_config",      "kasa_config",
-                                        "monteclora_config", "velora_config" };
+    static const char *const keys[] = { "use_dora",
+                                        "lora_bias",
+                                        "use_qalora",
+                                        "use_bdlora",
+                                        "layers_pattern",
+                                        "layer_replication",
+                                        "trainable_token_indices",
+                                        "target_parameters",
+                                        "alora_invocation_tokens",
+                                        "arrow_config",
+                                        "kasa_config",
+                                        "monteclora_config",
+                                        "velora_config" };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const json_t *value = json_object_get(config, keys[i]);
         const bool unset = !value || json_is_null(value) || json_is_false(value) ||
@@ -252,8 +260,8 @@ static bool read_config(LoraConfig *lora, json_t *config, Err *err)
 {
     if (!json_is_object(config))
         return err_set(err, ERR_INPUT, "not a JSON object");
-    if (!read_numbers(lora, config, err) || !check_unsupported(config, err) || !read_init(lora, config, err) ||
-        !read_bias(lora, config, err) ||
+    if (!read_numbers(lora, config, err) || !check_unsupported(config, err) || !methods_read(lora, config, err) ||
+        !read_init(lora, config, err) || !read_bias(lora, config, err) ||
         !read_names(&lora->target_modules, &lora->target_regex, config, "target_modules", err) ||
         !read_names(&lora->exclude_modules, &lora->exclude_regex, config, "exclude_modules", err) ||
         !read_names(&lora->modules_to_save, NULL, config, "modules_to_save", err) || !read_layers(lora, config, err) ||

@@ -22,8 +22,16 @@ const GoldenCase golden[GOLDEN] = {
     { "gpt2-text", TASK_CAUSAL_LM, 0 },        { "gpt2-seqcls", TASK_SEQ_CLS, 3 },
     { "llama-clm", TASK_CAUSAL_LM, 0 },        { "qwen2-clm", TASK_CAUSAL_LM, 0 },
     { "qwen3-clm", TASK_CAUSAL_LM, 0 },        { "opt-clm", TASK_CAUSAL_LM, 0 },
-    { "vit-imgcls", TASK_IMAGE_CLS, 3 },
+    { "vit-imgcls", TASK_IMAGE_CLS, 3 },       { "bert-rslora", TASK_SEQ_CLS, 3 },
 };
+
+int golden_index(const char *name)
+{
+    int g = 0;
+    while (strcmp(golden[g].name, name) != 0)
+        g++;
+    return g;
+}
 
 ModelArch *open_arch(const char *folder, TaskType task, int64_t labels)
 {

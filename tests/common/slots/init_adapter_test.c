@@ -96,8 +96,20 @@ static void a_contradiction_names_both_values(void **state)
             "run.yaml:4: lora.init_adapter", "leave out of the run file");
     refused(BASE "  rank_pattern: {value: 3}\n  alpha_pattern: {query: 2}\n",
             "lora.rank_pattern ({value: 3} here, {value: 2} there); lora.alpha_pattern ({query: 2.0} here, ", "", "");
+    refused(BASE "  use_rslora: true\n", "lora.use_rslora (true here, false there)", "", "");
     /* the default, written down, is said */
     refused(BASE "  r: 8\n", "lora.r (8 here, 4 there)", "", "");
+}
+
+static void the_method_is_the_adapters(void **state)
+{
+    (void)state;
+    Config c;
+    Err err = { 0 };
+    load_good(&c, "model: m\ntask_type: SEQ_CLS\nlora: {init_adapter: tests/golden/bert-rslora/init}\n", NULL);
+    must(init_adapter_take(&c, NULL, &err), &err);
+    assert_true(c.lora.use_rslora);
+    config_release(&c);
 }
 
 static void modules_that_do_not_fit_are_named(void **state)
@@ -177,6 +189,7 @@ int main(void)
         cmocka_unit_test(a_run_takes_what_it_does_not_say),
         cmocka_unit_test(every_golden_adapter_fits_the_model_without_a_setting),
         cmocka_unit_test(a_contradiction_names_both_values),
+        cmocka_unit_test(the_method_is_the_adapters),
         cmocka_unit_test(modules_that_do_not_fit_are_named),
         cmocka_unit_test(without_an_adapter_there_it_says_so),
         cmocka_unit_test(the_labels_are_those_of_the_adapters_run),

@@ -82,7 +82,7 @@ static void adapters_of_before_are_read(void **state)
                                             { "attention.v_proj", "attention.attention.value" } };
     Case c;
     Err err = { 0 };
-    open_golden(&c, GOLDEN - 1);
+    open_golden(&c, golden_index("vit-imgcls"));
     const char *from = "tests/golden/vit-imgcls/expected";
     SafeTensors *file = safetensors_open("tests/golden/vit-imgcls/expected/adapter_model.safetensors", &err);
     must(file != NULL, &err);

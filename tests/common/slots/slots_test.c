@@ -18,8 +18,8 @@
 
 /* ---- the golden cases as run files write them -------------------------------- */
 
-static const char *const golden_cases[] = { "bert-seqcls", "bert-multilabel" };
-enum { CASES = 2 };
+static const char *const golden_cases[] = { "bert-seqcls", "bert-multilabel", "bert-rslora" };
+enum { CASES = 3 };
 
 typedef struct Case {
     Config config;
@@ -123,6 +123,27 @@ static void scales_and_ranks_follow_the_patterns(void **state)
     assert_int_equal(c.table->modules[arch_module_index(c.arch, 1, ROLE_Q)].a, -1);
     const ModuleSlots *head = &c.table->modules[arch_module_index(c.arch, -1, ROLE_HEAD)];
     assert_true(head->weight >= 0 && head->bias >= 0 && head->a == -1);
+    close_case(&c);
+}
+
+/* Whatever the method, with the module's own rank and alpha. */
+static void stabilized_scales_go_with_the_root_of_the_rank(void **state)
+{
+    (void)state;
+    Case c;
+    open_case(&c, "bert-rslora");
+    assert_true(c.table->modules[arch_module_index(c.arch, 0, ROLE_Q)].scale == 2.0f); /* 4 / sqrt(4) */
+    assert_true(c.table->modules[arch_module_index(c.arch, 0, ROLE_FF_DOWN)].scale == 1.5f); /* 3 / sqrt(4) */
+    const ModuleSlots *up = &c.table->modules[arch_module_index(c.arch, 0, ROLE_FF_UP)];
+    assert_int_equal(up->r, 6);
+    assert_true(up->scale == (float)(4.0 / sqrt(6.0)));
+    c.config.lora.use_rslora = false;
+    Err err = { 0 };
+    SlotTable *plain = slots_open(c.arch, &c.config.lora, &err);
+    must(plain != NULL, &err);
+    assert_true(plain->modules[arch_module_index(c.arch, 0, ROLE_Q)].scale == 1.0f);
+    assert_true(plain->hash != c.table->hash);
+    slots_close(plain);
     close_case(&c);
 }
 
@@ -292,7 +313,7 @@ static void what_an_adapter_needs_is_never_passed_over(void **state)
         const char *text, *what;
     } bad[] = {
         { "{\"peft_type\": \"LORA\", \"use_dora\": true}", "'use_dora'" },
-        { "{\"peft_type\": \"LORA\", \"use_rslora\": true}", "'use_rslora'" },
+        { "{\"peft_type\": \"LORA\", \"use_rslora\": 1}", "'use_rslora' is not true or false" },
         { "{\"peft_type\": \"LORA\", \"init_lora_weights\": \"pissa\"}", "'pissa'" },
         { "{\"peft_type\": \"ADALORA\"}", "'ADALORA'" },
         { "{\"peft_type\": \"LORA\", \"r\": 0}", "out of range" },
@@ -453,6 +474,7 @@ int main(void)
         cmocka_unit_test(slots_are_the_tensors_that_peft_writes),
         cmocka_unit_test(slots_do_not_overlap_and_are_aligned),
         cmocka_unit_test(scales_and_ranks_follow_the_patterns),
+        cmocka_unit_test(stabilized_scales_go_with_the_root_of_the_rank),
         cmocka_unit_test(adapters_are_read_and_written_as_peft_does),
         cmocka_unit_test(an_init_adapter_gives_all_first_values),
         cmocka_unit_test(adapters_of_other_settings_are_refused),

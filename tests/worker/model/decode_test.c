@@ -26,14 +26,6 @@ typedef struct Texts {
     float *logits; /* [LANES, V] */
 } Texts;
 
-static int case_of(const char *name)
-{
-    int g = 0;
-    while (strcmp(golden[g].name, name) != 0)
-        g++;
-    return g;
-}
-
 /* Room for the texts laid end to end, and for every lane full. */
 static Model *open_model(const Subject *s)
 {
@@ -53,7 +45,7 @@ static Model *open_model(const Subject *s)
 static Texts open_texts(const char *name, int64_t window)
 {
     Err err = { 0 };
-    Texts t = { .s = open_subject(case_of(name)) };
+    Texts t = { .s = open_subject(golden_index(name)) };
     ModelArch *arch = t.s->c.arch;
     char *trained = file_of(t.s, "expected");
     must(slots_read_adapter(t.s->c.values, t.s->c.table, trained, &err), &err);
@@ -180,7 +172,7 @@ static void a_model_trains_and_predicts_between_two_feeds(void **state)
 static void a_model_that_reads_both_ways_writes_nothing(void **state)
 {
     (void)state;
-    Subject *s = open_subject(case_of("bert-seqcls"));
+    Subject *s = open_subject(golden_index("bert-seqcls"));
     const DecodeOptions o = { .lanes = 1, .longest = 8 };
     Err err = { 0 };
     Packed p = pack(s, &s->dev, NULL, 1);

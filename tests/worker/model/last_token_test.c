@@ -14,18 +14,10 @@
 
 enum { MOST_TOKENS = 8, PAD = 0, LABELS = 3 };
 
-static int case_of(const char *name)
-{
-    int g = 0;
-    while (strcmp(golden[g].name, name) != 0)
-        g++;
-    return g;
-}
-
 static Subject *open_trained(void)
 {
     Err err = { 0 };
-    Subject *s = open_subject(case_of("gpt2-seqcls"));
+    Subject *s = open_subject(golden_index("gpt2-seqcls"));
     char *trained = file_of(s, "expected");
     must(slots_read_adapter(s->c.values, s->c.table, trained, &err), &err);
     free(trained);

@@ -18,9 +18,7 @@ enum { FEW = 5 };
 
 static Subject *open_beside(const char *name, const char *lora)
 {
-    int g = 0;
-    while (strcmp(golden[g].name, name) != 0)
-        g++;
+    const int g = golden_index(name);
     Subject *s = lora ? open_subject_with(g, lora) : open_subject(g);
     s->c.arch->side_by_side = true;
     return s;

@@ -72,10 +72,7 @@ enum { CASES = sizeof cases / sizeof *cases };
 
 static Subject *open_case(const Everything *e)
 {
-    int g = 0;
-    while (strcmp(golden[g].name, e->name) != 0)
-        g++;
-    return open_subject_with(g, e->lora);
+    return open_subject_with(golden_index(e->name), e->lora);
 }
 
 static Subject *open_everything(const Everything *e, double dropout)

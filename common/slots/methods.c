@@ -1,0 +1,52 @@
+#include "common/slots/methods.h"
+
+#include <math.h>
+#include <stddef.h>
+
+typedef struct Method {
+    const char *key; /* of adapter_config.json; the run file has it under lora */
+    size_t offset; /* of a bool in LoraConfig: is it on? */
+    double (*scale)(double alpha, int64_t r); /* NULL: as plain LoRA */
+} Method;
+
+/* Kalajdzievski 2023: with alpha / r the updates of high ranks die away. */
+static double rank_stabilized(double alpha, int64_t r)
+{
+    return alpha / sqrt((double)r);
+}
+
+static const Method methods[] = {
+    { "use_rslora", offsetof(LoraConfig, use_rslora), rank_stabilized },
+};
+
+enum { METHODS = sizeof methods / sizeof methods[0] };
+
+static bool is_on(const LoraConfig *lora, const Method *method)
+{
+    return *(const bool *)(const void *)((const char *)lora + method->offset);
+}
+
+double methods_scale(const LoraConfig *lora, double alpha, int64_t r)
+{
+    for (int i = 0; i < METHODS; i++)
+        if (methods[i].scale && is_on(lora, &methods[i]))
+            return methods[i].scale(alpha, r);
+    return alpha / (double)r;
+}
+
+void methods_write(json_t *to, const LoraConfig *lora)
+{
+    for (int i = 0; i < METHODS; i++)
+        json_object_set_new(to, methods[i].key, json_boolean(is_on(lora, &methods[i])));
+}
+
+bool methods_read(LoraConfig *lora, const json_t *config, Err *err)
+{
+    for (int i = 0; i < METHODS; i++) {
+        const json_t *value = json_object_get(config, methods[i].key);
+        if (value && !json_is_null(value) && !json_is_boolean(value))
+            return err_set(err, ERR_INPUT, "'%s' is not true or false", methods[i].key);
+        *(bool *)(void *)((char *)lora + methods[i].offset) = json_is_true(value);
+    }
+    return true;
+}

@@ -1,0 +1,20 @@
+/* methods - what a method adds to plain LoRA, a row each: what a run file and adapter_config.json call it, and what it
+ * makes of a module.
+ *
+ * Only common/slots and its tests include this: what a method changes stands in the slot table, which all others read.
+ * Owner: static. Threads: any. */
+#ifndef COMMON_SLOTS_METHODS_H
+#define COMMON_SLOTS_METHODS_H
+
+#include "common/config/config.h"
+
+/* What B A is multiplied with, of a module's own rank and alpha. */
+double methods_scale(const LoraConfig *lora, double alpha, int64_t r);
+
+/* Into adapter_config.json: the key of every method, and whether it is on. */
+void methods_write(json_t *to, const LoraConfig *lora);
+
+/* The same out of it; where there is none, the method is off. */
+MUST_USE bool methods_read(LoraConfig *lora, const json_t *config, Err *err);
+
+#endif
