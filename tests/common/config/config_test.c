@@ -326,7 +326,6 @@ static void what_comes_later_is_refused_by_name(void **state)
         { "parallel.data", "4" },
         { "parallel.pipeline", "2" },
         { "parallel.tensor", "2" },
-        { "lora.use_rslora", "true" },
         { "lora.use_dora", "true" },
         { "lora.method", "adalora" },
         { "train.mode", "full" },
