@@ -36,6 +36,101 @@ TEXTS = ["the food was bad", "a film <tok> b", "Hello World, café ÉCOLE", "  t
          "ab cd ab  cd", "[E1] garden [/E1] GARDEN Garden", "lower LOWER lowerlower", "thethe The the", "don't I'LL", "\n[NEW]\n"]
 
 
+def added(content, special=False, **flags):
+    return {"content": content, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False, "special": special, **flags}
+
+
+def typed(content, **flags):
+    return {"__type": "AddedToken", **added(content, True, **flags)}
+
+
+FAST, EOT = {"tokenizer_class": "PreTrainedTokenizerFast"}, "<|endoftext|>"
+UNIGRAM = {"version": "1.0", "added_tokens": [{"id": i, **added(t, True)} for i, t in enumerate(["<s>", "<pad>", "</s>", "<unk>"])],
+           "normalizer": None, "pre_tokenizer": None, "post_processor": None, "decoder": None, "truncation": None, "padding": None,
+           "model": {"type": "Unigram", "unk_id": 3, "vocab": [[t, -i / 2] for i, t in enumerate(
+               ["<s>", "<pad>", "</s>", "<unk>", "\u2581", "\u2581the", "\u2581food", "the", "food", "t", "h", "e", "f", "o", "d"])]}}
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "food", "##s", "a"]
+
+# A folder for each rule of worker/tokenizer/special_tokens.c, class.c and folder.c: the files that are not the golden
+# folder's (a text: as it stands), and texts that the rule decides the ids of.
+RULES = [
+    # special, or normalized and so also found in other letters
+    ("bert-uncased", {"tokenizer_config.json": {**FAST, "pad_token": typed("<Tok>")}, "special_tokens_map.json": None,
+                      "added_tokens.json": {"<Tok>": 600}}, ["a <TOK> b <Tok>"]),
+    ("bert-uncased", {"tokenizer_config.json": {**FAST, "extra_special_tokens": ["<Tok>"]}, "special_tokens_map.json": None,
+                      "added_tokens.json": {"<Tok>": 600, "<Own>": 601}}, ["a <TOK> b <Tok>", "a <OWN> <Own>"]),
+    ("bert-uncased", {"tokenizer_config.json": {**FAST, "split_special_tokens": True}, "added_tokens.json": {"<tok>": 600}}, ["a <tok> b [SEP]"]),
+    # named, listed, more of them
+    ("gpt2", {"tokenizer_config.json": {**FAST, "split_special_tokens": True, "pad_token": {**added("<tok>"), "__type": "AddedToken"},
+                                        "extra_special_tokens": [{**added("<own>"), "__type": "AddedToken"}]}, "special_tokens_map.json": None},
+     ["a <tok> b", "a <own> b"]),
+    ("gpt2", {"tokenizer_config.json": {**FAST, "eos_token": typed(EOT, lstrip=True, rstrip=True),
+                                        "added_tokens_decoder": {"600": added("<tok>", True)}}, "special_tokens_map.json": None}, [f"a  {EOT}  b"]),
+    ("gpt2", {"tokenizer_config.json": {**FAST, "pad_token": "<tok>", "sep_token": typed("<sep>"), "added_tokens_decoder": {
+        "600": added("<tok>", True, lstrip=True), "601": added("<sep>", True, rstrip=True)}}}, ["a  <tok>  b", "a  <sep>  b"]),
+    ("gpt2", {"tokenizer_config.json": {**FAST, "image_token": "<img>", "eot_token": typed("<eot>"), "extra_special_tokens": ["<a>"]}},
+     ["a <img> b <eot><a>"]),
+    ("gpt2", {"tokenizer_config.json": {**FAST, "split_special_tokens": True, "extra_special_tokens": {"img": "<tok>"},
+                                        "pad_token": "<pad>", "added_tokens_decoder": {
+                                            "600": added("<tok>"), "601": added("<pad>"), "602": added("<own>")}}}, ["a<tok>b", "a<pad>b", "a<own>b"]),
+    # what tokenizer.json adds, listed with another flag
+    *[("gpt2", {"tokenizer_config.json": {"tokenizer_class": name, "added_tokens_decoder": {"0": added(EOT, True, **{flag: True})}}},
+       [f"a  {EOT}  b", f"a{EOT}b", f"a {EOT} b"]) for flag in ("lstrip", "rstrip", "single_word") for name in ("PreTrainedTokenizerFast",)],
+    ("bert-uncased", {"tokenizer_config.json": {**FAST, "added_tokens_decoder": {"0": added("[PAD]", True, normalized=True)}}}, ["a [PAD] [pad] b"]),
+    ("bert-uncased", {"tokenizer_config.json": {**FAST, "added_tokens_decoder": {"0": added("[PAD]")}, "split_special_tokens": True,
+                                                "pad_token": None}, "special_tokens_map.json": None}, ["a [PAD] b [SEP]"]),
+    # the lists of more special tokens
+    ("gpt2", {"tokenizer_config.json": {**FAST, "additional_special_tokens": ["<a>"]},
+              "special_tokens_map.json": {"additional_special_tokens": ["<b>"]}}, ["x<a>y<b>z"]),
+    ("gpt2", {"tokenizer_config.json": {**FAST, "additional_special_tokens": ["<a>"], "extra_special_tokens": ["<b>"]}}, ["x<a>y<b>z"]),
+    ("gpt2", {"tokenizer_config.json": {**FAST, "extra_special_tokens": ["<a>"]},
+              "special_tokens_map.json": {"extra_special_tokens": ["<b>"]}}, ["x<a>y<b>z"]),
+    # classes
+    ("qwen2", {"tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer", "pad_token": typed("<tok>", lstrip=True),
+                                         "extra_special_tokens": [typed("<own>", rstrip=True)]}, "special_tokens_map.json": None}, ["a  <tok>  b", "a  <own>  b"]),
+    ("qwen2", {"tokenizer_config.json": {"tokenizer_class": "GPT2Tokenizer"}, "config.json": {"model_type": "qwen2"}}, ["caf\u0065\u0301 in 12345 days"]),
+    ("bert-cased", {"tokenizer_config.json": {}, "config.json": {"model_type": "gpt2", "tokenizer_class": "BertTokenizer"}}, ["The Garden"]),
+    ("bert-cased", {"tokenizer_config.json": {}, "config.json": {"model_type": "electra"}}, ["The Garden"]),
+    ("roberta", {"tokenizer_config.json": {"tokenizer_class": "LongformerTokenizer", "add_prefix_space": True}}, ["the garden"]),
+    ("gpt2", {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_prefix_space": True}}, ["the food"]),
+    ("llama", {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_prefix_space": False},
+               "config.json": {"model_type": "mistral"}}, ["the food"]),
+    *[("llama", {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "legacy": legacy, "added_tokens_decoder": {
+        "600": added("<new>", True)}}}, ["the food<new>the food"]) for legacy in (True, False)],
+    *[("bert-cased", {"tokenizer.json": UNIGRAM, "vocab.txt": None, "special_tokens_map.json": None, "tokenizer_config.json": {
+        "tokenizer_class": "XLMRobertaTokenizer", "cls_token": cls, **more}}, ["the food", "the x food"])
+      for cls, more in (("<s>", {}), ("<pad>", {}), ("<s>", {"add_prefix_space": False}))],
+    ("bert-cased", {"tokenizer.json": UNIGRAM, "vocab.txt": None, "special_tokens_map.json": None, "tokenizer_config.json": {},
+                    "config.json": {"model_type": "xlm-roberta"}}, ["the food"]),
+    # what tokenizer.json adds and names or lists again
+    *[("bert-cased", {"tokenizer.json": {**UNIGRAM, "added_tokens": UNIGRAM["added_tokens"] + [{"id": 15, **added("[E]")}]}, "vocab.txt": None,
+                      "special_tokens_map.json": None, "tokenizer_config.json": {
+                          **FAST, "split_special_tokens": True, **more, "added_tokens_decoder": {"15": added("[E]", special)}}}, ["the[E]food"])
+      for special, more in ((True, {}), (False, {"pad_token": "[E]"}))],
+    # the older files, with the line ends of Windows
+    ("bert-cased", {"tokenizer.json": None, "vocab.txt": "".join(w + "\r\n" for w in WORDS),
+                    "tokenizer_config.json": {"tokenizer_class": "BertTokenizer"}}, ["the foods a", "[MASK] the"]),
+]
+
+
+def write_files(folder, files):
+    for name, value in files.items():
+        path = os.path.join(folder, name)
+        if value is not None:
+            with open(path, "w", encoding="utf-8", newline="") as file:
+                file.write(value if isinstance(value, str) else json.dumps(value))
+        elif os.path.exists(path):
+            os.remove(path)
+
+
+def rule_folder(rule, folder):
+    """As make_folder, with the texts in the place of TEXTS."""
+    kind, files, texts = rule
+    shutil.copytree(os.path.join(GOLDEN, kind), folder)
+    write_files(folder, files)
+    return kind, files, texts
+
+
 def flags(rng, special):
     return dict(lstrip=rng.random() < 0.3, rstrip=rng.random() < 0.3, single_word=rng.random() < 0.2,
                 normalized=rng.random() < 0.5, special=special)
@@ -133,23 +228,17 @@ def make_folder(rng, folder, whole_too=True):
             files["tokenizer_config.json"] = None
     if kind != "llama" and rng.random() < 0.15 and config.get("tokenizer_class") != "NoSuchTokenizer":
         files["tokenizer.json"] = None
-    for name, value in files.items():
-        path = os.path.join(folder, name)
-        if value is not None:
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(value, file)
-        elif os.path.exists(path):
-            os.remove(path)
+    write_files(folder, files)
     return kind, files
 
 
-def theirs(folder, length):
+def theirs(folder, length, texts=TEXTS):
     """Ids and types of the texts and of pairs; None: it cannot be opened, or cannot encode."""
     try:
         real = transformers.AutoTokenizer.from_pretrained(folder)
         out = []
-        for i, text in enumerate(TEXTS):
-            for given in ((text,), (text, TEXTS[i - 1])):
+        for i, text in enumerate(texts):
+            for given in ((text,), (text, texts[i - 1])):
                 # Lists, as data sets are encoded: a single call takes an empty second text for none.
                 one = real(*[[part] for part in given], **(dict(truncation=True, max_length=length) if length else {}))
                 out.append((given, one["input_ids"][0], one.get("token_type_ids", [None])[0]))
@@ -158,8 +247,8 @@ def theirs(folder, length):
         return f"{type(fault).__name__}: {fault}"
 
 
-def ours(lora, folder, length):
-    lines = "".join(json.dumps(given) + "\n" for i, text in enumerate(TEXTS) for given in (text, [text, TEXTS[i - 1]]))
+def ours(lora, folder, length, texts=TEXTS):
+    lines = "".join(json.dumps(given) + "\n" for i, text in enumerate(texts) for given in (text, [text, texts[i - 1]]))
     run = subprocess.run([lora, "encode", "--model=" + folder, "--json"] + ([f"--max_length={length}"] if length else []),
                          input=lines, capture_output=True, text=True)
     if run.returncode != 0:
@@ -194,6 +283,15 @@ def fixtures(first, count):
                 continue
             cases = [dict(texts=given, ids=ids, types=types) for given, ids, types in rng.sample(want, 12)]
             print(json.dumps(dict(kind=kind, files=files, max_length=length, cases=cases), separators=(",", ":")))
+    for rule in RULES:
+        with tempfile.TemporaryDirectory() as work:
+            folder = os.path.join(work, "m")
+            kind, files, texts = rule_folder(rule, folder)
+            want = theirs(folder, 0, texts)
+            if isinstance(want, str):
+                raise SystemExit(f"{files}: {want}")
+            cases = [dict(texts=given, ids=ids, types=types) for given, ids, types in want]
+            print(json.dumps(dict(kind=kind, files=files, max_length=0, cases=cases), separators=(",", ":")))
 
 
 def main():
@@ -209,6 +307,14 @@ def main():
         fixtures(options.seed, options.count)
         return 0
     different = opened = refused = 0
+    for i, rule in enumerate(RULES):
+        with tempfile.TemporaryDirectory() as work:
+            folder = os.path.join(work, "m")
+            kind, _, texts = rule_folder(rule, folder)
+            fault = compare(theirs(folder, 0, texts), ours(options.lora, folder, 0, texts))
+            if fault:
+                different += 1
+                print(f"rule {i}, {kind}: {fault}")
     for seed in range(options.seed, options.seed + options.count):
         rng = random.Random(seed)
         with tempfile.TemporaryDirectory() as work:

@@ -270,25 +270,12 @@ static bool has_name(const Reading *r, const char *content)
     return false;
 }
 
-static bool is_added_alike(const AddedSet *all, const Listed *one)
-{
-    for (size_t i = 0; i < all->count; i++) {
-        const AddedToken *a = &all->tokens[i], *b = &one->token;
-        if (is_content(a->content.data, one->content))
-            return a->single_word == b->single_word && a->lstrip == b->lstrip && a->rstrip == b->rstrip &&
-                   a->normalized == b->normalized && a->special == b->special;
-    }
-    return false;
-}
-
-/* A listed token that also has a name is special, whatever the list says. */
+/* Also those that tokenizer.json adds, by what the list says of them; one that has a name is special, whatever it says. */
 static void add_listed(Reading *r)
 {
     Tokenizer *t = r->tokenizer;
     for (size_t i = 0; i < r->count; i++) {
         Listed *one = &r->listed[i];
-        if (is_added_alike(&t->added.all, one))
-            continue;
         one->token.special = one->token.special || has_name(r, one->content);
         added_tokens_add(&t->added, one->content, one->token, &t->model.vocab);
     }

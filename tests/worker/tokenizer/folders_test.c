@@ -30,10 +30,12 @@ static void copy(const char *kind, const char *name, const char *folder)
     free(to);
 }
 
+/* A text as it stands, all else as JSON. */
 static void write_json(const char *folder, const char *name, const json_t *value)
 {
     Err err = { 0 };
-    char *path = path_join(folder, name), *text = json_dumps(value, 0);
+    char *path = path_join(folder, name);
+    char *text = json_is_string(value) ? xstrdup(json_string_value(value)) : json_dumps(value, 0);
     must(file_write(path, text, strlen(text), &err), &err);
     free(text);
     free(path);
@@ -235,6 +237,14 @@ static void llamas_tokenizer_json_stands_unless_the_settings_contradict_it(void 
     encode(space, "the food", 0, &e);
     assert_int_equal(e.count, 5);
     assert_memory_equal(e.ids, with, sizeof with);
+    Encoding whole = { 0 };
+    Tokenizer *plain = open_config("llama", "{\"tokenizer_class\": \"PreTrainedTokenizerFast\"}");
+    encode(space, "the food</s>the food", 0, &e);
+    encode(plain, "the food</s>the food", 0, &whole);
+    assert_int_equal(e.count, whole.count);
+    assert_memory_equal(e.ids, whole.ids, (size_t)e.count * sizeof e.ids[0]);
+    encoding_release(&whole);
+    tokenizer_close(plain);
     static const int32_t behind[] = { 1, 330, 350, 296, 299, 300, 319, 600, 339 };
     Tokenizer *more = open_config("llama", "{\"tokenizer_class\": \"LlamaTokenizer\", \"added_tokens_decoder\": "
                                            "{\"600\": {\"content\": \"<new>\", \"special\": true}}}");
