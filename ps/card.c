@@ -2,6 +2,7 @@
 
 #include "common/base/file.h"
 #include "common/base/json.h"
+#include "common/base/log.h"
 #include "common/base/version.h"
 #include "ps/history.h"
 #include "ps/picture.h"
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MADE_BY "made by lora " /* version; no other README.md says so */
 
 enum { MOST_NAMED = 20 }; /* labels in the card; labels.json has all */
 
@@ -107,13 +110,24 @@ static void add_training(const Run *run, Text *card)
     add_labels(run, card);
     text_addf(card,
               "- steps: %lld of %lld examples, epoch %.3g\n- learning rate: %g, weight decay %g, "
-              "clipped at %g\n- rank %lld, alpha %g, dropout %g\n- seed: %llu\n- made by lora %s",
+              "clipped at %g\n- rank %lld, alpha %g, dropout %g\n- seed: %llu\n- " MADE_BY "%s",
               (long long)run->state.version, (long long)t->batch_size, history_epoch(run), t->learning_rate,
               t->weight_decay, t->max_grad_norm, (long long)l->r, l->alpha, l->dropout, (unsigned long long)t->seed,
               LORA_VERSION);
     if (run->config.parallel.arithmetic)
         text_addf(card, ", arithmetic %s", run->config.parallel.arithmetic);
     text_adds(card, "\n");
+}
+
+bool card_is_own(const char *folder)
+{
+    char *path = path_join(folder, "README.md");
+    Err none = { 0 };
+    char *text = file_exists(path) ? file_read(path, NULL, &none) : NULL;
+    const bool own = !file_exists(path) || (text && strstr(text, MADE_BY));
+    free(text);
+    free(path);
+    return own;
 }
 
 bool card_write(const Run *run, const char *folder, Err *err)
@@ -131,8 +145,11 @@ bool card_write(const Run *run, const char *folder, Err *err)
         text_adds(&card, "\n![loss by step](loss.svg)\n");
     add_metrics(run, &card);
     char *path = path_join(folder, "README.md"), *svg = path_join(folder, "loss.svg");
+    const bool own = card_is_own(folder);
     const bool ok = write_labels(run, folder, err) && (!drawn || file_write(svg, picture.data, picture.size, err)) &&
-                    file_write(path, card.data, card.size, err);
+                    (!own || file_write(path, card.data, card.size, err));
+    if (ok && !own)
+        log_warn("save", "there is a README.md that is no card of ours, and stays path=%s", path);
     free(path);
     free(svg);
     text_release(&card);

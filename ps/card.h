@@ -8,6 +8,10 @@
 
 #include "ps/run_state.h"
 
+/* A README.md that is there and is no card of a run stays: a project may have its own in output_dir. */
 MUST_USE bool card_write(const Run *run, const char *folder, Err *err);
+
+/* Is README.md in the folder ours, or none there? */
+bool card_is_own(const char *folder);
 
 #endif

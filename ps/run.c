@@ -17,6 +17,7 @@
 #include "common/base/rng.h"
 #include "common/slots/init_adapter.h"
 #include "ps/best.h"
+#include "ps/card.h"
 #include "ps/checkpoint.h"
 #include "ps/checkpoint_files.h"
 #include "ps/going.h"
@@ -87,7 +88,7 @@ static bool remove_extras(const Run *run, Err *err)
     const bool ours = holds(run, "run.yaml") && strcmp(model, folder) != 0;
     free(model);
     free(folder);
-    return !ours || remove_names(run, output_extra_names, err);
+    return !ours || remove_names(run, output_extra_names + (card_is_own(run->folder) ? 0 : 1), err);
 }
 
 /* What a run of ours writes; nothing else in the folder is touched. Until the log goes, what is left

@@ -329,7 +329,9 @@ bool file_missing(const char *path, const char *what, const char *hint, Err *err
 {
     char *near = err ? path_nearest(path) : NULL;
     err_set(err, ERR_INPUT, "there is no such %s", what);
-    if (near)
+    if (near && strcmp(near, path) == 0)
+        err_hint(err, "its name is there, but is a link to nothing");
+    else if (near)
         err_hint(err, "did you mean '%s'?", near);
     else if (hint)
         err_hint(err, "%s", hint);

@@ -106,6 +106,15 @@ static void starting_anew_takes_all_that_a_run_wrote_and_nothing_else(void **sta
     assert_non_null(run);
     run_close(run);
     assert_true(is_there(folder, "README.md"));
+    free(train(folder, false)); /* nor does a run that ends there, or is begun anew, take it */
+    run = small_run_open(folder, true, NULL, &err);
+    assert_non_null(run);
+    run_close(run);
+    size_t size;
+    char *text = file_read(card, &size, &err);
+    assert_non_null(text);
+    assert_string_equal(text, "mine");
+    free(text);
     free(card);
     free(own);
     assert_true(folder_remove(folder, NULL));

@@ -154,6 +154,10 @@ static void a_misspelt_path_is_known_in_each_of_its_parts(void **state)
     assert_false(file_missing("films/else", "folder", "name one", &err));
     assert_string_equal(err.what, "there is no such folder");
     assert_string_equal(err.hint, "name one");
+    assert_int_equal(symlink("nowhere", "films/link.yaml"), 0);
+    assert_false(file_missing("films/link.yaml", "file", NULL, &err));
+    assert_string_equal(err.hint, "its name is there, but is a link to nothing");
+    assert_int_equal(unlink("films/link.yaml"), 0);
     assert_false(file_map(&map, "films/run.yml", NULL));
     assert_int_equal(chdir(back), 0);
     free(file);

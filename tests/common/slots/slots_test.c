@@ -240,6 +240,29 @@ static void adapters_of_other_settings_are_refused(void **state)
     close_case(&c);
 }
 
+static void values_that_are_not_finite_are_refused(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        const float bad[] = { NAN, INFINITY, -INFINITY };
+        Case c;
+        Err err = { 0 };
+        open_case(&c, "bert-seqcls");
+        char folder[] = "/tmp/slots_test.XXXXXX";
+        assert_non_null(mkdtemp(folder));
+        must(slots_init(c.values, c.table, c.arch, &c.config.lora, 1, &err), &err);
+        const Slot *last = &c.table->slots[c.table->count - 1];
+        c.values[last->offset + last->count - 1] = bad[k];
+        must(slots_write_adapter(folder, c.values, c.table, c.arch, &c.config.lora, "model", &err), &err);
+        assert_false(slots_read_adapter(c.values, c.table, folder, &err));
+        assert_non_null(strstr(err.what, last->name));
+        assert_non_null(strstr(err.what, "holds values that are not finite"));
+        assert_non_null(strstr(err.where, "adapter_model.safetensors"));
+        assert_true(folder_remove(folder, &err));
+        close_case(&c);
+    }
+}
+
 static void other_tools_adapters_are_refused_by_name(void **state)
 {
     (void)state;
@@ -478,6 +501,7 @@ int main(void)
         cmocka_unit_test(adapters_are_read_and_written_as_peft_does),
         cmocka_unit_test(an_init_adapter_gives_all_first_values),
         cmocka_unit_test(adapters_of_other_settings_are_refused),
+        cmocka_unit_test(values_that_are_not_finite_are_refused),
         cmocka_unit_test(other_tools_adapters_are_refused_by_name),
         cmocka_unit_test(settings_are_read_back_from_an_adapter),
         cmocka_unit_test(what_an_adapter_needs_is_never_passed_over),
