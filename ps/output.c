@@ -73,9 +73,8 @@ bool output_state(const Run *run, const char *folder, const FileDigest *files, i
 
 /* ---- tokenizer files ------------------------------------------------------------- */
 
-enum { OWN = 4 }; /* the first names are inputs.c's and the card's, the others are copied from the model */
+enum { OWN = 3 }; /* the first names are inputs.c's and the card's, the others are copied from the model */
 const char *const output_extra_names[] = { INPUTS_FILE,
-                                           "README.md",
                                            "loss.svg",
                                            "labels.json",
                                            "tokenizer.json",

@@ -88,7 +88,9 @@ static bool remove_extras(const Run *run, Err *err)
     const bool ours = holds(run, "run.yaml") && strcmp(model, folder) != 0;
     free(model);
     free(folder);
-    return !ours || remove_names(run, output_extra_names + (card_is_own(run->folder) ? 0 : 1), err);
+    static const char *const card[] = { "README.md", NULL };
+    return !ours ||
+           (remove_names(run, output_extra_names, err) && (!card_is_own(run->folder) || remove_names(run, card, err)));
 }
 
 /* What a run of ours writes; nothing else in the folder is touched. Until the log goes, what is left
