@@ -55,8 +55,7 @@ void advance_step(Run *run, const StepMade *step, const float *gradient)
     RunState *s = &run->state;
     const TrainConfig *train = &run->config.train;
     const double rate = schedule_rate(&run->schedule, step->step);
-    const AdamW adam = { rate,          train->adam_beta1, train->adam_beta2, train->adam_epsilon, train->weight_decay,
-                         step->step + 1 };
+    const AdamW adam = { rate, train->adam_beta1, train->adam_beta2, train->adam_epsilon, 0, step->step + 1 };
     const double norm = store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam);
     double loss = step->count > 0 ? step->loss / (double)step->count : 0;
     const double seconds = step->seconds - s->seconds;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool store_init(Store *store, const SlotTable *table, Err *err)
+bool store_init(Store *store, const SlotTable *table, const TrainConfig *train, Err *err)
 {
     const size_t bytes = (size_t)table->size * sizeof(float);
     *store = (Store){ .table = table };
@@ -19,6 +19,7 @@ bool store_init(Store *store, const SlotTable *table, Err *err)
         }
         memset(*parts[i], 0, bytes);
     }
+    store->rates = rates_new(table, train);
     return true;
 }
 
@@ -28,6 +29,7 @@ void store_release(Store *store)
     free(store->m);
     free(store->v);
     free(store->mean);
+    free(store->rates);
     *store = (Store){ 0 };
 }
 
@@ -55,8 +57,8 @@ double store_apply(Store *store, const float *sums, int64_t count, double max_no
     for (int s = 0; s < store->table->count; s++) {
         const Slot *slot = &store->table->slots[s];
         AdamW options = *o;
-        if (!slot->decay)
-            options.weight_decay = 0;
+        options.learning_rate *= store->rates[s].times;
+        options.weight_decay = store->rates[s].weight_decay;
         adamw_update(store->value + slot->offset, store->m + slot->offset, store->v + slot->offset,
                      store->mean + slot->offset, slot->count, &options);
     }

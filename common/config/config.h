@@ -87,6 +87,8 @@ typedef struct TrainConfig {
     double num_train_epochs;
     int64_t max_steps; /* -1: by epochs */
     double learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm;
+    double loraplus_lr_ratio; /* 0: plain; else LoRA+ (ps/rates.h) */
+    double loraplus_lr_embedding, loraplus_weight_decay;
     RateKind schedule;
     json_t *schedule_options; /* lr_scheduler_kwargs, owned; may be empty */
     int64_t warmup_steps;

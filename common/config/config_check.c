@@ -215,6 +215,35 @@ static bool check_lora(const Config *c, Err *err)
     return true;
 }
 
+/* ---- rates ---- */
+
+/* LoRA+ has three keys; the first switches it on, and Trainer's weight_decay is not used then. */
+static bool check_loraplus(const Config *c, Err *err)
+{
+    static const char ratio[] = "train.loraplus_lr_ratio";
+    static const char *const others[] = { "train.loraplus_lr_embedding", "train.loraplus_weight_decay" };
+    const TrainConfig *t = &c->train;
+    const bool plus = t->loraplus_lr_ratio > 0;
+    const bool set[] = { t->loraplus_lr_embedding != 1e-6, t->loraplus_weight_decay != 0 };
+    for (int i = 0; i < 2; i++)
+        if (!plus && set[i]) {
+            err_set(err, ERR_INPUT, "LoRA+ is off, so it has no effect");
+            err_hint(err, "set %s: 16, or remove it", ratio);
+            return at_keys(c, others[i], ratio, err);
+        }
+    if (plus && t->weight_decay > 0) {
+        err_set(err, ERR_INPUT, "LoRA+ has a weight decay of its own, and does not look at this one");
+        err_hint(err, "write train.loraplus_weight_decay");
+        return at_keys(c, "train.weight_decay", ratio, err);
+    }
+    if (plus && !(t->learning_rate > 0)) {
+        err_set(err, ERR_INPUT, "LoRA+ multiplies the learning rate, which is 0");
+        err_hint(err, "raise train.learning_rate");
+        return at_keys(c, "train.learning_rate", ratio, err);
+    }
+    return true;
+}
+
 /* ---- schedule ---- */
 
 static bool check_schedule(const Config *c, Err *err)
@@ -386,7 +415,8 @@ bool config_check(const Config *config, Err *err)
         return config->source[0] ? err_at(err, "%s", config->source) : false;
     }
     return check_data(config, err) && check_lora(config, err) && check_arithmetic(config, err) &&
-           check_schedule(config, err) && check_evaluation(config, err) && check_ps(config, err);
+           check_loraplus(config, err) && check_schedule(config, err) && check_evaluation(config, err) &&
+           check_ps(config, err);
 }
 
 bool config_check_training(const Config *config, Err *err)

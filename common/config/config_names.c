@@ -266,9 +266,6 @@ static const PeerName names[] = {
          "remove it: of data.messages what the assistant says is learnt; texts that are learnt whole are data.text"),
     ONLY("train.chat_template_path", NULL, NULL, "put it into the model's folder, as chat_template.jinja"),
     { "train.mode", NULL, NAME_LATER, NULL, "lora", "full: every weight is trained, for comparison" },
-    LATER("train.loraplus_lr_ratio", NULL, "LoRA+: a higher learning rate of B"),
-    LATER("train.loraplus_lr_embedding", NULL, "LoRA+: the learning rate of embeddings"),
-    LATER("train.loraplus_weight_decay", NULL, "LoRA+: the weight decay"),
     LATER("train.class_weights", NULL, "weights of the classes in the loss"),
     LATER("train.on_nan", NULL, "what follows a loss that is not finite"),
 };

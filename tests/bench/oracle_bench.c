@@ -61,7 +61,7 @@ static bool open_store(PsClient *client, Err *err)
         folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
     free(folder);
     client->table = client->arch ? slots_open(client->arch, &c->lora, err) : NULL;
-    if (!client->table || !store_init(&client->store, client->table, err))
+    if (!client->table || !store_init(&client->store, client->table, &client->config.train, err))
         return false;
     client->sums = mem_alloc((size_t)client->table->size * sizeof(float), err);
     return client->sums && slots_init(client->store.value, client->table, client->arch, &c->lora, c->train.seed, err);

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 enum { STEPS = 5, COUNT = 16 };
+#define DECAY 0.3
 
 /* Tensors of both kinds: matrices, that decay, and biases, that do not. */
 static void open_case(Case *c)
@@ -46,7 +47,9 @@ static double *zeros(int64_t n)
     return xcalloc((size_t)n, sizeof(double));
 }
 
-static double plain_step(Plain *p, const SlotTable *table, const float *sums, double max_norm, const AdamW *o)
+/* times: LoRA+'s of B and of biases; 1: plain. */
+static double plain_step(Plain *p, const SlotTable *table, const float *sums, double max_norm, double times,
+                         const AdamW *o)
 {
     double square = 0;
     for (int64_t k = 0; k < table->size; k++)
@@ -54,14 +57,15 @@ static double plain_step(Plain *p, const SlotTable *table, const float *sums, do
     const double norm = sqrt(square), factor = fmin(1.0, max_norm / (norm + 1e-6));
     for (int i = 0; i < table->count; i++) {
         const Slot *slot = &table->slots[i];
+        const double rate = o->learning_rate * (slot->kind == SLOT_LORA_B || slot->dims == 1 ? times : 1);
         for (int64_t k = slot->offset; k < slot->offset + slot->count; k++) {
             const double g = (double)sums[k] / COUNT * factor;
             p->m[k] = o->beta1 * p->m[k] + (1 - o->beta1) * g;
             p->v[k] = o->beta2 * p->v[k] + (1 - o->beta2) * g * g;
             const double m = p->m[k] / (1 - pow(o->beta1, (double)o->t)),
                          v = p->v[k] / (1 - pow(o->beta2, (double)o->t));
-            const double decay = slot->decay ? o->weight_decay : 0;
-            p->value[k] -= o->learning_rate * (decay * p->value[k] + m / (sqrt(v) + o->epsilon));
+            const double decay = slot->decay ? DECAY : 0;
+            p->value[k] -= rate * (decay * p->value[k] + m / (sqrt(v) + o->epsilon));
         }
     }
     return norm;
@@ -73,14 +77,13 @@ static void expect_near(const float *got, const double *want, int64_t n)
         assert_float_equal(got[k], want[k], 1e-5 * (1 + fabs(want[k])));
 }
 
-static void steps_are_those_of_adamw_in_double(void **state)
+static void check_steps(const TrainConfig *train, double times)
 {
-    (void)state;
     Case c;
     Store store;
     Err err = { 0 };
     open_case(&c);
-    must(store_init(&store, c.table, &err), &err);
+    must(store_init(&store, c.table, train, &err), &err);
     const int64_t n = c.table->size;
     Plain plain = { zeros(n), zeros(n), zeros(n) };
     float *sums = xcalloc((size_t)n, sizeof *sums);
@@ -88,10 +91,10 @@ static void steps_are_those_of_adamw_in_double(void **state)
     for (int64_t k = 0; k < n; k++)
         plain.value[k] = (double)store.value[k];
     for (int64_t t = 1; t <= STEPS; t++) {
-        const AdamW o = { 0.02, 0.9, 0.999, 1e-8, 0.3, t };
+        const AdamW o = { 0.02, 0.9, 0.999, 1e-8, 0, t };
         sums_of(sums, c.table, t, t % 2 ? 3.0F : 0.03F); /* longer than 0.5 in turn, and shorter */
         const double norm = store_apply(&store, sums, COUNT, 0.5, &o);
-        const double want = plain_step(&plain, c.table, sums, 0.5, &o);
+        const double want = plain_step(&plain, c.table, sums, 0.5, times, &o);
         assert_float_equal(norm, want, 1e-5 * want);
         assert_true((norm > 0.5) == (t % 2 == 1));
         expect_near(store.value, plain.value, n);
@@ -106,6 +109,13 @@ static void steps_are_those_of_adamw_in_double(void **state)
     close_case(&c);
 }
 
+static void steps_are_those_of_adamw_in_double(void **state)
+{
+    (void)state;
+    check_steps(&(TrainConfig){ .weight_decay = DECAY }, 1);
+    check_steps(&(TrainConfig){ .learning_rate = 0.02, .loraplus_lr_ratio = 3, .loraplus_weight_decay = DECAY }, 3);
+}
+
 static void a_number_that_is_none_is_found_in_its_tensor(void **state)
 {
     (void)state;
@@ -113,7 +123,7 @@ static void a_number_that_is_none_is_found_in_its_tensor(void **state)
     Store store;
     Err err = { 0 };
     open_case(&c);
-    must(store_init(&store, c.table, &err), &err);
+    must(store_init(&store, c.table, &(TrainConfig){ .weight_decay = DECAY }, &err), &err);
     float *sums = xcalloc((size_t)c.table->size, sizeof *sums);
     assert_null(store_bad_slot(&store, sums));
     const float bad[] = { NAN, INFINITY, -INFINITY };

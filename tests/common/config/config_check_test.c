@@ -181,6 +181,26 @@ static void options_are_those_of_the_schedule(void **state)
     config_release(&c);
 }
 
+static void loraplus_is_on_or_off(void **state)
+{
+    (void)state;
+    expect_refused("model: m\ntrain: {loraplus_weight_decay: 0.1}\n", NULL, "LoRA+ is off", "train.loraplus_lr_ratio",
+                   "loraplus_lr_ratio: 16");
+    expect_refused("model: m\ntrain: {loraplus_lr_embedding: 1e-5}\n", NULL, "LoRA+ is off",
+                   "run.yaml:2: train.loraplus_lr_embedding", "");
+    expect_refused("model: m\ntrain: {loraplus_lr_ratio: 16, weight_decay: 0.1}\n", NULL, "a weight decay of its own",
+                   "train.weight_decay", "loraplus_weight_decay");
+    expect_refused("model: m\ntrain: {loraplus_lr_ratio: 16, learning_rate: 0}\n", NULL, "which is 0",
+                   "train.learning_rate", "raise");
+    Config c;
+    load_good(&c, "model: m\ntrain: {loraplus_lr_ratio: 16, loraplus_lr_embedding: 0, loraplus_weight_decay: 0.1}\n",
+              NULL);
+    config_release(&c);
+    load_good(&c, "model: m\ntrain: {loraplus_lr_ratio: null, weight_decay: 0.1}\n", NULL);
+    assert_true(c.train.loraplus_lr_ratio == 0);
+    config_release(&c);
+}
+
 static void micro_batches_are_at_most_the_examples(void **state)
 {
     (void)state;
@@ -406,6 +426,7 @@ int main(void)
         cmocka_unit_test(layers_need_a_list_of_modules),
         cmocka_unit_test(a_warm_up_is_given_once_and_to_a_schedule_that_has_one),
         cmocka_unit_test(options_are_those_of_the_schedule),
+        cmocka_unit_test(loraplus_is_on_or_off),
         cmocka_unit_test(micro_batches_are_at_most_the_examples),
         cmocka_unit_test(columns_differ),
         cmocka_unit_test(an_open_address_needs_consent),
