@@ -352,7 +352,7 @@ static void a_restarted_server_is_greeted_and_gets_what_it_lost(void **state)
     float values[SLOTS] = { 0 };
     assert_true(ps_client_next(client, -1, &lease, values, SLOTS, &err));
     assert_memory_equal(values, served, sizeof served);
-    assert_int_equal(again.hellos, 1);
+    assert_in_range(again.hellos, 1, 2); /* its two sockets both say that it does not know us, in any order */
     assert_true(becomes(&again.pushes, 1, 5));
     assert_true(again.pushed[0] == -1.0f);
     ps_client_close(client);
