@@ -7,7 +7,8 @@
  *
  * times what its arithmetic takes. Tiles are halved along the cheaper side, as often as the whole
  * costs little more than it did unsplit. A first halving may cost somewhat more: it is worth most.
- * Where tiles can be joined without changing a bit, one thread pays nothing. */
+ * Where tiles can be joined without changing a bit, halving ends as soon as each thread has as many as the
+ * others: one thread pays nothing, two pay for one cut. */
 #include "worker/kernels/gemm.h"
 
 #include "common/base/err.h"
@@ -60,12 +61,12 @@ static double smallest(int64_t size, int64_t tiles)
     return least > 0 ? (double)least : 0;
 }
 
-static Tiling tiling_of(int64_t M, int64_t N, int64_t K)
+static Tiling tiling_of(int64_t M, int64_t N, int64_t K, int threads)
 {
     const double row = pack / (double)M, column = pack / (double)N, whole = 1 + row + column;
     Tiling tiling = { 1, 1 };
     double more = 0;
-    while (tiling.rows * tiling.columns < MOST_TILES) {
+    while (tiling.rows * tiling.columns < MOST_TILES && !(joined && tiling.rows * tiling.columns % threads == 0)) {
         const double halve_rows = (double)tiling.rows * row, halve_columns = (double)tiling.columns * column;
         const bool by_rows = halve_rows < halve_columns;
         const Tiling next = { tiling.rows * (by_rows ? 2 : 1), tiling.columns * (by_rows ? 1 : 2) };
@@ -104,8 +105,7 @@ static void compute(const Product *p)
         scale_only(p);
         return;
     }
-    const bool at_once = joined && omp_get_max_threads() == 1;
-    const Tiling tiling = at_once ? (Tiling){ 1, 1 } : tiling_of(p->M, p->N, p->K);
+    const Tiling tiling = tiling_of(p->M, p->N, p->K, omp_get_max_threads());
     const int64_t tiles = tiling.rows * tiling.columns;
 #pragma omp parallel for schedule(dynamic) if (tiles > 1)
     for (int64_t t = 0; t < tiles; t++)
