@@ -55,6 +55,15 @@ static bool settle_labels(JobRun *run, Config *config, char **text, Err *err)
     return *text != NULL;
 }
 
+/* False on all ranks where it is false on one. *shared is rank 0's text; takes `text`. */
+static bool share(JobRun *run, bool ok, char *text, char **shared)
+{
+    ok = group_agree(&run->groups.job, ok);
+    *shared = ok ? group_share_text(&run->groups.job, text) : NULL;
+    free(text);
+    return ok;
+}
+
 /* Rank 0 asks the server; everybody reads the same text. */
 static bool run_from_server(JobRun *run, const ConfigSources *sources, Err *err)
 {
@@ -66,13 +75,10 @@ static bool run_from_server(JobRun *run, const ConfigSources *sources, Err *err)
              settle_labels(run, &config, &text, err);
         config_release(&config);
     }
-    if (!group_agree(&run->groups.job, ok)) {
-        free(text);
+    char *shared;
+    if (!share(run, ok, text, &shared))
         return false;
-    }
-    char *shared = group_share_text(&run->groups.job, text);
     run->id = group_share_number(&run->groups.job, run->id);
-    free(text);
     ok = load_run(&run->config, shared, sources, err);
     free(shared);
     return ok;
@@ -89,12 +95,9 @@ static bool run_from_file(JobRun *run, const ConfigSources *sources, Err *err)
              settle_labels(run, &config, &text, err);
         config_release(&config);
     }
-    if (!group_agree(&run->groups.job, ok)) {
-        free(text);
+    char *shared;
+    if (!share(run, ok, text, &shared))
         return false;
-    }
-    char *shared = group_share_text(&run->groups.job, text);
-    free(text);
     Config theirs = { 0 };
     ok = !shared ||
          (load_run(&theirs, shared, &(ConfigSources){ 0 }, err) && config_take_labels(&run->config, &theirs, err));
