@@ -172,6 +172,7 @@ static bool evaluate(const Config *c, const char *adapter, const Arguments *give
         .max_length = (data.kind == ROWS_BLOCKS ? data.block_size : data.max_length) +
                       (c->data.generate ? c->data.max_new_tokens : 0),
         .most_tokens = c->parallel.micro_batch_tokens,
+        .loss = settings_loss(c),
         .arithmetic = c->parallel.arithmetic,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
     };

@@ -88,9 +88,15 @@ static int64_t head_labels(const char *adapter, Err *err)
 static bool open_base(Session *s, const SessionOptions *o, const char *name, Err *err)
 {
     const LoraConfig any = { .r = 1, .alpha = 1, .all_linear = true };
-    AdaptedOptions adapted = {
-        name, o->model_config, o->task, o->labels, o->label_count, o->problem, &any, o->adapter
-    };
+    AdaptedOptions adapted = { .model = name,
+                               .model_config = o->model_config,
+                               .task = o->task,
+                               .labels = o->labels,
+                               .label_count = o->label_count,
+                               .problem = o->problem,
+                               .label_smoothing = o->loss.smoothing,
+                               .lora = &any,
+                               .lora_from = o->adapter };
     if (o->labels->count == 0 && o->label_count == 0 && o->adapter && !task_get(o->task)->speaks) {
         adapted.label_count = head_labels(o->adapter, err);
         if (err->kind != ERR_NONE)
@@ -141,7 +147,11 @@ bool session_open(Session *s, const SessionOptions *o, Err *err)
     const int64_t sequences = images ? s->most_tokens / s->max_length : s->most_tokens;
     const int threads = o->threads > 0 ? o->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
     arithmetic_threads(threads);
-    const ModelOptions options = { s->most_tokens, sequences, s->max_length, false, threads, 0.0, 0 };
+    const ModelOptions options = { .most_tokens = s->most_tokens,
+                                   .most_sequences = sequences,
+                                   .longest = s->max_length,
+                                   .threads = threads,
+                                   .loss = o->loss };
     const int64_t width =
         s->base.adapted.arch->head.problem == PROBLEM_MULTI_LABEL ? s->base.adapted.arch->head.labels : 1;
     const BatchSize size = { s->most_tokens, sequences, width, pictures_floats(s->base.adapted.arch) };

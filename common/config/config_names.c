@@ -111,7 +111,7 @@ static const PeerName names[] = {
     BATCH("train.gradient_accumulation_steps", "1", NULL),
     ANY("train.average_tokens_across_devices", "true", "a loss is always the mean over all tokens of the step"),
     KEY("train.max_grad_norm", "1.0", NULL),
-    LATER("train.label_smoothing_factor", "0.0", "softened labels"),
+    KEY("train.label_smoothing_factor", "0.0", NULL),
     AS("train.bf16", "false", "train.precision", "false=|true=bf16", NULL),
     ONLY("train.fp16", "false", NULL, NO_GPU),
     ONLY("train.bf16_full_eval", "false", NULL, NO_GPU),

@@ -208,6 +208,8 @@ static const ConfigKey keys[] = {
       "added to the root of the second moment" },
     { "train.max_grad_norm", KEY_REAL, AT(train.max_grad_norm), "1.0", 0, 0, 1e30, NULL,
       "gradients are clipped to this norm; 0: not clipped" },
+    { "train.label_smoothing_factor", KEY_REAL, AT(train.label_smoothing), "0.0", KEY_BELOW, 0, 1, NULL,
+      "this share of a goal is spread over all classes, or the whole vocabulary; in evaluations' loss too" },
     { "train.lr_scheduler_type", KEY_WORD, AT(train.schedule), "linear", 0, 0, 0, schedule_words,
       "how the learning rate goes down" },
     { "train.lr_scheduler_kwargs", KEY_OBJECT, AT(train.schedule_options), "{}", KEY_NULL, 0, 0, NULL,

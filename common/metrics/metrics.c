@@ -15,6 +15,7 @@ enum { EXAMPLES, LOSS, HEAD };
 enum { TAGS, TAGS_RIGHT, ENTITIES_BOTH, ENTITIES_GUESSED, ENTITIES_WANTED, TAGS_SIZE };
 enum {
     TOKENS,
+    PLAIN,
     TEXTS,
     BLEU_WORDS,
     BLEU_REFERENCE,
@@ -162,12 +163,13 @@ void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, cons
     free(wanted);
 }
 
-void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss)
+void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss, double plain)
 {
     REQUIRE(kind_of(&m->spec) == ROW_TOKENS);
     m->sums[EXAMPLES] += (double)B;
     m->sums[LOSS] += loss;
     m->sums[HEAD + TOKENS] += (double)tokens;
+    m->sums[HEAD + PLAIN] += plain;
 }
 
 void metrics_add_text(Metrics *m, const char *text, const char *const *references, int64_t count)
@@ -364,7 +366,7 @@ static int tag_figures(const Metrics *m, Figure *figures, int n)
 static int token_figures(const Metrics *m, Figure *figures, int n)
 {
     const double *sums = m->sums + HEAD;
-    n = put(figures, n, "perplexity", maths_exp(figures[0].value));
+    n = put(figures, n, "perplexity", maths_exp(ratio(sums[PLAIN], sums[TOKENS])));
     if (sums[TEXTS] == 0)
         return n;
     BleuCounts counts = { sums[BLEU_WORDS], sums[BLEU_REFERENCE], { 0 }, { 0 } };

@@ -9,13 +9,13 @@
  *   multi      exact matches, then L times (true pos, false pos, false neg)
  *   regression pairs (guess, goal) of the chunk: rows are joined, not added
  *   tags       labelled tokens, right ones, entities: both, guessed, wanted      TOKEN_CLS
- *   tokens     predicted tokens, then of generated texts: their number, BLEU's words here and in
+ *   tokens     predicted tokens, sum of losses without smoothing, then of generated texts: their number, BLEU's words here and in
  *              the nearest reference, n-grams matched[4], n-grams[4], sum of ROUGE-L  CAUSAL_LM
  *
  * Definitions: scikit-learn's (f1, precision and recall binary for 2 labels, macro for more,
  * 0 where undefined; matthews as matthews_corrcoef), scipy's pearson and spearman, seqeval's
  * (entities.h), sacrebleu's and rouge_score's (overlap.h). `loss` is a mean over examples, for
- * TOKEN_CLS and CAUSAL_LM over tokens; perplexity is its exponential.
+ * TOKEN_CLS and CAUSAL_LM over tokens; perplexity is the exponential of what it is without smoothing.
  *
  * Owner: whoever measures. Threads: one at a time. */
 #ifndef COMMON_METRICS_METRICS_H
@@ -52,8 +52,8 @@ void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, 
 void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, const int64_t *start, int64_t B,
                       double loss);
 
-/* CAUSAL_LM: loss is the sum over the `tokens` predicted tokens of B sequences. */
-void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss);
+/* CAUSAL_LM: loss is the sum over the `tokens` predicted tokens of B sequences; plain: without smoothing. */
+void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss, double plain);
 
 /* CAUSAL_LM: one generated text beside references[count >= 1], all valid UTF-8 and without
  * special tokens. Does not count as an example: call metrics_add_tokens too. */

@@ -12,7 +12,19 @@ AdaptedOptions adapted_of(const Config *c)
                              .labels = &c->labels,
                              .label_count = c->label_count,
                              .problem = c->problem_type,
+                             .label_smoothing = c->train.label_smoothing,
                              .lora = &c->lora };
+}
+
+/* What a task turns out to be is known once labels and the model's config.json are. Trainer fails there, too. */
+static bool check_loss(const ModelArch *arch, const AdaptedOptions *o, Err *err)
+{
+    const ProblemType problem = arch->head.problem;
+    if (!(o->label_smoothing > 0) || (problem != PROBLEM_REGRESSION && problem != PROBLEM_MULTI_LABEL))
+        return true;
+    err_set(err, ERR_INPUT, "train.label_smoothing_factor softens a class, and the goals are %s",
+            problem == PROBLEM_REGRESSION ? "numbers (regression)" : "several labels a row");
+    return err_hint(err, "remove train.label_smoothing_factor");
 }
 
 bool adapted_open(Adapted *s, const AdaptedOptions *o, Err *err)
@@ -22,6 +34,10 @@ bool adapted_open(Adapted *s, const AdaptedOptions *o, Err *err)
     if (folder)
         s->arch = arch_open(folder, o->model_config, o->task, o->labels, o->label_count, o->problem, err);
     free(folder);
+    if (s->arch && !check_loss(s->arch, o, err)) {
+        adapted_release(s);
+        return false;
+    }
     if (s->arch && o->lora && !(s->table = slots_open(s->arch, o->lora, err)) && o->lora_from)
         err_at(err, "%s", o->lora_from);
     if (s->arch && (s->table || !o->lora))

@@ -15,6 +15,7 @@ typedef struct AdaptedOptions {
     const StringList *labels; /* may be empty */
     int64_t label_count; /* where labels are empty; 0: from the model */
     ProblemType problem;
+    double label_smoothing; /* of a loss that has to be one of classes */
     const LoraConfig *lora; /* NULL: no slot table */
     const char *lora_from; /* folder that `lora` was read from, said where it does not fit; NULL: a run file */
 } AdaptedOptions;

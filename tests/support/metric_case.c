@@ -75,7 +75,7 @@ static void add_tokens(Metrics *m, const Rows *rows)
     int64_t tokens = 0;
     for (int64_t b = 0; b < rows->count; b++)
         tokens += json_integer_value(row(rows, "tokens", b));
-    metrics_add_tokens(m, rows->count, tokens, losses(rows));
+    metrics_add_tokens(m, rows->count, tokens, losses(rows), losses(rows));
     for (int64_t b = 0; json_object_get(rows->line, "texts") && b < rows->count; b++) {
         const json_t *text = row(rows, "texts", b), *list = json_array_get(text, 1);
         const size_t count = json_array_size(list);

@@ -311,15 +311,22 @@ static void run_attention(const Kernels *k, Results *r, const float *x, const fl
 static void run_losses(const Kernels *k, Results *r, const float *x, const float *y)
 {
     const int32_t goal[4] = { 2, -100, 0, 44 };
-    double losses[4 + 4];
+    double losses[4];
+    RowLoss wide[4];
     int64_t count;
-    losses[0] = k->cross_entropy(take(r, 4 * C), x, goal, 4, C, &count);
+    losses[0] = k->cross_entropy(take(r, 4 * C), x, goal, 4, C, 0, &count);
     losses[1] = k->mean_square(take(r, 9), x, y, 9);
     losses[2] = k->binary_cross_entropy(take(r, 4 * C), x, y, 4, C);
     losses[3] = (double)count;
-    k->wide_cross_entropy(take_filled(r, x, 4 * C), losses + 4, goal, 4, C, true);
-    for (int i = 0; i < 8; i++)
+    k->wide_cross_entropy(take_filled(r, x, 4 * C), wide, goal, 4, C, 0, true);
+    for (int i = 0; i < 4; i++)
         *take(r, 1) = (float)losses[i];
+    for (int i = 0; i < 4; i++)
+        *take(r, 1) = (float)wide[i].loss;
+    *take(r, 1) = (float)k->cross_entropy(take(r, 4 * C), x, goal, 4, C, 0.1, &count);
+    k->wide_cross_entropy(take_filled(r, x, 4 * C), wide, goal, 4, C, 0.1, true);
+    for (int i = 0; i < 4; i++)
+        *take(r, 1) = (float)wide[i].loss;
 }
 
 static void run_kernels(const Kernels *k, Results *results)

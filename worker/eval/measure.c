@@ -45,7 +45,7 @@ static void add_tags(Metrics *metrics, const Batch *batch, const float *logits, 
 static void add_tokens(Metrics *metrics, const Batch *batch, const float *logits, BatchLoss loss)
 {
     (void)logits;
-    metrics_add_tokens(metrics, batch->B, loss.count, loss.sum);
+    metrics_add_tokens(metrics, batch->B, loss.count, loss.sum, loss.plain);
 }
 
 void measure_batch(Metrics *metrics, Model *model, const Batch *batch, const float *values, float *logits)

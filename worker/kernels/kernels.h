@@ -176,13 +176,21 @@ void tile_transpose(float *dst, int64_t stride, const float *src, int64_t ld, in
 
 /* Sum over rows of -log softmax(logits[n])[goal[n]]; dlogits[N,V] written as the
  * gradient of the SUM (NULL: loss only). goal -100: row is skipped, gradient 0.
- * Returns the sum; *count receives the rows that counted. */
-double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V, int64_t *count);
+ * Returns the sum; *count receives the rows that counted. smoothing e: of a goal that is
+ * 1 - e, and e / V in every column (Transformers, trainer_pt_utils.LabelSmoother). */
+double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V, double smoothing,
+                     int64_t *count);
+
+/* The loss of a row, and what it is without smoothing. */
+typedef struct RowLoss {
+    double loss, plain;
+} RowLoss;
 
 /* The same for wide rows: in place (`gradient`: logits become their gradient, else they are
  * left), rows shared out among threads, exponentials in float. loss[N] (written) is 0 where
  * the goal is -100. */
-void wide_cross_entropy(float *logits, double *loss, const int32_t *goal, int64_t N, int64_t V, bool gradient);
+void wide_cross_entropy(float *logits, RowLoss *loss, const int32_t *goal, int64_t N, int64_t V, double smoothing,
+                        bool gradient);
 
 /* Sum over rows of (logits[n,0] - goal[n])^2. */
 double mean_square(float *dlogits, const float *logits, const float *goal, int64_t N);

@@ -22,8 +22,32 @@ static double log_sum_exp(const float *logits, int64_t V)
     return (double)max + maths_log(sum);
 }
 
-double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V, int64_t *count)
+/* sum_v logits[v], over short stretches in float, whose sums are double. */
+static double sum_logits(const float *logits, int64_t V)
 {
+    double sum = 0.0;
+    for (int64_t from = 0; from < V; from += STRETCH) {
+        const int64_t n = V - from < STRETCH ? V - from : STRETCH;
+        const float *x = logits + from;
+        float part = 0.0f;
+#pragma omp simd reduction(+ : part)
+        for (int64_t i = 0; i < n; i++)
+            part += x[i];
+        sum += (double)part;
+    }
+    return sum;
+}
+
+/* (1 - e) (lse - x[goal]) + e (lse - mean x): what a softened goal adds to a row's loss. */
+static double soften(double loss, double lse, const float *logits, int64_t V, double smoothing)
+{
+    return (1.0 - smoothing) * loss + smoothing * (lse - sum_logits(logits, V) / (double)V);
+}
+
+double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V, double smoothing,
+                     int64_t *count)
+{
+    const float share = (float)(smoothing / (double)V);
     double loss = 0.0;
     *count = 0;
     for (int64_t n = 0; n < N; n++) {
@@ -35,9 +59,12 @@ double cross_entropy(float *dlogits, const float *logits, const int32_t *goal, i
             dlogits_n[v] = counts ? (float)maths_exp((double)logits_n[v] - lse) : 0.0f;
         if (!counts)
             continue;
+        for (int64_t v = 0; dlogits_n != NULL && smoothing > 0 && v < V; v++)
+            dlogits_n[v] -= share;
         if (dlogits_n != NULL)
-            dlogits_n[goal[n]] -= 1.0f;
-        loss += lse - (double)logits_n[goal[n]];
+            dlogits_n[goal[n]] -= (float)(1.0 - smoothing);
+        const double own = lse - (double)logits_n[goal[n]];
+        loss += smoothing > 0 ? soften(own, lse, logits_n, V, smoothing) : own;
         *count += 1;
     }
     return loss;
@@ -59,32 +86,35 @@ static double sum_exp(const float *logits, float max, int64_t V)
     return sum;
 }
 
-static double wide_row(float *logits, int32_t goal, int64_t V, bool gradient)
+static RowLoss wide_row(float *logits, int32_t goal, int64_t V, double smoothing, bool gradient)
 {
     float max = -INFINITY;
 #pragma omp simd reduction(max : max)
     for (int64_t v = 0; v < V; v++)
         max = logits[v] > max ? logits[v] : max;
     const double sum = sum_exp(logits, max, V);
-    const double loss = (double)max + maths_log(sum) - (double)logits[goal];
+    const double lse = (double)max + maths_log(sum);
+    RowLoss loss = { .plain = lse - (double)logits[goal] };
+    loss.loss = smoothing > 0 ? soften(loss.plain, lse, logits, V, smoothing) : loss.plain;
     if (!gradient)
         return loss;
-    const float scale = (float)(1.0 / sum);
+    const float scale = (float)(1.0 / sum), share = (float)(smoothing / (double)V);
 #pragma omp simd
     for (int64_t v = 0; v < V; v++)
-        logits[v] = vm_exp(logits[v] - max) * scale;
-    logits[goal] -= 1.0f;
+        logits[v] = vm_exp(logits[v] - max) * scale - share;
+    logits[goal] -= (float)(1.0 - smoothing);
     return loss;
 }
 
-void wide_cross_entropy(float *logits, double *loss, const int32_t *goal, int64_t N, int64_t V, bool gradient)
+void wide_cross_entropy(float *logits, RowLoss *loss, const int32_t *goal, int64_t N, int64_t V, double smoothing,
+                        bool gradient)
 {
 #pragma omp parallel for if (N * V >= PARALLEL_ELEMENTS)
     for (int64_t n = 0; n < N; n++) {
         float *logits_n = logits + n * V;
-        loss[n] = 0.0;
+        loss[n] = (RowLoss){ 0 };
         if (goal[n] != GOAL_IGNORED)
-            loss[n] = wide_row(logits_n, goal[n], V, gradient);
+            loss[n] = wide_row(logits_n, goal[n], V, smoothing, gradient);
         else if (gradient)
             memset(logits_n, 0, (size_t)V * sizeof *logits_n);
     }

@@ -94,18 +94,21 @@ static void collect_classes(const float *goal, const int32_t *token_goal, Pass *
     }
 }
 
-double head_loss(const Head *head, HeadKeep *keep, const float *goal, const int32_t *token_goal, int64_t *count,
-                 Pass *pass)
+BatchLoss head_loss(const Head *head, HeadKeep *keep, const float *goal, const int32_t *token_goal, Pass *pass)
 {
     const int64_t M = pass->reads.N, labels = head->classifier.out;
     float *dlogits = keep ? keep->dlogits : NULL;
-    *count = M;
-    if (head->problem == PROBLEM_REGRESSION)
-        return kernels->mean_square(dlogits, pass->logits, goal, M);
-    if (head->problem == PROBLEM_MULTI_LABEL)
-        return kernels->binary_cross_entropy(dlogits, pass->logits, goal, M, labels);
-    collect_classes(goal, token_goal, pass);
-    return kernels->cross_entropy(dlogits, pass->logits, pass->classes, M, labels, count);
+    BatchLoss loss = { .count = M };
+    if (head->problem == PROBLEM_REGRESSION) {
+        loss.sum = kernels->mean_square(dlogits, pass->logits, goal, M);
+    } else if (head->problem == PROBLEM_MULTI_LABEL) {
+        loss.sum = kernels->binary_cross_entropy(dlogits, pass->logits, goal, M, labels);
+    } else {
+        collect_classes(goal, token_goal, pass);
+        loss.sum =
+            kernels->cross_entropy(dlogits, pass->logits, pass->classes, M, labels, head->loss.smoothing, &loss.count);
+    }
+    return loss;
 }
 
 /* The gradient at the pooler's output in pass->row_a -> at the hidden rows. */

@@ -11,6 +11,7 @@
 #define WORKER_LAYERS_HEAD_H
 
 #include "common/config/config.h"
+#include "worker/layers/batch_loss.h"
 #include "worker/layers/linear.h"
 
 typedef struct Head {
@@ -18,6 +19,7 @@ typedef struct Head {
     Linear classifier;
     int64_t layer; /* the number that its random stream goes by */
     ProblemType problem;
+    LossOptions loss;
     Activation act; /* of the pooler */
     double pooler_dropout, dropout;
     bool below; /* something under the head is trained */
@@ -40,9 +42,8 @@ void head_bind(Head *head, const float *values);
 void head_forward(const Head *head, HeadKeep *keep, Pass *pass);
 
 /* Sum of the losses of pass->logits; their gradient goes to the keep, for head_backward. goal: of
- * sequences [B] or [B, labels]; token_goal: of all tokens. *count: rows that counted. */
-double head_loss(const Head *head, HeadKeep *keep, const float *goal, const int32_t *token_goal, int64_t *count,
-                 Pass *pass);
+ * sequences [B] or [B, labels]; token_goal: of all tokens. */
+BatchLoss head_loss(const Head *head, HeadKeep *keep, const float *goal, const int32_t *token_goal, Pass *pass);
 
 /* pass->x: hidden rows -> their gradient, where something below is trained. */
 void head_backward(const Head *head, const HeadKeep *keep, Pass *pass);

@@ -24,7 +24,7 @@ void vocab_head_layout(VocabHead *head, Layout *layout, const PassSizes *sizes, 
         linear_keep_layout(&head->kept, &head->linear, layout, head->piece);
     head->rows = layout_floats(layout, head->piece * head->linear.in);
     head->logits = layout_floats(layout, head->piece * V);
-    head->loss = layout_take(layout, (size_t)head->piece * sizeof(double));
+    head->losses = layout_take(layout, (size_t)head->piece * sizeof *head->losses);
     head->labelled = layout_take(layout, (size_t)M * sizeof(int32_t));
     head->goal = layout_take(layout, (size_t)M * sizeof(int32_t));
     head->start = layout_take(layout, (size_t)(B + 1) * sizeof(int64_t));
@@ -75,12 +75,16 @@ static float *hidden(VocabHead *head, int64_t first, int64_t N, const Pass *pass
     return head->rows;
 }
 
-static double sum_of(const double *x, int64_t n)
+/* The sums of a piece's rows, added to those before. */
+static void add_losses(BatchLoss *loss, const RowLoss *rows, int64_t n)
 {
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i];
-    return sum;
+    BatchLoss of = { 0 };
+    for (int64_t i = 0; i < n; i++) {
+        of.sum += rows[i].loss;
+        of.plain += rows[i].plain;
+    }
+    loss->sum += of.sum;
+    loss->plain += of.plain;
 }
 
 /* dlogits of the piece -> the gradient of its hidden rows, in x. */
@@ -113,18 +117,19 @@ static void clear_the_others(const VocabHead *head, int64_t count, const Pass *p
     }
 }
 
-double vocab_head_loss(VocabHead *head, const int32_t *token_goal, int64_t *count, Pass *pass)
+BatchLoss vocab_head_loss(VocabHead *head, const int32_t *token_goal, Pass *pass)
 {
     const int64_t V = head->linear.out, L = list_rows(head, token_goal, false, pass);
-    double loss = 0;
+    BatchLoss loss = { .count = L };
     for (int64_t first = 0; first < L; first += head->piece) {
         const int64_t N = L - first < head->piece ? L - first : head->piece;
         const Rows rows = rows_of_piece(head, first, N, pass);
         float *x = hidden(head, first, N, pass);
         linear_forward(&head->linear, pass->grad ? &head->kept : NULL, head->logits, V, x, &rows, pass);
         linear_add_bias(&head->linear, head->logits, V, N);
-        kernels->wide_cross_entropy(head->logits, head->loss, head->goal + first, N, V, pass->grad != NULL);
-        loss += sum_of(head->loss, N);
+        kernels->wide_cross_entropy(head->logits, head->losses, head->goal + first, N, V, head->loss.smoothing,
+                                    pass->grad != NULL);
+        add_losses(&loss, head->losses, N);
         if (!pass->grad)
             continue;
         piece_backward(head, x, &rows, pass);
@@ -132,25 +137,24 @@ double vocab_head_loss(VocabHead *head, const int32_t *token_goal, int64_t *coun
     }
     if (pass->grad && head->below)
         clear_the_others(head, L, pass);
-    *count = L;
     return loss;
 }
 
-double vocab_head_logits(VocabHead *head, float *logits, const int32_t *token_goal, int64_t *count, Pass *pass)
+BatchLoss vocab_head_logits(VocabHead *head, float *logits, const int32_t *token_goal, Pass *pass)
 {
     const int64_t V = head->linear.out, C = head->linear.in;
     const int64_t M = list_rows(head, token_goal, true, pass);
-    double loss = 0;
-    *count = 0;
+    BatchLoss loss = { 0 };
     for (int64_t first = 0; first < M; first += head->piece) {
         const int64_t N = M - first < head->piece ? M - first : head->piece;
         const Rows rows = rows_of_piece(head, first, N, pass);
         linear_forward(&head->linear, NULL, logits + first * V, V, pass->x + first * C, &rows, pass);
         linear_add_bias(&head->linear, logits + first * V, V, N);
-        kernels->wide_cross_entropy(logits + first * V, head->loss, head->goal + first, N, V, false);
-        loss += sum_of(head->loss, N);
+        kernels->wide_cross_entropy(logits + first * V, head->losses, head->goal + first, N, V, head->loss.smoothing,
+                                    false);
+        add_losses(&loss, head->losses, N);
         for (int64_t i = first; i < first + N; i++)
-            *count += head->goal[i] >= 0;
+            loss.count += head->goal[i] >= 0;
     }
     return loss;
 }

@@ -7,16 +7,18 @@
 #ifndef WORKER_LAYERS_VOCAB_HEAD_H
 #define WORKER_LAYERS_VOCAB_HEAD_H
 
+#include "worker/layers/batch_loss.h"
 #include "worker/layers/linear.h"
 
 typedef struct VocabHead {
     Linear linear; /* [V,C]; its weight may be the word table */
+    LossOptions loss;
     bool below; /* something under the head is trained */
     int64_t piece; /* rows that go through together */
     LinearKeep kept; /* of the piece, in training */
     float *rows; /* [piece, C] */
     float *logits; /* [piece, V] */
-    double *loss; /* [piece] */
+    RowLoss *losses; /* [piece] */
     int32_t *labelled, *goal; /* [M] the read rows that have a goal, and the goal */
     int64_t *start, *from; /* [B+1] where labelled rows of each sequence start, all and of a piece */
 } VocabHead;
@@ -25,11 +27,11 @@ void vocab_head_layout(VocabHead *head, Layout *layout, const PassSizes *sizes, 
 void vocab_head_bind(VocabHead *head, const float *values);
 
 /* Sum of the losses of the read rows that have a goal (token_goal: of all tokens, -100: none),
- * from pass->x[M,C]; *count: how many. With pass->grad, pass->x becomes the gradient of the
+ * from pass->x[M,C]. With pass->grad, pass->x becomes the gradient of the
  * hidden rows (where something below is trained), and the head's own are added to pass->grad. */
-double vocab_head_loss(VocabHead *head, const int32_t *token_goal, int64_t *count, Pass *pass);
+BatchLoss vocab_head_loss(VocabHead *head, const int32_t *token_goal, Pass *pass);
 
 /* logits[M,V] of all read rows, and the loss as above when there is a token_goal. */
-double vocab_head_logits(VocabHead *head, float *logits, const int32_t *token_goal, int64_t *count, Pass *pass);
+BatchLoss vocab_head_logits(VocabHead *head, float *logits, const int32_t *token_goal, Pass *pass);
 
 #endif

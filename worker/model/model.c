@@ -160,12 +160,13 @@ static void make_head(Model *model, const Weights *weights, bool below)
 {
     const ModelArch *arch = model->arch;
     if (model->speaks) {
-        model->vocab_head = (VocabHead){ .below = below };
+        model->vocab_head = (VocabHead){ .loss = model->options.loss, .below = below };
         add_linear(model, weights, &model->vocab_head.linear, -1, ROLE_HEAD, SITE_LORA_HEAD);
         return;
     }
     model->head = (Head){ .layer = arch->layers,
                           .problem = arch->head.problem,
+                          .loss = model->options.loss,
                           .act = arch->head.pooler_act,
                           .pooler_dropout = arch->head.pooler_dropout,
                           .dropout = arch->head.dropout,
@@ -479,14 +480,11 @@ void model_up(Model *model, Keep *keep, const EmbeddingInput *input)
 /* The loss of what model_up left; with a keep its gradient at the hidden rows is in pass->x then. */
 static BatchLoss find_loss(Model *model, Keep *keep, const Batch *batch)
 {
-    BatchLoss loss = { 0 };
     Pass *pass = &model->pass;
-    if (model->speaks) {
-        loss.sum = vocab_head_loss(&model->vocab_head, batch->token_goal, &loss.count, pass);
-        return loss;
-    }
+    if (model->speaks)
+        return vocab_head_loss(&model->vocab_head, batch->token_goal, pass);
     HeadKeep *kept = keep ? &keep->head : NULL;
-    loss.sum = head_loss(&model->head, kept, batch->goal, batch->token_goal, &loss.count, pass);
+    const BatchLoss loss = head_loss(&model->head, kept, batch->goal, batch->token_goal, pass);
     if (kept)
         head_backward(&model->head, kept, pass);
     return loss;
@@ -541,12 +539,9 @@ BatchLoss model_predict(Model *model, const Batch *batch, const float *values, f
     model_up(model, NULL, &input);
     if (!model->speaks)
         head_forward(&model->head, NULL, pass);
-    BatchLoss loss = { 0 };
-    if (model->speaks && logits) {
-        loss.sum = vocab_head_logits(&model->vocab_head, logits, batch->token_goal, &loss.count, pass);
-        return loss;
-    }
+    if (model->speaks && logits)
+        return vocab_head_logits(&model->vocab_head, logits, batch->token_goal, pass);
     if (logits)
         memcpy(logits, pass->logits, (size_t)(pass->reads.N * model->arch->head.labels) * sizeof *logits);
-    return has_goals(model, batch) ? find_loss(model, NULL, batch) : loss;
+    return has_goals(model, batch) ? find_loss(model, NULL, batch) : (BatchLoss){ 0 };
 }

@@ -14,6 +14,7 @@
 
 #include "common/model/arch.h"
 #include "common/slots/slots.h"
+#include "worker/layers/batch_loss.h"
 #include "worker/model/batch.h"
 #include "worker/model/weights.h"
 
@@ -23,6 +24,7 @@ typedef struct ModelOptions {
     int threads;
     double lora_dropout;
     uint64_t seed; /* of dropout */
+    LossOptions loss;
 } ModelOptions;
 
 typedef struct Model Model;
@@ -34,11 +36,6 @@ void model_close(Model *model);
 
 /* Bytes of arenas that model_open takes for these options. */
 int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOptions *options);
-
-typedef struct BatchLoss {
-    double sum; /* of the losses of what was counted */
-    int64_t count; /* examples, or labelled tokens */
-} BatchLoss;
 
 /* grad[0, table->size) (written) = gradient of the SUM of the losses at values[0, table->size),
  * dropout on, as of `step`. Numbers that are not finite are the caller's to find. */

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/plan/steps.h"
 #include "worker/eval/measure.h"
+#include "worker/train/settings.h"
 
 #include <stdlib.h>
 
@@ -53,7 +54,14 @@ static bool take_memory(JobStep *step, const JobStepOptions *o, int64_t tokens, 
     const ModelArch *arch = o->base->adapted.arch;
     const Config *c = o->config;
     const int64_t slots = o->base->adapted.table->size;
-    const ModelOptions model = { tokens, rows, longest_of(o), true, o->threads, c->lora.dropout, c->train.seed };
+    const ModelOptions model = { .most_tokens = tokens,
+                                 .most_sequences = rows,
+                                 .longest = longest_of(o),
+                                 .training = true,
+                                 .threads = o->threads,
+                                 .lora_dropout = c->lora.dropout,
+                                 .seed = c->train.seed,
+                                 .loss = settings_loss(c) };
     const BatchSize size = { tokens, rows, o->data->train.data.goal_width, pictures_floats(arch) };
     size_t depth = 1;
     for (int64_t width = 1; width < c->parallel.micro_batches; width *= 2)

@@ -41,3 +41,8 @@ DatasetOptions settings_data(const Config *config, const StringList *files)
         .labelled = true,
     };
 }
+
+LossOptions settings_loss(const Config *config)
+{
+    return (LossOptions){ .smoothing = config->train.label_smoothing };
+}

@@ -115,7 +115,7 @@ static void rows_of_another_size_are_refused(void **state)
         { { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL }, 9, 8 },
         { { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL }, 6, 5 }, /* two pairs, as row[0] says */
         { { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, NULL }, 7, 6 },
-        { { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 2, NULL }, 15, 16 },
+        { { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 2, NULL }, 16, 15 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Metrics m;

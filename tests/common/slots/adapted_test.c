@@ -98,12 +98,34 @@ static void what_cannot_be_leaves_nothing(void **state)
     config_release(&config);
 }
 
+/* A loss of numbers or of several labels has no goal that could be softened. */
+static void smoothing_needs_classes(void **state)
+{
+    (void)state;
+    static const char *const settings[][2] = { { "labels=1", "problem_type=regression" },
+                                               { "labels=3", "problem_type=multi_label_classification" } };
+    for (int i = 0; i < 3; i++) {
+        Config config;
+        Adapted adapted;
+        Err err = { 0 };
+        load(&config, i < 2 ? settings[i][0] : "labels=3", i < 2 ? settings[i][1] : NULL);
+        AdaptedOptions o = adapted_of(&config);
+        o.label_smoothing = 0.1;
+        assert_int_equal(adapted_open(&adapted, &o, &err), i == 2);
+        assert_int_equal(err.kind, i < 2 ? ERR_INPUT : ERR_NONE);
+        assert_true(i == 2 || (strstr(err.what, "label_smoothing_factor") && strstr(err.hint, "remove")));
+        adapted_release(&adapted);
+        config_release(&config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_file_opens_model_and_slots),
         cmocka_unit_test(the_digest_is_of_the_base),
         cmocka_unit_test(what_cannot_be_leaves_nothing),
+        cmocka_unit_test(smoothing_needs_classes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,10 +190,10 @@ static void loss_and_gradients_are_those_of_all_rows_for_any_piece(void **state)
             open_fixture(&f, form & 1, form & 2 ? 0.3 : 0);
             const Expected e = expect(&f);
             f.head.piece = piece;
-            int64_t count = -1;
-            const double loss = vocab_head_loss(&f.head, goals, &count, &f.pass);
-            assert_int_equal(count, LABELLED);
-            assert_float_equal(loss, e.loss, 1e-5);
+            const BatchLoss loss = vocab_head_loss(&f.head, goals, &f.pass);
+            assert_int_equal(loss.count, LABELLED);
+            assert_float_equal(loss.sum, e.loss, 1e-5);
+            assert_true(loss.plain == loss.sum);
             expect_near(f.grad, e.grad, SIZE);
             expect_near(f.pass.x, e.dx, M * C);
             arena_release(&f.arena);
@@ -210,12 +210,12 @@ static void logits_are_of_every_row_that_is_read(void **state)
         f.head.piece = piece;
         f.pass.grad = NULL;
         float logits[M * V];
-        int64_t count = -1;
-        assert_float_equal(vocab_head_logits(&f.head, logits, goals, &count, &f.pass), e.loss, 1e-5);
-        assert_int_equal(count, LABELLED);
+        BatchLoss loss = vocab_head_logits(&f.head, logits, goals, &f.pass);
+        assert_float_equal(loss.sum, e.loss, 1e-5);
+        assert_int_equal(loss.count, LABELLED);
         expect_near(logits, e.logits, M * V);
-        assert_true(vocab_head_logits(&f.head, logits, NULL, &count, &f.pass) == 0);
-        assert_int_equal(count, 0);
+        loss = vocab_head_logits(&f.head, logits, NULL, &f.pass);
+        assert_true(loss.sum == 0 && loss.count == 0);
         arena_release(&f.arena);
     }
 }
@@ -228,9 +228,8 @@ static void without_a_goal_there_is_no_loss_and_no_gradient(void **state)
     int32_t none[N];
     for (int n = 0; n < N; n++)
         none[n] = -100;
-    int64_t count = -1;
-    assert_true(vocab_head_loss(&f.head, none, &count, &f.pass) == 0);
-    assert_int_equal(count, 0);
+    const BatchLoss loss = vocab_head_loss(&f.head, none, &f.pass);
+    assert_true(loss.sum == 0 && loss.count == 0);
     for (int i = 0; i < M * C; i++)
         assert_true(f.pass.x[i] == 0);
     for (int i = 0; i < SIZE; i++)

@@ -49,17 +49,17 @@ static size_t hidden_bytes(const Model *model)
 static void up(Subject *s, Model *model, Flight *f)
 {
     const EmbeddingInput input = input_of(f);
-    int64_t count = 0;
+    BatchLoss loss;
     begin(s, model, f);
     model_up(model, &f->keep, &input);
     if (model->speaks) {
-        vocab_head_loss(&model->vocab_head, f->p.batch.token_goal, &count, &model->pass);
+        loss = vocab_head_loss(&model->vocab_head, f->p.batch.token_goal, &model->pass);
     } else {
         head_forward(&model->head, &f->keep.head, &model->pass);
-        head_loss(&model->head, &f->keep.head, f->p.batch.goal, f->p.batch.token_goal, &count, &model->pass);
+        loss = head_loss(&model->head, &f->keep.head, f->p.batch.goal, f->p.batch.token_goal, &model->pass);
         head_backward(&model->head, &f->keep.head, &model->pass);
     }
-    assert_true(count > 0);
+    assert_true(loss.count > 0);
     memcpy(f->dx, model->pass.x, hidden_bytes(model));
 }
 

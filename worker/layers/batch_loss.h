@@ -1,0 +1,19 @@
+/* batch_loss - what a micro-batch's loss is, as heads give it: sums over what counts, and the settings that they follow.
+ *
+ * Values. Threads: any. */
+#ifndef WORKER_LAYERS_BATCH_LOSS_H
+#define WORKER_LAYERS_BATCH_LOSS_H
+
+#include <stdint.h>
+
+typedef struct LossOptions {
+    double smoothing; /* of goals that are classes or tokens: train.label_smoothing_factor */
+} LossOptions;
+
+typedef struct BatchLoss {
+    double sum; /* of the losses of what was counted */
+    double plain; /* CAUSAL_LM: the same without smoothing, which perplexity is of */
+    int64_t count; /* examples, or labelled tokens */
+} BatchLoss;
+
+#endif
