@@ -6,65 +6,14 @@
 #include "common/config/run_folder.h"
 #include "common/plan/plan.h"
 #include "launch/command.h"
+#include "launch/eval_rows.h"
 #include "launch/session.h"
 #include "worker/eval/engine.h"
 #include "worker/eval/measure.h"
-#include "worker/train/rows.h"
 #include "worker/train/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* What is measured on. */
-typedef struct EvalRows {
-    const StringList *files;
-    const char *key; /* of the run file, that names them */
-    double share; /* of the rows, that was held back from training; 0: all rows */
-    uint64_t seed; /* of that split */
-    uint32_t *row; /* [count], owned */
-    int64_t count, all;
-} EvalRows;
-
-/* data.test, else data.validation, else what validation_split holds back; but first what the command line names. */
-static bool choose(EvalRows *rows, const Config *c, const Arguments *given, Err *err)
-{
-    const DataConfig *d = &c->data;
-    const bool other = !arguments_key(given, "data.test") &&
-                       (arguments_key(given, "data.validation") || arguments_key(given, "data.validation_split"));
-    *rows = (EvalRows){ .files = &d->test, .key = "data.test" };
-    if (d->test.count > 0 && !(other && (d->validation.count > 0 || d->validation_split > 0)))
-        return true;
-    *rows = (EvalRows){ .files = &d->validation, .key = "data.validation" };
-    if (d->validation.count > 0)
-        return true;
-    *rows = (EvalRows){ .files = &d->train, .key = "data.train", .share = d->validation_split, .seed = c->train.seed };
-    if (d->train.count > 0 && d->validation_split > 0)
-        return true;
-    err_set(err, ERR_INPUT, "there is nothing to evaluate on");
-    return err_hint(err, "give --data.test=FILE, or data.validation or data.validation_split in the run file");
-}
-
-static void take_rows(EvalRows *rows, const Dataset *data, const Pictures *pictures)
-{
-    rows->row = rows_usable(data, pictures, &rows->all);
-    const int64_t trained = rows->share > 0 ? rows_split(rows->row, rows->all, rows->share, rows->seed) : 0;
-    rows->count = rows->all - trained;
-    memmove(rows->row, rows->row + trained, (size_t)rows->count * sizeof *rows->row);
-}
-
-static void tell_rows(const EvalRows *rows)
-{
-    const StringList *files = rows->files;
-    if (rows->share > 0)
-        fprintf(stderr, "held-back %g%% of %s: %lld of %lld rows, seed %llu", 100 * rows->share, rows->key,
-                (long long)rows->count, (long long)rows->all, (unsigned long long)rows->seed);
-    else
-        fprintf(stderr, "%s: %lld rows", rows->key, (long long)rows->count);
-    fprintf(stderr, " (%s", files->items[0]);
-    if (files->count > 1)
-        fprintf(stderr, " and %d more", files->count - 1);
-    fprintf(stderr, ")\n");
-}
 
 typedef struct MeasuredSet {
     Dataset data;
@@ -72,14 +21,15 @@ typedef struct MeasuredSet {
     EvalRows rows;
 } MeasuredSet;
 
-static bool open_set(MeasuredSet *set, const Config *c, const DatasetOptions *options, const Session *s, Err *err)
+static bool open_set(MeasuredSet *set, const Config *c, const DatasetOptions *options, const Session *s,
+                     const EvalRun *run, Err *err)
 {
     const PicturesOptions images = { .files = options->files, .skip_bad_rows = c->data.skip_bad_rows };
     if (!dataset_open(&set->data, options, s->base.adapted.arch, s->base.tokenizer, err) ||
         (set->data.images && !pictures_open(&set->pictures, &set->data, s->base.adapted.arch, &images, err)))
         return false;
-    take_rows(&set->rows, &set->data, &set->pictures);
-    tell_rows(&set->rows);
+    if (!eval_rows_take(&set->rows, &set->data, &set->pictures, c, run, err))
+        return false;
     if (set->data.shared > 0)
         log_warn("data", "rows=%lld prompt and completion share a token, which is not counted",
                  (long long)set->data.shared);
@@ -94,7 +44,7 @@ static void release_set(MeasuredSet *set)
 {
     pictures_close(&set->pictures);
     dataset_release(&set->data);
-    free(set->rows.row);
+    eval_rows_release(&set->rows);
 }
 
 /* texts NULL: nothing is generated. */
@@ -109,7 +59,8 @@ static bool measure(Session *session, MeasuredSet *set, const MeasureTexts *text
         ok = batch.ids || pictures_fill(&set->pictures, &session->room, &batch, 0, err);
         if (ok)
             measure_batch(metrics, session->model, &batch, session->values, session->logits);
-        ok = ok && (!texts || measure_texts(metrics, texts, &batch, err));
+        ok = ok && engine_check(session->logits, measure_logits(session->base.adapted.arch, batch.N, batch.B), err) &&
+             (!texts || measure_texts(metrics, texts, &batch, err));
     }
     free(ends);
     if (ok && metrics->sums[1] - metrics->sums[1] != 0.0)
@@ -155,15 +106,16 @@ static void print_figures(const Metrics *metrics)
     json_decref(out);
 }
 
-static bool evaluate(const Config *c, const char *adapter, const Arguments *given, Err *err)
+static bool evaluate(const Config *c, const EvalRun *run, const Arguments *given, Err *err)
 {
     MeasuredSet set = { 0 };
-    if (!choose(&set.rows, c, given, err))
+    if (!eval_rows_choose(&set.rows, c, given, run, err))
         return false;
     const DatasetOptions data = settings_data(c, set.rows.files);
     const SessionOptions o = {
         .model = c->model,
-        .adapter = adapter,
+        .adapter = run->adapter,
+        .other_base = run->other_base,
         .task = c->task,
         .model_config = c->model_config,
         .labels = &c->labels,
@@ -178,7 +130,7 @@ static bool evaluate(const Config *c, const char *adapter, const Arguments *give
     };
     Session session = { 0 };
     Metrics metrics = { 0 };
-    bool ok = session_open(&session, &o, err) && open_set(&set, c, &data, &session, err);
+    bool ok = session_open(&session, &o, err) && open_set(&set, c, &data, &session, run, err);
     if (ok) {
         const MetricsSpec spec = measure_spec(session.base.adapted.arch);
         metrics_init(&metrics, &spec);
@@ -215,14 +167,14 @@ static char *run_file(const char *given, const char **adapter, Err *err)
 
 static bool run(void *self, const Arguments *given, Err *err)
 {
-    const char *adapter = *(const char *const *)self;
-    char *file = run_file(given->positionals[0], &adapter, err);
+    EvalRun of = *(const EvalRun *)self;
+    char *file = run_file(given->positionals[0], &of.adapter, err);
     const ConfigSources sources = { .file = file,
                                     .overrides = given->overrides,
                                     .override_count = given->override_count };
     Config config = { 0 };
-    const bool ok = file && (!adapter || run_folder_check(adapter, err)) && config_load(&config, &sources, err) &&
-                    (!adapter || run_folder_labels(&config, adapter, err)) && evaluate(&config, adapter, given, err);
+    const bool ok = file && (!of.adapter || run_folder_check(of.adapter, err)) && config_load(&config, &sources, err) &&
+                    (!of.adapter || run_folder_labels(&config, of.adapter, err)) && evaluate(&config, &of, given, err);
     config_release(&config);
     free(file);
     return ok;
@@ -230,10 +182,11 @@ static bool run(void *self, const Arguments *given, Err *err)
 
 int cmd_eval(int argc, char **argv)
 {
-    const char *adapter = NULL;
+    EvalRun of = { 0 };
     bool help = false;
     const Option own[] = {
-        { "adapter", "DIR", "the adapter to measure; without it: the base model", &adapter, NULL },
+        { "adapter", "DIR", "the adapter to measure; without it: the base model", &of.adapter, NULL },
+        { "other_base", NULL, "take the base though the adapter was trained on another", NULL, &of.other_base },
         { "help", NULL, "this text", NULL, &help },
     };
     const OptionTable table = {
@@ -245,5 +198,5 @@ int cmd_eval(int argc, char **argv)
         sizeof own / sizeof *own,
         true
     };
-    return command_main(&(Command){ &table, &help, 1, 1, run, &adapter }, argc, argv);
+    return command_main(&(Command){ &table, &help, 1, 1, run, &of }, argc, argv);
 }

@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "common/config/run_facts.h"
 #include "common/tensor/safetensors.h"
 #include "launch/command.h"
 #include "launch/describe.h"
@@ -69,6 +70,14 @@ static bool add_config(json_t *out, const char *path, const char *const *keys, E
     return true;
 }
 
+static void add_doubt(json_t *out, const char *adapter)
+{
+    char *exchanged = run_facts_exchanged(adapter);
+    if (exchanged)
+        json_object_set_new(out, "exchanged", json_string(exchanged));
+    free(exchanged);
+}
+
 /* A folder's, or a safetensors file's. */
 static json_t *look_at_tensors(const char *path, Err *err)
 {
@@ -83,6 +92,7 @@ static json_t *look_at_tensors(const char *path, Err *err)
     } else if (file_exists(adapter)) {
         json_object_set_new(out, "kind", json_string("adapter"));
         ok = add_config(out, adapter, adapter_keys, err) && (st = safetensors_open(weights, err));
+        add_doubt(out, path);
     } else if (file_exists(config)) {
         json_object_set_new(out, "kind", json_string("model"));
         ok = add_config(out, config, model_keys, err) && (st = safetensors_open_model(path, err));

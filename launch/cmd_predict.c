@@ -12,7 +12,7 @@
 
 typedef struct PredictArguments {
     const char *adapter, *model, *length;
-    bool logits;
+    bool logits, other_base;
     int64_t max_length;
     const Arguments *rest; /* lent */
 } PredictArguments;
@@ -90,6 +90,7 @@ static bool predict(const PredictArguments *given, const Config *c, Err *err)
     const SessionOptions o = {
         .model = given->model,
         .adapter = given->adapter,
+        .other_base = given->other_base,
         .task = c->task,
         .model_config = c->model_config,
         .labels = &c->labels,
@@ -139,6 +140,7 @@ int cmd_predict(int argc, char **argv)
         { "model", "DIR", "its base model; default: the one the adapter names", &given.model, NULL },
         { "max_length", "N", "at most N tokens a line", &given.length, NULL },
         { "logits", NULL, "print the logits too", NULL, &given.logits },
+        { "other_base", NULL, "take the base though the adapter was trained on another", NULL, &given.other_base },
         { "help", NULL, "this text", NULL, &help },
     };
     const OptionTable table = {

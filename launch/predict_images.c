@@ -15,6 +15,14 @@ typedef struct Gallery {
     int64_t start[PREDICT_BATCH + 1], example[PREDICT_BATCH];
 } Gallery;
 
+static bool print_answer(const Gallery *g, int64_t b, Err *err)
+{
+    const ModelArch *arch = g->session->base.adapted.arch;
+    json_t *line = predict_classes(arch, g->session->logits + b * arch->head.labels, g->input->logits);
+    json_object_set_new(line, "file", json_string(g->paths[b]));
+    return predict_print(line, err);
+}
+
 static bool print_answers(Gallery *g, Err *err)
 {
     Session *s = g->session;
@@ -23,14 +31,9 @@ static bool print_answers(Gallery *g, Err *err)
     const Batch batch = {
         .B = g->count, .N = g->start[g->count], .start = g->start, .example = g->example, .pixels = s->room.pixels
     };
-    if (g->count > 0)
-        session_predict(s, &batch);
-    bool ok = true;
+    bool ok = g->count == 0 || session_predict(s, &batch, err);
     for (int64_t b = 0; b < g->count; b++) {
-        json_t *line =
-            predict_classes(s->base.adapted.arch, s->logits + b * s->base.adapted.arch->head.labels, g->input->logits);
-        json_object_set_new(line, "file", json_string(g->paths[b]));
-        ok = predict_print(line, err) && ok;
+        ok = ok && print_answer(g, b, err);
         free(g->paths[b]);
     }
     g->count = 0;

@@ -23,9 +23,7 @@ static bool print_answers(WaitingTexts *p, Err *err)
                           .ids = s->room.ids,
                           .types = s->base.adapted.arch->types > 1 ? s->room.types : NULL,
                           .example = p->example };
-    if (p->count > 0)
-        session_predict(s, &batch);
-    bool ok = true;
+    bool ok = p->count == 0 || session_predict(s, &batch, err);
     for (int64_t b = 0; ok && b < p->count; b++)
         ok = predict_print(
             predict_classes(s->base.adapted.arch, s->logits + b * s->base.adapted.arch->head.labels, p->input->logits),

@@ -65,8 +65,8 @@ static bool tag(Tagger *t, const WordList *words, Err *err)
                           .ids = e->ids,
                           .example = example,
                           .types = s->base.adapted.arch->types > 1 ? e->types : NULL };
-    if (e->count > 0)
-        session_predict(s, &batch);
+    if (e->count > 0 && !session_predict(s, &batch, err))
+        return false;
     json_t *out = answer(t, words, s->logits);
     if (t->input->logits)
         add_logits(out, t, s->logits);

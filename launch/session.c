@@ -2,9 +2,12 @@
 
 #include "common/base/file.h"
 #include "common/base/json.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/config/run_facts.h"
 #include "common/model/base.h"
 #include "common/slots/slots.h"
+#include "launch/trained_base.h"
 #include "worker/arithmetic/arithmetic.h"
 #include "worker/eval/measure.h"
 
@@ -107,7 +110,9 @@ static bool open_base(Session *s, const SessionOptions *o, const char *name, Err
             return false;
         adapted.lora = &s->lora;
     }
-    if (!opened_open(&s->base, &adapted, err) || !(s->frozen = mem_alloc((size_t)s->base.weights.bytes, err)))
+    if (!opened_open(&s->base, &adapted, err) ||
+        (o->adapter && !o->other_base && !trained_base_check(&s->base.adapted, o->adapter, err)) ||
+        !(s->frozen = mem_alloc((size_t)s->base.weights.bytes, err)))
         return false;
     base_warn(s->base.adapted.arch, s->base.adapted.files);
     const bool ok = opened_load(&s->base, s->frozen, 0, 1, err);
@@ -120,6 +125,10 @@ static bool open_adapter(Session *s, const char *adapter, Err *err)
     const SlotTable *table = s->base.adapted.table;
     if (!adapter)
         return true;
+    char *exchanged = run_facts_exchanged(adapter);
+    if (exchanged)
+        log_warn("adapter", "%s", exchanged);
+    free(exchanged);
     s->values = mem_alloc((size_t)table->size * sizeof(float), err);
     if (!s->values)
         return false;
@@ -182,7 +191,9 @@ bool session_writes(Session *s, TextEngine *engine, int64_t lanes, Err *err)
     return text_engine_open(engine, &o, err);
 }
 
-BatchLoss session_predict(Session *s, const Batch *batch)
+bool session_predict(Session *s, const Batch *batch, Err *err)
 {
-    return model_predict(s->model, batch, s->values, s->logits);
+    const int64_t count = measure_logits(s->base.adapted.arch, batch->N, batch->B);
+    model_predict(s->model, batch, s->values, s->logits);
+    return engine_check(s->logits, count, err);
 }

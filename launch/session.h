@@ -13,6 +13,7 @@
 typedef struct SessionOptions {
     const char *model; /* folder or hub name; NULL: what the adapter says it was made for */
     const char *adapter; /* folder; NULL: the base model alone */
+    bool other_base; /* it need not be the one that the adapter was trained on */
     TaskType task;
     const json_t *model_config;
     const StringList *labels; /* may be empty */
@@ -44,8 +45,8 @@ MUST_USE bool session_task(TaskType *task, const char *adapter, Err *err);
 MUST_USE bool session_open(Session *session, const SessionOptions *options, Err *err);
 void session_close(Session *session);
 
-/* Logits of a batch as model_predict writes them, in session->logits; the batch's loss. */
-BatchLoss session_predict(Session *session, const Batch *batch);
+/* Logits of a batch as model_predict writes them, in session->logits. False with *err: they are not finite. */
+MUST_USE bool session_predict(Session *session, const Batch *batch, Err *err);
 
 /* An engine that writes texts of up to max_length tokens with the session's model and adapter, which it
  * borrows; lanes: of the options at the most. */

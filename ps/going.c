@@ -8,6 +8,7 @@
 
 #include "common/base/file.h"
 #include "common/base/log.h"
+#include "common/config/run_facts.h"
 #include "ps/advance.h"
 #include "ps/best.h"
 #include "ps/checkpoint.h"
@@ -165,6 +166,14 @@ static json_t *open_end(const Run *run, Err *err)
     return own;
 }
 
+static void tell_exchanged(const Run *run)
+{
+    char *exchanged = run_facts_exchanged(run->folder);
+    if (exchanged)
+        log_warn("adapter", "%s; --overwrite trains it again", exchanged);
+    free(exchanged);
+}
+
 bool going_complete(Run *run, Err *err)
 {
     json_t *own = open_end(run, err);
@@ -191,5 +200,6 @@ bool going_complete(Run *run, Err *err)
                  "it stopped early at step %lld of %lld: evaluations had not become better; a larger "
                  "train.early_stopping_patience than %lld goes on",
                  (long long)run->state.version, (long long)total, (long long)run->state.worse);
+    tell_exchanged(run);
     return slots_read_adapter(run->store.value, run->adapted.table, run->folder, err);
 }

@@ -23,7 +23,7 @@ typedef enum {
     ERR_MEMORY, /* asked for more than there is: exit code 1 */
     ERR_PEER, /* the parameter server is not there: exit code 3 */
     ERR_REFUSED, /* the server refused this worker, or this machine cannot do its work: exit code 4 */
-    ERR_TRAINING /* loss or gradient is not finite: exit code 5 */
+    ERR_TRAINING /* loss, gradient, base or answer is not finite: exit code 5 */
 } ErrKind;
 
 typedef struct Err {

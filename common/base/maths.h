@@ -7,6 +7,8 @@
 #ifndef COMMON_BASE_MATHS_H
 #define COMMON_BASE_MATHS_H
 
+#include <stdint.h>
+
 double maths_exp(double x);
 double maths_log(double x); /* of 0: -inf; below: NaN */
 double maths_log1p(double x); /* log(1 + x), for x > -1/2; below 2 units */
@@ -17,5 +19,8 @@ double maths_cos(double x);
 
 /* x^y for x >= 0, else NaN; below 1 unit where the power lies between 2^-20 and 2^20, 2^-48 of it elsewhere. */
 double maths_pow(double x, double y);
+
+/* Index of the first of x[0, n) that is NaN or infinite; n: none is. */
+int64_t maths_not_finite(const float *x, int64_t n);
 
 #endif

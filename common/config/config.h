@@ -184,7 +184,9 @@ typedef enum {
     COMPARE_FOLDER, /* going on in a folder: all but what may be changed then (KEY_GOING, KEY_ALIKE) */
     COMPARE_WORKER, /* of a worker and its run: all but where model and data lie (their digests tell), and
                        what concerns the server alone (KEY_GOING) */
-    COMPARE_GOING /* only what may be changed when a run goes on */
+    COMPARE_GOING, /* only what may be changed when a run goes on */
+    COMPARE_ROWS, /* only what decides which rows are held back (KEY_ROWS), but where they lie */
+    COMPARE_READING /* only how rows are read and encoded, but where they lie */
 } ConfigCompare;
 
 /* True when none of the keys differ that are looked at (addresses, output_dir and liveness settings never

@@ -47,6 +47,10 @@ static bool is_compared(const ConfigKey *key, ConfigCompare by, const Config *he
         return !(key->flags & KEY_GOING) && !is_place(key) && !counts_as_same(key, here, there);
     case COMPARE_GOING:
         return key->flags & (KEY_GOING | KEY_ALIKE);
+    case COMPARE_ROWS:
+        return key->flags & KEY_ROWS && !is_place(key);
+    case COMPARE_READING:
+        return text_starts(key->name, "data.") && !is_place(key) && !(key->flags & KEY_ALIKE);
     }
     return true;
 }

@@ -98,7 +98,8 @@ void roff_exit_codes(Text *out)
         { "4", "refused, and would be again: by the server (another run, configuration, base model, data or protocol), "
                "or by this machine (no OpenBLAS that is right, or no room for it under ulimit -v; arithmetic that "
                "it cannot do)" },
-        { "5", "the loss or a gradient is not finite; nothing of that step was applied" },
+        { "5", "the loss, a gradient, a weight of the base or an answer is not finite; nothing of that step was "
+               "applied" },
         { "130, 143", "interrupted; the same command goes on" },
     };
     roff_section(out, "EXIT STATUS");

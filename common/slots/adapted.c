@@ -68,5 +68,10 @@ void adapted_close_files(Adapted *s)
 
 uint64_t adapted_digest(const Adapted *s)
 {
-    return digest_fast_more(safetensors_digest(s->files), &(uint64_t){ arch_digest(s->arch) }, sizeof(uint64_t));
+    return adapted_digest_with(s, safetensors_digest(s->files));
+}
+
+uint64_t adapted_digest_with(const Adapted *s, uint64_t files)
+{
+    return digest_fast_more(files, &(uint64_t){ arch_digest(s->arch) }, sizeof(uint64_t));
 }

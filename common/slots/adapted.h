@@ -40,5 +40,6 @@ void adapted_close_files(Adapted *adapted); /* a mapping of them all, which nobo
 
 /* Of all that decides the numbers of the base: weights and config.json. The files are open. */
 uint64_t adapted_digest(const Adapted *adapted);
+uint64_t adapted_digest_with(const Adapted *adapted, uint64_t files); /* safetensors_digest is known */
 
 #endif

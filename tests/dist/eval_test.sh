@@ -58,12 +58,103 @@ evaluates 0 "another data.test" run.yaml --adapter=mine --data.test=third.tsv
 said "another data.test" "data.test: 24 rows ($work/third.tsv)"
 evaluates 0 "what the command line names, before data.test" run.yaml --adapter=mine --data.validation=third.tsv
 said "what the command line names" "data.validation: 24 rows ($work/third.tsv)"
-evaluates 0 "a share of the command line" run.yaml --adapter=mine --data.validation_split=0.5
-said "a share of the command line" "held-back 50% of data.train: 12 of 24 rows, seed 42 ($work/labelled.tsv)"
+evaluates 0 "a share, of the base" run.yaml --data.validation_split=0.5 --labels=good,ok,bad
+said "a share, of the base" "held-back 50% of data.train: 12 of 24 rows, seed 42 ($work/labelled.tsv)"
 evaluates 2 "named twice" mine --data.validation=other.tsv --data.validation_split=0.5
 said "named twice" "error: validation data is named and split off as well
   at: --data.validation and --data.validation_split
   try: keep data.validation or data.validation_split"
+
+# ---- held back is what the run held back
+
+sed 's/{test: other.tsv, /{/' run.yaml >plain.yaml
+not_held() { # WHAT WORDS OPTION...
+    local what=$1 words=$2
+    shift 2
+    evaluates 2 "$what" "$@"
+    said "$what" "error: $words
+  at: mine
+  try: rows that were trained on would be called held back; name other rows: --data.test=FILE"
+}
+others="the adapter's run held other rows back"
+not_held "another seed" "$others: train.seed (9 here, 42 there)" mine --train.seed=9
+not_held "another share" "$others: data.validation_split (0.5 here, 0.25 there)" plain.yaml --adapter=mine --data.validation_split=0.5
+not_held "fewer rows" "$others: data.limit (20 here, null there)" mine --data.limit=20
+not_held "bad rows left out" "$others: data.skip_bad_rows (true here, false there)" mine --data.skip_bad_rows=true
+cp labelled.tsv moved.tsv
+evaluates 0 "the same rows elsewhere" mine --data.train=moved.tsv
+said "the same rows elsewhere" "held-back 25% of data.train: 6 of 24 rows, seed 42 ($work/moved.tsv)"
+evaluates 0 "the same rows, cut" mine --data.max_length=8
+said "the same rows, cut" "held-back 25% of data.train: 6 of 24 rows, seed 42 ($work/labelled.tsv)"
+unknown="these rows of data.train are not those that the adapter's run read: which of them it held back is not known"
+not_held "other rows" "$unknown" mine --data.train=other.tsv
+sed -i '2s/film/flop/' moved.tsv
+not_held "a row that was changed" "$unknown" mine --data.train=moved.tsv
+not_held "a row that was changed, cut" "$unknown" mine --data.train=moved.tsv --data.max_length=8
+cp labelled.tsv kept.tsv
+sed -n 2p kept.tsv >>labelled.tsv
+not_held "a row more" "$unknown" mine
+mv kept.tsv labelled.tsv
+
+# ---- the base is the one that was trained on, the adapter the one that was written
+
+flip() { # FILE: a bit of its last tensor, with the times it had
+    python3 - "$1" <<'END'
+import os, sys
+times = os.stat(sys.argv[1])
+with open(sys.argv[1], "r+b") as file:
+    file.seek(-5, 2)
+    byte = file.read(1)
+    file.seek(-5, 2)
+    file.write(bytes([byte[0] ^ 1]))
+os.utime(sys.argv[1], ns=(times.st_atime_ns, times.st_mtime_ns))
+END
+}
+cp -r "$case_dir/model" base
+"$root/bin/lora" train run.yaml --ranks=1 --model=base --train.output_dir=based >log 2>&1 || fail "a base of its own: $?"
+evaluates 0 "the base as it was" based --data.test=other.tsv
+cp figures right
+cp -r base later # other times and inodes, the same base
+evaluates 0 "a copy of the base" based --model=later --data.test=other.tsv
+cmp -s figures right || fail "a copy of the base gives other figures"
+flip base/model.safetensors
+is_other() { # WHAT FOLDER COMMAND...
+    local what=$1 folder=$2 code
+    shift 2
+    echo "a film" | "$root/bin/lora" "$@" >figures 2>log
+    code=$?
+    grep -v ' arithmetic ' log | sed 's/XXH3 [0-9a-f]*, and [0-9a-f]* then/XXH3 A, and B then/' >said
+    [ $code = 2 ] || fail "$what ended with $code: $(cat said)"
+    said "$what" "error: the base is not the one that the adapter was trained on: its weights or its config.json differ (XXH3 A, and B then)
+  at: $folder
+  try: name that base (--model=DIR); --other_base takes this one all the same"
+}
+is_other "eval of a base that was edited" "$work/base" eval based --data.test=other.tsv
+is_other "predict of a base that was edited" "$work/base" predict --adapter=based
+is_other "its checkpoint" "$work/base" predict --adapter="$(echo based/checkpoint-*)"
+is_other "a base of equal shape" "$root/tests/golden/bert-multilabel/model" eval mine --data.test=other.tsv \
+    --model="$root/tests/golden/bert-multilabel/model"
+evaluates 0 "a base that was edited, all the same" based --data.test=other.tsv --other_base
+"$root/bin/lora" predict --adapter=mine --model=base --other_base run.yaml >/dev/null 2>log || fail "predict --other_base"
+cp -r mine copied && rm copied/lora_state.json
+evaluates 0 "an adapter of which nothing is known" copied --model=base --data.test=other.tsv
+echo '{' >copied/lora_state.json
+evaluates 2 "a damaged lora_state.json" copied --data.test=other.tsv
+grep -q "^  at: copied/lora_state.json" said || fail "a damaged lora_state.json said: $(cat said)"
+rm copied/lora_state.json
+flip copied/adapter_model.safetensors
+evaluates 0 "an adapter that was exchanged" copied --data.test=other.tsv
+grep -q "copied/adapter_model.safetensors is not the adapter that the run wrote: its SHA-256 is " said ||
+    fail "an adapter that was exchanged: $(cat said)"
+
+"$root/bin/lora" inspect copied >figures 2>&1 || fail "inspect: $(cat figures)"
+grep -q "^exchanged  *copied/adapter_model.safetensors is not the adapter" figures || fail "inspect: $(head figures)"
+"$root/bin/lora" inspect mine | grep -q '^exchanged' && fail "inspect of an adapter as it was written"
+flip mine/adapter_model.safetensors
+"$root/bin/lora" train run.yaml --ranks=1 >log 2>&1 || fail "a complete run: $?"
+grep -q "mine/adapter_model.safetensors is not the adapter that the run wrote.*; --overwrite trains it again" log ||
+    fail "a complete run says nothing of its adapter"
+flip mine/adapter_model.safetensors
 
 # ---- no adapter there
 

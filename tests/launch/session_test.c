@@ -151,7 +151,7 @@ static void check_logits(int g)
     Err err = { 0 };
     must(session_open(&session, &o, &err), &err);
     assert_int_equal(session.base.adapted.arch->head.labels, golden[g].labels);
-    session_predict(&session, &p.batch);
+    must(session_predict(&session, &p.batch, &err), &err);
     SafeTensors *file = safetensors_open(path, &err);
     must(file != NULL, &err);
     const TensorView *view = safetensors_find(file, "after.rows");
@@ -179,6 +179,54 @@ static void logits_are_pefts(void **state)
     check_logits(7); /* gpt2-seqcls */
 }
 
+static void logits_that_are_not_finite_are_no_answer(void **state)
+{
+    (void)state;
+    const SessionOptions of_texts = { .model = "tests/golden/bert-seqcls/model",
+                                      .adapter = "tests/golden/bert-seqcls/expected",
+                                      .task = TASK_SEQ_CLS,
+                                      .labels = &no_names,
+                                      .max_length = 32,
+                                      .most_tokens = 64,
+                                      .threads = 1 };
+    const SessionOptions of_prompts = { .model = "tests/golden/gpt2-clm/model",
+                                        .adapter = "tests/golden/gpt2-clm/expected",
+                                        .task = TASK_CAUSAL_LM,
+                                        .labels = &no_names,
+                                        .max_length = 32,
+                                        .most_tokens = 64,
+                                        .threads = 1 };
+    static const int64_t start[] = { 0, 3 }, example[] = { 0 };
+    static const int32_t ids[] = { 2, 5, 3 }, types[3] = { 0 };
+    const Batch batch = { .B = 1, .N = 3, .start = start, .ids = ids, .types = types, .example = example };
+    const GenerateFeed feed = { true, 1, example, start, ids };
+    for (int large = 0; large < 2; large++) {
+        Session session;
+        TextEngine own;
+        Err err = { 0 };
+        must(session_open(&session, &of_texts, &err), &err);
+        for (int64_t i = 0; large && i < session.base.adapted.table->size; i++)
+            session.values[i] = 1e30f;
+        assert_int_equal(session_predict(&session, &batch, &err), !large);
+        session_close(&session);
+        if (large)
+            assert_int_equal(err_exit_code(&err), 5);
+        err = (Err){ 0 };
+        must(session_open(&session, &of_prompts, &err), &err);
+        for (int64_t i = 0; large && i < session.base.adapted.table->size; i++)
+            session.values[i] = 1e30f;
+        must(session_writes(&session, &own, 1, &err), &err);
+        float *logits = xmalloc((size_t)own.V * sizeof *logits);
+        const GenerateEngine engine = text_engine(&own);
+        assert_int_equal(engine.feed(engine.self, &feed, logits, &err), !large);
+        if (large)
+            assert_string_equal(err.what, "the model's logits are not finite");
+        free(logits);
+        text_engine_close(&own);
+        session_close(&session);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +235,7 @@ int main(void)
         cmocka_unit_test(an_adapter_without_a_base_asks_for_one),
         cmocka_unit_test(an_adapter_of_an_older_peft_is_told_how_to_convert),
         cmocka_unit_test(logits_are_pefts),
+        cmocka_unit_test(logits_that_are_not_finite_are_no_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,9 @@ typedef struct TextEngineOptions {
 MUST_USE bool text_engine_open(TextEngine *engine, const TextEngineOptions *options, Err *err);
 void text_engine_close(TextEngine *engine);
 
+/* False with *err (ERR_TRAINING): logits[0, count) are not finite, so no answer can be taken from them. */
+MUST_USE bool engine_check(const float *logits, int64_t count, Err *err);
+
 /* Borrows the engine. */
 GenerateEngine text_engine(TextEngine *engine);
 

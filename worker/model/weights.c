@@ -1,5 +1,6 @@
 #include "worker/model/weights.h"
 
+#include "common/base/maths.h"
 #include "common/base/mem.h"
 #include "common/model/base.h"
 #include "common/model/stored.h"
@@ -151,6 +152,20 @@ static float *floats_at(const Weights *w, int64_t offset)
     return (float *)((char *)w->data + offset);
 }
 
+/* A damaged file, or a model whose training diverged: no answer and no gradient of it would be one. */
+static bool check_finite(const float *values, int64_t from, int64_t to, const TensorView *t, int64_t transposed_in,
+                         Err *err)
+{
+    const int64_t at = from + maths_not_finite(values + from, to - from), I = transposed_in;
+    if (at == to)
+        return true;
+    const int64_t in_file = I > 0 ? at % I * (t->count / I) + at / I : at;
+    err_set(err, ERR_TRAINING, "'%s' holds values that are not finite: number %lld is %g", t->name, (long long)in_file,
+            (double)values[at]);
+    err_hint(err, "the file is damaged, or the model's training diverged: take another copy or an earlier state of it");
+    return err_at(err, "%s", t->file);
+}
+
 /* The bytes [begin, end) of the block, as far as they lie in this tensor's place: whole floats. */
 static bool load_tensor(const Weights *w, const TensorView *t, int64_t offset, int64_t count, int64_t transposed_in,
                         int64_t begin, int64_t end, Err *err)
@@ -161,10 +176,10 @@ static bool load_tensor(const Weights *w, const TensorView *t, int64_t offset, i
     if (from >= to)
         return true;
     float *out = floats_at(w, offset);
-    if (t && transposed_in > 0)
-        return load_transposed(out, t, transposed_in, from, to, err);
     if (t)
-        return tensor_to_f32(out + from, t, from, to - from, err);
+        return (transposed_in > 0 ? load_transposed(out, t, transposed_in, from, to, err)
+                                  : tensor_to_f32(out + from, t, from, to - from, err)) &&
+               check_finite(out, from, to, t, transposed_in, err);
     memset(out + from, 0, (size_t)(to - from) * sizeof *out);
     return true;
 }

@@ -32,7 +32,8 @@ typedef struct Weights {
 /* Lays out; data is NULL. False when the files are not what config.json says (common/model/base). */
 MUST_USE bool weights_plan(Weights *weights, const ModelArch *arch, const SafeTensors *files, Err *err);
 
-/* Loads share `part` of `parts` (by bytes) into data. A new head that is absent is zero. */
+/* Loads share `part` of `parts` (by bytes) into data. A new head that is absent is zero. ERR_TRAINING where a tensor
+ * holds NaN or infinity. */
 MUST_USE bool weights_load(const Weights *weights, const SafeTensors *files, int part, int parts, Err *err);
 void weights_release(Weights *weights); /* not data */
 

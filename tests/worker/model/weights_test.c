@@ -7,6 +7,7 @@
 #include "tests/support/folder.h"
 #include "tests/support/must.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -385,6 +386,47 @@ static void a_tensor_of_another_shape_is_refused(void **state)
     }
 }
 
+/* number 5 of this tensor of the model is `value` */
+static void not_finite(const char *folder, const char *name, float value, const char *number)
+{
+    Case c;
+    Err err = { 0 };
+    open_case(&c, folder, NULL);
+    const TensorView *t = safetensors_find(c.files, name);
+    assert_non_null(t);
+    TensorOut odd = { .name = name, .dims = t->dims };
+    memcpy(odd.dim, t->dim, sizeof odd.dim);
+    float *values = xmalloc((size_t)t->bytes);
+    memcpy(values, t->data, (size_t)t->bytes);
+    values[5] = value;
+    odd.data = values;
+    char *path = changed_copy(folder, &(Change){ .drop = name, .more = { odd }, .more_count = 1 });
+    close_case(&c);
+    open_case(&c, folder, path);
+    must(weights_plan(&c.weights, c.arch, c.files, &err), &err);
+    c.weights.data = make_room(&c.weights);
+    int failed = 0;
+    for (int part = 0; part < 3; part++)
+        failed += !weights_load(&c.weights, c.files, part, 3, &err);
+    char *what = xprintf("'%s' holds values that are not finite: number %s", name, number);
+    assert_int_equal(failed, 1);
+    assert_string_equal(err.what, what);
+    assert_string_equal(err.where, path);
+    assert_int_equal(err_exit_code(&err), 5);
+    free(what);
+    free(values);
+    close_case(&c);
+    remove_copy(path);
+}
+
+static void a_weight_that_is_not_finite_is_named(void **state)
+{
+    (void)state;
+    not_finite(seqcls, "bert.encoder.layer.1.intermediate.dense.weight", NAN, "5 is nan");
+    not_finite(seqcls, "bert.embeddings.LayerNorm.bias", -INFINITY, "5 is -inf");
+    not_finite("tests/golden/gpt2-clm/model", "transformer.h.1.mlp.c_fc.weight", INFINITY, "5 is inf");
+}
+
 static void a_head_for_other_labels_is_refused(void **state)
 {
     (void)state;
@@ -411,6 +453,7 @@ int main(void)
         cmocka_unit_test(tensors_are_aligned_and_do_not_overlap),
         cmocka_unit_test(a_missing_tensor_is_named),
         cmocka_unit_test(a_tensor_of_another_shape_is_refused),
+        cmocka_unit_test(a_weight_that_is_not_finite_is_named),
         cmocka_unit_test(a_head_for_other_labels_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
