@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/config/run_folder.h"
+#include "launch/adapter_run.h"
 #include "launch/command.h"
 #include "launch/predict.h"
 #include "worker/data/source.h"
@@ -16,33 +17,6 @@ typedef struct PredictArguments {
     int64_t max_length;
     const Arguments *rest; /* lent */
 } PredictArguments;
-
-/* ---- what is known of an adapter ------------------------------------------------------- */
-
-/* The adapter's run with the keys of the command line; an adapter of PEFT has no run, but a task. */
-static bool load_run(Config *config, const PredictArguments *given, Err *err)
-{
-    const Arguments *rest = given->rest;
-    char *file = run_folder_file(given->adapter), *task = NULL;
-    const char **keys = xcalloc((size_t)rest->override_count + 2, sizeof *keys);
-    int count = 0;
-    bool ok = true;
-    if (!file) {
-        TaskType type = TASK_SEQ_CLS;
-        ok = arguments_key(rest, "task_type") || session_task(&type, given->adapter, err);
-        task = xprintf("task_type=%s", config_task_name(type));
-        keys[count++] = task;
-        keys[count++] = "model=none";
-    }
-    for (int i = 0; i < rest->override_count; i++)
-        keys[count++] = rest->overrides[i];
-    const ConfigSources sources = { .file = file, .overrides = keys, .override_count = count };
-    ok = ok && config_load(config, &sources, err) && run_folder_labels(config, given->adapter, err);
-    free(keys);
-    free(task);
-    free(file);
-    return ok;
-}
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
@@ -125,8 +99,8 @@ static bool run(void *self, const Arguments *words, Err *err)
         return err_hint(err, "lora predict --adapter=DIR [--model=DIR] [FILE]");
     }
     Config config = { 0 };
-    const bool ok =
-        run_folder_check(given->adapter, err) && load_run(&config, given, err) && predict(given, &config, err);
+    const bool ok = run_folder_check(given->adapter, err) && adapter_run_load(&config, given->adapter, words, err) &&
+                    predict(given, &config, err);
     config_release(&config);
     return ok;
 }

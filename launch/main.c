@@ -7,6 +7,7 @@
 #include "launch/cmd_eval.h"
 #include "launch/cmd_import.h"
 #include "launch/cmd_inspect.h"
+#include "launch/cmd_merge.h"
 #include "launch/cmd_predict.h"
 #include "launch/cmd_schema.h"
 #include "launch/cmd_status.h"
@@ -28,6 +29,7 @@ static const Verb commands[] = {
     { "train", cmd_train, "the whole run on this machine: server, workers, verdict" },
     { "eval", cmd_eval, "metrics of an adapter, as JSON" },
     { "predict", cmd_predict, "one JSON line an input line" },
+    { "merge", cmd_merge, "an adapter and its base as one model folder" },
     { "import", cmd_import, "Parquet, Arrow and data sets of the hub as rows" },
     { "encode", cmd_encode, "token ids of each input line" },
     { "inspect", cmd_inspect, "what an adapter, a model folder or a safetensors file holds" },
@@ -39,7 +41,7 @@ static const Verb commands[] = {
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 /* Known names of what is to come: refused as such. */
-static const char *const later[] = { "merge", "export", "plan", "keys", "sweep", "serve" };
+static const char *const later[] = { "export", "plan", "keys", "sweep", "serve" };
 
 static void usage(FILE *out)
 {

@@ -7,6 +7,7 @@
 #include "common/config/run_facts.h"
 #include "common/model/base.h"
 #include "common/slots/slots.h"
+#include "launch/adapter_run.h"
 #include "launch/trained_base.h"
 #include "worker/arithmetic/arithmetic.h"
 #include "worker/eval/measure.h"
@@ -15,82 +16,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* base_model_name_or_path of an adapter; owned, NULL with *err set. */
-static char *base_of(const char *adapter, Err *err)
-{
-    char *path = path_join(adapter, "adapter_config.json"), *name = NULL;
-    json_t *config = adapter_config_open(adapter, err);
-    const char *base = json_get_string(config, "base_model_name_or_path", NULL, err);
-    if (base)
-        name = xstrdup(base);
-    else if (config && err->kind == ERR_NONE) {
-        err_set(err, ERR_INPUT, "the adapter does not say which model it is for");
-        err_hint(err, "give --model=DIR");
-    }
-    if (!name && !err->where[0])
-        err_at(err, "%s", path);
-    json_decref(config);
-    free(path);
-    return name;
-}
-
-/* By task_type, or, where that is null, by the class that auto_mapping says the adapter wraps. */
-static bool read_task(TaskType *task, const json_t *config, Err *err)
-{
-    const char *name = json_get_string(config, "task_type", NULL, err);
-    for (TaskType t = TASK_SEQ_CLS; name && t <= TASK_IMAGE_CLS; t++)
-        if (strcmp(config_task_name(t), name) == 0) {
-            *task = t;
-            return true;
-        }
-    const json_t *mapping = json_object_get(config, "auto_mapping");
-    const char *class_name = json_is_object(mapping) ? json_get_string(mapping, "base_model_class", NULL, err) : NULL;
-    if (!name && class_name && arch_class_task(class_name, task))
-        return true;
-    if (err->kind != ERR_NONE)
-        return false;
-    if (name) {
-        err_set(err, ERR_INPUT, "task_type '%s' is not supported", name);
-        return err_hint(err, "adapters of SEQ_CLS, TOKEN_CLS, CAUSAL_LM and images are");
-    }
-    if (class_name)
-        err_set(err, ERR_INPUT, "the adapter's task_type is null, and '%s' is the class of no task here", class_name);
-    else
-        err_set(err, ERR_INPUT, "the adapter does not say what it is for: its task_type is null");
-    return err_hint(err, "give --task_type=SEQ_CLS, TOKEN_CLS, CAUSAL_LM or IMAGE_CLS");
-}
-
-bool session_task(TaskType *task, const char *adapter, Err *err)
-{
-    char *path = path_join(adapter, "adapter_config.json");
-    json_t *config = adapter_config_open(adapter, err);
-    const bool ok = config && (read_task(task, config, err) || err_at(err, "%s", path));
-    json_decref(config);
-    free(path);
-    return ok;
-}
-
-/* Outputs of the trained head; 0: the adapter has none. */
-static int64_t head_labels(const char *adapter, Err *err)
-{
-    static const char *const names[] = { "classifier", "classifier.out_proj", "score" };
-    SafeTensors *st = slots_open_adapter(adapter, err);
-    int64_t labels = 0;
-    for (size_t i = 0; st && labels == 0 && i < sizeof names / sizeof *names; i++) {
-        char *name = xprintf("base_model.model.%s.weight", names[i]);
-        const TensorView *head = safetensors_find(st, name);
-        labels = head && head->dims == 2 ? head->dim[0] : 0;
-        free(name);
-    }
-    safetensors_close(st);
-    return labels;
-}
-
 /* Of the session's model with the adapter's settings; without an adapter there are no values that it would say
  * anything of. */
 static bool open_base(Session *s, const SessionOptions *o, const char *name, Err *err)
 {
-    const LoraConfig any = { .r = 1, .alpha = 1, .all_linear = true };
+    /* of the body, as the task may train a head's layers whole; a model may have none of these beside it */
+    char beside[] = "[^.]*";
+    const LoraConfig any = { .r = 1, .alpha = 1, .all_linear = true, .exclude_regex = beside, .published = true };
     AdaptedOptions adapted = { .model = name,
                                .model_config = o->model_config,
                                .task = o->task,
@@ -101,7 +33,7 @@ static bool open_base(Session *s, const SessionOptions *o, const char *name, Err
                                .lora = &any,
                                .lora_from = o->adapter };
     if (o->labels->count == 0 && o->label_count == 0 && o->adapter && !task_get(o->task)->speaks) {
-        adapted.label_count = head_labels(o->adapter, err);
+        adapted.label_count = adapter_run_outputs(o->adapter, err);
         if (err->kind != ERR_NONE)
             return false;
     }
@@ -142,7 +74,7 @@ bool session_open(Session *s, const SessionOptions *o, Err *err)
     Arithmetic arithmetic;
     if (!arithmetic_start(&arithmetic, o->arithmetic, false, err))
         return false;
-    char *name = o->model ? xstrdup(o->model) : base_of(o->adapter, err);
+    char *name = o->model ? xstrdup(o->model) : adapter_run_base(o->adapter, err);
     bool ok = name && open_base(s, o, name, err) && open_adapter(s, o->adapter, err);
     free(name);
     if (!ok)

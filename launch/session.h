@@ -38,10 +38,6 @@ typedef struct Session {
     float *logits; /* measure_logits(most_tokens) */
 } Session;
 
-/* task_type of an adapter folder; where it is null, as PEFT has no word for images, the task of the
- * class in auto_mapping. */
-MUST_USE bool session_task(TaskType *task, const char *adapter, Err *err);
-
 MUST_USE bool session_open(Session *session, const SessionOptions *options, Err *err);
 void session_close(Session *session);
 

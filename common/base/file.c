@@ -1,5 +1,6 @@
 #include "common/base/file.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
@@ -238,6 +239,55 @@ char **folder_list(const char *path, size_t *count, Err *err)
     qsort(names, n, sizeof *names, by_bytes);
     *count = n;
     return names;
+}
+
+char *folder_begin(const char *path, Err *err)
+{
+    size_t size = strlen(path), count = 0;
+    while (size > 1 && path[size - 1] == '/')
+        size--;
+    if (file_exists(path)) {
+        char **names = file_is_folder(path) ? folder_list(path, &count, err) : NULL;
+        for (size_t i = 0; names && i < count; i++)
+            free(names[i]);
+        free(names);
+        if (!names || count > 0) {
+            err_set(err, ERR_INPUT, "'%s' is there already", path);
+            err_hint(err, "name a folder that is not there yet");
+            return NULL;
+        }
+    }
+    char *begun = xprintf("%.*s.tmp-%lld", (int)size, path, (long long)getpid());
+    if (folder_make(begun, err))
+        return begun;
+    free(begun);
+    return NULL;
+}
+
+bool folder_commit(char *begun, const char *path, Err *err)
+{
+    char *whole = xstrdup(path);
+    for (size_t size = strlen(whole); size > 1 && whole[size - 1] == '/';)
+        whole[--size] = '\0';
+    char *above = path_folder(whole);
+    bool ok = folder_sync(begun, err);
+    if (ok && rename(begun, whole) != 0) /* an empty folder gives way */
+        ok = failed(err, ERR_IO, "rename", begun);
+    ok = ok && folder_sync(above, err);
+    free(above);
+    free(whole);
+    if (ok)
+        free(begun);
+    else
+        folder_abandon(begun);
+    return ok;
+}
+
+void folder_abandon(char *begun)
+{
+    if (begun && !folder_remove(begun, NULL))
+        log_warn("file", "'%s' is left behind", begun);
+    free(begun);
 }
 
 char *path_join(const char *folder, const char *name)

@@ -44,6 +44,13 @@ MUST_USE bool folder_make(const char *path, Err *err); /* with its parents */
 MUST_USE bool folder_sync(const char *path, Err *err); /* its list of names */
 MUST_USE bool folder_remove(const char *path, Err *err); /* with all inside */
 
+/* A folder that is there whole or not at all: folder_begin makes PATH.tmp-PID, with the folders above it, to write into
+ * (owned; NULL with *err where PATH is there already and is no empty folder); folder_commit renames it, syncs the
+ * folder above and frees the name; folder_abandon removes it with all inside and frees the name (NULL is fine). */
+MUST_USE char *folder_begin(const char *path, Err *err);
+MUST_USE bool folder_commit(char *begun, const char *path, Err *err);
+void folder_abandon(char *begun);
+
 /* Names in a folder without "." and "..", sorted by bytes. Owned by the caller:
  * free each and the array. NULL on failure. */
 MUST_USE char **folder_list(const char *path, size_t *count, Err *err);

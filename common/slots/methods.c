@@ -7,6 +7,7 @@ typedef struct Method {
     const char *key; /* of adapter_config.json; the run file has it under lora */
     size_t offset; /* of a bool in LoraConfig: is it on? */
     double (*scale)(double alpha, int64_t r); /* NULL: as plain LoRA */
+    bool adds; /* what it makes of a weight is W + s B A, as common/slots/merged adds it */
 } Method;
 
 /* Kalajdzievski 2023: with alpha / r the updates of high ranks die away. */
@@ -16,7 +17,7 @@ static double rank_stabilized(double alpha, int64_t r)
 }
 
 static const Method methods[] = {
-    { "use_rslora", offsetof(LoraConfig, use_rslora), rank_stabilized },
+    { "use_rslora", offsetof(LoraConfig, use_rslora), rank_stabilized, true },
 };
 
 enum { METHODS = sizeof methods / sizeof methods[0] };
@@ -48,5 +49,13 @@ bool methods_read(LoraConfig *lora, const json_t *config, Err *err)
             return err_set(err, ERR_INPUT, "'%s' is not true or false", methods[i].key);
         *(bool *)(void *)((char *)lora + methods[i].offset) = json_is_true(value);
     }
+    return true;
+}
+
+bool methods_merge(const LoraConfig *lora, Err *err)
+{
+    for (int i = 0; i < METHODS; i++)
+        if (is_on(lora, &methods[i]) && !methods[i].adds)
+            return err_set(err, ERR_INPUT, "an adapter with '%s' cannot be merged", methods[i].key);
     return true;
 }

@@ -17,4 +17,7 @@ void methods_write(json_t *to, const LoraConfig *lora);
 /* The same out of it; where there is none, the method is off. */
 MUST_USE bool methods_read(LoraConfig *lora, const json_t *config, Err *err);
 
+/* False with *err, by its key: a method is on that changes more of a weight than W + s B A. */
+MUST_USE bool methods_merge(const LoraConfig *lora, Err *err);
+
 #endif

@@ -59,17 +59,32 @@ uint64_t safetensors_digest(const SafeTensors *st);
  * *err for another dtype: names tensor, file and dtype. */
 MUST_USE bool tensor_to_f32(float *out, const TensorView *t, int64_t begin, int64_t n, Err *err);
 
-/* One tensor to write: f32, row-major, lent until the call returns. */
+/* file <- x[0, n) in another dtype, each number rounded once, to nearest, ties to even. *lost, if given, grows by the
+ * sum of (rounded - x)^2. False with *err: an F16 would overflow, the disk is full, or the dtype is none of F32, F16,
+ * BF16. */
+MUST_USE bool tensor_write_f32(FILE *file, Dtype dtype, const float *x, int64_t n, double *lost, Err *err);
+uint16_t tensor_f16(float x); /* rounded to nearest, ties to even; beyond 65504: infinite */
+uint16_t tensor_bf16(float x);
+int64_t dtype_bytes(Dtype dtype); /* of an element; 0: DTYPE_OTHER */
+
+/* One tensor to write: row-major. */
 typedef struct TensorOut {
     const char *name;
     int dims;
     int64_t dim[TENSOR_DIMS];
-    const float *data;
+    const float *data; /* lent until the call returns; of safetensors_stream: not used */
+    Dtype dtype; /* in the file; of safetensors_write: DTYPE_F32 */
 } TensorOut;
 
 /* Sorted by name, metadata {"format":"pt"}, header padded to 8, written to a
  * temporary name, synced, renamed (as the safetensors library lays files out:
  * the same tensors give the same bytes). */
 MUST_USE bool safetensors_write(const char *path, const TensorOut *tensors, int64_t count, Err *err);
+
+/* The same, of tensors whose numbers are made as they are written: `write` puts all of tensors[index] into the file,
+ * and is called once for each, in the file's order (by dtype, then by name). */
+typedef bool (*TensorWrite)(void *self, int64_t index, FILE *file, Err *err);
+MUST_USE bool safetensors_stream(const char *path, const TensorOut *tensors, int64_t count, TensorWrite write,
+                                 void *self, Err *err);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "launch/adapter_run.h"
 #include "tests/support/folder.h"
 #include "tests/support/model_case.h"
 
@@ -30,7 +31,7 @@ static bool task_of(const char *config, TaskType *task, Err *err)
 {
     char *folder = adapter_with(config);
     *err = (Err){ 0 };
-    const bool ok = session_task(task, folder, err);
+    const bool ok = adapter_run_task(task, folder, err);
     test_folder_drop(folder);
     return ok;
 }

@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "tests/support/must.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -165,6 +166,39 @@ static void a_misspelt_path_is_known_in_each_of_its_parts(void **state)
     free(back);
 }
 
+static void a_folder_is_there_whole_or_not_at_all(void **state)
+{
+    Err err = { 0 };
+    char *back = path_absolute(".");
+    assert_int_equal(chdir(*state), 0);
+    char *begun = folder_begin("deep/er/out/", &err);
+    must(begun != NULL, &err);
+    assert_false(file_exists("deep/er/out"));
+    char *inside = path_join(begun, "a");
+    must(file_write(inside, "x", 1, &err), &err);
+    must(folder_commit(begun, "deep/er/out/", &err), &err);
+    assert_true(file_exists("deep/er/out/a"));
+    assert_false(file_exists(inside));
+    assert_null(folder_begin("deep/er/out", &err));
+    assert_string_equal(err.what, "'deep/er/out' is there already");
+    assert_int_equal(err_exit_code(&err), 2);
+    err = (Err){ 0 };
+    must(folder_make("deep/empty", &err), &err);
+    begun = folder_begin("deep/empty", &err); /* an empty folder gives way */
+    must(begun != NULL, &err);
+    char *kept = xstrdup(begun);
+    folder_abandon(begun);
+    assert_false(file_exists(kept));
+    begun = folder_begin("deep/empty", &err);
+    must(begun != NULL, &err);
+    must(folder_commit(begun, "deep/empty", &err), &err);
+    folder_abandon(NULL);
+    assert_int_equal(chdir(back), 0);
+    free(back);
+    free(kept);
+    free(inside);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +209,7 @@ int main(void)
         cmocka_unit_test(a_relative_path_begins_at_the_working_directory),
         cmocka_unit_test(a_git_lfs_pointer_is_called_one),
         cmocka_unit_test(a_tilde_is_the_home_folder),
+        cmocka_unit_test(a_folder_is_there_whole_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, make_place, remove_place);
 }

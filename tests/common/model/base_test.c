@@ -67,7 +67,7 @@ static char *make(const Change *c)
     int n = (int)count;
     for (int i = 0; i < 4 && c->more[i]; i++)
         if (!safetensors_find(st, c->more[i]))
-            out[n++] = (TensorOut){ c->more[i], 1, { 1 }, zeros };
+            out[n++] = (TensorOut){ .name = c->more[i], .dims = 1, .dim = { 1 }, .data = zeros };
     char *path = path_join(folder, "model.safetensors");
     must(safetensors_write(path, out, n, &err), &err);
     for (int64_t i = 0; i < count; i++)

@@ -1,0 +1,158 @@
+/* DESIGN. In files a weight is [rows, columns]. Of a linear and a convolution rows are outputs, and s B A lies as it
+ * is; of a Conv1D and an embedding rows are inputs, and it lies transposed, A^T B^T. Either way a row of it is a sum
+ * over r of one number times a row of [r, columns], which is A or B^T. Sums are f32, in the order of r. */
+#include "common/slots/merged.h"
+
+#include "common/base/mem.h"
+#include "common/slots/methods.h"
+#include "common/slots/slots_tensor.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool merged_check(const LoraConfig *lora, const SlotTable *table, Err *err)
+{
+    for (int i = 0; i < table->count; i++)
+        if (table->slots[i].kind > SLOT_WEIGHT) {
+            err_set(err, ERR_INPUT, "'%s' cannot be merged", table->slots[i].name);
+            return err_hint(err, "only LoRA, trained biases and modules that were trained whole are merged");
+        }
+    if (lora->init != INIT_TRUE && lora->init != INIT_GAUSSIAN)
+        return err_set(err, ERR_INPUT, "an adapter whose init_lora_weights changed its base cannot be merged");
+    return methods_merge(lora, err);
+}
+
+bool merged_unties(const SlotTable *table)
+{
+    const ModelArch *arch = table->arch;
+    if (!arch->tied || !arch->head.task->speaks)
+        return false;
+    const int pair[] = { arch_module_index(arch, -1, ROLE_WORD), arch_module_index(arch, -1, ROLE_HEAD) };
+    for (int i = 0; i < 2; i++)
+        if (table->modules[pair[i]].a >= 0 || table->modules[pair[i]].weight >= 0)
+            return true;
+    return false;
+}
+
+bool merged_init(Merged *merged, const SlotTable *table, const float *values, const SavedModel *saved, Err *err)
+{
+    *merged = (Merged){ .arch = saved->arch, .table = table, .values = values };
+    merged->room = mem_alloc((size_t)saved->largest * sizeof *merged->room, err);
+    return merged->room != NULL;
+}
+
+void merged_release(Merged *merged)
+{
+    free(merged->room);
+    *merged = (Merged){ 0 };
+}
+
+/* s B A of a module as rows of its tensor: delta[i, :] = s sum_r left[i * row + r * rank] right[r, :]. */
+typedef struct DeltaFactors {
+    const float *left, *right;
+    int64_t row, rank; /* strides of left */
+    int64_t rows, columns, R;
+    float scale;
+    float *owned; /* right, where it was transposed; else NULL */
+} DeltaFactors;
+
+static bool open_factors(DeltaFactors *f, const Merged *merged, const Module *m, const ModuleSlots *of, int64_t count,
+                         Err *err)
+{
+    const float *A = merged->values + merged->table->slots[of->a].offset;
+    const float *B = merged->values + merged->table->slots[of->b].offset;
+    const int64_t R = of->r;
+    if (m->kind != MODULE_EMBEDDING && !m->transposed) {
+        *f = (DeltaFactors){ .left = B, .right = A, .row = R, .rank = 1, .rows = m->out, .R = R, .scale = of->scale };
+        f->columns = count / f->rows;
+        return true;
+    }
+    const int64_t rows = m->transposed ? m->in : m->out;
+    *f = (DeltaFactors){ .left = A, .row = 1, .rank = rows, .rows = rows, .columns = count / rows, .R = R };
+    f->scale = of->scale;
+    f->right = f->owned = mem_alloc((size_t)(R * f->columns) * sizeof(float), err);
+    if (f->owned)
+        matrix_transpose(f->owned, B, f->columns, R);
+    return f->owned != NULL;
+}
+
+/* row[columns] = s (left right)[i] */
+static void delta_row(float *row, const DeltaFactors *f, int64_t i)
+{
+    memset(row, 0, (size_t)f->columns * sizeof *row);
+    for (int64_t r = 0; r < f->R; r++) {
+        const float x = f->left[i * f->row + r * f->rank];
+        const float *right = f->right + r * f->columns;
+        for (int64_t c = 0; c < f->columns; c++)
+            row[c] += x * right[c];
+    }
+    for (int64_t c = 0; c < f->columns; c++)
+        row[c] *= f->scale;
+}
+
+/* out[rows, columns] += s B A, and what the report says of it. */
+static bool add_delta(Merged *merged, const Module *m, const ModuleSlots *of, float *out, int64_t count, Err *err)
+{
+    DeltaFactors f;
+    if (!open_factors(&f, merged, m, of, count, err))
+        return false;
+    float *row = mem_alloc((size_t)f.columns * sizeof *row, err);
+    double base = 0, delta = 0;
+    for (int64_t i = 0; row && i < f.rows; i++) {
+        float *w = out + i * f.columns;
+        delta_row(row, &f, i);
+        for (int64_t c = 0; c < f.columns; c++) {
+            base += (double)w[c] * w[c];
+            delta += (double)row[c] * row[c];
+            w[c] += row[c];
+        }
+    }
+    MergeReport *report = &merged->report;
+    const double share = base > 0 ? sqrt(delta / base) : delta > 0 ? INFINITY : 0;
+    if (!report->largest_path || share > report->largest) {
+        report->largest = share;
+        report->largest_path = m->path;
+    }
+    report->delta += delta;
+    report->adapted++;
+    const bool ok = row != NULL;
+    free(row);
+    free(f.owned);
+    return ok;
+}
+
+static void copy_slot(float *out, const Slot *slot, const float *values)
+{
+    if (slot->transposed)
+        matrix_transpose(out, values + slot->offset, slot->dim[0], slot->dim[1]);
+    else
+        memcpy(out, values + slot->offset, (size_t)slot->count * sizeof *out);
+}
+
+bool merged_read(Merged *merged, const SavedTensor *t, float *out, Err *err)
+{
+    static const ModuleSlots none = { .a = -1, .b = -1, .bias = -1, .weight = -1 };
+    const Module *m = &merged->arch->modules[t->module];
+    const ModuleSlots *of = merged->table ? &merged->table->modules[t->module] : &none;
+    const int whole = t->bias ? of->bias : of->weight;
+    if (whole >= 0) {
+        copy_slot(out, &merged->table->slots[whole], merged->values);
+        merged->report.replaced++;
+        return true;
+    }
+    if (!t->source) {
+        err_set(err, ERR_INPUT, "there is no tensor '%s': neither the model nor the adapter has it", t->name);
+        return err_hint(err, "an adapter for this model has its head in modules_to_save");
+    }
+    return tensor_to_f32(out, t->source, 0, t->count, err) &&
+           (t->bias || of->a < 0 || add_delta(merged, m, of, out, t->count, err));
+}
+
+bool merged_write(void *self, const SavedTensor *t, FILE *file, Err *err)
+{
+    Merged *merged = self;
+    const bool adapted = merged->table && !t->bias && merged->table->modules[t->module].a >= 0;
+    return merged_read(merged, t, merged->room, err) &&
+           tensor_write_f32(file, t->dtype, merged->room, t->count, adapted ? &merged->report.lost : NULL, err);
+}
