@@ -47,7 +47,7 @@ static bool open_base(Session *s, const SessionOptions *o, const char *name, Err
         !(s->frozen = mem_alloc((size_t)s->base.weights.bytes, err)))
         return false;
     base_warn(s->base.adapted.arch, s->base.adapted.files);
-    const bool ok = opened_load(&s->base, s->frozen, 0, 1, err);
+    const bool ok = opened_load(&s->base, s->frozen, 0, 1, err) && opened_shift(&s->base, &s->lora, 0, 0, 1, err);
     adapted_close_files(&s->base.adapted);
     return ok;
 }

@@ -24,26 +24,32 @@ static uint64_t of_floats(uint64_t before, const Run *run, const float *values)
 
 static uint64_t of_moments(const Run *run)
 {
-    return of_floats(of_floats(0, run, run->store.m), run, run->store.v);
+    StorePart parts[STORE_PARTS];
+    const int count = store_parts(&run->store, parts);
+    uint64_t digest = 0;
+    for (int i = 0; i < count; i++)
+        digest = of_floats(digest, run, parts[i].floats);
+    return digest;
 }
 
 /* ---- the optimizer's file -------------------------------------------------------------------- */
 
 static bool write_moments(const Run *run, const char *folder, Err *err)
 {
-    const int count = run->adapted.table->count;
-    TensorOut *tensors = xcalloc(2 * (size_t)count, sizeof *tensors);
-    for (int i = 0; i < 2 * count; i++) {
-        const Slot *slot = &run->adapted.table->slots[i % count];
-        const bool first = i < count;
-        tensors[i].name = xprintf("%s.%s", first ? "exp_avg" : "exp_avg_sq", slot->name);
+    StorePart parts[STORE_PARTS];
+    const int slots = run->adapted.table->count, count = store_parts(&run->store, parts) * slots;
+    TensorOut *tensors = xcalloc((size_t)count, sizeof *tensors);
+    for (int i = 0; i < count; i++) {
+        const Slot *slot = &run->adapted.table->slots[i % slots];
+        const StorePart *part = &parts[i / slots];
+        tensors[i].name = xprintf("%s.%s", part->name, slot->name);
         tensors[i].dims = slot->dims;
         memcpy(tensors[i].dim, slot->dim, sizeof slot->dim);
-        tensors[i].data = (first ? run->store.m : run->store.v) + slot->offset;
+        tensors[i].data = part->floats + slot->offset;
     }
     char *path = path_join(folder, MOMENTS_FILE);
-    const bool ok = safetensors_write(path, tensors, 2 * count, err);
-    for (int i = 0; i < 2 * count; i++)
+    const bool ok = safetensors_write(path, tensors, count, err);
+    for (int i = 0; i < count; i++)
         free((char *)(uintptr_t)tensors[i].name);
     free(tensors);
     free(path);
@@ -62,14 +68,43 @@ static bool read_moment(float *out, const SafeTensors *st, const char *kind, con
     return ok;
 }
 
+/* floats[table->size] of every slot, under the name of a part of the store. */
+static bool read_part(float *floats, const Run *run, const SafeTensors *st, const char *name, Err *err)
+{
+    bool ok = true;
+    for (int i = 0; ok && i < run->adapted.table->count; i++)
+        ok = read_moment(floats, st, name, &run->adapted.table->slots[i], err);
+    return ok;
+}
+
+static SafeTensors *open_moments(const char *folder, char **path, Err *err)
+{
+    *path = path_join(folder, MOMENTS_FILE);
+    return safetensors_open(*path, err);
+}
+
 static bool read_moments(Run *run, const char *folder, Err *err)
 {
-    char *path = path_join(folder, MOMENTS_FILE);
-    SafeTensors *st = safetensors_open(path, err);
+    StorePart parts[STORE_PARTS];
+    const int count = store_parts(&run->store, parts);
+    char *path;
+    SafeTensors *st = open_moments(folder, &path, err);
     bool ok = st != NULL;
-    for (int i = 0; ok && i < run->adapted.table->count; i++)
-        ok = read_moment(run->store.m, st, "exp_avg", &run->adapted.table->slots[i], err) &&
-             read_moment(run->store.v, st, "exp_avg_sq", &run->adapted.table->slots[i], err);
+    for (int i = 0; ok && i < count; i++)
+        ok = read_part(parts[i].floats, run, st, parts[i].name, err);
+    if (!ok)
+        err_at(err, "%s", path);
+    safetensors_close(st);
+    free(path);
+    return ok;
+}
+
+/* Values that the adapter's file has in another form. */
+static bool read_raw(float *out, const Run *run, const char *folder, Err *err)
+{
+    char *path;
+    SafeTensors *st = open_moments(folder, &path, err);
+    const bool ok = st && read_part(out, run, st, STORE_VALUE, err);
     if (!ok)
         err_at(err, "%s", path);
     safetensors_close(st);
@@ -97,7 +132,8 @@ static bool open_states(const Run *run, json_t **own, json_t **trainer, const ch
 
 static bool read_values(float *out, const Run *run, const char *folder, const json_t *state, Err *err)
 {
-    return slots_read_adapter(out, run->adapted.table, folder, err) &&
+    return (store_is_plain(&run->store) ? slots_read_adapter(out, run->adapted.table, folder, err)
+                                        : read_raw(out, run, folder, err)) &&
            resume_is_whole(state, folder, ADAPTER_FILE, of_floats(0, run, out), err);
 }
 
@@ -201,9 +237,9 @@ static bool write_states(const Run *run, const char *folder, Err *err)
 
 static bool fill(Run *run, const char *folder, Err *err)
 {
+    const AdapterForm form = store_form(&run->store);
     return folder_make(folder, err) &&
-           slots_write_adapter(folder, run->store.value, run->adapted.table, run->adapted.arch, &run->config.lora,
-                               run->config.model, err) &&
+           slots_write_adapter(folder, &form, run->adapted.table, &run->config.lora, run->config.model, err) &&
            write_moments(run, folder, err) && write_states(run, folder, err) && output_extras(run, folder, err) &&
            folder_sync(folder, err);
 }

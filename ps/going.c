@@ -201,5 +201,6 @@ bool going_complete(Run *run, Err *err)
                  "train.early_stopping_patience than %lld goes on",
                  (long long)run->state.version, (long long)total, (long long)run->state.worse);
     tell_exchanged(run);
-    return slots_read_adapter(run->store.value, run->adapted.table, run->folder, err);
+    return !store_is_plain(&run->store) ||
+           slots_read_adapter(run->store.value, run->adapted.table, run->folder, err); /* is it whole? */
 }

@@ -296,8 +296,8 @@ bool run_finish(Run *run, Err *err)
     best_load(run);
     log_end(run);
     char *wal = inside(run, "wal");
-    bool ok = slots_write_adapter(run->folder, run->store.value, run->adapted.table, run->adapted.arch,
-                                  &run->config.lora, run->config.model, err) &&
+    const AdapterForm form = store_form(&run->store);
+    bool ok = slots_write_adapter(run->folder, &form, run->adapted.table, &run->config.lora, run->config.model, err) &&
               output_extras(run, run->folder, err) && output_state(run, run->folder, NULL, 0, err) &&
               output_summary(run, err);
     if (ok) {

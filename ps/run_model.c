@@ -3,6 +3,7 @@
 #include "common/base/digest.h"
 #include "common/model/base.h"
 #include "common/slots/init_adapter.h"
+#include "common/slots/inits.h"
 
 /* A head node need not hold the weights: then those of the workers are checked there. */
 static bool check_base(Adapted *adapted, Err *err)
@@ -19,10 +20,11 @@ static bool open_values(Store *store, Adapted *adapted, const Config *c, Err *er
 {
     if (!check_base(adapted, err) || !store_init(store, adapted->table, &c->train, err))
         return false;
-    if (slots_init(store->value, adapted->table, adapted->arch, &c->lora, c->train.seed, err))
-        return true;
-    init_adapter_hint(c, err);
-    return false;
+    if (!slots_init(store->value, adapted->table, adapted->arch, &c->lora, c->train.seed, err)) {
+        init_adapter_hint(c, err);
+        return false;
+    }
+    return !inits_shift(&c->lora) || store_keep_first(store, err);
 }
 
 /* labels: whose labels and problem_type count. Where they are open, the size of the head is too: there are no

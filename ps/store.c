@@ -28,9 +28,39 @@ void store_release(Store *store)
     free(store->value);
     free(store->m);
     free(store->v);
+    free(store->first);
     free(store->mean);
     free(store->rates);
     *store = (Store){ 0 };
+}
+
+bool store_keep_first(Store *store, Err *err)
+{
+    const size_t bytes = (size_t)store->table->size * sizeof(float);
+    store->first = mem_alloc(bytes, err);
+    if (store->first)
+        memcpy(store->first, store->value, bytes);
+    return store->first != NULL;
+}
+
+AdapterForm store_form(const Store *store)
+{
+    return (AdapterForm){ .values = store->value, .first = store->first };
+}
+
+bool store_is_plain(const Store *store)
+{
+    return !store->first;
+}
+
+int store_parts(const Store *store, StorePart parts[STORE_PARTS])
+{
+    int count = 0;
+    parts[count++] = (StorePart){ "exp_avg", store->m };
+    parts[count++] = (StorePart){ "exp_avg_sq", store->v };
+    if (!store_is_plain(store))
+        parts[count++] = (StorePart){ STORE_VALUE, store->value };
+    return count;
 }
 
 const Slot *store_bad_slot(const Store *store, const float *gradient)

@@ -12,6 +12,7 @@
 typedef struct Store {
     const SlotTable *table; /* borrowed */
     float *value, *m, *v; /* [table->size], owned */
+    float *first; /* the same size: what value began with, where the adapter's file needs it; else NULL */
     float *mean; /* scratch, the same size */
     SlotRate *rates; /* [table->count], owned */
 } Store;
@@ -19,6 +20,25 @@ typedef struct Store {
 /* Values and moments are 0; rates and decay of the slots are those of the settings. */
 MUST_USE bool store_init(Store *store, const SlotTable *table, const TrainConfig *train, Err *err);
 void store_release(Store *store);
+
+/* Keeps the values that are there as the first ones. */
+MUST_USE bool store_keep_first(Store *store, Err *err);
+
+/* What of it goes into an adapter's file; lent. */
+AdapterForm store_form(const Store *store);
+
+/* Is an adapter's file the values as they lie? Else a checkpoint keeps them beside the moments. */
+bool store_is_plain(const Store *store);
+
+/* What a checkpoint keeps of a store beside the adapter: floats [table->size] each, lent. */
+typedef struct StorePart {
+    const char *name;
+    float *floats;
+} StorePart;
+
+#define STORE_VALUE "value"
+enum { STORE_PARTS = 3 }; /* at most */
+int store_parts(const Store *store, StorePart parts[STORE_PARTS]);
 
 /* First slot with a gradient that is not finite, or NULL. */
 const Slot *store_bad_slot(const Store *store, const float *gradient);

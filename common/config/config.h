@@ -23,7 +23,16 @@
 typedef enum { TASK_SEQ_CLS, TASK_TOKEN_CLS, TASK_CAUSAL_LM, TASK_IMAGE_CLS } TaskType;
 typedef enum { PROBLEM_AUTO, PROBLEM_SINGLE_LABEL, PROBLEM_REGRESSION, PROBLEM_MULTI_LABEL } ProblemType;
 typedef enum { BIAS_NONE, BIAS_ALL, BIAS_LORA_ONLY } BiasMode;
-typedef enum { INIT_TRUE, INIT_GAUSSIAN } InitMode;
+/* How A and B begin (common/slots/inits.h). Behind the last: INIT_PISSA_NITER + N rounds. */
+typedef enum {
+    INIT_TRUE,
+    INIT_FALSE,
+    INIT_GAUSSIAN,
+    INIT_ORTHOGONAL,
+    INIT_PISSA,
+    INIT_OLORA,
+    INIT_PISSA_NITER
+} InitMode;
 typedef enum { WHEN_NO, WHEN_STEPS, WHEN_EPOCH } When;
 
 /* names[0, count), owned. */

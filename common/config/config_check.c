@@ -212,6 +212,11 @@ static bool check_lora(const Config *c, Err *err)
         err_hint(err, "put the layers into the expression, or list the modules");
         return at_keys(c, "lora.layers_to_transform", "lora.target_modules", err);
     }
+    if (lora->init_adapter && lora->init != INIT_TRUE) {
+        err_set(err, ERR_INPUT, "the run begins with the values of lora.init_adapter, so it has no effect");
+        err_hint(err, "remove one of them");
+        return at_keys(c, "lora.init_lora_weights", "lora.init_adapter", err);
+    }
     return true;
 }
 

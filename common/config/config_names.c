@@ -43,7 +43,7 @@
 #define IN_TIME "data is read and encoded once, before the first step"
 #define NO_TORCH "a matter of PyTorch's, which does not compute here"
 #define ALL_METRICS "evaluations always give all metrics of the task, as sums that add"
-#define OTHER_METHOD "remove it: init_lora_weights takes true or gaussian"
+#define OTHER_METHOD "remove it: that init_lora_weights is not supported"
 
 /* clang-format off */
 static const PeerName names[] = {

@@ -214,6 +214,11 @@ static void print_int(const ConfigKey *key, int64_t value, Text *out)
 static void print_word(const ConfigKey *key, int value, Text *out)
 {
     for (const KeyWord *w = key->words; w->name; w++) {
+        const int stem = config_word_stem(w);
+        if (stem > 0 && value >= w->value) {
+            text_addf(out, "%.*s%d", stem, w->name, value - w->value);
+            return;
+        }
         if (w->value == value && !w->later) {
             if (strcmp(w->name, "no") == 0)
                 text_adds(out, "\"no\""); /* false to YAML 1.1 readers */

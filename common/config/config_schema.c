@@ -52,15 +52,23 @@ static void add_word(json_t *words, const char *word, size_t n)
         json_array_append_new(words, json_false());
 }
 
+static json_t *or_else(json_t *schema, json_t *other)
+{
+    return json_pack("{s:[o,o]}", "anyOf", schema, other);
+}
+
 static json_t *words_of(const ConfigKey *key)
 {
-    json_t *words = json_array();
+    json_t *words = json_array(), *pattern = NULL;
     for (const KeyWord *w = key->words; w->name; w++)
-        if (!w->later)
+        if (config_word_stem(w) > 0)
+            pattern = json_sprintf("^%.*s[0-9]{1,2}$", config_word_stem(w), w->name);
+        else if (!w->later)
             add_word(words, w->name, strlen(w->name));
     if (key->flags & KEY_NULL)
         json_array_append_new(words, json_null());
-    return json_pack("{s:o}", "enum", words);
+    json_t *listed = json_pack("{s:o}", "enum", words);
+    return pattern ? or_else(listed, json_pack("{s:s,s:o}", "type", "string", "pattern", pattern)) : listed;
 }
 
 static json_t *from_yaml(const char *text)
@@ -108,11 +116,6 @@ static json_t *kind_of(const ConfigKey *key)
         return key->words ? words_of(key) : json_pack("{s:o}", "const", from_yaml(key->initial));
     }
     return NULL;
-}
-
-static json_t *or_else(json_t *schema, json_t *other)
-{
-    return json_pack("{s:[o,o]}", "anyOf", schema, other);
 }
 
 static json_t *values_of(const ConfigKey *key)

@@ -25,11 +25,17 @@ static const KeyWord bias_words[] = {
     { NULL, 0, false },
 };
 static const KeyWord init_words[] = {
-    { "true", INIT_TRUE, false }, { "gaussian", INIT_GAUSSIAN, false },
-    { "false", 0, true },         { "pissa", 0, true },
-    { "olora", 0, true },         { "orthogonal", 0, true },
-    { "eva", 0, true },           { "corda", 0, true },
-    { "loftq", 0, true },         { "mica", 0, true },
+    { "true", INIT_TRUE, false },
+    { "false", INIT_FALSE, false },
+    { "gaussian", INIT_GAUSSIAN, false },
+    { "orthogonal", INIT_ORTHOGONAL, false },
+    { "pissa", INIT_PISSA, false },
+    { "pissa_niter_N", INIT_PISSA_NITER, false },
+    { "olora", INIT_OLORA, false },
+    { "eva", 0, true },
+    { "corda", 0, true },
+    { "loftq", 0, true },
+    { "mica", 0, true },
     { NULL, 0, false },
 };
 static const KeyWord schedule_words[] = {
@@ -178,7 +184,8 @@ static const ConfigKey keys[] = {
     { "lora.bias", KEY_WORD, AT(lora.bias), "none", 0, 0, 0, bias_words,
       "which biases are trained" },
     { "lora.init_lora_weights", KEY_WORD, AT(lora.init), "true", 0, 0, 0, init_words,
-      "how A begins: uniform (true) or gaussian; B begins as zero" },
+      "how A and B begin: A uniform (true) or gaussian, B zero; false: B too is uniform; orthogonal; pissa: the "
+      "weight's largest singular vectors, pissa_niter_N: found in N rounds from random ones; olora: of its QR" },
     { "lora.init_adapter", KEY_PATH, AT(lora.init_adapter), "null", KEY_NULL, 0, 0, NULL,
       "PEFT adapter folder to begin with; its settings and labels are taken where the run file does not say them" },
 
@@ -320,6 +327,12 @@ static void add_range(const ConfigKey *key, Text *out)
 {
     text_addf(out, "%s %.15g to %s%.15g", key->flags & KEY_ABOVE ? "above" : "from", key->min,
               key->flags & KEY_BELOW ? "below " : "", key->max);
+}
+
+int config_word_stem(const KeyWord *word)
+{
+    const size_t n = strlen(word->name);
+    return n > 2 && strcmp(word->name + n - 2, "_N") == 0 ? (int)n - 1 : 0;
 }
 
 static void add_words(const ConfigKey *key, bool later, const char *before, Text *out)

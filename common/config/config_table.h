@@ -47,7 +47,7 @@ enum {
 };
 
 typedef struct KeyWord {
-    const char *name; /* NULL ends the list */
+    const char *name; /* NULL ends the list; "..._N": a whole number from 0 to 99 for N, added to the value */
     int value;
     bool later; /* known, but not supported */
 } KeyWord;
@@ -62,6 +62,9 @@ typedef struct ConfigKey {
     const KeyWord *words;
     const char *help;
 } ConfigKey;
+
+/* Length of the name without its N; 0: it has none. */
+int config_word_stem(const KeyWord *word);
 
 /* The rows, in the order they are printed. */
 const ConfigKey *config_keys(int *count);

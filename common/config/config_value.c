@@ -147,6 +147,16 @@ static bool read_bool(const YamlNode *node, bool *value, Err *err)
     return wrong(node, err, "true or false");
 }
 
+/* "pissa_niter_4"; -1: the text is not the word. */
+static int word_number(const KeyWord *word, const char *text)
+{
+    const int stem = config_word_stem(word);
+    if (stem == 0 || strncasecmp(word->name, text, (size_t)stem) != 0)
+        return strcasecmp(word->name, text) == 0 && stem == 0 ? 0 : -1;
+    const size_t digits = strspn(text + stem, "0123456789");
+    return digits < 1 || digits > 2 || text[(size_t)stem + digits] != '\0' ? -1 : (int)strtol(text + stem, NULL, 10);
+}
+
 static bool read_word(const ConfigKey *key, const YamlNode *node, int *value, Err *err)
 {
     if (node->kind != YAML_SCALAR)
@@ -155,11 +165,12 @@ static bool read_word(const ConfigKey *key, const YamlNode *node, int *value, Er
     size_t count = 0;
     for (const KeyWord *w = key->words; w->name; w++) {
         names[count++] = w->name;
-        if (strcasecmp(w->name, node->text) != 0)
+        const int number = word_number(w, node->text);
+        if (number < 0)
             continue;
         if (w->later)
             return err_set(err, ERR_INPUT, "%s: %s is not supported yet", key->name, w->name);
-        *value = w->value;
+        *value = w->value + number;
         return true;
     }
     err_set(err, ERR_INPUT, "'%.80s' is not one of its values", node->text);

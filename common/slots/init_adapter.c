@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/config/run_folder.h"
 #include "common/model/task.h"
+#include "common/slots/inits.h"
 #include "common/slots/slots.h"
 
 #include <stdlib.h>
@@ -88,16 +89,27 @@ static bool read_theirs(Config *theirs, const Config *config, Err *err)
     return true;
 }
 
+/* PEFT takes the start off the base again when it loads such an adapter; here a run goes on from one that says it
+ * itself. */
+static bool keeps_base(const LoraConfig *lora, Err *err)
+{
+    if (!inits_shift(lora))
+        return true;
+    err_set(err, ERR_INPUT, "its init_lora_weights changed the base, so it is no beginning for the base as it is");
+    return err_hint(err, "PEFT makes a plain LoRA of it: save_pretrained(..., "
+                         "path_initial_model_for_weight_conversion=FOLDER of its start)");
+}
+
 static bool take_settings(Config *config, Text *taken, Err *err)
 {
     const char *folder = config->lora.init_adapter;
     char room[512];
     Config theirs = { 0 };
     Text differ = { 0 };
-    bool ok = read_theirs(&theirs, config, err);
-    if (ok && !take(config, &theirs, taken, &differ, err)) {
-        ok = err_at(err, "%s/adapter_config.json", folder);
-    } else if (ok && differ.size > 0) {
+    bool ok = read_theirs(&theirs, config, err) &&
+              (keeps_base(&theirs.lora, err) || err_at(err, "%s/adapter_config.json", folder));
+    ok = ok && (take(config, &theirs, taken, &differ, err) || err_at(err, "%s/adapter_config.json", folder));
+    if (ok && differ.size > 0) {
         ok = err_set(err, ERR_INPUT, "the adapter to begin with has other settings: %s", differ.data);
         err_hint(err, "leave out of the run file what the adapter says itself; without lora.init_adapter a run begins "
                       "with fresh values");

@@ -4,6 +4,7 @@
 #include "common/slots/merged.h"
 
 #include "common/base/mem.h"
+#include "common/slots/inits.h"
 #include "common/slots/methods.h"
 #include "common/slots/slots_tensor.h"
 
@@ -18,7 +19,7 @@ bool merged_check(const LoraConfig *lora, const SlotTable *table, Err *err)
             err_set(err, ERR_INPUT, "'%s' cannot be merged", table->slots[i].name);
             return err_hint(err, "only LoRA, trained biases and modules that were trained whole are merged");
         }
-    if (lora->init != INIT_TRUE && lora->init != INIT_GAUSSIAN)
+    if (inits_shift(lora))
         return err_set(err, ERR_INPUT, "an adapter whose init_lora_weights changed its base cannot be merged");
     return methods_merge(lora, err);
 }

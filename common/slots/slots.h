@@ -73,9 +73,8 @@ typedef struct SlotTable {
 MUST_USE SlotTable *slots_open(const ModelArch *arch, const LoraConfig *lora, Err *err);
 void slots_close(SlotTable *table);
 
-/* First values: init_lora_weights for A (B is 0), the base's own values for
- * biases and saved modules (a new head: N(0, initializer_range), bias 0; the B of
- * an embedding is N(0, 1) and its A is 0), from counters keyed by seed and slot
+/* First values: init_lora_weights for A and B (inits.h), the base's own values for
+ * biases and saved modules (a new head: N(0, initializer_range), bias 0), from counters keyed by seed and slot
  * name. A head that nothing holds and nothing trains is an error; or, with lora->init_adapter, that
  * folder's tensors (old and new names understood; missing, unexpected and
  * wrongly shaped ones are errors that name them). values[0, table->size). */
@@ -89,9 +88,16 @@ MUST_USE SafeTensors *slots_open_adapter(const char *folder, Err *err);
  * along has to be the model's own. */
 MUST_USE bool slots_read_adapter(float *values, const SlotTable *table, const char *folder, Err *err);
 
+/* What of an adapter goes into a file; lent. */
+typedef struct AdapterForm {
+    const float *values; /* [table->size] */
+    const float *first; /* the values that the run began with, where they were taken off the base (inits_shift): the
+                           file is a plain LoRA of rank 2 r that takes them off; NULL: nothing was */
+} AdapterForm;
+
 /* FOLDER/adapter_model.safetensors and adapter_config.json, as PEFT writes them. */
-MUST_USE bool slots_write_adapter(const char *folder, const float *values, const SlotTable *table,
-                                  const ModelArch *arch, const LoraConfig *lora, const char *model_name, Err *err);
+MUST_USE bool slots_write_adapter(const char *folder, const AdapterForm *form, const SlotTable *table,
+                                  const LoraConfig *lora, const char *model_name, Err *err);
 
 /* FOLDER/adapter_config.json, whole; json_decref it. NULL with *err set; a folder without one is told so. */
 MUST_USE json_t *adapter_config_open(const char *folder, Err *err);

@@ -1,18 +1,14 @@
-/* adapter_model.safetensors: strict reading, writing as PEFT does. */
+/* adapter_model.safetensors: strict reading. */
 #include "common/slots/slots.h"
 
 #include "common/base/file.h"
-#include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/model/stored.h"
-#include "common/slots/slots_config.h"
 #include "common/slots/slots_tensor.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- reading ---------------------------------------------------------------------- */
 
 /* PEFT before 0.6 wrote the bias of an adapted module without "base_layer". */
 static const TensorView *find_name(const SafeTensors *file, const char *name)
@@ -197,71 +193,5 @@ bool slots_read_adapter(float *values, const SlotTable *table, const char *folde
         err_at(err, "%s", path);
     safetensors_close(file);
     free(path);
-    return ok;
-}
-
-/* ---- writing ---------------------------------------------------------------------- */
-
-/* A view of the slot as files hold it; `room` gets what has to be made for it. */
-static bool slot_out(TensorOut *out, float **room, const Slot *slot, const float *values, Err *err)
-{
-    *out = (TensorOut){ .name = slot->name, .dims = slot->dims, .data = values + slot->offset };
-    int64_t dim[4];
-    slot_file_shape(slot, dim);
-    memcpy(out->dim, dim, sizeof dim);
-    if (!slot->transposed)
-        return true;
-    *room = mem_alloc((size_t)slot->count * sizeof **room, err);
-    if (!*room)
-        return false;
-    matrix_transpose(*room, out->data, slot->dim[0], slot->dim[1]);
-    out->data = *room;
-    return true;
-}
-
-static bool base_out(TensorOut *out, float **room, const SavedBase *base, const ModelArch *arch,
-                     const SafeTensors *files, Err *err)
-{
-    const Module *m = &arch->modules[base->module];
-    const TensorView *tensor = stored_source(files, arch, m, false);
-    if (!tensor || tensor->count != stored_count(m))
-        return err_set(err, ERR_INPUT, "no tensor for '%s'", base->name) || err_at(err, "%s", arch->folder);
-    *out = (TensorOut){ .name = base->name, .dims = 2, .dim = { m->out, m->in } };
-    *room = mem_alloc((size_t)tensor->count * sizeof **room, err);
-    out->data = *room;
-    return *room && tensor_to_f32(*room, tensor, 0, tensor->count, err);
-}
-
-static bool write_tensors(const char *folder, const float *values, const SlotTable *table, const ModelArch *arch,
-                          Err *err)
-{
-    const int count = table->count + table->base_count;
-    TensorOut *tensors = xcalloc((size_t)count, sizeof *tensors);
-    float **rooms = xcalloc((size_t)count, sizeof *rooms);
-    SafeTensors *files = NULL;
-    bool ok = table->base_count == 0 || (files = safetensors_open_model(arch->folder, err));
-    for (int i = 0; ok && i < table->count; i++)
-        ok = slot_out(&tensors[i], &rooms[i], &table->slots[i], values, err);
-    for (int i = table->count; ok && i < count; i++)
-        ok = base_out(&tensors[i], &rooms[i], &table->bases[i - table->count], arch, files, err);
-    char *path = path_join(folder, "adapter_model.safetensors");
-    ok = ok && safetensors_write(path, tensors, count, err);
-    free(path);
-    safetensors_close(files);
-    for (int i = 0; i < count; i++)
-        free(rooms[i]);
-    free(rooms);
-    free(tensors);
-    return ok;
-}
-
-bool slots_write_adapter(const char *folder, const float *values, const SlotTable *table, const ModelArch *arch,
-                         const LoraConfig *lora, const char *model_name, Err *err)
-{
-    json_t *config = slots_config_json(table, arch, lora, model_name);
-    char *path = path_join(folder, "adapter_config.json");
-    const bool ok = write_tensors(folder, values, table, arch, err) && json_write(path, config, err);
-    free(path);
-    json_decref(config);
     return ok;
 }

@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/slots/inits.h"
 #include "common/slots/methods.h"
 #include "common/slots/slots_match.h"
 
@@ -45,11 +46,11 @@ static json_t *list_or_null(char *const *items, int count)
     return count > 0 ? list(items, count) : json_null();
 }
 
-static json_t *patterns(const PatternMap *map)
+static json_t *patterns(const PatternMap *map, double times)
 {
     json_t *object = json_object();
     for (int i = 0; i < map->count; i++)
-        json_object_set_new(object, map->keys[i], number(map->values[i]));
+        json_object_set_new(object, map->keys[i], number(map->values[i] * times));
     return object;
 }
 
@@ -90,8 +91,20 @@ static void set_task(json_t *to, const ModelArch *arch)
     free(library);
 }
 
-json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora, const char *model_name)
+/* r and alpha of a file whose A and B have `ranks` times the rank, with the scale that the run has. */
+static void set_ranks(json_t *to, const LoraConfig *lora, int ranks)
 {
+    const double alphas = methods_scale(lora, 1, 1) / methods_scale(lora, 1, ranks);
+    json_object_set_new(to, "r", json_integer(lora->r * ranks));
+    json_object_set_new(to, "lora_alpha", number(lora->alpha * alphas));
+    json_object_set_new(to, "rank_pattern", patterns(&lora->rank_pattern, ranks));
+    json_object_set_new(to, "alpha_pattern", patterns(&lora->alpha_pattern, alphas));
+}
+
+json_t *slots_config_json(const SlotTable *table, const AdapterForm *form, const LoraConfig *lora,
+                          const char *model_name)
+{
+    const ModelArch *arch = table->arch;
     static const char *const bias[] = { [BIAS_NONE] = "none", [BIAS_ALL] = "all", [BIAS_LORA_ONLY] = "lora_only" };
     json_t *to = json_loads(defaults, 0, NULL);
     REQUIRE(to);
@@ -100,12 +113,11 @@ json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const L
     set_task(to, arch);
     json_object_set_new(to, "fan_in_fan_out", json_boolean(fan_in_fan_out(table, arch)));
     json_object_set_new(to, "base_model_name_or_path", json_string(model_name));
-    json_object_set_new(to, "r", json_integer(lora->r));
-    json_object_set_new(to, "lora_alpha", number(lora->alpha));
+    set_ranks(to, lora, form->first ? 2 : 1);
     json_object_set_new(to, "lora_dropout", json_real(lora->dropout));
     methods_write(to, lora);
     json_object_set_new(to, "bias", json_string(bias[lora->bias]));
-    json_object_set_new(to, "init_lora_weights", lora->init == INIT_GAUSSIAN ? json_string("gaussian") : json_true());
+    json_object_set_new(to, "init_lora_weights", form->first ? json_true() : inits_json(lora));
     json_object_set_new(to, "target_modules",
                         lora->target_regex ? json_string(lora->target_regex)
                                            : list(table->targets, table->target_count));
@@ -114,8 +126,6 @@ json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const L
                                             : list_or_null(excluded.items, excluded.count));
     json_object_set_new(to, "modules_to_save", list_or_null(saved.items, saved.count));
     json_object_set_new(to, "layers_to_transform", layers(lora));
-    json_object_set_new(to, "rank_pattern", patterns(&lora->rank_pattern));
-    json_object_set_new(to, "alpha_pattern", patterns(&lora->alpha_pattern));
     names_release(&excluded);
     names_release(&saved);
     return to;
@@ -216,15 +226,30 @@ static bool check_unsupported(const json_t *config, Err *err)
     return true;
 }
 
-/* Initialisations that also change the base model would have to be done again. */
+/* Of an adapter that is there it matters only what was done to the base: that is done again where the model alone
+ * decides it. */
 static bool read_init(LoraConfig *lora, const json_t *config, Err *err)
 {
-    const json_t *value = json_object_get(config, "init_lora_weights");
-    const char *name = json_string_value(value);
-    lora->init = name && strcmp(name, "gaussian") == 0 ? INIT_GAUSSIAN : INIT_TRUE;
-    if (!name || lora->init == INIT_GAUSSIAN || strcmp(name, "eva") == 0 || strcmp(name, "orthogonal") == 0)
+    static const struct {
+        const char *name;
+        InitMode mode;
+    } known[] = { { "gaussian", INIT_GAUSSIAN },
+                  { "orthogonal", INIT_ORTHOGONAL },
+                  { "eva", INIT_TRUE },
+                  { "pissa", INIT_PISSA },
+                  { "olora", INIT_OLORA } };
+    const char *name = json_string_value(json_object_get(config, "init_lora_weights"));
+    lora->init = INIT_TRUE;
+    for (size_t i = 0; name && i < LENGTH(known); i++)
+        if (strcmp(name, known[i].name) == 0) {
+            lora->init = known[i].mode;
+            return true;
+        }
+    if (!name)
         return true;
-    return err_set(err, ERR_INPUT, "an adapter with init_lora_weights '%s' is not supported", name);
+    err_set(err, ERR_INPUT, "an adapter with init_lora_weights '%s' is not supported", name);
+    return err_hint(err, "PEFT makes a plain LoRA of it: save_pretrained(..., "
+                         "path_initial_model_for_weight_conversion=FOLDER of its start)");
 }
 
 static bool read_bias(LoraConfig *lora, const json_t *config, Err *err)

@@ -7,7 +7,7 @@
 #include "common/slots/slots.h"
 
 /* The whole document. Owned: json_decref. */
-json_t *slots_config_json(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora,
+json_t *slots_config_json(const SlotTable *table, const AdapterForm *form, const LoraConfig *lora,
                           const char *model_name);
 
 #endif

@@ -2,45 +2,15 @@
  * for what begins at the value that it has there, an adapter's file for all. */
 #include "common/slots/slots.h"
 
-#include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/model/stored.h"
+#include "common/slots/inits.h"
 #include "common/slots/slots_tensor.h"
 #include "common/tensor/safetensors.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Another stream than those of data and dropout, which have a step and a layer. */
-enum { STREAM_INIT = 0x696e6974 };
-
-static RngKey slot_key(uint64_t seed, const Slot *slot)
-{
-    return rng_key(seed, -1, (int64_t)digest_fast(slot->name, strlen(slot->name)), STREAM_INIT);
-}
-
-/* lora_A: kaiming_uniform with a = sqrt(5), which is U(-1/sqrt(in), 1/sqrt(in)),
- * or N(0, 1/r). Source: PEFT, LoraLayer.reset_lora_parameters. */
-static void init_a(float *values, const Slot *slot, InitMode mode, uint64_t seed)
-{
-    const int64_t r = slot->dim[0], in = slot->count / r;
-    if (mode == INIT_GAUSSIAN)
-        rng_normal(values, slot->count, 1.0f / (float)r, slot_key(seed, slot));
-    else
-        rng_uniform_fill(values, slot->count, 1.0f / sqrtf((float)in), slot_key(seed, slot));
-}
-
-/* Of an embedding it is A that is 0, and B that is N(0, 1), in both modes. */
-static void init_lora(float *values, const Slot *slot, const Module *module, InitMode mode, uint64_t seed)
-{
-    const bool is_a = slot->kind == SLOT_LORA_A;
-    if (module->kind == MODULE_EMBEDDING && !is_a)
-        rng_normal(values, slot->count, 1.0f, slot_key(seed, slot));
-    else if (module->kind != MODULE_EMBEDDING && is_a)
-        init_a(values, slot, mode, seed);
-}
 
 static bool init_base(float *values, const Slot *slot, const ModelArch *arch, const SafeTensors *files, uint64_t seed,
                       Err *err)
@@ -78,6 +48,8 @@ static bool is_untrained_head(const SlotTable *table, const ModelArch *arch, int
 
 static bool needs_files(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora)
 {
+    if (inits_shift(lora))
+        return true;
     for (int i = 0; i < table->count && !lora->init_adapter; i++)
         if (is_base(&table->slots[i]))
             return true;
@@ -100,18 +72,44 @@ static bool check_heads(const SlotTable *table, const ModelArch *arch, const Saf
     return true;
 }
 
-static bool init_all(float *values, const SlotTable *table, const ModelArch *arch, const SafeTensors *files,
-                     InitMode mode, uint64_t seed, Err *err)
+/* w[out,in] of the module, as it is multiplied with. */
+static bool read_weight(float *w, const ModelArch *arch, int module, const SafeTensors *files, Err *err)
 {
-    bool ok = true;
-    memset(values, 0, (size_t)table->size * sizeof *values);
-    for (int i = 0; ok && i < table->count; i++) {
-        const Slot *slot = &table->slots[i];
-        if (is_base(slot))
-            ok = init_base(values + slot->offset, slot, arch, files, seed, err);
-        else
-            init_lora(values + slot->offset, slot, &arch->modules[slot->module], mode, seed);
+    const Module *m = &arch->modules[module];
+    const TensorView *tensor = stored_source(files, arch, m, false);
+    const Slot shape = { .dims = 2, .dim = { m->out, m->in }, .count = m->out * m->in, .transposed = m->transposed };
+    if (!tensor) {
+        err_set(err, ERR_INPUT, "no weight of '%s', which lora.init_lora_weights looks at", m->path);
+        return err_at(err, "%s", arch->folder);
     }
+    return slot_fits(&shape, tensor, err) && slot_read(w, &shape, tensor, err);
+}
+
+/* A and B of a module. */
+static bool init_lora(float *values, const SlotTable *table, int module, const SafeTensors *files,
+                      const LoraConfig *lora, uint64_t seed, Err *err)
+{
+    const Module *m = &table->arch->modules[module];
+    if (!inits_shift(lora) || m->kind == MODULE_EMBEDDING)
+        return inits_module(values, table, module, NULL, lora, seed, err);
+    float *w = mem_alloc((size_t)(m->out * m->in) * sizeof *w, err);
+    const bool ok =
+        w && read_weight(w, table->arch, module, files, err) && inits_module(values, table, module, w, lora, seed, err);
+    free(w);
+    return ok;
+}
+
+static bool init_all(float *values, const SlotTable *table, const SafeTensors *files, const LoraConfig *lora,
+                     uint64_t seed, Err *err)
+{
+    bool ok = inits_check(table, lora, err);
+    memset(values, 0, (size_t)table->size * sizeof *values);
+    for (int i = 0; ok && i < table->count; i++)
+        if (is_base(&table->slots[i]))
+            ok = init_base(values + table->slots[i].offset, &table->slots[i], table->arch, files, seed, err);
+    for (int i = 0; ok && i < table->arch->module_count; i++)
+        if (table->modules[i].a >= 0)
+            ok = init_lora(values, table, i, files, lora, seed, err);
     return ok;
 }
 
@@ -125,7 +123,7 @@ bool slots_init(float *values, const SlotTable *table, const ModelArch *arch, co
     if (ok && lora->init_adapter)
         ok = slots_read_adapter(values, table, lora->init_adapter, err);
     else if (ok)
-        ok = init_all(values, table, arch, files, lora->init, seed, err);
+        ok = init_all(values, table, files, lora, seed, err);
     safetensors_close(files);
     return ok;
 }

@@ -1,9 +1,19 @@
 #include "common/slots/slots_tensor.h"
 
+#include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+/* Another stream than those of data and dropout, which have a step and a layer. */
+enum { STREAM_INIT = 0x696e6974 };
+
+RngKey slot_key(uint64_t seed, const Slot *slot)
+{
+    return rng_key(seed, -1, (int64_t)digest_fast(slot->name, strlen(slot->name)), STREAM_INIT);
+}
 
 void slot_file_shape(const Slot *slot, int64_t dim[4])
 {

@@ -4,6 +4,7 @@
 #ifndef COMMON_SLOTS_SLOTS_TENSOR_H
 #define COMMON_SLOTS_SLOTS_TENSOR_H
 
+#include "common/base/rng.h"
 #include "common/slots/slots.h"
 #include "common/tensor/safetensors.h"
 
@@ -12,6 +13,9 @@ void slot_file_shape(const Slot *slot, int64_t dim[4]);
 
 /* out[count] <- a tensor that fits. */
 MUST_USE bool slot_read(float *out, const Slot *slot, const TensorView *tensor, Err *err);
+
+/* Of the random numbers that the slot begins with. */
+RngKey slot_key(uint64_t seed, const Slot *slot);
 
 /* out[columns,rows] = x[rows,columns] */
 void matrix_transpose(float *out, const float *x, int64_t rows, int64_t columns);

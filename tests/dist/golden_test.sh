@@ -39,6 +39,6 @@ done
 # by two ranks, and by the arithmetic of older CPUs than this
 lower=x86-64-v3
 LORA_ARITHMETIC=$lower "$root/bin/lora" --version 2>/dev/null | grep -q "^arithmetic: $lower," || lower=
-for name in bert-seqcls bert-rslora bert-multilabel bert-tokcls gpt2-clm vit-imgcls; do
+for name in bert-seqcls bert-rslora bert-pissa llama-olora bert-multilabel bert-tokcls gpt2-clm vit-imgcls; do
     LORA_ARITHMETIC=$lower check $name 2
 done

@@ -45,7 +45,13 @@ def check_tensors(run, folder):
     """The adapter's model, after its names, shapes and loaded values were looked at."""
     state = load_file(os.path.join(folder, "adapter_model.safetensors"))
     base = reference.load_base(run)
-    fresh = peft.get_peft_model(base, reference.lora_config(run, base))
+    config = reference.lora_config(run, base)
+    own = peft.PeftConfig.from_pretrained(folder)
+    if reference.changes_base(run) and own.init_lora_weights is True:  # a plain LoRA of twice the rank
+        config = own
+        if own.r != 2 * run["lora"]["r"]:
+            raise SystemExit(f"{folder}: r is {own.r}")
+    fresh = peft.get_peft_model(base, config)
     reference.check_keys(state, peft.get_peft_model_state_dict(fresh), folder)
     # Another seed than any run's, so that what PEFT leaves at its random start is seen below.
     torch.manual_seed(20240229)

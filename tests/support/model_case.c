@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "common/slots/inits.h"
 #include "worker/images/image_read.h"
 #include "worker/images/process.h"
 
@@ -99,6 +100,8 @@ static void load(Subject *s)
     must(weights_plan(&s->weights, s->c.arch, files, &err), &err);
     s->weights.data = xcalloc(1, (size_t)s->weights.bytes);
     must(weights_load(&s->weights, files, 0, 1, &err), &err);
+    for (int i = 0; inits_shift(&s->c.lora) && i < s->c.arch->module_count; i++)
+        must(inits_shift_base(weights_room(&s->weights, i), s->c.table, i, &s->c.lora, 1, &err), &err);
     safetensors_close(files);
     free(folder);
     read_rows(s);

@@ -23,6 +23,7 @@ const GoldenCase golden[GOLDEN] = {
     { "llama-clm", TASK_CAUSAL_LM, 0 },        { "qwen2-clm", TASK_CAUSAL_LM, 0 },
     { "qwen3-clm", TASK_CAUSAL_LM, 0 },        { "opt-clm", TASK_CAUSAL_LM, 0 },
     { "vit-imgcls", TASK_IMAGE_CLS, 3 },       { "bert-rslora", TASK_SEQ_CLS, 3 },
+    { "bert-pissa", TASK_SEQ_CLS, 3 },         { "llama-olora", TASK_CAUSAL_LM, 0 },
 };
 
 int golden_index(const char *name)
@@ -116,12 +117,12 @@ const Slot *find_slot(const SlotTable *table, const char *bare)
     return NULL;
 }
 
-json_t *written_config(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora)
+json_t *written_config(const SlotTable *table, const LoraConfig *lora)
 {
     char *folder = test_folder_new(), *path = path_join(folder, "adapter_config.json");
     float *values = xcalloc((size_t)table->size, sizeof *values);
     Err err = { 0 };
-    must(slots_write_adapter(folder, values, table, arch, lora, "model", &err), &err);
+    must(slots_write_adapter(folder, &(AdapterForm){ .values = values }, table, lora, "model", &err), &err);
     json_t *config = json_file(path, &err);
     must(config != NULL, &err);
     test_folder_drop(folder);

@@ -14,7 +14,7 @@ typedef struct GoldenCase {
     int64_t labels;
 } GoldenCase;
 
-enum { GOLDEN = 14 };
+enum { GOLDEN = 16 };
 extern const GoldenCase golden[GOLDEN];
 int golden_index(const char *name); /* which there has to be */
 
@@ -37,7 +37,7 @@ LoraConfig settings(const char *json);
 const Slot *find_slot(const SlotTable *table, const char *bare); /* without PREFIX; NULL: none */
 
 /* adapter_config.json as it is written. json_decref it. */
-json_t *written_config(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora);
+json_t *written_config(const SlotTable *table, const LoraConfig *lora);
 /* Each key of `wanted` is in `got` with the same value; lists of names in any order. */
 void expect_config(const char *what, json_t *got, const json_t *wanted);
 

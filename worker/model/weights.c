@@ -230,3 +230,9 @@ const float *weights_bias(const Weights *w, int module)
     const int64_t at = w->modules[module].bias;
     return at < 0 ? NULL : floats_at(w, at);
 }
+
+float *weights_room(const Weights *w, int module)
+{
+    REQUIRE(w->data && w->modules[module].kind == FROZEN_F32);
+    return floats_at(w, w->modules[module].weight);
+}

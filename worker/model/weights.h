@@ -42,6 +42,10 @@ Frozen weights_frozen(const Weights *weights, int module);
 
 /* Its floats, where it is FROZEN_F32. */
 const float *weights_weight(const Weights *weights, int module);
+
+/* The same while it is loaded: [out,in], to be changed. */
+float *weights_room(const Weights *weights, int module);
+
 const float *weights_bias(const Weights *weights, int module); /* NULL: none */
 
 #endif

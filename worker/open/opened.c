@@ -1,5 +1,7 @@
 #include "worker/open/opened.h"
 
+#include "common/slots/inits.h"
+
 /* NULL without an error: a model of images. */
 static bool open_tokenizer(Tokenizer **tokenizer, const ModelArch *arch, Err *err)
 {
@@ -26,4 +28,12 @@ bool opened_load(Opened *o, void *data, int part, int parts, Err *err)
 {
     o->weights.data = data;
     return weights_load(&o->weights, o->adapted.files, part, parts, err);
+}
+
+bool opened_shift(Opened *o, const LoraConfig *lora, uint64_t seed, int part, int parts, Err *err)
+{
+    bool ok = true;
+    for (int i = part; ok && inits_shift(lora) && i < o->adapted.arch->module_count; i += parts)
+        ok = inits_shift_base(weights_room(&o->weights, i), o->adapted.table, i, lora, seed, err);
+    return ok;
 }

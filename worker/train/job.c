@@ -16,7 +16,10 @@ static bool open_base(Job *job, Err *err)
     if (loaded && team->rank == 0)
         job->base_digest = adapted_digest(&job->base.adapted);
     adapted_close_files(&job->base.adapted);
-    return group_agree(all, loaded); /* also the barrier behind which all may read all */
+    if (!group_agree(all, loaded)) /* also the barrier behind which all may read all */
+        return false;
+    const Config *c = &job->run.config;
+    return group_agree(all, opened_shift(&job->base, &c->lora, c->train.seed, team->rank, team->size, err));
 }
 
 static bool open_data(Job *job, Err *err)

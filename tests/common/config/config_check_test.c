@@ -201,6 +201,20 @@ static void loraplus_is_on_or_off(void **state)
     config_release(&c);
 }
 
+static void a_start_is_given_once(void **state)
+{
+    (void)state;
+    expect_refused("model: m\nlora: {init_adapter: a, init_lora_weights: pissa}\n", NULL, "it has no effect",
+                   "run.yaml:2: lora.init_lora_weights", "remove one");
+    expect_refused("model: m\nlora: {init_lora_weights: pissa_niter_}\n", NULL, "is not one of its values",
+                   "run.yaml:2: lora.init_lora_weights", "pissa_niter_N");
+    expect_refused("model: m\nlora: {init_lora_weights: pissa_niter_100}\n", NULL, "is not one of its values", "", "");
+    Config c;
+    load_good(&c, "model: m\nlora: {init_lora_weights: pissa_niter_16}\n", NULL);
+    assert_int_equal(c.lora.init, INIT_PISSA_NITER + 16);
+    config_release(&c);
+}
+
 static void micro_batches_are_at_most_the_examples(void **state)
 {
     (void)state;
@@ -427,6 +441,7 @@ int main(void)
         cmocka_unit_test(a_warm_up_is_given_once_and_to_a_schedule_that_has_one),
         cmocka_unit_test(options_are_those_of_the_schedule),
         cmocka_unit_test(loraplus_is_on_or_off),
+        cmocka_unit_test(a_start_is_given_once),
         cmocka_unit_test(micro_batches_are_at_most_the_examples),
         cmocka_unit_test(columns_differ),
         cmocka_unit_test(an_open_address_needs_consent),

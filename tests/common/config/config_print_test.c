@@ -39,15 +39,18 @@ static void what_is_printed_reads_back_the_same(void **state)
                       "lora: {r: 3, lora_alpha: 0.30000000000000004, lora_dropout: 0.1, bias: lora_only,\n"
                       "  target_modules: [a.b, 'c d'], exclude_modules: '.*\\.[01]\\..*', init_adapter: x,\n"
                       "  modules_to_save: classifier, layers_to_transform: [0, 3], rank_pattern: {'^a:': 2},\n"
-                      "  alpha_pattern: {b: 2.5}, init_lora_weights: gaussian}\n"
+                      "  alpha_pattern: {b: 2.5}}\n"
                       "train: {seed: 9223372036854775807, eval_strategy: steps, save_strategy: no,\n"
                       "  learning_rate: 1.0000000000000002e-5, adam_epsilon: 1e-8, num_train_epochs: 0.1,\n"
                       "  lr_scheduler_type: cosine, warmup_ratio: 0.06, output_dir: o, save_total_limit: 2,\n"
                       "  early_stopping_patience: 3, metric_for_best_model: f1, max_grad_norm: 0}\n"
                       "ps: {address: 'tcp://*:7700', insecure: true, patience: 3.5}\n"
                       "parallel: {threads: 2, micro_batches: 8}\n");
-    expect_round_trip("model: m\nlabels: 3\nlora: {target_modules: all-linear}\n"
+    expect_round_trip("model: m\nlabels: 3\nlora: {target_modules: all-linear, init_lora_weights: gaussian}\n"
                       "data: {validation_split: 0.1}\n");
+    expect_round_trip("model: m\nlora: {init_lora_weights: pissa_niter_16}\n");
+    expect_round_trip("model: m\nlora: {init_lora_weights: PiSSA_niter_0}\n");
+    expect_round_trip("model: m\nlora: {init_lora_weights: false}\n");
     expect_round_trip("model: m\nlora: {target_modules: '(?:a|b){1,2}\\d \"x\"'}\n");
 }
 

@@ -329,8 +329,7 @@ static void what_comes_later_is_refused_by_name(void **state)
         { "lora.use_dora", "true" },
         { "lora.method", "adalora" },
         { "train.mode", "full" },
-        { "lora.init_lora_weights", "pissa" },
-        { "lora.init_lora_weights", "false" },
+        { "lora.init_lora_weights", "eva" },
     };
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         char override[100], where[64];

@@ -39,7 +39,7 @@ static void vits_targets_may_have_the_names_of_before(void **state)
         char *lora = xprintf("{\"target_modules\": [%s], \"modules_to_save\": [\"classifier\"]}", rows[i].given);
         open_with(&c, "vit-imgcls", TASK_IMAGE_CLS, lora);
         json_t *wanted = json_pack("{s:o}", "target_modules", json_loads(rows[i].written, 0, NULL));
-        json_t *config = written_config(c.table, c.arch, &c.lora);
+        json_t *config = written_config(c.table, &c.lora);
         expect_config(rows[i].given, config, wanted);
         /* what was written means the same modules */
         LoraConfig again = read_settings(config);
@@ -65,7 +65,7 @@ static void excluded_names_of_before_are_written_as_todays(void **state)
               " \"modules_to_save\": [\"classifier\"]}");
     assert_null(find_slot(c.table, "vit.layers.0.attention.q_proj.lora_A.weight"));
     assert_non_null(find_slot(c.table, "vit.layers.0.attention.k_proj.lora_A.weight"));
-    json_t *config = written_config(c.table, c.arch, &c.lora);
+    json_t *config = written_config(c.table, &c.lora);
     json_t *wanted = json_pack("{s:[s]}", "exclude_modules", "q_proj");
     expect_config("exclude", config, wanted);
     json_decref(wanted);
@@ -191,7 +191,7 @@ static void a_conv1d_that_is_trained_whole_is_turned(void **state)
     t = safetensors_find(files, "transformer.wte.weight");
     assert_memory_equal(slot_values(&c, "lm_head.weight", &n), t->data, t->bytes);
     char *folder = test_folder_new(), *path = path_join(folder, "adapter_model.safetensors");
-    must(slots_write_adapter(folder, c.values, c.table, c.arch, &c.lora, "model", &err), &err);
+    must(slots_write_adapter(folder, &(AdapterForm){ .values = c.values }, c.table, &c.lora, "model", &err), &err);
     SafeTensors *adapter = safetensors_open(path, &err);
     must(adapter != NULL, &err);
     const TensorView *saved = safetensors_find(adapter, "base_model.model.transformer.h.1.mlp.c_fc.weight");
@@ -216,7 +216,7 @@ static void a_table_under_a_lora_comes_along(void **state)
     open_with(&c, "llama-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"embed_tokens\"]}");
     must(slots_init(c.values, c.table, c.arch, &c.lora, 5, &err), &err);
     char *folder = test_folder_new(), *path = path_join(folder, "adapter_model.safetensors");
-    must(slots_write_adapter(folder, c.values, c.table, c.arch, &c.lora, "model", &err), &err);
+    must(slots_write_adapter(folder, &(AdapterForm){ .values = c.values }, c.table, &c.lora, "model", &err), &err);
     SafeTensors *adapter = safetensors_open(path, &err);
     must(adapter != NULL, &err);
     assert_int_equal(safetensors_count(adapter), 3);

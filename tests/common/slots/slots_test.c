@@ -185,7 +185,9 @@ static void adapters_are_read_and_written_as_peft_does(void **state)
             assert_non_null(mkdtemp(folder));
             char *from = xprintf("tests/golden/%s/%s", golden_cases[k], final ? "expected" : "init");
             must(slots_read_adapter(c.values, c.table, from, &err), &err);
-            must(slots_write_adapter(folder, c.values, c.table, c.arch, &c.config.lora, "model", &err), &err);
+            must(slots_write_adapter(folder, &(AdapterForm){ .values = c.values }, c.table, &c.config.lora, "model",
+                                     &err),
+                 &err);
             char *a = path_join(folder, "adapter_model.safetensors");
             char *b = path_join(from, "adapter_model.safetensors");
             char *aj = path_join(folder, "adapter_config.json");
@@ -253,7 +255,8 @@ static void values_that_are_not_finite_are_refused(void **state)
         must(slots_init(c.values, c.table, c.arch, &c.config.lora, 1, &err), &err);
         const Slot *last = &c.table->slots[c.table->count - 1];
         c.values[last->offset + last->count - 1] = bad[k];
-        must(slots_write_adapter(folder, c.values, c.table, c.arch, &c.config.lora, "model", &err), &err);
+        must(slots_write_adapter(folder, &(AdapterForm){ .values = c.values }, c.table, &c.config.lora, "model", &err),
+             &err);
         assert_false(slots_read_adapter(c.values, c.table, folder, &err));
         assert_non_null(strstr(err.what, last->name));
         assert_non_null(strstr(err.what, "holds values that are not finite"));
@@ -337,7 +340,7 @@ static void what_an_adapter_needs_is_never_passed_over(void **state)
     } bad[] = {
         { "{\"peft_type\": \"LORA\", \"use_dora\": true}", "'use_dora'" },
         { "{\"peft_type\": \"LORA\", \"use_rslora\": 1}", "'use_rslora' is not true or false" },
-        { "{\"peft_type\": \"LORA\", \"init_lora_weights\": \"pissa\"}", "'pissa'" },
+        { "{\"peft_type\": \"LORA\", \"init_lora_weights\": \"pissa_niter_4\"}", "'pissa_niter_4'" },
         { "{\"peft_type\": \"ADALORA\"}", "'ADALORA'" },
         { "{\"peft_type\": \"LORA\", \"r\": 0}", "out of range" },
         { "{\"peft_type\": \"LORA\", \"r\": \"8\"}", "'r' is not a whole number" },

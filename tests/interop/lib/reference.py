@@ -38,6 +38,11 @@ def lora_config(run, base):
     return peft.LoraConfig(task_type=task, **settings)
 
 
+def changes_base(run):
+    """The start of A and B is taken off the base."""
+    return str(run["lora"]["init_lora_weights"]).startswith(("pissa", "olora"))
+
+
 def check_keys(got, want, who):
     """Names and shapes must be the same: PEFT itself would pass over a missing or an unknown tensor in silence."""
     wrong = [f"{who}: {k} is missing" for k in sorted(want.keys() - got.keys())]

@@ -11,7 +11,7 @@ DEFAULTS = {
              "max_length": 512, "shuffle": True, "limit": None},
     "lora": {"r": 8, "lora_alpha": 16.0, "lora_dropout": 0.0, "target_modules": None, "exclude_modules": None,
              "modules_to_save": None, "layers_to_transform": None, "rank_pattern": {}, "alpha_pattern": {},
-             "bias": "none", "init_lora_weights": True, "init_adapter": None},
+             "bias": "none", "use_rslora": False, "init_lora_weights": True, "init_adapter": None},
     "train": {"output_dir": None, "batch_size": 32, "num_train_epochs": 3.0, "max_steps": -1, "learning_rate": 1e-4,
               "weight_decay": 0.0, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8,
               "max_grad_norm": 1.0, "lr_scheduler_type": "linear", "warmup_steps": 0, "warmup_ratio": 0.0,

@@ -1,0 +1,47 @@
+#!/bin/bash
+# Methods whose adapter's file is not the trained values as they lie: ranks, kills of server and worker, checkpoints and
+# a longer run change no bit of it, and the base on disk stays as it is.
+. "$(dirname "$0")/lib.sh"
+
+# NAME CASE [option...]: the case's run is bits, checkpoints every 5 steps
+method() {
+    local name=$1 ranks
+    case_dir=$root/tests/golden/$2 steps=24
+    shift 2
+    bits=(--parallel.micro_batches=8 --lora.lora_dropout=0.1 --train.save_strategy=steps --train.save_steps=5
+        --train.save_total_limit=2 "--model_config={hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1}" "$@")
+    local before=$(sha256sum "$case_dir/model/model.safetensors")
+    reference "$work/$name-one"
+    want=$(sha "$work/$name-one")
+    for ranks in 2 4; do
+        start_ps "$work/$name-$ranks"
+        start_job $ranks
+        wait $ps || fail "$name, $ranks ranks: the server ended with $?"
+        wait $job || fail "$name, $ranks ranks: mpirun ended with $?"
+        same_bits "$work/$name-$ranks" "$name with $ranks ranks"
+    done
+
+    # a worker dies, then the server behind a checkpoint and before the next
+    steps=300 bits+=(--train.num_train_epochs=30)
+    reference "$work/$name-long"
+    want=$(sha "$work/$name-long")
+    start_ps "$work/$name-killed"
+    start_job 1; a=$job
+    await 30 reached "$work/$name-killed" 8
+    await 30 pgrep -P $a
+    kill -9 "$(pgrep -P $a | head -n 1)" 2>/dev/null || fail "no worker to kill"
+    start_job 2; b=$job
+    for at in 63 148; do
+        await 30 reached "$work/$name-killed" $at
+        kill -9 $ps
+        wait $ps 2>/dev/null
+        start_ps "$work/$name-killed" --ps.address="$address"
+    done
+    wait $ps || fail "$name was killed: the server ended with $?"
+    wait $a $b
+    same_bits "$work/$name-killed" "$name: kills"
+    [ "$(grep -c '"loss"' "$work/$name-killed/metrics.jsonl")" = $steps ] || fail "$name: not one line a step"
+    [ "$(sha256sum "$case_dir/model/model.safetensors")" = "$before" ] || fail "$name changed the model's file"
+}
+
+method pissa bert-pissa
