@@ -53,8 +53,33 @@ static bool read_task(TaskType *task, const json_t *config, Err *err)
     return err_hint(err, "give --task_type=SEQ_CLS, TOKEN_CLS, CAUSAL_LM or IMAGE_CLS");
 }
 
+bool adapter_run_check(const char *adapter, Err *err)
+{
+    return run_folder_is_model(adapter) || run_folder_check(adapter, err);
+}
+
+/* Of a model, by the class that it was saved from. */
+static bool model_task(TaskType *task, const char *folder, Err *err)
+{
+    char *path = path_join(folder, "config.json");
+    json_t *config = json_file(path, err);
+    const char *name = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
+    const bool ok = name && arch_class_task(name, task);
+    if (config && !ok) {
+        err_set(err, ERR_INPUT,
+                "the model does not say what it is for: its architectures name the class of no task here");
+        err_hint(err, "give --task_type=SEQ_CLS, TOKEN_CLS, CAUSAL_LM or IMAGE_CLS");
+        err_at(err, "%s", path);
+    }
+    json_decref(config);
+    free(path);
+    return ok;
+}
+
 bool adapter_run_task(TaskType *task, const char *adapter, Err *err)
 {
+    if (run_folder_is_model(adapter))
+        return model_task(task, adapter, err);
     char *path = path_join(adapter, "adapter_config.json");
     json_t *config = adapter_config_open(adapter, err);
     const bool ok = config && (read_task(task, config, err) || err_at(err, "%s", path));

@@ -11,7 +11,10 @@
  * line over it, and its labels. */
 MUST_USE bool adapter_run_load(Config *config, const char *adapter, const Arguments *given, Err *err);
 
-/* task_type of an adapter folder; where it is null, as PEFT has no word for images, the task of the
+/* Is there an adapter in the folder, or a model that was trained whole? */
+MUST_USE bool adapter_run_check(const char *adapter, Err *err);
+
+/* task_type of an adapter folder (of a model: that of its class); where it is null, as PEFT has no word for images, the task of the
  * class in auto_mapping. */
 MUST_USE bool adapter_run_task(TaskType *task, const char *adapter, Err *err);
 

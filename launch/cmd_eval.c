@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/config/run_folder.h"
 #include "common/plan/plan.h"
+#include "launch/adapter_run.h"
 #include "launch/command.h"
 #include "launch/eval_rows.h"
 #include "launch/session.h"
@@ -157,7 +158,7 @@ static char *run_file(const char *given, const char **adapter, Err *err)
     char *file = run_folder_file(given);
     if (!*adapter)
         *adapter = given;
-    if (file || !run_folder_check(*adapter, err))
+    if (file || !adapter_run_check(*adapter, err))
         return file;
     err_set(err, ERR_INPUT, "there is no run.yaml in this folder: lora train did not write it");
     err_hint(err, "lora eval RUN.yaml --adapter=%s", given);
@@ -173,7 +174,8 @@ static bool run(void *self, const Arguments *given, Err *err)
                                     .overrides = given->overrides,
                                     .override_count = given->override_count };
     Config config = { 0 };
-    const bool ok = file && (!of.adapter || run_folder_check(of.adapter, err)) && config_load(&config, &sources, err) &&
+    const bool ok = file && (!of.adapter || adapter_run_check(of.adapter, err)) &&
+                    config_load(&config, &sources, err) &&
                     (!of.adapter || run_folder_labels(&config, of.adapter, err)) && evaluate(&config, &of, given, err);
     config_release(&config);
     free(file);
@@ -185,7 +187,8 @@ int cmd_eval(int argc, char **argv)
     EvalRun of = { 0 };
     bool help = false;
     const Option own[] = {
-        { "adapter", "DIR", "the adapter to measure; without it: the base model", &of.adapter, NULL },
+        { "adapter", "DIR", "the adapter, or the model that was trained whole, to measure; without it: the base model",
+          &of.adapter, NULL },
         { "other_base", NULL, "take the base though the adapter was trained on another", NULL, &of.other_base },
         { "help", NULL, "this text", NULL, &help },
     };

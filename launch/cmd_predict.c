@@ -98,8 +98,13 @@ static bool run(void *self, const Arguments *words, Err *err)
         err_set(err, ERR_INPUT, "no --adapter");
         return err_hint(err, "lora predict --adapter=DIR [--model=DIR] [FILE]");
     }
+    if (given->model && run_folder_is_model(given->adapter)) {
+        err_set(err, ERR_INPUT, "the folder holds a whole model, and needs no base");
+        err_hint(err, "leave --model out");
+        return err_at(err, "%s", given->adapter);
+    }
     Config config = { 0 };
-    const bool ok = run_folder_check(given->adapter, err) && adapter_run_load(&config, given->adapter, words, err) &&
+    const bool ok = adapter_run_check(given->adapter, err) && adapter_run_load(&config, given->adapter, words, err) &&
                     predict(given, &config, err);
     config_release(&config);
     return ok;
@@ -110,7 +115,8 @@ int cmd_predict(int argc, char **argv)
     PredictArguments given = { 0 };
     bool help = false;
     const Option own[] = {
-        { "adapter", "DIR", "the adapter, as lora train or PEFT wrote it", &given.adapter, NULL },
+        { "adapter", "DIR", "the adapter, as lora train or PEFT wrote it; or a model that was trained whole",
+          &given.adapter, NULL },
         { "model", "DIR", "its base model; default: the one the adapter names", &given.model, NULL },
         { "max_length", "N", "at most N tokens a line", &given.length, NULL },
         { "logits", NULL, "print the logits too", NULL, &given.logits },

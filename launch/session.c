@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/config/run_facts.h"
+#include "common/config/run_folder.h"
 #include "common/model/base.h"
 #include "common/slots/slots.h"
 #include "launch/adapter_run.h"
@@ -57,10 +58,6 @@ static bool open_adapter(Session *s, const char *adapter, Err *err)
     const SlotTable *table = s->base.adapted.table;
     if (!adapter)
         return true;
-    char *exchanged = run_facts_exchanged(adapter);
-    if (exchanged)
-        log_warn("adapter", "%s", exchanged);
-    free(exchanged);
     s->values = mem_alloc((size_t)table->size * sizeof(float), err);
     if (!s->values)
         return false;
@@ -68,7 +65,7 @@ static bool open_adapter(Session *s, const char *adapter, Err *err)
     return slots_read_adapter(s->values, table, adapter, err);
 }
 
-bool session_open(Session *s, const SessionOptions *o, Err *err)
+static bool open_all(Session *s, const SessionOptions *o, Err *err)
 {
     *s = (Session){ .max_length = o->max_length, .most_tokens = o->most_tokens };
     Arithmetic arithmetic;
@@ -101,6 +98,26 @@ bool session_open(Session *s, const SessionOptions *o, Err *err)
     s->logits = mem_alloc((size_t)measure_logits(s->base.adapted.arch, s->most_tokens, sequences) * sizeof(float), err);
     return s->logits && batch_room(&s->room, &size, err) &&
            (s->model = model_open(s->base.adapted.arch, s->base.adapted.table, &s->base.weights, &options, err));
+}
+
+static void tell_exchanged(const char *adapter)
+{
+    char *exchanged = adapter ? run_facts_exchanged(adapter) : NULL;
+    if (exchanged)
+        log_warn("adapter", "%s", exchanged);
+    free(exchanged);
+}
+
+/* A model that was trained whole needs no other, and there is no adapter. */
+bool session_open(Session *s, const SessionOptions *options, Err *err)
+{
+    SessionOptions o = *options;
+    tell_exchanged(o.adapter);
+    if (o.adapter && run_folder_is_model(o.adapter)) {
+        o.model = o.adapter;
+        o.adapter = NULL;
+    }
+    return open_all(s, &o, err);
 }
 
 void session_close(Session *s)

@@ -12,7 +12,7 @@
 
 typedef struct SessionOptions {
     const char *model; /* folder or hub name; NULL: what the adapter says it was made for */
-    const char *adapter; /* folder; NULL: the base model alone */
+    const char *adapter; /* folder, also of a model that was trained whole; NULL: the base model alone */
     bool other_base; /* it need not be the one that the adapter was trained on */
     TaskType task;
     const json_t *model_config;

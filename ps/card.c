@@ -51,12 +51,36 @@ static void add_labels(const Run *run, Text *card)
 
 /* ---- parts ------------------------------------------------------------------------------------ */
 
+/* Such a text is Python's, too. Owned. */
+static char *quoted(const char *bare)
+{
+    json_t *text = json_string(bare);
+    char *out = json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    json_decref(text);
+    return out;
+}
+
+/* A whole model says itself what it is. */
+static void add_model_code(const Run *run, const char *folder, Text *card)
+{
+    const ModelArch *arch = run->adapted.arch;
+    char *place = quoted(folder);
+    text_addf(card,
+              "\n## Use\n\n```python\nimport transformers\nmodel = transformers.AutoModelFor%s.from_pretrained(%s)\n",
+              arch->head.task->auto_class, place);
+    text_addf(card, "%s = transformers.Auto%s.from_pretrained(%s)\n```\n", arch->image_size ? "processor" : "tokenizer",
+              arch->image_size ? "ImageProcessor" : "Tokenizer", place);
+    free(place);
+}
+
 static void add_code(const Run *run, const char *folder, Text *card)
 {
     const Task *task = run->adapted.arch->head.task;
-    json_t *text = json_string(folder), *base = json_string(run->config.model);
-    char *place = json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII); /* such a text is Python's, too */
-    char *model = json_dumps(base, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    if (run->adapted.table->whole) {
+        add_model_code(run, folder, card);
+        return;
+    }
+    char *place = quoted(folder), *model = quoted(run->config.model);
     text_addf(card, "\n## Use\n\n```python\nimport %speft, transformers\n", has_labels(run) ? "json, " : "");
     char head[160] = "";
     if (has_labels(run)) {
@@ -81,8 +105,6 @@ static void add_code(const Run *run, const char *folder, Text *card)
     text_adds(card, "```\n");
     free(place);
     free(model);
-    json_decref(text);
-    json_decref(base);
 }
 
 static void add_metrics(const Run *run, Text *card)
@@ -110,10 +132,12 @@ static void add_training(const Run *run, Text *card)
     add_labels(run, card);
     text_addf(card,
               "- steps: %lld of %lld examples, epoch %.3g\n- learning rate: %g, weight decay %g, "
-              "clipped at %g\n- rank %lld, alpha %g, dropout %g\n- seed: %llu\n- " MADE_BY "%s",
+              "clipped at %g\n",
               (long long)run->state.version, (long long)t->batch_size, history_epoch(run), t->learning_rate,
-              t->weight_decay, t->max_grad_norm, (long long)l->r, l->alpha, l->dropout, (unsigned long long)t->seed,
-              LORA_VERSION);
+              t->weight_decay, t->max_grad_norm);
+    if (!run->adapted.table->whole)
+        text_addf(card, "- rank %lld, alpha %g, dropout %g\n", (long long)l->r, l->alpha, l->dropout);
+    text_addf(card, "- seed: %llu\n- " MADE_BY "%s", (unsigned long long)t->seed, LORA_VERSION);
     if (run->config.parallel.arithmetic)
         text_addf(card, ", arithmetic %s", run->config.parallel.arithmetic);
     text_adds(card, "\n");
@@ -130,15 +154,27 @@ bool card_is_own(const char *folder)
     return own;
 }
 
+static void add_head(const Run *run, Text *card)
+{
+    const char *base = run->config.model, *task = config_task_name(run->config.task);
+    const long long trained = run->adapted.table->trainable, all = arch_parameters(run->adapted.arch);
+    if (run->adapted.table->whole)
+        text_addf(card,
+                  "---\nbase_model: %s\nlibrary_name: transformers\n---\n\n# %s, trained whole\n\n"
+                  "A %s model: all of its %lld parameters were trained.\n",
+                  base, path_name(base), task, all);
+    else
+        text_addf(card,
+                  "---\nbase_model: %s\nlibrary_name: peft\ntags:\n- lora\n---\n\n# LoRA adapter of %s\n\n"
+                  "A %s adapter: %lld trainable parameters of %lld.\n",
+                  base, path_name(base), task, trained, all);
+}
+
 bool card_write(const Run *run, const char *folder, Err *err)
 {
     Text card = { 0 }, picture = { 0 };
     const bool drawn = picture_loss(&picture, run->state.history);
-    text_addf(&card,
-              "---\nbase_model: %s\nlibrary_name: peft\ntags:\n- lora\n---\n\n# LoRA adapter of %s\n\n"
-              "A %s adapter: %lld trainable parameters of %lld.\n",
-              run->config.model, path_name(run->config.model), config_task_name(run->config.task),
-              (long long)run->adapted.table->trainable, (long long)arch_parameters(run->adapted.arch));
+    add_head(run, &card);
     add_code(run, folder, &card);
     add_training(run, &card);
     if (drawn)

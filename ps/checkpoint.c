@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADAPTER_FILE "adapter_model.safetensors"
 #define MOMENTS_FILE "optimizer.safetensors"
 
 /* ---- digests of values and moments ----------------------------------------------------------- */
@@ -132,9 +131,9 @@ static bool open_states(const Run *run, json_t **own, json_t **trainer, const ch
 
 static bool read_values(float *out, const Run *run, const char *folder, const json_t *state, Err *err)
 {
-    return (store_is_plain(&run->store) ? slots_read_adapter(out, run->adapted.table, folder, err)
+    return (store_is_plain(&run->store) ? slots_read(out, run->adapted.table, folder, err)
                                         : read_raw(out, run, folder, err)) &&
-           resume_is_whole(state, folder, ADAPTER_FILE, of_floats(0, run, out), err);
+           resume_is_whole(state, folder, slots_file(run->adapted.table), of_floats(0, run, out), err);
 }
 
 bool checkpoint_load_values(Run *run, int64_t version, Err *err)
@@ -230,7 +229,7 @@ static void rotate(const Run *run)
 
 static bool write_states(const Run *run, const char *folder, Err *err)
 {
-    const FileDigest digests[] = { { ADAPTER_FILE, of_floats(0, run, run->store.value) },
+    const FileDigest digests[] = { { slots_file(run->adapted.table), of_floats(0, run, run->store.value) },
                                    { MOMENTS_FILE, of_moments(run) } };
     return output_state(run, folder, digests, 2, err);
 }
@@ -239,7 +238,7 @@ static bool fill(Run *run, const char *folder, Err *err)
 {
     const AdapterForm form = store_form(&run->store);
     return folder_make(folder, err) &&
-           slots_write_adapter(folder, &form, run->adapted.table, &run->config.lora, run->config.model, err) &&
+           slots_write(folder, &form, run->adapted.table, &run->config.lora, run->config.model, true, err) &&
            write_moments(run, folder, err) && write_states(run, folder, err) && output_extras(run, folder, err) &&
            folder_sync(folder, err);
 }

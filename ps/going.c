@@ -202,5 +202,5 @@ bool going_complete(Run *run, Err *err)
                  (long long)run->state.version, (long long)total, (long long)run->state.worse);
     tell_exchanged(run);
     return !store_is_plain(&run->store) ||
-           slots_read_adapter(run->store.value, run->adapted.table, run->folder, err); /* is it whole? */
+           slots_read(run->store.value, run->adapted.table, run->folder, err); /* is it whole? */
 }

@@ -119,15 +119,16 @@ static void set_traffic(const Run *run, json_t *to)
     set_int(to, "peak_rss_ps", (int64_t)usage.ru_maxrss * 1024);
 }
 
-static bool set_adapter(const Run *run, json_t *to, Err *err)
+/* What was trained, by the file that holds it; a model in shards has none. */
+static bool set_file(const Run *run, json_t *to, Err *err)
 {
-    char *path = path_join(run->folder, "adapter_model.safetensors");
+    char *path = path_join(run->folder, slots_file(run->adapted.table));
     FileMap map = { 0 };
-    const bool ok = file_map(&map, path, err);
-    if (ok) {
+    const bool one = !run->adapted.table->whole || file_exists(path), ok = !one || file_map(&map, path, err);
+    if (one && ok) {
         char hex[DIGEST_HEX];
         digest_sha256(hex, map.data, map.size);
-        set(to, "adapter_sha256", json_string(hex));
+        set(to, run->adapted.table->whole ? "model_sha256" : "adapter_sha256", json_string(hex));
         file_unmap(&map);
     }
     free(path);
@@ -158,7 +159,7 @@ bool output_summary(const Run *run, Err *err)
     const json_t *evaluation = history_last_with(run, "eval_loss");
     set(to, "eval", evaluation ? json_deep_copy(evaluation) : NULL);
     char *path = path_join(run->folder, "summary.json");
-    const bool ok = set_adapter(run, to, err) && json_write(path, to, err);
+    const bool ok = set_file(run, to, err) && json_write(path, to, err);
     free(path);
     json_decref(to);
     return ok;

@@ -80,6 +80,22 @@ static bool remove_names(const Run *run, const char *const *names, Err *err)
     return ok;
 }
 
+/* Weights of a model in shards. */
+static bool remove_shards(const Run *run, Err *err)
+{
+    size_t count = 0;
+    char **names = folder_list(run->folder, &count, err);
+    bool ok = names != NULL;
+    for (size_t i = 0; i < count; i++) {
+        const char *const one[] = { names[i], NULL };
+        ok = ok &&
+             (!text_starts(names[i], "model-") || !text_ends(names[i], ".safetensors") || remove_names(run, one, err));
+        free(names[i]);
+    }
+    free(names);
+    return ok;
+}
+
 /* What the run's end wrote besides, for people and for other tools. Only where there is a run.yaml, which says that
  * they are a run's: in a folder of the user's own they may be his; and a model keeps its tokenizer. */
 static bool remove_extras(const Run *run, Err *err)
@@ -89,8 +105,10 @@ static bool remove_extras(const Run *run, Err *err)
     free(model);
     free(folder);
     static const char *const card[] = { "README.md", NULL };
-    return !ours ||
-           (remove_names(run, output_extra_names, err) && (!card_is_own(run->folder) || remove_names(run, card, err)));
+    static const char *const whole[] = { "config.json", "generation_config.json", "model.safetensors",
+                                         "model.safetensors.index.json", NULL };
+    return !ours || (remove_names(run, output_extra_names, err) && remove_names(run, whole, err) &&
+                     remove_shards(run, err) && (!card_is_own(run->folder) || remove_names(run, card, err)));
 }
 
 /* What a run of ours writes; nothing else in the folder is touched. Until the log goes, what is left
@@ -188,10 +206,24 @@ static bool keeps_beginning(const Run *run, Err *err)
     return err_at(err, "%s", config_where(&run->config, "lora.init_adapter", room, sizeof room));
 }
 
+/* A model that is trained whole is written under the names of the one that it begins with. */
+static bool keeps_base(const Run *run, Err *err)
+{
+    char room[512], *folder = realpath(run->folder, NULL), *base = realpath(run->adapted.arch->folder, NULL);
+    const bool same = run->adapted.table->whole && folder && base && strcmp(folder, base) == 0;
+    free(folder);
+    free(base);
+    if (!same)
+        return true;
+    err_set(err, ERR_INPUT, "the trained model would be written over the one that it begins with");
+    err_hint(err, "choose another train.output_dir");
+    return err_at(err, "%s", config_where(&run->config, "train.output_dir", room, sizeof room));
+}
+
 static bool open_folder(Run *run, bool overwrite, Err *err)
 {
     run->made_folder = !file_is_folder(run->folder);
-    if (!folder_make(run->folder, err) || !lock(run, err) ||
+    if (!folder_make(run->folder, err) || !keeps_base(run, err) || !lock(run, err) ||
         (overwrite && (!keeps_beginning(run, err) || !remove_run(run, err))))
         return false;
     const bool continued = holds(run, "wal/log") && journal_has_begun(run);
@@ -297,7 +329,7 @@ bool run_finish(Run *run, Err *err)
     log_end(run);
     char *wal = inside(run, "wal");
     const AdapterForm form = store_form(&run->store);
-    bool ok = slots_write_adapter(run->folder, &form, run->adapted.table, &run->config.lora, run->config.model, err) &&
+    bool ok = slots_write(run->folder, &form, run->adapted.table, &run->config.lora, run->config.model, false, err) &&
               output_extras(run, run->folder, err) && output_state(run, run->folder, NULL, 0, err) &&
               output_summary(run, err);
     if (ok) {

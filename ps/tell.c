@@ -182,7 +182,7 @@ static const char *rows_file(const DataConfig *d)
 static void add_place(const Run *run, Text *out)
 {
     const char *rows = rows_file(&run->config.data);
-    text_adds(out, "the adapter is in ");
+    text_addf(out, "the %s is in ", run->adapted.table->whole ? "model" : "adapter");
     add_path(out, run->folder);
     text_adds(out, "; next: ");
     add_lora(out);

@@ -4,7 +4,8 @@ learning rate, every tensor of the adapter, the last metrics, how many tokens we
 
     compare.py CASE_FOLDER OUTPUT_DIR [--loss 1e-4] [--norm 1e-3] [--adapter 1e-4] [--eval 1e-4]
 
-CASE_FOLDER/expected holds trajectory.jsonl, adapter_model.safetensors and eval.json. Prints "equal", or a line
+CASE_FOLDER/expected holds trajectory.jsonl, adapter_model.safetensors and eval.json; of a model that is trained whole
+model.safetensors, and in noise.json ranges without a gradient but rounding noise, which are passed over. Prints "equal", or a line
 for every figure that is off and ends with 1.
 """
 import argparse
@@ -97,9 +98,16 @@ def compare_starts(case, out, most):
 def compare_adapters(case, out, most):
     if os.path.exists(os.path.join(case, "expected", "residual.safetensors")):
         return compare_starts(case, out, most)
-    got, want = (tensors(os.path.join(d, "adapter_model.safetensors")) for d in (out, os.path.join(case, "expected")))
+    expected = os.path.join(case, "expected")
+    noise = os.path.join(expected, "noise.json")
+    name = "model.safetensors" if os.path.exists(noise) else "adapter_model.safetensors"
+    got, want = (tensors(os.path.join(d, name)) for d in (out, expected))
     if got.keys() != want.keys():
         return [f"tensor {k} is {'missing' if k in want else 'not expected'}" for k in sorted(got.keys() ^ want.keys())]
+    if os.path.exists(noise):
+        with open(noise, encoding="utf-8") as file:
+            for r in json.load(file):
+                got[r["name"]][r["from"]:r["to"]] = want[r["name"]][r["from"]:r["to"]]
     worst = {k: distance(got[k], want[k]) for k in sorted(want)}
     return [f"{key} is off by {value:.1e}" for key, value in worst.items() if not value <= most]
 

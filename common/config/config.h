@@ -22,6 +22,7 @@
 
 typedef enum { TASK_SEQ_CLS, TASK_TOKEN_CLS, TASK_CAUSAL_LM, TASK_IMAGE_CLS } TaskType;
 typedef enum { PROBLEM_AUTO, PROBLEM_SINGLE_LABEL, PROBLEM_REGRESSION, PROBLEM_MULTI_LABEL } ProblemType;
+typedef enum { MODE_LORA, MODE_FULL } TrainMode;
 typedef enum { BIAS_NONE, BIAS_ALL, BIAS_LORA_ONLY } BiasMode;
 /* How A and B begin (common/slots/inits.h). Behind the last: INIT_PISSA_NITER + N rounds. */
 typedef enum {
@@ -71,6 +72,7 @@ typedef struct DataConfig {
 } DataConfig;
 
 typedef struct LoraConfig {
+    TrainMode mode; /* train.mode: full has no LoRA, and the rest is as by default */
     int64_t r;
     double alpha, dropout;
     bool use_rslora; /* common/slots/methods.h */

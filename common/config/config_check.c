@@ -1,8 +1,8 @@
 #include "common/config/config_check.h"
 
-#include "common/base/form.h"
-
 #include "common/base/address.h"
+#include "common/base/form.h"
+#include "common/config/config_table.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +203,40 @@ static bool check_data(const Config *c, Err *err)
 }
 
 /* ---- lora ---- */
+
+/* Keys that say how an adapter is made. */
+static bool is_of_adapter(const char *key)
+{
+    return text_starts(key, "lora.") || text_starts(key, "train.loraplus_");
+}
+
+/* Where every weight is trained there is no adapter: its keys are as if nobody had set them. */
+static bool check_full(const Config *c, Err *err)
+{
+    Config plain = { 0 };
+    int count;
+    const ConfigKey *keys = config_keys(&count), *other = NULL;
+    if (c->lora.mode != MODE_FULL)
+        return true;
+    if (!config_load_keys(&plain, &(ConfigSources){ 0 }, err))
+        return false;
+    for (int i = 0; i < count && !other; i++) {
+        Text here = { 0 }, usual = { 0 };
+        if (!is_of_adapter(keys[i].name))
+            continue;
+        config_print_key(c, keys[i].name, &here);
+        config_print_key(&plain, keys[i].name, &usual);
+        other = strcmp(here.data, usual.data) == 0 ? NULL : &keys[i];
+        text_release(&here);
+        text_release(&usual);
+    }
+    config_release(&plain);
+    if (!other)
+        return true;
+    err_set(err, ERR_INPUT, "every weight is trained, without an adapter: %s would have no effect", other->name);
+    err_hint(err, "remove it, or set train.mode: lora");
+    return at_keys(c, other->name, "train.mode", err);
+}
 
 static bool check_lora(const Config *c, Err *err)
 {
@@ -419,9 +453,9 @@ bool config_check(const Config *config, Err *err)
         err_hint(err, "model: FOLDER in the run file, or --model=FOLDER");
         return config->source[0] ? err_at(err, "%s", config->source) : false;
     }
-    return check_data(config, err) && check_lora(config, err) && check_arithmetic(config, err) &&
-           check_loraplus(config, err) && check_schedule(config, err) && check_evaluation(config, err) &&
-           check_ps(config, err);
+    return check_data(config, err) && check_full(config, err) && check_lora(config, err) &&
+           check_arithmetic(config, err) && check_loraplus(config, err) && check_schedule(config, err) &&
+           check_evaluation(config, err) && check_ps(config, err);
 }
 
 bool config_check_training(const Config *config, Err *err)

@@ -265,7 +265,6 @@ static const PeerName names[] = {
     ONLY("train.assistant_only_loss", NULL, "true",
          "remove it: of data.messages what the assistant says is learnt; texts that are learnt whole are data.text"),
     ONLY("train.chat_template_path", NULL, NULL, "put it into the model's folder, as chat_template.jinja"),
-    { "train.mode", NULL, NAME_LATER, NULL, "lora", "full: every weight is trained, for comparison" },
     LATER("train.class_weights", NULL, "weights of the classes in the loss"),
     LATER("train.on_nan", NULL, "what follows a loss that is not finite"),
 };

@@ -18,6 +18,11 @@ static const KeyWord problem_words[] = {
     { "multi_label_classification", PROBLEM_MULTI_LABEL, false },
     { NULL, 0, false },
 };
+static const KeyWord trained_words[] = {
+    { "lora", MODE_LORA, false },
+    { "full", MODE_FULL, false },
+    { NULL, 0, false },
+};
 static const KeyWord bias_words[] = {
     { "none", BIAS_NONE, false },
     { "all", BIAS_ALL, false },
@@ -191,6 +196,8 @@ static const ConfigKey keys[] = {
 
     { "train.output_dir", KEY_PATH, AT(train.output_dir), "null", KEY_NULL | KEY_FREE, 0, 0, NULL,
       "folder of all that the run writes" },
+    { "train.mode", KEY_WORD, AT(lora.mode), "lora", 0, 0, 0, trained_words,
+      "what is trained: an adapter, or every weight (full), which makes a model of its own" },
     { "train.batch_size", KEY_INT, AT(train.batch_size), "32", 0, 1, 1048576, NULL,
       "examples of an optimizer step, whatever the number of workers" },
     { "train.num_train_epochs", KEY_REAL, AT(train.num_train_epochs), "3", KEY_ABOVE | KEY_ALIKE, 0, 1e6, NULL,

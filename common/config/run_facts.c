@@ -4,6 +4,7 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "common/config/run_folder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,17 +51,20 @@ bool run_facts_read(RunFacts *facts, const char *adapter, Err *err)
 char *run_facts_exchanged(const char *adapter)
 {
     Err none = { 0 };
-    char *path = path_join(adapter, "summary.json"), *weights = path_join(adapter, "adapter_model.safetensors");
+    const bool whole = run_folder_is_model(adapter);
+    char *path = path_join(adapter, "summary.json");
+    char *weights = path_join(adapter, whole ? "model.safetensors" : "adapter_model.safetensors");
     char *answer = NULL, now[DIGEST_HEX];
     json_t *summary = file_exists(path) ? json_file(path, &none) : NULL;
-    const char *then = summary ? json_get_string(summary, "adapter_sha256", NULL, &none) : NULL;
+    const char *then =
+        summary ? json_get_string(summary, whole ? "model_sha256" : "adapter_sha256", NULL, &none) : NULL;
     FileMap map = { 0 };
     if (then && file_map(&map, weights, &none)) {
         digest_sha256(now, map.data ? map.data : "", map.size);
         if (strcmp(now, then) != 0)
-            answer = xprintf("%s is not the adapter that the run wrote: its SHA-256 is %.12s..., summary.json says "
+            answer = xprintf("%s is not the %s that the run wrote: its SHA-256 is %.12s..., summary.json says "
                              "%.12s...",
-                             weights, now, then);
+                             weights, whole ? "model" : "adapter", now, then);
         file_unmap(&map);
     }
     json_decref(summary);

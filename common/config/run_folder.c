@@ -108,10 +108,23 @@ static long long newest_checkpoint(const char *folder)
     return newest;
 }
 
+static bool holds(const char *folder, const char *name)
+{
+    char *path = path_join(folder, name);
+    const bool is = file_exists(path);
+    free(path);
+    return is;
+}
+
+bool run_folder_is_model(const char *folder)
+{
+    return holds(folder, "config.json") && !holds(folder, "adapter_config.json") &&
+           (holds(folder, "model.safetensors") || holds(folder, "model.safetensors.index.json"));
+}
+
 bool run_folder_check(const char *adapter, Err *err)
 {
-    char *config = path_join(adapter, "adapter_config.json"), *run = path_join(adapter, "run.yaml");
-    const bool ok = file_exists(config), begun = file_exists(run);
+    const bool ok = holds(adapter, "adapter_config.json"), begun = holds(adapter, "run.yaml");
     const long long newest = ok ? -1 : newest_checkpoint(adapter);
     if (!ok && !file_is_folder(adapter)) {
         file_missing(adapter, "folder",
@@ -127,7 +140,5 @@ bool run_folder_check(const char *adapter, Err *err)
         err_set(err, ERR_INPUT, "there is no adapter in this folder: it has no adapter_config.json");
         err_hint(err, "name a folder that lora train (train.output_dir) or PEFT's save_pretrained wrote");
     }
-    free(run);
-    free(config);
     return ok || err_at(err, "%s", adapter);
 }

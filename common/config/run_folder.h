@@ -6,6 +6,9 @@
 
 #include "common/config/config.h"
 
+/* A model that was trained whole: config.json and its weights, and no adapter. */
+bool run_folder_is_model(const char *folder);
+
 /* Is there an adapter? False with *err: no such folder, a run that has not ended (and its newest checkpoint), or
  * something else. */
 MUST_USE bool run_folder_check(const char *adapter, Err *err);

@@ -25,6 +25,14 @@ char *stored_name(const ModelArch *arch, const Module *module, bool bias, int k)
     return name;
 }
 
+char *stored_hub_name(const ModelArch *arch, const Module *module, bool bias)
+{
+    char *old = arch_old_path(arch, module->path); /* files keep what it was called before */
+    const int k = old ? 1 : 0;
+    free(old);
+    return stored_name(arch, module, bias, k);
+}
+
 int stored_shape(const ModelArch *arch, const Module *module, bool bias, int64_t dim[4])
 {
     dim[0] = module->out;
@@ -68,6 +76,21 @@ const TensorView *stored_source(const SafeTensors *files, const ModelArch *arch,
     const Role other = module->role == ROLE_HEAD ? ROLE_WORD : ROLE_HEAD;
     const bool tied = module->role == ROLE_HEAD || module->role == ROLE_WORD;
     return tied ? stored_find(files, arch, arch_module(arch, -1, other), false) : NULL;
+}
+
+static bool same_tensor(const TensorView *a, const TensorView *b)
+{
+    return a->dtype == b->dtype && a->bytes == b->bytes &&
+           (a->data == b->data || memcmp(a->data, b->data, (size_t)a->bytes) == 0);
+}
+
+bool stored_is_tied(const SafeTensors *files, const ModelArch *arch, const Module *module)
+{
+    if (!module->tied)
+        return false;
+    const TensorView *own = stored_find(files, arch, module, false);
+    const TensorView *word = stored_find(files, arch, arch_module(arch, -1, ROLE_WORD), false);
+    return !own || !word || same_tensor(own, word);
 }
 
 int64_t stored_count(const Module *module)

@@ -11,6 +11,9 @@
  * without, norms also as gamma and beta. Owned; NULL: there are no more. */
 char *stored_name(const ModelArch *arch, const Module *module, bool bias, int k);
 
+/* The name under which Transformers writes it (save_pretrained). Owned. */
+char *stored_hub_name(const ModelArch *arch, const Module *module, bool bias);
+
 /* The shape there; returns the number of dimensions. MODULE_TENSOR has leading ones. */
 int stored_shape(const ModelArch *arch, const Module *module, bool bias, int64_t dim[4]);
 
@@ -19,6 +22,10 @@ const TensorView *stored_find(const SafeTensors *files, const ModelArch *arch, c
 
 /* The same; of a tied pair (the word table and the output words) the one that is there. */
 const TensorView *stored_source(const SafeTensors *files, const ModelArch *arch, const Module *module, bool bias);
+
+/* A tied head that the files hold too is tied only when it is the same tensor (transformers 5,
+ * PreTrainedModel.tie_weights). */
+bool stored_is_tied(const SafeTensors *files, const ModelArch *arch, const Module *module);
 
 /* Elements of the weight. */
 int64_t stored_count(const Module *module);

@@ -35,6 +35,11 @@ double methods_scale(const LoraConfig *lora, double alpha, int64_t r)
     return alpha / (double)r;
 }
 
+bool methods_is_whole(const LoraConfig *lora)
+{
+    return lora->mode == MODE_FULL;
+}
+
 void methods_write(json_t *to, const LoraConfig *lora)
 {
     for (int i = 0; i < METHODS; i++)

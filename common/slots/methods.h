@@ -8,6 +8,9 @@
 
 #include "common/config/config.h"
 
+/* Every weight is trained, and no module is adapted. */
+bool methods_is_whole(const LoraConfig *lora);
+
 /* What B A is multiplied with, of a module's own rank and alpha. */
 double methods_scale(const LoraConfig *lora, double alpha, int64_t r);
 

@@ -37,19 +37,30 @@ static char *slot_name(const char *path, const char *end)
     return xprintf("base_model.model.%s%s", path, end);
 }
 
+/* An adapter's names have the module's path of today, or the one before; a model's file has one name. */
+static void name_slot(Slot *slot, const SlotTable *table, const ModelArch *arch, const char *end)
+{
+    const Module *module = &arch->modules[slot->module];
+    if (table->whole) {
+        slot->name = stored_hub_name(arch, module, slot->kind == SLOT_BIAS);
+        return;
+    }
+    char *old = arch_old_path(arch, module->path);
+    slot->name = slot_name(module->path, end);
+    slot->old_name = old ? slot_name(old, end) : NULL;
+    free(old);
+}
+
 /* Adds a slot with the shape that `shape` has (dims, dim, transposed). Its index. */
 static int add_slot(SlotTable *table, const ModelArch *arch, int module, SlotKind kind, const char *end,
                     const Slot *shape)
 {
-    const char *path = arch->modules[module].path;
-    char *old = arch_old_path(arch, path);
     table->slots = xrealloc(table->slots, ((size_t)table->count + 1) * sizeof *table->slots);
     Slot *slot = &table->slots[table->count];
     *slot = *shape;
-    slot->name = slot_name(path, end);
-    slot->old_name = old ? slot_name(old, end) : NULL;
     slot->kind = kind;
     slot->module = module;
+    name_slot(slot, table, arch, end);
     slot->offset = table->size;
     slot->count = 1;
     for (int d = 0; d < slot->dims; d++)
@@ -57,7 +68,6 @@ static int add_slot(SlotTable *table, const ModelArch *arch, int module, SlotKin
     slot->decay = decays(&arch->modules[module], slot->name);
     table->size += (slot->count + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN;
     table->trainable += slot->count;
-    free(old);
     return table->count++;
 }
 
@@ -89,6 +99,10 @@ static void add_lora(SlotTable *table, const ModelArch *arch, int module, const 
 static void add_weight(SlotTable *table, const ModelArch *arch, int module)
 {
     const Module *m = &arch->modules[module];
+    if (table->whole && m->tied) { /* one tensor, whose gradient is the sum of both uses */
+        table->modules[module].weight = table->modules[arch_module_index(arch, -1, ROLE_WORD)].weight;
+        return;
+    }
     Slot shape = { .transposed = m->transposed };
     shape.dims = stored_shape(arch, m, false, shape.dim);
     if (m->transposed) {
@@ -174,13 +188,14 @@ SlotTable *slots_open(const ModelArch *arch, const LoraConfig *lora, Err *err)
     }
     SlotTable *table = xcalloc(1, sizeof *table);
     table->arch = arch;
+    table->whole = methods_is_whole(lora);
     table->modules = xcalloc((size_t)arch->module_count, sizeof *table->modules);
     for (int i = 0; i < arch->module_count; i++)
         add_module(table, arch, i, &matches[i], lora);
     add_bases(table, arch, lora, matches);
     free(matches);
     table->hash = table_hash(table);
-    const StringList targets = slots_target_names(arch, lora);
+    const StringList targets = table->whole ? (StringList){ 0 } : slots_target_names(arch, lora);
     table->targets = targets.items; /* handed over */
     table->target_count = targets.count;
     return table;
@@ -207,12 +222,15 @@ void slots_close(SlotTable *table)
 
 /* ---- in words --------------------------------------------------------------------- */
 
-static int64_t module_trained(const SlotTable *table, const ModuleSlots *of)
+/* A tied head has the word table's slot, where it is counted. */
+static int64_t module_trained(const SlotTable *table, int module)
 {
+    const ModuleSlots *of = &table->modules[module];
     const int slots[] = { of->a, of->b, of->bias, of->weight };
     int64_t sum = 0;
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
-        sum += slots[i] < 0 ? 0 : table->slots[slots[i]].count;
+        if (slots[i] >= 0 && table->slots[slots[i]].module == module)
+            sum += table->slots[slots[i]].count;
     return sum;
 }
 
@@ -239,13 +257,13 @@ static void describe_module(const SlotTable *table, const ModelArch *arch, int m
     text_release(&shape);
     if (of->a >= 0)
         text_addf(out, "lora r=%lld scale=%g%s", (long long)of->r, (double)of->scale, of->bias >= 0 ? " + bias" : "");
-    else if (of->weight >= 0)
+    else if (of->weight >= 0 && table->slots[of->weight].module == module)
         text_adds(out, "trained whole");
     else if (of->bias >= 0)
         text_adds(out, "bias");
     else
         text_adds(out, idle_words(m));
-    const int64_t trained = module_trained(table, of);
+    const int64_t trained = module_trained(table, module);
     if (trained > 0)
         text_addf(out, "  %lld parameters", (long long)trained);
     text_add(out, "\n", 1);

@@ -25,7 +25,7 @@ typedef enum {
 } SlotKind;
 
 typedef struct Slot {
-    char *name; /* key in adapter_model.safetensors */
+    char *name; /* key in adapter_model.safetensors, or, of a whole model, in model.safetensors */
     char *old_name; /* in adapters from before the family's renames; NULL: the same */
     SlotKind kind;
     int module; /* index in arch->modules */
@@ -57,6 +57,7 @@ typedef struct SlotTable {
     SavedBase *bases;
     int base_count;
     ModuleSlots *modules; /* [arch->module_count] */
+    bool whole; /* every weight is trained: names and files are a model's, not an adapter's */
     int64_t size; /* floats in the flat buffer, padding included (padding stays 0) */
     int64_t trainable; /* parameters without padding */
     uint64_t hash; /* of every name, shape, offset, decay flag, scale */
@@ -98,6 +99,18 @@ typedef struct AdapterForm {
 /* FOLDER/adapter_model.safetensors and adapter_config.json, as PEFT writes them. */
 MUST_USE bool slots_write_adapter(const char *folder, const AdapterForm *form, const SlotTable *table,
                                   const LoraConfig *lora, const char *model_name, Err *err);
+
+/* The folder of what is trained, as a run writes it: of an adapter (slots_write_adapter), or of a model that is trained
+ * whole (common/model/model_folder, for which the base has to be there). exact: as F32, to go on from; else a model's
+ * tensors have the dtypes of the base's. model_name: the base. */
+MUST_USE bool slots_write(const char *folder, const AdapterForm *form, const SlotTable *table, const LoraConfig *lora,
+                          const char *model_name, bool exact, Err *err);
+
+/* values[0, size) out of such a folder, strictly. */
+MUST_USE bool slots_read(float *values, const SlotTable *table, const char *folder, Err *err);
+
+/* Its file of values. */
+const char *slots_file(const SlotTable *table);
 
 /* FOLDER/adapter_config.json, whole; json_decref it. NULL with *err set; a folder without one is told so. */
 MUST_USE json_t *adapter_config_open(const char *folder, Err *err);

@@ -6,7 +6,6 @@
 #include "common/model/stored.h"
 #include "common/slots/slots_tensor.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,17 +135,6 @@ static bool check_bases(const SlotTable *table, const SafeTensors *file, Err *er
     return ok;
 }
 
-/* A run that diverged elsewhere, or a damaged file: answers from it would be none. */
-static bool check_finite(const float *values, const Slot *slot, Err *err)
-{
-    for (int64_t i = 0; i < slot->count; i++)
-        if (!isfinite(values[i])) {
-            err_set(err, ERR_INPUT, "'%s' holds values that are not finite", slot->name);
-            return err_hint(err, "the file is damaged, or its training diverged: take an earlier checkpoint");
-        }
-    return true;
-}
-
 static bool read_slots(float *values, const SlotTable *table, const SafeTensors *file, Err *err)
 {
     if (!check_names(table, file, err) || !check_bases(table, file, err))
@@ -156,7 +144,7 @@ static bool read_slots(float *values, const SlotTable *table, const SafeTensors 
         const Slot *slot = &table->slots[i];
         const TensorView *tensor = find_tensor(file, slot);
         if (!slot_fits(slot, tensor, err) || !slot_read(values + slot->offset, slot, tensor, err) ||
-            !check_finite(values + slot->offset, slot, err))
+            !slot_is_finite(slot, values, err))
             return false;
     }
     return true;

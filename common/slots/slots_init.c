@@ -2,6 +2,7 @@
  * for what begins at the value that it has there, an adapter's file for all. */
 #include "common/slots/slots.h"
 
+#include "common/base/maths.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/model/stored.h"
@@ -11,6 +12,16 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+/* A damaged file, or a model whose training diverged. */
+static bool check_finite(const float *values, const Slot *slot, const TensorView *tensor, Err *err)
+{
+    if (maths_not_finite(values, slot->count) == slot->count)
+        return true;
+    err_set(err, ERR_TRAINING, "'%s' holds values that are not finite", tensor->name);
+    err_hint(err, "the file is damaged, or the model's training diverged: take another copy or an earlier state of it");
+    return err_at(err, "%s", tensor->file);
+}
 
 static bool init_base(float *values, const Slot *slot, const ModelArch *arch, const SafeTensors *files, uint64_t seed,
                       Err *err)
@@ -23,7 +34,7 @@ static bool init_base(float *values, const Slot *slot, const ModelArch *arch, co
                                               "or a model without a head")
                               : false;
     if (tensor)
-        return slot_read(values, slot, tensor, err);
+        return slot_read(values, slot, tensor, err) && check_finite(values, slot, tensor, err);
     if (!module->is_new) {
         char *name = stored_name(arch, module, bias, 0);
         err_set(err, ERR_INPUT, "no tensor '%s'", name);
@@ -67,6 +78,21 @@ static bool check_heads(const SlotTable *table, const ModelArch *arch, const Saf
             continue;
         err_set(err, ERR_INPUT, "the model has no '%s', and nothing trains it", m->path);
         err_hint(err, "lora.modules_to_save: [%.*s]", (int)strcspn(m->path, "."), m->path);
+        return err_at(err, "%s", arch->folder);
+    }
+    return true;
+}
+
+/* Two tables that config.json calls one cannot be one slot. */
+static bool check_ties(const SlotTable *table, const ModelArch *arch, const SafeTensors *files, Err *err)
+{
+    for (int i = 0; table->whole && i < arch->module_count; i++) {
+        const Module *m = &arch->modules[i];
+        if (!m->tied || stored_is_tied(files, arch, m))
+            continue;
+        err_set(err, ERR_INPUT, "'%s' is tied to the word table by config.json, and another matrix in the files",
+                m->path);
+        err_hint(err, "train both by model_config: {tie_word_embeddings: false}");
         return err_at(err, "%s", arch->folder);
     }
     return true;
@@ -119,7 +145,7 @@ bool slots_init(float *values, const SlotTable *table, const ModelArch *arch, co
     SafeTensors *files = NULL;
     if (needs_files(table, arch, lora) && !(files = safetensors_open_model(arch->folder, err)))
         return false;
-    bool ok = !files || check_heads(table, arch, files, err);
+    bool ok = !files || (check_heads(table, arch, files, err) && check_ties(table, arch, files, err));
     if (ok && lora->init_adapter)
         ok = slots_read_adapter(values, table, lora->init_adapter, err);
     else if (ok)

@@ -14,6 +14,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/slots/methods.h"
 #include "common/slots/slots_near.h"
 
 #include <pcre2.h>
@@ -437,6 +438,11 @@ static bool check_layers(const ModelArch *arch, const LoraConfig *lora, Err *err
 
 bool slots_match(ModuleMatch *matches, const ModelArch *arch, const LoraConfig *lora, Err *err)
 {
+    if (methods_is_whole(lora)) {
+        for (int i = 0; i < arch->module_count; i++)
+            matches[i] = (ModuleMatch){ .saved = true };
+        return true;
+    }
     if (!check_layers(arch, lora, err))
         return false;
     const size_t n = (size_t)arch->module_count;

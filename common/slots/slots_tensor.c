@@ -1,6 +1,7 @@
 #include "common/slots/slots_tensor.h"
 
 #include "common/base/digest.h"
+#include "common/base/maths.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
@@ -30,6 +31,15 @@ void matrix_transpose(float *out, const float *x, int64_t rows, int64_t columns)
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < columns; c++)
             out[c * rows + r] = x[r * columns + c];
+}
+
+/* A run that diverged elsewhere, or a damaged file: answers from it would be none. */
+bool slot_is_finite(const Slot *slot, const float *values, Err *err)
+{
+    if (maths_not_finite(values + slot->offset, slot->count) == slot->count)
+        return true;
+    err_set(err, ERR_INPUT, "'%s' holds values that are not finite", slot->name);
+    return err_hint(err, "the file is damaged, or its training diverged: take an earlier checkpoint");
 }
 
 bool slot_read(float *out, const Slot *slot, const TensorView *tensor, Err *err)

@@ -11,6 +11,9 @@
 /* The slot's shape in files. */
 void slot_file_shape(const Slot *slot, int64_t dim[4]);
 
+/* Values that are no numbers: an error. */
+MUST_USE bool slot_is_finite(const Slot *slot, const float *values, Err *err);
+
 /* out[count] <- a tensor that fits. */
 MUST_USE bool slot_read(float *out, const Slot *slot, const TensorView *tensor, Err *err);
 

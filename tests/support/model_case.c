@@ -97,8 +97,8 @@ static void load(Subject *s)
     char *folder = file_of(s, "model");
     SafeTensors *files = safetensors_open_model(folder, &err);
     must(files != NULL, &err);
-    must(weights_plan(&s->weights, s->c.arch, files, &err), &err);
-    s->weights.data = xcalloc(1, (size_t)s->weights.bytes);
+    must(weights_plan_beside(&s->weights, s->c.table, files, &err), &err);
+    s->weights.data = s->weights.bytes > 0 ? xcalloc(1, (size_t)s->weights.bytes) : NULL;
     must(weights_load(&s->weights, files, 0, 1, &err), &err);
     for (int i = 0; inits_shift(&s->c.lora) && i < s->c.arch->module_count; i++)
         must(inits_shift_base(weights_room(&s->weights, i), s->c.table, i, &s->c.lora, 1, &err), &err);
@@ -125,19 +125,25 @@ static Subject *open_from(int g, const char *settings_of, const char *values_of)
     s->name = golden[g].name;
     char *folder = file_of(s, "model");
     s->c.arch = open_arch(folder, golden[g].task, golden[g].labels);
-    must(lora_config_read(&s->c.lora, settings_of, &err), &err);
+    s->c.lora = (LoraConfig){ .mode = MODE_FULL };
+    must(g >= GOLDEN || lora_config_read(&s->c.lora, settings_of, &err), &err);
     open_table(&s->c);
     settle(s);
-    must(slots_read_adapter(s->c.values, s->c.table, values_of, &err), &err);
+    must(slots_read(s->c.values, s->c.table, values_of, &err), &err);
     load(s);
     free(folder);
     return s;
 }
 
+const char *first_values_of(int g)
+{
+    return g < GOLDEN ? "init" : "model";
+}
+
 Subject *open_subject(int g)
 {
     char *settings_of = xprintf("tests/golden/%s/expected", golden[g].name);
-    char *values_of = xprintf("tests/golden/%s/init", golden[g].name);
+    char *values_of = xprintf("tests/golden/%s/%s", golden[g].name, first_values_of(g));
     Subject *s = open_from(g, settings_of, values_of);
     free(settings_of);
     free(values_of);
@@ -154,7 +160,8 @@ Subject *open_subject_with(int g, const char *lora)
     Subject *s = xcalloc(1, sizeof *s);
     s->name = golden[g].name;
     char *folder = file_of(s, "model");
-    s->c = (Case){ .arch = open_arch(folder, golden[g].task, golden[g].labels), .lora = settings(lora) };
+    s->c = (Case){ .arch = open_arch(folder, golden[g].task, golden[g].labels),
+                   .lora = lora ? settings(lora) : (LoraConfig){ .mode = MODE_FULL } };
     open_table(&s->c);
     free(folder);
     settle(s);

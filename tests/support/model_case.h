@@ -28,9 +28,12 @@ typedef struct Subject {
     Set train, dev;
 } Subject;
 
-/* golden[g] with dropout off and values of its init adapter. */
+/* Where a case's first values are: its init adapter, or the model itself. */
+const char *first_values_of(int g);
+
+/* golden[g] with dropout off and its first values. */
 Subject *open_subject(int g);
-/* The same with other LoRA settings (keys of adapter_config.json); values are zero. */
+/* The same with other LoRA settings (keys of adapter_config.json; NULL: trained whole); values are zero. */
 Subject *open_subject_with(int g, const char *lora);
 /* With settings and values of an adapter's folder. */
 Subject *open_subject_adapter(int g, const char *adapter);

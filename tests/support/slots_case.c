@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-const GoldenCase golden[GOLDEN] = {
+const GoldenCase golden[GOLDEN_ALL] = {
     { "bert-seqcls", TASK_SEQ_CLS, 3 },        { "bert-multilabel", TASK_SEQ_CLS, 4 },
     { "bert-tokcls", TASK_TOKEN_CLS, 7 },      { "roberta-pair", TASK_SEQ_CLS, 2 },
     { "distilbert-regress", TASK_SEQ_CLS, 1 }, { "gpt2-clm", TASK_CAUSAL_LM, 0 },
@@ -24,6 +24,7 @@ const GoldenCase golden[GOLDEN] = {
     { "qwen3-clm", TASK_CAUSAL_LM, 0 },        { "opt-clm", TASK_CAUSAL_LM, 0 },
     { "vit-imgcls", TASK_IMAGE_CLS, 3 },       { "bert-rslora", TASK_SEQ_CLS, 3 },
     { "bert-pissa", TASK_SEQ_CLS, 3 },         { "llama-olora", TASK_CAUSAL_LM, 0 },
+    { "roberta-full", TASK_SEQ_CLS, 2 },       { "gpt2-full-clm", TASK_CAUSAL_LM, 0 },
 };
 
 int golden_index(const char *name)
@@ -145,7 +146,8 @@ void open_golden(Case *c, int g)
     char *folder = xprintf("tests/golden/%s/model", golden[g].name);
     char *adapter = xprintf("tests/golden/%s/expected", golden[g].name);
     c->arch = open_arch(folder, golden[g].task, golden[g].labels);
-    must(lora_config_read(&c->lora, adapter, &err), &err);
+    c->lora = (LoraConfig){ .mode = MODE_FULL };
+    must(g >= GOLDEN || lora_config_read(&c->lora, adapter, &err), &err);
     open_table(c);
     free(adapter);
     free(folder);

@@ -14,8 +14,9 @@ typedef struct GoldenCase {
     int64_t labels;
 } GoldenCase;
 
-enum { GOLDEN = 16 };
-extern const GoldenCase golden[GOLDEN];
+/* Adapters, and behind them models that are trained whole. */
+enum { GOLDEN = 16, GOLDEN_ALL = 18 };
+extern const GoldenCase golden[GOLDEN_ALL];
 int golden_index(const char *name); /* which there has to be */
 
 typedef struct Case {
@@ -25,7 +26,7 @@ typedef struct Case {
     float *values; /* [table->size] */
 } Case;
 
-void open_golden(Case *c, int g); /* with the settings of its expected adapter */
+void open_golden(Case *c, int g); /* with the settings of its expected adapter; or trained whole */
 /* A golden model with settings of its own: keys of adapter_config.json. */
 void open_with(Case *c, const char *name, TaskType task, const char *lora);
 void open_table(Case *c); /* of an arch and settings that are there */

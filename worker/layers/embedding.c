@@ -122,8 +122,8 @@ static void sum_patches(const Embedding *embedding, EmbeddingKeep *keep, float *
     const Rows rows = patch_rows(embedding, pass);
     gather_patches(embedding, pixels, pass);
     linear_forward(&embedding->patches, keep ? &keep->patches : NULL, pass->o, embedding->C, pass->g, &rows, pass);
-    kernels->patches_embed(y, pass->o, linear_bias(&embedding->patches), module_floats(&embedding->first, NULL),
-                           module_floats(&embedding->position.module, NULL), rows.B, patch_count(embedding),
+    kernels->patches_embed(y, pass->o, linear_bias(&embedding->patches), module_floats(&embedding->first, pass->values),
+                           module_floats(&embedding->position.module, pass->values), rows.B, patch_count(embedding),
                            embedding->C);
 }
 
@@ -187,13 +187,23 @@ static void table_backward(const Table *table, const float *u, const float *dx, 
     table_lora_backward(table, u, dx, row, pass);
 }
 
+/* dtable[rows, C] += dsum[b, 0 .. rows), in the order of the images, which have T rows each. */
+static void sum_images(float *dtable, const float *dsum, int64_t rows, int64_t B, int64_t T, int64_t C)
+{
+    for (int64_t b = 0; dtable && b < B; b++)
+        for (int64_t i = 0; i < rows * C; i++)
+            dtable[i] += dsum[b * T * C + i];
+}
+
 /* dsum[B, 1 + P, C]: the rows of patches are copied out for their linear. */
 static void patches_backward(const Embedding *embedding, const EmbeddingKeep *keep, const float *dsum,
                              const float *pixels, Pass *pass)
 {
+    const int64_t C = embedding->C, P = patch_count(embedding), B = pass->rows.B;
+    sum_images(module_grad(pass->grad, embedding->first.weight_at), dsum, 1, B, P + 1, C);
+    sum_images(module_grad(pass->grad, embedding->position.module.weight_at), dsum, P + 1, B, P + 1, C);
     if (!linear_is_trained(&embedding->patches))
         return;
-    const int64_t C = embedding->C, P = patch_count(embedding);
     const Rows rows = patch_rows(embedding, pass);
     for (int64_t b = 0; b < rows.B; b++)
         memcpy(pass->o + b * P * C, dsum + (b * (P + 1) + 1) * C, (size_t)(P * C) * sizeof(float));
@@ -228,7 +238,8 @@ Inlet embedding_outlet(const Embedding *embedding, const EmbeddingKeep *keep)
 
 bool embedding_is_trained(const Embedding *embedding)
 {
-    return module_is_trained(&embedding->word.module) || module_is_trained(&embedding->position.module) ||
+    return (shows_images(embedding) && module_is_trained(&embedding->first)) ||
+           module_is_trained(&embedding->word.module) || module_is_trained(&embedding->position.module) ||
            module_is_trained(&embedding->type.module) || linear_is_trained(&embedding->patches) ||
            (normalises(embedding) && module_is_trained(&embedding->norm.module));
 }

@@ -10,25 +10,6 @@
 
 enum { ALIGN = 64 }; /* bytes */
 
-/* ---- the word table and the output words ---------------------------------------------- */
-
-/* A tied head that the file holds too is tied only when it is the same; a word table
- * that is not there is the head (transformers 5, PreTrainedModel.tie_weights). */
-static bool same_tensor(const TensorView *a, const TensorView *b)
-{
-    return a->dtype == b->dtype && a->bytes == b->bytes &&
-           (a->data == b->data || memcmp(a->data, b->data, (size_t)a->bytes) == 0);
-}
-
-static bool is_tied(const ModelArch *arch, const SafeTensors *files, const Module *m)
-{
-    if (!m->tied)
-        return false;
-    const TensorView *own = stored_find(files, arch, m, false);
-    const TensorView *word = stored_find(files, arch, arch_module(arch, -1, ROLE_WORD), false);
-    return !own || !word || same_tensor(own, word);
-}
-
 /* ---- layout ------------------------------------------------------------------------ */
 
 static void place(int64_t *at, int64_t *offset, int64_t bytes)
@@ -93,7 +74,7 @@ static void lay_out(Weights *w, const SafeTensors *files)
             continue;
         }
         span->bias = -1;
-        if (is_tied(arch, files, m)) {
+        if (stored_is_tied(files, arch, m)) {
             span->weight = w->modules[arch_module_index(arch, -1, ROLE_WORD)].weight;
             continue;
         }
@@ -114,6 +95,16 @@ bool weights_plan(Weights *w, const ModelArch *arch, const SafeTensors *files, E
         return false;
     }
     lay_out(w, files);
+    return true;
+}
+
+bool weights_plan_beside(Weights *w, const SlotTable *table, const SafeTensors *files, Err *err)
+{
+    if (!weights_plan(w, table->arch, files, err))
+        return false;
+    for (int i = 0; table->whole && i < w->arch->module_count; i++)
+        w->modules[i].weight = w->modules[i].bias = -1;
+    w->bytes = table->whole ? 0 : w->bytes;
     return true;
 }
 
@@ -192,6 +183,8 @@ static int64_t part_begin(const Weights *w, int part, int parts)
 
 bool weights_load(const Weights *w, const SafeTensors *files, int part, int parts, Err *err)
 {
+    if (w->bytes == 0)
+        return true;
     REQUIRE(w->data && part >= 0 && part < parts);
     const int64_t begin = part_begin(w, part, parts), end = part_begin(w, part + 1, parts);
     const int word = arch_module_index(w->arch, -1, ROLE_WORD); /* -1: images */
@@ -214,7 +207,7 @@ Frozen weights_frozen(const Weights *w, int module)
     const Module *m = &w->arch->modules[module];
     const WeightSpan *span = &w->modules[module];
     return (Frozen){ .kind = span->kind,
-                     .data = (const char *)w->data + span->weight,
+                     .data = span->weight < 0 ? NULL : (const char *)w->data + span->weight,
                      .out = m->out,
                      .in = m->kind == MODULE_NORM ? 1 : m->in };
 }

@@ -13,13 +13,13 @@
 #ifndef WORKER_MODEL_WEIGHTS_H
 #define WORKER_MODEL_WEIGHTS_H
 
-#include "common/model/arch.h"
+#include "common/slots/slots.h"
 #include "common/tensor/safetensors.h"
 #include "worker/layers/frozen.h"
 
 typedef struct WeightSpan {
     FrozenKind kind; /* of the weight */
-    int64_t weight, bias; /* offsets in bytes; bias -1: none */
+    int64_t weight, bias; /* offsets in bytes; -1: none */
 } WeightSpan;
 
 typedef struct Weights {
@@ -31,6 +31,10 @@ typedef struct Weights {
 
 /* Lays out; data is NULL. False when the files are not what config.json says (common/model/base). */
 MUST_USE bool weights_plan(Weights *weights, const ModelArch *arch, const SafeTensors *files, Err *err);
+
+/* What is held beside the trained values: where every weight is trained, nothing, and what weights_frozen and
+ * weights_bias give is NULL. */
+MUST_USE bool weights_plan_beside(Weights *weights, const SlotTable *table, const SafeTensors *files, Err *err);
 
 /* Loads share `part` of `parts` (by bytes) into data. A new head that is absent is zero. ERR_TRAINING where a tensor
  * holds NaN or infinity. */

@@ -13,7 +13,8 @@ bool opened_open(Opened *o, const AdaptedOptions *options, Err *err)
 {
     *o = (Opened){ 0 };
     return adapted_open(&o->adapted, options, err) && open_tokenizer(&o->tokenizer, o->adapted.arch, err) &&
-           adapted_open_files(&o->adapted, err) && weights_plan(&o->weights, o->adapted.arch, o->adapted.files, err);
+           adapted_open_files(&o->adapted, err) &&
+           weights_plan_beside(&o->weights, o->adapted.table, o->adapted.files, err);
 }
 
 void opened_release(Opened *o)

@@ -11,8 +11,9 @@ static bool open_base(Job *job, Err *err)
     const AdaptedOptions o = adapted_of(&job->run.config);
     if (!group_agree(all, opened_open(&job->base, &o, err)))
         return false;
-    void *data = group_memory(team, (size_t)job->base.weights.bytes, err);
-    const bool loaded = data && opened_load(&job->base, data, team->rank, team->size, err);
+    const bool none = job->base.weights.bytes == 0; /* every weight is trained */
+    void *data = none ? NULL : group_memory(team, (size_t)job->base.weights.bytes, err);
+    const bool loaded = (none || data) && opened_load(&job->base, data, team->rank, team->size, err);
     if (loaded && team->rank == 0)
         job->base_digest = adapted_digest(&job->base.adapted);
     adapted_close_files(&job->base.adapted);

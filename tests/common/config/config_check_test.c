@@ -38,6 +38,28 @@ static void the_command_line_replaces_the_files_validation(void **state)
     config_release(&c);
 }
 
+static void an_adapters_keys_mean_nothing_where_every_weight_is_trained(void **state)
+{
+    (void)state;
+    Config c;
+    load_good(&c, "model: m\ntrain: {mode: full}\nlora: {r: 8, bias: none}\n", NULL); /* as by default */
+    assert_int_equal(c.lora.mode, MODE_FULL);
+    Text text = { 0 };
+    config_print(&c, &text); /* says every key, and is read back */
+    config_release(&c);
+    load_good(&c, text.data, NULL);
+    config_release(&c);
+    text_release(&text);
+    expect_refused("model: m\ntrain: {mode: full}\nlora: {target_modules: [query]}\n", NULL,
+                   "lora.target_modules would have no effect",
+                   "run.yaml:3: lora.target_modules and run.yaml:2: train.mode", "remove it, or set train.mode: lora");
+    expect_refused("model: m\n", OVERRIDES("train.mode=full", "lora.init_adapter=/a"),
+                   "lora.init_adapter would have no effect", "--lora.init_adapter and --train.mode", "");
+    expect_refused("model: m\n", OVERRIDES("train.mode=full", "lora.r=16"), "lora.r would", "--lora.r", "");
+    expect_refused("model: m\n", OVERRIDES("train.mode=full", "train.loraplus_lr_ratio=16"), "train.loraplus_lr_ratio",
+                   "--train.loraplus_lr_ratio", "");
+}
+
 static void evaluations_need_validation_data(void **state)
 {
     (void)state;
@@ -432,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(validation_data_is_named_or_split_off),
         cmocka_unit_test(the_command_line_replaces_the_files_validation),
+        cmocka_unit_test(an_adapters_keys_mean_nothing_where_every_weight_is_trained),
         cmocka_unit_test(evaluations_need_validation_data),
         cmocka_unit_test(eval_steps_follow_logging_steps),
         cmocka_unit_test(the_best_model_needs_evaluations_and_no_more),

@@ -328,7 +328,6 @@ static void what_comes_later_is_refused_by_name(void **state)
         { "parallel.tensor", "2" },
         { "lora.use_dora", "true" },
         { "lora.method", "adalora" },
-        { "train.mode", "full" },
         { "lora.init_lora_weights", "eva" },
     };
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
