@@ -138,11 +138,11 @@ static bool encode_stream(Work *work, FILE *in, const char *name, Err *err)
 static FILE *open_input(const char *path, Err *err)
 {
     FILE *in = path ? fopen(path, "rb") : stdin;
-    if (!in) {
-        const bool missing = errno == ENOENT;
+    if (!in && !file_exists(path)) {
+        file_missing(path, "file", NULL, err);
+        err_at(err, "%s", path);
+    } else if (!in) {
         err_errno(err, "cannot open '%s'", path);
-        if (missing)
-            err->kind = ERR_INPUT;
     }
     return in;
 }

@@ -73,6 +73,44 @@ static char *find_python(Err *err)
     return python;
 }
 
+/* ---- what can be known before anything is fetched ----------------------------------------------- */
+
+static bool is_columnar(const char *source)
+{
+    return text_ends(source, ".parquet") || text_ends(source, ".arrow");
+}
+
+/* Else it may be a name of the hub: NAME or OWNER/NAME. */
+static bool is_path(const char *source)
+{
+    const char *slash = strchr(source, '/');
+    return is_columnar(source) || strchr("./~", source[0]) || (slash && strchr(slash + 1, '/'));
+}
+
+static bool check_paths(const Arguments *words, const char *out, Err *err)
+{
+    for (int i = 0; i < words->positional_count - 1; i++) {
+        const char *source = words->positionals[i];
+        if (file_exists(source) ? is_columnar(source) || file_is_folder(source) : !is_path(source))
+            continue;
+        if (file_exists(source)) {
+            err_set(err, ERR_INPUT, "neither Parquet nor Arrow by its name");
+            err_hint(err, ".csv, .tsv, .jsonl, .json, .conll and .txt are read as they are");
+        } else {
+            file_missing(source, "file or folder", NULL, err);
+        }
+        return err_at(err, "%s", source);
+    }
+    char *folder = path_folder(out);
+    const bool ok = file_is_folder(folder);
+    if (!ok) {
+        file_missing(folder, "folder", "make it, or name a file elsewhere", err);
+        err_at(err, "%s", folder);
+    }
+    free(folder);
+    return ok;
+}
+
 /* ---- the command ------------------------------------------------------------------------------ */
 
 static bool run(void *self, const Arguments *words, Err *err)
@@ -84,6 +122,8 @@ static bool run(void *self, const Arguments *words, Err *err)
         err_set(err, ERR_INPUT, "'%s' does not end in .jsonl", out);
         return err_hint(err, "the last word is the file to write: lora import NAME|FILE... OUT.jsonl");
     }
+    if (!check_paths(words, out, err))
+        return false;
     char *python = given->python ? xstrdup(given->python) : find_python(err);
     if (!python)
         return false;

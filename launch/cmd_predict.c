@@ -47,8 +47,12 @@ static bool open_input(PredictInput *input, Source *packed, Err *err)
     }
     if (input->file)
         return true;
-    err_errno(err, "cannot open");
-    err->kind = ERR_INPUT;
+    if (file_exists(path)) {
+        err_errno(err, "cannot open");
+        err->kind = ERR_INPUT;
+    } else {
+        file_missing(path, "file or folder", NULL, err);
+    }
     return err_at(err, "%s", path);
 }
 

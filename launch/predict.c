@@ -38,12 +38,14 @@ bool predict_lines(const PredictInput *input, PredictLine visit, void *self, Err
 typedef struct RowVisit {
     PredictRow visit;
     void *self;
+    int64_t count;
 } RowVisit;
 
 /* A row that cannot be read ends it: an answer a row is promised. */
 static bool give_row(void *self, const Record *r, Err *bad, Err *err)
 {
-    const RowVisit *rows = self;
+    RowVisit *rows = self;
+    rows->count++;
     if (bad->kind != ERR_NONE) {
         *err = *bad;
         return false;
@@ -58,8 +60,14 @@ bool predict_as_rows(const PredictInput *input, RowKind kind)
 
 bool predict_rows(const PredictInput *input, const RecordColumns *columns, PredictRow visit, void *self, Err *err)
 {
-    RowVisit rows = { visit, self };
-    return records_read(input->path, columns, give_row, &rows, err);
+    RowVisit rows = { visit, self, 0 };
+    if (!records_read(input->path, columns, give_row, &rows, err))
+        return false;
+    if (rows.count > 0 || input->file)
+        return true;
+    err_set(err, ERR_INPUT, "there is no .txt file in a folder of this folder");
+    err_hint(err, "of a folder, the texts of its class folders are answered; a file of lines is named itself");
+    return err_at(err, "%s", input->path);
 }
 
 /* ---- answers ------------------------------------------------------------------------------ */

@@ -9,7 +9,7 @@
 typedef struct Gallery {
     Session *session;
     const PredictInput *input;
-    int64_t count, most;
+    int64_t count, most, seen; /* waiting; room for them; all so far */
     uint8_t *planes; /* of one image */
     char *paths[PREDICT_BATCH];
     int64_t start[PREDICT_BATCH + 1], example[PREDICT_BATCH];
@@ -61,6 +61,7 @@ static bool add_image(Gallery *g, const char *path, Err *err)
         return false;
     if (!read_image(g, s->room.pixels + g->count * pictures_floats(s->base.adapted.arch), path, err))
         return false;
+    g->seen++;
     g->example[g->count] = g->count;
     g->paths[g->count++] = xstrdup(path);
     return true;
@@ -73,6 +74,13 @@ static bool add_line(void *self, const char *line, size_t n, Err *err)
     const bool ok = n == 0 || (add_image(g, path, err) && (g->input->path || print_answers(g, err)));
     free(path);
     return ok;
+}
+
+/* A folder of none is a slip: nobody asks for no answer. */
+static bool refuse_empty(const char *folder, Err *err)
+{
+    err_set(err, ERR_INPUT, "there is no image in this folder, nor in those inside it");
+    return err_at(err, "%s", folder);
 }
 
 static bool add_folder(Gallery *g, const char *folder, Err *err)
@@ -111,7 +119,7 @@ bool predict_images(Session *session, const PredictInput *input, Err *err)
     g->planes = xmalloc((size_t)pictures_floats(session->base.adapted.arch));
     bool ok;
     if (input->path && file_is_folder(input->path))
-        ok = add_folder(g, input->path, err);
+        ok = add_folder(g, input->path, err) && (g->seen > 0 || refuse_empty(input->path, err));
     else if (input->path && is_image(input->path))
         ok = add_image(g, input->path, err);
     else

@@ -44,6 +44,9 @@ bool going_compare(Run *run, Err *err)
     Config there = { 0 };
     Text keys = { 0 };
     bool ok = config_load(&there, &(ConfigSources){ .file = path }, err);
+    if (!ok && !file_exists(path))
+        err_hint(err, "the run in this folder is known by it: put it back, choose another train.output_dir, or start "
+                      "anew with --overwrite");
     if (ok && !config_same_run(&run->config, &there, COMPARE_FOLDER, &keys)) {
         ok = refuse_another(run, keys.data, err);
     } else if (ok && !config_same_run(&run->config, &there, COMPARE_GOING, &keys)) {
@@ -179,7 +182,8 @@ bool going_complete(Run *run, Err *err)
     json_t *own = open_end(run, err);
     if (!own && err->kind == ERR_NONE) {
         run->complete = true;
-        log_info("run", "it was completed by an earlier version of this program, and cannot be made longer");
+        log_info("run", "there is no " RESUME_FILE
+                        " in its folder (an earlier version of this program wrote none): it cannot be made longer");
         return true;
     }
     bool ok = own && take_end(run, own, err);

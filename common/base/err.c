@@ -1,5 +1,7 @@
 #include "common/base/err.h"
 
+#include "common/base/visible.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -81,13 +83,20 @@ int err_exit_code(const Err *err)
     return 1;
 }
 
+static void print_part(FILE *out, const char *name, const char *text)
+{
+    fputs(name, out);
+    visible_print(out, text);
+    fputc('\n', out);
+}
+
 void err_print(const Err *err, FILE *out)
 {
-    fprintf(out, "error: %s\n", err->what);
+    print_part(out, "error: ", err->what);
     if (err->where[0] != '\0')
-        fprintf(out, "  at: %s\n", err->where);
+        print_part(out, "  at: ", err->where);
     if (err->hint[0] != '\0')
-        fprintf(out, "  try: %s\n", err->hint);
+        print_part(out, "  try: ", err->hint);
 }
 
 _Noreturn void err_require_failed(const char *cond, const char *file, int line)

@@ -30,7 +30,7 @@ typedef struct Err {
     ErrKind kind;
     char what[2048];
     char where[768];
-    char hint[512];
+    char hint[2048]; /* a command to paste holds paths */
 } Err;
 
 /* Each returns false, so that `return err_set(...)` reads well. `err` may be
@@ -46,7 +46,7 @@ bool err_errno(Err *err, const char *what, ...) PRINTF_LIKE(2, 3);
 
 int err_exit_code(const Err *err);
 
-/* error: WHAT / at: WHERE / try: HINT, a line each; empty parts are left out. */
+/* error: WHAT / at: WHERE / try: HINT, a line each, control characters escaped; empty parts are left out. */
 void err_print(const Err *err, FILE *out);
 
 /* A bug of ours, not the world's: prints file:line and the condition, aborts. */

@@ -328,6 +328,16 @@ const char *path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* How many slips lead from this name to that: more than may be made where they end alike and the rest is short. */
+static int slips(const char *name, const char *other, int most)
+{
+    const char *ending = strrchr(name, '.'), *theirs = strrchr(other, '.');
+    const int d = text_distance(name, other);
+    if (!ending || ending == name || !theirs || strcmp(ending, theirs) != 0)
+        return d;
+    return d > (int)(ending - name) / 3 ? most + 1 : d;
+}
+
 /* The name in the folder that is most like this one; owned, or NULL. Large folders are not read to their end. */
 static char *nearest_name(const char *folder, const char *name)
 {
@@ -338,7 +348,7 @@ static char *nearest_name(const char *folder, const char *name)
     const struct dirent *entry;
     for (int i = 0; names && i < MOST && (entry = readdir(names)); i++) {
         const char *other = entry->d_name;
-        const int d = text_distance(name, other);
+        const int d = slips(name, other, text_slips(name));
         if (strcmp(other, ".") == 0 || strcmp(other, "..") == 0 || d > least || (d == least && !best) ||
             (d == least && strcmp(other, best) > 0))
             continue;

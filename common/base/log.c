@@ -1,5 +1,7 @@
 #include "common/base/log.h"
 
+#include "common/base/visible.h"
+
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -52,6 +54,7 @@ static void draw(void)
     fflush(stderr);
 }
 
+/* before NULL: the line is as it is; else it is one line, whatever names stand in it. */
 PRINTF_LIKE(2, 0) static void print_above(const char *before, const char *format, va_list args)
 {
     char *line = NULL;
@@ -59,7 +62,10 @@ PRINTF_LIKE(2, 0) static void print_above(const char *before, const char *format
         return;
     flockfile(stderr);
     wipe();
-    fprintf(stderr, "%s%s\n", before, line);
+    fputs(before ? before : line, stderr);
+    if (before)
+        visible_print(stderr, line);
+    fputc('\n', stderr);
     draw();
     funlockfile(stderr);
     free(line);
@@ -89,7 +95,7 @@ void log_plain(const char *format, ...)
     if (log_least > LOG_INFO)
         return;
     va_start(args, format);
-    print_above("", format, args);
+    print_above(NULL, format, args);
     va_end(args);
 }
 

@@ -178,10 +178,30 @@ static bool set_all(Loader *l, const YamlNode *root, Err *err)
     return true;
 }
 
+/* Is there a file to read? */
+static bool check_file(const char *file, Err *err)
+{
+    if (file_exists(file) && !file_is_folder(file))
+        return true;
+    char *inside = path_join(file, "run.yaml");
+    if (!file_exists(file)) {
+        file_missing(file, "file", "a run file is YAML: configs/ has one a use, `lora train --help=keys` every key",
+                     err);
+    } else {
+        err_set(err, ERR_INPUT, "is a folder, not a run file");
+        if (file_exists(inside))
+            err_hint(err, "did you mean '%s'?", inside);
+    }
+    free(inside);
+    return err_at(err, "%s", file);
+}
+
 static bool set_file(Loader *l, const ConfigSources *sources, Err *err)
 {
     if (!sources->file && !sources->text)
         return true;
+    if (!sources->text && !check_file(sources->file, err))
+        return false;
     size_t size = sources->text ? strlen(sources->text) : 0;
     char *bytes = sources->text ? NULL : file_read(sources->file, &size, err);
     if (!sources->text && !bytes)

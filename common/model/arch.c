@@ -243,6 +243,19 @@ static bool open_family(ModelArch *arch, const FamilyReader *reader, Err *err)
     return reader->read(arch, err);
 }
 
+/* Whose weights are not the numbers that they stand for. */
+static bool refuse_quantized(const ModelArch *arch, Err *err)
+{
+    const json_t *how = json_object_get(arch->config, "quantization_config");
+    if (!how || json_is_null(how))
+        return true;
+    Err none = { 0 };
+    const char *method = json_get_string(how, "quant_method", NULL, &none);
+    err_set(err, ERR_INPUT, "the model is quantized (quantization_config%s%s), which is not supported",
+            method ? ": " : "", method ? method : "");
+    return err_hint(err, "take the model that it was made from, with weights in F32, F16 or BF16");
+}
+
 ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task, const StringList *labels,
                      int64_t label_count, ProblemType problem, Err *err)
 {
@@ -257,9 +270,9 @@ ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
     if (ok && !json_is_object(arch->config))
         ok = err_set(err, ERR_INPUT, "not a JSON object") || err_at(err, "%s", path);
     const FamilyReader *reader = ok ? find_reader(arch->config, err) : NULL;
-    if (ok && !(reader && override(arch, reader, overrides, err) && open_family(arch, reader, err) &&
-                read_problem(arch, problem, err) && read_labels(arch, labels, label_count, err) &&
-                resolve_problem(arch, err)))
+    if (ok && !(reader && override(arch, reader, overrides, err) && refuse_quantized(arch, err) &&
+                open_family(arch, reader, err) && read_problem(arch, problem, err) &&
+                read_labels(arch, labels, label_count, err) && resolve_problem(arch, err)))
         ok = err_at(err, "%s", path);
     free(path);
     if (!ok) {

@@ -123,7 +123,11 @@ static char *not_found(const char *model, const char *cached, Err *err)
         err_set(err, ERR_INPUT, "no model '%s': it is no folder, and not in the cache as '%s'", model, cached);
         err_hint(err, "hf download %s, or give a model folder", model);
     } else {
+        char *near = path_nearest(model);
         err_set(err, ERR_INPUT, "no model folder '%s'", model);
+        if (near)
+            err_hint(err, "did you mean '%s'?", near);
+        free(near);
     }
     return NULL;
 }

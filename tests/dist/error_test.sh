@@ -23,6 +23,7 @@ train() {
 # ---- the run file and the command line
 
 train 2 "no model folder .*no-such-model" --model=./no-such-model
+train 2 "no model folder .*modle'.*did you mean '$case_dir/model'" --model="$case_dir/modle"
 train 2 "golden/bert-seqcls/expected' is an adapter of .*not a model.*name it in lora.init_adapter" --model="$case_dir/expected"
 train 2 "0 is out of range.*at: --lora.r .*from 1 to" --lora.r=0
 train 2 "'querry' matches no module.*at: lora.target_modules.*did you mean 'query'" --lora.target_modules=querry
@@ -33,7 +34,11 @@ printf 'model: [m\n' >"$work/broken.yaml"
 expect 2 "not YAML.*broken.yaml:2" "$root/bin/lora_ps" "$work/broken.yaml"
 : >"$work/nothing.yaml"
 expect 2 "no model is named.*--model=FOLDER" "$root/bin/lora_ps" "$work/nothing.yaml"
-expect 2 "there is no such file.*no-such.yaml" "$root/bin/lora" train "$work/no-such.yaml"
+expect 2 "there is no such file.*no-such.yaml.*try: a run file is YAML" "$root/bin/lora" train "$work/no-such.yaml"
+cp "$run" "$work/run.yaml"
+expect 2 "is a folder, not a run file *at: $work *try: did you mean '$work/run.yaml'" "$root/bin/lora" train "$work"
+expect 2 "did you mean '$work/run.yaml'" "$root/bin/lora_ps" "$work/rnu.yaml"
+rm "$work/run.yaml"
 expect 2 "neither a run file" "$root/bin/lora_worker"
 expect 2 "not a command" "$root/bin/lora" trian
 expect 2 "run.yaml" "$root/bin/lora" train
@@ -52,6 +57,14 @@ train 2 "no examples.*header.tsv" --data.train="$work/header.tsv"
 printf 'text\tlabel\ngood\tpositive\nbad \xff\tnegative\n' >"$work/latin.tsv"
 train 2 "byte 5 of the text is not valid UTF-8.*latin.tsv:3.*iconv" --data.train="$work/latin.tsv"
 train 2 "no such file.*no-such.tsv" --data.train="$work/no-such.tsv"
+
+mkdir "$work/folder"
+for name in vit-imgcls bert-seqcls; do
+    expect 2 "there is no .* in .*this folder.*at: $work/folder" "$root/bin/lora" predict \
+        --adapter="$root/tests/golden/$name/expected" --model="$root/tests/golden/$name/model" "$work/folder"
+done
+expect 2 "no such file or folder.*did you mean '$work/header.tsv'" "$root/bin/lora" predict --adapter="$case_dir/expected" \
+    --model="$case_dir/model" "$work/haeder.tsv"
 
 # ---- the model
 

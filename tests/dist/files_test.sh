@@ -67,6 +67,10 @@ refused() {
     ! grep -q "server listens" "$work/log" || fail "the server was started for $1"
 }
 refused a.csv 'text,label\na,1.5\nb,2.25\n' "numbers with decimals, as 1.5.*problem_type: regression"
+refused comma.csv 'text,label\na,"1,5"\nb,2\n' "numbers with decimals, as 1,5.*with a point.*problem_type: regression"
+refused comma.csv 'text,label\na,"1,5"\nb,2\n' "'1,5' is not a number.*comma.csv:2.*with a point" --problem_type=regression
+ends_with 2 "misspelt data" learn "$work/comma.cvs" refused
+grep -q "did you mean '$work/comma.csv'" "$work/log" || fail "no word of what misspelt data may be"
 refused b.csv 'text,label\na,x\nb,x\n' "all labels are 'x'"
 refused c.csv 'text,label\na,x\nb,"y\n' "never closed.*c.csv:3"
 refused d.csv 'text,label\na,x\nb,y,z\n' "3 columns, the header 2.*d.csv:3"
@@ -79,6 +83,18 @@ ends_with 2 "a name of the hub" learn "$work/somebody/reviews" refused
 grep -q "lora import somebody/reviews reviews.jsonl" "$work/log" || fail "no command for a name of the hub"
 learn "$work/a.csv" values --problem_type=regression --labels=1 || fail "a regression ended with $?"
 
+# what is not there is told before anything is fetched
+import_refused() { # PATTERN WORD...
+    local code=0
+    LORA_CACHE="$work/none" timeout 10 "$root/bin/lora" import "${@:2}" >"$work/log" 2>&1 || code=$?
+    [ $code = 2 ] && tr '\n' ' ' <"$work/log" | grep -q -- "$1" || fail "lora import ${*:2}: $code, $(cat "$work/log")"
+    [ ! -e "$work/none" ] || fail "lora import ${*:2} made an environment"
+}
+import_refused "no such file or folder *at: $work/rows.parquet" "$work/rows.parquet" "$work/out.jsonl"
+import_refused "no such file or folder.*did you mean '$work/comma.csv'" "$work/coma.csv" "$work/out.jsonl"
+import_refused "neither Parquet nor Arrow by its name *at: $work/b.csv" "$work/b.csv" "$work/out.jsonl"
+import_refused "no such folder *at: $work/no-folder" somebody/reviews "$work/no-folder/out.jsonl"
+
 # lora import: its program as it stands, with a library that is not there; files of the working folder are no libraries
 cat >"$work/python" <<'END_OF_WRAPPER'
 #!/bin/sh
@@ -89,7 +105,7 @@ echo 'raise SystemExit(9)' >"$work/decimal.py"
 bring() {
     (cd "$work" && "$root/bin/lora" import --python=./python "$@") >"$work/log" 2>&1
 }
-ends_with 2 "an interpreter without the library" bring a.parquet b.jsonl
+ends_with 2 "an interpreter without the library" bring i.parquet b.jsonl
 grep -q "cannot load the library datasets" "$work/log" || fail "no word about the library"
 ends_with 2 "an output of another name" bring a.parquet b.csv
 grep -q "'b.csv' does not end in .jsonl" "$work/log" || fail "no word about the output"

@@ -99,6 +99,11 @@ refused bert-seqcls "no examples.*header.tsv" --data.train="$work/header.tsv"
 refused gpt2-text "the model has .* positions" --data.block_size=100000
 refused vit-imgcls "no-such" --data.train="$work/no-such"
 
+for command in "lora train $case_dir/run.yaml --ranks=1" "lora_worker $case_dir/run.yaml"; do
+    LORA_CACHE=$work/header.tsv/cache expect 1 "encoded data is kept in '$work/header.tsv/cache'; set LORA_CACHE to" \
+        "$root"/bin/$command --train.output_dir="$work/out"
+done
+
 # ---- what is said of a model that is used all the same: once, and the run goes on
 
 change bert-seqcls config architectures '["RobertaForMaskedLM"]'

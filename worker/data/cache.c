@@ -142,6 +142,24 @@ bool cache_open(Dataset *data, uint64_t key)
     return ok;
 }
 
+static void add_hint(const char *folder, Err *err)
+{
+    err_hint(err, "encoded data is kept in '%s'; set LORA_CACHE to a folder with room", folder);
+}
+
+bool cache_check(Err *err)
+{
+    char *folder = cache_folder();
+    char *path = xprintf("%s/check.%ld", folder, (long)getpid());
+    const bool ok = folder_make(folder, err) && file_write(path, "", 1, err);
+    unlink(path);
+    if (!ok)
+        add_hint(folder, err);
+    free(path);
+    free(folder);
+    return ok;
+}
+
 bool cache_save(Dataset *data, uint64_t key, Err *err)
 {
     char *folder = cache_folder(), *path = cache_path(folder, key);
@@ -158,7 +176,7 @@ bool cache_save(Dataset *data, uint64_t key, Err *err)
         }
     } else {
         unlink(own);
-        err_hint(err, "encoded data is kept in '%s'; set LORA_CACHE to a folder with room", folder);
+        add_hint(folder, err);
     }
     free(own);
     free(path);

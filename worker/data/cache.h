@@ -28,6 +28,9 @@ bool cache_open(Dataset *data, uint64_t key);
 /* Writes the packed block and maps it in its place. */
 MUST_USE bool cache_save(Dataset *data, uint64_t key, Err *err);
 
+/* False with *err: nothing can be written there. */
+MUST_USE bool cache_check(Err *err);
+
 /* The folder of all that is kept between runs. Owned. */
 char *cache_folder(void);
 

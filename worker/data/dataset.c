@@ -232,6 +232,20 @@ bool dataset_open(Dataset *data, const DatasetOptions *options, const ModelArch 
     return ok;
 }
 
+bool dataset_can_keep(const DatasetOptions *options, const ModelArch *arch, const Tokenizer *tokenizer, Err *err)
+{
+    uint64_t key;
+    Dataset kept = { 0 };
+    Err none = { 0 };
+    if (cache_check(err))
+        return true;
+    const bool is = content_key(&key, options, arch, tokenizer, &none) && cache_open(&kept, key);
+    dataset_release(&kept);
+    if (is)
+        *err = (Err){ 0 };
+    return is;
+}
+
 /* ---- parts ---------------------------------------------------------------------- */
 
 int64_t dataset_split(int64_t count, double share, uint64_t seed, uint32_t *order)

@@ -55,6 +55,10 @@ void dataset_release(Dataset *data);
  * columns, the chat template, or that row. */
 MUST_USE bool dataset_probe(const DatasetOptions *options, const ModelArch *arch, const Tokenizer *tokenizer, Err *err);
 
+/* False with *err: dataset_open could not keep what it encodes, and has not kept it before. */
+MUST_USE bool dataset_can_keep(const DatasetOptions *options, const ModelArch *arch, const Tokenizer *tokenizer,
+                               Err *err);
+
 /* The columns that the options name. Lent by them. */
 RecordColumns dataset_columns(const DatasetOptions *options);
 

@@ -1,6 +1,7 @@
 #include "worker/data/label_search.h"
 
 #include "common/base/mem.h"
+#include "worker/data/labels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@ typedef struct Search {
     int64_t in_file; /* rows of the current file */
     int64_t lists, singles; /* rows whose label is a list; rows with one */
     char decimal[64]; /* a label that is a number with decimals; "": none */
+    bool comma; /* which a comma parts */
     bool all_numbers, all_lists; /* names: written as numbers, as lists */
 } Search;
 
@@ -30,6 +32,17 @@ static bool is_whole(const char *text)
     return text[0] && strspn(text, "0123456789") == strlen(text);
 }
 
+/* "3,5", "-1.234,5", "1 234,5": a comma before the decimals, as much of the world writes them. */
+static bool has_comma(const char *text)
+{
+    text += *text == '-' || *text == '+';
+    size_t n = strspn(text, "0123456789");
+    bool ok = n > 0;
+    for (const char group = text[n]; ok && (group == '.' || group == ' ') && text[n] == group; n += 4)
+        ok = strspn(text + n + 1, "0123456789") == 3;
+    return ok && text[n] == ',' && is_whole(text + n + 1);
+}
+
 static bool add_name(Search *s, const char *label, Err *err)
 {
     StringList *names = &s->found->names;
@@ -40,9 +53,11 @@ static bool add_name(Search *s, const char *label, Err *err)
     json_object_set_new_nocheck(s->seen, label, json_true());
     names->items = xrealloc(names->items, (size_t)(names->count + 1) * sizeof *names->items);
     names->items[names->count++] = xstrdup(label);
-    s->all_numbers = s->all_numbers && is_number(label);
+    const bool comma = has_comma(label);
+    s->all_numbers = s->all_numbers && (comma || is_number(label));
+    s->comma = s->comma || comma;
     s->all_lists = s->all_lists && label[0] == '[' && label[strlen(label) - 1] == ']';
-    if (is_number(label) && strpbrk(label, ".eE") && !s->decimal[0])
+    if ((comma || (is_number(label) && strpbrk(label, ".eE"))) && !s->decimal[0])
         snprintf(s->decimal, sizeof s->decimal, "%s", label);
     return true;
 }
@@ -79,6 +94,8 @@ static bool add_labels(Search *s, const Record *r, Err *err)
         s->lists++;
         return add_list(s, r->label_json, err);
     }
+    if (s->o->kind == ROWS_LABELLED && !r->label)
+        return label_missing(err);
     s->singles += r->label != NULL;
     bool ok = !r->label || add_name(s, r->label, err);
     for (int64_t i = 0; ok && r->tags && i < r->words.count; i++)
@@ -155,9 +172,10 @@ static bool judge(const Search *s, Err *err)
     if (s->problem == PROBLEM_AUTO && s->o->kind == ROWS_LABELLED && s->all_numbers && s->decimal[0]) {
         err_set(err, ERR_INPUT, "the labels are numbers with decimals, as %s: %d different ones", s->decimal,
                 found->names.count);
-        return err_hint(
-            err,
-            "problem_type: regression learns them as values, problem_type: single_label_classification as classes");
+        return err_hint(err,
+                        "%sproblem_type: regression learns them as values, problem_type: single_label_classification "
+                        "as classes",
+                        s->comma ? "written with a point, not a comma, " : "");
     }
     if (s->problem == PROBLEM_AUTO && s->o->kind == ROWS_LABELLED && found->count > 0 && s->all_lists) {
         err_set(err, ERR_INPUT, "the labels are lists written as texts, as %.80s", found->names.items[0]);

@@ -89,7 +89,8 @@ static bool parse_real(float *goal, const char *label, Err *bad)
     *goal = strtof(truth, &rest);
     if (rest != truth && *rest == '\0' && *goal - *goal == 0.0f)
         return true;
-    return err_set(bad, ERR_INPUT, "'%s' is not a number", label);
+    err_set(bad, ERR_INPUT, "'%s' is not a number", label);
+    return strchr(label, ',') ? err_hint(bad, "numbers are written with a point: 3.5") : false;
 }
 
 /* A list of 0 and 1, one a label; or a list of label names. */
@@ -134,6 +135,12 @@ static bool refuse_list(const json_t *value, Err *bad)
                     json_array_size(value));
 }
 
+bool label_missing(Err *bad)
+{
+    err_set(bad, ERR_INPUT, "the row has no label");
+    return err_hint(bad, "give it one; data.skip_bad_rows: true leaves such rows out");
+}
+
 int64_t label_width(const ModelArch *arch)
 {
     if (arch->head.task->of_tokens)
@@ -148,7 +155,7 @@ bool label_goal(float *goal, LabelIndex *index, const ModelArch *arch, const Rec
     if (json_is_array(record->label_json))
         return refuse_list(record->label_json, bad);
     if (!record->label)
-        return err_set(bad, ERR_INPUT, "the row has no label");
+        return label_missing(bad);
     return arch->head.problem == PROBLEM_REGRESSION ? parse_real(goal, record->label, bad)
                                                     : parse_class(goal, index, arch, record->label, bad);
 }

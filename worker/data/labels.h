@@ -19,6 +19,9 @@ void label_index_release(LabelIndex *index);
  * it is first needed. */
 int64_t label_class(LabelIndex *index, const ModelArch *arch, const char *label, Err *bad);
 
+/* Says that a row has none. Returns false. */
+bool label_missing(Err *bad);
+
 /* Floats of goal that an example has: 1, or the labels of a multi-label problem; 0 where goals are a
  * token's. */
 int64_t label_width(const ModelArch *arch);

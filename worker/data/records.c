@@ -269,10 +269,11 @@ static bool is_saved_set(const char *path)
 
 static bool refuse_missing(const char *path, bool known, Err *err)
 {
-    char *hub = known ? NULL : hub_name(path);
-    err_set(err, ERR_INPUT, "no such file");
+    char *hub = known ? NULL : hub_name(path), *hint = NULL;
     if (hub)
-        err_hint(err, "a data set of the hub is fetched by: lora import %s %s.jsonl", hub, path_name(hub));
+        hint = xprintf("a data set of the hub is fetched by: lora import %s %s.jsonl", hub, path_name(hub));
+    file_missing(path, known ? "file" : "file or folder", hint, err);
+    free(hint);
     free(hub);
     return err_at(err, "%s", path);
 }

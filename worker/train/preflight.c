@@ -21,7 +21,8 @@ static bool check_files(const Config *c, const ModelArch *arch, const Tokenizer 
     const StringList *lists[] = { &c->data.train, &c->data.validation };
     for (int i = 0; i < 2; i++) {
         const DatasetOptions o = settings_data(c, lists[i]);
-        if (lists[i]->count > 0 && !dataset_probe(&o, arch, tokenizer, err))
+        if (lists[i]->count > 0 &&
+            (!dataset_probe(&o, arch, tokenizer, err) || !dataset_can_keep(&o, arch, tokenizer, err)))
             return false;
     }
     return true;

@@ -142,6 +142,9 @@ static void a_misspelt_path_is_known_in_each_of_its_parts(void **state)
     expect_near("fims/mien//", "films/mine");
     expect_near("./fims/run.yml", "./films/run.yaml");
     expect_near("films/other", NULL);
+    expect_near("films/of.yaml", NULL); /* the ending alone is alike */
+    expect_near("films/ru.yaml", NULL);
+    expect_near("films/runs.yaml", "films/run.yaml");
     expect_near("nowhere/mine", NULL);
     expect_near("", NULL);
     expect_near("/no-such-place-at-all", NULL);

@@ -105,12 +105,32 @@ static void bits_are_those_of_every_other_machine(void **state)
     assert_int_equal(digest_fast(values, sizeof values), 0xbffc7fe9bcf06ec7U);
 }
 
+static void what_is_no_number_is_found_wherever_it_stands(void **state)
+{
+    (void)state;
+    enum { N = 10000 };
+    static float x[N];
+    const float odd[] = { NAN, INFINITY, -INFINITY };
+    for (int i = 0; i < N; i++)
+        x[i] = i % 2 ? 3.4e38f : 1e-45f;
+    assert_int_equal(maths_not_finite(x, N), N);
+    assert_int_equal(maths_not_finite(x, 0), 0);
+    for (int at = 0; at < N; at += 97) {
+        const float before = x[at];
+        x[at] = odd[at % 3];
+        assert_int_equal(maths_not_finite(x, N), at);
+        assert_int_equal(maths_not_finite(x, at), at);
+        x[at] = before;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_right_to_a_unit_of_the_last_place),
         cmocka_unit_test(powers_are_right),
         cmocka_unit_test(ends_of_their_ranges_are_as_the_standard_has_them),
+        cmocka_unit_test(what_is_no_number_is_found_wherever_it_stands),
         cmocka_unit_test(bits_are_those_of_every_other_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

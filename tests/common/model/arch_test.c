@@ -156,6 +156,9 @@ static void what_cannot_be_computed_is_refused(void **state)
     expect_refused(state, (Ask){ .more = ", \"position_embedding_type\": \"relative_key\"" },
                    "'relative_key' is not supported", "");
     expect_refused(state, (Ask){ .more = ", \"is_decoder\": true" }, "is_decoder", "");
+    expect_refused(state, (Ask){ .more = ", \"quantization_config\": {\"quant_method\": \"bitsandbytes\"}" },
+                   "quantized (quantization_config: bitsandbytes), which is not supported", "F32, F16 or BF16");
+    expect_refused(state, (Ask){ .more = ", \"quantization_config\": {}" }, "quantized (quantization_config)", "");
     expect_refused(state, (Ask){ .more = ", \"type_vocab_size\": 0" }, "'type_vocab_size' is 0", "");
     expect_refused(state, (Ask){ .more = ", \"type_vocab_size\": \"2\"" }, "'type_vocab_size' is not a whole number",
                    "");

@@ -244,6 +244,28 @@ static void a_second_opening_maps_what_the_first_has_encoded(void **state)
     case_close(&b);
 }
 
+static void rows_that_cannot_be_kept_are_told_unless_they_are_kept_already(void **state)
+{
+    (void)state;
+    Case c;
+    Err err = { 0 };
+    case_open(&c, "bert-seqcls");
+    const DatasetOptions kept = settings_data(&c.config, &c.config.data.train);
+    DatasetOptions other = kept;
+    other.max_length--;
+    assert_true(dataset_can_keep(&other, c.arch, c.tokenizer, &err));
+    char *in_the_way = xprintf("%s/check.%ld.tmp", getenv("LORA_CACHE"), (long)getpid());
+    check(folder_make(in_the_way, &err), &err); /* no file can have this name: as in a folder that is read-only */
+    assert_false(dataset_can_keep(&other, c.arch, c.tokenizer, &err));
+    assert_non_null(strstr(err.hint, "set LORA_CACHE"));
+    err = (Err){ 0 };
+    check(dataset_can_keep(&kept, c.arch, c.tokenizer, &err), &err);
+    assert_int_equal(err.kind, ERR_NONE);
+    check(folder_remove(in_the_way, &err), &err);
+    free(in_the_way);
+    case_close(&c);
+}
+
 /* ---- all ---------------------------------------------------------------------------------------- */
 
 static char cache[] = "/tmp/golden_rows_test_XXXXXX";
@@ -265,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_with_a_label_is_encoded_as_in_transformers),
+        cmocka_unit_test(rows_that_cannot_be_kept_are_told_unless_they_are_kept_already),
         cmocka_unit_test(a_list_of_labels_is_encoded_as_in_transformers),
         cmocka_unit_test(words_with_tags_are_encoded_as_in_run_ner),
         cmocka_unit_test(a_pair_is_cut_from_its_longer_text),

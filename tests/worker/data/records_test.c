@@ -162,7 +162,7 @@ static void a_file_of_another_kind_is_refused(void **state)
                    "data.block_size");
     Err err = { 0 };
     assert_false(records_read("/nowhere/x.conll", &words, record_note, NULL, &err));
-    assert_string_equal(err.what, "no such file");
+    assert_string_equal(err.what, "there is no such file");
 }
 
 /* ---- all ----------------------------------------------------------------------------------------------- */

@@ -466,6 +466,13 @@ static void labels_are_found_in_rows(void **state)
     expect_labels(labelled, automatic, "l.csv", "t,l\na,1.5\nb,2\nc,1e1\n",
                   "!the labels are numbers with decimals, as 1.5: 3 different ones @l.csv");
     expect_labels(labelled, automatic, "l.csv", "t,l\na,1.5\nb,v2.0\n", "2: 1.5 v2.0");
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,\"3,5\"\nb,2\nc,\"-1.234,25\"\n",
+                  "!the labels are numbers with decimals, as 3,5: 3 different ones @l.csv");
+    expect_labels(labelled, automatic, "l.tsv", "t\tl\na\t4\nb\t1 234,5\n",
+                  "!the labels are numbers with decimals, as 1 234,5: 2 different ones @l.tsv");
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,\"1,2,3\"\nb,\"2,3\"\n", "2: 1,2,3 2,3");
+    expect_labels(labelled, automatic, "l.csv", "t,l\na,\"3,\"\nb,\"1.23,5\"\n", "2: 1.23,5 3,");
+    expect_labels(labelled, PROBLEM_SINGLE_LABEL, "l.csv", "t,l\na,\"1,5\"\nb,\"2,5\"\n", "2: 1,5 2,5");
     expect_labels(labelled, PROBLEM_SINGLE_LABEL, "l.csv", "t,l\na,1.5\nb,2.5\n", "2: 1.5 2.5");
 }
 
@@ -505,13 +512,25 @@ static void a_row_without_a_good_label_is_told_at_its_line(void **state)
                   "!the label is empty @b.jsonl:2");
     expect_labels(labelled, automatic, "b.jsonl", "{\"t\": \"a\", \"l\": \"x\"}\n{\"t\": \"b\" \"l\": \"y\"}\n",
                   "!not a JSON object: '}' expected near '\"l\"' @b.jsonl:2");
+    for (int other = 0; other < 2; other++) /* with one other label, and with two */
+        expect_labels(labelled, automatic, "b.jsonl",
+                      other
+                          ? "{\"t\": \"b\", \"l\": \"x\"}\n{\"t\": \"b\", \"l\": \"y\"}\n{\"t\": \"a\", \"l\": null}\n"
+                          : "{\"t\": \"b\", \"l\": \"x\"}\n\n{\"t\": \"a\", \"l\": null}\n",
+                      "!the row has no label @b.jsonl:3");
     expect_labels(labelled, automatic, "b.csv", "t,l\na,x\nb,\xFF\n", "!the label is not valid UTF-8 @b.csv:3");
     expect_labels(labelled, automatic, "b.jsonl", "{\"t\": \"a\", \"l\": [1, {}]}\n",
                   "!item 2 of the list of labels is neither a name nor 0 or 1 @b.jsonl:1");
     DatasetOptions skipping = labelled;
     skipping.skip_bad_rows = true;
     expect_labels(skipping, automatic, "b.csv", "t,l\na,x\nb,\xFF\nc,y\n", "2: x y");
+    expect_labels(skipping, automatic, "b.jsonl",
+                  "{\"t\": \"a\", \"l\": \"x\"}\n{\"t\": \"b\", \"l\": null}\n{\"t\": \"c\", \"l\": \"y\"}\n",
+                  "2: x y");
     Opened t;
+    open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, tags, "r.csv", "t,l\na,\"0,5\"\n",
+              (DatasetOptions){ .kind = ROWS_LABELLED, .text = "t", .label = "l", .max_length = 8 });
+    expect_bad(&t, "'0,5' is not one of the 3 labels", "r.csv:2", "the labels are");
     open_rows(&t, "bert-seqcls", TASK_SEQ_CLS, tags, "m.jsonl", "{\"t\": \"a\", \"l\": [\"O\"]}\n",
               (DatasetOptions){ .kind = ROWS_LABELLED, .text = "t", .label = "l", .max_length = 8 });
     expect_bad(&t, "the label is a list", "m.jsonl:1", "problem_type: multi_label_classification, and labels:");

@@ -158,7 +158,7 @@ static void the_command_that_makes_rows_is_named(void **state)
     char path[256];
     snprintf(path, sizeof path, "%s/somebody/reviews", record_folder);
     assert_null(records_format(path, ROWS_LABELLED, &err));
-    assert_string_equal(err.what, "no such file");
+    assert_string_equal(err.what, "there is no such file or folder");
     assert_non_null(strstr(err.hint, "lora import somebody/reviews reviews.jsonl"));
     err = (Err){ 0 };
     snprintf(path, sizeof path, "%s/reviews", record_folder);
