@@ -60,7 +60,7 @@ static bool measure(Session *session, MeasuredSet *set, const MeasureTexts *text
         ok = batch.ids || pictures_fill(&set->pictures, &session->room, &batch, 0, err);
         if (ok)
             measure_batch(metrics, session->model, &batch, session->values, session->logits);
-        ok = ok && engine_check(session->logits, measure_logits(session->base.adapted.arch, batch.N, batch.B), err) &&
+        ok = ok && sample_check(session->logits, measure_logits(session->base.adapted.arch, batch.N, batch.B), err) &&
              (!texts || measure_texts(metrics, texts, &batch, err));
     }
     free(ends);
@@ -68,6 +68,8 @@ static bool measure(Session *session, MeasuredSet *set, const MeasureTexts *text
         return err_set(err, ERR_TRAINING, "the loss is not finite");
     return ok;
 }
+
+enum { EVAL_TEXTS = 8 }; /* written at a time */
 
 static bool measure_all(Session *s, MeasuredSet *set, const Config *c, Metrics *metrics, Err *err)
 {
@@ -78,7 +80,7 @@ static bool measure_all(Session *s, MeasuredSet *set, const Config *c, Metrics *
     References references = { 0 };
     bool ok = generate_options(&options, &c->data, c->train.seed, s->base.adapted.arch->folder, s->max_length,
                                s->base.tokenizer, err) &&
-              session_writes(s, &own, 1, err) &&
+              session_writes(s, &own, EVAL_TEXTS, err) &&
               references_open(&references, &set->data, set->rows.row, set->rows.count, err);
     if (ok) {
         const GenerateEngine engine = text_engine(&own);

@@ -144,5 +144,5 @@ bool session_predict(Session *s, const Batch *batch, Err *err)
 {
     const int64_t count = measure_logits(s->base.adapted.arch, batch->N, batch->B);
     model_predict(s->model, batch, s->values, s->logits);
-    return engine_check(s->logits, count, err);
+    return sample_check(s->logits, count, err);
 }

@@ -1,7 +1,7 @@
-/* decode_bench - tokens a second of one text written by a model of GPT-2 small's shape, beside what memory
- * allows: each token reads every weight once.
+/* decode_bench - tokens a second of texts written by a model of GPT-2 small's shape, beside what memory allows of
+ * one text: each token reads every weight once.
  *
- *   decode_bench MODEL_FOLDER [--threads=N] [--tokens=N] */
+ *   decode_bench MODEL_FOLDER [--threads=N] [--tokens=N] [--lanes=N] [--adapters=N] */
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "worker/kernels/gemm.h"
@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { MOST_LANES = 64 };
 
 static void stop(const Err *err)
 {
@@ -36,15 +38,23 @@ static double read_speed(const float *data, int64_t n)
 int main(int argc, char **argv)
 {
     int threads = 1;
-    int64_t tokens = 64;
+    int64_t tokens = 64, lanes = 1, adapters = 1;
     for (int i = 2; i < argc; i++) {
         if (strncmp(argv[i], "--threads=", 10) == 0)
             threads = atoi(argv[i] + 10);
         else if (strncmp(argv[i], "--tokens=", 9) == 0)
             tokens = atoll(argv[i] + 9);
+        else if (strncmp(argv[i], "--lanes=", 8) == 0)
+            lanes = atoll(argv[i] + 8);
+        else if (strncmp(argv[i], "--adapters=", 11) == 0)
+            adapters = atoll(argv[i] + 11);
     }
-    if (argc < 2 || threads < 1 || tokens < 1)
-        return fprintf(stderr, "decode_bench MODEL_FOLDER [--threads=N] [--tokens=N]\n"), 2;
+    if (argc < 2 || threads < 1 || tokens < 1 || lanes < 1 || lanes > MOST_LANES || adapters < 1 || adapters > lanes)
+        return fprintf(stderr,
+                       "decode_bench MODEL_FOLDER [--threads=N] [--tokens=N] [--lanes=N, %d at the most] "
+                       "[--adapters=N]\n",
+                       MOST_LANES),
+               2;
     Err err = { 0 };
     const StringList none = { 0 };
     ModelArch *arch = arch_open(argv[1], NULL, TASK_CAUSAL_LM, &none, 0, PROBLEM_AUTO, &err);
@@ -56,26 +66,43 @@ int main(int argc, char **argv)
         !(weights.data = mem_alloc((size_t)weights.bytes, &err)) || !weights_load(&weights, files, 0, 1, &err))
         stop(&err);
     gemm_set_threads(threads);
-    const ModelOptions room = { .most_tokens = 1, .most_sequences = 1, .longest = tokens + 1, .threads = threads };
-    const DecodeOptions o = { .lanes = 1, .longest = tokens + 1 };
+    const ModelOptions room = {
+        .most_tokens = lanes, .most_sequences = lanes, .longest = tokens + 1, .threads = threads
+    };
+    const DecodeOptions o = { .lanes = lanes, .longest = tokens + 1 };
     Model *model = model_open(arch, table, &weights, &room, &err);
     Decoder *decoder = model ? decode_open(model, &o, &err) : NULL;
     if (!decoder)
         stop(&err);
-    float *values = xcalloc((size_t)table->size, sizeof *values), *logits = xcalloc((size_t)arch->V, sizeof *logits);
-    const int64_t lane = 0, start[] = { 0, 1 };
+    float *values = xcalloc((size_t)table->size, sizeof *values);
+    float *logits = xcalloc((size_t)(lanes * arch->V), sizeof *logits);
+    Adapter *adapter[MOST_LANES];
+    int64_t lane[MOST_LANES], start[MOST_LANES + 1] = { 0 };
+    int32_t ids[MOST_LANES];
+    for (int64_t i = 0; i < adapters; i++)
+        if (!(adapter[i] = adapter_open(model, &(AdapterOptions){ .values = values }, &err)))
+            stop(&err);
+    for (int64_t i = 0; i < lanes; i++) {
+        lane[i] = decode_join(decoder, adapter[i % adapters], tokens + 1);
+        start[i + 1] = i + 1;
+    }
     double begin = 0;
     for (int64_t t = 0; t <= tokens; t++) {
-        const int32_t id = (int32_t)(t * 7919 % arch->V);
         if (t == 1)
             begin = clock_now();
-        decode_feed(decoder, &(DecodeFeed){ t == 0, 1, &lane, start, &id }, values, logits);
+        for (int64_t i = 0; i < lanes; i++)
+            ids[i] = (int32_t)((t + i) * 7919 % arch->V);
+        decode_feed(decoder, &(DecodeFeed){ .count = lanes, .lane = lane, .start = start, .ids = ids }, logits);
     }
-    const double speed = (double)tokens / (clock_now() - begin);
+    const double speed = (double)(tokens * lanes) / (clock_now() - begin);
     /* the position table is looked up in, not read; a tied head is the word table */
     const double read = read_speed(weights.data, weights.bytes / (int64_t)sizeof(float)), bytes = (double)weights.bytes;
-    printf("decode: %.1f tokens/s, %d threads; memory reads %.1f GB/s, which is %.1f tokens/s: %.0f%%\n", speed,
-           threads, read * 1e-9, read / bytes, 100 * speed * bytes / read);
+    printf("decode: %.1f tokens/s, %d threads, %lld texts of %lld adapters; memory reads %.1f GB/s, which is %.1f "
+           "tokens/s of one: %.0f%%\n",
+           speed, threads, (long long)lanes, (long long)adapters, read * 1e-9, read / bytes,
+           100 * speed * bytes / read);
+    for (int64_t i = 0; i < adapters; i++)
+        adapter_close(adapter[i]);
     decode_close(decoder);
     model_close(model);
     free(values);

@@ -207,7 +207,11 @@ static void logits_that_are_not_finite_are_no_answer(void **state)
     static const int64_t start[] = { 0, 3 }, example[] = { 0 };
     static const int32_t ids[] = { 2, 5, 3 }, types[3] = { 0 };
     const Batch batch = { .B = 1, .N = 3, .start = start, .ids = ids, .types = types, .example = example };
-    const GenerateFeed feed = { true, 1, example, start, ids };
+    const GeneratePrompts prompts = { 1, start, ids, example };
+    const GenerateOptions few = { .sample = { .temperature = 1, .top_p = 1, .repetition_penalty = 1 },
+                                  .max_new_tokens = 2,
+                                  .positions = 32,
+                                  .stop = &no_names };
     for (int large = 0; large < 2; large++) {
         Session session;
         TextEngine own;
@@ -224,12 +228,12 @@ static void logits_that_are_not_finite_are_no_answer(void **state)
         for (int64_t i = 0; large && i < session.base.adapted.table->size; i++)
             session.values[i] = 1e30f;
         must(session_writes(&session, &own, 1, &err), &err);
-        float *logits = xmalloc((size_t)own.V * sizeof *logits);
+        Generated text;
         const GenerateEngine engine = text_engine(&own);
-        assert_int_equal(engine.feed(engine.self, &feed, logits, &err), !large);
+        assert_int_equal(generate(&text, &few, &prompts, &engine, session.base.tokenizer, &err), !large);
         if (large)
             assert_string_equal(err.what, "the model's logits are not finite");
-        free(logits);
+        generated_release(&text);
         text_engine_close(&own);
         session_close(&session);
     }

@@ -260,7 +260,7 @@ static void run_rows(const Kernels *k, Results *r, const float *x, const float *
     k->dropout_apply(take(r, N * C), x, &rows, dropout, C);
     k->bias_add(take_filled(r, x, N * C), y, N, C);
     k->bias_backward(take_filled(r, x, C), y, C, N, C);
-    k->gemv(take(r, N), x, y, C, N, C, 0.5f, 0);
+    k->row_products(take(r, N), N, x, C, y, C, 1, N, C, 0.5f, 0);
     k->tile_transpose(take_filled(r, x, C * 32), 32, x, C, N, C);
     k->tile_product(take(r, 7 * 32), 32, (TileLeft){ x, C, 1 }, y, 32, 7, 32, 19, false);
 }
@@ -302,8 +302,11 @@ static void run_attention(const Kernels *k, Results *r, const float *x, const fl
         float *out = take(r, N * H * D), *lse = take(r, H * N), *dqkv = take(r, N * (H + 2) * D);
         k->attention_forward(out, lse, x, &rows, &shape, dropout, aligned);
         k->attention_backward(dqkv, y, lse, x, &rows, &shape, dropout, aligned);
-        float scores[H * 8];
-        k->attention_row(take(r, H * D), x, x, y, 7, &shape, scores, 8);
+        float scores[8], page[2 * 7 * D], *const lone = page;
+        memcpy(page, x, sizeof page / 2);
+        memcpy(page + 7 * D, y, sizeof page / 2);
+        k->attention_rows(take(r, H * D), x, &(AttentionRow){ &lone, 7 }, 1, &(AttentionPages){ 7, 0, 7 * D }, &shape,
+                          scores, 8);
         free(scratch);
     }
 }

@@ -1,38 +1,47 @@
 #include "worker/eval/engine.h"
 
-#include "common/base/maths.h"
-
-bool engine_check(const float *logits, int64_t count, Err *err)
-{
-    if (maths_not_finite(logits, count) == count)
-        return true;
-    err_set(err, ERR_TRAINING, "the model's logits are not finite");
-    return err_hint(err, "weights of the base or of the adapter are too large: did its training diverge?");
-}
-
 bool text_engine_open(TextEngine *e, const TextEngineOptions *o, Err *err)
 {
-    const DecodeOptions decode = { .lanes = o->lanes, .longest = o->longest };
-    *e = (TextEngine){ .values = o->values, .V = o->arch->V, .lanes = o->lanes };
+    const int64_t most = model_most_tokens(o->model), lanes = o->lanes < most ? o->lanes : most;
+    const DecodeOptions decode = { .lanes = lanes, .longest = o->longest, .tokens = o->tokens };
+    *e = (TextEngine){ .V = o->arch->V, .lanes = lanes, .most_tokens = most };
     e->decoder = decode_open(o->model, &decode, err);
-    return e->decoder != NULL;
+    e->adapter = e->decoder ? adapter_open(o->model, &(AdapterOptions){ .values = o->values }, err) : NULL;
+    return e->adapter != NULL;
 }
 
 void text_engine_close(TextEngine *e)
 {
     decode_close(e->decoder);
+    adapter_close(e->adapter);
     *e = (TextEngine){ 0 };
 }
 
-static bool feed_lanes(void *self, const GenerateFeed *feed, float *logits, Err *err)
+static void begin(void *self)
 {
     const TextEngine *e = self;
-    const DecodeFeed next = { feed->first, feed->count, feed->lane, feed->start, feed->ids };
-    decode_feed(e->decoder, &next, e->values, logits);
-    return engine_check(logits, feed->count * e->V, err);
+    adapter_refresh(e->adapter);
+}
+
+static int64_t join(void *self, Adapter *adapter, int64_t most)
+{
+    const TextEngine *e = self;
+    return decode_join(e->decoder, adapter ? adapter : e->adapter, most);
+}
+
+static void leave(void *self, int64_t lane)
+{
+    const TextEngine *e = self;
+    decode_leave(e->decoder, lane);
+}
+
+static void feed(void *self, const DecodeFeed *given, float *logits)
+{
+    const TextEngine *e = self;
+    decode_feed(e->decoder, given, logits);
 }
 
 GenerateEngine text_engine(TextEngine *e)
 {
-    return (GenerateEngine){ e, e->V, e->lanes, feed_lanes };
+    return (GenerateEngine){ e, e->V, e->lanes, e->most_tokens, begin, join, leave, feed };
 }

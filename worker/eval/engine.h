@@ -10,23 +10,21 @@
 /* Zeroed is empty. */
 typedef struct TextEngine {
     Decoder *decoder;
-    const float *values; /* borrowed; NULL: the base alone */
-    int64_t V, lanes;
+    Adapter *adapter; /* of the model's own slots, with the values */
+    int64_t V, lanes, most_tokens;
 } TextEngine;
 
 typedef struct TextEngineOptions {
     const ModelArch *arch; /* these three are borrowed */
     Model *model;
-    const float *values;
+    const float *values; /* may change between two calls of generate(); NULL: the base alone */
     int64_t longest; /* tokens of any text, its prompt included */
-    int64_t lanes;
+    int64_t lanes; /* fewer where a step of the model has no room for a token of each */
+    int64_t tokens; /* that all lanes together can hold; 0: each its longest */
 } TextEngineOptions;
 
 MUST_USE bool text_engine_open(TextEngine *engine, const TextEngineOptions *options, Err *err);
 void text_engine_close(TextEngine *engine);
-
-/* False with *err (ERR_TRAINING): logits[0, count) are not finite, so no answer can be taken from them. */
-MUST_USE bool engine_check(const float *logits, int64_t count, Err *err);
 
 /* Borrows the engine. */
 GenerateEngine text_engine(TextEngine *engine);

@@ -10,6 +10,17 @@
 
 enum { SAMPLE_STREAM = 0x67656e }; /* "gen": none of the streams of dropout */
 
+bool sample_broken(Err *err)
+{
+    err_set(err, ERR_TRAINING, "the model's logits are not finite");
+    return err_hint(err, "weights of the base or of the adapter are too large: did its training diverge?");
+}
+
+bool sample_check(const float *logits, int64_t count, Err *err)
+{
+    return maths_not_finite(logits, count) == count || sample_broken(err);
+}
+
 void sampler_release(Sampler *sampler)
 {
     free(sampler->tokens);

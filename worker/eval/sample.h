@@ -8,6 +8,8 @@
 #ifndef WORKER_EVAL_SAMPLE_H
 #define WORKER_EVAL_SAMPLE_H
 
+#include "common/base/err.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,6 +32,10 @@ typedef struct Sampler {
     bool *seen; /* [room], owned */
     int64_t count, room;
 } Sampler;
+
+/* False with *err (ERR_TRAINING): logits[0, count) are not finite, so no answer can be taken from them. */
+MUST_USE bool sample_check(const float *logits, int64_t count, Err *err);
+bool sample_broken(Err *err); /* false: says that they are not */
 
 void sampler_release(Sampler *sampler);
 

@@ -116,7 +116,7 @@ void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w,
              int64_t I, float alpha, float beta)
 {
     if (N == 1 && O > 0 && I > 0)
-        kernels->gemv(y, x, w, ldw, O, I, alpha, beta);
+        kernels->row_products(y, ldy, x, ldx, w, ldw, 1, O, I, alpha, beta);
     else
         compute(&(Product){ false, true, N, O, I, alpha, beta, x, w, ldx, ldw, y, ldy });
 }

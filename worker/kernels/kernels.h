@@ -147,15 +147,28 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
 void attention_backward(float *dqkv, const float *dout, const float *lse, const float *qkv, const Rows *rows,
                         const AttentionShape *shape, Dropout dropout, void *scratch);
 
-/* out[H*D] of one query row q[H*D] that sees the first `seen` rows (the last `window` of them) of
- * keys[,K*D] and values[,K*D]. scores[H, ldscores]: room, ldscores >= seen. */
-void attention_row(float *out, const float *q, const float *keys, const float *values, int64_t seen,
-                   const AttentionShape *shape, float *scores, int64_t ldscores);
+/* What a query row sees: the first `seen` tokens (the last `window` of them), whose keys and values lie in pages. */
+typedef struct AttentionRow {
+    float *const *pages; /* [seen / tokens, rounded up] */
+    int64_t seen;
+} AttentionRow;
+
+typedef struct AttentionPages {
+    int64_t tokens; /* of a page */
+    int64_t keys, values; /* floats into a page where its keys[tokens, K*D] begin, and its values */
+} AttentionPages;
+
+/* out[N,H*D] (row stride shape->ldout) of query rows q[N,H*D] (shape->ldqkv), each by itself: a row's bits do not
+ * depend on the others, nor on where pages end. scores[shape->threads, ldscores]: room, ldscores >= the most seen. */
+void attention_rows(float *out, const float *q, const AttentionRow *rows, int64_t N, const AttentionPages *pages,
+                    const AttentionShape *shape, float *scores, int64_t ldscores);
 
 /* ---- small products --------------------------------------------------------- */
 
-/* y[O] = alpha * w[O,I] x[I] + beta * y[O]; rows of w have the stride ldw. */
-void gemv(float *y, const float *x, const float *w, int64_t ldw, int64_t O, int64_t I, float alpha, float beta);
+/* y[N,O] = alpha * x[N,I] . w[O,I]^T + beta * y, as gemm_nt, with a promise: a row's numbers are those that it has
+ * alone, to the bit. */
+void row_products(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t N, int64_t O,
+                  int64_t I, float alpha, float beta);
 
 /* The left factor: element (m, k) is at[m * row + k * step], so a transposed
  * matrix is one with its strides exchanged. */
@@ -206,14 +219,14 @@ float peak_rounds(int64_t rounds, int64_t *operations);
 /* ---- levels ------------------------------------------------------------------ */
 
 /* All kernels are compiled once for each level of the CPU (Makefile, levels.h), and called through
- * the table of the level in use: kernels->gemv(...). */
+ * the table of the level in use: kernels->row_products(...). */
 /* clang-format off */
 #define KERNEL_LIST(K) \
     K(norm_forward) K(sum_norm_forward) K(norm_backward) \
     K(bias_act_forward) K(act_backward) K(gated_act_forward) K(gated_act_backward) \
     K(bias_add) K(bias_backward) K(dropout_apply) K(embed_forward) K(patches_gather) \
     K(patches_embed) K(rope_apply) K(attention_scratch) K(attention_forward) \
-    K(attention_backward) K(attention_row) K(gemv) K(tile_product) K(tile_transpose) \
+    K(attention_backward) K(attention_rows) K(row_products) K(tile_product) K(tile_transpose) \
     K(cross_entropy) K(wide_cross_entropy) K(mean_square) K(binary_cross_entropy) \
     K(peak_rounds)
 /* clang-format on */

@@ -131,13 +131,11 @@ static void project(const Attention *attention, AttentionKeep *keep, bool tail, 
 static void attend(const Attention *attention, AttentionKeep *keep, bool tail, float *att, float *qkv, Pass *pass)
 {
     const AttentionShape shape = shape_of(attention, tail, pass);
-    if (pass->lanes && lanes_go_on(pass->lanes)) {
+    if (pass->lanes) {
         lanes_attend(pass->lanes, attention->layer, att, qkv, &shape, pass);
         return;
     }
     rope_turn(&pass->rope, qkv, attention->QKV, shape.H + shape.K, &pass->rows, false);
-    if (pass->lanes)
-        lanes_remember(pass->lanes, attention->layer, qkv, &shape, pass);
     kernels->attention_forward(att, keep->lse ? keep->lse : pass->lse, qkv, &pass->rows, &shape,
                                weights_dropout(attention, pass), pass->attention);
 }

@@ -75,7 +75,7 @@ static void table_lora_forward(const Table *table, float *u, float *y, const int
         for (int64_t r = 0; r < R; r++)
             u[n * R + r] = a[r * m->out + at];
     }
-    gemm_nt(y, m->in, u, R, pass->values + m->b_at, R, N, m->in, R, m->scale, 1);
+    pass_product(pass)(y, m->in, u, R, pass->values + m->b_at, R, N, m->in, R, m->scale, 1);
 }
 
 /* y[N,C] (written) = the words' rows */

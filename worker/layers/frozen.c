@@ -2,6 +2,7 @@
 
 #include "common/base/err.h"
 #include "worker/kernels/gemm.h"
+#include "worker/kernels/kernels.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -35,9 +36,12 @@ void frozen_join(Frozen *w, const Frozen *behind)
     w->out += behind->out;
 }
 
-void frozen_product(float *y, int64_t ldy, const float *x, const Frozen *w, int64_t N)
+void frozen_product(float *y, int64_t ldy, const float *x, const Frozen *w, int64_t N, bool apart)
 {
-    gemm_nt(y, ldy, x, w->in, frozen_floats(w), w->in, N, w->out, w->in, 1, 0);
+    if (apart)
+        kernels->row_products(y, ldy, x, w->in, frozen_floats(w), w->in, N, w->out, w->in, 1, 0);
+    else
+        gemm_nt(y, ldy, x, w->in, frozen_floats(w), w->in, N, w->out, w->in, 1, 0);
 }
 
 void frozen_pull(float *dx, const float *g, int64_t ldg, const Frozen *w, int64_t N, float beta)

@@ -9,6 +9,7 @@
 #ifndef WORKER_LAYERS_FROZEN_H
 #define WORKER_LAYERS_FROZEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef enum { FROZEN_F32 } FrozenKind;
@@ -29,8 +30,8 @@ Frozen frozen_of_floats(const float *data, int64_t out, int64_t in);
 /* Takes the rows that lie behind its own into the view: matrices that are one product. */
 void frozen_join(Frozen *w, const Frozen *behind);
 
-/* y[N,out] (row stride ldy, written) = x[N,in] W^T */
-void frozen_product(float *y, int64_t ldy, const float *x, const Frozen *w, int64_t N);
+/* y[N,out] (row stride ldy, written) = x[N,in] W^T; apart: a row's numbers are those that it has alone, to the bit */
+void frozen_product(float *y, int64_t ldy, const float *x, const Frozen *w, int64_t N, bool apart);
 
 /* dx[N,in] = beta dx + g[N,out] W (row stride ldg): the gradient at x of the product */
 void frozen_pull(float *dx, const float *g, int64_t ldg, const Frozen *w, int64_t N, float beta);

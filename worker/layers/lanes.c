@@ -5,76 +5,132 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool lanes_init(Lanes *lanes, const ModelArch *arch, int64_t count, int64_t longest, Err *err)
+static int64_t pages_of(int64_t tokens)
 {
-    *lanes = (Lanes){ .count = count, .longest = longest, .KD = arch->K * arch->D };
-    const size_t cache = (size_t)(arch->layers * count * longest * lanes->KD) * sizeof(float);
-    lanes->keys = mem_alloc(cache, err);
-    lanes->values = mem_alloc(cache, err);
-    lanes->scores = mem_alloc((size_t)(arch->H * longest) * sizeof(float), err);
-    lanes->length = xcalloc((size_t)count, sizeof *lanes->length);
-    return lanes->keys && lanes->values && lanes->scores;
+    return (tokens + LANES_PAGE - 1) / LANES_PAGE;
+}
+
+bool lanes_init(Lanes *lanes, const ModelArch *arch, const LanesOptions *o, Err *err)
+{
+    const int64_t each = pages_of(o->longest), all = o->count * each;
+    const int64_t pages = o->tokens > 0 && pages_of(o->tokens) < all ? pages_of(o->tokens) : all;
+    *lanes = (Lanes){ .count = o->count, .longest = o->longest, .KD = arch->K * arch->D, .threads = o->threads };
+    const int64_t page = arch->layers * 2 * LANES_PAGE * lanes->KD;
+    lanes->lanes = xcalloc((size_t)o->count, sizeof *lanes->lanes);
+    lanes->spares = xmalloc((size_t)pages * sizeof *lanes->spares);
+    lanes->rows = xmalloc((size_t)o->most_rows * sizeof *lanes->rows);
+    for (int64_t i = 0; i < o->count; i++)
+        lanes->lanes[i].pages = xcalloc((size_t)each, sizeof *lanes->lanes[i].pages);
+    lanes->room = mem_alloc((size_t)(pages * page) * sizeof(float), err);
+    lanes->scores = mem_alloc((size_t)(o->threads * o->longest) * sizeof(float), err);
+    if (!lanes->room || !lanes->scores)
+        return false;
+    for (lanes->pages = 0; lanes->pages < pages; lanes->pages++)
+        lanes->spares[lanes->spare++] = lanes->room + lanes->pages * page;
+    return true;
 }
 
 void lanes_release(Lanes *lanes)
 {
-    free(lanes->keys);
-    free(lanes->values);
+    for (int64_t i = 0; i < lanes->count; i++)
+        free(lanes->lanes[i].pages);
+    free(lanes->lanes);
+    free(lanes->spares);
+    free(lanes->rows);
+    free(lanes->room);
     free(lanes->scores);
-    free(lanes->length);
     *lanes = (Lanes){ 0 };
 }
 
-bool lanes_go_on(const Lanes *lanes)
+int64_t lanes_join(Lanes *lanes, int64_t most)
 {
-    return !lanes->first;
+    const int64_t pages = pages_of(most);
+    REQUIRE(most <= lanes->longest);
+    for (int64_t i = 0; i < lanes->count; i++) {
+        Lane *lane = &lanes->lanes[i];
+        if (lane->taken)
+            continue;
+        if (lanes->promised + pages > lanes->pages)
+            return -1;
+        lanes->promised += pages;
+        lane->taken = true;
+        lane->promised = pages;
+        lane->length = 0;
+        return i;
+    }
+    return -1;
 }
 
-static int64_t cache_at(const Lanes *lanes, int64_t layer, int64_t lane)
+void lanes_leave(Lanes *lanes, int64_t at)
 {
-    return (layer * lanes->count + lane) * lanes->longest * lanes->KD;
+    Lane *lane = &lanes->lanes[at];
+    REQUIRE(lane->taken);
+    while (lane->held > 0)
+        lanes->spares[lanes->spare++] = lane->pages[--lane->held];
+    lanes->promised -= lane->promised;
+    lane->taken = false;
 }
 
-void lanes_remember(Lanes *lanes, int64_t layer, const float *qkv, const AttentionShape *shape, const Pass *pass)
+void lanes_begin(Lanes *lanes, const Rows *rows, const int64_t *lane, const int64_t *whole)
 {
-    const int64_t E = shape->H * shape->D, KD = lanes->KD, *start = pass->rows.start;
-    const size_t bytes = (size_t)KD * sizeof(float);
-    for (int64_t b = 0; b < pass->rows.B; b++) {
-        const int64_t lane = lanes->lane[b];
-        int64_t at = cache_at(lanes, layer, lane) + lanes->length[lane] * KD;
-        for (int64_t n = start[b]; n < start[b + 1]; n++, at += KD) {
-            memcpy(lanes->keys + at, qkv + n * shape->ldqkv + E, bytes);
-            memcpy(lanes->values + at, qkv + n * shape->ldqkv + E + KD, bytes);
-        }
+    lanes->lane = lane;
+    lanes->whole = whole;
+    for (int64_t b = 0; b < rows->B; b++) {
+        Lane *of = &lanes->lanes[lane[b]];
+        const int64_t n = rows->start[b + 1] - rows->start[b];
+        REQUIRE(of->taken && pages_of(of->length + n) <= of->promised);
+        while (of->held < pages_of(of->length + n))
+            of->pages[of->held++] = lanes->spares[--lanes->spare];
+        for (int64_t t = 0; t < n; t++)
+            lanes->rows[rows->start[b] + t] = (AttentionRow){ of->pages, of->length + t + 1 };
     }
 }
 
-/* Rotary positions of rows that do not begin at a lane's first place. */
+void lanes_end(Lanes *lanes, const Rows *rows)
+{
+    for (int64_t b = 0; b < rows->B; b++)
+        lanes->lanes[lanes->lane[b]].length += rows->start[b + 1] - rows->start[b];
+}
+
+/* Rotary positions of rows that do not begin at a lane's first place. Where angles depend on a text's length, it is
+ * that of the prompt, however it is cut. */
 static void turn(const Lanes *lanes, float *qkv, const AttentionShape *shape, Pass *pass)
 {
     Rope *rope = &pass->rope;
     const int64_t single[] = { 0, 1 }, *start = pass->rows.start;
     const Rows one = { .B = 1, .N = 1, .longest = 1, .start = single };
     for (int64_t b = 0; rope->arch && b < pass->rows.B; b++) {
-        const int64_t before = lanes->length[lanes->lane[b]] - start[b];
+        const int64_t before = lanes->lanes[lanes->lane[b]].length - start[b], end = before + start[b + 1];
         for (int64_t n = start[b]; n < start[b + 1]; n++) {
             const float *cosine, *sine;
-            rope_row(rope, before + n, before + start[b + 1], &cosine, &sine);
+            rope_row(rope, before + n, lanes->whole ? lanes->whole[b] : end, &cosine, &sine);
             kernels->rope_apply(qkv + n * shape->ldqkv, shape->ldqkv, shape->H + shape->K, shape->D, &one, cosine, sine,
                                 false);
         }
     }
 }
 
+/* Puts the rows' keys and values behind those of their lanes. */
+static void remember(Lanes *lanes, const AttentionPages *at, const float *qkv, const AttentionShape *shape,
+                     const Pass *pass)
+{
+    const int64_t E = shape->H * shape->D, KD = lanes->KD;
+    const size_t bytes = (size_t)KD * sizeof(float);
+    for (int64_t n = 0; n < pass->rows.N; n++) {
+        const int64_t place = lanes->rows[n].seen - 1;
+        float *page = lanes->rows[n].pages[place / LANES_PAGE] + place % LANES_PAGE * KD;
+        memcpy(page + at->keys, qkv + n * shape->ldqkv + E, bytes);
+        memcpy(page + at->values, qkv + n * shape->ldqkv + E + KD, bytes);
+    }
+}
+
 void lanes_attend(Lanes *lanes, int64_t layer, float *att, float *qkv, const AttentionShape *shape, Pass *pass)
 {
-    const int64_t *start = pass->rows.start;
+    const int64_t half = LANES_PAGE * lanes->KD;
+    const AttentionPages pages = { LANES_PAGE, 2 * layer * half, (2 * layer + 1) * half };
+    AttentionShape with_room = *shape;
+    with_room.threads = lanes->threads;
     turn(lanes, qkv, shape, pass);
-    lanes_remember(lanes, layer, qkv, shape, pass);
-    for (int64_t b = 0; b < pass->rows.B; b++) {
-        const int64_t lane = lanes->lane[b], at = cache_at(lanes, layer, lane);
-        for (int64_t n = start[b]; n < start[b + 1]; n++)
-            kernels->attention_row(att + n * shape->ldout, qkv + n * shape->ldqkv, lanes->keys + at, lanes->values + at,
-                                   lanes->length[lane] + n - start[b] + 1, shape, lanes->scores, lanes->longest);
-    }
+    remember(lanes, &pages, qkv, shape, pass);
+    kernels->attention_rows(att, qkv, lanes->rows, pass->rows.N, &pages, &with_room, lanes->scores, lanes->longest);
 }

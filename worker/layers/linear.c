@@ -2,6 +2,7 @@
 
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/kernels.h"
+#include "worker/layers/segments.h"
 
 #include <string.h>
 
@@ -154,15 +155,15 @@ static const float *drop_input(const Linear *linear, const LinearPart *part, con
 }
 
 /* y = x W^T */
-static void base_forward(const Linear *linear, float *y, int64_t ldy, const float *x, int64_t N)
+static void base_forward(const Linear *linear, float *y, int64_t ldy, const float *x, int64_t N, const Pass *pass)
 {
     if (!linear->whole || !linear->values) {
-        frozen_product(y, ldy, x, &linear->weight, N);
+        frozen_product(y, ldy, x, &linear->weight, N, pass->apart);
         return;
     }
     for (int i = 0; i < linear->parts; i++) {
         const Frozen weight = module_weight(&linear->part[i].module, linear->values);
-        frozen_product(y + linear->part[i].at, ldy, x, &weight, N);
+        frozen_product(y + linear->part[i].at, ldy, x, &weight, N, pass->apart);
     }
 }
 
@@ -171,11 +172,13 @@ void linear_forward(const Linear *linear, LinearKeep *keep, float *y, int64_t ld
 {
     const int64_t N = rows->N, in = linear->in, R = linear->R;
     float *all = keep && keep->u ? keep->u : pass->lora; /* [N, R] */
-    base_forward(linear, y, ldy, x, N);
+    base_forward(linear, y, ldy, x, N, pass);
+    for (int i = 0; pass->segment_count > 0 && i < linear->parts; i++)
+        segments_add(y + linear->part[i].at, ldy, x, rows, &linear->part[i].module, pass);
     if (!linear->a || R == 0)
         return;
     if (!drops(linear, pass))
-        gemm_nt(all, R, x, in, linear->a, in, N, R, in, 1, 0);
+        pass_product(pass)(all, R, x, in, linear->a, in, N, R, in, 1, 0);
     for (int i = 0; i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
         const ModuleView *m = &part->module;
@@ -185,7 +188,7 @@ void linear_forward(const Linear *linear, LinearKeep *keep, float *y, int64_t ld
         if (drops(linear, pass))
             gemm_nt(u, R, drop_input(linear, part, x, rows, pass), in, linear->a + part->r_at * in, in, N, m->R, in, 1,
                     0);
-        gemm_nt(y + part->at, ldy, u, R, linear->values + m->b_at, m->R, N, m->out, m->R, m->scale, 1);
+        pass_product(pass)(y + part->at, ldy, u, R, linear->values + m->b_at, m->R, N, m->out, m->R, m->scale, 1);
     }
 }
 

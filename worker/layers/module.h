@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 typedef struct ModuleView {
+    int index; /* in arch->modules: by which a segment's adapter is asked */
     int64_t out, in; /* linear: weight[out,in]; table: rows, width; norm: width, 0 */
     Frozen weight; /* [out,in], a norm's [out,1]: frozen, also where it is trained whole */
     const float *bias; /* frozen; NULL: none */

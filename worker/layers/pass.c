@@ -16,6 +16,7 @@ void pass_layout(Pass *pass, Layout *layout, const PassSizes *sizes)
     pass->row_b = layout_floats(layout, sizes->most_read * W);
     pass->lse = layout_floats(layout, N * sizes->H);
     pass->lora = layout_floats(layout, N * sizes->most_R);
+    pass->lora_room = N * sizes->most_R;
     pass->dropped = layout_floats(layout, N * sizes->dropped_in);
     pass->da = layout_floats_if(layout, sizes->da > 0, sizes->da);
     pass->logits = layout_floats_if(layout, sizes->labels > 0, sizes->most_read * sizes->labels);

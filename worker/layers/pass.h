@@ -8,6 +8,7 @@
 #ifndef WORKER_LAYERS_PASS_H
 #define WORKER_LAYERS_PASS_H
 
+#include "worker/kernels/gemm.h"
 #include "worker/kernels/kernels.h"
 #include "worker/layers/layout.h"
 #include "worker/layers/rope.h"
@@ -68,6 +69,10 @@ typedef struct Pass {
     uint64_t seed;
     int64_t step;
     bool drop; /* dropout is on */
+    bool apart; /* a row's numbers are those that it has alone, to the bit */
+    const struct RowSegment
+        *segments; /* adapters of sequences, where several stand over one base (segments.h); borrowed */
+    int64_t segment_count; /* 0: the layers' own values are all there is */
     Rope rope;
 
     bool normed; /* x is the norm of r that the next sublayer reads through, already */
@@ -79,11 +84,12 @@ typedef struct Pass {
     float *row_a, *row_b; /* [most_read, across] */
     float *lse; /* [heads, most_tokens] where a block keeps none */
     float *lora; /* [most_tokens, most_R] */
+    int64_t lora_room; /* floats of it */
     float *dropped; /* [most_tokens, dropped_in] */
     float *da; /* the gradient of A's that share a product */
     float *logits; /* [most_read, labels]: what the head gives */
     int32_t *classes; /* [most_read] */
-    struct Lanes *lanes; /* keys and values of earlier calls, borrowed; NULL: sequences stand alone */
+    struct Lanes *lanes; /* where sequences go on behind earlier calls (lanes.h), borrowed; NULL: they stand alone */
     RngKey *keys; /* [most_sequences] */
     int64_t *read_start; /* [most_sequences + 1] */
     int64_t *read_first, *read_end; /* [most_sequences] */
@@ -95,6 +101,12 @@ typedef struct Pass {
 void pass_exchange(float **a, float **b);
 
 void pass_layout(Pass *pass, Layout *layout, const PassSizes *sizes);
+
+/* gemm_nt; with pass->apart row_products. */
+static inline __typeof__(gemm_nt) *pass_product(const Pass *pass)
+{
+    return pass->apart ? kernels->row_products : gemm_nt;
+}
 
 /* Sets `reads` from read_first and read_end of pass->rows. */
 void pass_read(Pass *pass);

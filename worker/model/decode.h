@@ -1,28 +1,30 @@
 /* decode - a language model that goes on where it was: the keys and values of what it has read are kept,
  * so that the next token costs one row of each product.
  *
- * Texts stand in lanes. feed() gives each of some lanes more tokens and writes what follows; with `first`
- * the lanes begin anew. What a lane gets does not depend on which others are fed, up to the rounding of
- * products of another height. All memory is taken at decode_open. The model is the caller's, and may train and
- * predict between two feeds.
+ * Texts stand in lanes, each with an adapter; they join and leave between two feeds. feed() gives each of some lanes
+ * more tokens (a prompt in pieces, or the token that was chosen) and writes what follows. A lane's logits are, to the
+ * bit, a function of its adapter and of the tokens that it has read: not of who else is in a feed, nor of how the
+ * prompt was cut, nor of the number of threads. The model is the caller's, and may train and predict between two
+ * feeds.
  *
  * Owner: worker/eval's engine. Threads: one caller; kernels use OpenMP. Collective: no. */
 #ifndef WORKER_MODEL_DECODE_H
 #define WORKER_MODEL_DECODE_H
 
-#include "worker/model/model.h"
+#include "worker/model/adapter.h"
 
 typedef struct DecodeOptions {
     int64_t lanes;
     int64_t longest; /* tokens of a lane, read and written; of the model's sequences at the most */
+    int64_t tokens; /* that all lanes together can hold; 0: each its longest */
 } DecodeOptions;
 
 typedef struct DecodeFeed {
-    bool first; /* the lanes are empty before */
     int64_t count; /* lanes fed */
-    const int64_t *lane; /* [count] */
+    const int64_t *lane; /* [count] all different */
     const int64_t *start; /* [count+1]: ids[start[i], start[i+1]) go to lane[i], one at least */
     const int32_t *ids;
+    const int64_t *whole; /* [count] tokens that lane[i] will have read when its logits are wanted; NULL: now */
 } DecodeFeed;
 
 typedef struct Decoder Decoder;
@@ -32,7 +34,16 @@ typedef struct Decoder Decoder;
 MUST_USE Decoder *decode_open(Model *model, const DecodeOptions *options, Err *err);
 void decode_close(Decoder *decoder);
 
-/* logits[count, V] of what follows each lane's last token. values NULL: the base without LoRA. */
-void decode_feed(Decoder *decoder, const DecodeFeed *feed, const float *values, float *logits);
+/* An empty lane for `most` tokens (of options.longest) that the adapter, lent until it leaves, reads and writes;
+ * -1: no lane, or no room for as many tokens, now. */
+int64_t decode_join(Decoder *decoder, Adapter *adapter, int64_t most);
+void decode_leave(Decoder *decoder, int64_t lane);
+
+/* Tokens that lanes were promised, and that there are. */
+int64_t decode_promised(const Decoder *decoder);
+int64_t decode_room(const Decoder *decoder);
+
+/* logits[count, V] of what follows each lane's last token; of lanes whose prompt goes on they are not written. */
+void decode_feed(Decoder *decoder, const DecodeFeed *feed, float *logits);
 
 #endif

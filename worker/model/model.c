@@ -32,6 +32,7 @@ static ModuleView view(const Model *model, const Weights *weights, int64_t layer
     const Module *module = &model->arch->modules[index];
     const ModuleSlots *slots = &model->table->modules[index];
     return (ModuleView){
+        .index = index,
         .out = module->out,
         .in = module->in,
         .weight = weights ? weights_frozen(weights, index) : frozen_of_floats(NULL, module->out, module->in),
@@ -216,10 +217,10 @@ static PassSizes pass_sizes(const Model *model)
         .H = arch->H,
         .across = most(arch->C, arch->H * arch->D),
         .wide = most((arch->H + 2 * arch->K) * arch->D, arch->F),
-        .most_R = embedding_most_R(&model->embedding),
+        .most_R = most(embedding_most_R(&model->embedding), o->most_R),
         .stream = arch->pre_norm,
         .places = has(model, -1, ROLE_POSITION) && !arch->image_size,
-        .labels = model->speaks ? 0 : arch->head.labels,
+        .labels = model->speaks ? 0 : most(arch->head.labels, o->most_labels),
     };
     for (int64_t l = 0; l < arch->layers; l++)
         block_measure(&model->blocks[l], drops, o->threads, &sizes);
@@ -247,24 +248,37 @@ static void keep_layout(Keep *keep, const Model *model, Layout *layout, const Pa
         head_keep_layout(&keep->head, &model->head, layout, sizes->most_read);
 }
 
-static void model_layout(Model *model, Layout *layout)
+static void layers_layout(Model *model, Layout *layout)
 {
-    const PassSizes sizes = pass_sizes(model);
-    pass_layout(&model->pass, layout, &sizes);
-    rope_layout(&model->pass.rope, layout, model->arch, sizes.longest);
-    embedding_layout(&model->embedding, layout, &sizes);
+    embedding_layout(&model->embedding, layout, &model->sizes);
     for (int64_t l = 0; l < model->arch->layers; l++)
         block_layout(&model->blocks[l], layout);
-    if (model->speaks)
-        vocab_head_layout(&model->vocab_head, layout, &sizes, model->options.training);
-    else
+    if (!model->speaks)
         head_layout(&model->head, layout);
 }
 
-static size_t count_bytes(Model *model)
+static void model_layout(Model *model, Layout *layout)
+{
+    model->sizes = pass_sizes(model);
+    pass_layout(&model->room, layout, &model->sizes);
+    rope_layout(&model->room.rope, layout, model->arch, model->sizes.longest);
+    layers_layout(model, layout);
+    if (model->speaks)
+        vocab_head_layout(&model->vocab_head, layout, &model->sizes, model->options.training);
+}
+
+/* Its logits are made in the base model's buffers. */
+static void beside_layout(Model *model, Layout *layout)
+{
+    layers_layout(model, layout);
+    if (model->speaks)
+        linear_layout(&model->vocab_head.linear, layout);
+}
+
+static size_t count_bytes(Model *model, void (*lay_out)(Model *, Layout *))
 {
     Layout layout = { 0 };
-    model_layout(model, &layout);
+    lay_out(model, &layout);
     return layout.bytes;
 }
 
@@ -302,7 +316,7 @@ int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOp
     Keep keep = { .blocks = xcalloc((size_t)arch->layers, sizeof *keep.blocks) };
     model.blocks = xcalloc((size_t)arch->layers, sizeof *model.blocks);
     make_layers(&model, NULL);
-    const size_t bytes = count_bytes(&model) + (options->training ? count_keep(&keep, &model) : 0);
+    const size_t bytes = count_bytes(&model, model_layout) + (options->training ? count_keep(&keep, &model) : 0);
     free(model.blocks);
     free(keep.blocks);
     return (int64_t)bytes;
@@ -328,10 +342,10 @@ Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *
     if (!check(arch, options, err))
         return NULL;
     Model *model = xcalloc(1, sizeof *model);
-    *model = (Model){ .arch = arch, .table = table, .options = *options };
+    *model = (Model){ .arch = arch, .table = table, .weights = weights, .options = *options };
     model->blocks = xcalloc((size_t)arch->layers, sizeof *model->blocks);
     make_layers(model, weights);
-    if (!arena_init(&model->arena, count_bytes(model), err) ||
+    if (!arena_init(&model->arena, count_bytes(model, model_layout), err) ||
         (options->training && !keep_init(&model->keep, model, err))) {
         err_hint(err, "lower parallel.micro_batch_tokens");
         model_close(model);
@@ -339,7 +353,28 @@ Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *
     }
     Layout layout = { .arena = &model->arena };
     model_layout(model, &layout);
-    rope_fill(&model->pass.rope);
+    rope_fill(&model->room.rope);
+    model->pass = &model->room;
+    return model;
+}
+
+Model *model_beside(Model *base, const ModelArch *arch, const SlotTable *table, Err *err)
+{
+    REQUIRE(arch->layers == base->arch->layers && arch->C == base->arch->C);
+    Model *model = xcalloc(1, sizeof *model);
+    *model =
+        (Model){ .arch = arch, .table = table, .weights = base->weights, .options = base->options, .pass = base->pass };
+    model->options.most_R = model->options.most_labels = 0;
+    model->options.training = false;
+    model->blocks = xcalloc((size_t)arch->layers, sizeof *model->blocks);
+    make_layers(model, base->weights);
+    model->sizes = pass_sizes(model);
+    if (!arena_init(&model->arena, count_bytes(model, beside_layout), err)) {
+        model_close(model);
+        return NULL;
+    }
+    Layout layout = { .arena = &model->arena };
+    beside_layout(model, &layout);
     return model;
 }
 
@@ -351,6 +386,11 @@ void model_close(Model *model)
     free(model->blocks);
     keep_release(&model->keep);
     free(model);
+}
+
+int64_t model_most_tokens(const Model *model)
+{
+    return model->options.most_tokens;
 }
 
 /* ---- calls ----------------------------------------------------------------- */
@@ -388,7 +428,7 @@ static int64_t last_word(const ModelArch *arch, const int32_t *ids, int64_t T)
 /* The rows that the head reads; all: every token's logits are wanted. */
 static void choose_reads(Model *model, const Batch *batch, bool all)
 {
-    Pass *pass = &model->pass;
+    Pass *pass = model->pass;
     for (int64_t b = 0; b < batch->B; b++) {
         const int64_t T = batch->start[b + 1] - batch->start[b];
         if (model->arch->head.rows == READ_LAST) {
@@ -412,7 +452,7 @@ static void choose_reads(Model *model, const Batch *batch, bool all)
 static void find_places(Model *model, const Batch *batch)
 {
     const int64_t offset = model->arch->position_offset;
-    int32_t *places = model->pass.places;
+    int32_t *places = model->pass->places;
     for (int64_t b = 0; places && b < batch->B; b++) {
         int32_t next = (int32_t)offset;
         for (int64_t n = batch->start[b]; n < batch->start[b + 1]; n++) {
@@ -424,7 +464,7 @@ static void find_places(Model *model, const Batch *batch)
 
 void model_bind(Model *model, const float *values)
 {
-    model->pass.values = values;
+    model->pass->values = values;
     embedding_bind(&model->embedding, values);
     for (int64_t l = 0; l < model->arch->layers; l++)
         block_bind(&model->blocks[l], values);
@@ -437,7 +477,7 @@ void model_bind(Model *model, const float *values)
 void model_begin(Model *model, const Batch *batch, const float *values, bool all)
 {
     const ModelOptions *o = &model->options;
-    Pass *pass = &model->pass;
+    Pass *pass = model->pass;
     pass->rows = (Rows){ .B = batch->B, .N = batch->N, .longest = longest_of(batch), .start = batch->start };
     REQUIRE(batch->B > 0 && batch->B <= o->most_sequences && batch->N <= o->most_tokens);
     REQUIRE(batch->start[0] == 0 && batch->start[batch->B] == batch->N);
@@ -457,7 +497,7 @@ static EmbeddingInput embedding_input(const Batch *batch)
 static BlockCall call_of(const Model *model, Keep *keep, int64_t layer)
 {
     const int64_t last = model->arch->layers - 1;
-    BlockCall call = { .keep = keep ? &keep->blocks[layer] : NULL, .tail = layer == last && !model->pass.lanes };
+    BlockCall call = { .keep = keep ? &keep->blocks[layer] : NULL, .tail = layer == last && !model->pass->lanes };
     if (layer == last) {
         call.next = model->ends ? &model->final : NULL;
         call.next_keep = keep ? &keep->final : NULL;
@@ -470,17 +510,17 @@ static BlockCall call_of(const Model *model, Keep *keep, int64_t layer)
 
 void model_up(Model *model, Keep *keep, const EmbeddingInput *input)
 {
-    embedding_forward(&model->embedding, keep ? &keep->embedding : NULL, input, &model->pass);
+    embedding_forward(&model->embedding, keep ? &keep->embedding : NULL, input, model->pass);
     for (int64_t l = 0; l < model->arch->layers; l++) {
         const BlockCall call = call_of(model, keep, l);
-        block_forward(&model->blocks[l], &call, &model->pass);
+        block_forward(&model->blocks[l], &call, model->pass);
     }
 }
 
 /* The loss of what model_up left; with a keep its gradient at the hidden rows is in pass->x then. */
 static BatchLoss find_loss(Model *model, Keep *keep, const Batch *batch)
 {
-    Pass *pass = &model->pass;
+    Pass *pass = model->pass;
     if (model->speaks)
         return vocab_head_loss(&model->vocab_head, batch->token_goal, pass);
     HeadKeep *kept = keep ? &keep->head : NULL;
@@ -492,7 +532,7 @@ static BatchLoss find_loss(Model *model, Keep *keep, const Batch *batch)
 
 void model_down(Model *model, Keep *keep, const EmbeddingInput *input)
 {
-    Pass *pass = &model->pass;
+    Pass *pass = model->pass;
     if (model->ends && model->below)
         norm_pull(&model->final, &keep->final, pass->r, pass->x, NULL, &pass->reads, pass);
     for (int64_t l = model->arch->layers - 1; l >= 0; l--) {
@@ -513,7 +553,7 @@ static bool has_goals(const Model *model, const Batch *batch)
 BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad, int64_t step)
 {
     REQUIRE(model->options.training && values && has_goals(model, batch));
-    Pass *pass = &model->pass;
+    Pass *pass = model->pass;
     memset(grad, 0, (size_t)model->table->size * sizeof *grad);
     model_begin(model, batch, values, false);
     pass->drop = true;
@@ -532,7 +572,7 @@ BatchLoss model_train(Model *model, const Batch *batch, const float *values, flo
 
 BatchLoss model_predict(Model *model, const Batch *batch, const float *values, float *logits)
 {
-    Pass *pass = &model->pass;
+    Pass *pass = model->pass;
     model_begin(model, batch, values, logits != NULL);
     pass->drop = false;
     const EmbeddingInput input = embedding_input(batch);

@@ -25,6 +25,7 @@ typedef struct ModelOptions {
     double lora_dropout;
     uint64_t seed; /* of dropout */
     LossOptions loss;
+    int64_t most_R, most_labels; /* of adapters that come beside its own (adapter.h); 0: none */
 } ModelOptions;
 
 typedef struct Model Model;
@@ -33,6 +34,9 @@ typedef struct Model Model;
 MUST_USE Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *weights,
                            const ModelOptions *options, Err *err);
 void model_close(Model *model);
+
+/* Of a call: that of its options. */
+int64_t model_most_tokens(const Model *model);
 
 /* Bytes of arenas that model_open takes for these options. */
 int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOptions *options);

@@ -23,6 +23,7 @@ typedef struct Keep {
 struct Model {
     const ModelArch *arch;
     const SlotTable *table;
+    const Weights *weights;
     ModelOptions options;
     Embedding embedding;
     Block *blocks; /* [arch->layers] */
@@ -33,10 +34,16 @@ struct Model {
     bool speaks; /* its outputs are the vocabulary */
     Head head;
     VocabHead vocab_head; /* instead of head, where it speaks */
-    Pass pass;
+    Pass *pass; /* its own; of a model beside another, the other's */
+    Pass room;
+    PassSizes sizes; /* what its calls need of a pass */
     Keep keep; /* of model_train's micro-batch */
     Arena arena;
 };
+
+/* A model of another adapter over the same base: layers of its own, which compute in the base model's buffers, if
+ * those have room for its sizes. Borrows all that it is given. NULL with *err set: no memory. */
+MUST_USE Model *model_beside(Model *base, const ModelArch *arch, const SlotTable *table, Err *err);
 
 /* Takes memory for one more micro-batch of a model that trains; false with *err set when there is none. */
 MUST_USE bool keep_init(Keep *keep, const Model *model, Err *err);

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+enum { JOB_TEXTS = 8 }; /* written at a time */
+
 static int64_t larger(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -91,7 +93,11 @@ bool job_step_open_texts(JobStep *step, const JobStepOptions *o, const float *va
     const EvalSet *eval = &o->data->eval;
     const int64_t longest = longest_of(o);
     const TextEngineOptions engine = {
-        .arch = adapted->arch, .model = step->model, .values = values, .longest = longest, .lanes = 1
+        .arch = adapted->arch,
+        .model = step->model,
+        .values = values,
+        .longest = longest,
+        .lanes = JOB_TEXTS,
     };
     return !c->data.generate || !eval->data ||
            (generate_options(&step->generate, &c->data, c->train.seed, adapted->arch->folder, longest,

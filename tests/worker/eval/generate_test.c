@@ -18,39 +18,62 @@ enum { V = 50, LANES = 8 };
 
 /* The next token is the sum of all that the lane was given, modulo V. */
 typedef struct Adder {
-    int64_t sum[LANES];
-    int feeds, most;
+    int64_t sum[LANES], most[LANES];
+    bool taken[LANES];
+    int feeds, widest;
 } Adder;
 
-static bool add_up(void *self, const GenerateFeed *feed, float *logits, Err *err)
+static int64_t join(void *self, Adapter *adapter, int64_t most)
 {
-    (void)err;
+    (void)adapter;
+    Adder *a = self;
+    for (int64_t i = 0; i < LANES; i++)
+        if (!a->taken[i]) {
+            a->taken[i] = true;
+            a->sum[i] = 0;
+            a->most[i] = most;
+            return i;
+        }
+    return -1;
+}
+
+static void leave(void *self, int64_t lane)
+{
+    Adder *a = self;
+    assert_true(a->taken[lane]);
+    a->taken[lane] = false;
+}
+
+static void add_up(void *self, const DecodeFeed *feed, float *logits)
+{
     Adder *a = self;
     a->feeds++;
-    if (feed->first)
-        memset(a->sum, 0, sizeof a->sum);
-    a->most = feed->count > a->most ? (int)feed->count : a->most;
+    a->widest = feed->count > a->widest ? (int)feed->count : a->widest;
     for (int64_t i = 0; i < feed->count; i++) {
         int64_t *sum = &a->sum[feed->lane[i]];
+        assert_true(a->taken[feed->lane[i]]);
         for (int64_t k = feed->start[i]; k < feed->start[i + 1]; k++)
             *sum += feed->ids[k];
+        a->most[feed->lane[i]] -= feed->start[i + 1] - feed->start[i];
+        assert_true(a->most[feed->lane[i]] >= 0);
         for (int64_t v = 0; v < V; v++)
             logits[i * V + v] = v == *sum % V ? 5.0f : 0.01f * (float)(v % 7);
     }
-    return true;
 }
 
-static int64_t lanes = LANES;
+static int64_t lanes = LANES, most_tokens = 64;
 
 static void make(Generated *texts, const GenerateOptions *o, int64_t B, const int64_t *start, const int32_t *ids,
                  const int64_t *example)
 {
     Err err = { 0 };
     Adder adder = { .feeds = 0 };
-    const GenerateEngine engine = { &adder, V, lanes, add_up };
+    const GenerateEngine engine = { &adder, V, lanes, most_tokens, NULL, join, leave, add_up };
     const GeneratePrompts prompts = { B, start, ids, example };
     assert_true(generate(texts, o, &prompts, &engine, NULL, &err));
-    assert_true(adder.most <= B && adder.most <= lanes);
+    assert_true(adder.widest <= B && adder.widest <= lanes);
+    for (int i = 0; i < LANES; i++)
+        assert_false(adder.taken[i]);
 }
 
 static const StringList none = { 0 };
@@ -76,6 +99,13 @@ static void the_likeliest_token_goes_on_until_the_most(void **state)
     };
     Generated texts[3];
     make(texts, &o, 3, starts, ids, examples);
+    expect(&texts[0], (int32_t[]){ 3, 6, 12, 24 }, 4);
+    expect(&texts[1], (int32_t[]){ 7, 14, 28, 6 }, 4);
+    expect(&texts[2], (int32_t[]){ 47, 44, 38, 26 }, 4);
+    lanes = most_tokens = 2; /* the third waits for a lane, and comes in pieces */
+    make(texts, &o, 3, starts, ids, examples);
+    lanes = LANES;
+    most_tokens = 64;
     expect(&texts[0], (int32_t[]){ 3, 6, 12, 24 }, 4);
     expect(&texts[1], (int32_t[]){ 7, 14, 28, 6 }, 4);
     expect(&texts[2], (int32_t[]){ 47, 44, 38, 26 }, 4);
@@ -147,15 +177,27 @@ typedef struct Speaker {
     int64_t at, V;
 } Speaker;
 
-static bool speak(void *self, const GenerateFeed *feed, float *logits, Err *err)
+static int64_t only_lane(void *self, Adapter *adapter, int64_t most)
 {
-    (void)err;
+    (void)self;
+    (void)adapter;
+    (void)most;
+    return 0;
+}
+
+static void let_go(void *self, int64_t lane)
+{
+    (void)self;
+    assert_int_equal(lane, 0);
+}
+
+static void speak(void *self, const DecodeFeed *feed, float *logits)
+{
     Speaker *s = self;
     assert_int_equal(feed->count, 1);
     for (int64_t v = 0; v < s->V; v++)
         logits[v] = v == s->text->ids[s->at] ? 1.0f : 0.0f;
     s->at++;
-    return true;
 }
 
 static void a_stop_string_is_the_end_of_a_text(void **state)
@@ -170,7 +212,7 @@ static void a_stop_string_is_the_end_of_a_text(void **state)
     char *word = xstrdup("bridge");
     StringList stop = { &word, 1 };
     Speaker speaker = { &e, 0, tokenizer_size(tokenizer) };
-    const GenerateEngine engine = { &speaker, speaker.V, 1, speak };
+    const GenerateEngine engine = { &speaker, speaker.V, 1, 1, NULL, only_lane, let_go, speak };
     const GenerateOptions o = {
         .sample = { false, 1, 1, 1, 50, 0 }, .max_new_tokens = e.count, .positions = 1000, .stop = &stop
     };

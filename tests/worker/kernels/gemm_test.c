@@ -134,6 +134,39 @@ static void any_number_of_threads_gives_the_same_bits(void **state)
                       16 + rng_bits(key, 3 * i + 2) % 500, 2);
 }
 
+/* Rows of any number together have the bits that each has alone, and those of gemm_nt of one row. */
+static void rows_that_stand_apart_do_not_know_each_other(void **state)
+{
+    (void)state;
+    const int64_t shapes[][3] = { { 1, 1, 1 }, { 7, 13, 45 }, { 67, 31, 129 }, { 130, 6, 64 }, { 9, 700, 771 } };
+    for (size_t i = 0; i < COUNT_OF(shapes); i++) {
+        const int64_t N = shapes[i][0], O = shapes[i][1], I = shapes[i][2];
+        float *x = random_new(N * I, 1, 1), *w = random_new(O * I, 1, 2), *y = guarded_new(N * O),
+              *one = guarded_new(O);
+        for (int threads = 1; threads < 4; threads++) {
+            gemm_set_threads(threads);
+            kernels->row_products(y, O, x, I, w, I, N, O, I, 0.5f, 0);
+            for (int64_t n = 0; n < N; n++) {
+                gemm_nt(one, O, x + n * I, I, w, I, 1, O, I, 0.5f, 0);
+                assert_memory_equal(y + n * O, one, (size_t)O * sizeof *one);
+                for (int64_t o = 0; o < O; o++) {
+                    double sum = 0, size = 0;
+                    for (int64_t k = 0; k < I; k++) {
+                        sum += 0.5 * (double)x[n * I + k] * (double)w[o * I + k];
+                        size += fabs((double)x[n * I + k] * (double)w[o * I + k]);
+                    }
+                    assert_true(fabs((double)one[o] - sum) <= 1e-6 * (1 + size));
+                }
+            }
+        }
+        gemm_set_threads(1);
+        guarded_free(x, N * I);
+        guarded_free(w, O * I);
+        guarded_free(y, N * O);
+        guarded_free(one, O);
+    }
+}
+
 int main(void)
 {
     gemm_set_threads(1);
@@ -141,6 +174,7 @@ int main(void)
         cmocka_unit_test(products_equal_the_sums),
         cmocka_unit_test(an_empty_inner_dimension_leaves_beta_times_y),
         cmocka_unit_test(beta_zero_overwrites_what_is_not_a_number),
+        cmocka_unit_test(rows_that_stand_apart_do_not_know_each_other),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,7 +47,7 @@ static void joined_matrices_are_one_product(void **state)
     assert_int_equal(f.both.out, OUT + MORE);
     for (int i = 0; i < N * LD; i++)
         y[i] = 9;
-    frozen_product(y, LD, f.x, &f.both, N);
+    frozen_product(y, LD, f.x, &f.both, N, false);
     for (int n = 0; n < N; n++)
         for (int o = 0; o < LD; o++) {
             double sum = o < OUT + MORE ? 0 : 9;

@@ -27,7 +27,7 @@ typedef struct Flight {
 
 static void begin(Subject *s, Model *model, const Flight *f)
 {
-    Pass *pass = &model->pass;
+    Pass *pass = model->pass;
     model_begin(model, &f->p.batch, s->c.values, false);
     pass->drop = true;
     pass->seed = model->options.seed;
@@ -53,21 +53,21 @@ static void up(Subject *s, Model *model, Flight *f)
     begin(s, model, f);
     model_up(model, &f->keep, &input);
     if (model->speaks) {
-        loss = vocab_head_loss(&model->vocab_head, f->p.batch.token_goal, &model->pass);
+        loss = vocab_head_loss(&model->vocab_head, f->p.batch.token_goal, model->pass);
     } else {
-        head_forward(&model->head, &f->keep.head, &model->pass);
-        loss = head_loss(&model->head, &f->keep.head, f->p.batch.goal, f->p.batch.token_goal, &model->pass);
-        head_backward(&model->head, &f->keep.head, &model->pass);
+        head_forward(&model->head, &f->keep.head, model->pass);
+        loss = head_loss(&model->head, &f->keep.head, f->p.batch.goal, f->p.batch.token_goal, model->pass);
+        head_backward(&model->head, &f->keep.head, model->pass);
     }
     assert_true(loss.count > 0);
-    memcpy(f->dx, model->pass.x, hidden_bytes(model));
+    memcpy(f->dx, model->pass->x, hidden_bytes(model));
 }
 
 static void down(Subject *s, Model *model, Flight *f)
 {
     const EmbeddingInput input = input_of(f);
     begin(s, model, f);
-    memcpy(model->pass.x, f->dx, hidden_bytes(model));
+    memcpy(model->pass->x, f->dx, hidden_bytes(model));
     model_down(model, &f->keep, &input);
 }
 
@@ -107,7 +107,7 @@ static void two_are_on_their_way(void **state)
     model_predict(model, &b.p.batch, s->c.values, NULL);
     down(s, model, &a);
     down(s, model, &b);
-    model->pass.grad = NULL;
+    model->pass->grad = NULL;
     land(s, model, &a);
     land(s, model, &b);
     model_close(model);

@@ -44,7 +44,7 @@ static float *stream(bool attends, bool thinks, bool tail)
         silence(s, ROLE_FF_DOWN);
     Packed p = pack(s, &s->train, NULL, FEW);
     Model *model = open_subject_model(s, &p, 0);
-    Pass *pass = &model->pass;
+    Pass *pass = model->pass;
     const EmbeddingInput input = { .ids = p.batch.ids };
     const BlockCall call = { .tail = tail };
     model_begin(model, &p.batch, s->c.values, false);
