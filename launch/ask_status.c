@@ -4,14 +4,26 @@
 #include "common/base/rng.h"
 #include "common/wire/socket.h"
 
+#include <stdlib.h>
+
 static const double patience = 5; /* seconds that the server has to answer */
 
-char *ask_status(const char *address, Err *err)
+static bool secure(WireContext *context, const char *from, Err *err)
+{
+    WireKeys keys;
+    char *line = keys_line(from, err);
+    const bool ok = err->kind == ERR_NONE &&
+                    (!line || (keys_read_client(&keys, line, err) && wire_secure(context, &keys, NULL, err)));
+    free(line);
+    return ok;
+}
+
+char *ask_status(const char *address, const char *keys, Err *err)
 {
     WireSocket *data = NULL, *control = NULL;
     char *text = NULL;
     WireContext *context = wire_context_open(err);
-    if (!context || !wire_connect_pair(context, address, &data, &control, err))
+    if (!context || !secure(context, keys, err) || !wire_connect_pair(context, address, &data, &control, err))
         goto done;
     const Msg ask = { .type = MSG_STATUS, .client = rng_entropy() };
     const double until = clock_now() + patience;
@@ -20,6 +32,9 @@ char *ask_status(const char *address, Err *err)
         if (sent == WIRE_LATER)
             sent = wire_send(control, NULL, &ask, err);
         wire_wait(&control, 1, -1, 0.1);
+        Err door = { 0 };
+        if (wire_door(control, &door) == DOOR_SHUT)
+            *err = door;
         Msg msg;
         Err bad = { 0 };
         const WireReceived received = wire_receive(control, &msg, NULL, &bad);

@@ -6,7 +6,7 @@
 
 #include "common/base/err.h"
 
-/* The server's JSON (run_status in ps/run.h), owned by the caller; NULL with *err set, after 5 s of silence. */
-MUST_USE char *ask_status(const char *address, Err *err);
+/* keys: folder or file (common/wire/keys.h); NULL: LORA_KEYS, if there is one. The server's JSON (run_status in ps/run.h), owned by the caller; NULL with *err set, after 5 s of silence. */
+MUST_USE char *ask_status(const char *address, const char *keys, Err *err);
 
 #endif

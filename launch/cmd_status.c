@@ -34,20 +34,27 @@ static bool print_status(const char *text, bool as_json, Err *err)
     return true;
 }
 
+typedef struct StatusOptions {
+    bool as_json;
+    const char *keys;
+} StatusOptions;
+
 static bool run(void *self, const Arguments *arguments, Err *err)
 {
-    const bool *as_json = self;
-    char *text = ask_status(arguments->positionals[0], err);
-    const bool ok = text && print_status(text, *as_json, err);
+    const StatusOptions *options = self;
+    char *text = ask_status(arguments->positionals[0], options->keys, err);
+    const bool ok = text && print_status(text, options->as_json, err);
     free(text);
     return ok;
 }
 
 int cmd_status(int argc, char **argv)
 {
-    bool as_json = false, help = false;
+    StatusOptions options = { 0 };
+    bool help = false;
     const Option own[] = {
-        { "json", NULL, "as one JSON object, for programs", NULL, &as_json },
+        { "json", NULL, "as one JSON object, for programs", NULL, &options.as_json },
+        { "keys", "PATH", "the server's folder of keys, or a NAME.key of it; else LORA_KEYS", &options.keys, NULL },
         { "help", NULL, "this text", NULL, &help },
     };
     const OptionTable table = { "lora status",
@@ -56,5 +63,5 @@ int cmd_status(int argc, char **argv)
                                 own,
                                 sizeof own / sizeof *own,
                                 false };
-    return command_main(&(Command){ &table, &help, 1, 1, run, &as_json }, argc, argv);
+    return command_main(&(Command){ &table, &help, 1, 1, run, &options }, argc, argv);
 }

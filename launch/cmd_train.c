@@ -6,6 +6,7 @@
 #include "common/base/serve.h"
 #include "common/base/version.h"
 #include "common/config/options.h"
+#include "common/wire/keys.h"
 #include "launch/supervise.h"
 #include "launch/workers.h"
 #include "worker/train/preflight.h"
@@ -57,6 +58,8 @@ static bool prepare(const TrainArguments *given, ArgumentList *server, Err *err)
         add_word(server, xstrdup("--overwrite"));
     const bool ok =
         config_load(&config, &sources, err) && config_check_training(&config, err) && preflight(&config, err);
+    if (ok && config.ps.keys) /* for the workers, and for what we ask the server ourselves */
+        setenv(KEYS_VARIABLE, config.ps.keys, 1);
     config_release(&config);
     return ok;
 }

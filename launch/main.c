@@ -7,6 +7,7 @@
 #include "launch/cmd_eval.h"
 #include "launch/cmd_import.h"
 #include "launch/cmd_inspect.h"
+#include "launch/cmd_keys.h"
 #include "launch/cmd_merge.h"
 #include "launch/cmd_predict.h"
 #include "launch/cmd_schema.h"
@@ -37,11 +38,12 @@ static const Verb commands[] = {
     { "schema", cmd_schema, "the JSON Schema of the run file, for editors" },
     { "doctor", cmd_doctor, "whether a run would work on this machine, and what to do" },
     { "status", cmd_status, "the live state of a parameter server" },
+    { "keys", cmd_keys, "who may talk to a server on a network" },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 /* Known names of what is to come: refused as such. */
-static const char *const later[] = { "export", "plan", "keys", "sweep", "serve" };
+static const char *const later[] = { "export", "plan", "sweep", "serve" };
 
 static void usage(FILE *out)
 {

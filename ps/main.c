@@ -38,9 +38,12 @@ static int serve(Config *config, const PsArguments *given, Err *err)
     const PsConfig ps = config->ps;
     tell_notes(config);
     char *address = ps.address ? xstrdup(ps.address) : NULL; /* run_open takes the config */
-    const ServerOptions options = {
-        .address = address, .insecure = ps.insecure, .lease_timeout = ps.lease_timeout, .ready_file = given->port_file
-    };
+    char *keys = ps.keys ? xstrdup(ps.keys) : NULL;
+    const ServerOptions options = { .address = address,
+                                    .keys = keys,
+                                    .insecure = ps.insecure,
+                                    .lease_timeout = ps.lease_timeout,
+                                    .ready_file = given->port_file };
     Run *run = config_check_training(config, err) ? run_open(config, given->overwrite, err) : NULL;
     int code = err_exit_code(err);
     if (run && run_is_complete(run)) /* it does not listen: nobody shall wait for it */
@@ -49,6 +52,7 @@ static int serve(Config *config, const PsArguments *given, Err *err)
         code = server_run(run, &options, err);
     run_close(run);
     free(address);
+    free(keys);
     return code;
 }
 

@@ -393,24 +393,31 @@ static int leave_complete(Server *server, Err *err)
 
 /* ---- start --------------------------------------------------------------------------------- */
 
-static bool may_listen(const char *text, bool insecure, Err *err)
+static bool may_listen(const char *text, const ServerOptions *options, Err *err)
 {
     Address address;
     if (!address_read(&address, text, err))
         return false;
-    const bool ok = insecure || address.loopback;
+    const bool ok = options->keys || options->insecure || address.loopback;
     address_release(&address);
     if (!ok) {
         err_set(err, ERR_INPUT, "'%s' can be reached by others, and nothing is encrypted", text);
-        err_hint(err, "listen on 127.0.0.1, or set ps.insecure: true on a network that is yours");
+        err_hint(err, "`lora keys new FOLDER`, and ps.keys: FOLDER; or ps.insecure: true on a network that is yours");
     }
     return ok;
+}
+
+/* Before the first socket. */
+static bool secure(WireContext *context, const char *folder, Err *err)
+{
+    WireKeys keys;
+    return !folder || (keys_read_server(&keys, folder, err) && wire_secure(context, &keys, folder, err));
 }
 
 static bool announce(const Server *server, const ServerOptions *options, Err *err)
 {
     const char *endpoint = wire_endpoint(server->data);
-    log_info("server", "listens at %s and the next port", endpoint);
+    log_info("server", "listens at %s and the next port%s", endpoint, options->keys ? ", to clients with a key" : "");
     if (!options->ready_file)
         return true;
     char *line = xprintf("%s\n", endpoint);
@@ -423,7 +430,7 @@ static bool server_open(Server *server, Run *run, const ServerOptions *options, 
 {
     const char *address = options->address ? options->address : "tcp://127.0.0.1:*";
     *server = (Server){ .run = run };
-    if (!may_listen(address, options->insecure, err))
+    if (!may_listen(address, options, err))
         return false;
     const CoreOptions core = { .run = run_id(run),
                                .version = run_version(run),
@@ -431,7 +438,8 @@ static bool server_open(Server *server, Run *run, const ServerOptions *options, 
     const CoreWorld world = world_of(run);
     server->core = core_new(&core, &world);
     server->context = wire_context_open(err);
-    if (!server->context || !wire_bind_pair(server->context, address, &server->data, &server->control, err))
+    if (!server->context || !secure(server->context, options->keys, err) ||
+        !wire_bind_pair(server->context, address, &server->data, &server->control, err))
         return false;
     set_limit(server, 0);
     return announce(server, options, err);

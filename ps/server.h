@@ -16,7 +16,8 @@
 
 typedef struct ServerOptions {
     const char *address; /* tcp://HOST:PORT; NULL: loopback, any free pair of ports */
-    bool insecure; /* may listen where others can reach it */
+    const char *keys; /* folder (common/wire/keys.h): only its clients may talk; NULL: everybody may */
+    bool insecure; /* may listen where others can reach it, without keys */
     double lease_timeout; /* seconds */
     const char *ready_file; /* the bound address is written here once it listens; NULL: nowhere */
 } ServerOptions;

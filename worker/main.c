@@ -5,6 +5,7 @@
 #include "common/base/serve.h"
 #include "common/base/version.h"
 #include "common/config/options.h"
+#include "common/wire/keys.h"
 #include "worker/comm/meet.h"
 #include "worker/train/job.h"
 #include "worker/train/preflight.h"
@@ -43,6 +44,17 @@ static char *given_address(const WorkerArguments *given, const ConfigSources *so
     return found;
 }
 
+/* What the server knows us by: of --ps.keys, LORA_KEYS, the run file; NULL: nothing. Owned. */
+static char *given_keys(const WorkerArguments *given, const ConfigSources *sources, Err *err)
+{
+    char *line = keys_line(arguments_key(&given->rest, "ps.keys"), err);
+    Config config = { 0 };
+    if (!line && err->kind == ERR_NONE && sources->file && config_load(&config, sources, err) && config.ps.keys)
+        line = keys_line(config.ps.keys, err);
+    config_release(&config);
+    return line;
+}
+
 /* Before a server of our own is started. */
 static bool check_run(const ConfigSources *sources, Err *err)
 {
@@ -79,11 +91,11 @@ static void say_once(const Group *job, Err *err)
 
 /* What keeps one rank from opening ends all, and each with that rank's code: mpirun reports the
  * code of the first that leaves. */
-static int train(const Groups *groups, const ConfigSources *sources, const char *address, Err *err)
+static int train(const Groups *groups, const ConfigSources *sources, const char *address, const char *keys, Err *err)
 {
     Job job;
     int code = 0;
-    if (!job_open(&job, groups, sources, address, err)) {
+    if (!job_open(&job, groups, sources, address, keys, err)) {
         code = group_most(&groups->job, err_exit_code(err));
         say_once(&groups->job, err);
     } else if (!job_work(&job, &code, err) && err->kind != ERR_NONE)
@@ -93,12 +105,13 @@ static int train(const Groups *groups, const ConfigSources *sources, const char 
 }
 
 /* Between MPI_Init and its end. Every rank knows the address, or that there is none. */
-static int with_mpi(Comm *comm, const ConfigSources *sources, const char *address, ServerProcess *own, Err *err)
+static int with_mpi(Comm *comm, const ConfigSources *sources, const char *address, const char *keys, ServerProcess *own,
+                    Err *err)
 {
     Groups groups;
     if (!comm_groups(&groups, comm, 1, 1, err))
         return err_exit_code(err);
-    char *everywhere = group_share_text(&groups.job, address);
+    char *everywhere = group_share_text(&groups.job, address), *all_keys = group_share_text(&groups.job, keys);
     int code;
     if (!everywhere) {
         code = own->code; /* 0: the run is complete already */
@@ -110,9 +123,10 @@ static int with_mpi(Comm *comm, const ConfigSources *sources, const char *addres
         char who[16];
         snprintf(who, sizeof who, "w%d", groups.job.rank);
         log_setup(who, groups.job.rank == 0 ? LOG_INFO : LOG_WARN);
-        code = train(&groups, sources, everywhere, err);
+        code = train(&groups, sources, everywhere, all_keys, err);
     }
     free(everywhere);
+    free(all_keys);
     return code;
 }
 
@@ -133,10 +147,12 @@ static int run(int *argc, char ***argv, const WorkerArguments *given, Err *err)
             address = xstrdup(own.address);
         }
     }
+    char *keys = address ? given_keys(given, &sources, err) : NULL;
     if (err->kind != ERR_NONE)
         own.code = err_exit_code(err);
     Comm *comm = comm_open(argc, argv, err);
-    int code = comm ? with_mpi(comm, &sources, address, &own, err) : err_exit_code(err);
+    int code =
+        comm ? with_mpi(comm, &sources, err->kind == ERR_NONE ? address : NULL, keys, &own, err) : err_exit_code(err);
     if (err->kind != ERR_NONE && err->what[0])
         err_print(err, stderr);
     if (own.pid > 0 && own.address) {
@@ -149,6 +165,7 @@ static int run(int *argc, char ***argv, const WorkerArguments *given, Err *err)
     comm_close(comm);
     free(own.address);
     free(address);
+    free(keys);
     return code;
 }
 

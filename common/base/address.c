@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -99,4 +100,19 @@ void address_release(Address *a)
 {
     free(a->host);
     *a = (Address){ 0 };
+}
+
+static bool resolves(const char *name, int family)
+{
+    const struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *found = NULL;
+    const bool is = getaddrinfo(name, NULL, &hints, &found) == 0;
+    if (is)
+        freeaddrinfo(found);
+    return is;
+}
+
+bool address_needs_ipv6(const Address *address)
+{
+    return address->ipv6 || (!resolves(address->host, AF_INET) && resolves(address->host, AF_INET6));
 }

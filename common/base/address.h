@@ -22,4 +22,8 @@ typedef struct Address {
 MUST_USE bool address_read(Address *address, const char *text, Err *err);
 void address_release(Address *address);
 
+/* To be reached by IPv6: it is such a number, or a name that has no other. Asks the resolver. With ZMQ_IPV6 a name that has
+ * both means the newer, where the server may not listen. */
+bool address_needs_ipv6(const Address *address);
+
 #endif

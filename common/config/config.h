@@ -120,6 +120,7 @@ typedef struct PsConfig {
     char *address; /* NULL: loopback, free port */
     double heartbeat, lease_timeout, patience;
     int64_t durable_every;
+    char *keys; /* folder (common/wire/keys.h); NULL: none */
     bool insecure;
 } PsConfig;
 

@@ -436,11 +436,10 @@ static bool check_ps(const Config *c, Err *err)
         return at_key(c, "ps.address", err);
     const bool loopback = address.loopback;
     address_release(&address);
-    if (loopback || ps->insecure)
+    if (loopback || ps->keys || ps->insecure)
         return true;
     err_set(err, ERR_INPUT, "'%.200s' is not loopback, and anyone could reach it unencrypted", ps->address);
-    err_hint(err, "ps.insecure: true accepts that, in a network you trust (ps.keys is not "
-                  "supported yet)");
+    err_hint(err, "`lora keys new FOLDER`, and ps.keys: FOLDER; or ps.insecure: true, in a network you trust");
     return at_key(c, "ps.address", err);
 }
 

@@ -276,10 +276,10 @@ static const ConfigKey keys[] = {
       "seconds a worker waits for a parameter server that went away" },
     { "ps.durable_every", KEY_INT, AT(ps.durable_every), "1", KEY_FREE, 1, 1e9, NULL,
       "steps between durable points" },
-    { "ps.keys", KEY_FIXED, 0, "null", KEY_NULL, 0, 0, NULL,
-      "folder of CURVE keys" },
+    { "ps.keys", KEY_PATH, AT(ps.keys), "null", KEY_NULL | KEY_FREE, 0, 0, NULL,
+      "folder of keys (`lora keys new`): who may talk to the server, and encrypted; of a worker also its NAME.key" },
     { "ps.insecure", KEY_BOOL, AT(ps.insecure), "false", KEY_FREE, 0, 0, NULL,
-      "allow an address that is not loopback without keys" },
+      "allow an address that is not loopback without ps.keys" },
     { "ps.http", KEY_FIXED, 0, "null", KEY_NULL, 0, 0, NULL,
       "address of the status page" },
 

@@ -124,6 +124,12 @@ static void cut(Guard *guard, int fd, const char *why)
     guard->count--;
 }
 
+void guard_cut(Guard *guard, int fd, const char *why)
+{
+    if (connection(guard, fd))
+        cut(guard, fd, why);
+}
+
 static void cut_silent(Guard *guard, int newest)
 {
     int oldest = newest;

@@ -24,6 +24,9 @@ void guard_close(Guard *guard); /* before the socket; NULL is fine */
 /* A frame of `size` bytes came out of the socket, from the connection with this descriptor. */
 void guard_count(Guard *guard, int fd, size_t size);
 
+/* Cuts that connection, and says why; one that is not known is left alone. */
+void guard_cut(Guard *guard, int fd, const char *why);
+
 /* Nothing whole is left in the socket. */
 void guard_empty(Guard *guard);
 

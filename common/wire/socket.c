@@ -6,10 +6,10 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/base/text.h"
+#include "common/wire/gate.h"
 #include "common/wire/guard.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -19,11 +19,20 @@ enum {
     HIGH_WATER = 8, /* whole messages in ZeroMQ's queue of a peer, each way */
     LINGER_MS = 2000, /* what a closed socket may still take to send */
     PORT_TRIES = 64, /* for a free pair of ports */
-    MOST_SOCKETS = 4 /* in one wire_wait */
+    MOST_SOCKETS = 4, /* in one wire_wait */
+    SEAL = 33 /* bytes that CURVE adds to a frame: a command's name, nonce, authenticator, flags */
 };
+
+/* libzmq 4.3.4 has it, but says so only among its drafts: with a domain and nobody who answers for it, all are refused. */
+#ifndef ZMQ_ZAP_ENFORCE_DOMAIN
+#define ZMQ_ZAP_ENFORCE_DOMAIN 93
+#endif
 
 struct WireContext {
     void *zmq;
+    bool secure;
+    WireKeys keys;
+    Gate *gate; /* of a server with keys; owned */
 };
 
 /* A message that its peer did not take yet. */
@@ -41,6 +50,9 @@ struct WireSocket {
     size_t most_tensor;
     char endpoint[256];
     Guard *guard; /* ROUTER; owned */
+    Gate *gate; /* ROUTER with keys: the context's */
+    Handshake *handshake; /* DEALER; owned */
+    size_t seal; /* bytes of a frame beyond ours */
     WaitingMessage *waiting; /* owned, oldest first */
     int64_t out, in; /* bytes */
 };
@@ -68,9 +80,19 @@ void wire_context_close(WireContext *context)
 {
     if (!context)
         return;
+    gate_close(context->gate);
+    explicit_bzero(&context->keys, sizeof context->keys);
     while (zmq_ctx_term(context->zmq) != 0 && zmq_errno() == EINTR)
         continue;
     free(context);
+}
+
+bool wire_secure(WireContext *context, const WireKeys *keys, const char *folder, Err *err)
+{
+    REQUIRE(keys->server == (folder != NULL) && !context->secure);
+    context->keys = *keys;
+    context->secure = true;
+    return !keys->server || (context->gate = gate_open(context->zmq, folder, err));
 }
 
 static bool set_int(void *zmq, int option, int value)
@@ -97,15 +119,41 @@ static bool set_dealer(void *zmq)
            set_int(zmq, ZMQ_RECONNECT_IVL, 100) && set_int(zmq, ZMQ_RECONNECT_IVL_MAX, 2000);
 }
 
+static bool set_key(void *zmq, int option, const uint8_t key[KEY_BYTES])
+{
+    return zmq_setsockopt(zmq, option, key, KEY_BYTES) == 0;
+}
+
+static bool set_keys(void *zmq, const WireKeys *keys)
+{
+    if (!set_key(zmq, ZMQ_CURVE_SECRETKEY, keys->secret_key))
+        return false;
+    if (keys->server)
+        return set_int(zmq, ZMQ_CURVE_SERVER, 1) && set_int(zmq, ZMQ_ZAP_ENFORCE_DOMAIN, 1) &&
+               zmq_setsockopt(zmq, ZMQ_ZAP_DOMAIN, GATE_DOMAIN, strlen(GATE_DOMAIN)) == 0;
+    return set_key(zmq, ZMQ_CURVE_PUBLICKEY, keys->public_key) && set_key(zmq, ZMQ_CURVE_SERVERKEY, keys->server_key);
+}
+
+/* Who watches the peers of a ROUTER, or the server of a DEALER. */
+static bool watch(WireSocket *socket, const WireContext *context, Err *err)
+{
+    if (socket->router)
+        return (socket->guard = guard_open(context->zmq, socket->zmq, err));
+    return (socket->handshake = handshake_open(context->zmq, socket->zmq, context->secure, err));
+}
+
 static WireSocket *socket_new(WireContext *context, bool router, bool ipv6, Err *err)
 {
     WireSocket *socket = xcalloc(1, sizeof *socket);
     socket->router = router;
+    socket->gate = context->gate;
+    socket->seal = context->secure ? SEAL : 0;
     socket->zmq = zmq_socket(context->zmq, router ? ZMQ_ROUTER : ZMQ_DEALER);
     if (!socket->zmq || !set_common(socket->zmq) || !set_int(socket->zmq, ZMQ_IPV6, ipv6) ||
-        !(router ? set_int(socket->zmq, ZMQ_ROUTER_MANDATORY, 1) : set_dealer(socket->zmq)))
+        !(router ? set_int(socket->zmq, ZMQ_ROUTER_MANDATORY, 1) : set_dealer(socket->zmq)) ||
+        (context->secure && !set_keys(socket->zmq, &context->keys)))
         zmq_failed(err, "cannot open a ZeroMQ socket");
-    else if (!router || (socket->guard = guard_open(context->zmq, socket->zmq, err)))
+    else if (watch(socket, context, err))
         return socket;
     wire_close(socket);
     return NULL;
@@ -129,6 +177,7 @@ void wire_close(WireSocket *socket)
         socket->waiting = next;
     }
     guard_close(socket->guard);
+    handshake_close(socket->handshake);
     if (socket->zmq)
         zmq_close(socket->zmq);
     free(socket);
@@ -144,14 +193,18 @@ const char *wire_endpoint(const WireSocket *socket)
     return socket->endpoint;
 }
 
+Door wire_door(WireSocket *socket, Err *err)
+{
+    REQUIRE(socket->handshake);
+    return handshake_door(socket->handshake, err);
+}
+
 void wire_traffic(const WireSocket *socket, int64_t *out, int64_t *in)
 {
     const int64_t segments = 4, segment = 1514, acknowledgement = 66;
     *out = socket->out + socket->in / (segments * segment) * acknowledgement;
     *in = socket->in + socket->out / (segments * segment) * acknowledgement;
 }
-
-/* ---- addresses ----------------------------------------------------------------------------- */
 
 /* ---- binding and connecting ---------------------------------------------------------------- */
 
@@ -225,23 +278,6 @@ bool wire_bind_pair(WireContext *context, const char *address, WireSocket **data
     return ok;
 }
 
-static bool resolves(const char *name, int family)
-{
-    const struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_STREAM };
-    struct addrinfo *found = NULL;
-    const bool is = getaddrinfo(name, NULL, &hints, &found) == 0;
-    if (is)
-        freeaddrinfo(found);
-    return is;
-}
-
-/* With ZMQ_IPV6 a name that has both kinds of numbers means the newer, where the server may not
- * listen: only for names that have no other. */
-static bool is_ipv6(const Address *to)
-{
-    return to->ipv6 || (!resolves(to->host, AF_INET) && resolves(to->host, AF_INET6));
-}
-
 static WireSocket *connect_to(WireContext *context, const Address *to, int port, bool ipv6, Err *err)
 {
     WireSocket *socket = socket_new(context, false, ipv6, err);
@@ -266,7 +302,7 @@ bool wire_connect_pair(WireContext *context, const char *address, WireSocket **d
         err_set(err, ERR_INPUT, "'%s' names no %s", address, to.port == 0 ? "port" : "host");
         err_hint(err, "the server says at its start where it listens");
     } else {
-        const bool ipv6 = is_ipv6(&to);
+        const bool ipv6 = address_needs_ipv6(&to);
         if ((*data = connect_to(context, &to, to.port, ipv6, err)))
             *control = connect_to(context, &to, to.port + 1, ipv6, err);
     }
@@ -322,7 +358,7 @@ static int try_send(WireSocket *socket, WaitingMessage *waiting)
         const int more = i + 1 < waiting->count ? ZMQ_SNDMORE : 0;
         if (zmq_msg_send(&waiting->parts[i], socket->zmq, ZMQ_DONTWAIT | more) < 0)
             return zmq_errno();
-        socket->out += on_the_wire(size);
+        socket->out += on_the_wire(size + socket->seal);
     }
     return 0;
 }
@@ -408,9 +444,10 @@ static bool next_part(WireSocket *socket, zmq_msg_t *part)
 {
     if (!take_part(socket, part))
         return false;
-    socket->in += on_the_wire(zmq_msg_size(part));
+    const size_t size = zmq_msg_size(part) + socket->seal;
+    socket->in += on_the_wire(size);
     if (socket->guard)
-        guard_count(socket->guard, zmq_msg_get(part, ZMQ_SRCFD), zmq_msg_size(part));
+        guard_count(socket->guard, zmq_msg_get(part, ZMQ_SRCFD), size);
     return true;
 }
 
@@ -443,6 +480,15 @@ static bool receive_tensor(WireSocket *socket, Msg *msg, bool *more, Err *err)
            err_set(err, ERR_INPUT, "%s message with %zu bytes of %zu", msg_name(msg->type), filled, msg->size);
 }
 
+/* Whoever was let in may have been struck off the list since. */
+static bool is_let_in(WireSocket *socket, zmq_msg_t *part, Err *err)
+{
+    if (!socket->gate || gate_lets(socket->gate, zmq_msg_gets(part, "User-Id")))
+        return true;
+    guard_cut(socket->guard, zmq_msg_get(part, ZMQ_SRCFD), "its key is not allowed any more");
+    return err_set(err, ERR_INPUT, "message of a client whose key is not allowed any more");
+}
+
 static bool receive_body(WireSocket *socket, Msg *msg, bool *more, Err *err)
 {
     zmq_msg_t part;
@@ -451,8 +497,8 @@ static bool receive_body(WireSocket *socket, Msg *msg, bool *more, Err *err)
     *more = zmq_msg_more(&part);
     size_t tensor;
     uint64_t checksum;
-    bool ok =
-        msg_decode_header(msg, zmq_msg_data(&part), zmq_msg_size(&part), socket->most_tensor, &tensor, &checksum, err);
+    bool ok = is_let_in(socket, &part, err) && msg_decode_header(msg, zmq_msg_data(&part), zmq_msg_size(&part),
+                                                                 socket->most_tensor, &tensor, &checksum, err);
     zmq_msg_close(&part);
     if (!ok)
         return false;
@@ -511,8 +557,11 @@ WireReceived wire_receive(WireSocket *socket, Msg *msg, WireId *from, Err *err)
 
 void wire_wait(WireSocket *const *sockets, int count, int fd, double seconds)
 {
-    zmq_pollitem_t items[MOST_SOCKETS + 1];
+    zmq_pollitem_t items[MOST_SOCKETS + 2];
     REQUIRE(count <= MOST_SOCKETS);
+    Gate *gate = count > 0 ? sockets[0]->gate : NULL;
+    if (gate)
+        gate_answer(gate);
     for (int i = 0; i < count; i++) {
         flush(sockets[i]);
         if (sockets[i]->guard && seconds > 0.02)
@@ -528,6 +577,8 @@ void wire_wait(WireSocket *const *sockets, int count, int fd, double seconds)
             seconds = 0.005;
     }
     if (fd >= 0)
-        items[count] = (zmq_pollitem_t){ .fd = fd, .events = ZMQ_POLLIN };
-    zmq_poll(items, fd >= 0 ? count + 1 : count, seconds > 0 ? (long)(seconds * 1e3 + 0.999) : 0);
+        items[count++] = (zmq_pollitem_t){ .fd = fd, .events = ZMQ_POLLIN };
+    if (gate)
+        items[count++] = (zmq_pollitem_t){ .socket = gate_socket(gate), .events = ZMQ_POLLIN };
+    zmq_poll(items, count, seconds > 0 ? (long)(seconds * 1e3 + 0.999) : 0);
 }

@@ -17,6 +17,8 @@
 #ifndef COMMON_WIRE_SOCKET_H
 #define COMMON_WIRE_SOCKET_H
 
+#include "common/wire/handshake.h"
+#include "common/wire/keys.h"
 #include "common/wire/message.h"
 
 typedef struct WireContext WireContext;
@@ -29,6 +31,10 @@ typedef struct WireId {
 } WireId;
 
 MUST_USE WireContext *wire_context_open(Err *err);
+
+/* What is bound or connected from now on is encrypted, and both sides are known by their keys: without this everybody who
+ * can connect can speak. folder: of a server, where its list of clients is; else NULL. */
+MUST_USE bool wire_secure(WireContext *context, const WireKeys *keys, const char *folder, Err *err);
 
 /* Close all its sockets before. Waits at most two seconds for what is still to be sent. */
 void wire_context_close(WireContext *context);
@@ -70,8 +76,11 @@ WireReceived wire_receive(WireSocket *socket, Msg *msg, WireId *from, Err *err);
  * came, or the time is over. */
 void wire_wait(WireSocket *const *sockets, int count, int fd, double seconds);
 
+/* Of a DEALER: what its last handshake told; *err is set with it, but for DOOR_OPEN. */
+Door wire_door(WireSocket *socket, Err *err);
+
 /* Bytes out and in so far: frames, plus an estimate of their framing: 2 or 9 bytes ZMTP a frame
- * (below 256 bytes, or above), and 66 bytes Ethernet, IPv4 and TCP (with timestamps) for each
+ * (below 256 bytes, or above) and 33 of its seal where there are keys, and 66 bytes Ethernet, IPv4 and TCP (with timestamps) for each
  * 1448 bytes begun, and a bare TCP acknowledgement of 66 for each fourth of these (TCP sends one
  * for two, or fewer where the card joins segments). Handshakes are not in it. */
 void wire_traffic(const WireSocket *socket, int64_t *out, int64_t *in);

@@ -160,7 +160,7 @@ int main(int argc, char **argv)
         const ConfigSources sources = { .file = given.positionals[0],
                                         .overrides = given.overrides,
                                         .override_count = given.override_count };
-        ok = job_open(&job, &groups, &sources, "none", &err) && job_work(&job, &code, &err);
+        ok = job_open(&job, &groups, &sources, "none", NULL, &err) && job_work(&job, &code, &err);
         job_close(&job);
     }
     if (!ok && err.what[0])

@@ -25,6 +25,7 @@ grep -q '^  learning_rate: 0.0005' "$work/out" || fail "--print-config: $(grep l
 # ---- a server and two jobs by hand
 
 readme_place "$work/by-hand"
+readme_run 'lora keys new'
 readme_take 'lora_ps run.yaml'
 eval "$command" >"$work/log" 2>&1 &
 server=$!

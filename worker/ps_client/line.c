@@ -302,8 +302,21 @@ static void check_patience(PsClient *client, double now, double slept)
     if (silence <= client->patience)
         return;
     Err err = { 0 };
-    err_set(&err, ERR_PEER, "the parameter server at %s is silent for %.0f s (ps.patience)", client->address, silence);
-    err_hint(&err, "is lora_ps still running, and its port and the next one reachable from here?");
+    if (wire_door(client->control, &err) == DOOR_OPEN) {
+        err_set(&err, ERR_PEER, "the parameter server at %s is silent for %.0f s (ps.patience)", client->address,
+                silence);
+        err_hint(&err, "is lora_ps still running, and its port and the next one reachable from here?");
+    }
+    fail(client, &err);
+}
+
+/* A server that does not want our key now will not want it later. */
+static void look_at_door(PsClient *client)
+{
+    Err err = { 0 };
+    if (client->stopped || wire_door(client->control, &err) != DOOR_SHUT)
+        return;
+    err_at(&err, "%s", client->address);
     fail(client, &err);
 }
 
@@ -345,6 +358,7 @@ void *line_main(void *arg)
         wire_limit(client->data, (size_t)client->slot_size * sizeof(float));
         take_all(client, client->control, now);
         take_all(client, client->data, now);
+        look_at_door(client);
         check_patience(client, now, now - before);
         before = now;
         if (client->failed.kind == ERR_NONE || requested(client, MSG_BYE))

@@ -43,6 +43,12 @@ static void client_release(PsClient *client)
     free(client);
 }
 
+static bool secure(PsClient *client, const char *line, Err *err)
+{
+    WireKeys keys;
+    return !line || (keys_read_client(&keys, line, err) && wire_secure(client->context, &keys, NULL, err));
+}
+
 static bool start_line(PsClient *client, Err *err)
 {
     if (client->wake < 0)
@@ -68,7 +74,8 @@ PsClient *ps_client_open(const PsClientOptions *options, Err *err)
     pthread_cond_init(&client->answered, &attributes);
     pthread_condattr_destroy(&attributes);
     client->context = wire_context_open(err);
-    if (client->context && wire_connect_pair(client->context, options->address, &client->data, &client->control, err) &&
+    if (client->context && secure(client, options->keys, err) &&
+        wire_connect_pair(client->context, options->address, &client->data, &client->control, err) &&
         start_line(client, err))
         return client;
     client_release(client);

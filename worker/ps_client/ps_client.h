@@ -20,6 +20,7 @@ typedef struct PsClient PsClient;
 
 typedef struct PsClientOptions {
     const char *address; /* tcp://host:port */
+    const char *keys; /* keys_line of common/wire/keys.h; NULL: none */
     double heartbeat, patience; /* seconds */
     uint64_t run; /* id of the run whose file was read (ps_client_ask); 0: the file is our own */
 } PsClientOptions;

@@ -87,9 +87,10 @@ static bool open_step(Job *job, Err *err)
            group_agree(&job->run.groups.job, job_step_open_texts(&job->step, &o, job->node.values, err));
 }
 
-bool job_open(Job *job, const Groups *groups, const ConfigSources *sources, const char *address, Err *err)
+bool job_open(Job *job, const Groups *groups, const ConfigSources *sources, const char *address, const char *keys,
+              Err *err)
 {
-    *job = (Job){ .run = { .groups = *groups, .address = xstrdup(address) } };
+    *job = (Job){ .run = { .groups = *groups, .address = xstrdup(address), .keys = keys ? xstrdup(keys) : NULL } };
     JobRun *run = &job->run;
     return job_run_ask(run, sources, err) &&
            group_agree(&groups->job, arithmetic_start(&run->arithmetic, run->config.parallel.arithmetic,

@@ -23,7 +23,8 @@ typedef struct Job {
 /* Everything up to the first lease: model, data, HELLO, memory. run_file NULL: the run comes from
  * the server at `address`. Collective: yes, over the job; fails on all ranks when it fails on one
  * (the others get an Err without `what`). */
-MUST_USE bool job_open(Job *job, const Groups *groups, const ConfigSources *sources, const char *address, Err *err);
+MUST_USE bool job_open(Job *job, const Groups *groups, const ConfigSources *sources, const char *address,
+                       const char *keys, Err *err);
 void job_close(Job *job);
 
 /* Works on leases until the server says stop: *code is then the run's exit code. */

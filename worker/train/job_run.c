@@ -15,7 +15,7 @@
  * before is none to this. */
 static char *ask(JobRun *run, const PsConfig *ps, const char *found, Err *err)
 {
-    const PsClientOptions o = { run->address, ps->heartbeat, ps->patience, 0 };
+    const PsClientOptions o = { run->address, run->keys, ps->heartbeat, ps->patience, 0 };
     PsClient *asking = ps_client_open(&o, err);
     char *text = NULL;
     const bool ok = asking && ps_client_ask(asking, found, &text, &run->id, err);
@@ -125,7 +125,7 @@ static void set_arithmetic(HelloFacts *facts, const Arithmetic *arithmetic)
  * the run computes otherwise than we would, we follow if we can. */
 static bool greet(JobRun *run, HelloFacts *mine, char **fixed, Err *err)
 {
-    const PsClientOptions o = { run->address, run->config.ps.heartbeat, run->config.ps.patience, run->id };
+    const PsClientOptions o = { run->address, run->keys, run->config.ps.heartbeat, run->config.ps.patience, run->id };
     Text text = { 0 };
     config_print(&run->config, &text);
     run->client = ps_client_open(&o, err);
@@ -189,5 +189,6 @@ void job_run_release(JobRun *run)
     ps_client_close(run->client);
     config_release(&run->config);
     free(run->address);
+    free(run->keys);
     *run = (JobRun){ 0 };
 }

@@ -14,6 +14,7 @@
 typedef struct JobRun {
     Groups groups;
     char *address; /* of the server */
+    char *keys; /* to it, as PsClientOptions has them; NULL: none */
     Config config;
     Arithmetic arithmetic;
     uint64_t id; /* of the run whose file the server gave us; 0: the file is our own */

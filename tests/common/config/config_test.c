@@ -321,7 +321,6 @@ static void what_comes_later_is_refused_by_name(void **state)
         { "ps.mode", "allreduce" },
         { "ps.staleness", "3" },
         { "ps.wire_dtype", "bf16" },
-        { "ps.keys", "keys" },
         { "ps.http", "127.0.0.1:8080" },
         { "parallel.data", "4" },
         { "parallel.pipeline", "2" },

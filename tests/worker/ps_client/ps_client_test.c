@@ -191,7 +191,7 @@ static void fake_stop(Fake *fake)
 static PsClient *open_client_of(const char *address, double patience, uint64_t run)
 {
     Err err = { 0 };
-    const PsClientOptions options = { address, 0.1, patience, run };
+    const PsClientOptions options = { .address = address, .heartbeat = 0.1, .patience = patience, .run = run };
     PsClient *client = ps_client_open(&options, &err);
     assert_non_null(client);
     return client;

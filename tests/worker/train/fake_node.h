@@ -232,7 +232,7 @@ static void work_of_rank(Rank *rank, const ConfigSources *sources, Job *job, End
 {
     const Groups groups = groups_of(rank);
     *ended = (Ended){ 0 };
-    ended->opened = job_open(job, &groups, sources, "none", &ended->err);
+    ended->opened = job_open(job, &groups, sources, "none", NULL, &ended->err);
     ended->ok = ended->opened && job_work(job, &ended->code, &ended->err);
     if (!ended->ok)
         ended->code = err_exit_code(&ended->err);
