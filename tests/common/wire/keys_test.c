@@ -154,7 +154,7 @@ static bool gets_in(const char *keys, const char *line, Door *door)
     WireSent sent = WIRE_LATER;
     WireReceived received = WIRE_NOTHING;
     *door = DOOR_OPEN;
-    for (const double until = clock_now() + 5; received == WIRE_NOTHING && *door == DOOR_OPEN && clock_now() < until;) {
+    for (const double until = clock_now() + 3; received == WIRE_NOTHING && *door != DOOR_SHUT && clock_now() < until;) {
         Msg msg;
         WireId from;
         if (sent == WIRE_LATER)
