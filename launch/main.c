@@ -2,6 +2,7 @@
 #include "common/base/text.h"
 #include "common/base/version.h"
 #include "common/config/roff.h"
+#include "launch/cmd_combine.h"
 #include "launch/cmd_doctor.h"
 #include "launch/cmd_encode.h"
 #include "launch/cmd_eval.h"
@@ -31,6 +32,7 @@ static const Verb commands[] = {
     { "eval", cmd_eval, "metrics of an adapter, as JSON" },
     { "predict", cmd_predict, "one JSON line an input line" },
     { "merge", cmd_merge, "an adapter and its base as one model folder" },
+    { "combine", cmd_combine, "several adapters of one model as one" },
     { "import", cmd_import, "Parquet, Arrow and data sets of the hub as rows" },
     { "encode", cmd_encode, "token ids of each input line" },
     { "inspect", cmd_inspect, "what an adapter, a model folder or a safetensors file holds" },

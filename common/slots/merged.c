@@ -19,8 +19,11 @@ bool merged_check(const LoraConfig *lora, const SlotTable *table, Err *err)
             err_set(err, ERR_INPUT, "'%s' cannot be merged", table->slots[i].name);
             return err_hint(err, "only LoRA, trained biases and modules that were trained whole are merged");
         }
-    if (inits_shift(lora))
-        return err_set(err, ERR_INPUT, "an adapter whose init_lora_weights changed its base cannot be merged");
+    if (inits_shift(lora)) {
+        err_set(err, ERR_INPUT, "an adapter whose init_lora_weights changed its base cannot be merged");
+        return err_hint(err,
+                        "save it as plain LoRA: PEFT's path_initial_model_for_weight_conversion; lora train does so");
+    }
     return methods_merge(lora, err);
 }
 

@@ -15,6 +15,8 @@ readme_run 'eval run.yaml'
 grep -q '"eval_samples": 60' "$work/out" || fail "lora eval: $(cat "$work/out")"
 readme_run '^echo'
 [ "$(grep -c '"label"' "$work/out")" = 1 ] || fail "an answer to one line: $(cat "$work/out")"
+readme_run 'lora merge'
+grep -q '"so good"' merged/config.json || fail "lora merge: $(cat merged/config.json)"
 readme_run 'targets'
 grep -q "query" "$work/out" || fail "lora targets: $(cat "$work/out")"
 readme_run 'inspect'
@@ -57,6 +59,7 @@ readme_is_good "launch/hosts"
 
 readme_take 'launch/slurm/lora.sbatch' # tests/cluster/slurm_readme_test.sh
 readme_take 'import NAME|FILE... OUT.jsonl' # tests/interop/readers.py
+readme_take 'lora combine' # tests/dist/combine_test.sh
 readme_take 'make demo'
 readme_take 'make test'
 [ -z "$readme_commands" ] || fail "commands of README that nobody tries: $readme_commands"
