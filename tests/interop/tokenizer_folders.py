@@ -12,6 +12,7 @@ loaded as PreTrainedTokenizerFast, since its class drops the normalizer of token
 Exit code 1 and the folders that differ, if any do.
 """
 import argparse
+import importlib.util
 import json
 import os
 import random
@@ -22,6 +23,9 @@ import tempfile
 
 sys.path.pop(0)  # tokenizers.py of this folder has the module's name
 import transformers  # noqa: E402
+
+kinds = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("kinds", os.path.join(os.path.dirname(__file__), "tokenizers.py")))
+spec.loader.exec_module(kinds)
 
 GOLDEN = "tests/golden/tokenizers"
 NAMES = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
@@ -49,6 +53,20 @@ UNIGRAM = {"version": "1.0", "added_tokens": [{"id": i, **added(t, True)} for i,
            "normalizer": None, "pre_tokenizer": None, "post_processor": None, "decoder": None, "truncation": None, "padding": None,
            "model": {"type": "Unigram", "unk_id": 3, "vocab": [[t, -i / 2] for i, t in enumerate(
                ["<s>", "<pad>", "</s>", "<unk>", "\u2581", "\u2581the", "\u2581food", "the", "food", "t", "h", "e", "f", "o", "d"])]}}
+CHARSMAP = {"type": "Precompiled", "precompiled_charsmap": kinds.charsmap({"\ufb01": "fo", "\u00e9": "e"})}
+XLM = {"vocab.txt": None, "special_tokens_map.json": None, "tokenizer_config.json": {"tokenizer_class": "XLMRobertaTokenizer"}}
+
+
+def whole(kind, **parts):
+    with open(os.path.join(GOLDEN, kind, "tokenizer.json"), encoding="utf-8") as file:
+        return {**json.load(file), **parts}
+
+
+def metaspace(scheme):
+    """Llama's golden tokenizer, with the newer way to put a space."""
+    return whole("llama", normalizer=None, pre_tokenizer={"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": scheme, "split": False})
+
+
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "food", "##s", "a"]
 
 # A folder for each rule of worker/tokenizer/special_tokens.c, class.c and folder.c: the files that are not the golden
@@ -102,6 +120,21 @@ RULES = [
       for cls, more in (("<s>", {}), ("<pad>", {}), ("<s>", {"add_prefix_space": False}))],
     ("bert-cased", {"tokenizer.json": UNIGRAM, "vocab.txt": None, "special_tokens_map.json": None, "tokenizer_config.json": {},
                     "config.json": {"model_type": "xlm-roberta"}}, ["the food"]),
+    *[(kind, {"tokenizer.json": whole(kind, normalizer={"type": "Lowercase"}), "tokenizer_config.json": {}, "config.json": {"model_type": model}},
+       ["The Food, 12345 caf\u00e9", "caf\u0065\u0301"]) for kind, model in (("qwen2", "qwen3"), ("gpt2", "opt"))],
+    ("gpt2", {"tokenizer.json": None, "tokenizer_config.json": {}, "special_tokens_map.json": None, "config.json": {"model_type": "opt"}}, ["The Food"]),
+    ("qwen2", {"tokenizer.json": None, "tokenizer_config.json": {}, "special_tokens_map.json": None, "config.json": {"model_type": "qwen3"}}, ["The Food"]),
+    ("llama", {"tokenizer_config.json": {"tokenizer_class": "CodeLlamaTokenizer"}, "special_tokens_map.json": None},
+     ["the food\u2581<PRE>", "\u2581<EOT>", "the food\u2581<MID>\u2581<SUF>"]),
+    # Metaspace that puts no space, in the file and by the class
+    *[("llama", {"tokenizer.json": metaspace(scheme), "tokenizer_config.json": {"tokenizer_class": name, **more}}, ["the food", " the  food<s>the"])
+      for scheme, name, more in (("never", "PreTrainedTokenizerFast", {}), ("always", "PreTrainedTokenizerFast", {}),
+                                 ("never", "LlamaTokenizer", {"add_prefix_space": False}), ("first", "LlamaTokenizer", {"add_prefix_space": False}),
+                                 ("never", "LlamaTokenizer", {"add_prefix_space": True, "legacy": False}))],
+    # of the file's normalizer XLM-R keeps the Precompiled alone
+    *[("bert-cased", {"tokenizer.json": {**UNIGRAM, "normalizer": normalizer}, **XLM}, ["the \ufb01od", "th\u00e9 food", "THE food"])
+      for normalizer in (CHARSMAP, {"type": "Sequence", "normalizers": [CHARSMAP, {"type": "Lowercase"}]},
+                         {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, CHARSMAP]}, {"type": "Lowercase"})],
     # what tokenizer.json adds and names or lists again
     *[("bert-cased", {"tokenizer.json": {**UNIGRAM, "added_tokens": UNIGRAM["added_tokens"] + [{"id": 15, **added("[E]")}]}, "vocab.txt": None,
                       "special_tokens_map.json": None, "tokenizer_config.json": {

@@ -271,8 +271,9 @@ static const struct {
     const char *model_type;
     const TokenizerClass *class;
 } by_type[] = {
-    { "bert", &bert },       { "distilbert", &bert },         { "electra", &bert }, { "gpt2", &gpt2 },
-    { "roberta", &roberta }, { "xlm-roberta", &xlm_roberta }, { "qwen2", &qwen2 },
+    { "bert", &bert },   { "distilbert", &bert }, { "electra", &bert },
+    { "gpt2", &gpt2 },   { "roberta", &roberta }, { "xlm-roberta", &xlm_roberta },
+    { "qwen2", &qwen2 }, { "qwen3", &qwen2 },     { "opt", &gpt2 },
 };
 
 static const char *class_name(const TokenizerFolder *files, Err *err)

@@ -206,6 +206,43 @@ static void a_vocabulary_may_have_holes(void **state)
     json_decref(files);
 }
 
+/* Older folders without a class: the vocabulary tells, or nothing does. */
+static void a_vocabulary_without_a_class_is_known_by_its_tokens(void **state)
+{
+    (void)state;
+    static const char *const of[][2] = { { "bert-cased", "BertTokenizer" },
+                                         { "gpt2", "GPT2Tokenizer" },
+                                         { "roberta", "RobertaTokenizer" } };
+    for (size_t i = 0; i < LENGTH(of); i++) {
+        json_t *none =
+            json_pack("{s:n, s:{}, s:n}", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json");
+        json_t *named = json_pack("{s:n, s:{s:s}, s:n}", "tokenizer.json", "tokenizer_config.json", "tokenizer_class",
+                                  of[i][1], "special_tokens_map.json");
+        Tokenizer *a = open_with(of[i][0], none), *b = open_with(of[i][0], named);
+        Encoding x = { 0 }, y = { 0 };
+        encode(a, "The food<s> was bad", 0, &x);
+        encode(b, "The food<s> was bad", 0, &y);
+        assert_int_equal(x.count, y.count);
+        assert_memory_equal(x.ids, y.ids, (size_t)x.count * sizeof x.ids[0]);
+        encoding_release(&x);
+        encoding_release(&y);
+        tokenizer_close(a);
+        tokenizer_close(b);
+        json_decref(none);
+        json_decref(named);
+    }
+    Err err = { 0 };
+    char *folder = test_folder_new(), *vocab = path_join(folder, "vocab.json"),
+         *merges = path_join(folder, "merges.txt");
+    must(file_write(vocab, "{\"a\": 0}", 8, &err) && file_write(merges, "", 0, &err), &err);
+    assert_null(tokenizer_open(folder, &err));
+    assert_string_equal(err.what, "there is no tokenizer_class in tokenizer_config.json");
+    assert_int_equal(err_exit_code(&err), 2);
+    free(merges);
+    free(vocab);
+    test_folder_drop(folder);
+}
+
 static void refused(const char *config, const char *what, const char *where)
 {
     Err err = { 0 };
@@ -281,6 +318,7 @@ int main(void)
         cmocka_unit_test(a_class_names_tokens_that_the_files_do_not),
         cmocka_unit_test(the_same_files_for_another_class_have_another_digest),
         cmocka_unit_test(a_vocabulary_may_have_holes),
+        cmocka_unit_test(a_vocabulary_without_a_class_is_known_by_its_tokens),
         cmocka_unit_test(llamas_tokenizer_json_stands_unless_the_settings_contradict_it),
         cmocka_unit_test(settings_of_a_wrong_kind_are_refused),
     };
