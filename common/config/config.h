@@ -75,7 +75,7 @@ typedef struct LoraConfig {
     TrainMode mode; /* train.mode: full has no LoRA, and the rest is as by default */
     int64_t r;
     double alpha, dropout;
-    bool use_rslora; /* common/slots/methods.h */
+    bool use_rslora, use_dora, lora_bias; /* common/slots/methods.h */
     /* empty, with target_regex NULL and all_linear false: the family's default */
     StringList target_modules;
     char *target_regex; /* NULL: a list */

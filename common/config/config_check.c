@@ -238,9 +238,32 @@ static bool check_full(const Config *c, Err *err)
     return at_keys(c, other->name, "train.mode", err);
 }
 
+/* What PEFT's LoraConfig does not take together. */
+static bool check_methods(const Config *c, Err *err)
+{
+    const LoraConfig *l = &c->lora;
+    const struct {
+        bool both;
+        const char *a, *b, *what;
+    } rows[] = {
+        { l->use_dora && l->lora_bias, "lora.use_dora", "lora.lora_bias", "DoRA's B has no bias" },
+        { l->lora_bias && l->init != INIT_TRUE, "lora.lora_bias", "lora.init_lora_weights",
+          "a bias of B begins as zero, and so does B" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].both) {
+            err_set(err, ERR_INPUT, "%s", rows[i].what);
+            err_hint(err, "remove %s or %s", rows[i].a, rows[i].b);
+            return at_keys(c, rows[i].a, rows[i].b, err);
+        }
+    return true;
+}
+
 static bool check_lora(const Config *c, Err *err)
 {
     const LoraConfig *lora = &c->lora;
+    if (!check_methods(c, err))
+        return false;
     if (lora->layers_to_transform && (lora->target_regex || lora->all_linear)) {
         err_set(err, ERR_INPUT, "layers_to_transform needs target_modules to be a list");
         err_hint(err, "put the layers into the expression, or list the modules");

@@ -25,6 +25,8 @@ static const Setting settings[] = {
     { "lora.r", BINDS },
     { "lora.lora_alpha", BINDS },
     { "lora.use_rslora", BINDS },
+    { "lora.use_dora", BINDS },
+    { "lora.lora_bias", BINDS },
     { "lora.lora_dropout", FREE },
     { "lora.target_modules", LIST },
     { "lora.exclude_modules", LIST },

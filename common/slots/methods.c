@@ -8,6 +8,8 @@ typedef struct Method {
     size_t offset; /* of a bool in LoraConfig: is it on? */
     double (*scale)(double alpha, int64_t r); /* NULL: as plain LoRA */
     bool adds; /* what it makes of a weight is W + s B A, as common/slots/merged adds it */
+    MethodSlot slot; /* end NULL: none */
+    bool no_tables; /* embeddings cannot have it */
 } Method;
 
 /* Kalajdzievski 2023: with alpha / r the updates of high ranks die away. */
@@ -17,7 +19,14 @@ static double rank_stabilized(double alpha, int64_t r)
 }
 
 static const Method methods[] = {
-    { "use_rslora", offsetof(LoraConfig, use_rslora), rank_stabilized, true },
+    { .key = "use_rslora", .offset = offsetof(LoraConfig, use_rslora), .scale = rank_stabilized, .adds = true },
+    { .key = "use_dora",
+      .offset = offsetof(LoraConfig, use_dora),
+      .slot = { SLOT_MAGNITUDE, ".lora_magnitude_vector" } },
+    { .key = "lora_bias",
+      .offset = offsetof(LoraConfig, lora_bias),
+      .slot = { SLOT_LORA_BIAS, ".lora_B.bias" },
+      .no_tables = true },
 };
 
 enum { METHODS = sizeof methods / sizeof methods[0] };
@@ -38,6 +47,25 @@ double methods_scale(const LoraConfig *lora, double alpha, int64_t r)
 bool methods_is_whole(const LoraConfig *lora)
 {
     return lora->mode == MODE_FULL;
+}
+
+int methods_extra(MethodSlot extra[METHODS_EXTRA], const LoraConfig *lora)
+{
+    int count = 0;
+    for (int i = 0; i < METHODS; i++)
+        if (methods[i].slot.end && is_on(lora, &methods[i]))
+            extra[count++] = methods[i].slot;
+    return count;
+}
+
+bool methods_fit(const LoraConfig *lora, const Module *module, Err *err)
+{
+    for (int i = 0; i < METHODS; i++)
+        if (methods[i].no_tables && module->kind == MODULE_EMBEDDING && is_on(lora, &methods[i])) {
+            err_set(err, ERR_INPUT, "lora.%s is not for embeddings, and '%s' is one", methods[i].key, module->path);
+            return err_hint(err, "leave it out of lora.target_modules, or remove lora.%s", methods[i].key);
+        }
+    return true;
 }
 
 void methods_write(json_t *to, const LoraConfig *lora)

@@ -6,13 +6,26 @@
 #ifndef COMMON_SLOTS_METHODS_H
 #define COMMON_SLOTS_METHODS_H
 
-#include "common/config/config.h"
+#include "common/slots/slots.h"
 
 /* Every weight is trained, and no module is adapted. */
 bool methods_is_whole(const LoraConfig *lora);
 
 /* What B A is multiplied with, of a module's own rank and alpha. */
 double methods_scale(const LoraConfig *lora, double alpha, int64_t r);
+
+/* A slot that each adapted module has besides A and B. */
+typedef struct MethodSlot {
+    SlotKind kind;
+    const char *end; /* of its name */
+} MethodSlot;
+
+/* extra[0, return value). */
+enum { METHODS_EXTRA = 2 };
+int methods_extra(MethodSlot extra[METHODS_EXTRA], const LoraConfig *lora);
+
+/* Can this module be adapted so? */
+MUST_USE bool methods_fit(const LoraConfig *lora, const Module *module, Err *err);
 
 /* Into adapter_config.json: the key of every method, and whether it is on. */
 void methods_write(json_t *to, const LoraConfig *lora);

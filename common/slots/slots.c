@@ -1,4 +1,4 @@
-/* DESIGN. Modules in named_modules order; of each lora_A, lora_B, bias, saved
+/* DESIGN. Modules in named_modules order; of each lora_A, lora_B, what a method adds, bias, saved
  * weight. Every slot starts at a multiple of 16 floats (a cache line), so that
  * kernels and threads never share one. Names are what PEFT 0.21 writes. */
 #include "common/slots/slots.h"
@@ -8,6 +8,7 @@
 #include "common/model/stored.h"
 #include "common/slots/methods.h"
 #include "common/slots/slots_match.h"
+#include "common/slots/slots_tensor.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -71,6 +72,32 @@ static int add_slot(SlotTable *table, const ModelArch *arch, int module, SlotKin
     return table->count++;
 }
 
+static int *place_of(ModuleSlots *of, SlotKind kind)
+{
+    int *const places[] = { [SLOT_LORA_A] = &of->a,
+                            [SLOT_LORA_B] = &of->b,
+                            [SLOT_BIAS] = &of->bias,
+                            [SLOT_WEIGHT] = &of->weight,
+                            [SLOT_LORA_BIAS] = &of->lora_bias,
+                            [SLOT_MAGNITUDE] = &of->magnitude };
+    return places[kind];
+}
+
+/* What a method trains besides A and B: a number for each output. */
+static void add_extra(SlotTable *table, const ModelArch *arch, int module, const LoraConfig *lora)
+{
+    const Module *m = &arch->modules[module];
+    MethodSlot extra[METHODS_EXTRA];
+    const int count = methods_extra(extra, lora);
+    for (int i = 0; i < count; i++) {
+        Slot shape = { .dims = 1, .dim = { m->kind == MODULE_EMBEDDING ? m->in : m->out } };
+        if (m->kind == MODULE_CONV && extra[i].kind == SLOT_MAGNITUDE)
+            shape = (Slot){ .dims = 4, .dim = { 1, m->out, 1, 1 } };
+        *place_of(&table->modules[module], extra[i].kind) =
+            add_slot(table, arch, module, extra[i].kind, extra[i].end, &shape);
+    }
+}
+
 static void add_lora(SlotTable *table, const ModelArch *arch, int module, const ModuleMatch *match,
                      const LoraConfig *lora)
 {
@@ -94,6 +121,7 @@ static void add_lora(SlotTable *table, const ModelArch *arch, int module, const 
     of->scale = (float)methods_scale(lora, match->alpha, r);
     of->a = add_slot(table, arch, module, SLOT_LORA_A, a_end, &a);
     of->b = add_slot(table, arch, module, SLOT_LORA_B, b_end, &b);
+    add_extra(table, arch, module, lora);
 }
 
 static void add_weight(SlotTable *table, const ModelArch *arch, int module)
@@ -103,12 +131,7 @@ static void add_weight(SlotTable *table, const ModelArch *arch, int module)
         table->modules[module].weight = table->modules[arch_module_index(arch, -1, ROLE_WORD)].weight;
         return;
     }
-    Slot shape = { .transposed = m->transposed };
-    shape.dims = stored_shape(arch, m, false, shape.dim);
-    if (m->transposed) {
-        shape.dim[0] = m->out;
-        shape.dim[1] = m->in;
-    }
+    const Slot shape = slot_for_weight(arch, m);
     table->modules[module].weight =
         add_slot(table, arch, module, SLOT_WEIGHT, m->kind == MODULE_TENSOR ? "" : ".weight", &shape);
 }
@@ -125,7 +148,7 @@ static void add_module(SlotTable *table, const ModelArch *arch, int module, cons
 {
     const Module *m = &arch->modules[module];
     ModuleSlots *of = &table->modules[module];
-    *of = (ModuleSlots){ .a = -1, .b = -1, .bias = -1, .weight = -1 };
+    *of = (ModuleSlots){ .a = -1, .b = -1, .lora_bias = -1, .magnitude = -1, .bias = -1, .weight = -1 };
     if (match->target)
         add_lora(table, arch, module, match, lora);
     const bool trained = match->saved || lora->bias == BIAS_ALL || (lora->bias == BIAS_LORA_ONLY && match->target);
@@ -186,6 +209,11 @@ SlotTable *slots_open(const ModelArch *arch, const LoraConfig *lora, Err *err)
         free(matches);
         return NULL;
     }
+    for (int i = 0; i < arch->module_count; i++)
+        if (matches[i].target && !methods_fit(lora, &arch->modules[i], err)) {
+            free(matches);
+            return NULL;
+        }
     SlotTable *table = xcalloc(1, sizeof *table);
     table->arch = arch;
     table->whole = methods_is_whole(lora);
@@ -226,7 +254,7 @@ void slots_close(SlotTable *table)
 static int64_t module_trained(const SlotTable *table, int module)
 {
     const ModuleSlots *of = &table->modules[module];
-    const int slots[] = { of->a, of->b, of->bias, of->weight };
+    const int slots[] = { of->a, of->b, of->lora_bias, of->magnitude, of->bias, of->weight };
     int64_t sum = 0;
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
         if (slots[i] >= 0 && table->slots[slots[i]].module == module)
@@ -256,7 +284,9 @@ static void describe_module(const SlotTable *table, const ModelArch *arch, int m
     text_addf(out, "%-*s  %-14s  ", width, m->path, shape.data);
     text_release(&shape);
     if (of->a >= 0)
-        text_addf(out, "lora r=%lld scale=%g%s", (long long)of->r, (double)of->scale, of->bias >= 0 ? " + bias" : "");
+        text_addf(out, "lora r=%lld scale=%g%s%s%s", (long long)of->r, (double)of->scale,
+                  of->magnitude >= 0 ? " + magnitude" : "", of->lora_bias >= 0 ? " + bias of B" : "",
+                  of->bias >= 0 ? " + bias" : "");
     else if (of->weight >= 0 && table->slots[of->weight].module == module)
         text_adds(out, "trained whole");
     else if (of->bias >= 0)

@@ -2,7 +2,7 @@
  *
  * Model shape + LoRA settings -> the slot table and its hash: the same in every
  * program, so that the buffer's layout never travels. Order: modules in
- * named_modules order, in each lora_A, lora_B, bias, saved weight. The worker's
+ * named_modules order, in each lora_A, lora_B, what a method adds (methods.h), bias, saved weight. The worker's
  * gradients, the server's values, moments and files all use these offsets.
  *
  * Matching follows PEFT (tuners_utils.check_target_module_exists,
@@ -21,7 +21,9 @@ typedef enum {
     SLOT_LORA_A, /* [r, in]; embedding: [r, rows]; convolution: [r, channels, k, k] */
     SLOT_LORA_B, /* [out, r]; embedding: [width, r]; convolution: [out, r, 1, 1] */
     SLOT_BIAS, /* [out]: a base bias that is trained, or a saved module's */
-    SLOT_WEIGHT /* a module in modules_to_save: the base's shape */
+    SLOT_WEIGHT, /* a module in modules_to_save: the base's shape */
+    SLOT_LORA_BIAS, /* [out]: of B */
+    SLOT_MAGNITUDE /* [out], DoRA's lengths of rows; embedding: [width]; convolution: [1, out, 1, 1] */
 } SlotKind;
 
 typedef struct Slot {
@@ -38,7 +40,7 @@ typedef struct Slot {
 
 /* What is trainable of one module; -1: nothing. Indices into slots. */
 typedef struct ModuleSlots {
-    int a, b, bias, weight;
+    int a, b, lora_bias, magnitude, bias, weight;
     int64_t r;
     float scale; /* of B A: alpha / r, or what a method makes of them */
 } ModuleSlots;

@@ -21,11 +21,11 @@ static const char defaults[] =
     " \"corda_config\": null, \"ensure_weight_tying\": false, \"eva_config\": null,"
     " \"fan_in_fan_out\": false, \"inference_mode\": true, \"kasa_config\": null,"
     " \"layer_replication\": null, \"layers_pattern\": null, \"loftq_config\": {},"
-    " \"lora_bias\": false, \"lora_ga_config\": null, \"megatron_config\": null,"
+    " \"lora_ga_config\": null, \"megatron_config\": null,"
     " \"megatron_core\": \"megatron.core\", \"monteclora_config\": null, \"peft_type\": \"LORA\","
     " \"peft_version\": \"0.21.2\", \"qalora_group_size\": 16, \"revision\": null,"
     " \"target_parameters\": null, \"trainable_token_indices\": null, \"use_bdlora\": null,"
-    " \"use_dora\": false, \"use_qalora\": false, \"velora_config\": null}";
+    " \"use_qalora\": false, \"velora_config\": null}";
 
 /* 8, not 8.0, as PEFT's integers are. */
 static json_t *number(double x)
@@ -202,9 +202,7 @@ static bool read_layers(LoraConfig *lora, json_t *config, Err *err)
 /* Settings that change what the tensors mean: none may be passed over. */
 static bool check_unsupported(const json_t *config, Err *err)
 {
-    static const char *const keys[] = { "use_dora",
-                                        "lora_bias",
-                                        "use_qalora",
+    static const char *const keys[] = { "use_qalora",
                                         "use_bdlora",
                                         "layers_pattern",
                                         "layer_replication",

@@ -10,6 +10,7 @@
 #include "common/slots/slots_tensor.h"
 #include "common/tensor/safetensors.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,14 @@ static bool check_finite(const float *values, const Slot *slot, const TensorView
     err_set(err, ERR_TRAINING, "'%s' holds values that are not finite", tensor->name);
     err_hint(err, "the file is damaged, or the model's training diverged: take another copy or an earlier state of it");
     return err_at(err, "%s", tensor->file);
+}
+
+static bool no_tensor(const ModelArch *arch, const Module *module, bool bias, Err *err)
+{
+    char *name = stored_name(arch, module, bias, 0);
+    err_set(err, ERR_INPUT, "no tensor '%s'", name);
+    free(name);
+    return err_at(err, "%s", arch->folder);
 }
 
 static bool init_base(float *values, const Slot *slot, const ModelArch *arch, const SafeTensors *files, uint64_t seed,
@@ -35,12 +44,8 @@ static bool init_base(float *values, const Slot *slot, const ModelArch *arch, co
                               : false;
     if (tensor)
         return slot_read(values, slot, tensor, err) && check_finite(values, slot, tensor, err);
-    if (!module->is_new) {
-        char *name = stored_name(arch, module, bias, 0);
-        err_set(err, ERR_INPUT, "no tensor '%s'", name);
-        free(name);
-        return err_at(err, "%s", arch->folder);
-    }
+    if (!module->is_new)
+        return no_tensor(arch, module, bias, err);
     if (!bias)
         rng_normal(values, slot->count, (float)arch->initializer_range, slot_key(seed, slot));
     return true;
@@ -49,6 +54,12 @@ static bool init_base(float *values, const Slot *slot, const ModelArch *arch, co
 static bool is_base(const Slot *slot)
 {
     return slot->kind == SLOT_BIAS || slot->kind == SLOT_WEIGHT;
+}
+
+/* Its first values are made of the model's files. */
+static bool is_of_files(const Slot *slot)
+{
+    return is_base(slot) || slot->kind == SLOT_MAGNITUDE;
 }
 
 /* A new head that is not trained whole has to be in the files. */
@@ -62,7 +73,7 @@ static bool needs_files(const SlotTable *table, const ModelArch *arch, const Lor
     if (inits_shift(lora))
         return true;
     for (int i = 0; i < table->count && !lora->init_adapter; i++)
-        if (is_base(&table->slots[i]))
+        if (is_of_files(&table->slots[i]))
             return true;
     for (int i = 0; i < arch->module_count; i++)
         if (is_untrained_head(table, arch, i))
@@ -98,17 +109,21 @@ static bool check_ties(const SlotTable *table, const ModelArch *arch, const Safe
     return true;
 }
 
-/* w[out,in] of the module, as it is multiplied with. */
-static bool read_weight(float *w, const ModelArch *arch, int module, const SafeTensors *files, Err *err)
+/* w[out,in] of the module, as it is multiplied with, owned; NULL with *err set. */
+static float *read_weight(const ModelArch *arch, int module, const SafeTensors *files, Err *err)
 {
     const Module *m = &arch->modules[module];
+    const Slot shape = slot_for_weight(arch, m);
     const TensorView *tensor = stored_source(files, arch, m, false);
-    const Slot shape = { .dims = 2, .dim = { m->out, m->in }, .count = m->out * m->in, .transposed = m->transposed };
-    if (!tensor) {
-        err_set(err, ERR_INPUT, "no weight of '%s', which lora.init_lora_weights looks at", m->path);
-        return err_at(err, "%s", arch->folder);
-    }
-    return slot_fits(&shape, tensor, err) && slot_read(w, &shape, tensor, err);
+    float *w = NULL;
+    if (!tensor)
+        no_tensor(arch, m, false, err);
+    else if (slot_fits(&shape, tensor, err))
+        w = mem_alloc((size_t)shape.count * sizeof *w, err);
+    if (!w || slot_read(w, &shape, tensor, err))
+        return w;
+    free(w);
+    return NULL;
 }
 
 /* A and B of a module. */
@@ -118,9 +133,52 @@ static bool init_lora(float *values, const SlotTable *table, int module, const S
     const Module *m = &table->arch->modules[module];
     if (!inits_shift(lora) || m->kind == MODULE_EMBEDDING)
         return inits_module(values, table, module, NULL, lora, seed, err);
-    float *w = mem_alloc((size_t)(m->out * m->in) * sizeof *w, err);
-    const bool ok =
-        w && read_weight(w, table->arch, module, files, err) && inits_module(values, table, module, w, lora, seed, err);
+    float *w = read_weight(table->arch, module, files, err);
+    const bool ok = w && inits_module(values, table, module, w, lora, seed, err);
+    free(w);
+    return ok;
+}
+
+/* norms[out] of the rows of w[out,in]; by_columns: [in] of its columns. */
+static void find_norms(float *norms, const float *w, int64_t out, int64_t in, bool by_columns)
+{
+    double *sums = xcalloc((size_t)(by_columns ? in : out), sizeof *sums);
+    for (int64_t o = 0; o < out; o++)
+        for (int64_t i = 0; i < in; i++)
+            sums[by_columns ? i : o] += (double)w[o * in + i] * (double)w[o * in + i];
+    for (int64_t k = 0; k < (by_columns ? in : out); k++)
+        norms[k] = (float)sqrt(sums[k]);
+    free(sums);
+}
+
+/* w[out,in] += scale B A; of a table scale (B A)^T. */
+static void add_start(float *w, const float *values, const SlotTable *table, int module)
+{
+    const Module *m = &table->arch->modules[module];
+    const ModuleSlots *of = &table->modules[module];
+    const float *a = values + table->slots[of->a].offset, *b = values + table->slots[of->b].offset;
+    const bool is_table = m->kind == MODULE_EMBEDDING;
+    for (int64_t o = 0; o < m->out; o++)
+        for (int64_t r = 0; r < of->r; r++) {
+            const float by = of->scale * (is_table ? a[r * m->out + o] : b[o * of->r + r]);
+            for (int64_t i = 0; by != 0 && i < m->in; i++)
+                w[o * m->in + i] += by * (is_table ? b[i * of->r + r] : a[r * m->in + i]);
+        }
+}
+
+/* DoRA's magnitudes begin as the lengths of the rows (of a table: columns) of W and what A and B add to it, unless that
+ * was taken out of W before. Source: PEFT, tuners/lora/dora.py, update_layer. */
+static bool init_magnitude(float *values, const SlotTable *table, int module, const SafeTensors *files,
+                           const LoraConfig *lora, Err *err)
+{
+    const Module *m = &table->arch->modules[module];
+    float *w = read_weight(table->arch, module, files, err);
+    const bool ok = w != NULL;
+    if (ok && !inits_shift(lora))
+        add_start(w, values, table, module);
+    if (ok)
+        find_norms(values + table->slots[table->modules[module].magnitude].offset, w, m->out, m->in,
+                   m->kind == MODULE_EMBEDDING);
     free(w);
     return ok;
 }
@@ -135,7 +193,8 @@ static bool init_all(float *values, const SlotTable *table, const SafeTensors *f
             ok = init_base(values + table->slots[i].offset, &table->slots[i], table->arch, files, seed, err);
     for (int i = 0; ok && i < table->arch->module_count; i++)
         if (table->modules[i].a >= 0)
-            ok = init_lora(values, table, i, files, lora, seed, err);
+            ok = init_lora(values, table, i, files, lora, seed, err) &&
+                 (table->modules[i].magnitude < 0 || init_magnitude(values, table, i, files, lora, err));
     return ok;
 }
 

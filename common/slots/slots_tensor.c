@@ -4,6 +4,7 @@
 #include "common/base/maths.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/model/stored.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,17 @@ enum { STREAM_INIT = 0x696e6974 };
 RngKey slot_key(uint64_t seed, const Slot *slot)
 {
     return rng_key(seed, -1, (int64_t)digest_fast(slot->name, strlen(slot->name)), STREAM_INIT);
+}
+
+Slot slot_for_weight(const ModelArch *arch, const Module *module)
+{
+    Slot slot = { .kind = SLOT_WEIGHT, .transposed = module->transposed, .count = stored_count(module) };
+    slot.dims = stored_shape(arch, module, false, slot.dim);
+    if (module->transposed) {
+        slot.dim[0] = module->out;
+        slot.dim[1] = module->in;
+    }
+    return slot;
 }
 
 void slot_file_shape(const Slot *slot, int64_t dim[4])

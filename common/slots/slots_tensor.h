@@ -8,6 +8,9 @@
 #include "common/slots/slots.h"
 #include "common/tensor/safetensors.h"
 
+/* The module's weight as a slot: in memory [out, in], and as files hold it. No name, no offset. */
+Slot slot_for_weight(const ModelArch *arch, const Module *module);
+
 /* The slot's shape in files. */
 void slot_file_shape(const Slot *slot, int64_t dim[4]);
 

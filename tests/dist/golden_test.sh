@@ -23,7 +23,7 @@ check() {
     files="adapter_config.json adapter_model.safetensors"
     [ ! -e "$golden/expected/model.safetensors" ] || files="config.json model.safetensors"
     files="$files README.md trainer_state.json metrics.jsonl run.yaml summary.json"
-    [ "$name" = vit-imgcls ] || files="$files tokenizer.json tokenizer_config.json"
+    [[ $name = vit-* ]] || files="$files tokenizer.json tokenizer_config.json"
     for f in $files; do
         [ -s "$out/$f" ] || fail "$name: $f is missing"
     done
@@ -41,6 +41,6 @@ done
 # by two ranks, and by the arithmetic of older CPUs than this
 lower=x86-64-v3
 LORA_ARITHMETIC=$lower "$root/bin/lora" --version 2>/dev/null | grep -q "^arithmetic: $lower," || lower=
-for name in bert-seqcls bert-rslora bert-pissa llama-olora bert-multilabel bert-tokcls gpt2-clm vit-imgcls roberta-full gpt2-full-clm; do
+for name in bert-seqcls bert-rslora-dora bert-pissa llama-olora bert-multilabel bert-tokcls gpt2-dora bert-labelsmooth-poly vit-dora roberta-full gpt2-full-clm; do
     LORA_ARITHMETIC=$lower check $name 2
 done

@@ -18,20 +18,66 @@ enum { STEP = 3 };
 typedef struct Hill {
     Model *model;
     const SlotTable *table;
+    const Weights *weights;
     const Batch *batch;
     float *values, *grad, *other;
 } Hill;
 
+/* norms of the rows of W + scale B A; of a table: of its columns. */
+static void find_norms(const Hill *h, int module, double *norms)
+{
+    const Module *m = &h->table->arch->modules[module];
+    const ModuleSlots *of = &h->table->modules[module];
+    const float *a = h->values + h->table->slots[of->a].offset, *b = h->values + h->table->slots[of->b].offset;
+    const Frozen w = weights_frozen(h->weights, module);
+    const bool is_table = m->kind == MODULE_EMBEDDING;
+    float *row = xmalloc((size_t)m->in * sizeof *row);
+    memset(norms, 0, (size_t)(is_table ? m->in : m->out) * sizeof *norms);
+    for (int64_t o = 0; o < m->out; o++) {
+        frozen_row(row, &w, o);
+        for (int64_t i = 0; i < m->in; i++) {
+            double x = (double)row[i];
+            for (int64_t r = 0; r < of->r; r++)
+                x += (double)of->scale * (is_table ? (double)b[i * of->r + r] * (double)a[r * m->out + o]
+                                                   : (double)b[o * of->r + r] * (double)a[r * m->in + i]);
+            norms[is_table ? i : o] += x * x;
+        }
+    }
+    for (int64_t i = 0; i < (is_table ? m->in : m->out); i++)
+        norms[i] = sqrt(norms[i]);
+    free(row);
+}
+
+/* To the gradient of A and B, lengths of rows are constants: the magnitude moves as they do, so that c = m / n stays.
+ * before: of the rows, with the values as they were. */
+static void hold_lengths(const Hill *h, int module, const double *before)
+{
+    const Slot *slot = &h->table->slots[h->table->modules[module].magnitude];
+    double *now = xcalloc((size_t)slot->count, sizeof *now);
+    find_norms(h, module, now);
+    for (int64_t i = 0; i < slot->count; i++)
+        h->values[slot->offset + i] *= (float)(now[i] / before[i]);
+    free(now);
+}
+
 /* The loss with the slot's values moved by `step` along the direction. */
 static double loss_at(const Hill *h, const Slot *slot, const float *direction, double step)
 {
-    float *v = h->values + slot->offset, *kept = xmalloc((size_t)slot->count * sizeof *kept);
-    memcpy(kept, v, (size_t)slot->count * sizeof *kept);
+    float *v = h->values + slot->offset, *kept = xmalloc((size_t)h->table->size * sizeof *kept);
+    const int length_slot = h->table->modules[slot->module].magnitude;
+    const bool holds = length_slot >= 0 && (slot->kind == SLOT_LORA_A || slot->kind == SLOT_LORA_B);
+    double *before = holds ? xcalloc((size_t)h->table->slots[length_slot].count, sizeof *before) : NULL;
+    memcpy(kept, h->values, (size_t)h->table->size * sizeof *kept);
+    if (holds)
+        find_norms(h, slot->module, before);
     for (int64_t k = 0; k < slot->count; k++)
         v[k] += (float)(step * (double)direction[k]);
+    if (holds)
+        hold_lengths(h, slot->module, before);
     const double loss = model_train(h->model, h->batch, h->values, h->other, STEP).sum;
-    memcpy(v, kept, (size_t)slot->count * sizeof *kept);
+    memcpy(h->values, kept, (size_t)h->table->size * sizeof *kept);
     free(kept);
+    free(before);
     return loss;
 }
 
@@ -68,10 +114,11 @@ static double largest(const float *x, int64_t n)
     return most;
 }
 
-void expect_slopes(Model *model, const ModelArch *arch, const SlotTable *table, const Batch *batch, float *values)
+void expect_slopes(Model *model, const ModelArch *arch, const SlotTable *table, const Weights *weights,
+                   const Batch *batch, float *values)
 {
     const size_t bytes = (size_t)table->size * sizeof(float);
-    Hill h = { model, table, batch, values, xmalloc(bytes), xmalloc(bytes) };
+    Hill h = { model, table, weights, batch, values, xmalloc(bytes), xmalloc(bytes) };
     for (int64_t i = 0; i < table->size; i++)
         h.grad[i] = 7; /* model_train writes, it does not add */
     model_train(model, batch, values, h.grad, STEP);

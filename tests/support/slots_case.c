@@ -24,6 +24,8 @@ const GoldenCase golden[GOLDEN_ALL] = {
     { "qwen3-clm", TASK_CAUSAL_LM, 0 },        { "opt-clm", TASK_CAUSAL_LM, 0 },
     { "vit-imgcls", TASK_IMAGE_CLS, 3 },       { "bert-rslora", TASK_SEQ_CLS, 3 },
     { "bert-pissa", TASK_SEQ_CLS, 3 },         { "llama-olora", TASK_CAUSAL_LM, 0 },
+    { "bert-rslora-dora", TASK_SEQ_CLS, 3 },   { "llama-dora", TASK_CAUSAL_LM, 0 },
+    { "gpt2-dora", TASK_CAUSAL_LM, 0 },        { "vit-dora", TASK_IMAGE_CLS, 3 },
     { "roberta-full", TASK_SEQ_CLS, 2 },       { "gpt2-full-clm", TASK_CAUSAL_LM, 0 },
 };
 

@@ -311,6 +311,18 @@ static void run_attention(const Kernels *k, Results *r, const float *x, const fl
     }
 }
 
+static void run_magnitudes(const Kernels *k, Results *r, const float *x, const float *y)
+{
+    double squares[C] = { 0 };
+    k->scale_columns(take(r, 9 * C), C, x, C, y, 9, C, false);
+    k->scale_columns(take_filled(r, y, 9 * C), C, x, C, y, 9, C, true);
+    k->dot_columns(take_filled(r, x, C), y, x, C, y, C, N, C);
+    k->adapted_row_norms(take(r, 9), x, y, x, 0.5f, 9, C, 3);
+    k->adapted_column_squares(squares, x, y, N, y, 0.5f, N, C, 3);
+    for (int i = 0; i < C; i++)
+        *take(r, 1) = (float)squares[i];
+}
+
 static void run_losses(const Kernels *k, Results *r, const float *x, const float *y)
 {
     const int32_t goal[4] = { 2, -100, 0, 44 };
@@ -346,6 +358,7 @@ static void run_kernels(const Kernels *k, Results *results)
     run_activations(k, results, x, y);
     run_embeddings(k, results, x, y);
     run_attention(k, results, x, y, dropout);
+    run_magnitudes(k, results, x, y);
     run_losses(k, results, x, y);
     free(x);
     free(y);

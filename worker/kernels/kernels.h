@@ -163,6 +163,23 @@ typedef struct AttentionPages {
 void attention_rows(float *out, const float *q, const AttentionRow *rows, int64_t N, const AttentionPages *pages,
                     const AttentionShape *shape, float *scores, int64_t ldscores);
 
+/* ---- magnitudes (layers/magnitude.h) --------------------------------------- */
+
+/* y[n,:] = c * z[n,:], or += with `add`; y may be z. */
+void scale_columns(float *y, int64_t ldy, const float *z, int64_t ldz, const float *c, int64_t N, int64_t C, bool add);
+
+/* out[C] += scale[C] * sum_n a[n,:] b[n,:] */
+void dot_columns(float *out, const float *scale, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t N,
+                 int64_t C);
+
+/* norms[O] (written) = |w[O,I] + scale b[O,R] a[R,I]| of each row. */
+void adapted_row_norms(float *norms, const float *w, const float *a, const float *b, float scale, int64_t O, int64_t I,
+                       int64_t R);
+
+/* sums[C] += the squares of each column of e[V,C] + scale a[R,V]^T b[R,C]; a has the row stride lda. */
+void adapted_column_squares(double *sums, const float *e, const float *a, int64_t lda, const float *b, float scale,
+                            int64_t V, int64_t C, int64_t R);
+
 /* ---- small products --------------------------------------------------------- */
 
 /* y[N,O] = alpha * x[N,I] . w[O,I]^T + beta * y, as gemm_nt, with a promise: a row's numbers are those that it has
@@ -226,7 +243,8 @@ float peak_rounds(int64_t rounds, int64_t *operations);
     K(bias_act_forward) K(act_backward) K(gated_act_forward) K(gated_act_backward) \
     K(bias_add) K(bias_backward) K(dropout_apply) K(embed_forward) K(patches_gather) \
     K(patches_embed) K(rope_apply) K(attention_scratch) K(attention_forward) \
-    K(attention_backward) K(attention_rows) K(row_products) K(tile_product) K(tile_transpose) \
+    K(attention_backward) K(attention_rows) K(scale_columns) K(dot_columns) \
+    K(adapted_row_norms) K(adapted_column_squares) K(row_products) K(tile_product) K(tile_transpose) \
     K(cross_entropy) K(wide_cross_entropy) K(mean_square) K(binary_cross_entropy) \
     K(peak_rounds)
 /* clang-format on */

@@ -22,9 +22,29 @@ static int64_t patch_count(const Embedding *embedding)
     return side * side;
 }
 
-static float *table_u(const Table *table, Layout *layout, int64_t most_tokens)
+static bool has_magnitude(const Table *table)
 {
-    return layout_floats_if(layout, table->module.R > 0, most_tokens * table->module.R);
+    return table->module.magnitude_at >= 0;
+}
+
+static void table_keep_layout(TableKeep *keep, const Table *table, Layout *layout, int64_t most_tokens)
+{
+    keep->u = layout_floats_if(layout, table->module.R > 0, most_tokens * table->module.R);
+    keep->z = layout_floats_if(layout, has_magnitude(table), most_tokens * table->module.in);
+}
+
+static void table_layout(Table *table, Layout *layout)
+{
+    if (has_magnitude(table))
+        magnitude_layout_table(&table->magnitude, layout, &table->module);
+}
+
+static void table_bind(Table *table, const float *values)
+{
+    const bool bound = values && has_magnitude(table);
+    if (bound)
+        magnitude_bind_table(&table->magnitude, &table->seen, &table->module, values);
+    table->c = bound ? table->magnitude.c : NULL;
 }
 
 void embedding_keep_layout(EmbeddingKeep *keep, const Embedding *embedding, Layout *layout, const PassSizes *sizes,
@@ -33,15 +53,18 @@ void embedding_keep_layout(EmbeddingKeep *keep, const Embedding *embedding, Layo
     const int64_t N = sizes->most_tokens;
     if (needed && normalises(embedding))
         norm_keep_layout(&keep->norm, &embedding->norm, layout, N);
-    keep->word_u = table_u(&embedding->word, layout, N);
-    keep->position_u = table_u(&embedding->position, layout, N);
-    keep->type_u = table_u(&embedding->type, layout, N);
+    table_keep_layout(&keep->word, &embedding->word, layout, N);
+    table_keep_layout(&keep->position, &embedding->position, layout, N);
+    table_keep_layout(&keep->type, &embedding->type, layout, N);
     linear_keep_layout(&keep->patches, &embedding->patches, layout, N);
 }
 
 void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes)
 {
     const int64_t B = sizes->most_sequences;
+    table_layout(&embedding->word, layout);
+    table_layout(&embedding->position, layout);
+    table_layout(&embedding->type, layout);
     if (!shows_images(embedding))
         return;
     linear_layout(&embedding->patches, layout);
@@ -53,6 +76,9 @@ void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *siz
 void embedding_bind(Embedding *embedding, const float *values)
 {
     linear_bind(&embedding->patches, values);
+    table_bind(&embedding->word, values);
+    table_bind(&embedding->position, values);
+    table_bind(&embedding->type, values);
 }
 
 static Dropout output_dropout(const Embedding *embedding, Pass *pass)
@@ -78,29 +104,53 @@ static void table_lora_forward(const Table *table, float *u, float *y, const int
     pass_product(pass)(y, m->in, u, R, pass->values + m->b_at, R, N, m->in, R, m->scale, 1);
 }
 
-/* y[N,C] (written) = the words' rows */
-static void look_up(const Table *table, float *y, const int32_t *ids, const Pass *pass)
+/* y[N,C] (written) = the table's rows; row NULL: all the first */
+static void look_up(const Table *table, float *y, const int32_t *row, const Pass *pass)
 {
     const Frozen rows = module_weight(&table->module, pass->values);
 #pragma omp parallel for
     for (int64_t n = 0; n < pass->rows.N; n++)
-        frozen_row(y + n * rows.in, &rows, ids[n]);
+        frozen_row(y + n * rows.in, &rows, row ? row[n] : 0);
 }
 
+/* A table that the sum is of; NULL: there is none, or it has a magnitude and is added by itself. */
 static const float *small_table(const Table *table, const Pass *pass)
 {
-    return table->module.out > 0 ? module_floats(&table->module, pass->values) : NULL;
+    return table->module.out > 0 && !table->c ? module_floats(&table->module, pass->values) : NULL;
+}
+
+/* y = (or with `add` +=) c (E[row] + scale (A^T[row]) B^T) */
+static void magnitude_forward(const Table *table, TableKeep *keep, float *y, const int32_t *row, bool add, Pass *pass)
+{
+    const int64_t C = table->module.in;
+    float *z = keep ? keep->z : pass->o;
+    look_up(table, z, row, pass);
+    table_lora_forward(table, keep ? keep->u : pass->lora, z, row, pass);
+    kernels->scale_columns(y, C, z, C, table->c, pass->rows.N, C, add);
+}
+
+/* What a table adds to the sum of rows: its LoRA, or all of it. */
+static void add_table(const Table *table, TableKeep *keep, float *y, const int32_t *row, Pass *pass)
+{
+    if (table->c)
+        magnitude_forward(table, keep, y, row, true, pass);
+    else
+        table_lora_forward(table, keep ? keep->u : pass->lora, y, row, pass);
 }
 
 static void sum_tokens(const Embedding *embedding, EmbeddingKeep *keep, float *y, const EmbeddingInput *input,
                        Pass *pass)
 {
-    look_up(&embedding->word, y, input->ids, pass);
+    if (embedding->word.c)
+        magnitude_forward(&embedding->word, keep ? &keep->word : NULL, y, input->ids, false, pass);
+    else
+        look_up(&embedding->word, y, input->ids, pass);
     kernels->embed_forward(y, input->ids, input->types, NULL, small_table(&embedding->position, pass), pass->places,
                            small_table(&embedding->type, pass), pass->rows.N, embedding->C);
-    table_lora_forward(&embedding->word, keep ? keep->word_u : pass->lora, y, input->ids, pass);
-    table_lora_forward(&embedding->position, keep ? keep->position_u : pass->lora, y, pass->places, pass);
-    table_lora_forward(&embedding->type, keep ? keep->type_u : pass->lora, y, input->types, pass);
+    if (!embedding->word.c)
+        add_table(&embedding->word, keep ? &keep->word : NULL, y, input->ids, pass);
+    add_table(&embedding->position, keep ? &keep->position : NULL, y, pass->places, pass);
+    add_table(&embedding->type, keep ? &keep->type : NULL, y, input->types, pass);
 }
 
 /* Rows of patches alone, for their linear. */
@@ -180,11 +230,17 @@ static void table_lora_backward(const Table *table, const float *u, const float 
     }
 }
 
-static void table_backward(const Table *table, const float *u, const float *dx, const int32_t *row, const Pass *pass)
+static void table_backward(const Table *table, const TableKeep *keep, const float *dx, const int32_t *row,
+                           const Pass *pass)
 {
-    whole_backward(module_grad(pass->grad, table->module.weight_at), dx, row, table->padding_row, pass->rows.N,
-                   table->module.in);
-    table_lora_backward(table, u, dx, row, pass);
+    const int64_t N = pass->rows.N, C = table->module.in;
+    whole_backward(module_grad(pass->grad, table->module.weight_at), dx, row, table->padding_row, N, C);
+    if (table->c) { /* then z is the gradient at itself */
+        kernels->dot_columns(pass->grad + table->module.magnitude_at, table->magnitude.inverse, dx, C, keep->z, C, N,
+                             C);
+        kernels->scale_columns(keep->z, C, dx, C, table->c, N, C, false);
+    }
+    table_lora_backward(table, keep->u, table->c ? keep->z : dx, row, pass);
 }
 
 /* dtable[rows, C] += dsum[b, 0 .. rows), in the order of the images, which have T rows each. */
@@ -224,9 +280,9 @@ void embedding_backward(const Embedding *embedding, const EmbeddingKeep *keep, c
         patches_backward(embedding, keep, dsum, input->pixels, pass);
         return;
     }
-    table_backward(&embedding->word, keep->word_u, dsum, input->ids, pass);
-    table_backward(&embedding->type, keep->type_u, dsum, input->types, pass);
-    table_backward(&embedding->position, keep->position_u, dsum, pass->places, pass);
+    table_backward(&embedding->word, &keep->word, dsum, input->ids, pass);
+    table_backward(&embedding->type, &keep->type, dsum, input->types, pass);
+    table_backward(&embedding->position, &keep->position, dsum, pass->places, pass);
 }
 
 Inlet embedding_outlet(const Embedding *embedding, const EmbeddingKeep *keep)

@@ -1,7 +1,7 @@
 /* embedding - from a batch to the first rows: word + position + token type, or the
  * patches of images behind a row that belongs to none; then its norm, where it has one.
  *
- * Tables may have a LoRA, y = E[x] + scale (A^T[x]) B^T without dropout, or be
+ * Tables may have a LoRA, y = E[x] + scale (A^T[x]) B^T without dropout, that times a magnitude (magnitude.h), or be
  * trained whole (PEFT, tuners/lora/layer.py: Embedding). The row of padding has no
  * gradient, nor has its column of A (torch's padding_idx).
  *
@@ -16,6 +16,9 @@
 typedef struct Table {
     ModuleView module;
     int64_t padding_row; /* has no gradient; -1: none */
+    Magnitude magnitude;
+    uint64_t seen; /* what it was made of */
+    const float *c; /* bound: [in] of the magnitude, or NULL */
 } Table;
 
 typedef struct Embedding {
@@ -30,11 +33,17 @@ typedef struct Embedding {
     double dropout;
 } Embedding;
 
+/* What backward needs of a table's rows. */
+typedef struct TableKeep {
+    float *u; /* [N, R] of its LoRA: A^T[x], for dB; NULL: none */
+    float *z; /* [N, C] what the magnitude multiplies; backward overwrites it; NULL: no magnitude */
+} TableKeep;
+
 /* What backward needs of a forward. */
 typedef struct EmbeddingKeep {
     NormKeep norm;
     LinearKeep patches;
-    float *word_u, *position_u, *type_u; /* [N, R] of the table's LoRA: A^T[x], for dB; NULL: none */
+    TableKeep word, position, type;
 } EmbeddingKeep;
 
 /* What it reads of a batch. */

@@ -20,6 +20,8 @@ void linear_add(Linear *linear, const ModuleView *module, Site site)
     linear->out += module->out;
     linear->R += module->R;
     linear->whole = linear->whole || module->weight_at >= 0;
+    linear->has_magnitude = linear->has_magnitude || module->magnitude_at >= 0;
+    linear->has_lora_bias = linear->has_lora_bias || module->lora_bias_at >= 0;
 }
 
 /* How many parts have a LoRA, and the last of them. */
@@ -51,16 +53,21 @@ Linear linear_slice(const Linear *linear, int first, int count)
         slice.a = several_are_adapted(linear) ? linear->a + from->r_at * linear->in : linear->a;
     if (linear->bias)
         slice.bias = linear->bias + from->at;
+    slice.sums = linear->sums;
+    if (linear->c) {
+        slice.c = linear->c + from->at;
+        slice.magnitude.inverse = linear->magnitude.inverse + from->at;
+    }
     return slice;
 }
 
 /* Frozen biases of parts lie side by side as their weights do, so only a trained one scatters them. */
-static bool bias_is_scattered(const Linear *linear)
+static bool bias_is_made(const Linear *linear)
 {
     bool trained = false;
     for (int i = 0; i < linear->parts; i++)
         trained = trained || linear->part[i].module.bias_at >= 0;
-    return trained && linear->parts > 1;
+    return linear->has_lora_bias || (trained && linear->parts > 1);
 }
 
 void linear_measure(const Linear *linear, bool drops, PassSizes *sizes)
@@ -75,12 +82,16 @@ void linear_measure(const Linear *linear, bool drops, PassSizes *sizes)
 void linear_keep_layout(LinearKeep *keep, const Linear *linear, Layout *layout, int64_t most_rows)
 {
     keep->u = layout_floats_if(layout, linear->R > 0, most_rows * linear->R);
+    keep->z = layout_floats_if(layout, linear->has_magnitude, most_rows * linear->out);
 }
 
 void linear_layout(Linear *linear, Layout *layout)
 {
     linear->a_room = layout_floats_if(layout, several_are_adapted(linear), linear->R * linear->in);
-    linear->bias_room = layout_floats_if(layout, bias_is_scattered(linear), linear->out);
+    linear->bias_room = layout_floats_if(layout, bias_is_made(linear), linear->out);
+    linear->sums = layout_floats_if(layout, linear->has_lora_bias, linear->out);
+    if (linear->has_magnitude)
+        magnitude_layout(&linear->magnitude, layout, linear->out, linear->in);
 }
 
 static void bind_a(Linear *linear)
@@ -99,17 +110,40 @@ static void bind_a(Linear *linear)
     }
 }
 
+/* The module's own, and scale times that of B. */
+static void make_bias(float *bias, const ModuleView *m, const float *values)
+{
+    const float *own = module_bias(m, values), *of_b = m->lora_bias_at >= 0 ? values + m->lora_bias_at : NULL;
+    for (int64_t o = 0; o < m->out; o++)
+        bias[o] = own ? own[o] : 0.0f;
+    for (int64_t o = 0; of_b && o < m->out; o++)
+        bias[o] += m->scale * of_b[o];
+}
+
 static void bind_bias(Linear *linear)
 {
     linear->bias = module_bias(&linear->part[0].module, linear->values);
-    if (!linear->values || !bias_is_scattered(linear))
+    if (!linear->values || !bias_is_made(linear))
+        return;
+    for (int i = 0; i < linear->parts; i++)
+        make_bias(linear->bias_room + linear->part[i].at, &linear->part[i].module, linear->values);
+    linear->bias = linear->bias_room;
+}
+
+static void bind_magnitude(Linear *linear)
+{
+    linear->c = NULL;
+    if (!linear->values || !linear->has_magnitude)
         return;
     for (int i = 0; i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
-        memcpy(linear->bias_room + part->at, module_bias(&part->module, linear->values),
-               (size_t)part->module.out * sizeof(float));
+        if (part->module.magnitude_at >= 0)
+            magnitude_bind(&linear->magnitude, &linear->seen[i], part->at, &part->module, linear->values);
+        else
+            for (int64_t o = 0; o < part->module.out; o++)
+                linear->magnitude.c[part->at + o] = 1;
     }
-    linear->bias = linear->bias_room;
+    linear->c = linear->magnitude.c;
 }
 
 void linear_bind(Linear *linear, const float *values)
@@ -119,6 +153,7 @@ void linear_bind(Linear *linear, const float *values)
         return;
     bind_a(linear);
     bind_bias(linear);
+    bind_magnitude(linear);
 }
 
 const float *linear_bias(const Linear *linear)
@@ -167,17 +202,43 @@ static void base_forward(const Linear *linear, float *y, int64_t ldy, const floa
     }
 }
 
+/* y[N,n] -= z[N,n] */
+static void subtract(float *y, int64_t ldy, const float *z, int64_t ldz, int64_t N, int64_t n)
+{
+#pragma omp parallel for
+    for (int64_t t = 0; t < N; t++)
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            y[t * ldy + i] -= z[t * ldz + i];
+}
+
+/* y[N, the part] = x W^T becomes y + (c - 1) x' W^T + c scale u B^T, where x' = pass->dropped is what u was made of: with
+ * z = x' W^T + scale u B^T, which backward needs, that is y - x' W^T + c z. */
+static void dropped_magnitude(const Linear *linear, const LinearPart *part, const LinearKeep *keep, float *y,
+                              int64_t ldy, const float *u, int64_t N, const Pass *pass)
+{
+    const ModuleView *m = &part->module;
+    float *z = keep->z + part->at;
+    frozen_product(z, linear->out, pass->dropped, &m->weight, N, false);
+    subtract(y, ldy, z, linear->out, N, m->out);
+    gemm_nt(z, linear->out, u, linear->R, linear->values + m->b_at, m->R, N, m->out, m->R, m->scale, 1);
+    kernels->scale_columns(y, ldy, z, linear->out, linear->c + part->at, N, m->out, true);
+}
+
 void linear_forward(const Linear *linear, LinearKeep *keep, float *y, int64_t ldy, const float *x, const Rows *rows,
                     Pass *pass)
 {
     const int64_t N = rows->N, in = linear->in, R = linear->R;
     float *all = keep && keep->u ? keep->u : pass->lora; /* [N, R] */
-    base_forward(linear, y, ldy, x, N, pass);
+    const bool dropped = drops(linear, pass), kept = linear->c && keep && keep->z && !dropped;
+    float *z = kept ? keep->z : y;
+    const int64_t ldz = kept ? linear->out : ldy;
+    base_forward(linear, z, ldz, x, N, pass);
     for (int i = 0; pass->segment_count > 0 && i < linear->parts; i++)
         segments_add(y + linear->part[i].at, ldy, x, rows, &linear->part[i].module, pass);
     if (!linear->a || R == 0)
         return;
-    if (!drops(linear, pass))
+    if (!dropped)
         pass_product(pass)(all, R, x, in, linear->a, in, N, R, in, 1, 0);
     for (int i = 0; i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
@@ -185,11 +246,27 @@ void linear_forward(const Linear *linear, LinearKeep *keep, float *y, int64_t ld
         if (m->R == 0)
             continue;
         float *u = all + part->r_at; /* [N, m->R] */
-        if (drops(linear, pass))
+        if (dropped)
             gemm_nt(u, R, drop_input(linear, part, x, rows, pass), in, linear->a + part->r_at * in, in, N, m->R, in, 1,
                     0);
-        pass_product(pass)(y + part->at, ldy, u, R, linear->values + m->b_at, m->R, N, m->out, m->R, m->scale, 1);
+        if (dropped && linear->c)
+            dropped_magnitude(linear, part, keep, y + part->at, ldy, u, N, pass);
+        else
+            pass_product(pass)(z + part->at, ldz, u, R, linear->values + m->b_at, m->R, N, m->out, m->R, m->scale, 1);
     }
+    if (linear->c && !dropped)
+        kernels->scale_columns(y, ldy, z, ldz, linear->c, N, linear->out, false);
+}
+
+/* The column sums of dy, times scale, added. */
+static void lora_bias_gradient(const Linear *linear, const ModuleView *m, const float *dy, int64_t ldy, int64_t N,
+                               const Pass *pass)
+{
+    float *to = pass->grad + m->lora_bias_at;
+    memset(linear->sums, 0, (size_t)m->out * sizeof *linear->sums);
+    kernels->bias_backward(linear->sums, dy, ldy, N, m->out);
+    for (int64_t o = 0; o < m->out; o++)
+        to[o] += m->scale * linear->sums[o];
 }
 
 /* db[out] = column sums of dy; dW[out,in] = dy^T x */
@@ -201,9 +278,28 @@ static void base_gradients(const Linear *linear, const LinearGrad *g, int64_t N,
         const float *dy = g->dy + part->at;
         if (m->bias_at >= 0)
             kernels->bias_backward(pass->grad + m->bias_at, dy, g->ldy, N, m->out);
+        if (m->lora_bias_at >= 0)
+            lora_bias_gradient(linear, m, dy, g->ldy, N, pass);
         if (m->weight_at >= 0)
             gemm_tn(pass->grad + m->weight_at, m->in, dy, g->ldy, g->x, m->in, m->out, m->in, N, 1, g->add ? 1 : 0);
     }
+}
+
+/* dm = sum dy z / n. Then z is needed no more, and becomes the gradient at itself, c dy. */
+static LinearGrad magnitude_gradients(const Linear *linear, const LinearKeep *keep, const LinearGrad *g, int64_t N,
+                                      const Pass *pass)
+{
+    LinearGrad below = *g;
+    for (int i = 0; i < linear->parts; i++) {
+        const LinearPart *part = &linear->part[i];
+        if (part->module.magnitude_at >= 0)
+            kernels->dot_columns(pass->grad + part->module.magnitude_at, linear->magnitude.inverse + part->at,
+                                 g->dy + part->at, g->ldy, keep->z + part->at, linear->out, N, part->module.out);
+    }
+    kernels->scale_columns(keep->z, linear->out, g->dy, g->ldy, linear->c, N, linear->out, false);
+    below.dy = keep->z;
+    below.ldy = linear->out;
+    return below;
 }
 
 /* da[R,in] of all parts -> each part's place. */
@@ -266,8 +362,9 @@ static void add_to(float *x, const float *y, int64_t n)
         x[i] += y[i];
 }
 
-/* dx += dropout(p A), a mask a part */
-static void lora_backward(const Linear *linear, const LinearGrad *g, const Rows *rows, Pass *pass)
+/* dx += dropout(p A), a mask a part; with a magnitude dx += dropout(p A + (c - 1) dy W), where keep->z = c dy. */
+static void lora_backward(const Linear *linear, const LinearKeep *keep, const LinearGrad *g, const Rows *rows,
+                          Pass *pass)
 {
     const int64_t N = rows->N, in = linear->in, R = linear->R;
     if (!drops(linear, pass)) {
@@ -280,6 +377,11 @@ static void lora_backward(const Linear *linear, const LinearGrad *g, const Rows 
             continue;
         gemm_nn(pass->dropped, in, pass->lora + part->r_at, R, linear->a + part->r_at * in, in, N, in, part->module.R,
                 1, 0);
+        if (linear->c) {
+            float *more = keep->z + part->at;
+            subtract(more, linear->out, g->dy + part->at, g->ldy, N, part->module.out);
+            frozen_pull(pass->dropped, more, linear->out, &part->module.weight, N, 1);
+        }
         add_to(g->dx, drop_input(linear, part, pass->dropped, rows, pass), N * in);
     }
 }
@@ -289,13 +391,14 @@ void linear_backward(const Linear *linear, const LinearKeep *keep, const LinearG
     REQUIRE(linear->values && pass->grad);
     REQUIRE(grad->x || !linear_needs_input(linear));
     base_gradients(linear, grad, rows->N, pass);
+    const LinearGrad scaled = linear->c ? magnitude_gradients(linear, keep, grad, rows->N, pass) : *grad;
     if (linear->R > 0)
-        lora_gradients(linear, keep->u, grad, rows, pass);
+        lora_gradients(linear, keep->u, &scaled, rows, pass);
     if (!grad->dx)
         return;
-    base_backward(linear, grad, rows->N);
+    base_backward(linear, drops(linear, pass) ? grad : &scaled, rows->N);
     if (linear->R > 0)
-        lora_backward(linear, grad, rows, pass);
+        lora_backward(linear, keep, grad, rows, pass);
 }
 
 bool linear_is_trained(const Linear *linear)

@@ -3,6 +3,10 @@
  *
  *   y = x W^T + scale (dropout(x) A^T) B^T        (+ bias, added by who comes next)
  *
+ * or, with a magnitude (magnitude.h), c times that; where x is dropped, only of the part that c adds:
+ *
+ *   y = x W^T + (c - 1) dropout(x) W^T + c scale (dropout(x) A^T) B^T
+ *
  * A linear has one to three parts: modules that share an input and whose frozen
  * weights lie one behind the other (q, k, v). They are one product; so are their
  * A matrices, unless LoRA dropout gives each its own mask of x (as PEFT does:
@@ -16,6 +20,7 @@
 #define WORKER_LAYERS_LINEAR_H
 
 #include "worker/layers/layout.h"
+#include "worker/layers/magnitude.h"
 #include "worker/layers/module.h"
 #include "worker/layers/pass.h"
 
@@ -36,16 +41,22 @@ typedef struct Linear {
     LinearPart part[LINEAR_PARTS];
     Frozen weight; /* of all parts, one behind the other */
     bool whole; /* a part's weight is trained: one product a part */
+    bool has_lora_bias, has_magnitude; /* a part does */
     float *a_room; /* [R, in] the parts' A's together */
     float *bias_room; /* [out] */
+    float *sums; /* [out] for the gradient of a bias of B */
+    Magnitude magnitude; /* of all parts, side by side */
+    uint64_t seen[LINEAR_PARTS]; /* what the magnitudes were made of */
     const float *values; /* bound; NULL: the base alone */
     const float *a; /* bound: [R, in] */
     const float *bias; /* bound: [out], or NULL */
+    const float *c; /* bound: [out] of the magnitudes, or NULL */
 } Linear;
 
 /* What backward needs of a forward. */
 typedef struct LinearKeep {
     float *u; /* [rows, R] dropout(x) A^T, for dB; NULL: no LoRA */
+    float *z; /* [rows, out] what the magnitude multiplies; backward overwrites it; NULL: no magnitude */
 } LinearKeep;
 
 /* Adds a part behind those there are; starts from a zeroed Linear. */

@@ -20,9 +20,18 @@ typedef struct ModuleView {
     const float *bias; /* frozen; NULL: none */
     int64_t weight_at, bias_at; /* trained whole, trained bias */
     int64_t a_at, b_at; /* LoRA's A[R,in] and B[out,R] */
+    int64_t lora_bias_at; /* of B, [out] */
+    int64_t magnitude_at; /* DoRA's, [out]; of a table [in] */
     int64_t R; /* 0: not adapted */
-    float scale; /* alpha / R */
+    float scale; /* of B A */
 } ModuleView;
+
+/* A module that is not there, and trains nothing. */
+static inline ModuleView module_none(void)
+{
+    return (
+        ModuleView){ .weight_at = -1, .bias_at = -1, .a_at = -1, .b_at = -1, .lora_bias_at = -1, .magnitude_at = -1 };
+}
 
 static inline bool module_is_trained(const ModuleView *m)
 {

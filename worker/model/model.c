@@ -41,6 +41,8 @@ static ModuleView view(const Model *model, const Weights *weights, int64_t layer
         .bias_at = slot_offset(model->table, slots->bias),
         .a_at = slot_offset(model->table, slots->a),
         .b_at = slot_offset(model->table, slots->b),
+        .lora_bias_at = slot_offset(model->table, slots->lora_bias),
+        .magnitude_at = slot_offset(model->table, slots->magnitude),
         .R = slots->a >= 0 ? slots->r : 0,
         .scale = slots->scale,
     };
@@ -64,7 +66,7 @@ static Norm make_norm(const Model *model, const Weights *weights, int64_t layer,
 static Table make_table(const Model *model, const Weights *weights, Role role, int64_t padding_row)
 {
     if (!has(model, -1, role))
-        return (Table){ .module = { .weight_at = -1, .bias_at = -1, .a_at = -1, .b_at = -1 } };
+        return (Table){ .module = module_none() };
     return (Table){ .module = view(model, weights, -1, role), .padding_row = padding_row };
 }
 

@@ -203,6 +203,18 @@ static void options_are_those_of_the_schedule(void **state)
     config_release(&c);
 }
 
+static void methods_that_peft_does_not_take_together_are_refused(void **state)
+{
+    (void)state;
+    Config c;
+    expect_refused(BASE, OVERRIDES("lora.use_dora=true", "lora.lora_bias=true"), "has no bias",
+                   "--lora.use_dora and --lora.lora_bias", "remove lora.use_dora or lora.lora_bias");
+    expect_refused(BASE, OVERRIDES("lora.lora_bias=true", "lora.init_lora_weights=gaussian"), "begins as zero",
+                   "--lora.lora_bias and --lora.init_lora_weights", "remove");
+    load_good(&c, BASE, OVERRIDES("lora.use_dora=true", "lora.use_rslora=true", "lora.init_lora_weights=gaussian"));
+    config_release(&c);
+}
+
 static void loraplus_is_on_or_off(void **state)
 {
     (void)state;
@@ -463,6 +475,7 @@ int main(void)
         cmocka_unit_test(layers_need_a_list_of_modules),
         cmocka_unit_test(a_warm_up_is_given_once_and_to_a_schedule_that_has_one),
         cmocka_unit_test(options_are_those_of_the_schedule),
+        cmocka_unit_test(methods_that_peft_does_not_take_together_are_refused),
         cmocka_unit_test(loraplus_is_on_or_off),
         cmocka_unit_test(a_start_is_given_once),
         cmocka_unit_test(micro_batches_are_at_most_the_examples),

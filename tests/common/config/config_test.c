@@ -317,7 +317,6 @@ static void what_comes_later_is_refused_by_name(void **state)
         { "ps.mode", "async" },        { "ps.mode", "ssp" },         { "ps.mode", "allreduce" },
         { "ps.staleness", "3" },       { "ps.wire_dtype", "bf16" },  { "ps.http", "127.0.0.1:8080" },
         { "parallel.data", "4" },      { "parallel.pipeline", "2" }, { "parallel.tensor", "2" },
-        { "lora.use_dora", "true" },   { "lora.method", "adalora" }, { "lora.init_lora_weights", "eva" },
     };
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         char override[100], where[64];

@@ -146,11 +146,11 @@ static void without_an_adapter_there_it_says_so(void **state)
             "run.yaml:2: lora.init_adapter: ", "train.output_dir");
     refused("model: m\nlora: {init_adapter: nowhere}\n", "there is no such folder", "nowhere", "");
     char *folder = test_folder_new(), *path = path_join(folder, "adapter_config.json");
-    static const char dora[] = "{\"peft_type\": \"LORA\", \"use_dora\": true}";
+    static const char qalora[] = "{\"peft_type\": \"LORA\", \"use_qalora\": true}";
     Err err = { 0 };
-    must(file_write(path, dora, sizeof dora - 1, &err), &err);
+    must(file_write(path, qalora, sizeof qalora - 1, &err), &err);
     char *text = xprintf("model: m\nlora: {init_adapter: %s}\n", folder);
-    refused(text, "an adapter with 'use_dora' is not supported", "adapter_config.json", "");
+    refused(text, "an adapter with 'use_qalora' is not supported", "adapter_config.json", "");
     free(text);
     free(path);
     test_folder_drop(folder);

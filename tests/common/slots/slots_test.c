@@ -18,7 +18,8 @@
 
 /* ---- the golden cases as run files write them -------------------------------- */
 
-static const char *const golden_cases[] = { "bert-seqcls", "bert-multilabel", "bert-rslora" };
+static const char *const golden_cases[] = { "bert-seqcls", "bert-multilabel", "bert-rslora", "bert-rslora-dora",
+                                            "bert-labelsmooth-poly" };
 enum { CASES = 3 };
 
 typedef struct Case {
@@ -338,7 +339,7 @@ static void what_an_adapter_needs_is_never_passed_over(void **state)
     static const struct {
         const char *text, *what;
     } bad[] = {
-        { "{\"peft_type\": \"LORA\", \"use_dora\": true}", "'use_dora'" },
+        { "{\"peft_type\": \"LORA\", \"use_qalora\": true}", "'use_qalora'" },
         { "{\"peft_type\": \"LORA\", \"use_rslora\": 1}", "'use_rslora' is not true or false" },
         { "{\"peft_type\": \"LORA\", \"init_lora_weights\": \"pissa_niter_4\"}", "'pissa_niter_4'" },
         { "{\"peft_type\": \"ADALORA\"}", "'ADALORA'" },

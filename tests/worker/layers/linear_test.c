@@ -20,8 +20,19 @@ enum {
     A2 = BIAS1 + O,
     B2 = A2 + R2 * I,
     WHOLE1 = B2 + O * R2,
-    SIZE = WHOLE1 + O * I
+    MAGNITUDE0 = WHOLE1 + O * I,
+    MAGNITUDE2 = MAGNITUDE0 + O,
+    LORA_BIAS0 = MAGNITUDE2 + O,
+    LORA_BIAS2 = LORA_BIAS0 + O,
+    SIZE = LORA_BIAS2 + O
 };
+
+/* What a fixture is besides three parts with LoRA. */
+typedef struct Form {
+    bool whole; /* the second is trained whole */
+    bool magnitude, lora_bias; /* of the first and the last */
+    double dropout;
+} Form;
 
 static const int64_t start[B + 1] = { 0, 3, N };
 static const int64_t first_start[B + 1] = { 0, 1, 2 };
@@ -42,7 +53,7 @@ static void fill(float *x, int64_t n, uint32_t stream)
     rng_normal(x, n, 0.5f, rng_key(1, 0, 0, stream));
 }
 
-static ModuleView part_of(const Fixture *f, int part, bool whole)
+static ModuleView part_of(const Fixture *f, int part, const Form *form)
 {
     ModuleView m = { .out = O,
                      .in = I,
@@ -52,13 +63,19 @@ static ModuleView part_of(const Fixture *f, int part, bool whole)
                      .bias_at = -1,
                      .a_at = -1,
                      .b_at = -1,
+                     .lora_bias_at = -1,
+                     .magnitude_at = -1,
                      .scale = 1.5f };
     if (part == 0)
         m.R = R0, m.a_at = A0, m.b_at = B0;
     if (part == 1)
-        m.bias_at = BIAS1, m.weight_at = whole ? WHOLE1 : -1;
+        m.bias_at = BIAS1, m.weight_at = form->whole ? WHOLE1 : -1;
     if (part == 2)
         m.R = R2, m.a_at = A2, m.b_at = B2;
+    if (part != 1 && form->magnitude)
+        m.magnitude_at = part == 0 ? MAGNITUDE0 : MAGNITUDE2;
+    if (part != 1 && form->lora_bias)
+        m.lora_bias_at = part == 0 ? LORA_BIAS0 : LORA_BIAS2;
     return m;
 }
 
@@ -71,7 +88,7 @@ static void lay_out(Fixture *f, Layout *layout)
     linear_keep_layout(&f->keep, &f->linear, layout, N);
 }
 
-static void open_fixture(Fixture *f, bool whole, double dropout)
+static void open_form(Fixture *f, const Form *form)
 {
     memset(f, 0, sizeof *f);
     fill(f->weight, OUT * I, 1);
@@ -80,10 +97,10 @@ static void open_fixture(Fixture *f, bool whole, double dropout)
     fill(f->x, N * I, 4);
     fill(f->dy, N * OUT, 5);
     for (int part = 0; part < 3; part++) {
-        const ModuleView module = part_of(f, part, whole);
+        const ModuleView module = part_of(f, part, form);
         linear_add(&f->linear, &module, (Site)(SITE_LORA_Q + part));
     }
-    f->linear.dropout = dropout;
+    f->linear.dropout = form->dropout;
     Layout count = { 0 };
     lay_out(f, &count);
     Err err = { 0 };
@@ -96,8 +113,13 @@ static void open_fixture(Fixture *f, bool whole, double dropout)
     f->pass.example = example;
     f->pass.values = f->values;
     f->pass.grad = f->grad;
-    f->pass.drop = dropout > 0;
+    f->pass.drop = form->dropout > 0;
     linear_bind(&f->linear, f->values);
+}
+
+static void open_fixture(Fixture *f, bool whole, double dropout)
+{
+    open_form(f, &(Form){ .whole = whole, .dropout = dropout });
 }
 
 /* What PEFT's dropout of this part makes of x: element (n, i) by hand. */
@@ -128,6 +150,36 @@ static double weight_at(const Fixture *f, int part, int o, int i)
     return (double)module_floats(m, f->values)[o * I + i];
 }
 
+/* |(W + scale B A)_o| */
+static double length(const Fixture *f, int part, int o)
+{
+    double sum = 0;
+    for (int i = 0; i < I; i++)
+        sum += pow(weight_at(f, part, o, i) + delta(f, part, o, i), 2);
+    return sqrt(sum);
+}
+
+/* m / n; 1: there is no magnitude */
+static double c_of(const Fixture *f, int part, int o)
+{
+    const int64_t at = f->linear.part[part].module.magnitude_at;
+    return at < 0 ? 1 : (double)f->values[at + o] / length(f, part, o);
+}
+
+static double bias_of(const Fixture *f, int part, int o)
+{
+    const ModuleView *m = &f->linear.part[part].module;
+    const double of_b = m->lora_bias_at < 0 ? 0 : (double)f->values[m->lora_bias_at + o];
+    return (double)module_bias(m, f->values)[o] + (double)m->scale * of_b;
+}
+
+/* What dropout(x) is multiplied with: (c - 1) W + c scale B A */
+static double dropped_weight(const Fixture *f, int part, int o, int i)
+{
+    const double c = c_of(f, part, o);
+    return (c - 1) * weight_at(f, part, o, i) + c * delta(f, part, o, i);
+}
+
 static void check_forward(Fixture *f)
 {
     float y[N * OUT];
@@ -136,15 +188,15 @@ static void check_forward(Fixture *f)
     for (int n = 0; n < N; n++)
         for (int part = 0; part < 3; part++)
             for (int o = 0; o < O; o++) {
-                double sum = (double)module_bias(&f->linear.part[part].module, f->values)[o];
+                double sum = bias_of(f, part, o);
                 for (int i = 0; i < I; i++)
                     sum += (double)f->x[n * I + i] * weight_at(f, part, o, i) +
-                           dropped(f, part, n, i) * delta(f, part, o, i);
+                           dropped(f, part, n, i) * dropped_weight(f, part, o, i);
                 assert_float_equal(y[n * OUT + part * O + o], sum, 1e-5);
             }
 }
 
-/* dx[n,i] = sum_o dy (W + mask scale B A): dropped(x)/x is the mask. */
+/* dx[n,i] = sum_o dy (W + mask ((c - 1) W + c scale B A)): dropped(x)/x is the mask. */
 static void check_dx(const Fixture *f, const float *dx, const float *before)
 {
     for (int n = 0; n < N; n++)
@@ -154,13 +206,13 @@ static void check_dx(const Fixture *f, const float *dx, const float *before)
                 const double mask = dropped(f, part, n, i) / (double)f->x[n * I + i];
                 for (int o = 0; o < O; o++)
                     sum += (double)f->dy[n * OUT + part * O + o] *
-                           (weight_at(f, part, o, i) + mask * delta(f, part, o, i));
+                           (weight_at(f, part, o, i) + mask * dropped_weight(f, part, o, i));
             }
             assert_float_equal(dx[n * I + i], sum, 1e-5);
         }
 }
 
-/* dA[r,i] = scale sum_n,o dy B x';  dB[o,r] = scale sum_n dy (x' A^T) */
+/* dA[r,i] = scale sum_n,o c dy B x';  dB[o,r] = scale sum_n c dy (x' A^T) */
 static void check_lora_gradients(const Fixture *f, int part)
 {
     const ModuleView *m = &f->linear.part[part].module;
@@ -169,7 +221,7 @@ static void check_lora_gradients(const Fixture *f, int part)
             double sum = 0;
             for (int n = 0; n < N; n++)
                 for (int o = 0; o < O; o++)
-                    sum += (double)f->dy[n * OUT + part * O + o] * dropped(f, part, n, i) *
+                    sum += c_of(f, part, o) * (double)f->dy[n * OUT + part * O + o] * dropped(f, part, n, i) *
                            (double)f->values[m->b_at + o * m->R + r];
             assert_float_equal(f->grad[m->a_at + r * I + i], (double)m->scale * sum, 1e-5);
         }
@@ -178,10 +230,29 @@ static void check_lora_gradients(const Fixture *f, int part)
             double sum = 0;
             for (int n = 0; n < N; n++)
                 for (int i = 0; i < I; i++)
-                    sum += (double)f->dy[n * OUT + part * O + o] * dropped(f, part, n, i) *
+                    sum += c_of(f, part, o) * (double)f->dy[n * OUT + part * O + o] * dropped(f, part, n, i) *
                            (double)f->values[m->a_at + r * I + i];
             assert_float_equal(f->grad[m->b_at + o * m->R + r], (double)m->scale * sum, 1e-5);
         }
+}
+
+/* dm[o] = sum_n dy z / n with z = dropout(x) (W + scale B A)^T;  of B's bias: scale sum_n dy */
+static void check_extra_gradients(const Fixture *f, int part)
+{
+    const ModuleView *m = &f->linear.part[part].module;
+    for (int o = 0; o < O; o++) {
+        double magnitude = 0, bias = 0;
+        for (int n = 0; n < N; n++) {
+            const double dy = (double)f->dy[n * OUT + part * O + o];
+            bias += (double)m->scale * dy;
+            for (int i = 0; i < I; i++)
+                magnitude += dy * dropped(f, part, n, i) * (weight_at(f, part, o, i) + delta(f, part, o, i));
+        }
+        if (m->magnitude_at >= 0)
+            assert_float_equal(f->grad[m->magnitude_at + o], magnitude / length(f, part, o), 1e-5);
+        if (m->lora_bias_at >= 0)
+            assert_float_equal(f->grad[m->lora_bias_at + o], bias, 1e-5);
+    }
 }
 
 static void check_base_gradients(const Fixture *f, bool whole)
@@ -200,10 +271,10 @@ static void check_base_gradients(const Fixture *f, bool whole)
     }
 }
 
-static void check_all(bool whole, double dropout)
+static void check_form(const Form *form)
 {
     Fixture f;
-    open_fixture(&f, whole, dropout);
+    open_form(&f, form);
     check_forward(&f);
     float dx[N * I], before[N * I];
     fill(before, N * I, 6);
@@ -213,8 +284,15 @@ static void check_all(bool whole, double dropout)
     check_dx(&f, dx, before);
     check_lora_gradients(&f, 0);
     check_lora_gradients(&f, 2);
-    check_base_gradients(&f, whole);
+    check_extra_gradients(&f, 0);
+    check_extra_gradients(&f, 2);
+    check_base_gradients(&f, form->whole);
     arena_release(&f.arena);
+}
+
+static void check_all(bool whole, double dropout)
+{
+    check_form(&(Form){ .whole = whole, .dropout = dropout });
 }
 
 static void three_parts_are_three_modules_of_peft(void **state)
@@ -242,6 +320,57 @@ static void every_module_has_a_mask_of_its_own(void **state)
             differ += dropped(&f, 0, n, i) != dropped(&f, 2, n, i);
     assert_true(differ > 0);
     arena_release(&f.arena);
+}
+
+static void a_magnitude_takes_the_place_of_the_length_of_a_row(void **state)
+{
+    (void)state;
+    for (int whole = 0; whole < 2; whole++) {
+        check_form(&(Form){ .magnitude = true, .whole = whole });
+        check_form(&(Form){ .magnitude = true, .whole = whole, .dropout = 0.4 });
+    }
+}
+
+static void a_bias_of_b_is_scaled_with_b(void **state)
+{
+    (void)state;
+    check_form(&(Form){ .lora_bias = true });
+    check_form(&(Form){ .lora_bias = true, .dropout = 0.4 });
+}
+
+/* Lengths are found anew when A or B moved, at whatever address they lie. */
+static void lengths_follow_the_values(void **state)
+{
+    (void)state;
+    Fixture f;
+    open_form(&f, &(Form){ .magnitude = true });
+    const int moved[] = { A0 + 4, B2 + 1, MAGNITUDE0 + 2 };
+    for (int i = 0; i < 3; i++) {
+        f.values[moved[i]] += 1;
+        linear_bind(&f.linear, f.values);
+        check_forward(&f);
+    }
+    arena_release(&f.arena);
+}
+
+/* Parts of it as a linear of their own have their magnitudes and biases. */
+static void slices_have_their_parts(void **state)
+{
+    (void)state;
+    for (int lora_bias = 0; lora_bias < 2; lora_bias++) {
+        Fixture f;
+        float y[N * OUT], part[N * OUT];
+        open_form(&f, &(Form){ .magnitude = !lora_bias, .lora_bias = lora_bias });
+        linear_forward(&f.linear, NULL, y, OUT, f.x, &rows, &f.pass);
+        linear_add_bias(&f.linear, y, OUT, N);
+        const Linear slice = linear_slice(&f.linear, 1, 2);
+        linear_forward(&slice, NULL, part, 2 * O, f.x, &rows, &f.pass);
+        linear_add_bias(&slice, part, 2 * O, N);
+        for (int n = 0; n < N; n++)
+            for (int o = 0; o < 2 * O; o++)
+                assert_float_equal(part[n * 2 * O + o], y[n * OUT + O + o], 1e-5);
+        arena_release(&f.arena);
+    }
 }
 
 static void the_gradient_of_the_input_may_take_the_place_of_the_input(void **state)
@@ -288,6 +417,10 @@ int main(void)
         cmocka_unit_test(three_parts_are_three_modules_of_peft),
         cmocka_unit_test(a_part_may_be_trained_whole),
         cmocka_unit_test(every_module_has_a_mask_of_its_own),
+        cmocka_unit_test(a_magnitude_takes_the_place_of_the_length_of_a_row),
+        cmocka_unit_test(a_bias_of_b_is_scaled_with_b),
+        cmocka_unit_test(lengths_follow_the_values),
+        cmocka_unit_test(slices_have_their_parts),
         cmocka_unit_test(the_gradient_of_the_input_may_take_the_place_of_the_input),
         cmocka_unit_test(without_values_it_is_the_frozen_product),
     };

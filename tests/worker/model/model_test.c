@@ -312,7 +312,7 @@ static void check_slopes(const Case *c, double lora_dropout)
 {
     Packed *p = packed(c, c->train, NULL, BATCH);
     Model *model = open_model(c, p, lora_dropout);
-    expect_slopes(model, c->arch, c->table, &p->batch, c->values);
+    expect_slopes(model, c->arch, c->table, &c->weights, &p->batch, c->values);
     model_close(model);
     free(p);
 }

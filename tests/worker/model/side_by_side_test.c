@@ -107,7 +107,7 @@ static void slopes(void **state)
     stir_values(s->c.values, s->c.table);
     Packed p = pack(s, &s->train, NULL, FEW);
     Model *model = open_subject_model(s, &p, 0.2);
-    expect_slopes(model, s->c.arch, s->c.table, &p.batch, s->c.values);
+    expect_slopes(model, s->c.arch, s->c.table, &s->weights, &p.batch, s->c.values);
     model_close(model);
     unpack(&p);
     close_subject(s);

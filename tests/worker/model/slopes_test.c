@@ -62,6 +62,33 @@ static const Everything cases[] = {
       "\"target_modules\": [\"q_proj\", \"v_proj\", \"out_proj\", \"fc1\", \"fc2\", \"embed_tokens\"], \"bias\": \"all\","
       "\"modules_to_save\": [\"self_attn_layer_norm\", \"embed_positions\", \"k_proj\", \"lm_head\"]}",
       0 },
+    { "bert-tokcls",
+      "{" SETTINGS "\"use_dora\": true, \"target_modules\": [\"query\", \"value\", \"output.dense\","
+      "\"word_embeddings\", \"position_embeddings\", \"token_type_embeddings\"], \"bias\": \"all\"}",
+      0 },
+    { "gpt2-clm",
+      "{" SETTINGS "\"use_dora\": true, \"use_rslora\": true, \"target_modules\": [\"c_attn\", \"c_proj\", \"wte\"],"
+      "\"rank_pattern\": {\"c_proj\": 2}}",
+      0 },
+    { "llama-clm",
+      "{" SETTINGS "\"use_dora\": true, \"target_modules\": [\"q_proj\", \"v_proj\", \"o_proj\", \"gate_proj\","
+      "\"up_proj\", \"down_proj\", \"lm_head\"], \"modules_to_save\": [\"k_proj\"]}",
+      0 },
+    { "vit-imgcls",
+      "{" SETTINGS "\"use_dora\": true, \"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"fc2\","
+      "\"projection\"], \"modules_to_save\": [\"classifier\"]}",
+      0 },
+    { "llama-clm",
+      "{" SETTINGS "\"lora_bias\": true, \"target_modules\": [\"q_proj\", \"v_proj\", \"up_proj\", \"down_proj\","
+      "\"lm_head\"]}",
+      0 },
+    { "gpt2-clm",
+      "{" SETTINGS "\"lora_bias\": true, \"target_modules\": [\"c_attn\", \"c_proj\", \"c_fc\"], \"bias\": \"all\"}",
+      0 },
+    { "vit-imgcls",
+      "{" SETTINGS "\"lora_bias\": true, \"target_modules\": [\"q_proj\", \"fc1\", \"projection\"],"
+      "\"modules_to_save\": [\"classifier\"]}",
+      0 },
     { "vit-imgcls",
       "{" SETTINGS
       "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"fc1\", \"fc2\", \"projection\"],"
@@ -102,7 +129,7 @@ static void slopes(void **state)
         Subject *s = open_everything(*state, dropouts[i]);
         Packed p = pack(s, &s->train, NULL, FEW);
         Model *model = open_subject_model(s, &p, dropouts[i]);
-        expect_slopes(model, s->c.arch, s->c.table, &p.batch, s->c.values);
+        expect_slopes(model, s->c.arch, s->c.table, &s->weights, &p.batch, s->c.values);
         model_close(model);
         unpack(&p);
         close_subject(s);
