@@ -77,7 +77,7 @@ static char *find_python(Err *err)
 
 static bool is_columnar(const char *source)
 {
-    return text_ends(source, ".parquet") || text_ends(source, ".arrow");
+    return text_ends_any(source, ".parquet") || text_ends_any(source, ".arrow");
 }
 
 /* Else it may be a name of the hub: NAME or OWNER/NAME. */

@@ -33,11 +33,11 @@ static bool answer(Session *session, const PredictInput *input, Err *err)
 static bool open_input(PredictInput *input, Source *packed, Err *err)
 {
     const char *path = input->path;
-    if (path && (text_ends(path, ".parquet") || text_ends(path, ".arrow")))
+    if (path && (text_ends_any(path, ".parquet") || text_ends_any(path, ".arrow")))
         return records_format(path, ROWS_LABELLED, err) != NULL; /* says what to do */
     if (path && file_is_folder(path))
         return true;
-    if (path && (text_ends(path, ".gz") || text_ends(path, ".zst"))) {
+    if (path && (text_ends_any(path, ".gz") || text_ends_any(path, ".zst"))) {
         if (!source_open(packed, path, err))
             return false;
         input->file =

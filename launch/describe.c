@@ -48,7 +48,7 @@ bool describe_is_safetensors(const char *path)
 {
     FileMap map;
     Err none = { 0 };
-    if (text_ends(path, ".safetensors"))
+    if (text_ends_any(path, ".safetensors"))
         return true;
     if (!file_map(&map, path, &none))
         return false;
@@ -68,7 +68,7 @@ static const char *kind_of(const char *path, const FileMap *map, bool text)
     if (map->size == 0)
         return "empty file";
     for (size_t i = 0; text && i < LENGTH(endings); i++)
-        if (text_ends(path, endings[i].name))
+        if (text_ends_any(path, endings[i].name))
             return endings[i].kind;
     return text ? "text" : "binary data of an unknown kind";
 }
@@ -106,7 +106,7 @@ static void add_text(json_t *out, const char *path, const FileMap *map)
         at = line_end ? line_end + 1 : end;
     }
     json_object_set_new(out, "lines", json_integer(lines));
-    if (text_ends(path, ".json") && add_keys(out, map))
+    if (text_ends_any(path, ".json") && add_keys(out, map))
         return;
     const char *line_end = memchr(map->data, '\n', map->size);
     size_t n = line_end ? (size_t)(line_end - map->data) : map->size;

@@ -75,7 +75,7 @@ def open_hub(name, config):
 def open_all(sources, config):
     """{split: rows}"""
     for ending, kind in ((".parquet", "parquet"), (".arrow", "arrow")):
-        if all(name.endswith(ending) for name in sources):
+        if all(name.lower().endswith(ending) for name in sources):
             for name in sources:
                 if not os.path.isfile(name):
                     fail("no such file", name)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void reserve(Text *text, size_t more)
 {
@@ -88,6 +89,12 @@ bool text_ends(const char *string, const char *suffix)
 {
     const size_t n = strlen(string), k = strlen(suffix);
     return k <= n && strcmp(string + n - k, suffix) == 0;
+}
+
+bool text_ends_any(const char *string, const char *suffix)
+{
+    const size_t n = strlen(string), k = strlen(suffix);
+    return k <= n && strcasecmp(string + n - k, suffix) == 0;
 }
 
 int text_distance(const char *a, const char *b)

@@ -29,6 +29,7 @@ const char *text_sampled(Text *text, int count); /* ends it; lent until text is 
 
 bool text_starts(const char *string, const char *prefix);
 bool text_ends(const char *string, const char *suffix);
+bool text_ends_any(const char *string, const char *suffix); /* in capitals or not: ROWS.CSV is a .csv */
 
 /* Slips of the pen (a letter too many, too few, another, two swapped) that lead from a to b. */
 int text_distance(const char *a, const char *b);

@@ -38,7 +38,9 @@ want=$(sha "$work/jsonl")
 python3 -c 'import json, sys
 for line in open(sys.argv[1]): assert set(json.loads(line)["probabilities"]) == {"C:\\new", "so \"good\""}, line' "$work/answers" ||
     fail "other labels than those of the data"
-for file in rows.json rows.csv rows.tsv rows.all.tsv rows.bom.csv rows.jsonl.gz rows; do
+cp "$work/rows.csv" "$work/CAPITALS.CSV"
+cp "$work/rows.jsonl.gz" "$work/capitals.Jsonl.GZ"
+for file in CAPITALS.CSV capitals.Jsonl.GZ rows.json rows.csv rows.tsv rows.all.tsv rows.bom.csv rows.jsonl.gz rows; do
     learn "$work/$file" other || fail "training on $file ended with $?"
     same_bits "$work/other" "$file"
     "$root/bin/lora" predict --adapter="$work/jsonl" "$work/$file" 2>>"$work/log" | cmp -s - "$work/answers" || fail "other answers on $file"
@@ -78,6 +80,7 @@ refused e.csv 'good film,1\nbad film,0\n' "no column 'text'.*put a line with the
 refused f.jsonl '{"text": "a", "label": "x"}\n{"text": "a", "label": ""}\n' "label is empty.*f.jsonl:2"
 refused g.jsonl '{"text": "a", "label": "x"}\n{"text": "a" "label": "y"}\n' "not a JSON object.*g.jsonl:2"
 refused h.json '[{"text": "a", "label": "x"},\n\n{"text": "a", "label": }]' "not a JSON object.*h.json:3"
+refused I.PARQUET 'PAR1' "not read directly.*lora import $work/I.PARQUET I.jsonl"
 refused i.parquet 'PAR1' "not read directly.*lora import $work/i.parquet i.jsonl"
 ends_with 2 "a name of the hub" learn "$work/somebody/reviews" refused
 grep -q "lora import somebody/reviews reviews.jsonl" "$work/log" || fail "no command for a name of the hub"

@@ -283,7 +283,7 @@ const char *records_format(const char *path, RowKind kind, Err *err)
     const Format *format = format_of(path);
     const char *name = path_name(path);
     const bool folder = file_is_folder(path);
-    const bool columnar = !folder && (text_ends(path, ".parquet") || text_ends(path, ".arrow"));
+    const bool columnar = !folder && (text_ends_any(path, ".parquet") || text_ends_any(path, ".arrow"));
     bool ok = false;
     if (!folder && !file_exists(path))
         refuse_missing(path, format || columnar, err);

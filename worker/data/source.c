@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -113,7 +114,7 @@ bool source_open(Source *source, const char *path, Err *err)
     *source = (Source){ .data = "" };
     if (!file_map(&source->map, path, err))
         return false;
-    const bool gzip = text_ends(path, ".gz"), zstd = text_ends(path, ".zst");
+    const bool gzip = text_ends_any(path, ".gz"), zstd = text_ends_any(path, ".zst");
     Unpacked unpacked = { 0 };
     bool ok = true;
     if (gzip || zstd) {
@@ -157,7 +158,7 @@ const char *source_line(const Source *source, size_t *at, size_t *n)
 bool source_ends(const char *path, const char *ending)
 {
     size_t n = strlen(path);
-    n -= text_ends(path, ".gz") ? 3 : text_ends(path, ".zst") ? 4 : 0;
+    n -= text_ends_any(path, ".gz") ? 3 : text_ends_any(path, ".zst") ? 4 : 0;
     const size_t k = strlen(ending);
-    return n >= k && memcmp(path + n - k, ending, k) == 0;
+    return n >= k && strncasecmp(path + n - k, ending, k) == 0;
 }

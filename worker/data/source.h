@@ -20,7 +20,7 @@ void source_close(Source *source);
 /* The next line from *at, [0, *n) with its '\n'; NULL behind the last. */
 const char *source_line(const Source *source, size_t *at, size_t *n);
 
-/* What the file is called when .gz or .zst is taken away ends so. */
+/* What the file is called when .gz or .zst is taken away ends so, in capitals or not. */
 bool source_ends(const char *path, const char *ending);
 
 #endif
