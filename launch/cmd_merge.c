@@ -73,7 +73,9 @@ static bool run(void *self, const Arguments *given, Err *err)
 {
     const MergeArguments *a = self;
     const char *out = given->positionals[1];
-    MergedOptions o = { given->positionals[0], a->model, a->other_base, DTYPE_OTHER, given };
+    MergedOptions o = {
+        .adapter = given->positionals[0], .model = a->model, .other_base = a->other_base, .given = given
+    };
     int64_t shard_bytes;
     if (!read_dtype(a->dtype, &o.dtype, err) || !read_size(a->shard, &shard_bytes, err))
         return false;

@@ -6,6 +6,7 @@
 #include "launch/cmd_doctor.h"
 #include "launch/cmd_encode.h"
 #include "launch/cmd_eval.h"
+#include "launch/cmd_export.h"
 #include "launch/cmd_import.h"
 #include "launch/cmd_inspect.h"
 #include "launch/cmd_keys.h"
@@ -32,6 +33,7 @@ static const Verb commands[] = {
     { "eval", cmd_eval, "metrics of an adapter, as JSON" },
     { "predict", cmd_predict, "one JSON line an input line" },
     { "merge", cmd_merge, "an adapter and its base as one model folder" },
+    { "export", cmd_export, "the model for another runtime: GGUF" },
     { "combine", cmd_combine, "several adapters of one model as one" },
     { "import", cmd_import, "Parquet, Arrow and data sets of the hub as rows" },
     { "encode", cmd_encode, "token ids of each input line" },
@@ -45,7 +47,7 @@ static const Verb commands[] = {
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 /* Known names of what is to come: refused as such. */
-static const char *const later[] = { "export", "plan", "sweep", "serve" };
+static const char *const later[] = { "plan", "sweep", "serve" };
 
 static void usage(FILE *out)
 {

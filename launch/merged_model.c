@@ -13,40 +13,31 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A model that was trained whole has no adapter. */
-static bool is_model(const char *folder)
+static bool check_folder(const MergedOptions *o, Err *err)
 {
-    char *config = path_join(folder, "config.json"), *adapter = path_join(folder, "adapter_config.json");
-    const bool yes = file_exists(config) && !file_exists(adapter) && safetensors_has_model(folder);
-    free(adapter);
-    free(config);
-    return yes;
-}
-
-static bool check_folder(const char *adapter, Err *err)
-{
-    if (!is_model(adapter))
-        return run_folder_check(adapter, err);
+    if (o->whole || !run_folder_is_model(o->adapter))
+        return adapter_run_check(o->adapter, err);
     err_set(err, ERR_INPUT, "this is a whole model, not an adapter: there is nothing to merge");
     err_hint(err, "use it as it is");
-    return err_at(err, "%s", adapter);
+    return err_at(err, "%s", o->adapter);
 }
 
 static bool open_base(MergedModel *m, const MergedOptions *o, const char *name, Err *err)
 {
     const Config *c = &m->config;
+    const bool whole = run_folder_is_model(o->adapter);
     AdaptedOptions adapted = adapted_of(c);
     adapted.model = name;
-    adapted.lora = &m->lora;
+    adapted.lora = whole ? NULL : &m->lora;
     adapted.lora_from = o->adapter;
-    if (c->labels.count == 0 && c->label_count == 0 && !task_get(c->task)->speaks) {
+    if (!whole && c->labels.count == 0 && c->label_count == 0 && !task_get(c->task)->speaks) {
         adapted.label_count = adapter_run_outputs(o->adapter, err);
         if (err->kind != ERR_NONE)
             return false;
     }
     if (!adapted_open(&m->adapted, &adapted, err) || !adapted_open_files(&m->adapted, err) ||
         !base_check(m->adapted.arch, m->adapted.files, err) ||
-        !(o->other_base || trained_base_check(&m->adapted, o->adapter, err)))
+        !(whole || o->other_base || trained_base_check(&m->adapted, o->adapter, err)))
         return false;
     base_warn(m->adapted.arch, m->adapted.files);
     return true;
@@ -65,19 +56,29 @@ static bool read_values(MergedModel *m, const char *adapter, Err *err)
     return m->values && slots_read_adapter(m->values, table, adapter, err);
 }
 
+/* The base of an adapter; a whole model is its own. Owned. */
+static char *base_of(MergedModel *m, const MergedOptions *o, Err *err)
+{
+    if (run_folder_is_model(o->adapter))
+        return xstrdup(o->adapter);
+    if (!lora_config_read(&m->lora, o->adapter, err))
+        return NULL;
+    return o->model ? xstrdup(o->model) : adapter_run_base(o->adapter, err);
+}
+
 bool merged_model_open(MergedModel *m, const MergedOptions *o, Err *err)
 {
     *m = (MergedModel){ 0 };
-    if (!check_folder(o->adapter, err) || !adapter_run_load(&m->config, o->adapter, o->given, err) ||
-        !lora_config_read(&m->lora, o->adapter, err))
+    if (!check_folder(o, err) || !adapter_run_load(&m->config, o->adapter, o->given, err))
         return false;
-    char *name = o->model ? xstrdup(o->model) : adapter_run_base(o->adapter, err);
-    const bool ok = name && open_base(m, o, name, err) && read_values(m, o->adapter, err);
+    char *name = base_of(m, o, err);
+    const bool ok = name && open_base(m, o, name, err) && (!m->adapted.table || read_values(m, o->adapter, err));
     free(name);
     if (!ok)
         return false;
-    saved_open(&m->saved, m->adapted.arch, m->adapted.files, o->dtype, merged_unties(m->adapted.table));
-    return merged_init(&m->merged, m->adapted.table, m->values, &m->saved, err);
+    const SlotTable *table = m->adapted.table;
+    saved_open(&m->saved, m->adapted.arch, m->adapted.files, o->dtype, table && merged_unties(table));
+    return merged_init(&m->merged, table, m->values, &m->saved, err);
 }
 
 void merged_model_release(MergedModel *m)

@@ -13,7 +13,7 @@ typedef struct MergedModel {
     Config config; /* of the run, else of the adapter alone */
     LoraConfig lora; /* read from the adapter */
     Adapted adapted; /* files open */
-    float *values; /* [adapted.table->size], owned */
+    float *values; /* [adapted.table->size], owned; NULL: a whole model */
     SavedModel saved;
     Merged merged;
 } MergedModel;
@@ -21,6 +21,7 @@ typedef struct MergedModel {
 typedef struct MergedOptions {
     const char *adapter; /* its folder */
     const char *model; /* its base; NULL: the one that it names */
+    bool whole; /* `adapter` may be a model without one: its numbers are taken as they are */
     bool other_base; /* which need not be the one that it was trained on */
     Dtype dtype; /* as saved_open has it */
     const Arguments *given; /* keys of the command line */

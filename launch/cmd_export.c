@@ -1,0 +1,122 @@
+#include "launch/cmd_export.h"
+
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "common/export/gguf_model.h"
+#include "launch/command.h"
+#include "launch/merged_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct ExportArguments {
+    const char *model, *format, *type;
+    bool other_base;
+} ExportArguments;
+
+/* A way out. */
+typedef struct ExportFormat {
+    const char *name;
+    bool (*write)(MergedModel *m, const ExportArguments *a, const char *out, Err *err);
+} ExportFormat;
+
+/* The name of what is exported: of its folder. Owned. */
+static char *name_of(const MergedModel *m, const char *out)
+{
+    (void)m;
+    const char *name = path_name(out), *dot = strrchr(name, '.');
+    return xstrndup(name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
+}
+
+static bool gguf_of(const ExportArguments *a, const char *out, GgufType *type, Err *err)
+{
+    *type = GGUF_F32;
+    if (file_exists(out)) {
+        err_set(err, ERR_INPUT, "'%s' is there already", out);
+        return err_hint(err, "name a file that is not there yet");
+    }
+    return !a->type || gguf_type(a->type, type, err) || err_at(err, "--type");
+}
+
+static bool write_gguf(MergedModel *m, const ExportArguments *a, const char *out, Err *err)
+{
+    GgufType type;
+    char *name = name_of(m, out);
+    const bool ok = gguf_of(a, out, &type, err) && gguf_model_write(out, &m->merged, &m->saved, type, name, err);
+    free(name);
+    return ok;
+}
+
+static bool write_gguf_lora(MergedModel *m, const ExportArguments *a, const char *out, Err *err)
+{
+    GgufType type;
+    char *name = name_of(m, out);
+    const bool ok = gguf_of(a, out, &type, err) && gguf_lora_write(out, &m->merged, &m->saved, type, name, err);
+    free(name);
+    return ok;
+}
+
+static const ExportFormat formats[] = { { "gguf", write_gguf }, { "gguf-lora", write_gguf_lora } };
+
+static const ExportFormat *find_format(const char *name, Err *err)
+{
+    Text names = { 0 };
+    for (size_t i = 0; i < LENGTH(formats); i++) {
+        if (name && strcmp(formats[i].name, name) == 0) {
+            text_release(&names);
+            return &formats[i];
+        }
+        text_addf(&names, "%s%s", i ? ", " : "", formats[i].name);
+    }
+    if (name)
+        err_set(err, ERR_INPUT, "'%s' is no format here", name);
+    else
+        err_set(err, ERR_INPUT, "no --format");
+    err_hint(err, "--format=%s", names.data);
+    text_release(&names);
+    return NULL;
+}
+
+static bool run(void *self, const Arguments *given, Err *err)
+{
+    const ExportArguments *a = self;
+    const MergedOptions o = { .adapter = given->positionals[0],
+                              .model = a->model,
+                              .whole = true,
+                              .other_base = a->other_base,
+                              .dtype = DTYPE_F32,
+                              .given = given };
+    const char *out = given->positionals[1];
+    const ExportFormat *format = find_format(a->format, err);
+    MergedModel m = { 0 };
+    Text told = { 0 };
+    const bool ok = format && merged_model_open(&m, &o, err) && format->write(&m, a, out, err);
+    if (ok) {
+        merged_model_tell(&m, &told);
+        printf("%s%s: %s\n", told.data ? told.data : "", out, format->name);
+    }
+    text_release(&told);
+    merged_model_release(&m);
+    return ok;
+}
+
+int cmd_export(int argc, char **argv)
+{
+    ExportArguments a = { 0 };
+    bool help = false;
+    const Option own[] = {
+        { "format", "FORMAT", "gguf (a model for llama.cpp), gguf-lora (an adapter for it)", &a.format, NULL },
+        { "type", "TYPE", "of a GGUF file's numbers: f32 (default), f16, bf16, q8_0", &a.type, NULL },
+        { "model", "DIR", "the base model; default: the one the adapter names", &a.model, NULL },
+        { "other_base", NULL, "take the base though the adapter was trained on another", NULL, &a.other_base },
+        { "help", NULL, "this text", NULL, &help },
+    };
+    const OptionTable table = { "lora export",
+                                "ADAPTER|MODEL OUT",
+                                "the model with its adapter in the form of another runtime; what that computes "
+                                "otherwise is refused",
+                                own,
+                                sizeof own / sizeof *own,
+                                true };
+    return command_main(&(Command){ &table, &help, 2, 2, run, &a }, argc, argv);
+}

@@ -1,0 +1,41 @@
+#!/bin/bash
+# lora export: from a run, an adapter of PEFT, a whole model, and what it refuses, in words. What is in the files:
+# tests/common/export, and tests/interop beside the runtimes themselves.
+. "$(dirname "$0")/lib.sh"
+cd "$work" || exit 1
+llama=$root/tests/golden/llama-clm
+
+# CODE WHAT OPTION...: lora export; its words in `log`
+exports() {
+    local code=$1 what=$2
+    shift 2
+    "$root/bin/lora" export "$@" >log 2>&1
+    local got=$?
+    [ $got = "$code" ] || fail "$what ended with $got instead of $code"
+}
+said() {
+    grep -qF -- "$2" log || fail "$1 does not say '$2'"
+}
+
+exports 0 gguf "$llama/expected" llama.gguf --format=gguf --model="$llama/model"
+said gguf "merged 14 adapted modules"
+[ "$(head -c 4 llama.gguf)" = GGUF ] || fail "llama.gguf is no GGUF file"
+exports 0 q8_0 "$llama/expected" small.gguf --format=gguf --type=q8_0 --model="$llama/model"
+[ "$(stat -c %s small.gguf)" -lt "$(($(stat -c %s llama.gguf) / 2))" ] || fail "q8_0 is as large as f32"
+exports 0 gguf-lora "$llama/expected" adapter.gguf --format=gguf-lora --model="$llama/model"
+exports 0 "a whole model" "$llama/model" base.gguf --format=gguf
+"$root/bin/lora" merge "$llama/expected" merged --model="$llama/model" --dtype=f32 >log 2>&1 || fail "lora merge ended with $?"
+exports 0 "a merged model" merged merged.gguf --format=gguf
+tail -c 100000 merged.gguf | cmp -s - <(tail -c 100000 llama.gguf) || fail "merged and then exported is not exported"
+exports 2 "a file that is there" "$llama/expected" llama.gguf --format=gguf --model="$llama/model"
+said "a file that is there" "'llama.gguf' is there already"
+exports 2 "no format" "$llama/expected" no --model="$llama/model"
+said "no format" "no --format"
+exports 2 "a format" "$llama/expected" no --format=tflite --model="$llama/model"
+said "a format" "'tflite' is no format here"
+exports 2 "a type" "$llama/expected" no --format=gguf --type=q4_0 --model="$llama/model"
+said "a type" "f32, f16, bf16 or q8_0"
+exports 2 "a whole model as an adapter" "$llama/model" no --format=gguf-lora
+exports 2 "a head" "$case_dir/expected" no --format=gguf-lora --model="$case_dir/model"
+said "a head" "'classifier', which was trained itself, has no place in a GGUF adapter"
+[ ! -e no ] && [ -z "$(ls -d ./*.tmp* 2>/dev/null)" ] || fail "something is left of what failed"
