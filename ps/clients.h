@@ -15,6 +15,11 @@ typedef struct Client {
     int64_t held; /* version that its last PULL named */
     bool parked, welcomed, told_end;
     bool late; /* its work was given away, and it has not asked for more since */
+    bool gone; /* its connection has ended, and nothing was heard since */
+    double leased, turn; /* ps/trust.h: when it got its work; seconds of a piece, moving average, 0: not measured */
+    int64_t leased_pieces;
+    int strikes; /* leases without an answer, one after the other */
+    double quarantined_until;
 } Client;
 
 /* In the order of their HELLOs; zeroed is empty. */

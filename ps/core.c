@@ -9,10 +9,12 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "ps/chunks.h"
 #include "ps/clients.h"
 #include "ps/gather.h"
 #include "ps/lease.h"
 #include "ps/outbox.h"
+#include "ps/trust.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -33,8 +35,7 @@ struct PsCore {
     Clients clients;
     Leases leases;
     Gather gather;
-    double **chunks; /* PHASE_EVAL: [leases.n] */
-    int64_t *chunk_sizes;
+    Chunks chunks; /* PHASE_EVAL: leases.n */
     int code;
     char *text;
     Outbox outbox;
@@ -93,12 +94,16 @@ static void send_end(PsCore *core, Client *client)
     client->told_end = true;
 }
 
-static int idle_count(const PsCore *core)
+/* Who waits for work, and would get some. */
+static int idle_count(const PsCore *core, double now)
 {
     Range ranges[WIRE_RANGES];
     int idle = 0;
-    for (int i = 0; i < core->clients.count; i++)
-        idle += core->clients.items[i].parked && leases_of(&core->leases, core->clients.items[i].id, ranges) == 0;
+    for (int i = 0; i < core->clients.count; i++) {
+        const Client *client = &core->clients.items[i];
+        idle += client->parked && trust_has(&core->clients, client, now) &&
+                leases_of(&core->leases, client->id, ranges) == 0;
+    }
     return idle;
 }
 
@@ -115,9 +120,11 @@ static void serve(PsCore *core, Client *client, double now)
     Range ranges[WIRE_RANGES];
     int count = leases_of(&core->leases, client->id, ranges);
     const int64_t left = leases_free_count(&core->leases);
-    if (count == 0 && left > 0) {
-        const int idle = idle_count(core);
-        leases_take(&core->leases, client->id, (left + idle - 1) / idle);
+    if (count == 0 && left > 0 && trust_has(&core->clients, client, now)) {
+        const int idle = idle_count(core, now);
+        const int64_t share = (left + idle - 1) / idle;
+        leases_take(&core->leases, client->id, share);
+        trust_lease(client, share, now);
         count = leases_of(&core->leases, client->id, ranges);
     }
     if (count == 0)
@@ -129,7 +136,6 @@ static void serve(PsCore *core, Client *client, double now)
     memcpy(msg->range, ranges, sizeof ranges);
     msg->range_count = count;
     client->parked = false;
-    client->active = now;
 }
 
 static void serve_all(PsCore *core, double now)
@@ -145,16 +151,6 @@ static void end(PsCore *core, int code, const char *text)
     core->text = text ? xstrdup(text) : NULL;
 }
 
-static void drop_chunks(PsCore *core)
-{
-    for (int64_t i = 0; core->chunks && i < core->leases.n; i++)
-        free(core->chunks[i]);
-    free(core->chunks);
-    free(core->chunk_sizes);
-    core->chunks = NULL;
-    core->chunk_sizes = NULL;
-}
-
 static void open_round(PsCore *core, int64_t pieces, double now)
 {
     leases_open(&core->leases, pieces);
@@ -162,13 +158,18 @@ static void open_round(PsCore *core, int64_t pieces, double now)
     LeaseShare *shares = xcalloc((size_t)core->clients.count + 1, sizeof *shares);
     int count = 0;
     for (int i = 0; i < core->clients.count; i++) {
-        if (!core->clients.items[i].late)
-            shares[count++] =
-                (LeaseShare){ core->clients.items[i].id, clients_weight(&core->clients, &core->clients.items[i]) };
-        core->clients.items[i].active = now;
+        const Client *client = &core->clients.items[i];
+        if (!client->late && trust_has(&core->clients, client, now))
+            shares[count++] = (LeaseShare){ client->id, clients_weight(&core->clients, client) };
     }
     leases_deal(&core->leases, shares, count);
     free(shares);
+    for (int i = 0; i < core->clients.count; i++) {
+        Client *client = &core->clients.items[i];
+        const int64_t dealt = leases_count(&core->leases, client->id);
+        if (dealt > 0) /* who is late computes what it got before */
+            trust_lease(client, dealt, now);
+    }
 }
 
 /* What comes at this version. */
@@ -183,8 +184,7 @@ static void advance(PsCore *core, double now)
         core->phase = PHASE_EVAL;
         REQUIRE(core->facts.eval_chunks > 0);
         open_round(core, core->facts.eval_chunks, now);
-        core->chunks = xcalloc((size_t)core->leases.n, sizeof *core->chunks);
-        core->chunk_sizes = xcalloc((size_t)core->leases.n, sizeof *core->chunk_sizes);
+        chunks_open(&core->chunks, core->leases.n);
     } else {
         core->phase = PHASE_TRAIN;
         open_round(core, core->M, now);
@@ -336,6 +336,8 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
 {
     if (core->phase != PHASE_TRAIN || msg->step != core->version) {
         acknowledge(core, msg); /* late, or computed for a step that a restart took back */
+        if (client->late && msg->step < core->version)
+            trust_sum(client, now);
         return;
     }
     const Range range = msg->range[0];
@@ -355,6 +357,8 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
     msg->data = NULL;
     leases_finish(&core->leases, range);
     measure(core, client, msg, now);
+    if (leases_count(&core->leases, client->id) == 0)
+        trust_sum(client, now);
     finish_step(core, now);
 }
 
@@ -372,18 +376,16 @@ static void on_eval(PsCore *core, Client *client, Msg *msg, double now)
         return;
     }
     acknowledge(core, msg);
-    if (core->chunks[range.begin])
+    if (!chunks_add(&core->chunks, range.begin, msg->data, (int64_t)(msg->size / sizeof(double))))
         return;
-    core->chunks[range.begin] = msg->data;
-    core->chunk_sizes[range.begin] = (int64_t)(msg->size / sizeof(double));
     msg->data = NULL;
     leases_finish(&core->leases, range);
     client->active = now;
     if (!leases_is_complete(&core->leases))
         return;
-    core->world.evaluated(core->world.self, core->version, (const double *const *)core->chunks, core->chunk_sizes,
-                          core->leases.n);
-    drop_chunks(core);
+    core->world.evaluated(core->world.self, core->version, (const double *const *)core->chunks.sums, core->chunks.sizes,
+                          core->chunks.n);
+    chunks_drop(&core->chunks);
     advance(core, now);
 }
 
@@ -402,6 +404,7 @@ static void on_bye(PsCore *core, const Msg *msg, double now)
 static void on_known(PsCore *core, Client *client, Msg *msg, double now)
 {
     client->seen = now;
+    client->gone = false;
     if (core->begun && (msg->type == MSG_PUSH || msg->type == MSG_EVAL) && msg->plan != core->plan) {
         refuse(core, msg, "sums of another plan than the run's");
         return;
@@ -445,6 +448,20 @@ void core_message(PsCore *core, Msg *msg, double now)
     }
 }
 
+void core_gone(PsCore *core, uint64_t id, double now)
+{
+    drop_last(core);
+    Client *client = clients_find(&core->clients, id);
+    if (!client || client->gone)
+        return;
+    client->gone = true;
+    if (core->phase == PHASE_OVER)
+        return;
+    log_warn("client", "its connection has ended, its work goes to others client=%016llx", (unsigned long long)id);
+    leases_drop(&core->leases, id);
+    serve_all(core, now);
+}
+
 /* ---- time ------------------------------------------------------------------------------------ */
 
 static void bury_silent(PsCore *core, double now)
@@ -462,18 +479,22 @@ static void bury_silent(PsCore *core, double now)
 /* Work that is overdue while somebody waits for some: it is given away; the first answer counts. */
 static void take_from_late(PsCore *core, double now)
 {
-    if (!has_round(core) || idle_count(core) == 0)
+    if (!has_round(core) || idle_count(core, now) == 0)
         return;
-    const double patience = core->options.lease_timeout + 3 * core->longest_piece;
-    Range ranges[WIRE_RANGES];
     for (int i = 0; i < core->clients.count; i++) {
         Client *client = &core->clients.items[i];
-        if (now - client->active <= patience || client->parked || leases_of(&core->leases, client->id, ranges) == 0)
+        if (leases_count(&core->leases, client->id) == 0 ||
+            now - client->active <= trust_patience(&core->clients, client, core->phase == PHASE_EVAL,
+                                                   core->options.lease_timeout, core->longest_piece))
             continue;
         log_warn("client", "gives no answer for %.1f s, its work goes to others client=%016llx", now - client->active,
                  (unsigned long long)client->id);
         leases_drop(&core->leases, client->id);
         client->late = true;
+        const double pause = trust_strike(client, now);
+        if (pause > 0)
+            log_warn("client", "gives no answer again, and gets no work for %.0f s client=%016llx", pause,
+                     (unsigned long long)client->id);
     }
 }
 
@@ -536,7 +557,7 @@ void core_free(PsCore *core)
         return;
     drop_last(core);
     outbox_release(&core->outbox);
-    drop_chunks(core);
+    chunks_drop(&core->chunks);
     leases_release(&core->leases);
     gather_release(&core->gather);
     clients_release(&core->clients);
@@ -557,6 +578,11 @@ bool core_is_over(const PsCore *core)
 int core_exit_code(const PsCore *core)
 {
     return core->code;
+}
+
+int64_t core_quarantined(const PsCore *core, double now)
+{
+    return trust_quarantined(&core->clients, now);
 }
 
 int64_t core_clients(const PsCore *core, int64_t *ranks)

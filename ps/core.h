@@ -57,6 +57,8 @@ void core_free(PsCore *core);
 /* Takes the message's data (nulls it) when it is kept. */
 void core_message(PsCore *core, Msg *msg, double now);
 void core_tick(PsCore *core, double now);
+/* A client's connection has ended: others get its work at once. It may come back. */
+void core_gone(PsCore *core, uint64_t client, double now);
 
 /* The next reply to send to reply->client; false when there is none. Borrowed until the next call
  * into the core; a LEASE's data is CoreWorld.values. */
@@ -65,5 +67,6 @@ bool core_reply(PsCore *core, Msg *reply);
 bool core_is_over(const PsCore *core); /* stopped, and every client was told or is gone */
 int core_exit_code(const PsCore *core);
 int64_t core_clients(const PsCore *core, int64_t *ranks);
+int64_t core_quarantined(const PsCore *core, double now); /* clients that get no work (ps/trust.h) */
 
 #endif

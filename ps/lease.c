@@ -78,6 +78,14 @@ int leases_of(const Leases *leases, uint64_t client, Range ranges[WIRE_RANGES])
     return count;
 }
 
+int64_t leases_count(const Leases *leases, uint64_t client)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < leases->n; i++)
+        count += leases->pieces[i].owner == client && !leases->pieces[i].done;
+    return count;
+}
+
 int64_t leases_free_count(const Leases *leases)
 {
     int64_t free_count = 0;

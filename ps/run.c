@@ -396,16 +396,16 @@ void run_traffic(Run *run, int64_t bytes_up, int64_t bytes_down, int64_t clients
         keep_memory(run);
 }
 
-char *run_status(const Run *run, int64_t clients, int64_t ranks)
+char *run_status(const Run *run, int64_t clients, int64_t ranks, int64_t quarantined)
 {
     const RunState *s = &run->state;
     const size_t entries = json_array_size(s->history);
     json_t *last = entries > 0 ? json_array_get(s->history, entries - 1) : NULL;
-    json_t *status =
-        json_pack("{s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:b, s:s, s:O?}", "step", (json_int_t)s->version,
-                  "total_steps", (json_int_t)run->total, "epoch", history_epoch(run), "clients", (json_int_t)clients,
-                  "ranks", (json_int_t)ranks, "micro_batches", (json_int_t)run->M, "tokens", (json_int_t)s->tokens,
-                  "seconds", s->seconds, "complete", (int)run->complete, "output_dir", run->folder, "last", last);
+    json_t *status = json_pack(
+        "{s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:s, s:O?}", "step", (json_int_t)s->version, "total_steps",
+        (json_int_t)run->total, "epoch", history_epoch(run), "clients", (json_int_t)clients, "ranks", (json_int_t)ranks,
+        "quarantined", (json_int_t)quarantined, "micro_batches", (json_int_t)run->M, "tokens", (json_int_t)s->tokens,
+        "seconds", s->seconds, "complete", (int)run->complete, "output_dir", run->folder, "last", last);
     REQUIRE(status);
     const json_t *loss = json_object_get(last, "loss");
     json_object_set(status, "loss", loss ? (json_t *)(uintptr_t)loss : json_null());

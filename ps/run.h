@@ -28,6 +28,6 @@ MUST_USE bool run_finish(Run *run, Err *err);
 void run_traffic(Run *run, int64_t bytes_up, int64_t bytes_down, int64_t clients, int64_t ranks, int64_t worker_bytes);
 
 /* {"step":…,"loss":…,…} for `lora status`; owned by the caller. */
-char *run_status(const Run *run, int64_t clients, int64_t ranks);
+char *run_status(const Run *run, int64_t clients, int64_t ranks, int64_t quarantined);
 
 #endif

@@ -178,7 +178,7 @@ static void answer_status(Server *server, WireSocket *socket, const WireId *from
 {
     int64_t ranks;
     const int64_t clients = core_clients(server->core, &ranks);
-    char *text = run_status(server->run, clients, ranks);
+    char *text = run_status(server->run, clients, ranks, core_quarantined(server->core, clock_now()));
     const Msg reply = { .type = MSG_STATUS, .run = run_id(server->run), .client = msg->client, .text = text };
     answer_on(socket, from, &reply);
     free(text);
@@ -244,6 +244,18 @@ static void take_message(Server *server, WireSocket *socket, const WireId *from,
     answer_all(server, msg);
 }
 
+/* Clients whose connection has ended: a process that died is known by that at once. */
+static void take_gone(Server *server, double now)
+{
+    WireId id;
+    while (wire_gone(server->control, &id))
+        for (int i = 0; i < server->count; i++)
+            if (wire_same_id(&server->routes[i].control, &id)) {
+                core_gone(server->core, server->routes[i].client, now);
+                answer_all(server, NULL);
+            }
+}
+
 /* Control first, and in turns: neither socket can keep the other, or the clock, waiting. */
 static void take_messages(Server *server, WireSocket *socket)
 {
@@ -297,6 +309,7 @@ static void serve(Server *server)
             next_tick = now + tick;
         }
         wire_wait(sockets, 2, -1, next_tick - now);
+        take_gone(server, now);
         take_messages(server, server->control);
         take_messages(server, server->data);
     }

@@ -32,7 +32,13 @@ typedef struct Connection {
     int64_t before; /* delivered at the last look */
     double since;
     bool open, suspect;
+    uint8_t size; /* of the name; 0: none yet */
+    uint8_t name[GUARD_NAME];
 } Connection;
+
+typedef struct Gone {
+    uint8_t size, name[GUARD_NAME];
+} Gone;
 
 struct Guard {
     void *socket, *events; /* ZeroMQ's: watched, lent; where its monitor tells us, owned */
@@ -40,6 +46,8 @@ struct Guard {
     int room, count, most_count;
     double next, told; /* when to look again, when a cut was last said */
     long long cuts; /* since then */
+    Gone *gone; /* [gone_count], owned: not asked for yet */
+    int gone_count;
     bool empty; /* since the last look */
 };
 
@@ -89,6 +97,7 @@ void guard_close(Guard *guard)
     if (guard->events)
         zmq_close(guard->events);
     free(guard->at);
+    free(guard->gone);
     free(guard);
 }
 
@@ -109,6 +118,36 @@ void guard_empty(Guard *guard)
     guard->empty = true;
 }
 
+void guard_name(Guard *guard, int fd, const void *name, size_t size)
+{
+    Connection *c = connection(guard, fd);
+    if (!c || c->size > 0)
+        return;
+    c->size = (uint8_t)size;
+    memcpy(c->name, name, size);
+}
+
+/* Of more than MANY that nobody asked for the rest is forgotten: their silence tells, too. */
+static void note_gone(Guard *guard, const Connection *c)
+{
+    if (c->size == 0 || guard->gone_count == MANY)
+        return;
+    guard->gone = xrealloc(guard->gone, (size_t)(guard->gone_count + 1) * sizeof *guard->gone);
+    Gone *gone = &guard->gone[guard->gone_count++];
+    gone->size = c->size;
+    memcpy(gone->name, c->name, c->size);
+}
+
+bool guard_gone(Guard *guard, void *name, size_t *size)
+{
+    if (guard->gone_count == 0)
+        return false;
+    const Gone *gone = &guard->gone[--guard->gone_count];
+    *size = gone->size;
+    memcpy(name, gone->name, gone->size);
+    return true;
+}
+
 /* ZeroMQ's thread closes the descriptor when it sees the end. Said once a second. */
 static void cut(Guard *guard, int fd, const char *why)
 {
@@ -120,6 +159,7 @@ static void cut(Guard *guard, int fd, const char *why)
         guard->cuts = 0;
     }
     shutdown(fd, SHUT_RDWR);
+    note_gone(guard, &guard->at[fd]);
     guard->at[fd].open = false;
     guard->count--;
 }
@@ -162,6 +202,7 @@ static void gone(Guard *guard, int fd)
     Connection *c = connection(guard, fd);
     if (!c)
         return;
+    note_gone(guard, c);
     c->open = false;
     guard->count--;
 }

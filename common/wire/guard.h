@@ -27,6 +27,12 @@ void guard_count(Guard *guard, int fd, size_t size);
 /* Cuts that connection, and says why; one that is not known is left alone. */
 void guard_cut(Guard *guard, int fd, const char *why);
 
+/* The peer of this connection has that name, of at most GUARD_NAME bytes. */
+#define GUARD_NAME 31
+void guard_name(Guard *guard, int fd, const void *name, size_t size);
+/* A named peer whose connection has ended since; false: none more. */
+bool guard_gone(Guard *guard, void *name, size_t *size);
+
 /* Nothing whole is left in the socket. */
 void guard_empty(Guard *guard);
 

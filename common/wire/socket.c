@@ -50,6 +50,7 @@ struct WireSocket {
     size_t most_tensor;
     char endpoint[256];
     Guard *guard; /* ROUTER; owned */
+    int descriptor; /* that the last part came by */
     Gate *gate; /* ROUTER with keys: the context's */
     Handshake *handshake; /* DEALER; owned */
     size_t seal; /* bytes of a frame beyond ours */
@@ -191,6 +192,17 @@ void wire_limit(WireSocket *socket, size_t most_tensor)
 const char *wire_endpoint(const WireSocket *socket)
 {
     return socket->endpoint;
+}
+
+bool wire_gone(WireSocket *socket, WireId *id)
+{
+    size_t size;
+    REQUIRE(socket->guard);
+    *id = (WireId){ 0 };
+    if (!guard_gone(socket->guard, id->bytes, &size))
+        return false;
+    id->size = (uint8_t)size;
+    return true;
 }
 
 Door wire_door(WireSocket *socket, Err *err)
@@ -363,7 +375,7 @@ static int try_send(WireSocket *socket, WaitingMessage *waiting)
     return 0;
 }
 
-static bool same_id(const WireId *a, const WireId *b)
+bool wire_same_id(const WireId *a, const WireId *b)
 {
     return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
 }
@@ -372,7 +384,7 @@ static int count_waiting(const WireSocket *socket, const WireId *to)
 {
     int count = 0;
     for (const WaitingMessage *w = socket->waiting; w; w = w->next)
-        count += same_id(&w->to, to);
+        count += wire_same_id(&w->to, to);
     return count;
 }
 
@@ -383,7 +395,7 @@ static void flush(WireSocket *socket)
     const WireId *full = NULL; /* ZeroMQ is not asked again for the same peer */
     for (WaitingMessage **at = &socket->waiting; *at;) {
         WaitingMessage *waiting = *at;
-        if (full && same_id(full, &waiting->to)) {
+        if (full && wire_same_id(full, &waiting->to)) {
             at = &waiting->next;
             continue;
         }
@@ -447,7 +459,7 @@ static bool next_part(WireSocket *socket, zmq_msg_t *part)
     const size_t size = zmq_msg_size(part) + socket->seal;
     socket->in += on_the_wire(size);
     if (socket->guard)
-        guard_count(socket->guard, zmq_msg_get(part, ZMQ_SRCFD), size);
+        guard_count(socket->guard, socket->descriptor = zmq_msg_get(part, ZMQ_SRCFD), size);
     return true;
 }
 
@@ -485,7 +497,7 @@ static bool is_let_in(WireSocket *socket, zmq_msg_t *part, Err *err)
 {
     if (!socket->gate || gate_lets(socket->gate, zmq_msg_gets(part, "User-Id")))
         return true;
-    guard_cut(socket->guard, zmq_msg_get(part, ZMQ_SRCFD), "its key is not allowed any more");
+    guard_cut(socket->guard, socket->descriptor, "its key is not allowed any more");
     return err_set(err, ERR_INPUT, "message of a client whose key is not allowed any more");
 }
 
@@ -545,8 +557,11 @@ WireReceived wire_receive(WireSocket *socket, Msg *msg, WireId *from, Err *err)
             return WIRE_NOTHING;
     }
     const bool ok = err->kind == ERR_NONE && receive_body(socket, msg, &more, err);
-    if (ok && !more)
+    if (ok && !more) {
+        if (socket->guard)
+            guard_name(socket->guard, socket->descriptor, from->bytes, from->size);
         return WIRE_MESSAGE;
+    }
     if (ok) {
         err_set(err, ERR_INPUT, "%s message with more frames than announced", msg_name(msg->type));
         msg_release(msg);

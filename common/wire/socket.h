@@ -72,6 +72,10 @@ typedef enum { WIRE_NOTHING, WIRE_MESSAGE, WIRE_MALFORMED } WireReceived;
  * checksum. from: filled for a ROUTER, also with WIRE_MALFORMED. The caller owns *msg. */
 WireReceived wire_receive(WireSocket *socket, Msg *msg, WireId *from, Err *err);
 
+/* Of a ROUTER: a peer whose connection has ended since; false: none more. It may be there again, under the same id. */
+bool wire_gone(WireSocket *socket, WireId *id);
+bool wire_same_id(const WireId *a, const WireId *b);
+
 /* Waits until a socket has something or can go on sending, fd (-1: none) is readable, a signal
  * came, or the time is over. */
 void wire_wait(WireSocket *const *sockets, int count, int fd, double seconds);

@@ -17,6 +17,19 @@ wait $ps || fail "a worker was killed: the server ended with $?"
 wait $a $b $c
 [ "$(sha "$work/worker")" = "$want" ] || fail "a killed worker changes the adapter"
 
+# a process that dies is known by its connection: others need not wait until it has been silent for long
+joined() { [ "$(grep -c "joined client" "$work/log")" -ge "$1" ]; }
+: >"$work/log"
+start_ps "$work/closed" --ps.lease_timeout=300
+start_job 1; a=$job
+start_job 1; b=$job
+await 30 joined 2
+kill -9 "$(pgrep -P $a | head -n 1)" 2>/dev/null || fail "no worker to kill"
+await 20 grep -q "its connection has ended, its work goes to others" "$work/log"
+wait $ps || fail "a worker was killed: the server with a long patience ended with $?"
+wait $a $b
+[ "$(sha "$work/closed")" = "$want" ] || fail "a worker whose connection ended changes the adapter"
+
 # the server dies, workers wait for the next one
 start_ps "$work/server"
 start_job 2

@@ -194,6 +194,83 @@ static void who_beats_but_does_not_work_gives_its_pieces_to_those_who_wait(void 
     core_free(core);
 }
 
+/* Rounds of one second a piece with two clients: the second has its lease and asks again and again, but gives nothing.
+ * It costs two pauses of a fifth of the lease timeout or three times what the first one needs, and then no more. */
+static void who_asks_and_never_answers_gets_no_more_work(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 8, .steps = 40, .evaluated_at = -1 };
+    PsCore *core = start(&sim);
+    double now = 0, finished[40];
+    int64_t done = 0;
+    hello(core, 1, 0);
+    hello(core, 2, 0);
+    hello(core, 1, 4);
+    hello(core, 2, 4);
+    core_tick(core, 6); /* the third of the job never comes */
+    for (now = 6; sim.applied < 40 && now < 1000; now += 0.1) {
+        Msg reply;
+        pull(core, 1, now);
+        pull(core, 2, now);
+        core_tick(core, now);
+        Range mine[WIRE_RANGES];
+        int count = 0;
+        while (core_reply(core, &reply))
+            if (reply.type == MSG_LEASE && reply.client == 1 && reply.kind == LEASE_TRAIN) {
+                memcpy(mine, reply.range, sizeof mine);
+                count = reply.range_count;
+            }
+        const int64_t step = sim.applied;
+        for (int i = 0; i < count; i++)
+            for (int64_t m = mine[i].begin; m < mine[i].end; m++) {
+                now += 0.1;
+                push(core, &(Fake){ .id = 1, .work.step = step }, m, m + 1, now);
+            }
+        for (; done < sim.applied; done++)
+            finished[done] = now;
+    }
+    assert_int_equal(sim.applied, 40);
+    assert_int_equal(core_quarantined(core, now), 1);
+    /* two steps with a pause; the others take the eight pieces' 0.8 s and a tick */
+    assert_true(finished[39] - 6 < 40 * 1.1 + 2 * 3.0);
+    core_free(core);
+}
+
+/* Work goes on at once when the connection of who has it ends; who comes back is dealt work again. */
+static void who_is_cut_off_loses_its_work_at_once(void **state)
+{
+    (void)state;
+    Sim sim = { .M = 8, .steps = 3, .evaluated_at = -1 };
+    PsCore *core = start(&sim);
+    int leases;
+    Range of;
+    for (uint64_t id = 1; id <= 3; id++)
+        hello(core, id, 0);
+    for (uint64_t id = 1; id <= 2; id++)
+        pull(core, id, 0);
+    const int64_t first = leased(core, &leases, &of);
+    for (int64_t m = 0; m < first; m++)
+        push(core, &(Fake){ .id = 1 }, m, m + 1, 0);
+    pull(core, 1, 0);
+    assert_int_equal(leased(core, &leases, &of), 0);
+    core_gone(core, 3, 0.01);
+    assert_int_equal(leased(core, &leases, &of), 8 - first);
+    for (int64_t m = first; m < 8; m++)
+        push(core, &(Fake){ .id = 1 }, m, m + 1, 0.02);
+    assert_int_equal(sim.applied, 1);
+    pull(core, 1, 0.03);
+    pull(core, 2, 0.03);
+    assert_int_equal(leased(core, &leases, &of), 8); /* the one that is gone gets nothing */
+    beat(core, 3, 0.04);
+    for (int64_t m = 0; m < 8; m++)
+        push(core, &(Fake){ .id = 1, .work.step = 1 }, m, m + 1, 0.05);
+    for (uint64_t id = 1; id <= 3; id++)
+        pull(core, id, 0.06);
+    assert_int_equal(leased(core, &leases, &of), 8);
+    assert_int_equal(leases, 3);
+    core_free(core);
+}
+
 static void a_range_that_is_no_node_is_refused(void **state)
 {
     (void)state;
@@ -386,6 +463,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_step_is_applied_once_with_the_bits_of_the_tree),
         cmocka_unit_test(who_beats_but_does_not_work_gives_its_pieces_to_those_who_wait),
+        cmocka_unit_test(who_asks_and_never_answers_gets_no_more_work),
+        cmocka_unit_test(who_is_cut_off_loses_its_work_at_once),
         cmocka_unit_test(a_range_that_is_no_node_is_refused),
         cmocka_unit_test(equal_clients_get_equal_shares_and_a_stranger_is_told),
         cmocka_unit_test(sums_of_another_step_are_acknowledged_and_dropped),
