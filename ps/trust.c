@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static const double first_quarantine = 60, most_quarantine = 3600; /* seconds */
+static const double first_quarantine = 60, most_quarantine = 64 * 60; /* seconds */
 enum { STRIKES = 2 };
 
 void trust_lease(Client *client, int64_t pieces, double now)
@@ -52,7 +52,9 @@ double trust_strike(Client *client, double now)
     client->strikes++;
     if (client->strikes < STRIKES)
         return 0;
-    const double pause = fmin(first_quarantine * pow(2, client->strikes - STRIKES), most_quarantine);
+    double pause = first_quarantine;
+    for (int i = STRIKES; i < client->strikes && pause < most_quarantine; i++)
+        pause *= 2;
     client->quarantined_until = now + pause;
     return pause;
 }
