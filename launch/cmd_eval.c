@@ -92,16 +92,20 @@ static bool measure_all(Session *s, MeasuredSet *set, const Config *c, Metrics *
     return ok;
 }
 
-static void print_figures(const Metrics *metrics)
+static void print_figures(const Metrics *metrics, const Session *s)
 {
     Figure figures[METRICS_FIGURES];
     const int n = metrics_figures(metrics, figures);
+    const double plain = figures[0].value, penalty = session_penalty(s);
     json_t *out = json_object();
+    figures[0].value += penalty; /* as in a run's evaluations */
     for (int i = 0; i < n; i++) {
         char name[64];
         snprintf(name, sizeof name, "eval_%s", figures[i].name);
         json_object_set_new(out, name, json_real(figures[i].value));
     }
+    if (penalty > 0)
+        json_object_set_new(out, "eval_loss_plain", json_real(plain));
     json_object_set_new(out, "eval_samples", json_integer((json_int_t)metrics->sums[0]));
     char *text = json_dumps(out, JSON_INDENT(2));
     puts(text);
@@ -140,7 +144,7 @@ static bool evaluate(const Config *c, const EvalRun *run, const Arguments *given
         ok = measure_all(&session, &set, c, &metrics, err);
     }
     if (ok)
-        print_figures(&metrics);
+        print_figures(&metrics, &session);
     metrics_release(&metrics);
     release_set(&set);
     session_close(&session);

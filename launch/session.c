@@ -7,6 +7,7 @@
 #include "common/config/run_facts.h"
 #include "common/config/run_folder.h"
 #include "common/model/base.h"
+#include "common/slots/orthogonality.h"
 #include "common/slots/slots.h"
 #include "launch/adapter_run.h"
 #include "launch/trained_base.h"
@@ -118,6 +119,13 @@ bool session_open(Session *s, const SessionOptions *options, Err *err)
         o.adapter = NULL;
     }
     return open_all(s, &o, err);
+}
+
+double session_penalty(const Session *s)
+{
+    const SlotTable *table = s->base.adapted.table;
+    const double weight = s->lora.ada.orth_reg_weight;
+    return s->values && table->triplets > 0 ? weight * orthogonality(NULL, table, s->values, weight) : 0;
 }
 
 void session_close(Session *s)

@@ -39,6 +39,9 @@ typedef struct Session {
 } Session;
 
 MUST_USE bool session_open(Session *session, const SessionOptions *options, Err *err);
+/* What the adapter's method adds to a loss: AdaLoRA's regulariser, of the triplets that its file has. */
+double session_penalty(const Session *session);
+
 void session_close(Session *session);
 
 /* Logits of a batch as model_predict writes them, in session->logits. False with *err: they are not finite. */

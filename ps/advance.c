@@ -43,6 +43,11 @@ static void log_step(Run *run, double norm, double rate, double *mean, double *s
     json_t *entry = json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch", history_epoch(run),
                               "loss", *mean, "grad_norm", norm, "learning_rate", rate);
     REQUIRE(entry);
+    const Allocator *allocator = &run->store.allocator;
+    if (allocator->masked) {
+        json_object_set_new(entry, "budget", json_integer(allocator_count(allocator)));
+        json_object_set_new(entry, "rank_threshold", json_real(allocator->threshold));
+    }
     history_add(run, entry, "tokens_per_second", *speed);
     s->loss_since = 0;
     s->tokens_since = 0;
@@ -56,8 +61,10 @@ void advance_step(Run *run, const StepMade *step, const float *gradient)
     const TrainConfig *train = &run->config.train;
     const double rate = schedule_rate(&run->schedule, step->step);
     const AdamW adam = { rate, train->adam_beta1, train->adam_beta2, train->adam_epsilon, 0, step->step + 1 };
-    const double norm = store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam);
-    double loss = step->count > 0 ? step->loss / (double)step->count : 0;
+    double penalty;
+    const double norm = store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam, &penalty);
+    allocator_step(&run->store.allocator, run->store.value, run->store.mean, step->step, run->total);
+    double loss = (step->count > 0 ? step->loss / (double)step->count : 0) + penalty;
     const double seconds = step->seconds - s->seconds;
     double speed = seconds > 0 ? (double)step->tokens / seconds : 0;
     s->version = step->step + 1;

@@ -146,7 +146,7 @@ bool checkpoint_load_values(Run *run, int64_t version, Err *err)
     bool ok = values != NULL;
     if (ok) {
         memcpy(values, run->store.value, bytes); /* what lies between slots, too */
-        ok = read_values(values, run, folder, own, err);
+        ok = read_values(values, run, folder, own, err) && resume_take_kept(run, own, err);
     }
     if (ok)
         memcpy(run->store.value, values, bytes);
@@ -167,7 +167,7 @@ static bool load(Run *run, int64_t version, Err *err)
     const bool open = open_states(run, &own, &trainer, folder, err);
     const bool ok = open && read_values(run->store.value, run, folder, own, err) && read_moments(run, folder, err) &&
                     resume_is_whole(own, folder, MOMENTS_FILE, of_moments(run), err) &&
-                    resume_take_state(run, own, err);
+                    resume_take_state(run, own, err) && resume_take_kept(run, own, err);
     if (ok) {
         json_decref(run->state.history);
         run->state.history = json_incref(json_object_get(trainer, "log_history"));
@@ -236,7 +236,7 @@ static bool write_states(const Run *run, const char *folder, Err *err)
 
 static bool fill(Run *run, const char *folder, Err *err)
 {
-    const AdapterForm form = store_form(&run->store);
+    const AdapterForm form = store_form(&run->store, run->total);
     return folder_make(folder, err) &&
            slots_write(folder, &form, run->adapted.table, &run->config.lora, run->config.model, true, err) &&
            write_moments(run, folder, err) && write_states(run, folder, err) && output_extras(run, folder, err) &&

@@ -120,6 +120,18 @@ static void set_traffic(const Run *run, json_t *to)
 }
 
 /* What was trained, by the file that holds it; a model in shards has none. */
+/* AdaLoRA: what is left of each module. */
+static void set_ranks(const Run *run, json_t *to)
+{
+    const Allocator *a = &run->store.allocator;
+    json_t *ranks = a->table ? json_object() : NULL;
+    for (int m = 0; a->table && m < a->table->arch->module_count; m++)
+        if (a->table->modules[m].e >= 0)
+            set_int(ranks, a->table->arch->modules[m].path, allocator_rank(a, m));
+    if (ranks)
+        set(to, "ranks", ranks);
+}
+
 static bool set_file(const Run *run, json_t *to, Err *err)
 {
     char *path = path_join(run->folder, slots_file(run->adapted.table));
@@ -153,6 +165,7 @@ bool output_summary(const Run *run, Err *err)
     set_int(to, "trainable_parameters", run->adapted.table->trainable);
     set_int(to, "all_parameters", arch_parameters(run->adapted.arch));
     set_traffic(run, to);
+    set_ranks(run, to);
     set_best(run, to);
     set(to, "metric_for_best_model", json_string(run->config.train.metric_for_best_model));
     set(to, "stopped_early", json_boolean(s->stop_early));

@@ -1,6 +1,7 @@
 #include "ps/refuse.h"
 
 #include "common/base/mem.h"
+#include "common/plan/steps.h"
 #include "common/wire/facts.h"
 #include "ps/inputs.h"
 
@@ -86,6 +87,20 @@ static char *differs_sizes(const Run *run, const HelloFacts *facts)
     return NULL;
 }
 
+/* How long the run will be is known with the data. */
+static char *differs_course(const Run *run, const HelloFacts *facts)
+{
+    const TrainConfig *t = &run->config.train;
+    const AdaLora *a = &run->config.lora.ada;
+    const int64_t total =
+        steps_total(steps_per_epoch(facts->examples, t->batch_size), t->num_train_epochs, t->max_steps);
+    if (run->adapted.table->triplets == 0 || a->total_step > 0 || a->tinit + a->tfinal < total)
+        return NULL;
+    return xprintf("the run is %lld steps long, and lora.tinit %lld and lora.tfinal %lld leave none in which triplets "
+                   "are masked",
+                   (long long)total, (long long)a->tinit, (long long)a->tfinal);
+}
+
 /* In the order of what says most to the one who reads it. */
 char *refuse_worker(const Run *run, const Msg *hello, const HelloFacts *first)
 {
@@ -100,7 +115,7 @@ char *refuse_worker(const Run *run, const Msg *hello, const HelloFacts *first)
     if (!config_load(&theirs, &(ConfigSources){ .file = "the worker's run file", .text = hello->text }, &err))
         differs = xprintf("the run file that was sent is not valid: %s", err.what);
     else if (!(differs = differs_config(run, &theirs)) && !(differs = differs_plan(run, hello)) &&
-             !(differs = differs_sizes(run, facts)))
+             !(differs = differs_sizes(run, facts)) && !(differs = differs_course(run, facts)))
         differs = with ? differs_facts(run, facts, with, &theirs.data) : differs_fingerprint(run, facts);
     config_release(&theirs);
     return differs;

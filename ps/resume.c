@@ -114,8 +114,9 @@ bool resume_facts(HelloFacts *f, const json_t *own, Err *err)
 
 /* ---- what goes on counting -------------------------------------------------------------------- */
 
-static json_t *state_json(const RunState *s)
+static json_t *state_json(const Run *run)
 {
+    const RunState *s = &run->state;
     json_t *to = json_pack("{s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:b}", "version",
                            (json_int_t)s->version, "evaluated", (json_int_t)s->evaluated, "loss_total", s->loss_total,
                            "loss_since", s->loss_since, "logged", (json_int_t)s->logged, "tokens",
@@ -123,6 +124,13 @@ static json_t *state_json(const RunState *s)
                            "seconds_logged", s->seconds_logged, "best", s->best, "best_step", (json_int_t)s->best_step,
                            "worse", (json_int_t)s->worse, "stop_early", (int)s->stop_early);
     REQUIRE(to);
+    if (run->store.allocator.masked) {
+        Text kept = { 0 };
+        allocator_write(&run->store.allocator, &kept);
+        set(to, "kept", json_string(kept.data));
+        set(to, "rank_threshold", json_real(run->store.allocator.threshold));
+        text_release(&kept);
+    }
     return to;
 }
 
@@ -133,6 +141,18 @@ static bool is_ranked_otherwise(const Run *run, const json_t *own, Err *err)
     const json_t *by = json_object_get(own, "ranked");
     return strcmp(json_get_string(by, "metric", "", err), t->metric_for_best_model) != 0 ||
            json_get_bool(by, "kept", false, err) != t->load_best_model_at_end;
+}
+
+bool resume_take_kept(Run *run, const json_t *own, Err *err)
+{
+    const json_t *from = json_object_get(own, "state");
+    Err bad = { 0 };
+    const char *kept = json_get_string(from, "kept", "", &bad);
+    run->store.allocator.threshold = json_get_real(from, "rank_threshold", 0, &bad);
+    if (bad.kind == ERR_NONE)
+        return allocator_read(&run->store.allocator, kept, err);
+    *err = bad;
+    return false;
 }
 
 bool resume_take_state(Run *run, const json_t *own, Err *err)
@@ -167,8 +187,8 @@ bool resume_write(const Run *run, const json_t *trainer, const char *folder, con
     const TrainConfig *t = &run->config.train;
     json_t *own =
         json_pack("{s:i, s:I, s:I, s:o, s:o, s:{s:s, s:b}}", "format", FORMAT, "micro_batches", (json_int_t)run->M,
-                  "steps", (json_int_t)run->total, "facts", facts_json(&run->facts), "state", state_json(&run->state),
-                  "ranked", "metric", t->metric_for_best_model, "kept", (int)t->load_best_model_at_end);
+                  "steps", (json_int_t)run->total, "facts", facts_json(&run->facts), "state", state_json(run), "ranked",
+                  "metric", t->metric_for_best_model, "kept", (int)t->load_best_model_at_end);
     json_t *digests = json_object();
     REQUIRE(own);
     set(own, "run", in_hex(run->id));

@@ -20,6 +20,7 @@ MUST_USE json_t *resume_open(const char *folder, Err *err); /* NULL: not there, 
 MUST_USE json_t *resume_open_trainer(const json_t *own, const char *folder, Err *err);
 const char *resume_foreign(const Run *run, const json_t *own); /* NULL: it is this run's; else why not */
 MUST_USE bool resume_is_whole(const json_t *own, const char *folder, const char *name, uint64_t digest, Err *err);
+MUST_USE bool resume_take_kept(Run *run, const json_t *own, Err *err); /* AdaLoRA: which triplets, with the values */
 MUST_USE bool resume_take_state(Run *run, const json_t *own, Err *err); /* all but the history */
 
 /* Of a run that is complete: its id into *run, what its first worker had, how it was cut and how long it was. */

@@ -328,7 +328,7 @@ bool run_finish(Run *run, Err *err)
     best_load(run);
     log_end(run);
     char *wal = inside(run, "wal");
-    const AdapterForm form = store_form(&run->store);
+    const AdapterForm form = store_form(&run->store, run->total);
     bool ok = slots_write(run->folder, &form, run->adapted.table, &run->config.lora, run->config.model, false, err) &&
               output_extras(run, run->folder, err) && output_state(run, run->folder, NULL, 0, err) &&
               output_summary(run, err);
@@ -407,6 +407,10 @@ char *run_status(const Run *run, int64_t clients, int64_t ranks, int64_t quarant
         "quarantined", (json_int_t)quarantined, "micro_batches", (json_int_t)run->M, "tokens", (json_int_t)s->tokens,
         "seconds", s->seconds, "complete", (int)run->complete, "output_dir", run->folder, "last", last);
     REQUIRE(status);
+    if (run->store.allocator.table) {
+        json_object_set_new(status, "budget", json_integer(allocator_count(&run->store.allocator)));
+        json_object_set_new(status, "triplets", json_integer(run->adapted.table->triplets));
+    }
     const json_t *loss = json_object_get(last, "loss");
     json_object_set(status, "loss", loss ? (json_t *)(uintptr_t)loss : json_null());
     char *text = json_dumps(status, JSON_COMPACT);

@@ -18,7 +18,7 @@ static bool check_base(Adapted *adapted, Err *err)
 
 static bool open_values(Store *store, Adapted *adapted, const Config *c, Err *err)
 {
-    if (!check_base(adapted, err) || !store_init(store, adapted->table, &c->train, err))
+    if (!check_base(adapted, err) || !store_init(store, adapted->table, &c->lora, &c->train, err))
         return false;
     if (!slots_init(store->value, adapted->table, adapted->arch, &c->lora, c->train.seed, err)) {
         init_adapter_hint(c, err);

@@ -7,25 +7,32 @@
 
 #include "common/optim/adamw.h"
 #include "common/slots/slots.h"
+#include "ps/allocator.h"
 #include "ps/rates.h"
 
 typedef struct Store {
     const SlotTable *table; /* borrowed */
     float *value, *m, *v; /* [table->size], owned */
     float *first; /* the same size: what value began with, where the adapter's file needs it; else NULL */
-    float *mean; /* scratch, the same size */
+    float *mean; /* the same size: the last step's gradient, clipped */
     SlotRate *rates; /* [table->count], owned */
+    Allocator allocator; /* AdaLoRA's */
+    double penalty_weight; /* of the regulariser in the loss (orthogonality), 0: there is none */
 } Store;
 
 /* Values and moments are 0; rates and decay of the slots are those of the settings. */
-MUST_USE bool store_init(Store *store, const SlotTable *table, const TrainConfig *train, Err *err);
+MUST_USE bool store_init(Store *store, const SlotTable *table, const LoraConfig *lora, const TrainConfig *train,
+                         Err *err);
 void store_release(Store *store);
 
 /* Keeps the values that are there as the first ones. */
 MUST_USE bool store_keep_first(Store *store, Err *err);
 
-/* What of it goes into an adapter's file; lent. */
-AdapterForm store_form(const Store *store);
+/* What of it goes into an adapter's file; lent. steps: of the run. */
+AdapterForm store_form(const Store *store, int64_t steps);
+
+/* What the regulariser adds to the loss of the values as they are. */
+double store_penalty(const Store *store);
 
 /* Is an adapter's file the values as they lie? Else a checkpoint keeps them beside the moments. */
 bool store_is_plain(const Store *store);
@@ -37,14 +44,15 @@ typedef struct StorePart {
 } StorePart;
 
 #define STORE_VALUE "value"
-enum { STORE_PARTS = 3 }; /* at most */
+enum { STORE_PARTS = 5 }; /* at most */
 int store_parts(const Store *store, StorePart parts[STORE_PARTS]);
 
 /* First slot with a gradient that is not finite, or NULL. */
 const Slot *store_bad_slot(const Store *store, const float *gradient);
 
-/* One step: gradient sums / count, clipped to max_norm, AdamW with each slot's share of the
- * learning rate and its own weight decay (that of *o is not looked at). Returns the norm before clipping. */
-double store_apply(Store *store, const float *sums, int64_t count, double max_norm, const AdamW *o);
+/* One step: gradient sums / count, with the regulariser's, clipped to max_norm, AdamW with each slot's share of the
+ * learning rate and its own weight decay (that of *o is not looked at). Returns the norm before clipping; *penalty,
+ * where it is given: what the regulariser added to the loss. */
+double store_apply(Store *store, const float *sums, int64_t count, double max_norm, const AdamW *o, double *penalty);
 
 #endif

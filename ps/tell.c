@@ -149,6 +149,25 @@ static void add_metrics(const Run *run, Text *out)
         text_adds(out, "; stopped early");
 }
 
+/* AdaLoRA: how many modules have how many triplets left. */
+static void add_ranks(const Run *run, Text *out)
+{
+    const Allocator *a = &run->store.allocator;
+    if (!a->table)
+        return;
+    text_addf(out, "%lld of %lld triplets are kept", (long long)allocator_count(a), (long long)a->table->triplets);
+    const char *between = ": ";
+    for (int64_t r = 0; r <= a->ada.init_r; r++) {
+        int modules = 0;
+        for (int m = 0; m < a->table->arch->module_count; m++)
+            modules += a->table->modules[m].e >= 0 && allocator_rank(a, m) == r;
+        if (modules == 0)
+            continue;
+        text_addf(out, "%s%lld in %d module%s", between, (long long)r, modules, modules == 1 ? "" : "s");
+        between = ", ";
+    }
+}
+
 static void add_cost(const Run *run, Text *out)
 {
     const RunState *s = &run->state;
@@ -198,11 +217,12 @@ static void add_place(const Run *run, Text *out)
 void tell_end(const Run *run)
 {
     Text line = { 0 };
-    void (*const add[])(const Run *, Text *) = { add_metrics, add_cost, add_place };
+    void (*const add[])(const Run *, Text *) = { add_metrics, add_ranks, add_cost, add_place };
     for (size_t i = 0; i < sizeof add / sizeof *add; i++) {
         text_clear(&line);
         add[i](run, &line);
-        log_plain("%s", line.data);
+        if (line.size > 0)
+            log_plain("%s", line.data);
     }
     text_release(&line);
 }

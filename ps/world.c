@@ -19,6 +19,24 @@
 
 /* ---- begin ----------------------------------------------------------------------------------- */
 
+/* AdaLoRA: what PEFT's defaults, or a total_step of another run, do in silence. */
+static void warn_course(const Run *run)
+{
+    const Allocator *a = &run->store.allocator;
+    if (!a->table)
+        return;
+    const long long steps = (long long)run->total, total = (long long)allocator_total(a, run->total);
+    log_info("run", "AdaLoRA: %lld triplets of %d modules, lora.total_step=%lld (%s)", (long long)a->table->triplets,
+             (int)(a->table->triplets / a->ada.init_r), total, a->ada.total_step > 0 ? "given" : "the run's");
+    if (total - a->ada.tfinal >= steps && a->ada.total_step > 0)
+        log_warn("run",
+                 "lora.total_step - lora.tfinal is %lld, and the run ends at step %lld: lora.target_r is not "
+                 "reached",
+                 total - (long long)a->ada.tfinal, steps);
+    else if (a->ada.tfinal == 0 && total == steps)
+        log_warn("run", "lora.tfinal is 0: the last mask keeps a little more than lora.target_r");
+}
+
 static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas, uint64_t *plan)
 {
     Run *run = self;
@@ -44,6 +62,7 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
     run->clock_start = clock_now();
     log_info("run", "steps=%lld micro_batches=%lld trainable=%lld", (long long)run->total, (long long)run->M,
              (long long)run->adapted.table->trainable);
+    warn_course(run);
     *plan = run->plan;
     return run->M;
 }
@@ -118,6 +137,8 @@ static void world_evaluated(void *self, int64_t version, const double *const *su
             log_error("eval", "sums of another size chunk=%lld", (long long)i);
     Figure figures[METRICS_FIGURES];
     const int count = metrics_figures(&metrics, figures);
+    const double plain = figures[0].value, penalty = store_penalty(&run->store);
+    figures[0].value += penalty; /* as Trainer's eval_loss; perplexity is of the plain loss */
     const double seconds = clock_now() - run->eval_start;
     json_t *entry =
         json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)version, "epoch", history_epoch(run), "eval_runtime",
@@ -129,6 +150,8 @@ static void world_evaluated(void *self, int64_t version, const double *const *su
         json_object_set_new(entry, key, isfinite(value) ? json_real(value) : json_null());
         free(key);
     }
+    if (penalty > 0)
+        json_object_set_new(entry, "eval_loss_plain", isfinite(plain) ? json_real(plain) : json_null());
     metrics_release(&metrics);
     journal_evaluation(run, entry);
     tell_evaluation(run, figures, count);

@@ -95,6 +95,30 @@ def compare_starts(case, out, most):
     return [f"{key} is off by {value:.1e}" for key, value in worst.items() if not value <= most]
 
 
+def compare_ranks(case, out):
+    """AdaLoRA: every mask's budget and threshold, and which triplets are left at the end."""
+    path = os.path.join(case, "expected", "allocations.jsonl")
+    if not os.path.exists(path):
+        return []
+    rows = {row["step"]: row for row in lines(os.path.join(out, "metrics.jsonl"), "budget")}
+    wrong = []
+    for want in lines(path, "budget"):
+        got = rows.get(want["t"] + 1, {"budget": None, "rank_threshold": 0})
+        if got["budget"] != want["budget"] or not abs(got["rank_threshold"] / want["threshold"] - 1) <= 1e-3:
+            wrong.append(f"mask of t = {want['t']}: {got['budget']} above {got['rank_threshold']}, should be {want['budget']} above {want['threshold']}")
+    patterns = []
+    for folder in (out, os.path.join(case, "expected")):
+        with open(os.path.join(folder, "adapter_config.json"), encoding="utf-8") as file:
+            patterns.append(json.load(file)["rank_pattern"])
+    with open(os.path.join(out, "summary.json"), encoding="utf-8") as file:
+        ranks = json.load(file)["ranks"]
+    if patterns[0] != patterns[1]:
+        wrong.append(f"other triplets are kept: {patterns[0]}")
+    if {k + ".lora_E": n for k, n in ranks.items()} != {k: sum(v) for k, v in patterns[1].items()}:
+        wrong.append(f"summary.json says other ranks: {ranks}")
+    return wrong
+
+
 def compare_adapters(case, out, most):
     if os.path.exists(os.path.join(case, "expected", "residual.safetensors")):
         return compare_starts(case, out, most)
@@ -141,7 +165,7 @@ def main():
     a = parser.parse_args()
     wrong = compare_steps(a.case, a.out, {"loss": a.loss, "grad_norm": a.norm, "learning_rate": 1e-6})
     wrong += compare_adapters(a.case, a.out, a.adapter) + compare_metrics(a.case, a.out, a.eval)
-    wrong += compare_tokens(a.case, a.out)
+    wrong += compare_tokens(a.case, a.out) + compare_ranks(a.case, a.out)
     print("\n".join(wrong) if wrong else "equal")
     sys.exit(bool(wrong))
 

@@ -71,8 +71,22 @@ typedef struct DataConfig {
     StringList stop_strings;
 } DataConfig;
 
+typedef enum { METHOD_LORA, METHOD_ADALORA } MethodType;
+
+/* AdaLoRA's own settings (peft, AdaLoraConfig). */
+typedef struct AdaLora {
+    int64_t init_r, target_r; /* triplets of a module: at the start, at the end on average */
+    int64_t tinit, tfinal, deltaT; /* steps before the first mask, behind the last, between two */
+    int64_t total_step; /* -1: those of the run */
+    double beta1, beta2, orth_reg_weight;
+} AdaLora;
+
 typedef struct LoraConfig {
     TrainMode mode; /* train.mode: full has no LoRA, and the rest is as by default */
+    MethodType method;
+    AdaLora ada;
+    json_t *rank_masks; /* AdaLoRA, of an adapter that was read: its rank_pattern, module.lora_E -> list of bools;
+                           owned; NULL: all are there */
     int64_t r;
     double alpha, dropout;
     bool use_rslora, use_dora, lora_bias; /* common/slots/methods.h */
@@ -226,6 +240,9 @@ bool config_less_is_better(const char *metric);
 
 /* Sets one key after loading (parallel.micro_batches: auto -> 8), checked. */
 MUST_USE bool config_set(Config *config, const char *key, const char *value, Err *err);
+
+/* Several at once, "KEY=VALUE" each: those that are only right together. */
+MUST_USE bool config_set_all(Config *config, const char *const *overrides, int count, Err *err);
 
 const char *config_task_name(TaskType task); /* "SEQ_CLS" */
 

@@ -2,6 +2,7 @@
 
 #include "common/base/address.h"
 #include "common/base/form.h"
+#include "common/config/config_method.h"
 #include "common/config/config_table.h"
 
 #include <stdlib.h>
@@ -274,7 +275,7 @@ static bool check_lora(const Config *c, Err *err)
         err_hint(err, "remove one of them");
         return at_keys(c, "lora.init_lora_weights", "lora.init_adapter", err);
     }
-    return true;
+    return config_check_method(c, err);
 }
 
 /* ---- rates ---- */

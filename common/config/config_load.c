@@ -377,13 +377,11 @@ static void keep_origins(Config *next, const Config *before)
 }
 
 /* Through the whole loader again, so that nothing changes unless all checks hold. */
-bool config_set(Config *config, const char *key, const char *value, Err *err)
+bool config_set_all(Config *config, const char *const *overrides, int count, Err *err)
 {
     Text now = { 0 };
     config_print(config, &now);
-    char *override = xprintf("%s=%s", key, value);
-    const char *overrides[] = { override };
-    const ConfigSources sources = { .text = now.data, .overrides = overrides, .override_count = 1 };
+    const ConfigSources sources = { .text = now.data, .overrides = overrides, .override_count = count };
     Config next;
     bool ok = read_all(&next, &sources, BY_PROGRAM, err);
     if (ok) {
@@ -393,8 +391,16 @@ bool config_set(Config *config, const char *key, const char *value, Err *err)
     config_release(ok ? config : &next);
     if (ok)
         *config = next;
-    free(override);
     text_release(&now);
+    return ok;
+}
+
+bool config_set(Config *config, const char *key, const char *value, Err *err)
+{
+    char *override = xprintf("%s=%s", key, value);
+    const char *overrides[] = { override };
+    const bool ok = config_set_all(config, overrides, 1, err);
+    free(override);
     return ok;
 }
 

@@ -48,7 +48,7 @@
 /* clang-format off */
 static const PeerName names[] = {
     AS("lora.task_type", "null", "task_type", NULL, "a key of the run, not of lora"),
-    ONLY("lora.peft_type", "null", "LORA", "remove it: only LoRA is computed"),
+    AS("lora.peft_type", "null", "lora.method", "LORA=lora|ADALORA=adalora", NULL),
     ANY("lora.auto_mapping", "null", "task_type says which model it is"),
     ANY("lora.peft_version", "null", "of whoever wrote the adapter"),
     AS("lora.base_model_name_or_path", "null", "model", NULL, NULL),
@@ -89,7 +89,15 @@ static const PeerName names[] = {
     ONLY("lora.arrow_config", "null", NULL, "remove it: plain LoRA is computed"),
     ONLY("lora.kasa_config", "null", NULL, "remove it: plain LoRA is computed"),
     LATER("lora.ensure_weight_tying", "false", "modules_to_save that share a weight"),
-    { "lora.method", NULL, NAME_LATER, NULL, "lora", "adalora" },
+    KEY("lora.init_r", "12", NULL),
+    KEY("lora.target_r", "8", NULL),
+    KEY("lora.tinit", "0", NULL),
+    KEY("lora.tfinal", "0", NULL),
+    KEY("lora.deltaT", "1", NULL),
+    KEY("lora.beta1", "0.85", NULL),
+    KEY("lora.beta2", "0.85", NULL),
+    KEY("lora.orth_reg_weight", "0.5", NULL),
+    KEY("lora.total_step", "null", NULL),
 
     KEY("train.output_dir", "null", NULL),
     BATCH("train.per_device_train_batch_size", "8",

@@ -42,6 +42,7 @@ static const char *const foreign[][2] = {
     { "completion_column", "data.completion" },
     { "ner_tags", "data.tags" },
     { "words", "data.tokens" },
+    { "target", "lora.target_modules" },
     { "horizontal_flip", "data.random_flip" },
     { "num_labels", "labels" },
     { "model_name_or_path", "model" },

@@ -29,6 +29,11 @@ static const KeyWord bias_words[] = {
     { "lora_only", BIAS_LORA_ONLY, false },
     { NULL, 0, false },
 };
+static const KeyWord method_words[] = {
+    { "lora", METHOD_LORA, false },
+    { "adalora", METHOD_ADALORA, false },
+    { NULL, 0, false },
+};
 static const KeyWord init_words[] = {
     { "true", INIT_TRUE, false },
     { "false", INIT_FALSE, false },
@@ -165,6 +170,26 @@ static const ConfigKey keys[] = {
     { "data.stop_strings", KEY_NAMES, AT(data.stop_strings), "null", KEY_NULL | KEY_ALIKE, 0, 0, NULL,
       "generation ends behind any of these texts" },
 
+    { "lora.method", KEY_WORD, AT(lora.method), "lora", 0, 0, 0, method_words,
+      "adalora: B diag(E) A, whose triplets are masked step by step until target_r a module are left on average" },
+    { "lora.init_r", KEY_INT, AT(lora.ada.init_r), "12", 0, 1, 4096, NULL,
+      "AdaLoRA: triplets of each module at the start (instead of lora.r)" },
+    { "lora.target_r", KEY_INT, AT(lora.ada.target_r), "8", 0, 1, 4096, NULL,
+      "AdaLoRA: triplets of a module at the end, on average" },
+    { "lora.tinit", KEY_INT, AT(lora.ada.tinit), "0", 0, 0, 1e12, NULL,
+      "AdaLoRA: steps before triplets are masked" },
+    { "lora.tfinal", KEY_INT, AT(lora.ada.tfinal), "0", 0, 0, 1e12, NULL,
+      "AdaLoRA: steps at the end with the last mask; with 0 the budget ends a little above target_r" },
+    { "lora.deltaT", KEY_INT, AT(lora.ada.deltaT), "1", 0, 1, 1e12, NULL,
+      "AdaLoRA: steps from one mask to the next" },
+    { "lora.beta1", KEY_REAL, AT(lora.ada.beta1), "0.85", KEY_ABOVE | KEY_BELOW, 0, 1, NULL,
+      "AdaLoRA: of the mean of a weight's sensitivity" },
+    { "lora.beta2", KEY_REAL, AT(lora.ada.beta2), "0.85", KEY_ABOVE | KEY_BELOW, 0, 1, NULL,
+      "AdaLoRA: of the mean of its uncertainty" },
+    { "lora.orth_reg_weight", KEY_REAL, AT(lora.ada.orth_reg_weight), "0.5", 0, 0, 1e6, NULL,
+      "AdaLoRA: weight in the loss of how far A and B are from orthogonal" },
+    { "lora.total_step", KEY_INT, AT(lora.ada.total_step), "null", KEY_NULL, 1, 1e12, NULL,
+      "AdaLoRA: step at which the budget's course ends; null: the run's last" },
     { "lora.r", KEY_INT, AT(lora.r), "8", 0, 1, 4096, NULL,
       "rank of the A and B matrices" },
     { "lora.lora_alpha", KEY_REAL, AT(lora.alpha), "16", KEY_ABOVE, 0, 1e6, NULL,

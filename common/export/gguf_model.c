@@ -119,6 +119,8 @@ static bool check_adapter(const SlotTable *table, Err *err)
         Text what = { 0 };
         if (slot->kind == SLOT_BIAS || slot->kind == SLOT_WEIGHT)
             text_addf(&what, "'%s', which was trained itself,", m->path);
+        else if (slot->kind != SLOT_LORA_A && slot->kind != SLOT_LORA_B)
+            text_addf(&what, "'%s'", slot->name);
         else if (m->kind != MODULE_LINEAR)
             text_addf(&what, "LoRA on '%s'", m->path);
         else if (m->tied)

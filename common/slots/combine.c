@@ -114,6 +114,10 @@ static bool check_part(const CombinePart *part, Err *err)
 {
     if (!merged_check(part->lora, part->table, err))
         return err_at(err, "%s", part->name);
+    if (part->table->triplets > 0) {
+        err_set(err, ERR_INPUT, "adapters of AdaLoRA cannot be combined");
+        return err_at(err, "%s", part->name);
+    }
     if (part->lora->bias != BIAS_NONE) {
         err_set(err, ERR_INPUT, "an adapter with trained biases cannot be combined");
         err_hint(err, "PEFT would leave them out without a word");

@@ -6,6 +6,7 @@
 #include "common/slots/inits.h"
 #include "common/slots/slots.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,15 @@ typedef struct Setting {
 } Setting;
 
 static const Setting settings[] = {
+    { "lora.method", BINDS },
+    { "lora.init_r", BINDS },
+    { "lora.target_r", FREE },
+    { "lora.tinit", FREE },
+    { "lora.tfinal", FREE },
+    { "lora.deltaT", FREE },
+    { "lora.beta1", FREE },
+    { "lora.beta2", FREE },
+    { "lora.orth_reg_weight", FREE },
     { "lora.r", BINDS },
     { "lora.lora_alpha", BINDS },
     { "lora.use_rslora", BINDS },
@@ -58,16 +68,17 @@ static void add_difference(Text *out, const char *key, const char *ours, const c
 /* Takes what the run file does not say; `differ` lists what it says otherwise. */
 static bool take(Config *config, const Config *theirs, Text *taken, Text *differ, Err *err)
 {
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+    const char *set[LENGTH(settings)];
+    int count = 0;
+    for (size_t i = 0; i < LENGTH(settings); i++) {
         const char *key = settings[i].key;
         Text ours = { 0 }, other = { 0 };
-        bool ok = true;
         config_print_key(config, key, &ours);
         config_print_key(theirs, key, &other);
         if (strcmp(ours.data, other.data) == 0) {
             ;
         } else if (!config_is_given(config, key)) {
-            ok = config_set(config, key, other.data, err);
+            set[count++] = xprintf("%s=%s", key, other.data);
             if (taken)
                 text_addf(taken, "%s%s %s", taken->size ? ", " : "", key, other.data);
         } else if (settings[i].binding == BINDS) {
@@ -75,10 +86,11 @@ static bool take(Config *config, const Config *theirs, Text *taken, Text *differ
         }
         text_release(&ours);
         text_release(&other);
-        if (!ok)
-            return false;
     }
-    return true;
+    const bool ok = count == 0 || config_set_all(config, set, count, err);
+    while (count > 0)
+        free((char *)(uintptr_t)set[--count]);
+    return ok;
 }
 
 /* The adapter's settings, as a run would write them. */

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/slots/decompose.h"
+#include "common/slots/methods.h"
 #include "common/slots/slots_tensor.h"
 
 #include <math.h>
@@ -121,6 +122,15 @@ static bool as_olora(const Start *s, Err *err)
     return parts_qr(&parts, &w, s->r, slot_key(s->seed, s->a_slot), err) && take_parts(s, &parts, false);
 }
 
+/* Zhang and others 2023: E is 0, so the product is; PEFT, AdaLoraLayer.reset_lora_parameters. */
+static bool as_triplets(const Start *s, Err *err)
+{
+    (void)err;
+    rng_normal(s->a, s->a_slot->count, 0.02f, slot_key(s->seed, s->a_slot));
+    rng_normal(s->b, s->b_slot->count, 0.02f, slot_key(s->seed, s->b_slot));
+    return true;
+}
+
 typedef struct Init {
     InitMode mode; /* the last row: that, and all above it */
     const char *name; /* of adapter_config.json; NULL: a truth value */
@@ -140,8 +150,13 @@ static const Init inits[] = {
     { INIT_PISSA_NITER, "pissa_niter", as_pissa_niter, false, false, true },
 };
 
+/* Of a method that begins in its own way. */
+static const Init of_triplets = { INIT_TRUE, NULL, as_triplets, true, false, false };
+
 static const Init *init_of(const LoraConfig *lora)
 {
+    if (methods_has_triplets(lora))
+        return &of_triplets;
     const Init *init = inits;
     while (init->mode != lora->init && init->mode != INIT_PISSA_NITER)
         init++;

@@ -15,7 +15,7 @@
 bool merged_check(const LoraConfig *lora, const SlotTable *table, Err *err)
 {
     for (int i = 0; i < table->count; i++)
-        if (table->slots[i].kind > SLOT_WEIGHT) {
+        if (table->slots[i].kind > SLOT_WEIGHT && table->slots[i].kind != SLOT_LORA_E) {
             err_set(err, ERR_INPUT, "'%s' cannot be merged", table->slots[i].name);
             return err_hint(err, "only LoRA, trained biases and modules that were trained whole are merged");
         }
@@ -61,6 +61,22 @@ typedef struct DeltaFactors {
     float *owned; /* right, where it was transposed; else NULL */
 } DeltaFactors;
 
+/* right[R, columns] <- diag(E) right: of triplets. */
+static bool scale_factors(DeltaFactors *f, const float *e, Err *err)
+{
+    if (!f->owned) {
+        f->owned = mem_alloc((size_t)(f->R * f->columns + 1) * sizeof(float), err);
+        if (!f->owned)
+            return false;
+        memcpy(f->owned, f->right, (size_t)(f->R * f->columns) * sizeof(float));
+        f->right = f->owned;
+    }
+    for (int64_t r = 0; r < f->R; r++)
+        for (int64_t c = 0; c < f->columns; c++)
+            f->owned[r * f->columns + c] *= e[r];
+    return true;
+}
+
 static bool open_factors(DeltaFactors *f, const Merged *merged, const Module *m, const ModuleSlots *of, int64_t count,
                          Err *err)
 {
@@ -101,6 +117,10 @@ static bool add_delta(Merged *merged, const Module *m, const ModuleSlots *of, fl
     DeltaFactors f;
     if (!open_factors(&f, merged, m, of, count, err))
         return false;
+    if (of->e >= 0 && !scale_factors(&f, merged->values + merged->table->slots[of->e].offset, err)) {
+        free(f.owned);
+        return false;
+    }
     float *row = mem_alloc((size_t)f.columns * sizeof *row, err);
     double base = 0, delta = 0;
     for (int64_t i = 0; row && i < f.rows; i++) {
@@ -136,7 +156,7 @@ static void copy_slot(float *out, const Slot *slot, const float *values)
 
 bool merged_read(Merged *merged, const SavedTensor *t, float *out, Err *err)
 {
-    static const ModuleSlots none = { .a = -1, .b = -1, .bias = -1, .weight = -1 };
+    static const ModuleSlots none = { .a = -1, .b = -1, .e = -1, .bias = -1, .weight = -1 };
     const Module *m = &merged->arch->modules[t->module];
     const ModuleSlots *of = merged->table ? &merged->table->modules[t->module] : &none;
     const int whole = t->bias ? of->bias : of->weight;

@@ -27,8 +27,15 @@ int methods_extra(MethodSlot extra[METHODS_EXTRA], const LoraConfig *lora);
 /* Can this module be adapted so? */
 MUST_USE bool methods_fit(const LoraConfig *lora, const Module *module, Err *err);
 
-/* Into adapter_config.json: the key of every method, and whether it is on. */
-void methods_write(json_t *to, const LoraConfig *lora);
+/* Has each module an E beside A and B, which its rows share (AdaLoRA)? */
+bool methods_has_triplets(const LoraConfig *lora);
+
+/* Rank of the module, where no pattern says another. */
+int64_t methods_rank(const LoraConfig *lora, const char *path);
+
+/* Into adapter_config.json: peft_type, with the settings of its own; the key of every other method, and whether it is
+ * on. */
+void methods_write(json_t *to, const SlotTable *table, const AdapterForm *form, const LoraConfig *lora);
 
 /* The same out of it; where there is none, the method is off. */
 MUST_USE bool methods_read(LoraConfig *lora, const json_t *config, Err *err);

@@ -105,7 +105,8 @@ static void add_lora(SlotTable *table, const ModelArch *arch, int module, const 
     ModuleSlots *of = &table->modules[module];
     const int64_t r = match->r;
     Slot a = { .dims = 2, .dim = { r, m->in } }, b = { .dims = 2, .dim = { m->out, r } };
-    const char *a_end = ".lora_A.weight", *b_end = ".lora_B.weight";
+    const bool triplets = methods_has_triplets(lora);
+    const char *a_end = triplets ? ".lora_A" : ".lora_A.weight", *b_end = triplets ? ".lora_B" : ".lora_B.weight";
     if (m->kind == MODULE_EMBEDDING) { /* rows are picked: A is indexed by them */
         a.dim[1] = m->out;
         b.dim[0] = m->in;
@@ -114,14 +115,23 @@ static void add_lora(SlotTable *table, const ModelArch *arch, int module, const 
     } else if (m->kind == MODULE_CONV) {
         stored_shape(arch, m, false, a.dim);
         a.dim[0] = r;
-        a.dims = b.dims = 4;
-        b.dim[2] = b.dim[3] = 1;
+        if (triplets) /* one row for all of a kernel */
+            a.dim[1] *= a.dim[2] * a.dim[3];
+        a.dims = b.dims = triplets ? 2 : 4;
+        b.dim[2] = b.dim[3] = triplets ? 0 : 1;
+        a.dim[2] = triplets ? 0 : a.dim[2];
+        a.dim[3] = triplets ? 0 : a.dim[3];
     }
     of->r = r;
     of->scale = (float)methods_scale(lora, match->alpha, r);
     of->a = add_slot(table, arch, module, SLOT_LORA_A, a_end, &a);
     of->b = add_slot(table, arch, module, SLOT_LORA_B, b_end, &b);
     add_extra(table, arch, module, lora);
+    if (!triplets)
+        return;
+    of->e = add_slot(table, arch, module, SLOT_LORA_E, ".lora_E", &(Slot){ .dims = 2, .dim = { r, 1 } });
+    of->triplet = table->triplets;
+    table->triplets += r;
 }
 
 static void add_weight(SlotTable *table, const ModelArch *arch, int module)
@@ -148,7 +158,7 @@ static void add_module(SlotTable *table, const ModelArch *arch, int module, cons
 {
     const Module *m = &arch->modules[module];
     ModuleSlots *of = &table->modules[module];
-    *of = (ModuleSlots){ .a = -1, .b = -1, .lora_bias = -1, .magnitude = -1, .bias = -1, .weight = -1 };
+    *of = (ModuleSlots){ .a = -1, .b = -1, .e = -1, .lora_bias = -1, .magnitude = -1, .bias = -1, .weight = -1 };
     if (match->target)
         add_lora(table, arch, module, match, lora);
     const bool trained = match->saved || lora->bias == BIAS_ALL || (lora->bias == BIAS_LORA_ONLY && match->target);
@@ -254,7 +264,7 @@ void slots_close(SlotTable *table)
 static int64_t module_trained(const SlotTable *table, int module)
 {
     const ModuleSlots *of = &table->modules[module];
-    const int slots[] = { of->a, of->b, of->lora_bias, of->magnitude, of->bias, of->weight };
+    const int slots[] = { of->a, of->b, of->e, of->lora_bias, of->magnitude, of->bias, of->weight };
     int64_t sum = 0;
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
         if (slots[i] >= 0 && table->slots[slots[i]].module == module)

@@ -23,7 +23,8 @@ typedef enum {
     SLOT_BIAS, /* [out]: a base bias that is trained, or a saved module's */
     SLOT_WEIGHT, /* a module in modules_to_save: the base's shape */
     SLOT_LORA_BIAS, /* [out]: of B */
-    SLOT_MAGNITUDE /* [out], DoRA's lengths of rows; embedding: [width]; convolution: [1, out, 1, 1] */
+    SLOT_MAGNITUDE, /* [out], DoRA's lengths of rows; embedding: [width]; convolution: [1, out, 1, 1] */
+    SLOT_LORA_E /* AdaLoRA: [r, 1], W + scale B diag(E) A; its A and B of a convolution are [r, in], [out, r] */
 } SlotKind;
 
 typedef struct Slot {
@@ -40,8 +41,9 @@ typedef struct Slot {
 
 /* What is trainable of one module; -1: nothing. Indices into slots. */
 typedef struct ModuleSlots {
-    int a, b, lora_bias, magnitude, bias, weight;
+    int a, b, e, lora_bias, magnitude, bias, weight;
     int64_t r;
+    int64_t triplet; /* with e: its first of the table's triplets, r of them */
     float scale; /* of B A: alpha / r, or what a method makes of them */
 } ModuleSlots;
 
@@ -62,6 +64,7 @@ typedef struct SlotTable {
     bool whole; /* every weight is trained: names and files are a model's, not an adapter's */
     int64_t size; /* floats in the flat buffer, padding included (padding stays 0) */
     int64_t trainable; /* parameters without padding */
+    int64_t triplets; /* AdaLoRA: rows of A with their E and column of B, of all modules */
     uint64_t hash; /* of every name, shape, offset, decay flag, scale */
     char **targets; /* what adapter_config.json's target_modules says, sorted, owned;
                              in today's names, whatever lora.target_modules says */
@@ -96,6 +99,8 @@ typedef struct AdapterForm {
     const float *values; /* [table->size] */
     const float *first; /* the values that the run began with, where they were taken off the base (inits_shift): the
                            file is a plain LoRA of rank 2 r that takes them off; NULL: nothing was */
+    const bool *kept; /* [table->triplets] AdaLoRA: which are in the file, as rank_pattern says; NULL: all */
+    int64_t total_step; /* AdaLoRA: where lora.total_step says none */
 } AdapterForm;
 
 /* FOLDER/adapter_model.safetensors and adapter_config.json, as PEFT writes them. */

@@ -16,16 +16,15 @@
 /* ---- writing ---------------------------------------------------------------------- */
 
 /* Fields that stay as PEFT's LoraConfig has them when nobody sets them. */
-static const char defaults[] =
-    "{\"alora_invocation_tokens\": null, \"arrow_config\": null, \"auto_mapping\": null,"
-    " \"corda_config\": null, \"ensure_weight_tying\": false, \"eva_config\": null,"
-    " \"fan_in_fan_out\": false, \"inference_mode\": true, \"kasa_config\": null,"
-    " \"layer_replication\": null, \"layers_pattern\": null, \"loftq_config\": {},"
-    " \"lora_ga_config\": null, \"megatron_config\": null,"
-    " \"megatron_core\": \"megatron.core\", \"monteclora_config\": null, \"peft_type\": \"LORA\","
-    " \"peft_version\": \"0.21.2\", \"qalora_group_size\": 16, \"revision\": null,"
-    " \"target_parameters\": null, \"trainable_token_indices\": null, \"use_bdlora\": null,"
-    " \"use_qalora\": false, \"velora_config\": null}";
+static const char defaults[] = "{\"alora_invocation_tokens\": null, \"arrow_config\": null, \"auto_mapping\": null,"
+                               " \"corda_config\": null, \"ensure_weight_tying\": false, \"eva_config\": null,"
+                               " \"fan_in_fan_out\": false, \"inference_mode\": true, \"kasa_config\": null,"
+                               " \"layer_replication\": null, \"layers_pattern\": null, \"loftq_config\": {},"
+                               " \"lora_ga_config\": null, \"megatron_config\": null,"
+                               " \"megatron_core\": \"megatron.core\", \"monteclora_config\": null,"
+                               " \"peft_version\": \"0.21.2\", \"qalora_group_size\": 16, \"revision\": null,"
+                               " \"target_parameters\": null, \"trainable_token_indices\": null, \"use_bdlora\": null,"
+                               " \"use_qalora\": false, \"velora_config\": null}";
 
 /* 8, not 8.0, as PEFT's integers are. */
 static json_t *number(double x)
@@ -115,7 +114,7 @@ json_t *slots_config_json(const SlotTable *table, const AdapterForm *form, const
     json_object_set_new(to, "base_model_name_or_path", json_string(model_name));
     set_ranks(to, lora, form->first ? 2 : 1);
     json_object_set_new(to, "lora_dropout", json_real(lora->dropout));
-    methods_write(to, lora);
+    methods_write(to, table, form, lora);
     json_object_set_new(to, "bias", json_string(bias[lora->bias]));
     json_object_set_new(to, "init_lora_weights", form->first ? json_true() : inits_json(lora));
     json_object_set_new(to, "target_modules",
@@ -266,14 +265,11 @@ static bool read_bias(LoraConfig *lora, const json_t *config, Err *err)
 
 static bool read_numbers(LoraConfig *lora, const json_t *config, Err *err)
 {
-    const char *type = json_get_string(config, "peft_type", "", err);
     lora->r = json_get_int(config, "r", 8, err);
     lora->alpha = json_get_real(config, "lora_alpha", 8, err);
     lora->dropout = json_get_real(config, "lora_dropout", 0, err);
     if (err->kind != ERR_NONE)
         return false;
-    if (strcmp(type, "LORA") != 0)
-        return err_set(err, ERR_INPUT, "peft_type '%s' is not supported, only LORA", type);
     if (lora->r < 1 || lora->r > 1000000 || !(lora->alpha > 0) || !(lora->dropout >= 0 && lora->dropout < 1))
         return err_set(err, ERR_INPUT, "r, lora_alpha or lora_dropout is out of range");
     return true;
@@ -288,7 +284,7 @@ static bool read_config(LoraConfig *lora, json_t *config, Err *err)
         !read_names(&lora->target_modules, &lora->target_regex, config, "target_modules", err) ||
         !read_names(&lora->exclude_modules, &lora->exclude_regex, config, "exclude_modules", err) ||
         !read_names(&lora->modules_to_save, NULL, config, "modules_to_save", err) || !read_layers(lora, config, err) ||
-        !read_patterns(&lora->rank_pattern, config, "rank_pattern", err) ||
+        (!methods_has_triplets(lora) && !read_patterns(&lora->rank_pattern, config, "rank_pattern", err)) ||
         !read_patterns(&lora->alpha_pattern, config, "alpha_pattern", err))
         return false;
     if (lora->target_regex && strcasecmp(lora->target_regex, "all-linear") == 0) {
@@ -348,5 +344,6 @@ void lora_config_release(LoraConfig *lora)
     free(lora->exclude_regex);
     free(lora->layers_to_transform);
     free(lora->init_adapter);
+    json_decref(lora->rank_masks);
     *lora = (LoraConfig){ 0 };
 }

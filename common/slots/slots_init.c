@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/model/stored.h"
+#include "common/slots/adalora.h"
 #include "common/slots/inits.h"
 #include "common/slots/slots_tensor.h"
 #include "common/tensor/safetensors.h"
@@ -198,6 +199,38 @@ static bool init_all(float *values, const SlotTable *table, const SafeTensors *f
     return ok;
 }
 
+/* An adapter whose triplets are not all there, in a table that has them all: the others begin anew, with E = 0, so
+ * that they change nothing, and may win. */
+static bool read_cropped(float *values, const SlotTable *table, const LoraConfig *lora, json_t *masks, uint64_t seed,
+                         Err *err)
+{
+    LoraConfig settings = *lora;
+    settings.rank_masks = masks;
+    SlotTable *small = slots_open(table->arch, &settings, err);
+    float *from = small ? mem_alloc((size_t)(small->size + 1) * sizeof *from, err) : NULL;
+    bool ok = from && slots_read_adapter(from, small, lora->init_adapter, err);
+    memset(values, 0, (size_t)table->size * sizeof *values);
+    for (int i = 0; ok && i < table->arch->module_count; i++)
+        if (table->modules[i].a >= 0)
+            ok = inits_module(values, table, i, NULL, lora, seed, err);
+    if (ok)
+        adalora_spread(values, table, from, small, masks);
+    free(from);
+    slots_close(small);
+    return ok;
+}
+
+static bool read_beginning(float *values, const SlotTable *table, const LoraConfig *lora, uint64_t seed, Err *err)
+{
+    LoraConfig theirs = { 0 };
+    bool ok = table->triplets == 0 || lora_config_read(&theirs, lora->init_adapter, err);
+    if (ok)
+        ok = theirs.rank_masks ? read_cropped(values, table, lora, theirs.rank_masks, seed, err)
+                               : slots_read_adapter(values, table, lora->init_adapter, err);
+    lora_config_release(&theirs);
+    return ok;
+}
+
 bool slots_init(float *values, const SlotTable *table, const ModelArch *arch, const LoraConfig *lora, uint64_t seed,
                 Err *err)
 {
@@ -206,7 +239,7 @@ bool slots_init(float *values, const SlotTable *table, const ModelArch *arch, co
         return false;
     bool ok = !files || (check_heads(table, arch, files, err) && check_ties(table, arch, files, err));
     if (ok && lora->init_adapter)
-        ok = slots_read_adapter(values, table, lora->init_adapter, err);
+        ok = read_beginning(values, table, lora, seed, err);
     else if (ok)
         ok = init_all(values, table, files, lora, seed, err);
     safetensors_close(files);

@@ -395,7 +395,7 @@ static bool combine(ModuleMatch *matches, const ModelArch *arch, const LoraConfi
         matches[i] = (ModuleMatch){
             .target = rules->named[i] && !rules->excluded[i] && !rules->barred[i],
             .saved = rules->saved[i],
-            .r = lora->r,
+            .r = methods_rank(lora, arch->modules[i].path),
             .alpha = lora->alpha,
         };
         if (matches[i].target && !check_target(arch, rules, i, err))

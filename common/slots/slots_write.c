@@ -5,6 +5,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/model/stored.h"
+#include "common/slots/adalora.h"
 #include "common/slots/slots_config.h"
 #include "common/slots/slots_tensor.h"
 
@@ -52,7 +53,8 @@ static bool doubled_out(TensorOut *out, float **room, const Slot *slot, const fl
 }
 
 /* A view of the slot as files hold it; `room` gets what has to be made for it. */
-static bool slot_out(TensorOut *out, float **room, const Slot *slot, const AdapterForm *form, Err *err)
+static bool slot_out(TensorOut *out, float **room, const Slot *slot, const SlotTable *table, const AdapterForm *form,
+                     Err *err)
 {
     *out = (TensorOut){ .name = slot->name, .dims = slot->dims, .data = form->values + slot->offset };
     int64_t dim[4];
@@ -61,7 +63,7 @@ static bool slot_out(TensorOut *out, float **room, const Slot *slot, const Adapt
     if (form->first && (slot->kind == SLOT_LORA_A || slot->kind == SLOT_LORA_B))
         return doubled_out(out, room, slot, form->first, err);
     if (!slot->transposed)
-        return true;
+        return adalora_crop(out, room, slot, table, form, err);
     const float *now = out->data;
     if (!take_room(out, room, slot->count, err))
         return false;
@@ -90,7 +92,7 @@ static bool write_tensors(const char *folder, const AdapterForm *form, const Slo
     SafeTensors *files = NULL;
     bool ok = table->base_count == 0 || (files = safetensors_open_model(table->arch->folder, err));
     for (int i = 0; ok && i < table->count; i++)
-        ok = slot_out(&tensors[i], &rooms[i], &table->slots[i], form, err);
+        ok = slot_out(&tensors[i], &rooms[i], &table->slots[i], table, form, err);
     for (int i = table->count; ok && i < count; i++)
         ok = base_out(&tensors[i], &rooms[i], &table->bases[i - table->count], table->arch, files, err);
     char *path = path_join(folder, "adapter_model.safetensors");

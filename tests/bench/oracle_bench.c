@@ -61,7 +61,7 @@ static bool open_store(PsClient *client, Err *err)
         folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
     free(folder);
     client->table = client->arch ? slots_open(client->arch, &c->lora, err) : NULL;
-    if (!client->table || !store_init(&client->store, client->table, &client->config.train, err))
+    if (!client->table || !store_init(&client->store, client->table, &client->config.lora, &client->config.train, err))
         return false;
     client->sums = mem_alloc((size_t)client->table->size * sizeof(float), err);
     return client->sums && slots_init(client->store.value, client->table, client->arch, &c->lora, c->train.seed, err);
@@ -99,7 +99,7 @@ static void update(PsClient *client)
     const TrainConfig *t = &client->config.train;
     const AdamW adam = { t->learning_rate, t->adam_beta1,   t->adam_beta2,
                          t->adam_epsilon,  t->weight_decay, client->step + 1 };
-    store_apply(&client->store, client->sums, client->count, t->max_grad_norm, &adam);
+    store_apply(&client->store, client->sums, client->count, t->max_grad_norm, &adam, NULL);
     client->count = 0;
     client->step++;
     if (client->step == t->logging_steps) {

@@ -35,12 +35,14 @@ for golden in "$root"/tests/golden/*/run.yaml; do
     check "$name" 1
     "$root/bin/lora" eval "$golden" --adapter="$work/$name-1" >"$work/eval.json" 2>"$work/log" ||
         fail "lora eval of $name ended with $?"
-    same_figures "$work/eval.json" "$root/tests/golden/$name/expected/eval.json" >"$work/log" ||
+    want=$root/tests/golden/$name/expected/reloaded.json # where an adapter's file does not hold all of the run's values
+    [ -e "$want" ] || want=$root/tests/golden/$name/expected/eval.json
+    same_figures "$work/eval.json" "$want" >"$work/log" ||
         fail "lora eval of $name differs from PEFT"
 done
 # by two ranks, and by the arithmetic of older CPUs than this
 lower=x86-64-v3
 LORA_ARITHMETIC=$lower "$root/bin/lora" --version 2>/dev/null | grep -q "^arithmetic: $lower," || lower=
-for name in bert-seqcls bert-rslora-dora bert-pissa llama-olora bert-multilabel bert-tokcls gpt2-dora bert-labelsmooth-poly vit-dora roberta-full gpt2-full-clm; do
+for name in bert-seqcls bert-rslora-dora bert-pissa llama-olora bert-adalora gpt2-adalora-clm bert-multilabel bert-tokcls gpt2-dora bert-labelsmooth-poly vit-dora roberta-full gpt2-full-clm; do
     LORA_ARITHMETIC=$lower check $name 2
 done

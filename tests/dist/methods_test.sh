@@ -44,4 +44,21 @@ method() {
     [ "$(sha256sum "$case_dir/model/model.safetensors")" = "$before" ] || fail "$name changed the model's file"
 }
 
+# the best evaluation's values, with what belongs to them, are what is left at the end
+best() {
+    local out=$work/$1-best golden=$root/tests/golden/$2 step
+    "$root/bin/lora" train "$golden/run.yaml" --train.output_dir="$out" --train.eval_strategy=steps --train.eval_steps=6 \
+        --train.save_strategy=steps --train.save_steps=6 --train.load_best_model_at_end=true --train.metric_for_best_model="$3" \
+        >"$work/log" 2>&1 || fail "$1: a run that keeps its best ended with $?"
+    step=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["best_global_step"])' "$out/trainer_state.json")
+    cmp "$out/adapter_model.safetensors" "$out/checkpoint-$step/adapter_model.safetensors" >"$work/log" 2>&1 ||
+        fail "$1: the end is not checkpoint-$step, its best"
+    cmp "$out/adapter_config.json" "$out/checkpoint-$step/adapter_config.json" >"$work/log" 2>&1 ||
+        fail "$1: the end's settings are not those of checkpoint-$step"
+    [ "$step" -lt "$4" ] || fail "$1: the best is the last"
+}
+
 method pissa bert-pissa
+best pissa bert-pissa eval_loss 39
+method adalora bert-adalora --lora.total_step=null --lora.tfinal=5 --lora.deltaT=2
+best adalora bert-adalora eval_f1 65

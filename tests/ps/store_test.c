@@ -83,7 +83,7 @@ static void check_steps(const TrainConfig *train, double times)
     Store store;
     Err err = { 0 };
     open_case(&c);
-    must(store_init(&store, c.table, train, &err), &err);
+    must(store_init(&store, c.table, &c.lora, train, &err), &err);
     const int64_t n = c.table->size;
     Plain plain = { zeros(n), zeros(n), zeros(n) };
     float *sums = xcalloc((size_t)n, sizeof *sums);
@@ -93,7 +93,7 @@ static void check_steps(const TrainConfig *train, double times)
     for (int64_t t = 1; t <= STEPS; t++) {
         const AdamW o = { 0.02, 0.9, 0.999, 1e-8, 0, t };
         sums_of(sums, c.table, t, t % 2 ? 3.0F : 0.03F); /* longer than 0.5 in turn, and shorter */
-        const double norm = store_apply(&store, sums, COUNT, 0.5, &o);
+        const double norm = store_apply(&store, sums, COUNT, 0.5, &o, NULL);
         const double want = plain_step(&plain, c.table, sums, 0.5, times, &o);
         assert_float_equal(norm, want, 1e-5 * want);
         assert_true((norm > 0.5) == (t % 2 == 1));
@@ -123,7 +123,7 @@ static void a_number_that_is_none_is_found_in_its_tensor(void **state)
     Store store;
     Err err = { 0 };
     open_case(&c);
-    must(store_init(&store, c.table, &(TrainConfig){ .weight_decay = DECAY }, &err), &err);
+    must(store_init(&store, c.table, &c.lora, &(TrainConfig){ .weight_decay = DECAY }, &err), &err);
     float *sums = xcalloc((size_t)c.table->size, sizeof *sums);
     assert_null(store_bad_slot(&store, sums));
     const float bad[] = { NAN, INFINITY, -INFINITY };

@@ -142,7 +142,7 @@ const char *first_values_of(int g)
 
 Subject *open_subject(int g)
 {
-    char *settings_of = xprintf("tests/golden/%s/expected", golden[g].name);
+    char *settings_of = xprintf("tests/golden/%s/init", golden[g].name);
     char *values_of = xprintf("tests/golden/%s/%s", golden[g].name, first_values_of(g));
     Subject *s = open_from(g, settings_of, values_of);
     free(settings_of);

@@ -26,6 +26,7 @@ const GoldenCase golden[GOLDEN_ALL] = {
     { "bert-pissa", TASK_SEQ_CLS, 3 },         { "llama-olora", TASK_CAUSAL_LM, 0 },
     { "bert-rslora-dora", TASK_SEQ_CLS, 3 },   { "llama-dora", TASK_CAUSAL_LM, 0 },
     { "gpt2-dora", TASK_CAUSAL_LM, 0 },        { "vit-dora", TASK_IMAGE_CLS, 3 },
+    { "bert-adalora", TASK_SEQ_CLS, 3 },       { "gpt2-adalora-clm", TASK_CAUSAL_LM, 0 },
     { "roberta-full", TASK_SEQ_CLS, 2 },       { "gpt2-full-clm", TASK_CAUSAL_LM, 0 },
 };
 
@@ -53,7 +54,8 @@ LoraConfig read_settings(const json_t *keys)
     json_t *config = json_deep_copy(keys);
     if (!json_object_get(config, "r"))
         json_object_set_new(config, "r", json_integer(4));
-    json_object_set_new(config, "peft_type", json_string("LORA"));
+    if (!json_object_get(config, "peft_type"))
+        json_object_set_new(config, "peft_type", json_string("LORA"));
     char *folder = test_folder_new(), *path = path_join(folder, "adapter_config.json");
     Err err = { 0 };
     LoraConfig lora;
@@ -144,9 +146,14 @@ void open_table(Case *c)
 
 void open_golden(Case *c, int g)
 {
+    open_golden_part(c, g, "expected");
+}
+
+void open_golden_part(Case *c, int g, const char *part)
+{
     Err err = { 0 };
     char *folder = xprintf("tests/golden/%s/model", golden[g].name);
-    char *adapter = xprintf("tests/golden/%s/expected", golden[g].name);
+    char *adapter = xprintf("tests/golden/%s/%s", golden[g].name, part);
     c->arch = open_arch(folder, golden[g].task, golden[g].labels);
     c->lora = (LoraConfig){ .mode = MODE_FULL };
     must(g >= GOLDEN || lora_config_read(&c->lora, adapter, &err), &err);

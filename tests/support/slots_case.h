@@ -15,7 +15,7 @@ typedef struct GoldenCase {
 } GoldenCase;
 
 /* Adapters, and behind them models that are trained whole. */
-enum { GOLDEN = 20, GOLDEN_ALL = 22 };
+enum { GOLDEN = 22, GOLDEN_ALL = 24 };
 extern const GoldenCase golden[GOLDEN_ALL];
 int golden_index(const char *name); /* which there has to be */
 
@@ -27,6 +27,7 @@ typedef struct Case {
 } Case;
 
 void open_golden(Case *c, int g); /* with the settings of its expected adapter; or trained whole */
+void open_golden_part(Case *c, int g, const char *part); /* with those of its adapter in that folder: "init" */
 /* A golden model with settings of its own: keys of adapter_config.json. */
 void open_with(Case *c, const char *name, TaskType task, const char *lora);
 void open_table(Case *c); /* of an arch and settings that are there */

@@ -22,6 +22,7 @@ void linear_add(Linear *linear, const ModuleView *module, Site site)
     linear->whole = linear->whole || module->weight_at >= 0;
     linear->has_magnitude = linear->has_magnitude || module->magnitude_at >= 0;
     linear->has_lora_bias = linear->has_lora_bias || module->lora_bias_at >= 0;
+    linear->triplets = linear->triplets || (module->triplets && module->R > 0);
 }
 
 /* How many parts have a LoRA, and the last of them. */
@@ -42,6 +43,12 @@ static bool several_are_adapted(const Linear *linear)
     return adapted_parts(linear, &last) > 1;
 }
 
+/* The A that is multiplied with lies in a_room, its gradient in pass->da: not where the values are. */
+static bool a_is_made(const Linear *linear)
+{
+    return linear->triplets || several_are_adapted(linear);
+}
+
 Linear linear_slice(const Linear *linear, int first, int count)
 {
     REQUIRE(first >= 0 && first + count <= linear->parts);
@@ -50,7 +57,7 @@ Linear linear_slice(const Linear *linear, int first, int count)
     for (int i = first; i < first + count; i++)
         linear_add(&slice, &linear->part[i].module, linear->part[i].site);
     if (linear->a) /* a single A is not laid out with others */
-        slice.a = several_are_adapted(linear) ? linear->a + from->r_at * linear->in : linear->a;
+        slice.a = a_is_made(linear) ? linear->a + from->r_at * linear->in : linear->a;
     if (linear->bias)
         slice.bias = linear->bias + from->at;
     slice.sums = linear->sums;
@@ -72,7 +79,7 @@ static bool bias_is_made(const Linear *linear)
 
 void linear_measure(const Linear *linear, bool drops, PassSizes *sizes)
 {
-    const int64_t da = several_are_adapted(linear) ? linear->R * linear->in : 0;
+    const int64_t da = a_is_made(linear) ? linear->R * linear->in : 0;
     sizes->most_R = linear->R > sizes->most_R ? linear->R : sizes->most_R;
     sizes->da = da > sizes->da ? da : sizes->da;
     if (drops && linear->R > 0)
@@ -87,11 +94,23 @@ void linear_keep_layout(LinearKeep *keep, const Linear *linear, Layout *layout, 
 
 void linear_layout(Linear *linear, Layout *layout)
 {
-    linear->a_room = layout_floats_if(layout, several_are_adapted(linear), linear->R * linear->in);
+    linear->a_room = layout_floats_if(layout, a_is_made(linear), linear->R * linear->in);
     linear->bias_room = layout_floats_if(layout, bias_is_made(linear), linear->out);
     linear->sums = layout_floats_if(layout, linear->has_lora_bias, linear->out);
     if (linear->has_magnitude)
         magnitude_layout(&linear->magnitude, layout, linear->out, linear->in);
+}
+
+/* a[R,in] = diag(E) A of triplets, else A. */
+static void make_a(float *a, const ModuleView *m, int64_t in, const float *values)
+{
+    const float *from = values + m->a_at;
+    for (int64_t r = 0; r < m->R; r++) {
+        const float e = m->triplets ? values[m->e_at + r] : 1;
+#pragma omp simd
+        for (int64_t i = 0; i < in; i++)
+            a[r * in + i] = e * from[r * in + i];
+    }
 }
 
 static void bind_a(Linear *linear)
@@ -101,12 +120,11 @@ static void bind_a(Linear *linear)
     linear->a = NULL;
     if (!linear->values || adapted == 0)
         return;
-    linear->a = adapted == 1 ? linear->values + last->module.a_at : linear->a_room;
-    for (int i = 0; adapted > 1 && i < linear->parts; i++) {
+    const bool made = a_is_made(linear);
+    linear->a = made ? linear->a_room : linear->values + last->module.a_at;
+    for (int i = 0; made && i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
-        if (part->module.R > 0)
-            memcpy(linear->a_room + part->r_at * linear->in, linear->values + part->module.a_at,
-                   (size_t)(part->module.R * linear->in) * sizeof(float));
+        make_a(linear->a_room + part->r_at * linear->in, &part->module, linear->in, linear->values);
     }
 }
 
@@ -302,14 +320,35 @@ static LinearGrad magnitude_gradients(const Linear *linear, const LinearKeep *ke
     return below;
 }
 
+/* With d[R,in] the gradient of diag(E) A: dE_r = sum_i d_ri A_ri, dA_ri = E_r d_ri; added where rows come in several
+ * calls. */
+static void take_apart(const ModuleView *m, const float *d, int64_t in, bool add, const Linear *linear,
+                       const Pass *pass)
+{
+    const float *a = linear->values + m->a_at, *e = linear->values + m->e_at;
+    float *da = pass->grad + m->a_at, *de = pass->grad + m->e_at;
+    for (int64_t r = 0; r < m->R; r++) {
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = 0; i < in; i++)
+            sum += d[r * in + i] * a[r * in + i];
+#pragma omp simd
+        for (int64_t i = 0; i < in; i++)
+            da[r * in + i] = (add ? da[r * in + i] : 0) + e[r] * d[r * in + i];
+        de[r] = (add ? de[r] : 0) + sum;
+    }
+}
+
 /* da[R,in] of all parts -> each part's place. */
-static void spread_da(const Linear *linear, const Pass *pass)
+static void spread_da(const Linear *linear, bool add, const Pass *pass)
 {
     for (int i = 0; i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
-        if (part->module.R > 0)
-            memcpy(pass->grad + part->module.a_at, pass->da + part->r_at * linear->in,
-                   (size_t)(part->module.R * linear->in) * sizeof(float));
+        const float *da = pass->da + part->r_at * linear->in;
+        if (part->module.R > 0 && part->module.triplets)
+            take_apart(&part->module, da, linear->in, add, linear, pass);
+        else if (part->module.R > 0)
+            memcpy(pass->grad + part->module.a_at, da, (size_t)(part->module.R * linear->in) * sizeof(float));
     }
 }
 
@@ -329,17 +368,18 @@ static void lora_gradients(const Linear *linear, const float *u, const LinearGra
         gemm_tn(pass->grad + m->b_at, m->R, dy, g->ldy, u + part->r_at, R, m->out, m->R, N, m->scale, beta);
         gemm_nn(p, R, dy, g->ldy, linear->values + m->b_at, m->R, N, m->R, m->out, m->scale, 0);
         if (drops(linear, pass))
-            gemm_tn(pass->grad + m->a_at, in, p, R, drop_input(linear, part, g->x, rows, pass), in, m->R, in, N, 1,
-                    beta);
+            gemm_tn(m->triplets ? pass->da + part->r_at * in : pass->grad + m->a_at, in, p, R,
+                    drop_input(linear, part, g->x, rows, pass), in, m->R, in, N, 1, m->triplets ? 0 : beta);
     }
-    if (drops(linear, pass))
-        return;
     const LinearPart *last = NULL;
-    const bool several = adapted_parts(linear, &last) > 1;
-    REQUIRE(!several || !g->add);
-    gemm_tn(several ? pass->da : pass->grad + last->module.a_at, in, pass->lora, R, g->x, in, R, in, N, 1, beta);
-    if (several)
-        spread_da(linear, pass);
+    const bool made = adapted_parts(linear, &last) > 1 || linear->triplets;
+    if (!drops(linear, pass)) {
+        REQUIRE(!made || linear->triplets || !g->add);
+        gemm_tn(made ? pass->da : pass->grad + last->module.a_at, in, pass->lora, R, g->x, in, R, in, N, 1,
+                made ? 0 : beta);
+    }
+    if (made && (linear->triplets || !drops(linear, pass)))
+        spread_da(linear, g->add, pass);
 }
 
 /* dx = beta dx + dy W */

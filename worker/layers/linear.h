@@ -7,6 +7,9 @@
  *
  *   y = x W^T + (c - 1) dropout(x) W^T + c scale (dropout(x) A^T) B^T
  *
+ * Of triplets (AdaLoRA) the A of the formula is diag(E) A of what is trained: multiplied once where the values are
+ * bound, taken apart in the gradient, dE_r = sum_i dA_ri A_ri and E_r dA_ri.
+ *
  * A linear has one to three parts: modules that share an input and whose frozen
  * weights lie one behind the other (q, k, v). They are one product; so are their
  * A matrices, unless LoRA dropout gives each its own mask of x (as PEFT does:
@@ -42,7 +45,8 @@ typedef struct Linear {
     Frozen weight; /* of all parts, one behind the other */
     bool whole; /* a part's weight is trained: one product a part */
     bool has_lora_bias, has_magnitude; /* a part does */
-    float *a_room; /* [R, in] the parts' A's together */
+    bool triplets; /* a part's A is diag(E) A */
+    float *a_room; /* [R, in] the parts' A's together, or diag(E) A */
     float *bias_room; /* [out] */
     float *sums; /* [out] for the gradient of a bias of B */
     Magnitude magnitude; /* of all parts, side by side */

@@ -22,6 +22,8 @@ typedef struct ModuleView {
     int64_t a_at, b_at; /* LoRA's A[R,in] and B[out,R] */
     int64_t lora_bias_at; /* of B, [out] */
     int64_t magnitude_at; /* DoRA's, [out]; of a table [in] */
+    bool triplets; /* A is diag(E) A: the trained A, and E[R] at e_at */
+    int64_t e_at;
     int64_t R; /* 0: not adapted */
     float scale; /* of B A */
 } ModuleView;

@@ -43,6 +43,8 @@ static ModuleView view(const Model *model, const Weights *weights, int64_t layer
         .b_at = slot_offset(model->table, slots->b),
         .lora_bias_at = slot_offset(model->table, slots->lora_bias),
         .magnitude_at = slot_offset(model->table, slots->magnitude),
+        .triplets = slots->e >= 0,
+        .e_at = slot_offset(model->table, slots->e),
         .R = slots->a >= 0 ? slots->r : 0,
         .scale = slots->scale,
     };

@@ -235,6 +235,39 @@ static void loraplus_is_on_or_off(void **state)
     config_release(&c);
 }
 
+static void adaloras_keys_go_together(void **state)
+{
+    (void)state;
+#define ADA "model: m\nlora: {method: adalora, target_modules: [q], "
+    expect_refused("model: m\nlora: {target_r: 4}\n", NULL, "it belongs to AdaLoRA, which is off",
+                   "run.yaml:2: lora.target_r", "lora.method: adalora");
+    expect_refused("model: m\nlora: {beta1: 0.5}\n", NULL, "it belongs to AdaLoRA", "run.yaml:2: lora.beta1", "");
+    expect_refused(ADA "r: 4}\n", NULL, "does not know this key", "run.yaml:2: lora.r", "lora.init_r");
+    expect_refused(ADA "use_rslora: true}\n", NULL, "does not know this key", "lora.use_rslora", "");
+    expect_refused(ADA "rank_pattern: {q: 2}}\n", NULL, "does not know this key", "lora.rank_pattern", "");
+    expect_refused(ADA "alpha_pattern: {q: 2}}\n", NULL, "does not know this key", "lora.alpha_pattern", "");
+    expect_refused(ADA "init_lora_weights: pissa}\n", NULL, "does not know this key", "lora.init_lora_weights", "");
+    expect_refused(ADA "init_r: 8}\n", NULL, "from 8 triplets a module none are left out for 8", "lora.target_r",
+                   "lora.init_r");
+    expect_refused(ADA "tinit: 40, tfinal: 60, total_step: 100}\n", NULL, "leave none of 100 steps", "lora.total_step",
+                   "smaller");
+    expect_refused(ADA "tinit: 40, tfinal: 60}\ntrain: {max_steps: 90}\n", NULL, "leave none of 90 steps",
+                   "train.max_steps", "");
+    expect_refused(ADA "beta2: 1}\n", NULL, "1 is out of range", "lora.beta2", "below 1");
+    expect_refused("model: m\nlora: {method: adalora}\n", NULL, "no default for target_modules", "lora.method",
+                   "all-linear");
+    Config c;
+    load_good(&c,
+              "model: m\nlora: {peft_type: ADALORA, target_modules: all-linear, tinit: 9, tfinal: 10, deltaT: 3}\n"
+              "train: {max_steps: 20}\n",
+              NULL);
+    assert_int_equal(c.lora.method, METHOD_ADALORA);
+    assert_int_equal(c.lora.ada.init_r, 12);
+    assert_int_equal(c.lora.ada.total_step, -1);
+    config_release(&c);
+#undef ADA
+}
+
 static void a_start_is_given_once(void **state)
 {
     (void)state;
@@ -477,6 +510,7 @@ int main(void)
         cmocka_unit_test(options_are_those_of_the_schedule),
         cmocka_unit_test(methods_that_peft_does_not_take_together_are_refused),
         cmocka_unit_test(loraplus_is_on_or_off),
+        cmocka_unit_test(adaloras_keys_go_together),
         cmocka_unit_test(a_start_is_given_once),
         cmocka_unit_test(micro_batches_are_at_most_the_examples),
         cmocka_unit_test(columns_differ),

@@ -61,7 +61,7 @@ static void every_golden_adapter_fits_the_model_without_a_setting(void **state)
         char *text =
             xprintf("model: m\ntask_type: %s\nlora: {init_adapter: %s}\n", config_task_name(golden[g].task), init);
         load_good(&c, text, NULL);
-        open_golden(&of, g);
+        open_golden_part(&of, g, "init");
         if (inits_shift(&of.lora)) { /* no beginning */
             assert_false(init_adapter_take(&c, NULL, &err));
             expect_in(err.what, "init_lora_weights changed the base");

@@ -57,10 +57,11 @@ static double product(const Case *c, int module, int64_t out, int64_t in)
 {
     const ModuleSlots *of = &c->table->modules[module];
     const Slot *a = &c->table->slots[of->a], *b = &c->table->slots[of->b];
-    const int64_t inputs = a->count / of->r;
+    const int64_t inputs = of->r > 0 ? a->count / of->r : 0;
     double sum = 0;
     for (int64_t r = 0; r < of->r; r++)
-        sum += (double)c->values[b->offset + out * of->r + r] * c->values[a->offset + r * inputs + in];
+        sum += (double)c->values[b->offset + out * of->r + r] * c->values[a->offset + r * inputs + in] *
+               (of->e >= 0 ? c->values[c->table->slots[of->e].offset + r] : 1);
     return of->scale * sum;
 }
 

@@ -122,7 +122,7 @@ static void expect_round_trip(int g, const char *part)
 {
     Case c;
     Err err = { 0 };
-    open_golden(&c, g);
+    open_golden_part(&c, g, part);
     char *from = xprintf("tests/golden/%s/%s", golden[g].name, part);
     char *to = test_folder_new();
     must(slots_read_adapter(c.values, c.table, from, &err), &err);

@@ -21,6 +21,7 @@ typedef struct Everything {
     int64_t window; /* of every other layer; 0: none */
 } Everything;
 
+#define TRIPLETS "\"peft_type\": \"ADALORA\", \"init_r\": 3, \"lora_alpha\": 5, "
 #define SETTINGS "\"r\": 3, \"lora_alpha\": 6, "
 
 static const Everything cases[] = {
@@ -93,6 +94,11 @@ static const Everything cases[] = {
       "{" SETTINGS
       "\"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"fc1\", \"fc2\", \"projection\"],"
       "\"bias\": \"all\", \"modules_to_save\": [\"classifier\", \"layernorm_before\", \"layernorm\"]}",
+      0 },
+    { "bert-tokcls", "{" TRIPLETS "\"target_modules\": [\"query\", \"value\", \"dense\"], \"bias\": \"all\"}", 0 },
+    { "gpt2-clm", "{" TRIPLETS "\"target_modules\": [\"c_attn\", \"c_proj\", \"lm_head\"]}", 0 },
+    { "vit-imgcls",
+      "{" TRIPLETS "\"target_modules\": [\"k_proj\", \"fc2\", \"projection\"], \"modules_to_save\": [\"classifier\"]}",
       0 },
     { "distilbert-regress", NULL, 0 },
     { "gpt2-clm", NULL, 0 },
