@@ -36,7 +36,7 @@ NM       ?= nm
 OBJCOPY  ?= objcopy
 MPI_CFLAGS = $(shell mpicc --showme:compile)
 MPI_LIBS   = $(shell mpicc --showme:link)
-LIBS := -lzmq -lmsgpackc -lyaml -ljansson -lz -lzstd -lutf8proc -lpcre2-8 -lsodium -lxxhash -ljpeg -lpng -ldl -lm -lpthread
+LIBS := -lzmq -lmsgpackc -lyaml -ljansson -lz -lzstd -lutf8proc -lpcre2-8 -lsodium -lxxhash -ljpeg -lpng -lmicrohttpd -ldl -lm -lpthread
 
 objs = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(shell find $(1) -name '*.c')))
 MAINS    := worker/main.c ps/main.c launch/main.c

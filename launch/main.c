@@ -13,6 +13,7 @@
 #include "launch/cmd_merge.h"
 #include "launch/cmd_predict.h"
 #include "launch/cmd_schema.h"
+#include "launch/cmd_serve.h"
 #include "launch/cmd_status.h"
 #include "launch/cmd_targets.h"
 #include "launch/cmd_train.h"
@@ -32,6 +33,7 @@ static const Verb commands[] = {
     { "train", cmd_train, "the whole run on this machine: server, workers, verdict" },
     { "eval", cmd_eval, "metrics of an adapter, as JSON" },
     { "predict", cmd_predict, "one JSON line an input line" },
+    { "serve", cmd_serve, "an HTTP server for adapters over one base: OpenAI's and TEI's routes" },
     { "merge", cmd_merge, "an adapter and its base as one model folder" },
     { "export", cmd_export, "the model for another runtime: GGUF" },
     { "combine", cmd_combine, "several adapters of one model as one" },
@@ -47,7 +49,7 @@ static const Verb commands[] = {
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 /* Known names of what is to come: refused as such. */
-static const char *const later[] = { "plan", "sweep", "serve" };
+static const char *const later[] = { "plan", "sweep" };
 
 static void usage(FILE *out)
 {

@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { LINEAR_PARTS_MOST = 3 }; /* modules that share a product: q, k, v */
+
 /* Of the session's model with the adapter's settings; without an adapter there are no values that it would say
  * anything of. */
 static bool open_base(Session *s, const SessionOptions *o, const char *name, Err *err)
@@ -90,6 +92,8 @@ static bool open_all(Session *s, const SessionOptions *o, Err *err)
                                    .most_sequences = sequences,
                                    .longest = s->max_length,
                                    .threads = threads,
+                                   .most_R = LINEAR_PARTS_MOST * o->most_rank,
+                                   .most_labels = o->most_labels,
                                    .loss = o->loss };
     const int64_t width =
         s->base.adapted.arch->head.problem == PROBLEM_MULTI_LABEL ? s->base.adapted.arch->head.labels : 1;

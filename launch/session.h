@@ -22,6 +22,7 @@ typedef struct SessionOptions {
     int64_t max_length, most_tokens;
     int64_t lanes; /* texts that it will write at a time (session_writes); 0: one */
     int threads; /* 0: all cores */
+    int64_t most_rank, most_labels; /* of adapters beside the session's (named_adapter.h); 0: none come */
     LossOptions loss; /* of measurements */
     const char *arithmetic; /* parallel.arithmetic; NULL: this machine's best */
 } SessionOptions;

@@ -64,7 +64,12 @@ static bool read_topic(Arguments *arguments, const OptionTable *table, const cha
 static bool read_own(Arguments *arguments, const OptionTable *table, const Option *option, const char *value, Err *err)
 {
     if (option->value && value && value[0]) {
-        *option->text = expand(arguments, option, value);
+        const char **text = option->text, **end = text + (text_ends(option->value, "...") ? OPTION_MOST : 1);
+        while (end > text + 1 && *text && ++text < end)
+            ;
+        if (text == end)
+            return err_set(err, ERR_INPUT, "--%s is given more than %d times", option->name, OPTION_MOST);
+        *text = expand(arguments, option, value);
         return true;
     }
     const bool topic = value && strcmp(option->name, "help") == 0;

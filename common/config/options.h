@@ -26,9 +26,12 @@
 
 #include <stdint.h>
 
+enum { OPTION_MOST = 64 };
+
 typedef struct Option {
     const char *name; /* without the dashes */
-    const char *value; /* what stands behind '=' in the usage; NULL: a switch */
+    const char *value; /* what stands behind '=' in the usage; NULL: a switch; "X...": it may be repeated, and `text` is
+                          an array of OPTION_MOST, of which the first NULL is set */
     const char *help;
     const char **text; /* set to the value, which argv lends */
     bool *flag; /* set to true by a switch */

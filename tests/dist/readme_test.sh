@@ -24,6 +24,18 @@ grep -q "lora_A" "$work/out" || fail "lora inspect: $(cat "$work/out")"
 readme_run 'print-config'
 grep -q '^  learning_rate: 0.0005' "$work/out" || fail "--print-config: $(grep learning_rate "$work/out")"
 
+readme_take 'bin/lora serve'
+eval "exec ${command% &} --port=0" >"$work/served" 2>>"$work/log" &
+server=$!
+await 20 grep -q "^listening on" "$work/served"
+python3 - "$(sed 's/^listening on //' "$work/served")" >"$work/out" 2>&1 <<'END' || fail "lora serve: $(cat "$work/out")"
+import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1] + "/predict", b'{"inputs": "what a film"}').read().decode())
+END
+grep -q '"label":"so good"' "$work/out" || fail "lora serve answers $(cat "$work/out")"
+kill $server
+ends_with 0 "lora serve" wait $server
+
 # ---- a server and two jobs by hand
 
 readme_place "$work/by-hand"

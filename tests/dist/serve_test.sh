@@ -1,0 +1,97 @@
+#!/bin/bash
+# `lora serve`: every route, wrong requests, clients that leave or are slow, the queue's end, SIGTERM under load; each
+# text is that of `lora predict`.
+. "$(dirname "$0")/lib.sh"
+golden=$root/tests/golden
+export LORA_API_KEY=secret
+
+# ARGUMENTS: a server, $url and $server
+serve() {
+    "$root/bin/lora" serve --port=0 "$@" >"$work/out" 2>>"$work/log" &
+    server=$!
+    await 20 grep -q "^listening on" "$work/out"
+    url=$(sed 's/^listening on //' "$work/out")
+}
+
+ask() {
+    python3 "$root/tests/support/serve_client.py" "$url" secret "$@" >"$work/said" 2>&1 || {
+        cat "$work/said" >>"$work/log"
+        fail "serve_client $1"
+    }
+}
+
+# STATUS: how the server ends
+ended() {
+    wait $server
+    [ $? = "$1" ] || fail "the server ended otherwise than with $1"
+}
+
+texts=(--model="$golden/gpt2-text/model" --adapter=mine="$golden/gpt2-text/expected")
+serve "${texts[@]}" --adapters_dir="$golden"
+ask routes model mine "$golden/gpt2-text/expected"
+ask leave mine
+ask slow mine
+# SIGTERM: who is on the way gets an answer
+body='{"model": "mine", "prompt": ["a", "b"], "max_tokens": 60, "ignore_eos": true}'
+python3 - "$url" "$body" >"$work/drained" 2>&1 <<'END' &
+import sys, urllib.request
+request = urllib.request.Request(sys.argv[1] + "/v1/completions", sys.argv[2].encode(), {"Authorization": "Bearer secret"})
+print(urllib.request.urlopen(request).status)
+END
+client=$!
+await 10 grep -q "lora_requests_total{path=\"/v1/completions\"" <(python3 -c "
+import urllib.request
+print(urllib.request.urlopen(urllib.request.Request('$url/metrics', headers={'Authorization': 'Bearer secret'})).read().decode())")
+kill -TERM $server
+wait $client
+grep -qx 200 "$work/drained" || grep -q "refused" "$work/drained" || fail "SIGTERM cut a request off: $(cat "$work/drained")"
+ended 0
+
+# texts beside each other, of two adapters, are those of lora predict
+serve "${texts[@]}" --adapter=start="$golden/gpt2-text/init"
+printf 'hello there\nthe red garden\na\n' >"$work/prompts"
+for one in expected init; do
+    "$root/bin/lora" predict --adapter="$golden/gpt2-text/$one" --model="$golden/gpt2-text/model" \
+        --data.max_new_tokens=16 "$work/prompts" >"$work/$one" 2>>"$work/log" || fail "lora predict of $one"
+done
+ask load mine,start 3 20 "$work/prompts" "$work/expected,$work/init" $server
+kill $server
+ended 0
+
+# a queue that is full
+serve "${texts[@]}" --max_lanes=1 --max_queue=2
+python3 - "$url" >"$work/full" 2>&1 <<'END' || fail "a full queue: $(cat "$work/full")"
+import concurrent.futures, json, sys, urllib.error, urllib.request
+def one(n):
+    body = {"model": "mine", "prompt": "a", "max_tokens": 60, "temperature": 0, "ignore_eos": True}
+    try:
+        return urllib.request.urlopen(urllib.request.Request(sys.argv[1] + "/v1/completions", json.dumps(body).encode(), {"Authorization": "Bearer secret"})).status
+    except urllib.error.HTTPError as e:
+        error = json.load(e)["error"]
+        assert e.code == 429 and error["code"] == "queue_full" and e.headers["Retry-After"], (e.code, error)
+        return e.code
+with concurrent.futures.ThreadPoolExecutor(40) as pool:
+    got = list(pool.map(one, range(200)))
+print(got)
+sys.exit(not (200 in got and 429 in got))
+END
+kill -INT $server
+ended 0
+
+serve --model="$golden/bert-seqcls/model" --adapter=mine="$golden/bert-seqcls/expected"
+ask classes mine
+kill $server
+ended 0
+
+# refusals before anything is served
+refused() {
+    "$root/bin/lora" serve --port=0 "${@:2}" >>"$work/log" 2>"$work/error"
+    [ $? = 2 ] || fail "lora serve ${*:2} is not refused"
+    grep -q -- "$1" "$work/error" || fail "lora serve ${*:2}: $(cat "$work/error")"
+}
+unset LORA_API_KEY
+refused "nothing is to be served"
+refused "is not NAME=DIR" --adapter=mine
+refused "there is no API key" "${texts[@]}" --host=0.0.0.0
+refused "the name 'mine' is taken" "${texts[@]}" --adapter=mine="$golden/gpt2-text/expected"
+refused "the adapter is for SEQ_CLS" "${texts[@]}" --adapter=other="$golden/bert-seqcls/expected"

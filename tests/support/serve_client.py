@@ -1,0 +1,364 @@
+#!/usr/bin/env python3
+"""A client of `lora serve` out of Python's own library, for the process tests.
+
+    serve_client.py URL KEY routes MODEL ADAPTER FOLDER    every route of a model that writes texts
+    serve_client.py URL KEY classes MODEL                  every route of one that classifies
+    serve_client.py URL KEY leave MODEL                    clients that leave, before and behind the first token
+    serve_client.py URL KEY slow MODEL                     clients that send and read slowly hold no one up
+    serve_client.py URL KEY malformed MODEL COUNT SEED     requests of all kinds of damage
+    serve_client.py URL KEY load MODELS SECONDS CLIENTS PROMPTS WANTED PID
+                                                           many clients; each text is that of `lora predict`
+"""
+import concurrent.futures
+import http.client
+import json
+import os
+import random
+import socket
+import sys
+import threading
+import time
+import urllib.parse
+
+URL, KEY = urllib.parse.urlparse(sys.argv[1]), sys.argv[2]
+bad = 0
+
+
+def check(name, ok, got=""):
+    global bad
+    if not ok:
+        bad += 1
+        print("  not so:", name, repr(got)[:400])
+
+
+def ask(method, path, body=None, key=KEY, kind="application/json", timeout=60):
+    c = http.client.HTTPConnection(URL.hostname, URL.port, timeout=timeout)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    if body is not None:
+        body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers["Content-Type"] = kind
+    c.request(method, path, body, headers)
+    r = c.getresponse()
+    data = r.read()
+    c.close()
+    return r.status, r, data
+
+
+def answer(path, body):
+    status, _, data = ask("POST", path, body)
+    return json.loads(data) if status == 200 else (status, data)
+
+
+def is_error(got, status, param=None, code=None):
+    try:
+        error = json.loads(got[2])["error"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return (got[0] == status and set(error) == {"message", "type", "param", "code"} and error["message"] != ""
+            and (param is None or error["param"] == param) and (code is None or error["code"] == code))
+
+
+def metric(name):
+    for line in ask("GET", "/metrics")[2].decode().splitlines():
+        if line.startswith(name + " "):
+            return float(line.split()[-1])
+    return None
+
+
+def pieces(path, body):
+    status, r, data = ask("POST", path, {**body, "stream": True})
+    check("a stream is text/event-stream", status == 200 and r.headers["Content-Type"].startswith("text/event-stream"), data)
+    events = data.decode().split("\n\n")
+    check("a stream ends with [DONE]", events[-2:] == ["data: [DONE]", ""], events[-3:])
+    return [json.loads(e[6:]) for e in events if e.startswith("data: {")]
+
+
+def wrong_requests(path, field, right):
+    for name, body, status, param in (
+            ("no JSON", b"{", 400, None), ("no object", [], 400, None), ("a key twice", b'{"model":1,"model":2}', 400, None),
+            ("a number for a name", {**right, "model": 3}, 400, "model"), ("no such model", {**right, "model": "x"}, 404, "model"),
+            ("deep", {**right, "x": json.loads("[" * 40 + "]" * 40)}, 400, None)):
+        got = ask("POST", path, body)
+        check(f"{path}: {name} is {status}", is_error(got, status, param), got)
+    without = {k: v for k, v in right.items() if k != field}
+    check(f"{path} without {field}", ask("POST", path, without)[0] in (400, 422))
+    check("too large a body is 413", is_error(ask("POST", path, b" " * (5 << 20)), 413))
+    check("no key is 401", is_error(ask("POST", path, right, key=None), 401, code="invalid_api_key"))
+    check("a wrong key is 401", is_error(ask("POST", path, right, key=KEY + "x"), 401))
+    check("the beginning of the key is 401", is_error(ask("POST", path, right, key=KEY[:-1]), 401))
+    got = ask("GET", path if path != "/" else "/predict")
+    check("another method is 405 with Allow", is_error(got, 405) and got[1].headers["Allow"] == "POST", got)
+
+
+def shared_routes():
+    for path in ("/health", "/healthz", "/readyz"):
+        check(path, json.loads(ask("GET", path, key=None)[2]) == {"status": "ok"})
+    check("an unknown path is 404", is_error(ask("GET", "/nothing"), 404))
+    status, r, page = ask("GET", "/", key=None)
+    check("the page", status == 200 and r.headers["Content-Type"].startswith("text/html") and b"//" not in page.replace(b"<!", b""), page[:80])
+    status, r, text = ask("GET", "/metrics")
+    check("/metrics", status == 200 and r.headers["Content-Type"].startswith("text/plain") and b"# TYPE lora_requests_total counter" in text)
+    check("/metrics wants the key", is_error(ask("GET", "/metrics", key=None), 401))
+
+
+def routes(model, adapter, folder):
+    shared_routes()
+    names = [m["id"] for m in json.loads(ask("GET", "/v1/models")[2])["data"]]
+    check("/v1/models", names == [model, adapter], names)
+    check("/v1/models/NAME", json.loads(ask("GET", "/v1/models/" + adapter)[2])["parent"] == model)
+    check("/v1/models/NAME of nobody", is_error(ask("GET", "/v1/models/x"), 404, "model", "model_not_found"))
+    right = {"model": adapter, "prompt": "hello there", "max_tokens": 8, "temperature": 0, "ignore_eos": True}
+    whole = answer("/v1/completions", right)
+    text, usage = whole["choices"][0]["text"], whole["usage"]
+    check("finish_reason", whole["choices"][0]["finish_reason"] == "length" and usage["completion_tokens"] == 8, whole)
+    got = pieces("/v1/completions", {**right, "stream_options": {"include_usage": True}})
+    check("a stream's text is the text", "".join(e["choices"][0]["text"] for e in got if e["choices"]) == text, got)
+    check("a stream's usage", got[-1]["choices"] == [] and got[-1]["usage"] == usage, got[-1])
+    for stop in (text[2:4], [text[-2:], text[3:5]]):
+        first = min(text.index(s) for s in ([stop] if isinstance(stop, str) else stop))
+        cut = answer("/v1/completions", {**right, "stop": stop})["choices"][0]
+        check("a stop string ends the text and is not in it", cut["text"] == text[:first] and cut["finish_reason"] == "stop", (cut, text))
+        got = pieces("/v1/completions", {**right, "stop": stop})
+        check("nor in a stream", "".join(e["choices"][0]["text"] for e in got) == text[:first], got)
+    several = answer("/v1/completions", {**right, "prompt": ["hello there", "the red", "hello there"]})["choices"]
+    check("several prompts", [c["index"] for c in several] == [0, 1, 2] and several[0]["text"] == several[2]["text"] == text, several)
+    got = pieces("/v1/completions", {**right, "prompt": ["hello there", "the red"]})
+    for i in (0, 1):
+        check("a stream of several", "".join(e["choices"][0]["text"] for e in got if e["choices"][0]["index"] == i) == several[i]["text"], got)
+    ids = answer("/v1/completions", {**right, "prompt": [3, 4, 5], "return_token_ids": True})
+    check("ids", len(ids["choices"][0]["token_ids"]) == 8 and ids["usage"]["prompt_tokens"] == 3, ids)
+    drawn = {**right, "temperature": 1.5, "max_tokens": 20}
+    check("the same seed, the same text", answer("/v1/completions", {**drawn, "seed": 5})["choices"] == answer("/v1/completions", {**drawn, "seed": 5})["choices"])
+    check("another seed, another text", answer("/v1/completions", {**drawn, "seed": 5})["choices"] != answer("/v1/completions", {**drawn, "seed": 6})["choices"])
+    for param, value in (("temperature", -1), ("temperature", "hot"), ("top_p", 0), ("max_tokens", 0), ("max_tokens", 1.5), ("n", 2),
+                         ("logprobs", 3), ("tools", [1]), ("stop", 4), ("stop", ["a"] * 17), ("prompt", [[]]), ("prompt", [-1]),
+                         ("prompt", [10 ** 12]), ("prompt", {}), ("prompt", []), ("stream", 1), ("seed", "x")):
+        got = ask("POST", "/v1/completions", {**right, param: value})
+        check(f"{param}={value} is refused by name", is_error(got, 400, param), got)
+    got = ask("POST", "/v1/completions", {**right, "max_tokens": 10 ** 6})
+    check("more than the context is 400", is_error(got, 400, "prompt", "context_length_exceeded"), got)
+    check("too many prompts are 413", is_error(ask("POST", "/v1/completions", {**right, "prompt": ["a"] * 33}), 413))
+    check("without a model's name", is_error(ask("POST", "/v1/completions", {**right, "model": None}), 400, "model"))
+    got = ask("POST", "/v1/chat/completions", {"model": adapter, "messages": [{"role": "user", "content": "hi"}]})
+    check("chat without a template is 400 and says so", is_error(got, 400, "messages") and b"template" in got[2], got)
+    check("/predict is not for texts", is_error(ask("POST", "/predict", {"inputs": "a"}), 404))
+    wrong_requests("/v1/completions", "prompt", right)
+    load = {"lora_name": "hot", "lora_path": folder}
+    check("load", ask("POST", "/v1/load_lora_adapter", load)[0] == 200)
+    check("load again", is_error(ask("POST", "/v1/load_lora_adapter", load), 400, "lora_name"))
+    check("load in place", ask("POST", "/v1/load_lora_adapter", {**load, "load_inplace": True})[0] == 200)
+    check("what was loaded answers as its like", answer("/v1/completions", {**right, "model": "hot"})["choices"] == whole["choices"])
+    check("load from elsewhere", is_error(ask("POST", "/v1/load_lora_adapter", {"lora_name": "y", "lora_path": "/etc"}), 403))
+    check("load what is none", is_error(ask("POST", "/v1/load_lora_adapter", {"lora_name": "y", "lora_path": folder + "/.."}), 400))
+    check("unload", ask("POST", "/v1/unload_lora_adapter", {"lora_name": "hot"})[0] == 200)
+    check("unload again", is_error(ask("POST", "/v1/unload_lora_adapter", {"lora_name": "hot"}), 404))
+    check("unloaded", is_error(ask("POST", "/v1/completions", {**right, "model": "hot"}), 404, "model", "model_not_found"))
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        texts = list(pool.map(lambda i: answer("/v1/completions", {**right, "model": (model, adapter)[i % 2]})["choices"][0]["text"], range(64)))
+    check("64 at once, two models: each has its text", set(texts[1::2]) == {text} and len(set(texts[::2])) == 1, texts)
+
+
+def classes(model):
+    shared_routes()
+    one = answer("/predict", {"inputs": "the garden is red"})
+    check("one text", [set(x) for x in one] == [{"label", "score"}] * len(one) and one == sorted(one, key=lambda x: -x["score"]), one)
+    pair = answer("/predict", {"inputs": ["the garden", "is red"]})
+    check("two strings are a pair", isinstance(pair[0], dict) and pair != one, pair)
+    check("a batch", answer("/predict", {"inputs": [["the garden is red"], ["the garden", "is red"]]}) == [one, pair])
+    check("POST /: one is a list of one", answer("/", {"inputs": "the garden is red"}) == [one])
+    check("POST /: two texts, and a pair", answer("/", {"inputs": ["the garden is red", {"text": "the garden", "text_pair": "is red"}]}) == [one, pair])
+    raw = answer("/predict", {"inputs": "the garden is red", "raw_scores": True})
+    check("raw scores", [x["label"] for x in raw] == [x["label"] for x in one] and abs(sum(x["score"] for x in raw) - 1) > 1e-6, raw)
+    for inputs in ([], "", None, [["a", "b", "c"]], [1], {"text": "a"}, [[]]):
+        got = ask("POST", "/predict", {"inputs": inputs})
+        check(f"inputs {inputs} is 422", is_error(got, 422, "inputs"), got)
+    check("too many are 413", is_error(ask("POST", "/predict", {"inputs": [["a"]] * 33}), 413))
+    check("too long is 413", is_error(ask("POST", "/predict", {"inputs": "red " * 3000}), 413))
+    check("or cut", isinstance(answer("/predict", {"inputs": "red " * 3000, "truncate": True}), list))
+    check("/v1/completions is not for classes", is_error(ask("POST", "/v1/completions", {"prompt": "a"}), 404))
+    wrong_requests("/predict", "inputs", {"model": model, "inputs": "a"})
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        rows = list(pool.map(lambda i: answer("/predict", {"inputs": "the garden is red" if i % 3 else ["the garden", "is red"]}), range(60)))
+    check("60 at once: each has its scores, to the bit", all(r == (one if i % 3 else pair) for i, r in enumerate(rows)))
+
+
+def raw_connection():
+    return socket.create_connection((URL.hostname, URL.port), timeout=30)
+
+
+def post(path, body):
+    data = json.dumps(body).encode()
+    return (f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(data)}\r\n\r\n").encode() + data
+
+
+def await_idle(what):
+    until = time.time() + 20
+    while metric("lora_requests_running") or metric("lora_requests_waiting"):
+        if time.time() > until:
+            check(f"nothing goes on behind {what}", False, (metric("lora_requests_running"), metric("lora_requests_waiting")))
+            return
+        time.sleep(0.02)
+
+
+def leave(model):
+    long = {"model": model, "prompt": "hello there", "max_tokens": 60, "temperature": 0, "ignore_eos": True}
+    before, tokens = metric("lora_requests_aborted_total"), metric("lora_generation_tokens_total")
+    for i in range(40):
+        c = raw_connection()
+        c.sendall(post("/v1/completions", {**long, "stream": i % 2 == 0, "prompt": ["hello there"] * 32}))
+        if i % 4 == 0:
+            c.recv(20)
+        c.close()
+    await_idle("clients that left")
+    aborted, written = metric("lora_requests_aborted_total") - before, metric("lora_generation_tokens_total") - tokens
+    check("they are counted as aborted", aborted >= 20, aborted)
+    check("what they asked for was given up", written < 40 * 32 * 60 / 2, written)
+    check("the next one is answered", answer("/v1/completions", {**long, "max_tokens": 2})["usage"]["completion_tokens"] == 2)
+
+
+def slow(model):
+    right = {"model": model, "prompt": "hello there", "max_tokens": 4, "temperature": 0}
+    held = [raw_connection() for _ in range(100)]
+    for i, c in enumerate(held):
+        c.sendall(post("/v1/completions", right)[:20 + i])
+    reader = raw_connection()
+    reader.sendall(post("/v1/completions", {**right, "stream": True}))
+    begin = time.time()
+    for _ in range(20):
+        check("others are answered", answer("/v1/completions", right)["usage"]["completion_tokens"] > 0)
+    check("without waiting", time.time() - begin < 10, time.time() - begin)
+    for c in held:
+        c.sendall(b"x")
+    reader.close()
+    for c in held:
+        c.close()
+    await_idle("slow clients")
+
+
+def damage(rng, data):
+    data = bytearray(data)
+    for _ in range(rng.randrange(1, 8)):
+        kind, at = rng.randrange(6), rng.randrange(len(data) + 1)
+        if kind == 0 and data:
+            data[at % len(data)] = rng.randrange(256)
+        elif kind == 1:
+            del data[at:at + rng.randrange(1, 30)]
+        elif kind == 2:
+            data[at:at] = bytes(rng.randrange(256) for _ in range(rng.randrange(1, 20)))
+        elif kind == 3:
+            data[at:at] = rng.choice([b"null", b"[[", b"{}", b'"\\u0000"', b"1e999", b"-1", b"\r\n\r\n", b"9" * 30, b"\xff\xfe", b"true"])
+        elif kind == 4:
+            data[at:at] = data[:rng.randrange(60)]
+        else:
+            del data[at:]
+    return bytes(data)
+
+
+def malformed(model, count, seed):
+    rng = random.Random(seed)
+    bodies = [
+        ("/v1/completions", {"model": model, "prompt": ["a", "b"], "max_tokens": 3, "stop": ["x"], "stream": True, "stream_options": {"include_usage": True}}),
+        ("/v1/completions", {"model": model, "prompt": [[1, 2], [3]], "max_tokens": 2, "temperature": 1, "top_p": 0.5, "top_k": 3, "seed": 1}),
+        ("/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}),
+        ("/predict", {"inputs": [["a"], ["b", "c"]], "truncate": True, "raw_scores": False}),
+        ("/", {"inputs": [{"text": "a", "text_pair": "b"}, "c"]}),
+        ("/v1/load_lora_adapter", {"lora_name": "x", "lora_path": "/nowhere"}), ("/v1/unload_lora_adapter", {"lora_name": "x"})]
+    statuses = {}
+    for i in range(count):
+        path, body = rng.choice(bodies)
+        if i % 3:
+            data = damage(rng, json.dumps(body).encode())
+            head = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n"
+            message = head.encode() + data
+        else:
+            message = damage(rng, post(path, body))
+        c = socket.create_connection((URL.hostname, URL.port), timeout=30)
+        try:
+            c.sendall(message)
+            c.shutdown(socket.SHUT_WR)
+            first = c.makefile("rb").readline()
+        except OSError:
+            first = b""
+        c.close()
+        statuses[first[9:12]] = statuses.get(first[9:12], 0) + 1
+        if first[9:10] == b"5" and first[9:12] not in (b"503", b"505", b"501"):
+            check(f"request {i} of seed {seed} is answered with {first}", False, message)
+    print("  malformed:", " ".join(f"{k.decode() or 'closed'}={v}" for k, v in sorted(statuses.items())))
+    check("it lives", ask("GET", "/health")[0] == 200)
+    await_idle("them")
+
+
+def memory(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        kilobytes = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+    return kilobytes / 1024, len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def load(models, seconds, clients, prompts, wanted, pid):
+    models = models.split(",")
+    with open(prompts, encoding="utf-8") as file:
+        prompts = file.read().splitlines()
+    texts = {}
+    for model, path in zip(models, wanted.split(",")):
+        with open(path, encoding="utf-8") as file:
+            for prompt, line in zip(prompts, file):
+                texts[model, prompt] = json.loads(line)["text"]
+    times, firsts, lock, faults, tokens = [], [], threading.Lock(), [], [0]
+    until = time.time() + seconds
+
+    def one(number):
+        rng = random.Random(number)
+        while time.time() < until:
+            model, prompt, stream = rng.choice(models), rng.choice(prompts), rng.random() < 0.5
+            body = {"model": model, "prompt": prompt, "max_tokens": 16, "temperature": 0, "stream": stream}
+            begin = time.time()
+            try:
+                if rng.random() < 0.02:  # leaves
+                    c = raw_connection()
+                    c.sendall(post("/v1/completions", body))
+                    time.sleep(rng.random() * 0.05)
+                    c.close()
+                    continue
+                status, _, data = ask("POST", "/v1/completions", body, timeout=120)
+                if status == 429:
+                    time.sleep(0.1)
+                    continue
+                if stream:
+                    got = "".join(json.loads(e[6:])["choices"][0]["text"] for e in data.decode().split("\n\n") if e.startswith("data: {"))
+                else:
+                    got = json.loads(data)["choices"][0]["text"]
+                with lock:
+                    times.append(time.time() - begin)
+                    if status != 200 or got != texts[model, prompt]:
+                        faults.append((status, model, prompt, got, texts[model, prompt]))
+            except (OSError, ValueError, KeyError, http.client.HTTPException) as e:
+                with lock:
+                    faults.append(repr(e))
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(clients)]
+    for t in threads:
+        t.start()
+    time.sleep(min(10, seconds / 4))
+    early = memory(pid)
+    for t in threads:
+        t.join()
+    await_idle("the load")
+    late = memory(pid)
+    times.sort()
+    at = lambda q: times[min(len(times) - 1, int(q * len(times)))] * 1e3
+    print(f"  {clients} clients, {seconds:g} s: {len(times)} texts, {len(times) / seconds:.1f}/s, p50 {at(.5):.0f} ms, p99 {at(.99):.0f} ms; "
+          f"memory {early[0]:.0f} -> {late[0]:.0f} MB, descriptors {early[1]} -> {late[1]}")
+    check("each text is that of lora predict", not faults, faults[:3])
+    check("memory stays", late[0] < early[0] * 1.1 + 20, (early, late))
+    check("descriptors go back", late[1] < 40, late)
+
+
+what, rest = sys.argv[3], sys.argv[4:]
+if what == "malformed":
+    malformed(rest[0], int(rest[1]), int(rest[2]))
+elif what == "load":
+    load(rest[0], float(rest[1]), int(rest[2]), rest[3], rest[4], int(rest[5]))
+else:
+    {"routes": routes, "classes": classes, "leave": leave, "slow": slow}[what](*rest)
+sys.exit(1 if bad else 0)
