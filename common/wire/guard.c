@@ -3,7 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/text.h"
+#include "common/wire/monitor.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ typedef struct Gone {
 } Gone;
 
 struct Guard {
-    void *socket, *events; /* ZeroMQ's: watched, lent; where its monitor tells us, owned */
+    void *socket, *events; /* ZeroMQ's: watched, lent; its monitor, owned */
     Connection *at; /* [room], by descriptor; owned */
     int room, count, most_count;
     double next, told; /* when to look again, when a cut was last said */
@@ -69,33 +69,19 @@ static int make_room(void)
 
 Guard *guard_open(void *zmq_context, void *watched, Err *err)
 {
+    void *events = monitor_open(zmq_context, watched, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED, err);
+    if (!events)
+        return NULL;
     Guard *guard = xcalloc(1, sizeof *guard);
-    const int none = 0;
-    char *address = xprintf("inproc://guard-%p", watched);
-    guard->socket = watched;
-    guard->most_count = make_room();
-    guard->events = zmq_socket_monitor(watched, address, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) == 0
-                        ? zmq_socket(zmq_context, ZMQ_PAIR)
-                        : NULL;
-    /* without a limit: a full queue of events would stop ZeroMQ's own thread */
-    const bool ok = guard->events && zmq_setsockopt(guard->events, ZMQ_RCVHWM, &none, sizeof none) == 0 &&
-                    zmq_setsockopt(guard->events, ZMQ_LINGER, &none, sizeof none) == 0 &&
-                    zmq_connect(guard->events, address) == 0;
-    free(address);
-    if (ok)
-        return guard;
-    err_set(err, ERR_IO, "cannot watch a ZeroMQ socket: %s", zmq_strerror(zmq_errno()));
-    guard_close(guard);
-    return NULL;
+    *guard = (Guard){ .socket = watched, .events = events, .most_count = make_room() };
+    return guard;
 }
 
 void guard_close(Guard *guard)
 {
     if (!guard)
         return;
-    zmq_socket_monitor(guard->socket, NULL, 0);
-    if (guard->events)
-        zmq_close(guard->events);
+    monitor_close(guard->socket, guard->events);
     free(guard->at);
     free(guard->gone);
     free(guard);
@@ -207,21 +193,15 @@ static void gone(Guard *guard, int fd)
     guard->count--;
 }
 
-/* An event: a frame of u16 kind and u32 value, and one with the endpoint. */
 static void read_events(Guard *guard, double now)
 {
-    char frame[6], rest[256];
-    while (zmq_recv(guard->events, frame, sizeof frame, ZMQ_DONTWAIT) == (int)sizeof frame) {
-        uint16_t kind;
-        uint32_t value;
-        memcpy(&kind, frame, sizeof kind);
-        memcpy(&value, frame + sizeof kind, sizeof value);
-        zmq_recv(guard->events, rest, sizeof rest, ZMQ_DONTWAIT);
-        if (kind == ZMQ_EVENT_ACCEPTED)
-            accepted(guard, (int)value, now);
+    int event;
+    uint32_t fd;
+    while (monitor_next(guard->events, &event, &fd))
+        if (event == ZMQ_EVENT_ACCEPTED)
+            accepted(guard, (int)fd, now);
         else
-            gone(guard, (int)value);
-    }
+            gone(guard, (int)fd);
 }
 
 /* Bytes that ZeroMQ has read from the connection so far; -1: cannot be known. */

@@ -2,14 +2,13 @@
 
 #include "common/base/mem.h"
 #include "common/wire/keys.h"
+#include "common/wire/monitor.h"
 
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <zmq.h>
 
 struct Handshake {
-    void *socket, *events; /* ZeroMQ's: watched, lent; where its monitor tells us, owned */
+    void *socket, *events; /* ZeroMQ's: watched, lent; its monitor, owned */
     bool keys;
     int kind; /* of the last event; 0: none */
     uint32_t value;
@@ -17,50 +16,28 @@ struct Handshake {
 
 Handshake *handshake_open(void *zmq_context, void *watched, bool keys, Err *err)
 {
+    const int all = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                    ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    void *events = monitor_open(zmq_context, watched, all, err);
+    if (!events)
+        return NULL;
     Handshake *handshake = xcalloc(1, sizeof *handshake);
-    const int none = 0, all = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                              ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
-    char *address = xprintf("inproc://handshake-%p", watched);
-    handshake->socket = watched;
-    handshake->keys = keys;
-    handshake->events = zmq_socket_monitor(watched, address, all) == 0 ? zmq_socket(zmq_context, ZMQ_PAIR) : NULL;
-    const bool ok = handshake->events && zmq_setsockopt(handshake->events, ZMQ_LINGER, &none, sizeof none) == 0 &&
-                    zmq_setsockopt(handshake->events, ZMQ_RCVHWM, &none, sizeof none) == 0 &&
-                    zmq_connect(handshake->events, address) == 0;
-    free(address);
-    if (ok)
-        return handshake;
-    err_set(err, ERR_IO, "cannot watch a ZeroMQ socket: %s", zmq_strerror(zmq_errno()));
-    handshake_close(handshake);
-    return NULL;
+    *handshake = (Handshake){ .socket = watched, .events = events, .keys = keys };
+    return handshake;
 }
 
 void handshake_close(Handshake *handshake)
 {
     if (!handshake)
         return;
-    zmq_socket_monitor(handshake->socket, NULL, 0);
-    if (handshake->events)
-        zmq_close(handshake->events);
+    monitor_close(handshake->socket, handshake->events);
     free(handshake);
-}
-
-/* An event: a frame of u16 kind and u32 value, and one with the endpoint. */
-static void read_events(Handshake *handshake)
-{
-    char frame[6], rest[256];
-    while (zmq_recv(handshake->events, frame, sizeof frame, ZMQ_DONTWAIT) == (int)sizeof frame) {
-        uint16_t kind;
-        memcpy(&kind, frame, sizeof kind);
-        memcpy(&handshake->value, frame + sizeof kind, sizeof handshake->value);
-        handshake->kind = kind;
-        zmq_recv(handshake->events, rest, sizeof rest, ZMQ_DONTWAIT);
-    }
 }
 
 Door handshake_door(Handshake *handshake, Err *err)
 {
-    read_events(handshake);
+    while (monitor_next(handshake->events, &handshake->kind, &handshake->value))
+        continue;
     switch (handshake->kind) {
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         err_set(err, ERR_REFUSED, "the server does not allow the key of this client");
