@@ -89,6 +89,7 @@ typedef struct LoraConfig {
                            owned; NULL: all are there */
     int64_t r;
     double alpha, dropout;
+    json_t *tokens; /* trainable_token_indices: a list, or {module: list}; NULL or empty: none; owned */
     bool use_rslora, use_dora, lora_bias; /* common/slots/methods.h */
     /* empty, with target_regex NULL and all_linear false: the family's default */
     StringList target_modules;

@@ -70,7 +70,7 @@ static const PeerName names[] = {
     KEY("lora.alpha_pattern", "{}", NULL),
     ONLY("lora.megatron_config", "null", NULL, "remove it: models of Megatron are not read"),
     ANY("lora.megatron_core", "megatron.core", "models of Megatron are not read"),
-    LATER("lora.trainable_token_indices", "null", "rows of the embedding that are trained"),
+    KEY("lora.trainable_token_indices", "null", NULL),
     ONLY("lora.loftq_config", "{}", NULL, OTHER_METHOD),
     ONLY("lora.eva_config", "null", NULL, OTHER_METHOD),
     ONLY("lora.corda_config", "null", NULL, OTHER_METHOD),

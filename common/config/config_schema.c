@@ -109,7 +109,7 @@ static json_t *kind_of(const ConfigKey *key)
     case KEY_LAYERS:
         return one_or_many(number(key, true));
     case KEY_OBJECT:
-        return type("object");
+        return key->flags & KEY_LISTED ? json_pack("{s:[s,s]}", "type", "object", "array") : type("object");
     case KEY_WORD:
         return words_of(key);
     case KEY_FIXED:

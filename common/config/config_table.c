@@ -200,6 +200,8 @@ static const ConfigKey keys[] = {
       "DoRA: the length of each row of W + update is learnt by itself" },
     { "lora.lora_bias", KEY_BOOL, AT(lora.lora_bias), "false", 0, 0, 0, NULL,
       "B has a bias of its own, which begins as zero" },
+    { "lora.trainable_token_indices", KEY_OBJECT, AT(lora.tokens), "null", KEY_NULL | KEY_LISTED, 0, 0, NULL,
+      "numbers of tokens whose rows of the word table are trained: a list, or {module: list}; a tied head has the same" },
     { "lora.lora_dropout", KEY_REAL, AT(lora.dropout), "0.0", KEY_BELOW, 0, 1, NULL,
       "dropout of the input of A" },
     { "lora.target_modules", KEY_TARGETS, AT(lora.target_modules), "null", KEY_NULL, 0, 0, NULL,
@@ -428,7 +430,7 @@ void config_allowed(const ConfigKey *key, Text *out)
         add_range(key, out);
         break;
     case KEY_OBJECT:
-        text_adds(out, "a map");
+        text_adds(out, key->flags & KEY_LISTED ? "a list, or a map" : "a map");
         break;
     case KEY_FIXED:
         text_adds(out, key->initial);

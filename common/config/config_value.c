@@ -380,10 +380,11 @@ static bool read_patterns(const ConfigKey *key, const YamlNode *node, PatternMap
     return true;
 }
 
-static bool read_object(const YamlNode *node, json_t **object, Err *err)
+static bool read_object(const ConfigKey *key, const YamlNode *node, json_t **object, Err *err)
 {
-    if (node->kind != YAML_MAP)
-        return wrong(node, err, "a map");
+    const bool listed = key->flags & KEY_LISTED;
+    if (node->kind != YAML_MAP && !(listed && node->kind == YAML_LIST))
+        return wrong(node, err, listed ? "a list, or a map" : "a map");
     *object = value_json(node, err);
     return *object != NULL;
 }
@@ -437,7 +438,7 @@ static bool read_field(Config *config, const ConfigKey *key, const YamlNode *nod
     case KEY_LAYERS:
         return read_layers(key, node, &config->lora, err);
     case KEY_OBJECT:
-        return read_object(node, field, err);
+        return read_object(key, node, field, err);
     case KEY_FIXED:
         return read_fixed(key, node, err);
     }

@@ -37,6 +37,7 @@ static const Setting settings[] = {
     { "lora.use_rslora", BINDS },
     { "lora.use_dora", BINDS },
     { "lora.lora_bias", BINDS },
+    { "lora.trainable_token_indices", BINDS },
     { "lora.lora_dropout", FREE },
     { "lora.target_modules", LIST },
     { "lora.exclude_modules", LIST },

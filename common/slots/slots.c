@@ -9,6 +9,7 @@
 #include "common/slots/methods.h"
 #include "common/slots/slots_match.h"
 #include "common/slots/slots_tensor.h"
+#include "common/slots/slots_tokens.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -158,7 +159,9 @@ static void add_module(SlotTable *table, const ModelArch *arch, int module, cons
 {
     const Module *m = &arch->modules[module];
     ModuleSlots *of = &table->modules[module];
-    *of = (ModuleSlots){ .a = -1, .b = -1, .e = -1, .lora_bias = -1, .magnitude = -1, .bias = -1, .weight = -1 };
+    *of = (ModuleSlots){
+        .a = -1, .b = -1, .e = -1, .lora_bias = -1, .magnitude = -1, .bias = -1, .weight = -1, .tokens = -1
+    };
     if (match->target)
         add_lora(table, arch, module, match, lora);
     const bool trained = match->saved || lora->bias == BIAS_ALL || (lora->bias == BIAS_LORA_ONLY && match->target);
@@ -188,7 +191,7 @@ static bool names_table(const ModelArch *arch, const LoraConfig *lora, const Mod
 
 static void add_bases(SlotTable *table, const ModelArch *arch, const LoraConfig *lora, const ModuleMatch *matches)
 {
-    if (!names_table(arch, lora, matches))
+    if (table->token_count > 0 || !names_table(arch, lora, matches))
         return;
     for (int i = 0; i < arch->module_count; i++) {
         const Module *m = &arch->modules[i];
@@ -196,6 +199,31 @@ static void add_bases(SlotTable *table, const ModelArch *arch, const LoraConfig 
         if (matches[i].target && (m->role == ROLE_WORD || is_output))
             add_base(table, m, i);
     }
+}
+
+/* Rows of the word table by themselves: nothing else of it, or of a head that is tied to it, can be trained then. */
+static bool add_tokens(SlotTable *table, const ModelArch *arch, const LoraConfig *lora, Err *err)
+{
+    if (!slots_tokens(&table->tokens, &table->token_count, arch, lora, err))
+        return false;
+    for (int i = 0; table->token_count > 0 && i < arch->module_count; i++) {
+        const Module *m = &arch->modules[i];
+        ModuleSlots *of = &table->modules[i];
+        if (m->role != ROLE_WORD && !(m->tied && arch->head.task->speaks))
+            continue;
+        if (of->a >= 0 || of->weight >= 0) {
+            err_set(err, ERR_INPUT, "lora.trainable_token_indices trains rows of '%s', which is %s", m->path,
+                    of->a >= 0 ? "adapted" : "trained whole");
+            return err_hint(err, "take it out of %s, or remove trainable_token_indices",
+                            of->a >= 0 ? "lora.target_modules" : "lora.modules_to_save");
+        }
+        if (m->role == ROLE_WORD)
+            of->tokens = add_slot(table, arch, i, SLOT_TOKENS, ".token_adapter.trainable_tokens_delta",
+                                  &(Slot){ .dims = 2, .dim = { table->token_count, m->in } });
+        else
+            of->tokens = table->modules[arch_module_index(arch, -1, ROLE_WORD)].tokens;
+    }
+    return true;
 }
 
 static uint64_t table_hash(const SlotTable *table)
@@ -209,6 +237,8 @@ static uint64_t table_hash(const SlotTable *table)
         hash = digest_fast_more(hash, numbers, sizeof numbers);
         hash = digest_fast_more(hash, &scale, sizeof scale);
     }
+    if (table->token_count > 0)
+        hash = digest_fast_more(hash, table->tokens, (size_t)table->token_count * sizeof *table->tokens);
     return hash;
 }
 
@@ -230,6 +260,11 @@ SlotTable *slots_open(const ModelArch *arch, const LoraConfig *lora, Err *err)
     table->modules = xcalloc((size_t)arch->module_count, sizeof *table->modules);
     for (int i = 0; i < arch->module_count; i++)
         add_module(table, arch, i, &matches[i], lora);
+    if (!add_tokens(table, arch, lora, err)) {
+        free(matches);
+        slots_close(table);
+        return NULL;
+    }
     add_bases(table, arch, lora, matches);
     free(matches);
     table->hash = table_hash(table);
@@ -253,6 +288,7 @@ void slots_close(SlotTable *table)
     for (int i = 0; i < table->target_count; i++)
         free(table->targets[i]);
     free(table->targets);
+    free(table->tokens);
     free(table->slots);
     free(table->modules);
     free(table);
@@ -264,7 +300,7 @@ void slots_close(SlotTable *table)
 static int64_t module_trained(const SlotTable *table, int module)
 {
     const ModuleSlots *of = &table->modules[module];
-    const int slots[] = { of->a, of->b, of->e, of->lora_bias, of->magnitude, of->bias, of->weight };
+    const int slots[] = { of->a, of->b, of->e, of->lora_bias, of->magnitude, of->bias, of->weight, of->tokens };
     int64_t sum = 0;
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
         if (slots[i] >= 0 && table->slots[slots[i]].module == module)

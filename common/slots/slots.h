@@ -23,6 +23,7 @@ typedef enum {
     SLOT_BIAS, /* [out]: a base bias that is trained, or a saved module's */
     SLOT_WEIGHT, /* a module in modules_to_save: the base's shape */
     SLOT_LORA_BIAS, /* [out]: of B */
+    SLOT_TOKENS, /* [tokens, width]: rows of the word table */
     SLOT_MAGNITUDE, /* [out], DoRA's lengths of rows; embedding: [width]; convolution: [1, out, 1, 1] */
     SLOT_LORA_E /* AdaLoRA: [r, 1], W + scale B diag(E) A; its A and B of a convolution are [r, in], [out, r] */
 } SlotKind;
@@ -42,6 +43,7 @@ typedef struct Slot {
 /* What is trainable of one module; -1: nothing. Indices into slots. */
 typedef struct ModuleSlots {
     int a, b, e, lora_bias, magnitude, bias, weight;
+    int tokens; /* rows of the word table, and of a head that is tied to it */
     int64_t r;
     int64_t triplet; /* with e: its first of the table's triplets, r of them */
     float scale; /* of B A: alpha / r, or what a method makes of them */
@@ -62,6 +64,8 @@ typedef struct SlotTable {
     int base_count;
     ModuleSlots *modules; /* [arch->module_count] */
     bool whole; /* every weight is trained: names and files are a model's, not an adapter's */
+    int64_t *tokens; /* ids [token_count] of the words' rows that are trained, owned */
+    int64_t token_count;
     int64_t size; /* floats in the flat buffer, padding included (padding stays 0) */
     int64_t trainable; /* parameters without padding */
     int64_t triplets; /* AdaLoRA: rows of A with their E and column of B, of all modules */

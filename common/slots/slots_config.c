@@ -23,7 +23,7 @@ static const char defaults[] = "{\"alora_invocation_tokens\": null, \"arrow_conf
                                " \"lora_ga_config\": null, \"megatron_config\": null,"
                                " \"megatron_core\": \"megatron.core\", \"monteclora_config\": null,"
                                " \"peft_version\": \"0.21.2\", \"qalora_group_size\": 16, \"revision\": null,"
-                               " \"target_parameters\": null, \"trainable_token_indices\": null, \"use_bdlora\": null,"
+                               " \"target_parameters\": null, \"use_bdlora\": null,"
                                " \"use_qalora\": false, \"velora_config\": null}";
 
 /* 8, not 8.0, as PEFT's integers are. */
@@ -115,6 +115,8 @@ json_t *slots_config_json(const SlotTable *table, const AdapterForm *form, const
     set_ranks(to, lora, form->first ? 2 : 1);
     json_object_set_new(to, "lora_dropout", json_real(lora->dropout));
     methods_write(to, table, form, lora);
+    json_object_set_new(to, "trainable_token_indices",
+                        table->token_count > 0 ? json_deep_copy(lora->tokens) : json_null());
     json_object_set_new(to, "bias", json_string(bias[lora->bias]));
     json_object_set_new(to, "init_lora_weights", form->first ? json_true() : inits_json(lora));
     json_object_set_new(to, "target_modules",
@@ -201,16 +203,9 @@ static bool read_layers(LoraConfig *lora, json_t *config, Err *err)
 /* Settings that change what the tensors mean: none may be passed over. */
 static bool check_unsupported(const json_t *config, Err *err)
 {
-    static const char *const keys[] = { "use_qalora",
-                                        "use_bdlora",
-                                        "layers_pattern",
-                                        "layer_replication",
-                                        "trainable_token_indices",
-                                        "target_parameters",
-                                        "alora_invocation_tokens",
-                                        "arrow_config",
-                                        "kasa_config",
-                                        "monteclora_config",
+    static const char *const keys[] = { "use_qalora",        "use_bdlora",        "layers_pattern",
+                                        "layer_replication", "target_parameters", "alora_invocation_tokens",
+                                        "arrow_config",      "kasa_config",       "monteclora_config",
                                         "velora_config" };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const json_t *value = json_object_get(config, keys[i]);
@@ -275,12 +270,22 @@ static bool read_numbers(LoraConfig *lora, const json_t *config, Err *err)
     return true;
 }
 
+static bool read_tokens(LoraConfig *lora, const json_t *config, Err *err)
+{
+    const json_t *value = json_object_get(config, "trainable_token_indices");
+    const bool any = value && !json_is_null(value);
+    if (any && !json_is_array(value) && !json_is_object(value))
+        return err_set(err, ERR_INPUT, "'trainable_token_indices' is not a list");
+    lora->tokens = any ? json_deep_copy(value) : json_object(); /* as config_load leaves it */
+    return true;
+}
+
 static bool read_config(LoraConfig *lora, json_t *config, Err *err)
 {
     if (!json_is_object(config))
         return err_set(err, ERR_INPUT, "not a JSON object");
     if (!read_numbers(lora, config, err) || !check_unsupported(config, err) || !methods_read(lora, config, err) ||
-        !read_init(lora, config, err) || !read_bias(lora, config, err) ||
+        !read_tokens(lora, config, err) || !read_init(lora, config, err) || !read_bias(lora, config, err) ||
         !read_names(&lora->target_modules, &lora->target_regex, config, "target_modules", err) ||
         !read_names(&lora->exclude_modules, &lora->exclude_regex, config, "exclude_modules", err) ||
         !read_names(&lora->modules_to_save, NULL, config, "modules_to_save", err) || !read_layers(lora, config, err) ||
@@ -345,5 +350,6 @@ void lora_config_release(LoraConfig *lora)
     free(lora->layers_to_transform);
     free(lora->init_adapter);
     json_decref(lora->rank_masks);
+    json_decref(lora->tokens);
     *lora = (LoraConfig){ 0 };
 }

@@ -60,7 +60,7 @@ static bool is_base(const Slot *slot)
 /* Its first values are made of the model's files. */
 static bool is_of_files(const Slot *slot)
 {
-    return is_base(slot) || slot->kind == SLOT_MAGNITUDE;
+    return is_base(slot) || slot->kind == SLOT_MAGNITUDE || slot->kind == SLOT_TOKENS;
 }
 
 /* A new head that is not trained whole has to be in the files. */
@@ -125,6 +125,18 @@ static float *read_weight(const ModelArch *arch, int module, const SafeTensors *
         return w;
     free(w);
     return NULL;
+}
+
+/* Rows that are trained by themselves begin as those of the table. */
+static bool init_tokens(float *values, const SlotTable *table, int module, const SafeTensors *files, Err *err)
+{
+    const Module *m = &table->arch->modules[module];
+    const TensorView *tensor = stored_source(files, table->arch, m, false);
+    const Slot shape = slot_for_weight(table->arch, m);
+    bool ok = tensor ? slot_fits(&shape, tensor, err) : no_tensor(table->arch, m, false, err);
+    for (int64_t i = 0; ok && i < table->token_count; i++)
+        ok = tensor_to_f32(values + i * m->in, tensor, table->tokens[i] * m->in, m->in, err);
+    return ok;
 }
 
 /* A and B of a module. */
@@ -192,6 +204,9 @@ static bool init_all(float *values, const SlotTable *table, const SafeTensors *f
     for (int i = 0; ok && i < table->count; i++)
         if (is_base(&table->slots[i]))
             ok = init_base(values + table->slots[i].offset, &table->slots[i], table->arch, files, seed, err);
+    for (int i = 0; ok && i < table->count; i++)
+        if (table->slots[i].kind == SLOT_TOKENS)
+            ok = init_tokens(values + table->slots[i].offset, table, table->slots[i].module, files, err);
     for (int i = 0; ok && i < table->arch->module_count; i++)
         if (table->modules[i].a >= 0)
             ok = init_lora(values, table, i, files, lora, seed, err) &&

@@ -35,6 +35,11 @@ static const Shape shapes[] = {
 
 enum { LORA_R = 8, VOCABULARY = 2000, MOST_T = 512 };
 
+/* What is adapted, and how. */
+typedef struct Method {
+    bool dora, all; /* every linear, instead of query and value */
+} Method;
+
 static void stop(const Err *err)
 {
     err_print(err, stderr);
@@ -116,10 +121,14 @@ static Weights random_weights(const ModelArch *arch)
     return weights;
 }
 
-static SlotTable *make_slots(const ModelArch *arch)
+static SlotTable *make_slots(const ModelArch *arch, const Method *method)
 {
     char query[] = "query", value[] = "value", *targets[] = { query, value };
-    const LoraConfig lora = { .r = LORA_R, .alpha = 2 * LORA_R, .target_modules = { .items = targets, .count = 2 } };
+    const LoraConfig lora = { .r = LORA_R,
+                              .alpha = 2 * LORA_R,
+                              .use_dora = method->dora,
+                              .all_linear = method->all,
+                              .target_modules = { .items = targets, .count = method->all ? 0 : 2 } };
     Err err = { 0 };
     SlotTable *table = slots_open(arch, &lora, &err);
     if (!table)
@@ -204,10 +213,10 @@ static ModelOptions options_for(const Piece *pieces, int64_t count, int threads)
     return o;
 }
 
-static void run(const Shape *shape, double peak, double seconds, int threads)
+static void run(const Shape *shape, const Method *method, double peak, double seconds, int threads)
 {
     ModelArch *arch = make_arch(shape);
-    SlotTable *table = make_slots(arch);
+    SlotTable *table = make_slots(arch, method);
     Weights weights = random_weights(arch);
     Piece pieces[16];
     const int64_t count = shape->micro_batches, B = shape->B / count;
@@ -224,6 +233,8 @@ static void run(const Shape *shape, double peak, double seconds, int threads)
 
     double tokens = 0, flops = 0, spent = 0, loss = 0;
     for (int64_t step = 0; step < 2 || spent < seconds; step++) {
+        for (int i = 0; i < table->count; i++) /* a new version, for what is made once for each */
+            values[table->slots[i].offset] *= 1.0001f;
         const double begin = clock_now();
         for (int64_t i = 0; i < count; i++)
             loss += model_train(model, &pieces[i].batch, values, grad, step).sum;
@@ -254,6 +265,7 @@ int main(int argc, char **argv)
     double seconds = 10;
     int threads = 1;
     const char *only = "";
+    Method method = { 0 };
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "--seconds=", 10) == 0)
             seconds = atof(argv[i] + 10);
@@ -261,14 +273,19 @@ int main(int argc, char **argv)
             threads = atoi(argv[i] + 10);
         else if (strncmp(argv[i], "--only=", 7) == 0)
             only = argv[i] + 7;
+        else if (strcmp(argv[i], "--dora") == 0)
+            method.dora = true;
+        else if (strcmp(argv[i], "--all-linear") == 0)
+            method.all = true;
         else
-            return fprintf(stderr, "model_bench [--seconds=S] [--threads=N] [--only=WORD]\n"), 2;
+            return fprintf(stderr, "model_bench [--seconds=S] [--threads=N] [--only=WORD] [--dora] [--all-linear]\n"),
+                   2;
     }
     gemm_set_threads(threads);
     const double peak = gemm_peak();
     printf("sgemm peak %.1f GFLOP/s, %d thread%s\n", peak * 1e-9, threads, threads > 1 ? "s" : "");
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         if (strstr(shapes[i].name, only))
-            run(&shapes[i], peak, seconds, threads);
+            run(&shapes[i], &method, peak, seconds, threads);
     return 0;
 }

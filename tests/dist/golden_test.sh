@@ -43,6 +43,6 @@ done
 # by two ranks, and by the arithmetic of older CPUs than this
 lower=x86-64-v3
 LORA_ARITHMETIC=$lower "$root/bin/lora" --version 2>/dev/null | grep -q "^arithmetic: $lower," || lower=
-for name in bert-seqcls bert-rslora-dora bert-pissa llama-olora bert-adalora gpt2-adalora-clm bert-multilabel bert-tokcls gpt2-dora bert-labelsmooth-poly vit-dora roberta-full gpt2-full-clm; do
+for name in bert-seqcls bert-rslora-dora bert-pissa llama-olora bert-adalora gpt2-adalora-clm bert-multilabel bert-tokcls gpt2-dora gpt2-tokens bert-labelsmooth-poly vit-dora roberta-full gpt2-full-clm; do
     LORA_ARITHMETIC=$lower check $name 2
 done

@@ -26,8 +26,9 @@ const GoldenCase golden[GOLDEN_ALL] = {
     { "bert-pissa", TASK_SEQ_CLS, 3 },         { "llama-olora", TASK_CAUSAL_LM, 0 },
     { "bert-rslora-dora", TASK_SEQ_CLS, 3 },   { "llama-dora", TASK_CAUSAL_LM, 0 },
     { "gpt2-dora", TASK_CAUSAL_LM, 0 },        { "vit-dora", TASK_IMAGE_CLS, 3 },
-    { "bert-adalora", TASK_SEQ_CLS, 3 },       { "gpt2-adalora-clm", TASK_CAUSAL_LM, 0 },
-    { "roberta-full", TASK_SEQ_CLS, 2 },       { "gpt2-full-clm", TASK_CAUSAL_LM, 0 },
+    { "gpt2-tokens", TASK_CAUSAL_LM, 0 },      { "bert-adalora", TASK_SEQ_CLS, 3 },
+    { "gpt2-adalora-clm", TASK_CAUSAL_LM, 0 }, { "roberta-full", TASK_SEQ_CLS, 2 },
+    { "gpt2-full-clm", TASK_CAUSAL_LM, 0 },
 };
 
 int golden_index(const char *name)

@@ -37,6 +37,13 @@ static void table_layout(Table *table, Layout *layout)
 {
     if (has_magnitude(table))
         magnitude_layout_table(&table->magnitude, layout, &table->module);
+    if (table->module.token_count == 0)
+        return;
+    table->token_of = layout_take(layout, (size_t)table->module.out * sizeof *table->token_of);
+    for (int64_t v = 0; table->token_of && v < table->module.out; v++)
+        table->token_of[v] = -1;
+    for (int64_t i = 0; table->token_of && i < table->module.token_count; i++)
+        table->token_of[table->module.tokens[i]] = (int32_t)i;
 }
 
 static void table_bind(Table *table, const float *values)
@@ -109,8 +116,14 @@ static void look_up(const Table *table, float *y, const int32_t *row, const Pass
 {
     const Frozen rows = module_weight(&table->module, pass->values);
 #pragma omp parallel for
-    for (int64_t n = 0; n < pass->rows.N; n++)
-        frozen_row(y + n * rows.in, &rows, row ? row[n] : 0);
+    for (int64_t n = 0; n < pass->rows.N; n++) {
+        const int32_t token = table->token_of && pass->values ? table->token_of[row[n]] : -1;
+        if (token >= 0)
+            memcpy(y + n * rows.in, pass->values + table->module.tokens_at + token * rows.in,
+                   (size_t)rows.in * sizeof *y);
+        else
+            frozen_row(y + n * rows.in, &rows, row ? row[n] : 0);
+    }
 }
 
 /* A table that the sum is of; NULL: there is none, or it has a magnitude and is added by itself. */
@@ -230,6 +243,18 @@ static void table_lora_backward(const Table *table, const float *u, const float 
     }
 }
 
+/* The gradient of the rows that are trained by themselves, in the order of the tokens. */
+static void tokens_backward(const Table *table, const float *dx, const int32_t *row, const Pass *pass)
+{
+    const int64_t C = table->module.in;
+    float *grad = module_grad(pass->grad, table->module.tokens_at);
+    for (int64_t n = 0; grad && n < pass->rows.N; n++) {
+        const int32_t token = row[n] == table->padding_row ? -1 : table->token_of[row[n]];
+        for (int64_t c = 0; token >= 0 && c < C; c++)
+            grad[token * C + c] += dx[n * C + c];
+    }
+}
+
 static void table_backward(const Table *table, const TableKeep *keep, const float *dx, const int32_t *row,
                            const Pass *pass)
 {
@@ -240,6 +265,7 @@ static void table_backward(const Table *table, const TableKeep *keep, const floa
                              C);
         kernels->scale_columns(keep->z, C, dx, C, table->c, N, C, false);
     }
+    tokens_backward(table, dx, row, pass);
     table_lora_backward(table, keep->u, table->c ? keep->z : dx, row, pass);
 }
 

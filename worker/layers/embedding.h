@@ -19,6 +19,7 @@ typedef struct Table {
     Magnitude magnitude;
     uint64_t seen; /* what it was made of */
     const float *c; /* bound: [in] of the magnitude, or NULL */
+    int32_t *token_of; /* [rows] which of those trained by themselves a row is, -1: none; NULL: there are none */
 } Table;
 
 typedef struct Embedding {

@@ -24,6 +24,9 @@ typedef struct ModuleView {
     int64_t magnitude_at; /* DoRA's, [out]; of a table [in] */
     bool triplets; /* A is diag(E) A: the trained A, and E[R] at e_at */
     int64_t e_at;
+    int64_t tokens_at; /* rows of the table that are trained by themselves, [token_count, in] */
+    const int64_t *tokens; /* which, borrowed */
+    int64_t token_count;
     int64_t R; /* 0: not adapted */
     float scale; /* of B A */
 } ModuleView;
@@ -31,13 +34,14 @@ typedef struct ModuleView {
 /* A module that is not there, and trains nothing. */
 static inline ModuleView module_none(void)
 {
-    return (
-        ModuleView){ .weight_at = -1, .bias_at = -1, .a_at = -1, .b_at = -1, .lora_bias_at = -1, .magnitude_at = -1 };
+    return (ModuleView){
+        .weight_at = -1, .bias_at = -1, .a_at = -1, .b_at = -1, .lora_bias_at = -1, .magnitude_at = -1, .tokens_at = -1
+    };
 }
 
 static inline bool module_is_trained(const ModuleView *m)
 {
-    return m->R > 0 || m->weight_at >= 0 || m->bias_at >= 0;
+    return m->R > 0 || m->weight_at >= 0 || m->bias_at >= 0 || m->tokens_at >= 0;
 }
 
 /* The tensor in force: the adapter's, else (or with values NULL) the frozen one. */

@@ -1,5 +1,6 @@
 #include "worker/layers/vocab_head.h"
 
+#include "worker/kernels/gemm.h"
 #include "worker/kernels/kernels.h"
 
 #include <string.h>
@@ -15,11 +16,18 @@ static int64_t piece_of(int64_t V, int64_t most_read)
     return piece > most_read ? most_read : piece;
 }
 
+/* With the rows of the weight that are trained by themselves. */
+static const ModuleView *tokens_of(const VocabHead *head)
+{
+    return &head->linear.part[0].module;
+}
+
 void vocab_head_layout(VocabHead *head, Layout *layout, const PassSizes *sizes, bool training)
 {
     const int64_t V = head->linear.out, M = sizes->most_read, B = sizes->most_sequences;
     head->piece = piece_of(V, M);
     linear_layout(&head->linear, layout);
+    head->moved = layout_floats_if(layout, training && tokens_of(head)->token_count > 0, head->linear.in);
     if (training)
         linear_keep_layout(&head->kept, &head->linear, layout, head->piece);
     head->rows = layout_floats(layout, head->piece * head->linear.in);
@@ -87,13 +95,51 @@ static void add_losses(BatchLoss *loss, const RowLoss *rows, int64_t n)
     loss->plain += of.plain;
 }
 
+void vocab_head_forward(const VocabHead *head, LinearKeep *keep, float *logits, const float *x, const Rows *rows,
+                        Pass *pass)
+{
+    const ModuleView *m = tokens_of(head);
+    const int64_t V = m->out, C = m->in;
+    linear_forward(&head->linear, keep, logits, V, x, rows, pass);
+    for (int64_t i = 0; head->linear.values && i < m->token_count; i++)
+        pass_product(pass)(logits + m->tokens[i], V, x, C, head->linear.values + m->tokens_at + i * C, C, rows->N, 1, C,
+                           1, 0);
+    linear_add_bias(&head->linear, logits, V, rows->N);
+}
+
+/* Rows that are trained by themselves: their gradient, from the hidden rows. */
+static void token_gradients(const VocabHead *head, const float *x, int64_t N, const Pass *pass)
+{
+    const ModuleView *m = tokens_of(head);
+    const int64_t V = m->out, C = m->in;
+    for (int64_t i = 0; i < m->token_count; i++)
+        gemm_tn(pass->grad + m->tokens_at + i * C, C, head->logits + m->tokens[i], V, x, C, 1, C, N, 1, 1);
+}
+
+/* dx += dy (T - W) for them: their product with the weight's rows is in dx already. */
+static void move_gradient(const VocabHead *head, float *dx, int64_t N)
+{
+    const ModuleView *m = tokens_of(head);
+    const int64_t V = m->out, C = m->in;
+    for (int64_t i = 0; i < m->token_count; i++) {
+        const float *row = head->linear.values + m->tokens_at + i * C;
+        frozen_row(head->moved, &m->weight, m->tokens[i]);
+        for (int64_t c = 0; c < C; c++)
+            head->moved[c] = row[c] - head->moved[c];
+        gemm_nn(dx, C, head->logits + m->tokens[i], V, head->moved, C, N, C, 1, 1, 1);
+    }
+}
+
 /* dlogits of the piece -> the gradient of its hidden rows, in x. */
 static void piece_backward(VocabHead *head, float *x, const Rows *rows, Pass *pass)
 {
     const LinearGrad grad = {
         .dy = head->logits, .ldy = head->linear.out, .x = x, .dx = head->below ? x : NULL, .add = true
     };
+    token_gradients(head, x, rows->N, pass);
     linear_backward(&head->linear, &head->kept, &grad, rows, pass);
+    if (head->below)
+        move_gradient(head, x, rows->N);
 }
 
 /* Gradients of a piece that was copied go back to their rows; rows between, which have no goal,
@@ -125,8 +171,7 @@ BatchLoss vocab_head_loss(VocabHead *head, const int32_t *token_goal, Pass *pass
         const int64_t N = L - first < head->piece ? L - first : head->piece;
         const Rows rows = rows_of_piece(head, first, N, pass);
         float *x = hidden(head, first, N, pass);
-        linear_forward(&head->linear, pass->grad ? &head->kept : NULL, head->logits, V, x, &rows, pass);
-        linear_add_bias(&head->linear, head->logits, V, N);
+        vocab_head_forward(head, pass->grad ? &head->kept : NULL, head->logits, x, &rows, pass);
         kernels->wide_cross_entropy(head->logits, head->losses, head->goal + first, N, V, head->loss.smoothing,
                                     pass->grad != NULL);
         add_losses(&loss, head->losses, N);
@@ -148,8 +193,7 @@ BatchLoss vocab_head_logits(VocabHead *head, float *logits, const int32_t *token
     for (int64_t first = 0; first < M; first += head->piece) {
         const int64_t N = M - first < head->piece ? M - first : head->piece;
         const Rows rows = rows_of_piece(head, first, N, pass);
-        linear_forward(&head->linear, NULL, logits + first * V, V, pass->x + first * C, &rows, pass);
-        linear_add_bias(&head->linear, logits + first * V, V, N);
+        vocab_head_forward(head, NULL, logits + first * V, pass->x + first * C, &rows, pass);
         kernels->wide_cross_entropy(logits + first * V, head->losses, head->goal + first, N, V, head->loss.smoothing,
                                     false);
         add_losses(&loss, head->losses, N);

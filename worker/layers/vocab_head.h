@@ -14,6 +14,7 @@ typedef struct VocabHead {
     Linear linear; /* [V,C]; its weight may be the word table */
     LossOptions loss;
     bool below; /* something under the head is trained */
+    float *moved; /* [C] how far a row that is trained by itself is from that of the weight */
     int64_t piece; /* rows that go through together */
     LinearKeep kept; /* of the piece, in training */
     float *rows; /* [piece, C] */
@@ -25,6 +26,10 @@ typedef struct VocabHead {
 
 void vocab_head_layout(VocabHead *head, Layout *layout, const PassSizes *sizes, bool training);
 void vocab_head_bind(VocabHead *head, const float *values);
+
+/* logits[N,V] of x[N,C], bias included. keep NULL: no backward follows. */
+void vocab_head_forward(const VocabHead *head, LinearKeep *keep, float *logits, const float *x, const Rows *rows,
+                        Pass *pass);
 
 /* Sum of the losses of the read rows that have a goal (token_goal: of all tokens, -100: none),
  * from pass->x[M,C]. With pass->grad, pass->x becomes the gradient of the

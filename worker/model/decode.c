@@ -165,17 +165,16 @@ static void clip(Decoder *d, int64_t segments, int64_t at, int64_t count)
 }
 
 /* logits of hidden rows [n, n + N) of pass->row_a, which go to `spoken`; d->heads[segments]: their adapters. */
-static void speak(Decoder *d, const Linear *linear, int64_t n, int64_t N, int64_t segments, float *logits)
+static void speak(Decoder *d, const VocabHead *of, int64_t n, int64_t N, int64_t segments, float *logits)
 {
     Pass *pass = d->model->pass;
     VocabHead *head = &d->model->vocab_head;
-    const int64_t C = d->arch->C, V = linear->out;
+    const int64_t C = d->arch->C, V = of->linear.out;
     for (int64_t at = 0; at < N; at += head->piece) {
         const int64_t count = N - at < head->piece ? N - at : head->piece;
         const Rows piece = { .B = count, .N = count, .longest = 1, .start = d->ones };
         clip(d, segments, at, count);
-        linear_forward(linear, NULL, head->logits, V, pass->row_a + (n + at) * C, &piece, pass);
-        linear_add_bias(linear, head->logits, V, count);
+        vocab_head_forward(of, NULL, head->logits, pass->row_a + (n + at) * C, &piece, pass);
         for (int64_t i = 0; i < count; i++)
             memcpy(logits + d->spoken[n + at + i] * V, head->logits + i * V, (size_t)V * sizeof *logits);
     }
@@ -208,13 +207,13 @@ static void speak_all(Decoder *d, Model *layers, const AdapterRun *run, float *l
         if (!run->mixed)
             continue;
         if (adapter->own_head) {
-            speak(d, &adapter->model->vocab_head.linear, before, shared - before, 0, logits);
+            speak(d, &adapter->model->vocab_head, before, shared - before, 0, logits);
             shared = before;
         } else if (shared > before) {
             d->heads[segments++] = (RowSegment){ before, shared, adapter->modules };
         }
     }
-    speak(d, &layers->vocab_head.linear, 0, shared, segments, logits);
+    speak(d, &layers->vocab_head, 0, shared, segments, logits);
 }
 
 void decode_feed(Decoder *d, const DecodeFeed *feed, float *logits)

@@ -45,6 +45,9 @@ static ModuleView view(const Model *model, const Weights *weights, int64_t layer
         .magnitude_at = slot_offset(model->table, slots->magnitude),
         .triplets = slots->e >= 0,
         .e_at = slot_offset(model->table, slots->e),
+        .tokens_at = slot_offset(model->table, slots->tokens),
+        .tokens = model->table->tokens,
+        .token_count = slots->tokens >= 0 ? model->table->token_count : 0,
         .R = slots->a >= 0 ? slots->r : 0,
         .scale = slots->scale,
     };

@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/model/stored.h"
 #include "common/tensor/safetensors.h"
 #include "tests/support/folder.h"
 #include "tests/support/slots_case.h"
@@ -296,6 +297,46 @@ static void settings_that_cannot_be_are_refused(void **state)
                    "c_attn");
 }
 
+/* Rows of the word table, in the order of the list; nothing else of the table can be trained with them. */
+static void rows_of_the_word_table_are_a_slot(void **state)
+{
+    (void)state;
+    Case c;
+    Err err = { 0 };
+    open_with(&c, "gpt2-tokens", TASK_CAUSAL_LM,
+              "{\"target_modules\": [\"c_attn\"], \"trainable_token_indices\": [7, 2]}");
+    const Slot *slot = find_slot(c.table, "transformer.wte.token_adapter.trainable_tokens_delta");
+    assert_true(slot && slot->kind == SLOT_TOKENS && slot->decay && slot->dim[0] == 2 && slot->dim[1] == 32);
+    must(slots_init(c.values, c.table, c.arch, &c.lora, 1, &err), &err);
+    SafeTensors *files = safetensors_open_model(c.arch->folder, &err);
+    must(files != NULL, &err);
+    const TensorView *word = stored_source(files, c.arch, arch_module(c.arch, -1, ROLE_WORD), false);
+    float row[32];
+    must(tensor_to_f32(row, word, (int64_t)7 * 32, 32, &err), &err);
+    assert_memory_equal(c.values + slot->offset, row, sizeof row);
+    const uint64_t hash = c.table->hash;
+    safetensors_close(files);
+    close_case(&c);
+    open_with(&c, "gpt2-tokens", TASK_CAUSAL_LM,
+              "{\"target_modules\": [\"c_attn\"], \"trainable_token_indices\": {\"wte\": [2, 7]}}");
+    assert_true(c.table->hash != hash);
+    close_case(&c);
+    static const char *const bad[][2] = {
+        { "[\"c_attn\"], \"trainable_token_indices\": [604]", "604 is no token of a vocabulary of 604" },
+        { "[\"c_attn\"], \"trainable_token_indices\": [3, 3]", "token 3 stands there twice" },
+        { "[\"c_attn\"], \"trainable_token_indices\": [0.5]", "not a list of whole numbers" },
+        { "[\"c_attn\"], \"trainable_token_indices\": {\"wpe\": [1]}", "'wpe' is not the table of words" },
+        { "[\"wte\"], \"trainable_token_indices\": [1]", "rows of 'transformer.wte', which is adapted" },
+        { "[\"c_attn\"], \"trainable_token_indices\": [1], \"modules_to_save\": [\"lm_head\"]",
+          "rows of 'lm_head', which is trained whole" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *keys = xprintf("{\"target_modules\": %s}", bad[i][0]);
+        expect_refused("gpt2-tokens", TASK_CAUSAL_LM, keys, bad[i][1], "");
+        free(keys);
+    }
+}
+
 static void a_head_that_nothing_holds_has_to_be_trained(void **state)
 {
     (void)state;
@@ -332,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_conv1d_that_is_trained_whole_is_turned),
         cmocka_unit_test(a_table_under_a_lora_comes_along),
         cmocka_unit_test(settings_that_cannot_be_are_refused),
+        cmocka_unit_test(rows_of_the_word_table_are_a_slot),
         cmocka_unit_test(a_head_that_nothing_holds_has_to_be_trained),
     };
     return cmocka_run_group_tests_name("slots_kinds", tests, NULL, NULL);

@@ -65,6 +65,7 @@ static ModuleView part_of(const Fixture *f, int part, const Form *form)
                      .b_at = -1,
                      .lora_bias_at = -1,
                      .magnitude_at = -1,
+                     .tokens_at = -1,
                      .scale = 1.5f };
     if (part == 0)
         m.R = R0, m.a_at = A0, m.b_at = B0;

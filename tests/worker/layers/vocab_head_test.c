@@ -69,6 +69,7 @@ static void open_fixture(Fixture *f, bool whole, double dropout)
                                 .weight_at = whole ? WHOLE_AT : -1,
                                 .lora_bias_at = -1,
                                 .magnitude_at = -1,
+                                .tokens_at = -1,
                                 .a_at = A_AT,
                                 .b_at = B_AT,
                                 .R = R,

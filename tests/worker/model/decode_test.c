@@ -369,6 +369,8 @@ int main(void)
         CASE(a_model_trains_and_predicts_between_two_feeds, "llama-clm"),
         CASE(each_token_is_what_the_whole_text_has_there, "qwen3-clm"),
         CASE(each_token_is_what_the_whole_text_has_there, "opt-clm"),
+        CASE(each_token_is_what_the_whole_text_has_there, "gpt2-tokens"),
+        CASE(each_token_is_what_the_whole_text_has_there, "gpt2-dora"),
         CASE(a_window_hides_old_tokens, "llama-clm"),
         CASE(a_window_hides_old_tokens, "gpt2-clm"),
         CASE(a_text_does_not_know_its_company, "gpt2-clm"),

@@ -79,6 +79,10 @@ static const Everything cases[] = {
       "{" SETTINGS "\"use_dora\": true, \"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"fc2\","
       "\"projection\"], \"modules_to_save\": [\"classifier\"]}",
       0 },
+    { "gpt2-clm", "{" SETTINGS "\"target_modules\": [\"c_attn\"], \"trainable_token_indices\": [444, 5, 0, 264]}", 0 },
+    { "bert-tokcls",
+      "{" SETTINGS "\"target_modules\": [\"value\"], \"trainable_token_indices\": {\"word_embeddings\": [2, 1, 3]}}",
+      0 },
     { "llama-clm",
       "{" SETTINGS "\"lora_bias\": true, \"target_modules\": [\"q_proj\", \"v_proj\", \"up_proj\", \"down_proj\","
       "\"lm_head\"]}",
