@@ -42,8 +42,10 @@ static void add_labels(const Run *run, Text *card)
     if (!has_labels(run))
         return;
     text_adds(card, "- labels: ");
-    for (int64_t i = 0; i < run->adapted.arch->head.labels && i < MOST_NAMED; i++)
-        text_addf(card, "%s%s", i ? ", " : "", run->adapted.arch->head.label_names[i]);
+    for (int64_t i = 0; i < run->adapted.arch->head.labels && i < MOST_NAMED; i++) {
+        text_adds(card, i ? ", " : "");
+        visible_add(card, run->adapted.arch->head.label_names[i]);
+    }
     if (run->adapted.arch->head.labels > MOST_NAMED)
         text_addf(card, " and %lld more", (long long)run->adapted.arch->head.labels - MOST_NAMED);
     text_adds(card, " (`labels.json`)\n");

@@ -1,5 +1,8 @@
 #include "common/base/visible.h"
 
+#include "common/base/err.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 /* Bytes of a control character that begins here; 0: it is none. U+0080 to U+009F are two bytes of UTF-8. */
@@ -25,4 +28,16 @@ void visible_print(FILE *out, const char *text)
             fputc(*text, out);
         text += size ? size : 1;
     }
+}
+
+void visible_add(Text *to, const char *text)
+{
+    char *data = NULL;
+    size_t size;
+    FILE *out = open_memstream(&data, &size);
+    REQUIRE(out);
+    visible_print(out, text);
+    REQUIRE(fclose(out) == 0);
+    text_add(to, data, size);
+    free(data);
 }

@@ -5,9 +5,12 @@
 #ifndef COMMON_BASE_VISIBLE_H
 #define COMMON_BASE_VISIBLE_H
 
+#include "common/base/text.h"
+
 #include <stdio.h>
 
 /* Control characters as \n, \r, \t, \x1b; all else as it is. */
 void visible_print(FILE *out, const char *text);
+void visible_add(Text *to, const char *text);
 
 #endif

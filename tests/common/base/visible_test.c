@@ -20,6 +20,11 @@ static void expect(const char *text, const char *want)
     visible_print(out, text);
     assert_int_equal(fclose(out), 0);
     assert_string_equal(got, want);
+    Text text_so_far = { 0 };
+    text_adds(&text_so_far, "- ");
+    visible_add(&text_so_far, text);
+    assert_string_equal(text_so_far.data + 2, want);
+    text_release(&text_so_far);
 }
 
 static void what_a_terminal_would_obey_is_an_escape(void **state)
