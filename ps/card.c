@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/version.h"
+#include "common/base/visible.h"
 #include "ps/history.h"
 #include "ps/picture.h"
 
