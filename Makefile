@@ -145,6 +145,8 @@ test-dist: all $(B)/tests/dist/make_model $(B)/tests/dist/wrong_blas.so ## real 
 
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+$(B)/lora: $(B)/launch/main.o $(B)/liblaunch.a $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 $(B)/lora_ps: $(B)/ps/main.o $(B)/libps.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
@@ -152,12 +154,16 @@ $(B)/lora_ps: $(B)/ps/main.o $(B)/libps.a $(B)/libcommon.a
 SECONDS ?= 60
 fuzz: all ## mutated bytes into the parsers and into a server that trains, with sanitizers; SECONDS=60 of each (10 minutes)
 	$(MAKE) PROFILE=asan SECONDS=$(SECONDS) fuzz-bare
-fuzz-bare: $(B)/lora_ps $(B)/tests/fuzz/parse_fuzz $(B)/tests/fuzz/ps_fuzz
+fuzz-bare: $(B)/lora $(B)/lora_ps $(B)/tests/fuzz/parse_fuzz $(B)/tests/fuzz/ps_fuzz
 	BUILD=$(B) SECONDS_EACH=$(SECONDS) LIMIT=$$((600 + 30 * $(SECONDS))) tests/run tests/fuzz/*_test.sh
 
 .PHONY: test-mutants
 test-mutants: ## breaks the programs on purpose, each time a test must be red; T=word picks (4 minutes)
 	BUILD=$(B) tests/mutants/run $(T)
+
+.PHONY: test-load
+test-load: all ## 200 clients for 2 minutes at `lora serve`: leaks, texts, p50 and p99
+	LIMIT=600 tests/run tests/load/serve_test.sh
 
 .PHONY: test-arithmetic
 test-arithmetic: all $(B)/tests/dist/wrong_blas.so ## units, sanitizers and bits under all arithmetics of this machine (about 15 minutes)

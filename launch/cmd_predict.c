@@ -11,8 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SEVERAL_RANK = 256, SEVERAL_LABELS = 1024 }; /* that adapters beside the first may have */
+
 typedef struct PredictArguments {
-    const char *adapter, *model, *length;
+    const char *adapters[OPTION_MOST]; /* as given: DIR, or NAME=DIR each */
+    const char *adapter, *model, *length; /* adapter: the folder of the first */
     bool logits, other_base;
     int64_t max_length;
     const Arguments *rest; /* lent */
@@ -63,7 +66,59 @@ static void close_input(PredictInput *input, Source *packed)
     source_close(packed);
 }
 
-static bool predict(const PredictArguments *given, const Config *c, Err *err)
+/* NAME=DIR of several adapters over one base. */
+typedef struct SeveralAdapters {
+    char *names[OPTION_MOST], *folders[OPTION_MOST]; /* owned */
+    NamedAdapter *named[OPTION_MOST + 1]; /* [count], and the base of a language model as "__base__" */
+    int count, open;
+} SeveralAdapters;
+
+static void release_several(SeveralAdapters *s)
+{
+    for (int i = 0; i < s->open; i++)
+        named_adapter_close(s->named[i]);
+    for (int i = 0; i < s->count; i++) {
+        free(s->names[i]);
+        free(s->folders[i]);
+    }
+}
+
+static bool is_several(const PredictArguments *given)
+{
+    return given->adapters[0] && (given->adapters[1] || !file_exists(given->adapters[0])) &&
+           strchr(given->adapters[0], '=');
+}
+
+static bool split_several(SeveralAdapters *s, const PredictArguments *given, Err *err)
+{
+    for (int i = 0; i < OPTION_MOST && given->adapters[i]; i++, s->count++) {
+        if (!named_adapter_split(given->adapters[i], &s->names[i], &s->folders[i], err))
+            return false;
+        for (int k = 0; k < i; k++)
+            if (strcmp(s->names[k], s->names[i]) == 0)
+                return err_set(err, ERR_INPUT, "two adapters are called '%s'", s->names[i]);
+    }
+    return true;
+}
+
+static bool open_several(SeveralAdapters *s, const Session *session, const SessionOptions *o, Err *err)
+{
+    const Task *task = task_get(o->task);
+    if (s->count > 0 && ((task->of_tokens && !task->speaks) || o->task == TASK_IMAGE_CLS)) {
+        err_set(err, ERR_INPUT, "several adapters answer texts and prompts, not %s", config_task_name(o->task));
+        return err_hint(err, "lora predict --adapter=DIR, one at a time");
+    }
+    for (int i = 0; i < s->count + (s->count > 0 && task->speaks); i++) {
+        const bool base = i == s->count;
+        s->named[i] = named_adapter_open(session, o, base ? "__base__" : s->names[i], base ? NULL : s->folders[i], err);
+        if (!s->named[i])
+            return false;
+        s->open++;
+    }
+    return true;
+}
+
+static bool predict(const PredictArguments *given, SeveralAdapters *several, const Config *c, Err *err)
 {
     const SessionOptions o = {
         .model = given->model,
@@ -79,14 +134,20 @@ static bool predict(const PredictArguments *given, const Config *c, Err *err)
         .arithmetic = c->parallel.arithmetic,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
         .lanes = task_get(c->task)->speaks ? PREDICT_BATCH : 0,
+        .most_rank = several->count > 0 ? SEVERAL_RANK : 0,
+        .most_labels = several->count > 0 ? SEVERAL_LABELS : 0,
     };
     const char *path = given->rest->positional_count > 0 ? given->rest->positionals[0] : "-";
     PredictInput input = { .path = strcmp(path, "-") == 0 ? NULL : path, .logits = given->logits, .run = c };
     input.name = input.path ? input.path : "standard input";
     Source packed = { 0 };
     Session session = { 0 };
-    const bool ok =
-        open_input(&input, &packed, err) && session_open(&session, &o, err) && answer(&session, &input, err);
+    bool ok =
+        open_input(&input, &packed, err) && session_open(&session, &o, err) && open_several(several, &session, &o, err);
+    input.named = several->named;
+    input.named_count = several->open;
+    ok = ok && answer(&session, &input, err);
+    release_several(several);
     session_close(&session);
     close_input(&input, &packed);
     return ok;
@@ -98,6 +159,16 @@ static bool run(void *self, const Arguments *words, Err *err)
     given->rest = words;
     if (given->length && !option_int("max_length", given->length, 1, INT32_MAX, &given->max_length, err))
         return false;
+    SeveralAdapters several = { 0 };
+    given->adapter = given->adapters[0];
+    if (is_several(given)) {
+        if (!split_several(&several, given, err))
+            return false;
+        given->adapter = several.folders[0];
+    } else if (given->adapters[0] && given->adapters[1]) {
+        err_set(err, ERR_INPUT, "several adapters need a name each");
+        return err_hint(err, "--adapter=NAME=DIR --adapter=OTHER=DIR; each row says which in its field 'adapter'");
+    }
     if (!given->adapter) {
         err_set(err, ERR_INPUT, "no --adapter");
         return err_hint(err, "lora predict --adapter=DIR [--model=DIR] [FILE]");
@@ -109,7 +180,7 @@ static bool run(void *self, const Arguments *words, Err *err)
     }
     Config config = { 0 };
     const bool ok = adapter_run_check(given->adapter, err) && adapter_run_load(&config, given->adapter, words, err) &&
-                    predict(given, &config, err);
+                    predict(given, &several, &config, err);
     config_release(&config);
     return ok;
 }
@@ -119,8 +190,10 @@ int cmd_predict(int argc, char **argv)
     PredictArguments given = { 0 };
     bool help = false;
     const Option own[] = {
-        { "adapter", "DIR", "the adapter, as lora train or PEFT wrote it; or a model that was trained whole",
-          &given.adapter, NULL },
+        { "adapter", "DIR...",
+          "the adapter, as lora train or PEFT wrote it; or a model that was trained whole; NAME=DIR, repeated: several "
+          "over one base, of which each row names one in its field 'adapter'",
+          given.adapters, NULL },
         { "model", "DIR", "its base model; default: the one the adapter names", &given.model, NULL },
         { "max_length", "N", "at most N tokens a line", &given.length, NULL },
         { "logits", NULL, "print the logits too", NULL, &given.logits },

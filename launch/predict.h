@@ -6,7 +6,7 @@
 #define LAUNCH_PREDICT_H
 
 #include "common/base/json.h"
-#include "launch/session.h"
+#include "launch/named_adapter.h"
 #include "worker/data/records.h"
 
 #include <stdio.h>
@@ -19,6 +19,8 @@ typedef struct PredictInput {
     const char *name; /* for errors */
     bool logits; /* print them too */
     const Config *run; /* of the adapter; defaults where it has none */
+    NamedAdapter *const *named; /* [named_count] several adapters: each row says which (its field "adapter") */
+    int named_count;
 } PredictInput;
 
 /* Lines: a text, or two with a TAB between; or the texts of a .csv, .tsv, .jsonl or .json file, or of class
@@ -46,6 +48,13 @@ bool predict_as_rows(const PredictInput *input, RowKind kind);
 typedef bool (*PredictRow)(void *self, const Record *record, Err *err);
 MUST_USE bool predict_rows(const PredictInput *input, const RecordColumns *columns, PredictRow visit, void *self,
                            Err *err);
+
+/* Of several adapters the row's; NULL with *err set. */
+MUST_USE NamedAdapter *predict_adapter(const PredictInput *input, const Record *record, Err *err);
+
+/* Logits of examples that have an adapter each, in their order, each of its adapter's labels: into logits, which has
+ * room for them all. False with *err: they are not finite. */
+MUST_USE bool predict_mixed(Session *session, const Batch *batch, NamedAdapter *const *named, float *logits, Err *err);
 
 /* Label and probabilities of an example; new. */
 json_t *predict_classes(const ModelArch *arch, const float *logits, bool with_logits);

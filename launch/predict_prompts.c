@@ -18,12 +18,17 @@ typedef struct Writer {
     Int32s ids;
     int64_t count, done; /* waiting; answered before them, which keys the draws */
     int64_t start[PREDICT_BATCH + 1], example[PREDICT_BATCH];
+    NamedAdapter *next, *named[PREDICT_BATCH]; /* of several adapters who writes: the row's, and of those that wait */
 } Writer;
 
 static bool print_answers(Writer *w, Err *err)
 {
     Generated texts[PREDICT_BATCH];
-    const GeneratePrompts prompts = { w->count, w->start, w->ids.data, w->example };
+    const bool mixed = w->input->named_count > 0;
+    Adapter *adapter[PREDICT_BATCH];
+    for (int64_t b = 0; mixed && b < w->count; b++)
+        adapter[b] = w->named[b]->adapter;
+    const GeneratePrompts prompts = { w->count, w->start, w->ids.data, w->example, mixed ? adapter : NULL };
     if (w->count == 0)
         return true;
     const GenerateEngine engine = text_engine(&w->engine);
@@ -34,6 +39,8 @@ static bool print_answers(Writer *w, Err *err)
         json_t *line = json_object(); /* the text may hold a NUL */
         json_object_set_new(line, "text", json_stringn(text.data ? text.data : "", text.size));
         json_object_set_new(line, "tokens", json_integer((json_int_t)texts[b].count));
+        if (mixed)
+            json_object_set_new(line, "adapter", json_string(w->named[b]->name));
         if (ok)
             ok = predict_print(line, err);
         else
@@ -72,6 +79,7 @@ static bool add_prompt(Writer *w, Err *err)
         return false;
     int32s_add(&w->ids, e->ids, e->count);
     w->example[w->count] = w->done + w->count;
+    w->named[w->count] = w->next;
     w->start[w->count + 1] = w->start[w->count] + e->count;
     w->count++;
     return (w->count < PREDICT_BATCH && w->input->path) || print_answers(w, err);
@@ -99,8 +107,19 @@ static bool add_conversation(Writer *w, const json_t *messages, Err *err)
     return ok;
 }
 
+static bool add_plain(void *self, const char *line, size_t n, Err *err)
+{
+    const Writer *w = self;
+    if (w->input->named_count > 0)
+        return predict_adapter(w->input, NULL, err) != NULL;
+    return add_line(self, line, n, err);
+}
+
 static bool add_row(void *self, const Record *r, Err *err)
 {
+    Writer *w = self;
+    if (w->input->named_count > 0 && !(w->next = predict_adapter(w->input, r, err)))
+        return false;
     return r->messages ? add_conversation(self, r->messages, err) : add_line(self, r->text, r->text_size, err);
 }
 
@@ -113,7 +132,11 @@ bool predict_prompts(Session *session, const PredictInput *input, Err *err)
     bool ok = generate_options(&w->options, d, input->run->train.seed, session->base.adapted.arch->folder,
                                session->max_length, session->base.tokenizer, err) &&
               session_writes(session, &w->engine, PREDICT_BATCH, err);
-    const RecordColumns columns = { .kind = d->messages ? ROWS_MESSAGES : ROWS_TEXTS,
+    const bool mixed = input->named_count > 0; /* rows with a second field, which says the adapter */
+    const RecordColumns columns = { .kind = d->messages ? ROWS_MESSAGES
+                                            : mixed     ? ROWS_LABELLED
+                                                        : ROWS_TEXTS,
+                                    .label = mixed ? "adapter" : NULL,
                                     .text = d->template_text ? NULL
                                             : d->prompt      ? d->prompt
                                                              : d->text,
@@ -122,7 +145,7 @@ bool predict_prompts(Session *session, const PredictInput *input, Err *err)
     if (ok && predict_as_rows(input, columns.kind))
         ok = predict_rows(input, &columns, add_row, w, err);
     else
-        ok = ok && predict_lines(input, add_line, w, err);
+        ok = ok && predict_lines(input, add_plain, w, err);
     ok = ok && print_answers(w, err);
     text_engine_close(&w->engine);
     chat_template_close(w->chat);

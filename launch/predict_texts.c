@@ -11,8 +11,28 @@ typedef struct WaitingTexts {
     const PredictInput *input;
     int64_t count, tokens;
     int64_t start[PREDICT_BATCH + 1], example[PREDICT_BATCH];
+    NamedAdapter *named[PREDICT_BATCH]; /* of several adapters who answers */
     Encoding encoding;
 } WaitingTexts;
+
+/* Of several adapters: each answers by its own labels. */
+static bool print_mixed(WaitingTexts *p, const Batch *batch, Err *err)
+{
+    int64_t room = 0;
+    for (int64_t b = 0; b < p->count; b++)
+        room += adapter_arch(p->named[b]->adapter)->head.labels;
+    float *logits = xcalloc((size_t)room + 1, sizeof *logits), *at = logits;
+    bool ok = predict_mixed(p->session, batch, p->named, logits, err);
+    for (int64_t b = 0; ok && b < p->count; b++) {
+        const ModelArch *arch = adapter_arch(p->named[b]->adapter);
+        json_t *line = predict_classes(arch, at, p->input->logits);
+        json_object_set_new(line, "adapter", json_string(p->named[b]->name));
+        ok = predict_print(line, err);
+        at += arch->head.labels;
+    }
+    free(logits);
+    return ok;
+}
 
 static bool print_answers(WaitingTexts *p, Err *err)
 {
@@ -23,8 +43,9 @@ static bool print_answers(WaitingTexts *p, Err *err)
                           .ids = s->room.ids,
                           .types = s->base.adapted.arch->types > 1 ? s->room.types : NULL,
                           .example = p->example };
-    bool ok = p->count == 0 || session_predict(s, &batch, err);
-    for (int64_t b = 0; ok && b < p->count; b++)
+    const bool mixed = p->input->named_count > 0;
+    bool ok = p->count == 0 || (mixed ? print_mixed(p, &batch, err) : session_predict(s, &batch, err));
+    for (int64_t b = 0; ok && !mixed && b < p->count; b++)
         ok = predict_print(
             predict_classes(s->base.adapted.arch, s->logits + b * s->base.adapted.arch->head.labels, p->input->logits),
             err);
@@ -51,24 +72,34 @@ static bool add_encoding(WaitingTexts *p, Err *err)
     return true;
 }
 
-/* pair NULL: one text. */
-static bool add_text(WaitingTexts *p, const char *text, size_t n, const char *pair, size_t pair_n, Err *err)
+/* pair NULL: one text. named NULL: there is one adapter. */
+static bool add_text(WaitingTexts *p, NamedAdapter *named, const char *text, size_t n, const char *pair, size_t pair_n,
+                     Err *err)
 {
     const Session *s = p->session;
-    return tokenizer_encode(s->base.tokenizer, text, n, pair, pair_n, s->max_length, &p->encoding, err) &&
-           examples_check_some(&p->encoding, err) && add_encoding(p, err) && (p->input->path || print_answers(p, err));
+    if (!tokenizer_encode(s->base.tokenizer, text, n, pair, pair_n, s->max_length, &p->encoding, err) ||
+        !examples_check_some(&p->encoding, err) || !add_encoding(p, err))
+        return false;
+    p->named[p->count - 1] = named;
+    return p->input->path || print_answers(p, err);
 }
 
 static bool add_line(void *self, const char *line, size_t n, Err *err)
 {
     const char *tab = memchr(line, '\t', n);
     const size_t first = tab ? (size_t)(tab - line) : n;
-    return add_text(self, line, first, tab ? tab + 1 : NULL, tab ? n - first - 1 : 0, err);
+    const WaitingTexts *p = self;
+    if (p->input->named_count > 0)
+        return predict_adapter(p->input, NULL, err) != NULL;
+    return add_text(self, NULL, line, first, tab ? tab + 1 : NULL, tab ? n - first - 1 : 0, err);
 }
 
 static bool add_row(void *self, const Record *r, Err *err)
 {
-    return add_text(self, r->text, r->text_size, r->pair, r->pair_size, err);
+    const WaitingTexts *p = self;
+    NamedAdapter *named = p->input->named_count > 0 ? predict_adapter(p->input, r, err) : NULL;
+    return (named || p->input->named_count == 0) &&
+           add_text(self, named, r->text, r->text_size, r->pair, r->pair_size, err);
 }
 
 bool predict_texts(Session *session, const PredictInput *input, Err *err)
@@ -77,7 +108,9 @@ bool predict_texts(Session *session, const PredictInput *input, Err *err)
     p->session = session;
     p->input = input;
     const DataConfig *d = &input->run->data;
-    const RecordColumns columns = { .kind = ROWS_LABELLED, .text = d->text, .pair = d->text_pair };
+    const RecordColumns columns = {
+        .kind = ROWS_LABELLED, .text = d->text, .pair = d->text_pair, .label = input->named_count > 0 ? "adapter" : NULL
+    };
     const bool read = predict_as_rows(input, columns.kind) ? predict_rows(input, &columns, add_row, p, err)
                                                            : predict_lines(input, add_line, p, err);
     const bool ok = read && print_answers(p, err);

@@ -40,7 +40,7 @@ static bool unknown_option(const OptionTable *table, const char *name, Err *err)
 /* A folder or file begins with ~ as in a shell, which leaves --adapter=~/x alone. */
 static const char *expand(Arguments *arguments, const Option *option, const char *value)
 {
-    const bool path = strcmp(option->value, "DIR") == 0 || strcmp(option->value, "FILE") == 0;
+    const bool path = text_starts(option->value, "DIR") || strcmp(option->value, "FILE") == 0;
     if (!path || value[0] != '~')
         return value;
     return arguments->expanded[arguments->expanded_count++] = path_expand(value);

@@ -76,8 +76,11 @@ void options_words(const OptionTable *table, Text *out)
     int keys, names;
     for (int i = 0; i < table->count; i++) {
         const Option *o = &table->options[i];
-        const bool path = o->value && (strcmp(o->value, "DIR") == 0 || strcmp(o->value, "FILE") == 0);
-        text_addf(out, "--%s%s%s%s\n", o->name, o->value ? "=" : "", path ? "\t" : "", path ? o->value : "");
+        const char *path = !o->value                       ? ""
+                           : text_starts(o->value, "DIR")  ? "DIR"
+                           : strcmp(o->value, "FILE") == 0 ? "FILE"
+                                                           : "";
+        text_addf(out, "--%s%s%s%s\n", o->name, o->value ? "=" : "", path[0] ? "\t" : "", path);
     }
     if (!table->keys)
         return;

@@ -207,7 +207,7 @@ static void logits_that_are_not_finite_are_no_answer(void **state)
     static const int64_t start[] = { 0, 3 }, example[] = { 0 };
     static const int32_t ids[] = { 2, 5, 3 }, types[3] = { 0 };
     const Batch batch = { .B = 1, .N = 3, .start = start, .ids = ids, .types = types, .example = example };
-    const GeneratePrompts prompts = { 1, start, ids, example };
+    const GeneratePrompts prompts = { 1, start, ids, example, NULL };
     const GenerateOptions few = { .sample = { .temperature = 1, .top_p = 1, .repetition_penalty = 1 },
                                   .max_new_tokens = 2,
                                   .positions = 32,

@@ -71,7 +71,9 @@ bool generate(Generated *texts, const GenerateOptions *options, const GeneratePr
         engine->begin(engine->self);
     Writing *writings = xcalloc((size_t)B, sizeof *writings);
     for (int64_t b = 0; b < B; b++) {
-        writings[b] = (Writing){ .options = options, .example = prompts->example[b] };
+        writings[b] = (Writing){ .options = options,
+                                 .adapter = prompts->adapter ? prompts->adapter[b] : NULL,
+                                 .example = prompts->example[b] };
         writing_init(&writings[b], prompts->ids + prompts->start[b], prompts->start[b + 1] - prompts->start[b]);
     }
     for (int64_t next = 0, more = true; next < B || more;) {

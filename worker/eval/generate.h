@@ -15,6 +15,7 @@ typedef struct GeneratePrompts {
     const int64_t *start; /* [B+1], no prompt is empty */
     const int32_t *ids;
     const int64_t *example; /* [B] keys of the draws */
+    Adapter *const *adapter; /* [B] who writes; NULL: the engine's own */
 } GeneratePrompts;
 
 /* ids[0, count) of a generated text, owned. */

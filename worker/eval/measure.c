@@ -102,7 +102,7 @@ bool measure_texts(Metrics *metrics, const MeasureTexts *how, const Batch *batch
         start[count + 1] = start[count] + n;
         count++;
     }
-    const GeneratePrompts prompts = { count, start, ids, row };
+    const GeneratePrompts prompts = { count, start, ids, row, NULL };
     const bool ok = count == 0 || generate(made, how->options, &prompts, how->engine, how->tokenizer, err);
     for (int64_t i = 0; i < count; i++) {
         if (ok)

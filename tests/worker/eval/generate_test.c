@@ -69,7 +69,7 @@ static void make(Generated *texts, const GenerateOptions *o, int64_t B, const in
     Err err = { 0 };
     Adder adder = { .feeds = 0 };
     const GenerateEngine engine = { &adder, V, lanes, most_tokens, NULL, join, leave, add_up };
-    const GeneratePrompts prompts = { B, start, ids, example };
+    const GeneratePrompts prompts = { B, start, ids, example, NULL };
     assert_true(generate(texts, o, &prompts, &engine, NULL, &err));
     assert_true(adder.widest <= B && adder.widest <= lanes);
     for (int i = 0; i < LANES; i++)
@@ -216,7 +216,7 @@ static void a_stop_string_is_the_end_of_a_text(void **state)
     const GenerateOptions o = {
         .sample = { false, 1, 1, 1, 50, 0 }, .max_new_tokens = e.count, .positions = 1000, .stop = &stop
     };
-    const GeneratePrompts prompts = { 1, (int64_t[]){ 0, 1 }, e.ids, examples };
+    const GeneratePrompts prompts = { 1, (int64_t[]){ 0, 1 }, e.ids, examples, NULL };
     Generated text;
     Text words = { 0 };
     assert_true(generate(&text, &o, &prompts, &engine, tokenizer, &err));

@@ -1,0 +1,55 @@
+#!/bin/bash
+# `lora predict` with several adapters over one base: each row has the answer of its own adapter, alone.
+. "$(dirname "$0")/lib.sh"
+golden=$root/tests/golden
+
+# CASE ADAPTERS TEXT FIELD OPTIONS...: rows of all adapters in turn beside each adapter's own answers
+check() {
+    local name=$1 field=$4
+    local several=()
+    for one in $2; do several+=(--adapter="$one=$golden/$name/$one"); done
+    python3 - "$2" "$3" "$work" <<'END'
+import json, sys
+names, texts = sys.argv[1].split(), sys.argv[2].split("|")
+with open(sys.argv[3] + "/rows.jsonl", "w", encoding="utf-8") as rows:
+    for i in range(12):
+        json.dump({"text": texts[i % len(texts)], "adapter": names[i * 5 % len(names)]}, rows)
+        rows.write("\n")
+END
+    "$root/bin/lora" predict --model="$golden/$name/model" "${several[@]}" "${@:5}" "$work/rows.jsonl" >"$work/mixed" 2>"$work/log" ||
+        fail "$name: several adapters"
+    for one in $2; do
+        "$root/bin/lora" predict --model="$golden/$name/model" --adapter="$golden/$name/$one" "${@:5}" "$work/rows.jsonl" \
+            >"$work/$one" 2>"$work/log" || fail "$name: $one alone"
+    done
+    python3 - "$field" "$work" "$2" >"$work/log" <<'END' || fail "$name: a row has another answer than its adapter's"
+import json, sys
+field, work, names = sys.argv[1], sys.argv[2], sys.argv[3].split()
+lines = lambda name: [json.loads(x) for x in open(f"{work}/{name}", encoding="utf-8")]
+alone, mixed, rows = {n: lines(n) for n in names}, lines("mixed"), lines("rows.jsonl")
+differ = 0
+for i, (row, got) in enumerate(zip(rows, mixed, strict=True)):
+    want = alone[row["adapter"]][i]
+    near = all(abs(a - b) < 1e-5 for a, b in zip(got["logits"], want["logits"])) if field == "logits" else got[field] == want[field]
+    if not near or got["adapter"] != row["adapter"]:
+        sys.exit(f"row {i}: {got}, not {want}")
+    differ += any(alone[n][i][field] != want[field] for n in names)
+sys.exit(differ == 0 and "all adapters say the same: that shows nothing")
+END
+}
+check combine "a b cat linear" "What colour is the river?|river|Say how the engine seemed:" text --data.text=text --data.max_new_tokens=12
+check bert-seqcls "init expected" "the garden is red|a film|dull and cold" logits --logits
+
+refused() {
+    "$root/bin/lora" predict --model="$golden/combine/model" "${@:2}" >"$work/log" 2>"$work/error"
+    [ $? = 2 ] && grep -q -- "$1" "$work/error" || fail "not refused with '$1': $(cat "$work/error")"
+}
+both=(--adapter=a="$golden/combine/a" --adapter=b="$golden/combine/b")
+echo '{"text": "river", "adapter": "c"}' >"$work/wrong.jsonl"
+refused "'c' is the name of no adapter" "${both[@]}" --data.text=text "$work/wrong.jsonl"
+echo '{"text": "river"}' >"$work/wrong.jsonl"
+refused "does not say which adapter" "${both[@]}" --data.text=text "$work/wrong.jsonl"
+echo river >"$work/lines"
+refused "do not say which of several" "${both[@]}" "$work/lines"
+refused "several adapters need a name each" --adapter="$golden/combine/a" --adapter="$golden/combine/b" "$work/lines"
+refused "two adapters are called 'a'" --adapter=a="$golden/combine/a" --adapter=a="$golden/combine/b" "$work/lines"
