@@ -51,6 +51,11 @@ def check_tensors(run, folder):
         config = own
         if own.r != 2 * run["lora"]["r"]:
             raise SystemExit(f"{folder}: r is {own.r}")
+    if reference.uses_adalora(run):  # its masks say the shapes
+        for key in ("peft_type", "init_r", "target_r", "lora_alpha"):
+            if getattr(own, key) != getattr(config, key):
+                raise SystemExit(f"{folder}: {key} is {getattr(own, key)}")
+        config = own
     fresh = peft.get_peft_model(base, config)
     reference.check_keys(state, peft.get_peft_model_state_dict(fresh), folder)
     # Another seed than any run's, so that what PEFT leaves at its random start is seen below.

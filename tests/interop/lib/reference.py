@@ -32,10 +32,30 @@ def load_base(run, **more):
 
 
 def lora_config(run, base):
-    settings = {k: v for k, v in run["lora"].items() if k != "init_adapter"}
+    settings = {k: v for k, v in run["lora"].items() if k not in ("init_adapter", "method")}
     settings["fan_in_fan_out"] = base.config.model_type == "gpt2"  # Conv1D keeps its weight as [in, out]
     task = None if run["task_type"] == "IMAGE_CLS" else run["task_type"]  # PEFT has no word for images
-    return peft.LoraConfig(task_type=task, **settings)
+    if uses_adalora(run):
+        del settings["rank_pattern"]  # there the masks
+        settings["total_step"] = settings["total_step"] or run["train"]["max_steps"]
+        return peft.AdaLoraConfig(task_type=task, **settings)
+    return peft.LoraConfig(task_type=task, **{k: v for k, v in settings.items() if k not in ADALORA})
+
+
+ADALORA = ("init_r", "target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "total_step")
+
+
+def uses_adalora(run):
+    return run["lora"]["method"] == "adalora"
+
+
+def regulariser(run, model):
+    """AdaLoraModel.forward's, of the tensors that the model holds; 0 for other methods."""
+    sides = [(k, p) for k, p in model.named_parameters() if "lora_A" in k or "lora_B" in k] if uses_adalora(run) else []
+    with torch.no_grad():
+        squares = [p @ p.T if "lora_A" in k else p.T @ p for k, p in sides]
+        norms = [torch.norm(s - torch.eye(len(s))).item() for s in squares]
+    return run["lora"]["orth_reg_weight"] * sum(norms) / len(norms) if norms else 0
 
 
 def changes_base(run):
@@ -63,7 +83,7 @@ def make_model(run):
         with open(os.path.join(folder, "adapter_config.json"), encoding="utf-8") as file:
             config = json.load(file)
         for key in ("r", "lora_alpha", "rank_pattern", "alpha_pattern"):
-            if config[key] != run["lora"][key]:
+            if (config[key] or {}) != (run["lora"][key] or {}):
                 raise SystemExit(f"error: {folder}: {key} is {config[key]}, in the run file {run['lora'][key]}")
         state = load_file(os.path.join(folder, "adapter_model.safetensors"))
         check_keys(state, peft.get_peft_model_state_dict(model), folder)
@@ -105,6 +125,8 @@ def train(run, model, features, pad, stop=None):
         norm = torch.nn.utils.clip_grad_norm_(trained, t["max_grad_norm"] or math.inf)  # 0 turns it off
         rate = schedule.get_last_lr()[0]
         optimizer.step()
+        if uses_adalora(run):
+            model.base_model.update_and_allocate(step)
         schedule.step()
         optimizer.zero_grad()
         yield {"step": step + 1, "epoch": epoch + (i + 1) / per_epoch, "loss": loss.item(), "grad_norm": norm.item(),
@@ -132,7 +154,13 @@ def predict(model, features, pad, size=32):
 
 
 def evaluate(run, model, features, pad):
-    """Metrics over all rows at once; eval_loss is an exact mean over rows, or over learnt tokens."""
+    """Metrics over all rows at once; eval_loss is an exact mean over rows, or over learnt tokens, with the method's own
+    term, as Trainer has it."""
+    figures, term = measure(run, model, features, pad), regulariser(run, model)
+    return {**figures, "eval_loss": figures["eval_loss"] + term} if term else figures
+
+
+def measure(run, model, features, pad):
     logits = [row.double() for row in predict(model, features, pad)]
     if run["task_type"] == "CAUSAL_LM":
         return measure_tokens(logits, features)
