@@ -55,7 +55,7 @@ static void log_step(Run *run, double norm, double rate, double *mean, double *s
     s->seconds_logged = s->seconds;
 }
 
-void advance_step(Run *run, const StepMade *step, const float *gradient)
+void advance_step(Run *run, const StepMade *step, float *gradient)
 {
     RunState *s = &run->state;
     const TrainConfig *train = &run->config.train;
@@ -63,7 +63,7 @@ void advance_step(Run *run, const StepMade *step, const float *gradient)
     const AdamW adam = { rate, train->adam_beta1, train->adam_beta2, train->adam_epsilon, 0, step->step + 1 };
     double penalty;
     const double norm = store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam, &penalty);
-    allocator_step(&run->store.allocator, run->store.value, run->store.mean, step->step, run->total);
+    allocator_step(&run->store.allocator, run->store.value, gradient, step->step, run->total);
     double loss = (step->count > 0 ? step->loss / (double)step->count : 0) + penalty;
     const double seconds = step->seconds - s->seconds;
     double speed = seconds > 0 ? (double)step->tokens / seconds : 0;

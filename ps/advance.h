@@ -16,7 +16,8 @@ typedef struct StepMade {
 /* What the first worker has, and M micro-batches a step. total: steps of the run; 0: as its configuration says. */
 void advance_begin(Run *run, const HelloFacts *facts, int64_t M, int64_t total);
 int64_t advance_length(const Run *run); /* steps that the configuration asks for, once the facts are taken */
-void advance_step(Run *run, const StepMade *step, const float *gradient);
+/* Uses the gradient up. */
+void advance_step(Run *run, const StepMade *step, float *gradient);
 void advance_evaluation(Run *run, json_t *entry); /* takes entry */
 
 #endif

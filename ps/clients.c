@@ -39,6 +39,32 @@ void clients_release(Clients *clients)
 }
 
 /* Measured speeds count when they really differ: noise would move pieces back and forth. */
+int64_t clients_ranks(const Clients *clients)
+{
+    int64_t ranks = 0;
+    for (int i = 0; i < clients->count; i++)
+        ranks += clients->items[i].facts.ranks;
+    return ranks;
+}
+
+bool clients_are_told(const Clients *clients)
+{
+    for (int i = 0; i < clients->count; i++)
+        if (!clients->items[i].told_end)
+            return false;
+    return true;
+}
+
+bool clients_measure(Client *client, Range range, double seconds)
+{
+    if (!(seconds > 0) || !isfinite(seconds))
+        return false;
+    const double ranks = client->facts.ranks > 0 ? (double)client->facts.ranks : 1.0;
+    const double speed = (double)(range.end - range.begin) / (seconds * ranks);
+    client->speed = client->speed > 0 ? 0.8 * client->speed + 0.2 * speed : speed;
+    return true;
+}
+
 double clients_weight(const Clients *clients, const Client *client)
 {
     double sum = 0;

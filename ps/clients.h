@@ -33,6 +33,12 @@ Client *clients_add(Clients *clients, uint64_t id); /* lent likewise */
 void clients_remove(Clients *clients, int index);
 void clients_release(Clients *clients);
 
+int64_t clients_ranks(const Clients *clients); /* of all together */
+bool clients_are_told(const Clients *clients); /* that it is over */
+
+/* Takes the speed of a range that took so long. False: that is no time. */
+bool clients_measure(Client *client, Range range, double seconds);
+
 /* Its share of the work, in ranks: more for the faster. */
 double clients_weight(const Clients *clients, const Client *client);
 

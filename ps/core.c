@@ -9,11 +9,13 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/wire/facts.h"
 #include "ps/chunks.h"
 #include "ps/clients.h"
 #include "ps/gather.h"
 #include "ps/lease.h"
 #include "ps/outbox.h"
+#include "ps/pieces.h"
 #include "ps/trust.h"
 
 #include <math.h>
@@ -35,6 +37,7 @@ struct PsCore {
     Clients clients;
     Leases leases;
     Gather gather;
+    GradientPieces pieces;
     Chunks chunks; /* PHASE_EVAL: leases.n */
     int code;
     char *text;
@@ -60,6 +63,7 @@ static void acknowledge(PsCore *core, const Msg *msg)
     ack->step = msg->step;
     ack->range[0] = msg->range[0];
     ack->range_count = 1;
+    ack->at = msg->at;
 }
 
 static void drop_last(PsCore *core)
@@ -73,6 +77,7 @@ static void drop_last(PsCore *core)
 static void take_away(PsCore *core, int index)
 {
     leases_drop(&core->leases, core->clients.items[index].id);
+    pieces_drop(&core->pieces, core->clients.items[index].id);
     clients_remove(&core->clients, index);
 }
 
@@ -237,13 +242,6 @@ static void refuse_hello(PsCore *core, const Msg *msg, const char *differs)
     }
 }
 
-/* "x86-64-v3/Zen" is of x86-64-v3: another core of that level, where the usual one cannot be used. */
-static bool is_of_level(const char *name, const char *level)
-{
-    const size_t length = strlen(level);
-    return strncmp(name, level, length) == 0 && name[length] == '/';
-}
-
 /* Whoever computes otherwise may be able to do as the run does: a name, and no refusal yet. Of a level that the
  * run file names, the first takes the core. */
 static bool must_follow(PsCore *core, const Msg *msg, bool others_wait)
@@ -253,7 +251,7 @@ static bool must_follow(PsCore *core, const Msg *msg, bool others_wait)
     begun = begun || core->begun;
     if (others_wait && !core->begun)
         name = core->facts.arithmetic;
-    if (!name || strcmp(name, theirs) == 0 || (!others_wait && !begun && is_of_level(theirs, name)))
+    if (!name || strcmp(name, theirs) == 0 || (!others_wait && !begun && facts_of_level(theirs, name)))
         return false;
     log_info("client", "follows client=%016llx host=%s arithmetic=%s run=%s", (unsigned long long)msg->client,
              msg->facts.host, msg->facts.arithmetic, name);
@@ -302,14 +300,8 @@ static void refuse(PsCore *core, const Msg *msg, const char *why)
 
 static void measure(PsCore *core, Client *client, const Msg *msg, double now)
 {
-    const Range range = msg->range[0];
     client->active = now;
-    if (!(msg->seconds > 0) || !isfinite(msg->seconds))
-        return;
-    const double ranks = client->facts.ranks > 0 ? (double)client->facts.ranks : 1.0;
-    const double speed = (double)(range.end - range.begin) / (msg->seconds * ranks);
-    client->speed = client->speed > 0 ? 0.8 * client->speed + 0.2 * speed : speed;
-    if (msg->seconds > core->longest_piece)
+    if (clients_measure(client, msg->range[0], msg->seconds) && msg->seconds > core->longest_piece)
         core->longest_piece = msg->seconds;
 }
 
@@ -323,6 +315,7 @@ static void finish_step(PsCore *core, double now)
     const char *text = NULL;
     const bool ok = core->world.apply(core->world.self, &sums, &code, &text);
     gather_clear(&core->gather);
+    pieces_clear(&core->pieces);
     if (ok) {
         core->version++;
         advance(core, now);
@@ -341,20 +334,26 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
         return;
     }
     const Range range = msg->range[0];
-    if (msg->size != (size_t)core->gather.size * sizeof(float) || !msg->data || msg->count < 0) {
+    const int64_t piece = msg_piece(core->gather.size, msg->at);
+    if (piece == 0 || msg->size != (size_t)piece * sizeof(float) || !msg->data || msg->count < 0) {
         refuse(core, msg, "a gradient of another size than the run's");
         return;
     }
-    GatherSum sum = { msg->data, 0, msg->count, msg->tokens, msg->loss };
-    const GatherAnswer answer = gather_add(&core->gather, range.begin, range.end, &sum);
+    const GatherAnswer answer = gather_ask(&core->gather, range.begin, range.end);
     if (answer == GATHER_NO_NODE) {
         refuse(core, msg, "a range of micro-batches that is no node of the sum tree");
         return;
     }
+    GatherSum sum = { .count = msg->count, .tokens = msg->tokens, .loss = msg->loss };
+    const PiecesAnswer pieces =
+        answer == GATHER_KNOWN ? PIECES_MORE : pieces_add(&core->pieces, &sum.gradient, msg, core->gather.size);
+    if (pieces == PIECES_NO_ROOM)
+        return; /* it comes again */
     acknowledge(core, msg);
-    if (answer == GATHER_KNOWN)
+    client->active = now;
+    if (pieces == PIECES_MORE)
         return;
-    msg->data = NULL;
+    REQUIRE(gather_add(&core->gather, range.begin, range.end, &sum) == GATHER_KEPT);
     leases_finish(&core->leases, range);
     measure(core, client, msg, now);
     if (leases_count(&core->leases, client->id) == 0)
@@ -411,6 +410,11 @@ static void on_known(PsCore *core, Client *client, Msg *msg, double now)
     }
     switch (msg->type) {
     case MSG_PULL:
+        if (msg->at >= 0) { /* core_reply sees which version it is when the reply leaves */
+            const Msg piece = { .type = MSG_VALUES, .run = msg->run, .client = msg->client, .step = msg->step };
+            outbox_add(&core->outbox, piece)->at = msg->at;
+            break;
+        }
         client->held = msg->step;
         client->parked = true;
         client->late = false;
@@ -512,19 +516,26 @@ void core_tick(PsCore *core, double now)
     serve_all(core, now);
 }
 
+/* The piece at reply->at of the newest version, when that is meant. */
+static void lend_values(PsCore *core, Msg *reply)
+{
+    if (core->begun && reply->step == core->version)
+        msg_lend_piece(reply, core->world.values(core->world.self), core->gather.size);
+}
+
 bool core_reply(PsCore *core, Msg *reply)
 {
     drop_last(core);
     while (outbox_take(&core->outbox, &core->last)) {
         *reply = core->last;
+        if (reply->type == MSG_VALUES)
+            lend_values(core, reply);
         if (reply->type != MSG_LEASE || reply->kind == LEASE_STOP)
             return true;
         Client *client = clients_find(&core->clients, reply->client);
         if (client && reply->step == core->version && has_round(core)) {
-            if (client->held != core->version) {
-                reply->data = (void *)(uintptr_t)core->world.values(core->world.self);
-                reply->size = (size_t)core->gather.size * sizeof(float);
-            }
+            if (client->held != core->version && core->gather.size <= WIRE_PIECE)
+                lend_values(core, reply); /* else the client asks for pieces */
             return true;
         }
         if (client) { /* the round was over before its lease left: it waits again */
@@ -560,6 +571,7 @@ void core_free(PsCore *core)
     chunks_drop(&core->chunks);
     leases_release(&core->leases);
     gather_release(&core->gather);
+    pieces_release(&core->pieces);
     clients_release(&core->clients);
     free(core->text);
     free(core);
@@ -567,12 +579,7 @@ void core_free(PsCore *core)
 
 bool core_is_over(const PsCore *core)
 {
-    if (core->phase != PHASE_OVER || core->outbox.count > 0)
-        return false;
-    for (int i = 0; i < core->clients.count; i++)
-        if (!core->clients.items[i].told_end)
-            return false;
-    return true;
+    return core->phase == PHASE_OVER && core->outbox.count == 0 && clients_are_told(&core->clients);
 }
 
 int core_exit_code(const PsCore *core)
@@ -587,8 +594,6 @@ int64_t core_quarantined(const PsCore *core, double now)
 
 int64_t core_clients(const PsCore *core, int64_t *ranks)
 {
-    *ranks = 0;
-    for (int i = 0; i < core->clients.count; i++)
-        *ranks += core->clients.items[i].facts.ranks;
+    *ranks = clients_ranks(&core->clients);
     return core->clients.count;
 }

@@ -16,7 +16,7 @@ typedef struct PsCore PsCore;
 /* A step's sums, complete: the core lends them for the call. */
 typedef struct StepSums {
     int64_t step; /* 0-based: version that they were computed at */
-    const float *gradient; /* [slot_size] */
+    float *gradient; /* [slot_size]; what becomes of it is the world's affair */
     int64_t count, tokens;
     double loss;
 } StepSums;

@@ -68,12 +68,18 @@ static void rise(Gather *gather, int64_t begin, int64_t end)
     }
 }
 
-GatherAnswer gather_add(Gather *gather, int64_t begin, int64_t end, GatherSum *sum)
+GatherAnswer gather_ask(const Gather *gather, int64_t begin, int64_t end)
 {
     if (!tree_is_node(begin, end, gather->M))
         return GATHER_NO_NODE;
-    if (is_known(gather, begin, end))
-        return GATHER_KNOWN;
+    return is_known(gather, begin, end) ? GATHER_KNOWN : GATHER_KEPT;
+}
+
+GatherAnswer gather_add(Gather *gather, int64_t begin, int64_t end, GatherSum *sum)
+{
+    const GatherAnswer answer = gather_ask(gather, begin, end);
+    if (answer != GATHER_KEPT)
+        return answer;
     for (int64_t i = begin; i < end; i++)
         drop(gather, i);
     gather->nodes[begin] = *sum;

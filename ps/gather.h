@@ -31,6 +31,9 @@ void gather_init(Gather *gather, int64_t M, int64_t size);
 void gather_release(Gather *gather);
 void gather_clear(Gather *gather);
 
+/* What gather_add would answer. */
+GatherAnswer gather_ask(const Gather *gather, int64_t begin, int64_t end);
+
 /* Takes *sum's gradient when the answer is GATHER_KEPT (then nulled). A node that contains finished
  * ones replaces them; one inside a finished node is GATHER_KNOWN. */
 GatherAnswer gather_add(Gather *gather, int64_t begin, int64_t end, GatherSum *sum);

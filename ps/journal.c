@@ -46,8 +46,12 @@ void journal_begin(Run *run)
     record(run, WAL_BEGIN, &(WalPart){ &begin, sizeof begin }, 1, true);
 }
 
+/* Where every weight is trained a gradient is as large as the model, and a log of them would soon be larger than the
+ * disk: what is durable then are the checkpoints, and steps behind the newest one are computed again. */
 void journal_step(Run *run, const StepMade *step, const float *gradient)
 {
+    if (run->adapted.table->whole)
+        return;
     const WalPart parts[] = { { step, sizeof *step },
                               { gradient, (size_t)run->adapted.table->size * sizeof *gradient } };
     record(run, WAL_STEP, parts, 2, (step->step + 1) % run->config.ps.durable_every == 0);

@@ -12,6 +12,7 @@ MUST_USE bool journal_start(Run *run, Err *err);
 
 /* A record each, where the log still takes one; a failure is said, and the run goes on without. */
 void journal_begin(Run *run); /* behind advance_begin */
+/* Nothing, where every weight is trained. */
 void journal_step(Run *run, const StepMade *step, const float *gradient);
 void journal_evaluation(Run *run, const json_t *entry);
 

@@ -137,7 +137,7 @@ static void answer(Server *server, const Msg *msg)
     const Route *route = route_find(server, msg->client);
     if (!route)
         return;
-    const bool work = msg->type == MSG_LEASE || msg->type == MSG_ACK;
+    const bool work = msg->type == MSG_LEASE || msg->type == MSG_VALUES || msg->type == MSG_ACK;
     const bool data = route->data.size > 0 && (work || route->control.size == 0);
     answer_on(data ? server->data : server->control, data ? &route->data : &route->control, msg);
 }
@@ -146,7 +146,8 @@ static void answer(Server *server, const Msg *msg)
  * announced. */
 static void set_limit(Server *server, int64_t eval_width)
 {
-    const int64_t slots = run_slot_size(server->run) * (int64_t)sizeof(float);
+    const int64_t size = run_slot_size(server->run);
+    const int64_t slots = (size < WIRE_PIECE ? size : WIRE_PIECE) * (int64_t)sizeof(float);
     const int64_t sums = eval_width * (int64_t)sizeof(double);
     wire_limit(server->data, (size_t)(slots > sums ? slots : sums));
 }

@@ -1,5 +1,6 @@
 #include "ps/store.h"
 
+#include "common/base/maths.h"
 #include "common/base/mem.h"
 #include "common/slots/orthogonality.h"
 
@@ -11,8 +12,8 @@ bool store_init(Store *store, const SlotTable *table, const LoraConfig *lora, co
 {
     const size_t bytes = (size_t)table->size * sizeof(float);
     *store = (Store){ .table = table };
-    float **parts[] = { &store->value, &store->m, &store->v, &store->mean };
-    for (int i = 0; i < 4; i++) {
+    float **parts[] = { &store->value, &store->m, &store->v };
+    for (int i = 0; i < 3; i++) {
         *parts[i] = mem_alloc(bytes, err);
         if (!*parts[i]) {
             store_release(store);
@@ -34,7 +35,6 @@ void store_release(Store *store)
     free(store->m);
     free(store->v);
     free(store->first);
-    free(store->mean);
     free(store->rates);
     allocator_release(&store->allocator);
     *store = (Store){ 0 };
@@ -85,36 +85,68 @@ int store_parts(const Store *store, StorePart parts[STORE_PARTS])
 
 const Slot *store_bad_slot(const Store *store, const float *gradient)
 {
-    for (int s = 0; s < store->table->count; s++) {
-        const Slot *slot = &store->table->slots[s];
-        for (int64_t i = slot->offset; i < slot->offset + slot->count; i++)
-            if (!isfinite(gradient[i]))
-                return slot;
+    const SlotTable *table = store->table;
+    int first = table->count;
+#pragma omp parallel for schedule(dynamic) reduction(min : first) if (adamw_blocks(table->size) > 1)
+    for (int s = 0; s < table->count; s++) {
+        const Slot *slot = &table->slots[s];
+        if (maths_not_finite(gradient + slot->offset, slot->count) < slot->count && s < first)
+            first = s;
     }
-    return NULL;
+    return first < table->count ? &table->slots[first] : NULL;
 }
 
-double store_apply(Store *store, const float *sums, int64_t count, double max_norm, const AdamW *o, double *penalty)
+/* The first slot that ends behind the place. */
+static int first_slot(const SlotTable *table, int64_t at)
 {
-    const int64_t n = store->table->size;
-    const float whole = count > 0 ? (float)count : 1.0F;
-    for (int64_t i = 0; i < n; i++)
-        store->mean[i] = sums[i] / whole;
-    const double weight = store->penalty_weight;
-    const double of = weight > 0 ? weight * orthogonality(store->mean, store->table, store->value, weight) : 0;
-    if (penalty)
-        *penalty = of;
-    const double norm = adamw_norm(store->mean, n);
-    const float factor = adamw_clip(norm, max_norm);
-    for (int64_t i = 0; i < n; i++)
-        store->mean[i] *= factor;
-    for (int s = 0; s < store->table->count; s++) {
+    int low = 0, high = table->count;
+    while (low < high) {
+        const int middle = (low + high) / 2;
+        if (table->slots[middle].offset + table->slots[middle].count <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The slots' parts of [begin, end): clipped and learnt from, a little at a time, while it lies in the cache. */
+static void apply_block(Store *store, float *mean, int64_t begin, int64_t end, float factor, const AdamW *o)
+{
+    enum { PIECE = 4096 };
+    for (int s = first_slot(store->table, begin); s < store->table->count; s++) {
         const Slot *slot = &store->table->slots[s];
+        const int64_t from = slot->offset > begin ? slot->offset : begin;
+        const int64_t last = slot->offset + slot->count, to = last < end ? last : end;
+        if (slot->offset >= end)
+            return;
         AdamW options = *o;
         options.learning_rate *= store->rates[s].times;
         options.weight_decay = store->rates[s].weight_decay;
-        adamw_update(store->value + slot->offset, store->m + slot->offset, store->v + slot->offset,
-                     store->mean + slot->offset, slot->count, &options);
+        for (int64_t at = from; at < to; at += PIECE) {
+            const int64_t n = to - at < PIECE ? to - at : PIECE;
+#pragma omp simd
+            for (int64_t i = 0; i < n; i++)
+                mean[at + i] *= factor;
+            adamw_update(store->value + at, store->m + at, store->v + at, mean + at, n, &options);
+        }
+    }
+}
+
+double store_apply(Store *store, float *sums, int64_t count, double max_norm, const AdamW *o, double *penalty)
+{
+    const int64_t n = store->table->size, blocks = adamw_blocks(n);
+    adamw_mean(sums, n, count);
+    const double weight = store->penalty_weight;
+    const double of = weight > 0 ? weight * orthogonality(sums, store->table, store->value, weight) : 0;
+    if (penalty)
+        *penalty = of;
+    const double norm = adamw_norm(sums, n);
+    const float factor = adamw_clip(norm, max_norm);
+#pragma omp parallel for schedule(static) if (blocks > 1)
+    for (int64_t b = 0; b < blocks; b++) {
+        const int64_t begin = b * ADAMW_BLOCK, end = begin + ADAMW_BLOCK;
+        apply_block(store, sums, begin, end < n ? end : n, factor, o);
     }
     return norm;
 }

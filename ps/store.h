@@ -14,7 +14,6 @@ typedef struct Store {
     const SlotTable *table; /* borrowed */
     float *value, *m, *v; /* [table->size], owned */
     float *first; /* the same size: what value began with, where the adapter's file needs it; else NULL */
-    float *mean; /* the same size: the last step's gradient, clipped */
     SlotRate *rates; /* [table->count], owned */
     Allocator allocator; /* AdaLoRA's */
     double penalty_weight; /* of the regulariser in the loss (orthogonality), 0: there is none */
@@ -50,9 +49,10 @@ int store_parts(const Store *store, StorePart parts[STORE_PARTS]);
 /* First slot with a gradient that is not finite, or NULL. */
 const Slot *store_bad_slot(const Store *store, const float *gradient);
 
-/* One step: gradient sums / count, with the regulariser's, clipped to max_norm, AdamW with each slot's share of the
- * learning rate and its own weight decay (that of *o is not looked at). Returns the norm before clipping; *penalty,
- * where it is given: what the regulariser added to the loss. */
-double store_apply(Store *store, const float *sums, int64_t count, double max_norm, const AdamW *o, double *penalty);
+/* One step by all threads, whose number changes no bit: gradient sums[size] / count, with the regulariser's, clipped to
+ * max_norm (it is left in sums), AdamW with each slot's share of the learning rate and its own weight decay (that of *o
+ * is not looked at). Returns the norm before clipping; *penalty, where it is given: what the regulariser added to the
+ * loss. */
+double store_apply(Store *store, float *sums, int64_t count, double max_norm, const AdamW *o, double *penalty);
 
 #endif

@@ -1,8 +1,10 @@
 #include "common/optim/adamw.h"
 
 #include "common/base/maths.h"
+#include "common/base/mem.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 void adamw_update(float *value, float *m, float *v, const float *g, int64_t n, const AdamW *o)
 {
@@ -22,7 +24,7 @@ void adamw_update(float *value, float *m, float *v, const float *g, int64_t n, c
 }
 
 /* Eight partial sums, so that the order is written here and not chosen by the compiler. */
-double adamw_norm(const float *g, int64_t n)
+static double block_square(const float *g, int64_t n)
 {
     double part[8] = { 0 };
     int64_t i = 0;
@@ -31,7 +33,35 @@ double adamw_norm(const float *g, int64_t n)
             part[k] += (double)g[i + k] * (double)g[i + k];
     for (int k = 0; i < n; i++, k++)
         part[k] += (double)g[i] * (double)g[i];
-    return sqrt(((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7])));
+    return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+}
+
+int64_t adamw_blocks(int64_t n)
+{
+    return (n + ADAMW_BLOCK - 1) / ADAMW_BLOCK;
+}
+
+void adamw_mean(float *g, int64_t n, int64_t count)
+{
+    const float whole = count > 0 ? (float)count : 1.0F;
+#pragma omp parallel for simd schedule(static) if (n > ADAMW_BLOCK)
+    for (int64_t i = 0; i < n; i++)
+        g[i] /= whole;
+}
+
+double adamw_norm(const float *g, int64_t n)
+{
+    const int64_t blocks = adamw_blocks(n);
+    double *square = xcalloc((size_t)blocks + 1, sizeof *square), sum = 0;
+#pragma omp parallel for schedule(static) if (blocks > 1)
+    for (int64_t b = 0; b < blocks; b++) {
+        const int64_t begin = b * ADAMW_BLOCK, left = n - begin;
+        square[b] = block_square(g + begin, left < ADAMW_BLOCK ? left : ADAMW_BLOCK);
+    }
+    for (int64_t b = 0; b < blocks; b++)
+        sum += square[b];
+    free(square);
+    return sqrt(sum);
 }
 
 float adamw_clip(double norm, double most)

@@ -15,6 +15,13 @@ typedef struct AdamW {
 /* value, m, v [n] <- one update with gradient g[n]; weight_decay 0 in *o where none applies. */
 void adamw_update(float *value, float *m, float *v, const float *g, int64_t n, const AdamW *o);
 
+/* Numbers are worked on in blocks, which threads share; a sum is that of the blocks' sums in their order. */
+enum { ADAMW_BLOCK = 1 << 20 };
+int64_t adamw_blocks(int64_t n);
+
+/* g[n], sums over `count`, become means; count 0: they stay. */
+void adamw_mean(float *g, int64_t n, int64_t count);
+
 /* sqrt of the sum of squares of g[n], added in double in one fixed order. */
 double adamw_norm(const float *g, int64_t n);
 

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A fact is 64 bits: a digest, or a count. */
 typedef struct Fact {
@@ -54,6 +55,12 @@ static char *describe(const HelloFacts *facts, const Fact *fact)
         return xprintf("XXH3 %016llx of %lld examples on %s", bits,
                        (long long)*(const int64_t *)(const void *)((const char *)facts + fact->rows), host);
     return fact->digest ? xprintf("XXH3 %016llx on %s", bits, host) : xprintf("%llu on %s", bits, host);
+}
+
+bool facts_of_level(const char *name, const char *level)
+{
+    const size_t length = strlen(level);
+    return strncmp(name, level, length) == 0 && name[length] == '/';
 }
 
 char *facts_differ(const HelloFacts *worker, const HelloFacts *run)

@@ -33,8 +33,9 @@ typedef struct Header {
 
 #define BIT(t) (1u << MSG_##t)
 #define ALL ((1u << MSG_TYPES) - 1)
-#define TENSOR (BIT(LEASE) | BIT(PUSH) | BIT(EVAL))
-#define WORK (TENSOR | BIT(ACK))
+#define TENSOR (WORK_TENSOR | BIT(VALUES))
+#define WORK_TENSOR (BIT(LEASE) | BIT(PUSH) | BIT(EVAL))
+#define WORK (WORK_TENSOR | BIT(ACK))
 #define TEXTS (BIT(ASK) | BIT(RUN) | BIT(HELLO) | BIT(WELCOME) | BIT(FOLLOW) | BIT(REFUSE) | BIT(LEASE) | BIT(STATUS))
 #define MOST_COUNT ((int64_t)1 << 48) /* of anything: small enough that sums cannot overflow */
 
@@ -45,8 +46,9 @@ static const Field fields[] = {
     { "type",     FIELD_U64,    offsetof(Header, type),    ALL, 0, 0 },
     { "run",      FIELD_U64,    AT(run),       ALL, 0, 0 },
     { "client",   FIELD_U64,    AT(client),    ALL, 0, 0 },
-    { "plan",     FIELD_U64,    AT(plan),      BIT(HELLO) | TENSOR, 0, 0 },
-    { "step",     FIELD_INT,    AT(step),      WORK | BIT(PULL), -1, MOST_COUNT },
+    { "plan",     FIELD_U64,    AT(plan),      BIT(HELLO) | WORK_TENSOR, 0, 0 },
+    { "step",     FIELD_INT,    AT(step),      WORK | BIT(PULL) | BIT(VALUES), -1, MOST_COUNT },
+    { "at",       FIELD_INT,    AT(at),        BIT(PUSH) | BIT(ACK) | BIT(PULL) | BIT(VALUES), -1, MOST_COUNT },
     { "ranges",   FIELD_RANGES, 0,             WORK, 0, 0 },
     { "kind",     FIELD_INT,    AT(kind),      BIT(LEASE) | BIT(ACK), LEASE_TRAIN, LEASE_STOP },
     { "code",     FIELD_INT,    AT(code),      BIT(LEASE), 0, 255 },
@@ -79,12 +81,29 @@ static const Field fields[] = {
 /* clang-format on */
 enum { FIELDS = sizeof fields / sizeof *fields };
 
-static const char *const names[MSG_TYPES] = { "ASK",   "RUN",  "HELLO", "WELCOME", "FOLLOW", "REFUSE", "PULL",
-                                              "LEASE", "PUSH", "EVAL",  "ACK",     "BEAT",   "BYE",    "STATUS" };
+static const char *const names[MSG_TYPES] = { "ASK",    "RUN",  "HELLO", "WELCOME", "FOLLOW",
+                                              "REFUSE", "PULL", "LEASE", "VALUES",  "PUSH",
+                                              "EVAL",   "ACK",  "BEAT",  "BYE",     "STATUS" };
 
 const char *msg_name(MsgType type)
 {
     return (unsigned)type < MSG_TYPES ? names[type] : "?";
+}
+
+int64_t msg_piece(int64_t size, int64_t at)
+{
+    if (at < 0 || at >= size || at % WIRE_PIECE != 0)
+        return 0;
+    return size - at < WIRE_PIECE ? size - at : WIRE_PIECE;
+}
+
+void msg_lend_piece(Msg *msg, const float *values, int64_t size)
+{
+    const int64_t piece = msg_piece(size, msg->at);
+    if (piece == 0)
+        return;
+    msg->data = (void *)(uintptr_t)(values + msg->at);
+    msg->size = (size_t)piece * sizeof(float);
 }
 
 void msg_release(Msg *msg)

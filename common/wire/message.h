@@ -13,13 +13,19 @@
  *                                                 FOLLOW  text = the run's arithmetic, which is another
  *                                                         than that of the HELLO: say it again with this
  *                                                 REFUSE  text = what differs
- *   PULL    step = version that it has (-1 none)  LEASE   kind, step, ranges; data = values[] when
- *           (parked until there is work)                  the client's version is another
- *   PUSH    step, range, sums, data = gradient    ACK     step, range
+ *   PULL    at = -1, step = version that it has   LEASE   kind, step, ranges; data = values[] when
+ *           (-1 none; parked until there is work)         the client's version is another
+ *           at: a piece of the values of `step`   VALUES  step, at, data = that piece; without data: the
+ *                                                         version is another now, PULL again
+ *   PUSH    step, range, sums, at,                ACK     step, range, at
+ *           data = gradient, or a piece of it
  *   EVAL    step, range, data = metric sums (f64) ACK     step, range, kind = LEASE_EVAL
  *   BEAT                                          BEAT    known = the server knows this client
  *   BYE                                           BYE
  *   STATUS                                        STATUS  text = JSON
+ *
+ * Values and gradients of more than WIRE_PIECE floats travel in pieces of that size (the last one is shorter), each a
+ * message of its own: `at` is where a piece begins. So nobody holds more of them than is on its way.
  *
  * `run` names the run of which a message speaks, and `plan` what is computed in it (facts_plan): a
  * worker of another run, or one that would compute something else, is refused, and refuses.
@@ -37,9 +43,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PROTOCOL 4
+#define WIRE_PROTOCOL 5
 #define WIRE_FRAME_BYTES (4 << 20)
 #define WIRE_HEADER_BYTES (1088 << 10) /* headers carry run files, of 1 MB at the most */
+#define WIRE_PIECE (1 << 18) /* floats: 1 MB */
 #define WIRE_RANGES 16
 #define WIRE_NAME 64 /* room for the name of a host or an arithmetic */
 
@@ -52,6 +59,7 @@ typedef enum {
     MSG_REFUSE,
     MSG_PULL,
     MSG_LEASE,
+    MSG_VALUES,
     MSG_PUSH,
     MSG_EVAL,
     MSG_ACK,
@@ -92,7 +100,8 @@ typedef struct Msg {
     uint64_t run; /* id of the run; 0: not known yet */
     uint64_t plan; /* HELLO, LEASE, PUSH, EVAL: facts_plan; 0: not known yet */
     uint64_t client; /* incarnation: drawn at random when the client starts */
-    int64_t step; /* PULL: version held; LEASE, PUSH, EVAL, ACK: version computed at */
+    int64_t at; /* PUSH, ACK, VALUES: first float of the piece; PULL: the same, or -1 for a lease */
+    int64_t step; /* PULL: version held, or asked for; LEASE, PUSH, EVAL, ACK: version computed at */
     Range range[WIRE_RANGES]; /* PUSH, EVAL, ACK: one; LEASE: range_count */
     int range_count;
     LeaseKind kind; /* LEASE; ACK: of which kind was the push (an EVAL is decoded with LEASE_EVAL) */
@@ -119,6 +128,12 @@ MUST_USE bool msg_encode_header(const Msg *msg, char **header, size_t *header_si
  * anything else that is wrong ERR_INPUT. */
 MUST_USE bool msg_decode_header(Msg *msg, const char *header, size_t size, size_t most_tensor, size_t *tensor_size,
                                 uint64_t *checksum, Err *err);
+
+/* Floats of the piece that begins at `at`, of `size` in all; 0: none begins there. */
+int64_t msg_piece(int64_t size, int64_t at);
+
+/* Lends it the piece at msg->at of values[size], where one begins there. */
+void msg_lend_piece(Msg *msg, const float *values, int64_t size);
 
 const char *msg_name(MsgType type);
 

@@ -2,11 +2,12 @@
 """Training throughput of PyTorch + PEFT on this machine, beside which ours is put.
 
     peer.py --case=NAME --model=DIR --data=FILE [options]
-      --setting=default|best  --steps=20  --warmup=3  --threads=N  --batch=32  --tcmalloc=PATH
+      --mode=lora|full  --setting=default|best  --steps=20  --warmup=3  --threads=N  --batch=32  --tcmalloc=PATH
 
 sst2 and imdb train on real texts (at most 128 and 512 tokens), bert-base128 on rows of exactly 128 tokens, gpt2-256 on
 blocks of 256, e2e on prompts with completions, vit-base224 on images (make_case.py makes what is not real); each with
-LoRA r 8, alpha 16, dropout 0.1 on query and value, AdamW and clipping.
+LoRA r 8, alpha 16, dropout 0.1 on query and value (full: every weight instead, of sst2, imdb and bert-base128), AdamW and
+clipping.
   default  what Trainer does unless told otherwise: rows in random order, padded to the longest of their batch,
            all dropouts 0.1, attention by PyTorch's scaled_dot_product_attention, fused AdamW
   best     what a careful user gets from it without other code: batches of rows of like length, no dropout in the
@@ -32,6 +33,7 @@ def read_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", required=True)
     parser.add_argument("--setting", choices=("default", "best"), default="default")
+    parser.add_argument("--mode", choices=("lora", "full"), default="lora")
     parser.add_argument("--model", required=True, help="folder of the model")
     parser.add_argument("--data", required=True, help="training file, or the folder of images")
     parser.add_argument("--steps", type=int, default=20)
@@ -43,6 +45,8 @@ def read_arguments():
     a = parser.parse_args()
     if a.steps < 1 or a.warmup < 1:
         parser.error("--steps and --warmup are at least 1")
+    if a.mode == "full" and a.case not in ("sst2", "imdb", "bert-base128"):
+        parser.error("--mode=full is for sst2, imdb and bert-base128")
     return a
 
 
@@ -73,7 +77,7 @@ def measure(a, model, batches):
     """(real tokens a second, seconds a step, mean loss) of the steps after the warm-up."""
     import torch
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=5e-4, fused=True)
+    optimizer = torch.optim.AdamW(trained, lr=5e-5 if a.mode == "full" else 5e-4, fused=True)
     model.train()
     losses, tokens, start = [], 0, 0.0
     for step, (batch, real) in enumerate(batches):
@@ -106,7 +110,7 @@ def main():
           f"{1 - real / all_of:.0%} of the positions are padding", file=sys.stderr)
     speed, seconds, loss = measure(a, model, batches)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"case": a.case, "setting": a.setting, "tokens_per_second": round(speed, 1),
+    print(json.dumps({"case": a.case, "mode": a.mode, "setting": a.setting, "tokens_per_second": round(speed, 1),
                       "seconds_per_step": round(seconds, 4), "peak_rss_mb": round(peak, 1), "loss": round(loss, 4)}))
 
 

@@ -40,6 +40,37 @@ wait $b
 same_bits "$work/kills" "a kill"
 [ "$(ls -d "$work"/kills/checkpoint-* | wc -l)" = 2 ] || fail "save_total_limit: $(ls "$work/kills")"
 
+# a model of many pieces on the wire: values and gradients, and kills between them
+"$build/tests/dist/make_model" "$work/wide" small || fail "make_model ended with $?"
+cp "$case_dir"/../bert-seqcls/model/tokenizer*.json "$work/wide"
+small=("${bits[@]}") bits=(--model="$work/wide" --parallel.micro_batches=4 --train.eval_strategy=no --train.batch_size=4)
+steps=60
+reference "$work/wide-one"
+want=$(sha "$work/wide-one")
+start_ps "$work/wide-kills" --train.save_strategy=steps --train.save_steps=20
+start_job 1; a=$job
+start_job 2; b=$job
+await 30 reached "$work/wide-kills" 5
+await 30 pgrep -P $b
+kill -9 "$(pgrep -P $b | head -n 1)" 2>/dev/null || fail "no worker to kill"
+await 30 reached "$work/wide-kills" 30
+kill -9 $ps
+wait $ps 2>/dev/null
+start_ps "$work/wide-kills" --ps.address="$address" --train.save_strategy=steps --train.save_steps=20
+ends_with 0 "the server of pieces" wait $ps
+ends_with 0 "the worker of pieces" wait $a
+wait $b
+same_bits "$work/wide-kills" "a kill between pieces"
+python3 - "$work/wide-one/summary.json" <<'EOF' || fail "the bytes are not those of the arithmetic"
+import json, sys
+s = json.load(open(sys.argv[1]))
+payload = 4 * s["trainable_parameters"] * s["steps"]
+frames = payload * (1 + 66 / 1448 + 66 / (4 * 1448))  # Ethernet, IPv4, TCP, and acknowledgements of the other way
+print("  %d bytes of numbers each way; %.4f of the arithmetic up, %.4f down" % (payload, s["wire_bytes_up"] / frames, s["wire_bytes_down"] / frames))
+assert abs(s["wire_bytes_up"] / frames - 1) < 0.01 and abs(s["wire_bytes_down"] / frames - 1) < 0.01
+EOF
+bits=("${small[@]}") steps=400
+
 # the best evaluation's weights; a checkpoint is a model, too
 "$lora" train "$case_dir/run.yaml" --ranks=2 --train.output_dir="$work/best" --train.load_best_model_at_end=true \
     --train.num_train_epochs=4 --train.save_total_limit=1 >"$work/log" 2>&1 || fail "load_best ended with $?"

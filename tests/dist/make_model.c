@@ -1,5 +1,5 @@
-/* make_model FOLDER - a model of BERT-base's shapes: config.json and model.safetensors with small
- * random weights. What a run of it sends depends on the shapes alone. */
+/* make_model FOLDER [small] - a model of BERT-base's shapes: config.json and model.safetensors with small
+ * random weights. What a run of it sends depends on the shapes alone. small: its vocabulary alone, in two thin layers. */
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
@@ -9,12 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAYERS = 12, WIDTH = 768, INNER = 3072, VOCABULARY = 30522, POSITIONS = 512, MOST = 256 };
+enum { VOCABULARY = 30522, POSITIONS = 512, MOST = 256 };
+
+typedef struct Shape {
+    int layers, width, inner;
+} Shape;
 
 typedef struct Model {
+    Shape shape;
     TensorOut tensors[MOST];
     int count;
-    const float *values; /* [VOCABULARY * WIDTH], shared by all tensors */
+    const float *values; /* [VOCABULARY * width], shared by all tensors */
 } Model;
 
 /* columns 0: a vector. Takes the name. */
@@ -33,38 +38,40 @@ static void add_linear(Model *model, const char *prefix, const char *name, int64
 
 static void add_layer(Model *model, int layer)
 {
+    const int width = model->shape.width, inner = model->shape.inner;
     char prefix[64];
     snprintf(prefix, sizeof prefix, "bert.encoder.layer.%d.", layer);
-    add_linear(model, prefix, "attention.self.query", WIDTH, WIDTH);
-    add_linear(model, prefix, "attention.self.key", WIDTH, WIDTH);
-    add_linear(model, prefix, "attention.self.value", WIDTH, WIDTH);
-    add_linear(model, prefix, "attention.output.dense", WIDTH, WIDTH);
-    add_linear(model, prefix, "attention.output.LayerNorm", WIDTH, 0);
-    add_linear(model, prefix, "intermediate.dense", INNER, WIDTH);
-    add_linear(model, prefix, "output.dense", WIDTH, INNER);
-    add_linear(model, prefix, "output.LayerNorm", WIDTH, 0);
+    add_linear(model, prefix, "attention.self.query", width, width);
+    add_linear(model, prefix, "attention.self.key", width, width);
+    add_linear(model, prefix, "attention.self.value", width, width);
+    add_linear(model, prefix, "attention.output.dense", width, width);
+    add_linear(model, prefix, "attention.output.LayerNorm", width, 0);
+    add_linear(model, prefix, "intermediate.dense", inner, width);
+    add_linear(model, prefix, "output.dense", width, inner);
+    add_linear(model, prefix, "output.LayerNorm", width, 0);
 }
 
 static void add_all(Model *model)
 {
     const char *embeddings = "bert.embeddings.";
-    add(model, xprintf("%sword_embeddings.weight", embeddings), VOCABULARY, WIDTH);
-    add(model, xprintf("%sposition_embeddings.weight", embeddings), POSITIONS, WIDTH);
-    add(model, xprintf("%stoken_type_embeddings.weight", embeddings), 2, WIDTH);
-    add_linear(model, embeddings, "LayerNorm", WIDTH, 0);
-    for (int i = 0; i < LAYERS; i++)
+    const int width = model->shape.width;
+    add(model, xprintf("%sword_embeddings.weight", embeddings), VOCABULARY, width);
+    add(model, xprintf("%sposition_embeddings.weight", embeddings), POSITIONS, width);
+    add(model, xprintf("%stoken_type_embeddings.weight", embeddings), 2, width);
+    add_linear(model, embeddings, "LayerNorm", width, 0);
+    for (int i = 0; i < model->shape.layers; i++)
         add_layer(model, i);
-    add_linear(model, "bert.pooler.", "dense", WIDTH, WIDTH);
+    add_linear(model, "bert.pooler.", "dense", width, width);
 }
 
-static bool write_config(const char *folder, Err *err)
+static bool write_config(const char *folder, const Shape *shape, Err *err)
 {
     char *path = path_join(folder, "config.json");
     char *text = xprintf("{\"model_type\": \"bert\", \"hidden_size\": %d, \"num_hidden_layers\": %d, "
                          "\"num_attention_heads\": 12, \"intermediate_size\": %d, \"vocab_size\": %d, "
                          "\"max_position_embeddings\": %d, \"type_vocab_size\": 2, "
                          "\"hidden_act\": \"gelu\", \"layer_norm_eps\": 1e-12, \"pad_token_id\": 0}\n",
-                         WIDTH, LAYERS, INNER, VOCABULARY, POSITIONS);
+                         shape->width, shape->layers, shape->inner, VOCABULARY, POSITIONS);
     const bool ok = file_write(path, text, strlen(text), err);
     free(path);
     free(text);
@@ -73,19 +80,21 @@ static bool write_config(const char *folder, Err *err)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: make_model FOLDER\n");
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: make_model FOLDER [small]\n");
         return 2;
     }
     Err err = { 0 };
+    const Shape shape = argc == 3 ? (Shape){ 2, 48, 96 } : (Shape){ 12, 768, 3072 };
+    const int64_t most = (int64_t)VOCABULARY * shape.width;
     const RngKey key = rng_key(1, 0, 0, 0);
-    float *values = mem_alloc((size_t)VOCABULARY * WIDTH * sizeof *values, &err);
-    for (int64_t i = 0; values && i < (int64_t)VOCABULARY * WIDTH; i++)
+    float *values = mem_alloc((size_t)most * sizeof *values, &err);
+    for (int64_t i = 0; values && i < most; i++)
         values[i] = 0.04f * (rng_uniform(key, (uint32_t)i) - 0.5f);
-    Model model = { .values = values };
+    Model model = { .shape = shape, .values = values };
     add_all(&model);
     char *path = path_join(argv[1], "model.safetensors");
-    const bool ok = values && folder_make(argv[1], &err) && write_config(argv[1], &err) &&
+    const bool ok = values && folder_make(argv[1], &err) && write_config(argv[1], &shape, &err) &&
                     safetensors_write(path, model.tensors, model.count, &err);
     if (!ok)
         err_print(&err, stderr);

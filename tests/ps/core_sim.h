@@ -143,7 +143,7 @@ static inline PsCore *start(Sim *sim)
 
 static inline Msg message(MsgType type, uint64_t client)
 {
-    return (Msg){ .type = type, .run = 77, .client = client, .plan = PLAN };
+    return (Msg){ .type = type, .run = 77, .client = client, .plan = PLAN, .at = type == MSG_PULL ? -1 : 0 };
 }
 
 static inline void hello(PsCore *core, uint64_t id, double now)

@@ -7,6 +7,7 @@
 #include "tests/support/slots_case.h"
 
 #include <math.h>
+#include <omp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -93,8 +94,8 @@ static void check_steps(const TrainConfig *train, double times)
     for (int64_t t = 1; t <= STEPS; t++) {
         const AdamW o = { 0.02, 0.9, 0.999, 1e-8, 0, t };
         sums_of(sums, c.table, t, t % 2 ? 3.0F : 0.03F); /* longer than 0.5 in turn, and shorter */
-        const double norm = store_apply(&store, sums, COUNT, 0.5, &o, NULL);
         const double want = plain_step(&plain, c.table, sums, 0.5, times, &o);
+        const double norm = store_apply(&store, sums, COUNT, 0.5, &o, NULL); /* sums are means now */
         assert_float_equal(norm, want, 1e-5 * want);
         assert_true((norm > 0.5) == (t % 2 == 1));
         expect_near(store.value, plain.value, n);
@@ -141,10 +142,60 @@ static void a_number_that_is_none_is_found_in_its_tensor(void **state)
     close_case(&c);
 }
 
+/* Tensors that end within blocks and go over them: every number is updated once, by any threads. */
+static void threads_change_no_bit(void **state)
+{
+    (void)state;
+    enum { SLOTS = 3 };
+    const int64_t counts[SLOTS] = { ADAMW_BLOCK - 100, 3, 2 * (int64_t)ADAMW_BLOCK + 5 };
+    char name[] = "w";
+    Slot slots[SLOTS] = { 0 };
+    SlotTable table = { .slots = slots, .count = SLOTS };
+    Module module = { .kind = MODULE_LINEAR };
+    ModelArch arch = { .modules = &module, .module_count = 1 };
+    table.arch = &arch;
+    for (int i = 0; i < SLOTS; i++) {
+        slots[i] = (Slot){ .name = name, .offset = table.size, .count = counts[i], .dims = 1, .decay = i != 1 };
+        table.size += (counts[i] + 15) / 16 * 16;
+    }
+    const size_t bytes = (size_t)table.size * sizeof(float);
+    float *sums = xmalloc(bytes), *value = xcalloc(1, bytes), *m = xcalloc(1, bytes), *v = xcalloc(1, bytes);
+    const int threads[] = { 1, 4 }, before = omp_get_max_threads();
+    const AdamW o = { 0.02, 0.9, 0.999, 1e-8, 0, 1 };
+    for (int k = 0; k < 2; k++) {
+        Store store;
+        Err err = { 0 };
+        must(store_init(&store, &table, &(LoraConfig){ 0 }, &(TrainConfig){ .weight_decay = DECAY }, &err), &err);
+        memset(sums, 0, bytes);
+        for (int i = 0; i < SLOTS; i++)
+            rng_normal(sums + slots[i].offset, counts[i], 1, rng_key(3, i, 0, 0));
+        omp_set_num_threads(threads[k]);
+        store_apply(&store, sums, COUNT, 0.5, &o, NULL);
+        omp_set_num_threads(before);
+        if (k == 0) { /* tensor by tensor, of the clipped means that are left */
+            for (int i = 0; i < SLOTS; i++) {
+                AdamW of = o;
+                of.weight_decay = i == 1 ? 0 : DECAY;
+                const int64_t at = slots[i].offset;
+                adamw_update(value + at, m + at, v + at, sums + at, counts[i], &of);
+            }
+        }
+        assert_memory_equal(store.value, value, bytes);
+        assert_memory_equal(store.m, m, bytes);
+        assert_memory_equal(store.v, v, bytes);
+        store_release(&store);
+    }
+    free(sums);
+    free(value);
+    free(m);
+    free(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_are_those_of_adamw_in_double),
+        cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(a_number_that_is_none_is_found_in_its_tensor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,16 +5,22 @@
 #include "common/base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Seconds until something unanswered is sent again: twice as long each time, so that a slow line
- * is not filled with copies of what it already carries. */
-static const double resend_first = 2, resend_most = 8;
+ * is not filled with copies of what it already carries. Of pieces, whatever is answered puts that off for all that are on
+ * their way: they go one behind the other. */
+static const double resend_first = 2, resend_most = 8, pieces_most = 60;
+
+enum { WINDOW = 4 }; /* pieces on their way */
 
 void pending_free(Pending *pending)
 {
     if (!pending)
         return;
+    if (pending->lent)
+        pending->msg.data = NULL;
     msg_release(&pending->msg);
     free(pending);
 }
@@ -52,7 +58,7 @@ static void send_due(PsClient *client, Pending *pending, WireSocket *socket, dou
     pending->msg.rss_bytes = atomic_load(&client->rss_bytes); /* in messages that have it */
     switch (wire_send(socket, NULL, &pending->msg, &err)) {
     case WIRE_SENT:
-        pending->due = now + pending->wait;
+        pending->due = now + (pending->wait > client->patient ? pending->wait : client->patient);
         pending->wait = pending->wait * 2 < resend_most ? pending->wait * 2 : resend_most;
         /* Until it is answered, HELLO is our heartbeat: the server may wait for other nodes. */
         if (pending->msg.type == MSG_HELLO && client->heartbeat < pending->wait)
@@ -65,6 +71,27 @@ static void send_due(PsClient *client, Pending *pending, WireSocket *socket, dou
         fail(client, &err);
         break;
     }
+}
+
+/* The oldest of a list. When one that is late is sent again, nothing was heard of any: the line is slower than we thought. */
+static void send_window(PsClient *client, Pending *first, double now)
+{
+    int count = 0;
+    for (Pending *one = first; one && count < WINDOW; one = one->next, count++) {
+        const bool again = one->sent && one->due <= now;
+        send_due(client, one, client->data, now);
+        if (again && one->due > now)
+            client->patient = 2 * client->patient < pieces_most ? 2 * client->patient : pieces_most;
+        one->sent = one->sent || one->due > now;
+    }
+}
+
+/* Something of a list was answered: the others are waited for anew. */
+static void put_off(const PsClient *client, Pending *first, double now)
+{
+    for (Pending *one = first; one; one = one->next)
+        if (one->sent)
+            one->due = now + client->patient;
 }
 
 static void send_beat(PsClient *client, double now, double *next_beat)
@@ -87,8 +114,8 @@ static void send_all(PsClient *client, double now, double *next_beat)
         send_due(client, client->hello, client->control, now);
         return;
     }
-    for (Pending *push = client->pushes; push; push = push->next)
-        send_due(client, push, client->data, now);
+    send_window(client, client->pushes, now);
+    send_window(client, client->parts, now);
     Pending *request = client->request;
     if (request)
         send_due(client, request, request->msg.type == MSG_PULL ? client->data : client->control, now);
@@ -130,6 +157,14 @@ static void leave_for_another_run(PsClient *client, const Msg *msg)
     fail(client, &err);
 }
 
+static void send_all_soon(Pending *first)
+{
+    for (Pending *one = first; one; one = one->next) {
+        pending_send_soon(one);
+        one->sent = false;
+    }
+}
+
 static void take_welcome(PsClient *client, Msg *msg)
 {
     if (!client->hello)
@@ -140,8 +175,8 @@ static void take_welcome(PsClient *client, Msg *msg)
     }
     client->run = msg->run;
     client->welcome = client->known = true;
-    for (Pending *push = client->pushes; push; push = push->next)
-        pending_send_soon(push);
+    send_all_soon(client->pushes);
+    send_all_soon(client->parts);
     if (requested(client, MSG_HELLO)) {
         answer_request(client, msg);
         return;
@@ -182,23 +217,49 @@ static void take_lease(PsClient *client, Msg *msg)
     if (!requested(client, MSG_PULL) || !is_our_plan(client, msg))
         return;
     const int64_t have = client->request->msg.step;
-    const bool fits = msg->data ? msg->size == (size_t)client->slot_size * sizeof(float) : msg->step == have;
+    const bool pieces = client->slot_size > WIRE_PIECE; /* which are asked for then */
+    const bool fits =
+        msg->data ? !pieces && msg->size == (size_t)client->slot_size * sizeof(float) : pieces || msg->step == have;
     if (!fits || (msg->step < have && !client->restarted) || msg->range_count < 1)
         return;
     client->restarted = false;
     answer_request(client, msg);
 }
 
-static void take_ack(PsClient *client, const Msg *msg)
+/* A piece of the values; without data: they are of another version now. */
+static void take_values(PsClient *client, const Msg *msg, double now)
+{
+    for (Pending **at = &client->parts; *at; at = &(*at)->next) {
+        Pending *part = *at;
+        if (part->msg.at != msg->at || part->msg.step != msg->step)
+            continue;
+        if (msg->data && msg->size != (size_t)msg_piece(client->slot_size, msg->at) * sizeof(float))
+            return;
+        if (msg->data)
+            memcpy(client->values + msg->at, msg->data, msg->size);
+        client->moved = client->moved || !msg->data;
+        *at = part->next;
+        pending_free(part);
+        put_off(client, client->parts, now);
+        if (!client->parts || client->moved)
+            pthread_cond_broadcast(&client->answered);
+        return;
+    }
+}
+
+static void take_ack(PsClient *client, const Msg *msg, double now)
 {
     for (Pending **at = &client->pushes; *at; at = &(*at)->next) {
         Pending *push = *at;
         const LeaseKind kind = push->msg.type == MSG_EVAL ? LEASE_EVAL : LEASE_TRAIN;
         if (push->msg.step != msg->step || kind != msg->kind || push->msg.range[0].begin != msg->range[0].begin ||
-            push->msg.range[0].end != msg->range[0].end)
+            push->msg.range[0].end != msg->range[0].end || push->msg.at != msg->at)
             continue;
         *at = push->next;
         pending_free(push);
+        put_off(client, client->pushes, now);
+        if (!client->pushes)
+            pthread_cond_broadcast(&client->answered);
         return;
     }
 }
@@ -237,7 +298,10 @@ static void take(PsClient *client, Msg *msg, double now)
         take_lease(client, msg);
         break;
     case MSG_ACK:
-        take_ack(client, msg);
+        take_ack(client, msg, now);
+        break;
+    case MSG_VALUES:
+        take_values(client, msg, now);
         break;
     case MSG_BEAT:
         if (!msg->known)
@@ -335,6 +399,8 @@ static double next_time(const PsClient *client, double now, double next_beat)
     earlier(&first, client->request);
     for (const Pending *push = client->pushes; push; push = push->next)
         earlier(&first, push);
+    for (const Pending *part = client->parts; part; part = part->next)
+        earlier(&first, part);
     return first - now > 0.02 ? first - now : 0.02;
 }
 
@@ -355,7 +421,8 @@ void *line_main(void *arg)
     pthread_mutex_lock(&client->lock);
     while (!client->closing) {
         const double now = clock_now();
-        wire_limit(client->data, (size_t)client->slot_size * sizeof(float));
+        const int64_t most = client->slot_size < WIRE_PIECE ? client->slot_size : WIRE_PIECE;
+        wire_limit(client->data, (size_t)most * sizeof(float));
         take_all(client, client->control, now);
         take_all(client, client->data, now);
         look_at_door(client);

@@ -14,7 +14,8 @@
 /* A message that wants an answer. */
 typedef struct Pending {
     struct Pending *next;
-    Msg msg; /* owned */
+    Msg msg; /* owned, but for data that is lent */
+    bool lent, sent;
     double due, wait; /* when to send it (again), and how long to wait then */
 } Pending;
 
@@ -31,6 +32,10 @@ struct PsClient {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t answered;
     Pending *pushes; /* unacknowledged, oldest first */
+    Pending *parts; /* PULLs of pieces of the values, unanswered, oldest first */
+    float *values; /* [slot_size] where they go, lent while there are any */
+    bool moved; /* the server has another version now */
+    double patient; /* seconds of silence until something unanswered is sent again: longer once it was too short */
     Pending *request; /* the caller's one ASK, HELLO, PULL or BYE; NULL when it is answered */
     Msg answer; /* to the last request */
     Msg stop; /* a LEASE_STOP: the last word, whenever it comes */

@@ -20,6 +20,15 @@ static void wake(PsClient *client)
         log_warn("ps_client", "cannot wake the line's thread");
 }
 
+static void free_list(Pending **first)
+{
+    while (*first) {
+        Pending *next = (*first)->next;
+        pending_free(*first);
+        *first = next;
+    }
+}
+
 static void client_release(PsClient *client)
 {
     wire_close(client->data);
@@ -27,11 +36,8 @@ static void client_release(PsClient *client)
     wire_context_close(client->context);
     if (client->wake >= 0)
         close(client->wake);
-    while (client->pushes) {
-        Pending *next = client->pushes->next;
-        pending_free(client->pushes);
-        client->pushes = next;
-    }
+    free_list(&client->pushes);
+    free_list(&client->parts);
     if (client->request != client->hello)
         pending_free(client->request);
     pending_free(client->hello);
@@ -62,6 +68,7 @@ PsClient *ps_client_open(const PsClientOptions *options, Err *err)
     PsClient *client = xcalloc(1, sizeof *client);
     client->heartbeat = options->heartbeat;
     client->patience = options->patience;
+    client->patient = 2; /* as line.c begins */
     client->address = xstrdup(options->address);
     client->run = options->run;
     client->id = rng_entropy() | 1; /* never 0 */
@@ -196,35 +203,82 @@ static void fill_lease(Lease *lease, const Msg *msg)
         snprintf(lease->text, sizeof lease->text, "%s", msg->text);
 }
 
+static void append(Pending **list, Pending *pending)
+{
+    pending_send_soon(pending);
+    while (*list)
+        list = &(*list)->next;
+    *list = pending;
+}
+
+/* With the lock held: asks for a lease, and waits for it. */
+static bool next_lease(PsClient *client, int64_t have, Err *err)
+{
+    if (!client->stopped) {
+        Pending *pull = pending_new(client, MSG_PULL);
+        pull->msg.step = have;
+        pull->msg.at = -1;
+        ask_for(client, pull);
+    }
+    return wait_answer(client, true, err);
+}
+
+/* With the lock held: values[slot_size] of the version, in pieces. *moved: the server has another one by now, and what
+ * came is of no use. */
+static bool fetch(PsClient *client, float *values, int64_t step, bool *moved, Err *err)
+{
+    Pending **last = &client->parts;
+    for (int64_t at = 0; at < client->slot_size; at += WIRE_PIECE) {
+        Pending *part = pending_new(client, MSG_PULL);
+        part->msg.step = step;
+        part->msg.at = at;
+        append(last, part);
+        last = &part->next;
+    }
+    client->values = values;
+    client->moved = false;
+    wake(client);
+    while (client->parts && !client->moved && !client->stopped && client->failed.kind == ERR_NONE)
+        pthread_cond_wait(&client->answered, &client->lock);
+    free_list(&client->parts);
+    client->values = NULL;
+    *moved = client->moved;
+    const bool ok = client->failed.kind == ERR_NONE;
+    if (!ok && err)
+        *err = client->failed;
+    return ok;
+}
+
 bool ps_client_next(PsClient *client, int64_t have, Lease *lease, float *values, int64_t size, Err *err)
 {
     pthread_mutex_lock(&client->lock);
     REQUIRE(client->hello && size == client->slot_size);
-    if (!client->stopped) {
-        Pending *pull = pending_new(client, MSG_PULL);
-        pull->msg.step = have;
-        ask_for(client, pull);
-    }
-    const bool ok = wait_answer(client, true, err);
+    bool ok, moved;
+    do {
+        moved = false;
+        ok = next_lease(client, have, err);
+        if (!ok || client->stopped)
+            break;
+        fill_lease(lease, &client->answer);
+        if (client->answer.data) {
+            memcpy(values, client->answer.data, client->answer.size);
+        } else if (lease->step != have) {
+            have = -1; /* what is there will be torn, should it not come to its end */
+            ok = fetch(client, values, lease->step, &moved, err);
+        }
+        msg_release(&client->answer);
+    } while (ok && moved);
     if (ok && client->stopped) {
         pending_free(client->request);
         client->request = NULL;
         fill_lease(lease, &client->stop);
-    } else if (ok) {
-        fill_lease(lease, &client->answer);
-        if (client->answer.data)
-            memcpy(values, client->answer.data, client->answer.size);
-        msg_release(&client->answer);
     }
     pthread_mutex_unlock(&client->lock);
     return ok;
 }
 
-bool ps_client_push(PsClient *client, const Push *push, Err *err)
+static Pending *pending_of(const PsClient *client, const Push *push)
 {
-    void *copy = push->size > 0 ? mem_alloc(push->size, err) : NULL;
-    if (push->size > 0 && !copy)
-        return false;
     Pending *pending = pending_new(client, push->eval ? MSG_EVAL : MSG_PUSH);
     Msg *msg = &pending->msg;
     msg->step = push->step;
@@ -234,22 +288,60 @@ bool ps_client_push(PsClient *client, const Push *push, Err *err)
     msg->tokens = push->tokens;
     msg->loss = push->loss;
     msg->seconds = push->seconds;
-    msg->data = copy;
-    msg->size = push->size;
+    return pending;
+}
+
+/* Of a gradient that is lent: all its pieces, until the server has them. */
+static bool push_pieces(PsClient *client, const Push *push, Err *err)
+{
+    const int64_t size = (int64_t)(push->size / sizeof(float));
+    pthread_mutex_lock(&client->lock);
+    Pending **last = &client->pushes;
+    for (int64_t at = 0; at < size; at += WIRE_PIECE) {
+        Pending *piece = pending_of(client, push);
+        piece->lent = true;
+        piece->msg.at = at;
+        piece->msg.data = (float *)(uintptr_t)push->data + at;
+        piece->msg.size = (size_t)msg_piece(size, at) * sizeof(float);
+        append(last, piece);
+        last = &piece->next;
+    }
+    wake(client);
+    while (client->pushes && !client->stopped && client->failed.kind == ERR_NONE)
+        pthread_cond_wait(&client->answered, &client->lock);
+    if (client->pushes) /* nobody wants them any more */
+        free_list(&client->pushes);
+    const bool ok = client->failed.kind == ERR_NONE;
+    if (!ok && err)
+        *err = client->failed;
+    pthread_mutex_unlock(&client->lock);
+    return ok;
+}
+
+static bool push_copy(PsClient *client, const Push *push, Err *err)
+{
+    void *copy = push->size > 0 ? mem_alloc(push->size, err) : NULL;
+    if (push->size > 0 && !copy)
+        return false;
+    Pending *pending = pending_of(client, push);
+    pending->msg.data = copy;
+    pending->msg.size = push->size;
     if (copy)
         memcpy(copy, push->data, push->size);
-    pending_send_soon(pending);
     pthread_mutex_lock(&client->lock);
     const bool ok = client->failed.kind == ERR_NONE;
     if (!ok && err)
         *err = client->failed;
-    Pending **last = &client->pushes;
-    while (*last)
-        last = &(*last)->next;
-    *last = pending;
+    append(&client->pushes, pending);
     pthread_mutex_unlock(&client->lock);
     wake(client);
     return ok;
+}
+
+bool ps_client_push(PsClient *client, const Push *push, Err *err)
+{
+    const bool pieces = !push->eval && push->size > (size_t)WIRE_PIECE * sizeof(float);
+    return (pieces ? push_pieces : push_copy)(client, push, err);
 }
 
 void ps_client_memory(PsClient *client, int64_t bytes)

@@ -3,7 +3,8 @@
  * A thread of its own holds two DEALER sockets, one for data and one for control (heartbeats), so
  * that the calls below may compute for minutes while the server hears from us. What is unanswered
  * is sent again, also to a server that was restarted (it gets HELLO again first). Pushes are
- * copied, queued and repeated until they are acknowledged.
+ * copied, queued and repeated until they are acknowledged; large ones go in pieces (WIRE_PIECE), a few at a time, and are
+ * not copied.
  *
  * A client works for one run and one plan. A server that comes up at the same address with another
  * run, or leases of another plan, end it: what it has read and opened is of no use there.
@@ -61,10 +62,11 @@ typedef struct Push {
     Range range; /* TRAIN: one node of the sum tree (tree_node in common/slots/tree.h) */
     int64_t count, tokens;
     double loss, seconds;
-    const void *data; /* f32 gradient sums or f64 metric sums; copied */
+    const void *data; /* f32 gradient sums or f64 metric sums */
     size_t size; /* bytes */
 } Push;
 
+/* The data is copied; a gradient of more than WIRE_PIECE floats is lent until the call returns, when the server has it. */
 MUST_USE bool ps_client_push(PsClient *client, const Push *push, Err *err);
 
 /* Memory of the ranks behind this client, told to the server with the heartbeats. */

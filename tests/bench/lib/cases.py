@@ -60,7 +60,8 @@ def classes(a):
     features = encode_rows(run, [rows[i] for i in draw(a, len(rows))])
     pad = load_tokenizer(a.model).pad_token_id
     base = load_base(run, attn_implementation="sdpa")
-    return peft.get_peft_model(base, lora_config(run, base)), cut(a, features, lambda g: collate(g, pad))
+    model = base if a.mode == "full" else peft.get_peft_model(base, lora_config(run, base))
+    return model, cut(a, features, lambda g: collate(g, pad))
 
 
 def language_model(a):

@@ -1,8 +1,10 @@
 #include "common/optim/adamw.h"
 
+#include "common/base/mem.h"
 #include "common/base/rng.h"
 
 #include <math.h>
+#include <omp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -55,11 +57,37 @@ static void nothing_stays_nothing(void **state)
 static void long_gradients_are_clipped_and_short_ones_are_not(void **state)
 {
     (void)state;
-    const float g[9] = { 3, 0, 0, 0, 0, 0, 0, 0, 4 };
+    float g[9] = { 3, 0, 0, 0, 0, 0, 0, 0, 4 };
     assert_true(adamw_norm(g, 9) == 5.0);
     assert_true(adamw_clip(5.0, 1.0) == (float)(1.0 / (5.0 + 1e-6)));
     assert_true(adamw_clip(0.5, 1.0) == 1.0F);
     assert_true(adamw_clip(5.0, 0.0) == 1.0F);
+}
+
+/* Blocks that threads share give one number, which is the sum of the blocks'. */
+static void means_do_not_depend_on_the_threads(void **state)
+{
+    (void)state;
+    const int64_t n = 3 * (int64_t)ADAMW_BLOCK + 77;
+    float *one = xcalloc((size_t)n, sizeof *one), *more = xcalloc((size_t)n, sizeof *more);
+    rng_normal(one, n, 2.0f, rng_key(5, 1, 0, 0));
+    memcpy(more, one, (size_t)n * sizeof *more);
+    double square = 0;
+    for (int64_t i = 0; i < n; i++)
+        square += ((double)one[i] / 3) * ((double)one[i] / 3);
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(1);
+    adamw_mean(one, n, 3);
+    const double a = adamw_norm(one, n);
+    omp_set_num_threads(4);
+    adamw_mean(more, n, 3);
+    const double b = adamw_norm(more, n);
+    omp_set_num_threads(before);
+    assert_true(a == b);
+    assert_memory_equal(one, more, (size_t)n * sizeof *one);
+    assert_float_equal(a, sqrt(square), 1e-6 * a);
+    free(one);
+    free(more);
 }
 
 int main(void)
@@ -68,6 +96,7 @@ int main(void)
         cmocka_unit_test(updates_follow_the_formula_in_double),
         cmocka_unit_test(the_first_update_is_the_rate_against_the_sign),
         cmocka_unit_test(nothing_stays_nothing),
+        cmocka_unit_test(means_do_not_depend_on_the_threads),
         cmocka_unit_test(long_gradients_are_clipped_and_short_ones_are_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,7 +208,7 @@ static void another_protocol_version_is_named(void **state)
     Err err;
     assert_false(decode(&msg, header, size, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
-    assert_string_equal(err.what, "protocol version 4 here, 9 there");
+    assert_string_equal(err.what, "protocol version 5 here, 9 there");
     free(header);
 }
 

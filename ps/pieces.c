@@ -1,0 +1,94 @@
+#include "ps/pieces.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void puzzle_release(Puzzle *puzzle)
+{
+    free(puzzle->gradient);
+    free(puzzle->have);
+    *puzzle = (Puzzle){ 0 };
+}
+
+static void take_away(GradientPieces *pieces, Puzzle *puzzle)
+{
+    puzzle_release(puzzle);
+    *puzzle = pieces->items[--pieces->count];
+}
+
+static Puzzle *find(GradientPieces *pieces, uint64_t client)
+{
+    for (int i = 0; i < pieces->count; i++)
+        if (pieces->items[i].client == client)
+            return &pieces->items[i];
+    return NULL;
+}
+
+/* The client's, of this range; NULL: no memory, said. */
+static Puzzle *open_puzzle(GradientPieces *pieces, const Msg *push, int64_t size)
+{
+    const int64_t count = (size + WIRE_PIECE - 1) / WIRE_PIECE;
+    const Range range = push->range[0];
+    Puzzle *puzzle = find(pieces, push->client);
+    Err err = { 0 };
+    if (puzzle && puzzle->range.begin == range.begin && puzzle->range.end == range.end)
+        return puzzle;
+    if (puzzle)
+        take_away(pieces, puzzle);
+    float *gradient = mem_alloc((size_t)size * sizeof *gradient, &err);
+    if (!gradient) {
+        log_error("server", "a gradient is dropped: %s", err.what);
+        return NULL;
+    }
+    pieces->items = xrealloc(pieces->items, ((size_t)pieces->count + 1) * sizeof *pieces->items);
+    puzzle = &pieces->items[pieces->count++];
+    *puzzle = (Puzzle){ .client = push->client, .range = range, .gradient = gradient, .left = count };
+    puzzle->have = xcalloc((size_t)count, sizeof *puzzle->have);
+    return puzzle;
+}
+
+PiecesAnswer pieces_add(GradientPieces *pieces, float **gradient, Msg *push, int64_t size)
+{
+    if (size <= WIRE_PIECE) {
+        *gradient = push->data;
+        push->data = NULL;
+        return PIECES_WHOLE;
+    }
+    Puzzle *puzzle = open_puzzle(pieces, push, size);
+    const int64_t number = push->at / WIRE_PIECE;
+    if (!puzzle)
+        return PIECES_NO_ROOM;
+    if (puzzle->have[number])
+        return PIECES_MORE;
+    memcpy(puzzle->gradient + push->at, push->data, push->size);
+    puzzle->have[number] = true;
+    if (--puzzle->left > 0)
+        return PIECES_MORE;
+    *gradient = puzzle->gradient;
+    puzzle->gradient = NULL;
+    take_away(pieces, puzzle);
+    return PIECES_WHOLE;
+}
+
+void pieces_drop(GradientPieces *pieces, uint64_t client)
+{
+    Puzzle *puzzle = find(pieces, client);
+    if (puzzle)
+        take_away(pieces, puzzle);
+}
+
+void pieces_clear(GradientPieces *pieces)
+{
+    while (pieces->count > 0)
+        take_away(pieces, &pieces->items[0]);
+}
+
+void pieces_release(GradientPieces *pieces)
+{
+    pieces_clear(pieces);
+    free(pieces->items);
+    *pieces = (GradientPieces){ 0 };
+}

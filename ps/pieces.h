@@ -1,0 +1,34 @@
+/* pieces - gradients that come in pieces, until they are whole: one a client, which pushes one after the other.
+ *
+ * Owner: the core. Threads: one. */
+#ifndef PS_PIECES_H
+#define PS_PIECES_H
+
+#include "common/wire/message.h"
+
+typedef struct Puzzle {
+    uint64_t client;
+    Range range;
+    float *gradient; /* [size], owned */
+    bool *have; /* [pieces], owned */
+    int64_t left; /* pieces that are still to come */
+} Puzzle;
+
+/* Zeroed is empty. */
+typedef struct GradientPieces {
+    Puzzle *items; /* [count], owned */
+    int count;
+} GradientPieces;
+
+typedef enum { PIECES_WHOLE, PIECES_MORE, PIECES_NO_ROOM } PiecesAnswer;
+
+/* Takes the piece of a PUSH that has been checked, of a gradient of `size` floats. PIECES_WHOLE: it was the last one, and
+ * *gradient[size] is the caller's, to be freed; one that is all of its gradient is taken from the message.
+ * PIECES_NO_ROOM: no memory for the gradient, said. */
+PiecesAnswer pieces_add(GradientPieces *pieces, float **gradient, Msg *push, int64_t size);
+
+void pieces_drop(GradientPieces *pieces, uint64_t client); /* what it has begun */
+void pieces_clear(GradientPieces *pieces); /* of all, behind a step */
+void pieces_release(GradientPieces *pieces);
+
+#endif
