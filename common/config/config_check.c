@@ -312,6 +312,11 @@ static bool check_loraplus(const Config *c, Err *err)
 static bool check_schedule(const Config *c, Err *err)
 {
     const TrainConfig *t = &c->train;
+    if (t->neftune_alpha > 0 && c->task == TASK_IMAGE_CLS) {
+        err_set(err, ERR_INPUT, "NEFTune's noise is for words, and images have none");
+        err_hint(err, "remove train.neftune_noise_alpha");
+        return at_keys(c, "train.neftune_noise_alpha", "task_type", err);
+    }
     if (t->max_steps == 0) {
         err_set(err, ERR_INPUT, "no steps would be made");
         err_hint(err, "train.max_steps takes 1 or more, or -1 for num_train_epochs");

@@ -135,7 +135,7 @@ static const PeerName names[] = {
     ANY("train.use_liger_kernel", "false", NO_TORCH),
     ANY("train.liger_kernel_config", "null", NO_TORCH),
     ANY("train.use_cache", "false", "training keeps no keys and values, writing always does"),
-    LATER("train.neftune_noise_alpha", "null", "noise in the embeddings"),
+    KEY("train.neftune_noise_alpha", "null", "the length of the text, not of the padded batch"),
     ANY("train.torch_empty_cache_steps", "null", NO_TORCH),
     ONLY("train.auto_find_batch_size", "false", NULL,
          "remove it: memory depends on parallel.micro_batch_tokens, not on the batch"),

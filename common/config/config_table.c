@@ -255,6 +255,8 @@ static const ConfigKey keys[] = {
       "gradients are clipped to this norm; 0: not clipped" },
     { "train.label_smoothing_factor", KEY_REAL, AT(train.label_smoothing), "0.0", KEY_BELOW, 0, 1, NULL,
       "this share of a goal is spread over all classes, or the whole vocabulary; in evaluations' loss too" },
+    { "train.neftune_noise_alpha", KEY_REAL, AT(train.neftune_alpha), "null", KEY_NULL | KEY_ABOVE, 0, 1e6, NULL,
+      "NEFTune: in training words' rows get uniform noise up to alpha / sqrt(length * width) of the text; null: off" },
     { "train.lr_scheduler_type", KEY_WORD, AT(train.schedule), "linear", 0, 0, 0, schedule_words,
       "how the learning rate goes down" },
     { "train.lr_scheduler_kwargs", KEY_OBJECT, AT(train.schedule_options), "{}", KEY_NULL, 0, 0, NULL,

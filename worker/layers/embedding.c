@@ -3,6 +3,7 @@
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/kernels.h"
 
+#include <math.h>
 #include <string.h>
 
 static bool shows_images(const Embedding *embedding)
@@ -151,6 +152,20 @@ static void add_table(const Table *table, TableKeep *keep, float *y, const int32
         table_lora_forward(table, keep ? keep->u : pass->lora, y, row, pass);
 }
 
+/* T is the sequence's own length, so that its noise is a function of it alone, as in the paper (Jain 2023); Transformers
+ * takes the length of the padded batch. */
+static void add_noise(const Embedding *embedding, float *y, Pass *pass)
+{
+    const int64_t C = embedding->C;
+    for (int64_t b = 0; pass->drop && embedding->noise > 0 && b < pass->rows.B; b++) {
+        const int64_t at = pass->rows.start[b] * C, n = pass->rows.start[b + 1] * C - at;
+        const RngKey key = rng_key(pass->seed, pass->step, pass->example[b], site_stream(embedding->layer, SITE_NOISE));
+        rng_uniform_fill(pass->o, n, (float)(embedding->noise / sqrt((double)n)), key);
+        for (int64_t i = 0; i < n; i++)
+            y[at + i] += pass->o[i];
+    }
+}
+
 static void sum_tokens(const Embedding *embedding, EmbeddingKeep *keep, float *y, const EmbeddingInput *input,
                        Pass *pass)
 {
@@ -164,6 +179,7 @@ static void sum_tokens(const Embedding *embedding, EmbeddingKeep *keep, float *y
         add_table(&embedding->word, keep ? &keep->word : NULL, y, input->ids, pass);
     add_table(&embedding->position, keep ? &keep->position : NULL, y, pass->places, pass);
     add_table(&embedding->type, keep ? &keep->type : NULL, y, input->types, pass);
+    add_noise(embedding, y, pass);
 }
 
 /* Rows of patches alone, for their linear. */

@@ -32,6 +32,7 @@ typedef struct Embedding {
     Norm norm; /* width 0: none, and the sum is the stream, in pass->r */
     int64_t layer; /* the number that its random stream goes by */
     double dropout;
+    double noise; /* NEFTune's alpha: in training words' rows get U(-m, m), m = alpha / sqrt(T C); 0: none */
 } Embedding;
 
 /* What backward needs of a table's rows. */

@@ -32,6 +32,7 @@ typedef enum {
     SITE_LORA_FF_GATE,
     SITE_LORA_PATCH,
     SITE_POOLER,
+    SITE_NOISE,
     SITE_COUNT
 } Site;
 

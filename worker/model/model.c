@@ -87,6 +87,7 @@ static void make_embedding(Model *model, const Weights *weights)
         .C = arch->C,
         .layer = arch->layers,
         .dropout = arch->embed_dropout,
+        .noise = model->options.noise,
     };
     if (has(model, -1, ROLE_EMBED_NORM))
         embedding->norm = make_norm(model, weights, -1, ROLE_EMBED_NORM);

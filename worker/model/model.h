@@ -25,6 +25,7 @@ typedef struct ModelOptions {
     double lora_dropout;
     uint64_t seed; /* of dropout */
     LossOptions loss;
+    double noise; /* train.neftune_noise_alpha; 0: none */
     int64_t most_R, most_labels; /* of adapters that come beside its own (adapter.h); 0: none */
 } ModelOptions;
 

@@ -63,7 +63,8 @@ static bool take_memory(JobStep *step, const JobStepOptions *o, int64_t tokens, 
                                  .threads = o->threads,
                                  .lora_dropout = c->lora.dropout,
                                  .seed = c->train.seed,
-                                 .loss = settings_loss(c) };
+                                 .loss = settings_loss(c),
+                                 .noise = c->train.neftune_alpha };
     const BatchSize size = { tokens, rows, o->data->train.data.goal_width, pictures_floats(arch) };
     size_t depth = 1;
     for (int64_t width = 1; width < c->parallel.micro_batches; width *= 2)

@@ -215,6 +215,14 @@ static void methods_that_peft_does_not_take_together_are_refused(void **state)
     config_release(&c);
 }
 
+static void noise_is_for_words(void **state)
+{
+    (void)state;
+    expect_refused(BASE, OVERRIDES("task_type=IMAGE_CLS", "train.neftune_noise_alpha=5"), "for words",
+                   "--train.neftune_noise_alpha and --task_type", "remove");
+    expect_refused(BASE, OVERRIDES("train.neftune_noise_alpha=0"), "out of range", "--train.neftune_noise_alpha", "");
+}
+
 static void loraplus_is_on_or_off(void **state)
 {
     (void)state;
@@ -509,6 +517,7 @@ int main(void)
         cmocka_unit_test(a_warm_up_is_given_once_and_to_a_schedule_that_has_one),
         cmocka_unit_test(options_are_those_of_the_schedule),
         cmocka_unit_test(methods_that_peft_does_not_take_together_are_refused),
+        cmocka_unit_test(noise_is_for_words),
         cmocka_unit_test(loraplus_is_on_or_off),
         cmocka_unit_test(adaloras_keys_go_together),
         cmocka_unit_test(a_start_is_given_once),
