@@ -3,6 +3,8 @@
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/export/gguf_model.h"
+#include "common/export/onnx_model.h"
+#include "common/model/model_folder.h"
 #include "launch/command.h"
 #include "launch/merged_model.h"
 
@@ -12,6 +14,7 @@
 typedef struct ExportArguments {
     const char *model, *format, *type;
     bool other_base;
+    OnnxOptions onnx;
 } ExportArguments;
 
 /* A way out. */
@@ -56,7 +59,25 @@ static bool write_gguf_lora(MergedModel *m, const ExportArguments *a, const char
     return ok;
 }
 
-static const ExportFormat formats[] = { { "gguf", write_gguf }, { "gguf-lora", write_gguf_lora } };
+static bool write_onnx(MergedModel *m, const ExportArguments *a, const char *out, Err *err)
+{
+    if (a->type) {
+        err_set(err, ERR_INPUT, "weights of ONNX are f32 here");
+        err_hint(err, "onnxruntime.quantization and onnxruntime.transformers.float16 make other types of it");
+        return err_at(err, "--type");
+    }
+    char *begun = folder_begin(out, err);
+    if (!begun)
+        return false;
+    if (onnx_model_write(begun, &m->merged, &m->saved, &a->onnx, err) && model_folder_files(begun, &m->saved, err))
+        return folder_commit(begun, out, err);
+    folder_abandon(begun);
+    return false;
+}
+
+static const ExportFormat formats[] = { { "onnx", write_onnx },
+                                        { "gguf", write_gguf },
+                                        { "gguf-lora", write_gguf_lora } };
 
 static const ExportFormat *find_format(const char *name, Err *err)
 {
@@ -105,8 +126,12 @@ int cmd_export(int argc, char **argv)
     ExportArguments a = { 0 };
     bool help = false;
     const Option own[] = {
-        { "format", "FORMAT", "gguf (a model for llama.cpp), gguf-lora (an adapter for it)", &a.format, NULL },
+        { "format", "FORMAT",
+          "onnx (a folder, for onnxruntime and Optimum), gguf (a file, for llama.cpp), gguf-lora (the adapter alone, for it)",
+          &a.format, NULL },
         { "type", "TYPE", "of a GGUF file's numbers: f32 (default), f16, bf16, q8_0", &a.type, NULL },
+        { "no-cache", NULL, "onnx, of a language model: without keys and values of before", NULL, &a.onnx.no_cache },
+        { "external", NULL, "onnx: weights in a file of their own, also below 1.5 GB", NULL, &a.onnx.external },
         { "model", "DIR", "the base model; default: the one the adapter names", &a.model, NULL },
         { "other_base", NULL, "take the base though the adapter was trained on another", NULL, &a.other_base },
         { "help", NULL, "this text", NULL, &help },

@@ -35,7 +35,7 @@ static const Verb commands[] = {
     { "predict", cmd_predict, "one JSON line an input line" },
     { "serve", cmd_serve, "an HTTP server for adapters over one base: OpenAI's and TEI's routes" },
     { "merge", cmd_merge, "an adapter and its base as one model folder" },
-    { "export", cmd_export, "the model for another runtime: GGUF" },
+    { "export", cmd_export, "the model for another runtime: ONNX, GGUF" },
     { "combine", cmd_combine, "several adapters of one model as one" },
     { "import", cmd_import, "Parquet, Arrow and data sets of the hub as rows" },
     { "encode", cmd_encode, "token ids of each input line" },

@@ -17,6 +17,8 @@ readme_run '^echo'
 [ "$(grep -c '"label"' "$work/out")" = 1 ] || fail "an answer to one line: $(cat "$work/out")"
 readme_run 'lora merge'
 grep -q '"so good"' merged/config.json || fail "lora merge: $(cat merged/config.json)"
+readme_run 'format=onnx'
+[ -s onnx/model.onnx ] || fail "lora export: $(ls onnx)"
 readme_run 'targets'
 grep -q "query" "$work/out" || fail "lora targets: $(cat "$work/out")"
 readme_run 'inspect'
