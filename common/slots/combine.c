@@ -118,6 +118,14 @@ static bool check_part(const CombinePart *part, Err *err)
         err_set(err, ERR_INPUT, "adapters of AdaLoRA cannot be combined");
         return err_at(err, "%s", part->name);
     }
+    for (int i = 0; i < part->table->count; i++) {
+        const SlotKind kind = part->table->slots[i].kind;
+        if (kind == SLOT_LORA_A || kind == SLOT_LORA_B || kind == SLOT_WEIGHT || kind == SLOT_BIAS)
+            continue;
+        err_set(err, ERR_INPUT, "'%s' cannot be combined: only A and B of LoRA are", part->table->slots[i].name);
+        err_hint(err, "merge the adapters one after the other instead");
+        return err_at(err, "%s", part->name);
+    }
     if (part->lora->bias != BIAS_NONE) {
         err_set(err, ERR_INPUT, "an adapter with trained biases cannot be combined");
         err_hint(err, "PEFT would leave them out without a word");
@@ -222,7 +230,7 @@ void combine_settings(LoraConfig *into, const CombineOptions *o, const CombinePa
     const ModelArch *arch = parts[0].table->arch;
     into->r = new_rank(o, parts, count);
     into->alpha = (double)into->r;
-    into->use_rslora = false; /* the scales are in the values */
+    into->use_rslora = into->use_dora = into->lora_bias = false; /* the scales are in the values */
     into->rank_pattern.count = into->alpha_pattern.count = 0;
     names_release(&into->modules_to_save);
     for (int k = 0; k < count; k++)

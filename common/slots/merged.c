@@ -12,13 +12,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Kinds of slots that are put into weights here. */
+static bool is_known(SlotKind kind)
+{
+    static const SlotKind known[] = { SLOT_LORA_A, SLOT_LORA_B,    SLOT_BIAS,     SLOT_WEIGHT,
+                                      SLOT_LORA_E, SLOT_LORA_BIAS, SLOT_MAGNITUDE };
+    for (size_t i = 0; i < LENGTH(known); i++)
+        if (known[i] == kind)
+            return true;
+    return false;
+}
+
 bool merged_check(const LoraConfig *lora, const SlotTable *table, Err *err)
 {
-    for (int i = 0; i < table->count; i++)
-        if (table->slots[i].kind > SLOT_WEIGHT && table->slots[i].kind != SLOT_LORA_E) {
-            err_set(err, ERR_INPUT, "'%s' cannot be merged", table->slots[i].name);
-            return err_hint(err, "only LoRA, trained biases and modules that were trained whole are merged");
-        }
+    for (int i = 0; i < table->count; i++) {
+        const Slot *slot = &table->slots[i];
+        if (!is_known(slot->kind))
+            return err_set(err, ERR_INPUT, "'%s' cannot be merged", slot->name);
+        if (slot->kind == SLOT_LORA_BIAS && !table->arch->modules[slot->module].bias)
+            return err_set(err, ERR_INPUT, "'%s' has no bias that lora_bias could be added to",
+                           table->arch->modules[slot->module].path);
+    }
     if (inits_shift(lora)) {
         err_set(err, ERR_INPUT, "an adapter whose init_lora_weights changed its base cannot be merged");
         return err_hint(err,
@@ -111,7 +125,25 @@ static void delta_row(float *row, const DeltaFactors *f, int64_t i)
         row[c] *= f->scale;
 }
 
-/* out[rows, columns] += s B A, and what the report says of it. */
+/* DoRA: w[rows, columns] times magnitude / its length, of each output: a row, or where inputs are rows a column. */
+static bool set_lengths(float *w, const float *magnitude, int64_t rows, int64_t columns, bool by_column, Err *err)
+{
+    const int64_t outputs = by_column ? columns : rows;
+    double *length = mem_alloc((size_t)outputs * sizeof *length, err);
+    if (!length)
+        return false;
+    memset(length, 0, (size_t)outputs * sizeof *length);
+    for (int64_t i = 0; i < rows * columns; i++)
+        length[by_column ? i % columns : i / columns] += (double)w[i] * w[i];
+    for (int64_t i = 0; i < rows * columns; i++) {
+        const int64_t o = by_column ? i % columns : i / columns;
+        w[i] = (float)(w[i] * (magnitude[o] / sqrt(length[o])));
+    }
+    free(length);
+    return true;
+}
+
+/* out[rows, columns] += s B A, with DoRA's lengths; and what the report says of it. */
 static bool add_delta(Merged *merged, const Module *m, const ModuleSlots *of, float *out, int64_t count, Err *err)
 {
     DeltaFactors f;
@@ -140,7 +172,10 @@ static bool add_delta(Merged *merged, const Module *m, const ModuleSlots *of, fl
     }
     report->delta += delta;
     report->adapted++;
-    const bool ok = row != NULL;
+    bool ok = row != NULL;
+    if (ok && of->magnitude >= 0)
+        ok = set_lengths(out, merged->values + merged->table->slots[of->magnitude].offset, f.rows, f.columns,
+                         m->kind == MODULE_EMBEDDING || m->transposed, err);
     free(row);
     free(f.owned);
     return ok;
@@ -169,8 +204,11 @@ bool merged_read(Merged *merged, const SavedTensor *t, float *out, Err *err)
         err_set(err, ERR_INPUT, "there is no tensor '%s': neither the model nor the adapter has it", t->name);
         return err_hint(err, "an adapter for this model has its head in modules_to_save");
     }
-    return tensor_to_f32(out, t->source, 0, t->count, err) &&
-           (t->bias || of->a < 0 || add_delta(merged, m, of, out, t->count, err));
+    if (!tensor_to_f32(out, t->source, 0, t->count, err))
+        return false;
+    for (int64_t i = 0; t->bias && of->lora_bias >= 0 && i < t->count; i++)
+        out[i] += of->scale * merged->values[merged->table->slots[of->lora_bias].offset + i];
+    return t->bias || of->a < 0 || add_delta(merged, m, of, out, t->count, err);
 }
 
 bool merged_write(void *self, const SavedTensor *t, FILE *file, Err *err)

@@ -11,7 +11,7 @@ typedef struct Method {
     const char *key; /* of adapter_config.json; the run file has it under lora */
     size_t offset; /* of a bool in LoraConfig: is it on? */
     double (*scale)(double alpha, int64_t r); /* NULL: as plain LoRA */
-    bool adds; /* what it makes of a weight is W + s B A, as common/slots/merged adds it */
+    bool adds; /* common/slots/merged puts it into the weights */
     MethodSlot slot; /* end NULL: none */
     bool no_tables; /* embeddings cannot have it */
 } Method;
@@ -37,11 +37,13 @@ static const Method methods[] = {
     { .key = "use_rslora", .offset = offsetof(LoraConfig, use_rslora), .scale = rank_stabilized, .adds = true },
     { .key = "use_dora",
       .offset = offsetof(LoraConfig, use_dora),
-      .slot = { SLOT_MAGNITUDE, ".lora_magnitude_vector" } },
+      .slot = { SLOT_MAGNITUDE, ".lora_magnitude_vector" },
+      .adds = true },
     { .key = "lora_bias",
       .offset = offsetof(LoraConfig, lora_bias),
       .slot = { SLOT_LORA_BIAS, ".lora_B.bias" },
-      .no_tables = true },
+      .no_tables = true,
+      .adds = true },
 };
 
 enum { METHODS = sizeof methods / sizeof methods[0] };

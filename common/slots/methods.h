@@ -40,7 +40,7 @@ void methods_write(json_t *to, const SlotTable *table, const AdapterForm *form, 
 /* The same out of it; where there is none, the method is off. */
 MUST_USE bool methods_read(LoraConfig *lora, const json_t *config, Err *err);
 
-/* False with *err, by its key: a method is on that changes more of a weight than W + s B A. */
+/* False with *err, by its key: a method is on that common/slots/merged does not know. */
 MUST_USE bool methods_merge(const LoraConfig *lora, Err *err);
 
 #endif

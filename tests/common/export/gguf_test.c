@@ -374,6 +374,8 @@ static void what_llama_cpp_computes_otherwise_is_refused(void **state)
         { "gpt2-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"wte\"]}", true, "LoRA on 'transformer.wte'" },
         { "llama-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"], \"modules_to_save\": [\"lm_head\"]}", true,
           "'lm_head', which was trained itself," },
+        { "llama-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"], \"use_dora\": true}", true,
+          "q_proj.lora_magnitude_vector' has no place in a GGUF adapter" },
         { "qwen3-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"]}", false, "a qwen3 has no GGUF form" },
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {

@@ -254,6 +254,8 @@ static void what_peft_would_pass_over_is_refused(void **state)
           "asks for equal ranks" },
         { "{\"target_modules\": [\"c_attn\", \"c_fc\"], \"r\": 4, \"rank_pattern\": {\"c_fc\": 8}}",
           "{\"target_modules\": [\"c_attn\", \"c_fc\"], \"r\": 8}", "ties", "has rank 4 in 'a' and 8 in 'b'" },
+        { "{\"target_modules\": [\"c_attn\"], \"use_dora\": true}", "{\"target_modules\": [\"c_attn\"]}", "cat",
+          "lora_magnitude_vector' cannot be combined" },
         { "{\"target_modules\": [\"c_attn\"], \"bias\": \"all\"}", "{\"target_modules\": [\"c_attn\"]}", "cat",
           "trained biases" },
         { "{\"target_modules\": [\"c_attn\"], \"modules_to_save\": [\"ln_f\"]}",
