@@ -59,6 +59,14 @@ static void add_lines(Text *out, const char *text)
     bool as_it_is = false;
     while (*text) {
         const size_t n = strcspn(text, "\n");
+        if (n == 0) { /* an empty line ends a paragraph */
+            text_adds(out, as_it_is ? ".fi\n" : "");
+            as_it_is = false;
+            text++;
+            if (*text && *text != '\n' && !text_starts(text, "  "))
+                text_adds(out, ".PP\n");
+            continue;
+        }
         const bool example = text_starts(text, "  ");
         if (example && !as_it_is)
             add_gap(out);

@@ -104,15 +104,6 @@ void guard_empty(Guard *guard)
     guard->empty = true;
 }
 
-void guard_name(Guard *guard, int fd, const void *name, size_t size)
-{
-    Connection *c = connection(guard, fd);
-    if (!c || c->size > 0)
-        return;
-    c->size = (uint8_t)size;
-    memcpy(c->name, name, size);
-}
-
 /* Of more than MANY that nobody asked for the rest is forgotten: their silence tells, too. */
 static void note_gone(Guard *guard, const Connection *c)
 {
@@ -193,8 +184,9 @@ static void gone(Guard *guard, int fd)
     guard->count--;
 }
 
-static void read_events(Guard *guard, double now)
+static void read_events(Guard *guard)
 {
+    const double now = clock_now();
     int event;
     uint32_t fd;
     while (monitor_next(guard->events, &event, &fd))
@@ -202,6 +194,17 @@ static void read_events(Guard *guard, double now)
             accepted(guard, (int)fd, now);
         else
             gone(guard, (int)fd);
+}
+
+void guard_name(Guard *guard, int fd, const void *name, size_t size)
+{
+    if (!connection(guard, fd))
+        read_events(guard); /* its message may be here before we have looked at who came */
+    Connection *c = connection(guard, fd);
+    if (!c || c->size > 0)
+        return;
+    c->size = (uint8_t)size;
+    memcpy(c->name, name, size);
 }
 
 /* Bytes that ZeroMQ has read from the connection so far; -1: cannot be known. */
@@ -235,7 +238,7 @@ void guard_look(Guard *guard, size_t most)
     const double now = clock_now();
     if (now < guard->next)
         return;
-    read_events(guard, now);
+    read_events(guard);
     for (int fd = 0; fd < guard->room; fd++)
         if (guard->at[fd].open && is_endless(guard, fd, (int64_t)most))
             cut(guard, fd, "it sent a message without an end");
