@@ -49,10 +49,15 @@ readme_take 'lora status'
 await 20 eval "$command"
 eval "$command" >"$work/out" || fail "README's '$command' ended with $?"
 readme_take 'mpirun'
+kill -STOP $server # the run is short: both jobs shall be there when it begins
 eval "$command" >"$work/first" 2>&1 &
 first=$!
 eval "$command" >"$work/second" 2>&1 &
 second=$!
+both_are_up() { [ "$(pgrep -cf "lora_worker --ps.address=tcp://127.0.0.1:$readme_port")" -ge 6 ]; } # two mpirun, two ranks each
+await 30 both_are_up
+sleep 1 # until they have asked
+kill -CONT $server
 ends_with 0 "the server" wait $server
 ends_with 0 "the first job" wait $first
 ends_with 0 "the second job" wait $second
