@@ -268,6 +268,7 @@ int cmd_combine(int argc, char **argv)
                                 "add_weighted_adapter",
                                 own,
                                 sizeof own / sizeof *own,
-                                true };
+                                true,
+                                0 };
     return command_main(&(Command){ &table, &help, 2, 1000, run, &a }, argc, argv);
 }

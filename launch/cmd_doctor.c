@@ -96,7 +96,8 @@ int cmd_doctor(int argc, char **argv)
                                 "with what to try; exit code 1 where one fails",
                                 own,
                                 sizeof own / sizeof *own,
-                                true };
+                                true,
+                                0 };
     const int code = command_main(&(Command){ &table, &doctor.help, 0, 1, run, &doctor }, argc, argv);
     return code == 0 && doctor.ill ? 1 : code;
 }

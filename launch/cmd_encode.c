@@ -202,6 +202,7 @@ int cmd_encode(int argc, char **argv)
                                 "prints the token ids of each line (a TAB separates a text pair)",
                                 own,
                                 sizeof(own) / sizeof(own[0]),
-                                false };
+                                false,
+                                0 };
     return command_main(&(Command){ &table, &help, 0, 1, run, &o }, argc, argv);
 }

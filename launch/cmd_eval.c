@@ -205,7 +205,8 @@ int cmd_eval(int argc, char **argv)
         "held back; FOLDER: of a run, whose run.yaml and adapter are taken",
         own,
         sizeof own / sizeof *own,
-        true
+        true,
+        0
     };
     return command_main(&(Command){ &table, &help, 1, 1, run, &of }, argc, argv);
 }

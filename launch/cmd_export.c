@@ -142,6 +142,7 @@ int cmd_export(int argc, char **argv)
                                 "otherwise is refused",
                                 own,
                                 sizeof own / sizeof *own,
-                                true };
+                                true,
+                                0 };
     return command_main(&(Command){ &table, &help, 2, 2, run, &a }, argc, argv);
 }

@@ -164,7 +164,8 @@ int cmd_import(int argc, char **argv)
         "rows of .parquet or .arrow files, of a folder of the library datasets, or of a data set of the hub",
         own,
         sizeof own / sizeof *own,
-        false
+        false,
+        0
     };
     return command_main(&(Command){ &table, &help, 2, 4096, run, &given }, argc, argv);
 }

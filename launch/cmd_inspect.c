@@ -172,6 +172,7 @@ int cmd_inspect(int argc, char **argv)
                                 "what a file is; what an adapter, a model folder or a safetensors file holds",
                                 own,
                                 sizeof own / sizeof *own,
-                                false };
+                                false,
+                                0 };
     return command_main(&(Command){ &table, &help, 1, 1, run, &as_json }, argc, argv);
 }

@@ -102,7 +102,8 @@ int cmd_keys(int argc, char **argv)
         "and all that read LORA_KEYS. launch/hosts and launch/slurm make keys for their run by themselves",
         own,
         LENGTH(own),
-        false
+        false,
+        0
     };
     return command_main(&(Command){ &table, &help, 2, 4, run, NULL }, argc, argv);
 }

@@ -108,6 +108,7 @@ int cmd_merge(int argc, char **argv)
                                 "of a run or of PEFT",
                                 own,
                                 sizeof own / sizeof *own,
-                                true };
+                                true,
+                                0 };
     return command_main(&(Command){ &table, &help, 2, 2, run, &a }, argc, argv);
 }

@@ -208,7 +208,8 @@ int cmd_predict(int argc, char **argv)
         "prompt, a path of an image",
         own,
         sizeof own / sizeof *own,
-        true
+        true,
+        0
     };
     return command_main(&(Command){ &table, &help, 0, 1, run, &given }, argc, argv);
 }

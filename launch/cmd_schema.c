@@ -40,6 +40,7 @@ int cmd_schema(int argc, char **argv)
                                 "into the first line of the run file",
                                 own,
                                 sizeof own / sizeof *own,
-                                false };
+                                false,
+                                0 };
     return command_main(&(Command){ &table, &help, 0, 0, run, &man }, argc, argv);
 }

@@ -341,7 +341,8 @@ int cmd_serve(int argc, char **argv)
         "/predict as text-embeddings-inference; /health, /metrics, and a page at /. SIGTERM lets requests end",
         own,
         sizeof own / sizeof *own,
-        true
+        true,
+        9 + LANES /* the port; the limits are many */
     };
     return command_main(&(Command){ &table, &help, 0, 1, run, &given }, argc, argv);
 }

@@ -62,6 +62,7 @@ int cmd_status(int argc, char **argv)
                                 "the live state of the parameter server at tcp://HOST:PORT",
                                 own,
                                 sizeof own / sizeof *own,
-                                false };
+                                false,
+                                0 };
     return command_main(&(Command){ &table, &help, 1, 1, run, &options }, argc, argv);
 }

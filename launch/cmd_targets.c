@@ -59,6 +59,7 @@ int cmd_targets(int argc, char **argv)
                                 "(--model=DIR, --lora.target_modules=NAMES)",
                                 own,
                                 sizeof own / sizeof *own,
-                                true };
+                                true,
+                                0 };
     return command_main(&(Command){ &table, &help, 0, 1, run, NULL }, argc, argv);
 }

@@ -127,7 +127,7 @@ int cmd_train(int argc, char **argv)
         { "help", NULL, "this text", NULL, &given.help },
     };
     const OptionTable table = {
-        "lora train", "RUN.yaml", "trains an adapter on this machine", own, sizeof own / sizeof *own, true
+        "lora train", "RUN.yaml", "trains an adapter on this machine", own, sizeof own / sizeof *own, true, 0
     };
     Err err = { 0 };
     Text help = { 0 };

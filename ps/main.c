@@ -94,7 +94,8 @@ int main(int argc, char **argv)
                                 "the parameter server of a run, until the run is complete",
                                 own,
                                 sizeof own / sizeof *own,
-                                true };
+                                true,
+                                0 };
     Err err = { 0 };
     log_setup("ps", LOG_INFO);
     const bool read = options_read(&given.rest, &table, argc, argv, &err);

@@ -222,7 +222,8 @@ int main(int argc, char **argv)
                                 "computes for a run: mpirun -n 16 lora_worker --ps.address=tcp://head:7700",
                                 own,
                                 sizeof own / sizeof *own,
-                                true };
+                                true,
+                                0 };
     Err err = { 0 };
     int code;
     const bool read =

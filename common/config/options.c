@@ -46,18 +46,25 @@ static const char *expand(Arguments *arguments, const Option *option, const char
     return arguments->expanded[arguments->expanded_count++] = path_expand(value);
 }
 
-/* --help=keys, --help=names; and --help=man, --help=words, which are for programs. */
+/* --help=all, --help=keys, --help=names; and --help=man, --help=words, which are for programs. */
 static bool read_topic(Arguments *arguments, const OptionTable *table, const char *value, Err *err)
 {
-    static const char *const topics[] = { "man", "words", "keys", "names" };
-    const int count = table->keys ? 4 : 2;
-    for (int i = 0; i < count; i++)
-        if (strcmp(topics[i], value) == 0) {
-            arguments->topic = topics[i];
+    const struct {
+        const char *name;
+        bool there;
+    } topics[] = { { "man", true },
+                   { "words", true },
+                   { "all", table->first > 0 },
+                   { "keys", table->keys },
+                   { "names", table->keys } };
+    for (size_t i = 0; i < LENGTH(topics); i++)
+        if (topics[i].there && strcmp(topics[i].name, value) == 0) {
+            arguments->topic = topics[i].name;
             return true;
         }
     err_set(err, ERR_INPUT, "there is no help on '%.80s'", value);
-    err_hint(err, "%s --help%s", table->program, table->keys ? ", --help=keys or --help=names" : "");
+    err_hint(err, "%s --help%s%s", table->program, table->first > 0 ? ", --help=all" : "",
+             table->keys ? ", --help=keys, --help=names" : "");
     return err_at(err, "%s", table->program);
 }
 
@@ -182,16 +189,19 @@ bool arguments_expect(const Arguments *arguments, const OptionTable *table, int 
     return err_at(err, "%s", table->program);
 }
 
-static void usage(const OptionTable *table, Text *out)
+static void usage(const OptionTable *table, bool all, Text *out)
 {
+    const bool short_one = table->first > 0 && !all;
     text_addf(out, "usage: %s %s%s[options]%s\n\n%s\n\noptions (-h is --help):\n", table->program, table->arguments,
               table->arguments[0] ? " " : "", table->keys ? " [--key=value ...]" : "", table->summary);
-    for (int i = 0; i < table->count; i++) {
+    for (int i = 0; i < (short_one ? table->first : table->count); i++) {
         const Option *o = &table->options[i];
         char *form = xprintf("--%s%s%s", o->name, o->value ? "=" : "", o->value ? o->value : "");
         text_addf(out, "  %-24s %s\n", form, o->help);
         free(form);
     }
+    if (short_one)
+        text_adds(out, "  --help=all               the other options, too\n");
     if (table->keys)
         text_adds(out, "  --help=keys              every key of the run file: default, what it takes, what it does\n"
                        "  --help=names             what becomes of each name of LoraConfig and TrainingArguments\n"
@@ -202,8 +212,8 @@ static void usage(const OptionTable *table, Text *out)
 
 void options_help(const OptionTable *table, const char *topic, Text *out)
 {
-    if (!topic) {
-        usage(table, out);
+    if (!topic || strcmp(topic, "all") == 0) {
+        usage(table, topic != NULL, out);
     } else if (strcmp(topic, "man") == 0) {
         options_man(table, out);
     } else if (strcmp(topic, "words") == 0) {

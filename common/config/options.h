@@ -6,7 +6,7 @@
  *   RUN.yaml       a positional argument; after `--` everything is one
  *
  * The same table makes the usage text; a switch `help` also answers to -h and, where keys are taken,
- * to --help=keys and --help=names. An option of the program goes before a
+ * to --help=keys and --help=names; where not all options fit a screen, to --help=all. An option of the program goes before a
  * key of the run file with the same name (`lora encode --model=DIR`).
  *
  *   const char *ranks = NULL;
@@ -44,6 +44,7 @@ typedef struct OptionTable {
     const Option *options;
     int count;
     bool keys; /* keys of the run file may be given as --key=value */
+    int first; /* only so many stand in --help, which is one screen; the others in --help=all. 0: all of them */
 } OptionTable;
 
 /* What was not an option of the program. Strings are lent by argv; values of options that begin

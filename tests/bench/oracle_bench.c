@@ -147,7 +147,7 @@ void ps_client_traffic(const PsClient *client, int64_t *up, int64_t *down)
 
 int main(int argc, char **argv)
 {
-    const OptionTable table = { "oracle_bench", "RUN.yaml", "the step without a parameter server", NULL, 0, true };
+    const OptionTable table = { "oracle_bench", "RUN.yaml", "the step without a parameter server", NULL, 0, true, 0 };
     Arguments given = { 0 };
     Err err = { 0 };
     Job job = { 0 };

@@ -20,7 +20,7 @@ static int make_table(void **state)
                      { "help", NULL, "this text", NULL, &own.help },
                      { "overwrite", NULL, "start anew", NULL, &own.overwrite } },
     };
-    own.table = (OptionTable){ "lora train", "RUN.yaml", "trains", own.options, 4, true };
+    own.table = (OptionTable){ "lora train", "RUN.yaml", "trains", own.options, 4, true, 0 };
     *state = &own;
     return 0;
 }
@@ -166,7 +166,20 @@ static void help_has_topics_where_there_are_keys(void **state)
     assert_true(READ(&a, own, &err, "--help=names", "-h"));
     assert_string_equal(a.topic, "names");
     arguments_release(&a);
-    expect_bad(own, "--help=yes", "no help on 'yes'", "--help=keys or --help=names");
+    expect_bad(own, "--help=yes", "no help on 'yes'", ", --help=keys, --help=names");
+    own->table.first = 1;
+    assert_true(READ(&a, own, &err, "--help=all"));
+    Text all = { 0 }, few = { 0 };
+    options_help(&own->table, a.topic, &all);
+    options_help(&own->table, NULL, &few);
+    assert_non_null(strstr(all.data, "start anew"));
+    assert_null(strstr(few.data, "start anew"));
+    assert_non_null(strstr(few.data, "--help=all"));
+    text_release(&all);
+    text_release(&few);
+    arguments_release(&a);
+    own->table.first = 0;
+    expect_bad(own, "--help=all", "no help on 'all'", "--help=keys");
     own->table.keys = false;
     expect_bad(own, "--help=keys", "no help on 'keys'", "lora train --help");
 }
