@@ -7,6 +7,7 @@
 #include "ps/best.h"
 #include "ps/history.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 int64_t advance_length(const Run *run)
@@ -59,8 +60,10 @@ void advance_step(Run *run, const StepMade *step, float *gradient)
 {
     RunState *s = &run->state;
     const TrainConfig *train = &run->config.train;
-    const double rate = schedule_rate(&run->schedule, step->step);
-    const AdamW adam = { rate, train->adam_beta1, train->adam_beta2, train->adam_epsilon, 0, step->step + 1 };
+    const double highest = schedule_rate(&run->schedule, step->step),
+                 rate = plateau_rate(&run->schedule, highest, step->reduced);
+    rates_set(run->store.rates, run->adapted.table->count, &run->schedule, highest, step->reduced);
+    const AdamW adam = { 0, train->adam_beta1, train->adam_beta2, train->adam_epsilon, 0, step->step + 1 };
     double penalty;
     const double norm = store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam, &penalty);
     allocator_step(&run->store.allocator, run->store.value, gradient, step->step, run->total);
@@ -68,6 +71,7 @@ void advance_step(Run *run, const StepMade *step, float *gradient)
     const double seconds = step->seconds - s->seconds;
     double speed = seconds > 0 ? (double)step->tokens / seconds : 0;
     s->version = step->step + 1;
+    s->plateau.reduced = step->reduced; /* of a replayed one the record counts, by whichever metric it came */
     s->loss_total += loss;
     s->loss_since += loss;
     s->tokens += step->tokens;
@@ -80,12 +84,26 @@ void advance_step(Run *run, const StepMade *step, float *gradient)
         progress_step(&run->progress, s->version, loss, speed, logged);
 }
 
+/* The learning rate of the next step, by an evaluation's figure. */
+static void follow(Run *run, double figure)
+{
+    Plateau *p = &run->state.plateau;
+    const double highest = schedule_rate(&run->schedule, run->state.version),
+                 before = plateau_rate(&run->schedule, highest, p->reduced);
+    plateau_evaluated(p, &run->schedule, figure);
+    const double now = plateau_rate(&run->schedule, highest, p->reduced);
+    if (now < before && !run->replaying)
+        log_info("train", "evaluations do not get better: the learning rate falls from %g to %g", before, now);
+}
+
 void advance_evaluation(Run *run, json_t *entry)
 {
     const char *metric = run->config.train.metric_for_best_model;
     char *key = text_starts(metric, "eval_") ? xstrdup(metric) : xprintf("eval_%s", metric);
     const json_t *figure = json_object_get(entry, key);
     run->state.evaluated = run->state.version;
+    if (schedule_is_measured(run->schedule.kind))
+        follow(run, json_is_number(figure) ? json_number_value(figure) : NAN);
     if (json_is_number(figure))
         best_rank(run, json_number_value(figure), run->state.version);
     else

@@ -7,9 +7,10 @@
 
 #include "ps/run_state.h"
 
-/* A step that has its gradients. seconds: of training, behind it. */
+/* A step that has its gradients. seconds: of training, behind it. reduced: how often the learning rates were, before it
+ * (plateau.h). */
 typedef struct StepMade {
-    int64_t step, count, tokens;
+    int64_t step, count, tokens, reduced;
     double loss, seconds;
 } StepMade;
 

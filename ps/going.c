@@ -65,9 +65,12 @@ static void tell_schedule(const Run *run, const Schedule *before)
 {
     const Schedule *now = &run->schedule;
     const long long next = (long long)run->state.version + 1;
-    const double was = schedule_rate(before, run->state.version), is = schedule_rate(now, run->state.version);
+    const int64_t reduced = run->state.plateau.reduced;
+    const double was = plateau_rate(before, schedule_rate(before, run->state.version), reduced),
+                 is = plateau_rate(now, schedule_rate(now, run->state.version), reduced);
     const char *what = "the learning rate follows the schedule of the new length from here";
-    if (now->kind == RATE_CONSTANT || (now->kind == RATE_CONSTANT_WITH_WARMUP && now->warmup == before->warmup))
+    if (now->kind == RATE_CONSTANT || schedule_is_measured(now->kind) ||
+        (now->kind == RATE_CONSTANT_WITH_WARMUP && now->warmup == before->warmup))
         what = "the learning rate does not depend on the length";
     else if (now->kind == RATE_LINEAR)
         what = "the linear decay of the learning rate now ends there";

@@ -114,6 +114,26 @@ bool resume_facts(HelloFacts *f, const json_t *own, Err *err)
 
 /* ---- what goes on counting -------------------------------------------------------------------- */
 
+static json_t *plateau_json(const Plateau *p)
+{
+    json_t *to = json_pack("{s:b, s:f, s:I, s:I, s:I}", "seen", (int)p->seen, "best", p->best, "bad",
+                           (json_int_t)p->bad, "cooldown", (json_int_t)p->cooldown, "reduced", (json_int_t)p->reduced);
+    REQUIRE(to);
+    return to;
+}
+
+/* Of another metric the best says nothing; what the rates are by now stays. */
+static void take_plateau(Plateau *p, const json_t *from, bool other_metric, Err *err)
+{
+    *p = (Plateau){
+        .seen = json_get_bool(from, "seen", false, err) && !other_metric,
+        .best = json_get_real(from, "best", 0, err),
+        .bad = other_metric ? 0 : json_get_int(from, "bad", 0, err),
+        .cooldown = json_get_int(from, "cooldown", 0, err),
+        .reduced = json_get_int(from, "reduced", 0, err),
+    };
+}
+
 static json_t *state_json(const Run *run)
 {
     const RunState *s = &run->state;
@@ -124,6 +144,8 @@ static json_t *state_json(const Run *run)
                            "seconds_logged", s->seconds_logged, "best", s->best, "best_step", (json_int_t)s->best_step,
                            "worse", (json_int_t)s->worse, "stop_early", (int)s->stop_early);
     REQUIRE(to);
+    if (schedule_is_measured(run->schedule.kind))
+        set(to, "plateau", plateau_json(&s->plateau));
     if (run->store.allocator.masked) {
         Text kept = { 0 };
         allocator_write(&run->store.allocator, &kept);
@@ -134,13 +156,17 @@ static json_t *state_json(const Run *run)
     return to;
 }
 
+static bool is_by_another_metric(const Run *run, const json_t *own, Err *err)
+{
+    const json_t *by = json_object_get(own, "ranked");
+    return strcmp(json_get_string(by, "metric", "", err), run->config.train.metric_for_best_model) != 0;
+}
+
 /* The best was found by another metric, or also among what is not kept: it is looked for again. */
 static bool is_ranked_otherwise(const Run *run, const json_t *own, Err *err)
 {
-    const TrainConfig *t = &run->config.train;
-    const json_t *by = json_object_get(own, "ranked");
-    return strcmp(json_get_string(by, "metric", "", err), t->metric_for_best_model) != 0 ||
-           json_get_bool(by, "kept", false, err) != t->load_best_model_at_end;
+    return is_by_another_metric(run, own, err) || json_get_bool(json_object_get(own, "ranked"), "kept", false, err) !=
+                                                      run->config.train.load_best_model_at_end;
 }
 
 bool resume_take_kept(Run *run, const json_t *own, Err *err)
@@ -173,6 +199,7 @@ bool resume_take_state(Run *run, const json_t *own, Err *err)
     s->best_step = json_get_int(from, "best_step", -1, &bad);
     s->worse = json_get_int(from, "worse", 0, &bad);
     s->stop_early = json_get_bool(from, "stop_early", false, &bad);
+    take_plateau(&s->plateau, json_object_get(from, "plateau"), is_by_another_metric(run, own, &bad), &bad);
     run->rank_again = is_ranked_otherwise(run, own, &bad);
     if (bad.kind != ERR_NONE)
         *err = bad;

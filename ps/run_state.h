@@ -6,7 +6,7 @@
 #define PS_RUN_STATE_H
 
 #include "common/config/config.h"
-#include "common/optim/schedule.h"
+#include "common/optim/plateau.h"
 #include "common/slots/adapted.h"
 #include "common/wire/message.h"
 #include "ps/progress.h"
@@ -25,6 +25,7 @@ typedef struct RunState {
     int64_t best_step; /* -1: none */
     int64_t worse; /* evaluations in a row that were no improvement */
     bool stop_early;
+    Plateau plateau; /* where the learning rate follows evaluations */
     json_t *history; /* log_history, owned */
 } RunState;
 

@@ -121,7 +121,7 @@ static void apply_block(Store *store, float *mean, int64_t begin, int64_t end, f
         if (slot->offset >= end)
             return;
         AdamW options = *o;
-        options.learning_rate *= store->rates[s].times;
+        options.learning_rate = store->rates[s].now;
         options.weight_decay = store->rates[s].weight_decay;
         for (int64_t at = from; at < to; at += PIECE) {
             const int64_t n = to - at < PIECE ? to - at : PIECE;

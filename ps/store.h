@@ -50,8 +50,8 @@ int store_parts(const Store *store, StorePart parts[STORE_PARTS]);
 const Slot *store_bad_slot(const Store *store, const float *gradient);
 
 /* One step by all threads, whose number changes no bit: gradient sums[size] / count, with the regulariser's, clipped to
- * max_norm (it is left in sums), AdamW with each slot's share of the learning rate and its own weight decay (that of *o
- * is not looked at). Returns the norm before clipping; *penalty, where it is given: what the regulariser added to the
+ * max_norm (it is left in sums), AdamW with each slot's own learning rate (rates_set) and weight decay (those of *o are
+ * not looked at). Returns the norm before clipping; *penalty, where it is given: what the regulariser added to the
  * loss. */
 double store_apply(Store *store, float *sums, int64_t count, double max_norm, const AdamW *o, double *penalty);
 

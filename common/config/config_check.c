@@ -327,9 +327,9 @@ static bool check_schedule(const Config *c, Err *err)
         err_hint(err, "keep train.warmup_steps or train.warmup_ratio");
         return at_keys(c, "train.warmup_steps", "train.warmup_ratio", err);
     }
-    if (t->schedule == RATE_CONSTANT && (t->warmup_steps > 0 || t->warmup_ratio > 0)) {
-        err_set(err, ERR_INPUT, "the schedule 'constant' has no warm-up");
-        err_hint(err, "train.lr_scheduler_type: constant_with_warmup has one");
+    if (!schedule_has_warmup(t->schedule) && (t->warmup_steps > 0 || t->warmup_ratio > 0)) {
+        err_set(err, ERR_INPUT, "this schedule has no warm-up");
+        err_hint(err, "remove it; or train.lr_scheduler_type: constant_with_warmup, which has one");
         return at_keys(c, "train.lr_scheduler_type", t->warmup_steps > 0 ? "train.warmup_steps" : "train.warmup_ratio",
                        err);
     }
@@ -437,6 +437,30 @@ static bool check_best_model(const Config *c, Err *err)
     return true;
 }
 
+/* A rate that follows evaluations needs them, and has to fall when they get worse. */
+static bool check_measured(const Config *c, Err *err)
+{
+    const TrainConfig *t = &c->train;
+    if (!schedule_is_measured(t->schedule))
+        return true;
+    if (t->eval_strategy == WHEN_NO) {
+        err_set(err, ERR_INPUT, "this schedule follows evaluations, and there are none");
+        err_hint(err, "set data.validation and train.eval_strategy");
+        return at_keys(c, "train.lr_scheduler_type", "train.eval_strategy", err);
+    }
+    Schedule schedule;
+    if (!schedule_init(&schedule, t->schedule, t->learning_rate, t->schedule_options, err))
+        return false; /* check_schedule has seen to it */
+    const bool less = config_less_is_better(t->metric_for_best_model);
+    if ((schedule.mode == PLATEAU_MIN) == less)
+        return true;
+    err_set(err, ERR_INPUT,
+            "the learning rate would fall when '%s' gets better: of it %s is better, and the mode is %s",
+            t->metric_for_best_model, less ? "less" : "more", less ? "max" : "min");
+    err_hint(err, "train.lr_scheduler_kwargs: {mode: %s}", less ? "min" : "max");
+    return at_keys(c, "train.lr_scheduler_kwargs", "train.metric_for_best_model", err);
+}
+
 static bool check_evaluation(const Config *c, Err *err)
 {
     const bool any = c->data.validation.count > 0 || c->data.validation_split > 0;
@@ -445,7 +469,7 @@ static bool check_evaluation(const Config *c, Err *err)
         err_hint(err, "set data.validation or data.validation_split");
         return at_key(c, "train.eval_strategy", err);
     }
-    return check_metric(c, err) && check_best_model(c, err);
+    return check_metric(c, err) && check_best_model(c, err) && check_measured(c, err);
 }
 
 /* ---- parameter server ---- */

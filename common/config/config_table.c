@@ -59,7 +59,7 @@ static const KeyWord schedule_words[] = {
     { "polynomial", RATE_POLYNOMIAL, false },
     { "inverse_sqrt", RATE_INVERSE_SQRT, false },
     { "warmup_stable_decay", RATE_WARMUP_STABLE_DECAY, false },
-    { "reduce_lr_on_plateau", 0, true },
+    { "reduce_lr_on_plateau", RATE_REDUCE_ON_PLATEAU, false },
     { "greedy", 0, true },
     { NULL, 0, false },
 };
@@ -261,7 +261,8 @@ static const ConfigKey keys[] = {
       "how the learning rate goes down" },
     { "train.lr_scheduler_kwargs", KEY_OBJECT, AT(train.schedule_options), "{}", KEY_NULL, 0, 0, NULL,
       "settings of the schedule: num_cycles of the cosines; lr_end, power of polynomial; timescale of inverse_sqrt; "
-      "min_lr or min_lr_rate of those with min_lr, warmup_lr_rate; num_decay_steps and more of warmup_stable_decay" },
+      "min_lr or min_lr_rate of those with min_lr, warmup_lr_rate; num_decay_steps and more of warmup_stable_decay; "
+      "mode, factor, patience and more of reduce_lr_on_plateau" },
     { "train.warmup_steps", KEY_INT, AT(train.warmup_steps), "0", 0, 0, 1e12, NULL,
       "steps until the learning rate reaches its peak" },
     { "train.warmup_ratio", KEY_REAL, AT(train.warmup_ratio), "0.0", 0, 0, 1, NULL,

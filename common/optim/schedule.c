@@ -6,6 +6,16 @@
 
 #define PI 3.14159265358979323846
 
+bool schedule_is_measured(RateKind kind)
+{
+    return kind == RATE_REDUCE_ON_PLATEAU;
+}
+
+bool schedule_has_warmup(RateKind kind)
+{
+    return kind != RATE_CONSTANT && !schedule_is_measured(kind);
+}
+
 int64_t schedule_warmup(int64_t steps, double ratio, int64_t total)
 {
     return steps > 0 ? steps : (int64_t)ceil((double)total * ratio);
@@ -84,7 +94,7 @@ static double inverse_sqrt(const Schedule *s, int64_t k)
 /* Share of the highest rate. Spec: get_*_schedule_with_warmup's lambdas. */
 static double share(const Schedule *s, int64_t k)
 {
-    if (s->kind == RATE_CONSTANT)
+    if (!schedule_has_warmup(s->kind))
         return 1.0;
     if (k < s->warmup)
         return warming(s, k);
@@ -108,6 +118,7 @@ static double share(const Schedule *s, int64_t k)
         return stable_decay(s, k);
     case RATE_CONSTANT:
     case RATE_CONSTANT_WITH_WARMUP:
+    case RATE_REDUCE_ON_PLATEAU:
         break;
     }
     return 1.0;

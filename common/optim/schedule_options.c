@@ -6,47 +6,62 @@
 #include <stddef.h>
 #include <string.h>
 
-typedef enum { FORM_NUMBER, FORM_POSITIVE, FORM_STEPS, FORM_BEND } Form;
+typedef enum { FORM_NUMBER, FORM_BELOW, FORM_POSITIVE, FORM_STEPS, FORM_WORD } Form;
 
 typedef struct ScheduleOption {
     RateKind kind;
     const char *name;
     Form form;
-    size_t offset; /* of a double, or of a RateBend */
-    double initial, most;
+    size_t offset; /* of a double, or of an enum */
+    double initial, most; /* FORM_BELOW: less than most */
+    const char *const *words; /* of FORM_WORD, by the enum's values; NULL behind the last */
 } ScheduleOption;
+
+_Static_assert(sizeof(RateBend) == sizeof(int) && sizeof(PlateauMode) == sizeof(int) &&
+                   sizeof(PlateauThreshold) == sizeof(int),
+               "a word is written as an int");
 
 #define AT(field) offsetof(Schedule, field)
 
 enum { MOST_CYCLES = 1000000, MOST_POWER = 1000 };
 
+static const char *const bends[] = { "linear", "cosine", "1-sqrt", NULL }; /* RateBend */
+static const char *const modes[] = { "min", "max", NULL }; /* PlateauMode */
+static const char *const thresholds[] = { "rel", "abs", NULL }; /* PlateauThreshold */
+
+/* The least rate itself; some schedules take it instead of a share of the highest. */
+static const char min_lr[] = "min_lr";
+
 /* clang-format off */
 static const ScheduleOption options[] = {
-    { RATE_COSINE, "num_cycles", FORM_NUMBER, AT(cycles), 0.5, MOST_CYCLES },
-    { RATE_COSINE_WITH_RESTARTS, "num_cycles", FORM_NUMBER, AT(cycles), 1, MOST_CYCLES },
-    { RATE_COSINE_WITH_MIN_LR, "num_cycles", FORM_NUMBER, AT(cycles), 0.5, MOST_CYCLES },
-    { RATE_COSINE_WITH_MIN_LR, "min_lr_rate", FORM_NUMBER, AT(least), -1, 1 },
-    { RATE_COSINE_WARMUP_WITH_MIN_LR, "num_cycles", FORM_NUMBER, AT(cycles), 0.5, MOST_CYCLES },
-    { RATE_COSINE_WARMUP_WITH_MIN_LR, "min_lr_rate", FORM_NUMBER, AT(least), -1, 1 },
-    { RATE_COSINE_WARMUP_WITH_MIN_LR, "warmup_lr_rate", FORM_NUMBER, AT(begin), -1, 1 },
-    { RATE_POLYNOMIAL, "lr_end", FORM_NUMBER, AT(lr_end), 1e-7, 100 },
-    { RATE_POLYNOMIAL, "power", FORM_NUMBER, AT(power), 1, MOST_POWER },
-    { RATE_INVERSE_SQRT, "timescale", FORM_POSITIVE, AT(timescale), 0, 1e12 },
-    { RATE_WARMUP_STABLE_DECAY, "num_decay_steps", FORM_STEPS, AT(decay), -1, 1e12 },
-    { RATE_WARMUP_STABLE_DECAY, "num_stable_steps", FORM_STEPS, AT(stable), -1, 1e12 },
-    { RATE_WARMUP_STABLE_DECAY, "warmup_type", FORM_BEND, AT(warmup_bend), BEND_LINEAR, 0 },
-    { RATE_WARMUP_STABLE_DECAY, "decay_type", FORM_BEND, AT(decay_bend), BEND_COSINE, 0 },
-    { RATE_WARMUP_STABLE_DECAY, "min_lr_ratio", FORM_NUMBER, AT(least), 0, 1 },
-    { RATE_WARMUP_STABLE_DECAY, "num_cycles", FORM_NUMBER, AT(cycles), 0.5, MOST_CYCLES },
+    { RATE_COSINE, "num_cycles", FORM_NUMBER, AT(cycles), 0.5, MOST_CYCLES, NULL },
+    { RATE_COSINE_WITH_RESTARTS, "num_cycles", FORM_NUMBER, AT(cycles), 1, MOST_CYCLES, NULL },
+    { RATE_COSINE_WITH_MIN_LR, "num_cycles", FORM_NUMBER, AT(cycles), 0.5, MOST_CYCLES, NULL },
+    { RATE_COSINE_WITH_MIN_LR, "min_lr_rate", FORM_NUMBER, AT(least), -1, 1, NULL },
+    { RATE_COSINE_WARMUP_WITH_MIN_LR, "num_cycles", FORM_NUMBER, AT(cycles), 0.5, MOST_CYCLES, NULL },
+    { RATE_COSINE_WARMUP_WITH_MIN_LR, "min_lr_rate", FORM_NUMBER, AT(least), -1, 1, NULL },
+    { RATE_COSINE_WARMUP_WITH_MIN_LR, "warmup_lr_rate", FORM_NUMBER, AT(begin), -1, 1, NULL },
+    { RATE_POLYNOMIAL, "lr_end", FORM_NUMBER, AT(lr_end), 1e-7, 100, NULL },
+    { RATE_POLYNOMIAL, "power", FORM_NUMBER, AT(power), 1, MOST_POWER, NULL },
+    { RATE_INVERSE_SQRT, "timescale", FORM_POSITIVE, AT(timescale), 0, 1e12, NULL },
+    { RATE_WARMUP_STABLE_DECAY, "num_decay_steps", FORM_STEPS, AT(decay), -1, 1e12, NULL },
+    { RATE_WARMUP_STABLE_DECAY, "num_stable_steps", FORM_STEPS, AT(stable), -1, 1e12, NULL },
+    { RATE_WARMUP_STABLE_DECAY, "warmup_type", FORM_WORD, AT(warmup_bend), BEND_LINEAR, 0, bends },
+    { RATE_WARMUP_STABLE_DECAY, "decay_type", FORM_WORD, AT(decay_bend), BEND_COSINE, 0, bends },
+    { RATE_WARMUP_STABLE_DECAY, "min_lr_ratio", FORM_NUMBER, AT(least), 0, 1, NULL },
+    { RATE_WARMUP_STABLE_DECAY, "num_cycles", FORM_NUMBER, AT(cycles), 0.5, MOST_CYCLES, NULL },
+    { RATE_REDUCE_ON_PLATEAU, "mode", FORM_WORD, AT(mode), PLATEAU_MIN, 0, modes },
+    { RATE_REDUCE_ON_PLATEAU, "factor", FORM_BELOW, AT(factor), 0.1, 1, NULL },
+    { RATE_REDUCE_ON_PLATEAU, "patience", FORM_STEPS, AT(patience), 10, 1e12, NULL },
+    { RATE_REDUCE_ON_PLATEAU, "threshold", FORM_NUMBER, AT(threshold), 1e-4, 1e12, NULL },
+    { RATE_REDUCE_ON_PLATEAU, "threshold_mode", FORM_WORD, AT(threshold_mode), PLATEAU_REL, 0, thresholds },
+    { RATE_REDUCE_ON_PLATEAU, "cooldown", FORM_STEPS, AT(cooldown), 0, 1e12, NULL },
+    { RATE_REDUCE_ON_PLATEAU, min_lr, FORM_NUMBER, AT(min_lr), 0, 100, NULL },
+    { RATE_REDUCE_ON_PLATEAU, "eps", FORM_NUMBER, AT(eps), 1e-8, 100, NULL },
 };
 /* clang-format on */
 
 enum { OPTIONS = sizeof options / sizeof options[0] };
-
-static const char *const bends[] = { [BEND_LINEAR] = "linear", [BEND_COSINE] = "cosine", [BEND_1_SQRT] = "1-sqrt" };
-
-/* The least rate itself, instead of a share of the highest. */
-static const char min_lr[] = "min_lr";
 
 static bool has_least(RateKind kind)
 {
@@ -64,9 +79,9 @@ static const ScheduleOption *find(RateKind kind, const char *name)
 static void put(Schedule *s, const ScheduleOption *o, double value)
 {
     char *field = (char *)s + o->offset;
-    const RateBend bend = (RateBend)(o->form == FORM_BEND ? value : 0);
-    if (o->form == FORM_BEND)
-        memcpy(field, &bend, sizeof bend);
+    const int word = o->form == FORM_WORD ? (int)value : 0;
+    if (o->form == FORM_WORD)
+        memcpy(field, &word, sizeof word);
     else
         memcpy(field, &value, sizeof value);
 }
@@ -85,15 +100,21 @@ static bool unknown(RateKind kind, const char *name, Err *err)
     return false;
 }
 
-static bool read_bend(Schedule *s, const ScheduleOption *o, const json_t *value, Err *err)
+static bool read_word(Schedule *s, const ScheduleOption *o, const json_t *value, Err *err)
 {
-    for (int i = 0; json_is_string(value) && i <= BEND_1_SQRT; i++)
-        if (strcmp(bends[i], json_string_value(value)) == 0) {
+    Text list = { 0 };
+    for (int i = 0; o->words[i]; i++) {
+        if (json_is_string(value) && strcmp(o->words[i], json_string_value(value)) == 0) {
             put(s, o, i);
+            text_release(&list);
             return true;
         }
-    err_set(err, ERR_INPUT, "%s is not linear, cosine or 1-sqrt", o->name);
-    return err_hint(err, "write %s: linear, or one of the others", o->name);
+        text_addf(&list, "%s%s", i > 0 ? " or " : "", o->words[i]);
+    }
+    err_set(err, ERR_INPUT, "%s is not %s", o->name, list.data);
+    err_hint(err, "write %s: %s, or another of them", o->name, o->words[0]);
+    text_release(&list);
+    return false;
 }
 
 static bool read_number(const char *name, Form form, double most, const json_t *json, double *value, Err *err)
@@ -101,10 +122,11 @@ static bool read_number(const char *name, Form form, double most, const json_t *
     const double v = json_number_value(json); /* 0 where it is none */
     const bool whole = form == FORM_STEPS;
     const bool low = form == FORM_POSITIVE ? !(v > 0) : !(v >= 0);
-    if (!json_is_number(json) || low || !(v <= most) || (whole && v != floor(v))) {
+    const bool high = form == FORM_BELOW ? !(v < most) : !(v <= most);
+    if (!json_is_number(json) || low || high || (whole && v != floor(v))) {
         err_set(err, ERR_INPUT, "%s is not a %snumber it may be", name, whole ? "whole " : "");
-        return err_hint(err, "it takes %s %s 0 to %.15g", whole ? "whole numbers" : "numbers",
-                        form == FORM_POSITIVE ? "above" : "from", most);
+        return err_hint(err, "it takes %s %s 0 to %s%.15g", whole ? "whole numbers" : "numbers",
+                        form == FORM_POSITIVE ? "above" : "from", form == FORM_BELOW ? "below " : "", most);
     }
     *value = v;
     return true;
@@ -136,8 +158,8 @@ static bool read_option(Schedule *s, const char *name, const json_t *json, Err *
         return has_least(s->kind) && strcmp(name, min_lr) == 0 ? true : unknown(s->kind, name, err);
     if (json_is_null(json))
         return true; /* as if it were not there */
-    if (o->form == FORM_BEND)
-        return read_bend(s, o, json, err);
+    if (o->form == FORM_WORD)
+        return read_word(s, o, json, err);
     if (!read_number(o->name, o->form, o->most, json, &value, err))
         return false;
     put(s, o, value);
@@ -157,6 +179,10 @@ static bool is_whole(const Schedule *s, Err *err)
     }
     if (s->kind == RATE_POLYNOMIAL && !(s->rate > s->lr_end)) {
         err_set(err, ERR_INPUT, "lr_end is %.15g, not below the learning rate %.15g", s->lr_end, s->rate);
+        return err_hint(err, "lower it, or raise learning_rate");
+    }
+    if (s->min_lr > s->rate) {
+        err_set(err, ERR_INPUT, "%s is %.15g, above the learning rate %.15g", min_lr, s->min_lr, s->rate);
         return err_hint(err, "lower it, or raise learning_rate");
     }
     return true;

@@ -99,6 +99,7 @@ static void update(PsClient *client)
     const TrainConfig *t = &client->config.train;
     const AdamW adam = { t->learning_rate, t->adam_beta1,   t->adam_beta2,
                          t->adam_epsilon,  t->weight_decay, client->step + 1 };
+    rates_set(client->store.rates, client->store.table->count, &(Schedule){ 0 }, t->learning_rate, 0);
     store_apply(&client->store, client->sums, client->count, t->max_grad_norm, &adam, NULL);
     client->count = 0;
     client->step++;

@@ -68,6 +68,32 @@ static void loraplus_has_four_groups(void **state)
     close_case(&c);
 }
 
+/* An embedding's tables reach min_lr before the others do. */
+static void every_group_is_reduced_and_ends_at_min_lr(void **state)
+{
+    (void)state;
+    Case c;
+    open_with(&c, "bert-seqcls", TASK_SEQ_CLS, "{\"r\": 2, \"target_modules\": [\"query\", \"word_embeddings\"]}");
+    SlotRate *rates = rates_new(c.table, &plus);
+    const Schedule schedule = { .kind = RATE_REDUCE_ON_PLATEAU, .factor = 0.5, .min_lr = 3e-4, .eps = 1e-8 };
+    const struct {
+        const char *name;
+        double rate[3]; /* reduced 0, 1, 2 times */
+    } rows[] = {
+        { LAYER "attention.self.query.lora_A.weight", { 2e-3, 1e-3, 5e-4 } },
+        { LAYER "attention.self.query.lora_B.weight", { 32e-3, 16e-3, 8e-3 } },
+        { "bert.embeddings.word_embeddings.lora_embedding_A", { 4e-4, 3e-4, 3e-4 } },
+    };
+    for (int reduced = 0; reduced < 3; reduced++) {
+        rates_set(rates, c.table->count, &schedule, 2e-3, reduced);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            assert_float_equal(rates[find_slot(c.table, rows[i].name) - c.table->slots].now, rows[i].rate[reduced],
+                               1e-15);
+    }
+    free(rates);
+    close_case(&c);
+}
+
 /* PEFT asks for nn.LayerNorm, which Llama's is not. */
 static void other_norms_decay_in_loraplus(void **state)
 {
@@ -87,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_slots_have_one_rate_and_trainers_decay),
         cmocka_unit_test(loraplus_has_four_groups),
+        cmocka_unit_test(every_group_is_reduced_and_ends_at_min_lr),
         cmocka_unit_test(other_norms_decay_in_loraplus),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

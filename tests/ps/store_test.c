@@ -95,6 +95,7 @@ static void check_steps(const TrainConfig *train, double times)
         const AdamW o = { 0.02, 0.9, 0.999, 1e-8, 0, t };
         sums_of(sums, c.table, t, t % 2 ? 3.0F : 0.03F); /* longer than 0.5 in turn, and shorter */
         const double want = plain_step(&plain, c.table, sums, 0.5, times, &o);
+        rates_set(store.rates, c.table->count, &(Schedule){ 0 }, 0.02, 0);
         const double norm = store_apply(&store, sums, COUNT, 0.5, &o, NULL); /* sums are means now */
         assert_float_equal(norm, want, 1e-5 * want);
         assert_true((norm > 0.5) == (t % 2 == 1));
@@ -170,6 +171,7 @@ static void threads_change_no_bit(void **state)
         for (int i = 0; i < SLOTS; i++)
             rng_normal(sums + slots[i].offset, counts[i], 1, rng_key(3, i, 0, 0));
         omp_set_num_threads(threads[k]);
+        rates_set(store.rates, table.count, &(Schedule){ 0 }, 0.02, 0);
         store_apply(&store, sums, COUNT, 0.5, &o, NULL);
         omp_set_num_threads(before);
         if (k == 0) { /* tensor by tensor, of the clipped means that are left */

@@ -31,13 +31,21 @@ Run *small_run_open(const char *folder, bool overwrite, const char *extra, Err *
 }
 
 bool small_run_gets_worse;
+const double *small_run_losses;
+
+static double loss_of(int64_t version)
+{
+    if (small_run_losses)
+        return small_run_losses[version / 3 - 1];
+    return small_run_gets_worse ? (double)version : 1.0 / (double)version;
+}
 
 static void evaluate(const CoreWorld *world, int64_t version)
 {
     Metrics one;
     metrics_init(&one, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 3, NULL });
     const float logits[3] = { 0, (float)version, 1 }, goal[1] = { 1 };
-    metrics_add(&one, logits, goal, 1, small_run_gets_worse ? (double)version : 1.0 / (double)version);
+    metrics_add(&one, logits, goal, 1, loss_of(version));
     const double *sums[] = { one.sums, one.sums };
     const int64_t sizes[] = { one.size, one.size };
     world->evaluated(world->self, version, sums, sizes, 2);

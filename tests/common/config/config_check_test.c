@@ -171,6 +171,30 @@ static void a_warm_up_is_given_once_and_to_a_schedule_that_has_one(void **state)
     expect_refused("model: m\ntrain: {max_steps: 0}\n", NULL, "no steps", "train.max_steps", "-1");
 }
 
+static void a_rate_that_follows_evaluations_has_them_and_their_direction(void **state)
+{
+    (void)state;
+    static const char measured[] = "model: m\ndata: {validation: v.jsonl}\ntrain:\n"
+                                   "  lr_scheduler_type: reduce_lr_on_plateau\n  metric_for_best_model: accuracy\n";
+    expect_refused("model: m\ntrain: {lr_scheduler_type: reduce_lr_on_plateau}\n", NULL,
+                   "follows evaluations, and there are none", "train.eval_strategy (default)", "data.validation");
+    expect_refused("model: m\ndata: {validation: v.jsonl}\n"
+                   "train: {lr_scheduler_type: reduce_lr_on_plateau, eval_strategy: no}\n",
+                   NULL, "there are none", "run.yaml:3: train.lr_scheduler_type and run.yaml:3: train.eval_strategy",
+                   "");
+    expect_refused("model: m\ntrain: {lr_scheduler_type: reduce_lr_on_plateau, warmup_ratio: 0.1}\n", NULL,
+                   "no warm-up", "train.warmup_ratio", "remove it");
+    expect_refused(measured, NULL, "of it more is better, and the mode is min", "run.yaml:5: train.metric",
+                   "mode: max");
+    expect_refused(measured,
+                   OVERRIDES("train.metric_for_best_model=loss", "train.lr_scheduler_kwargs={\"mode\": \"max\"}"),
+                   "of it less is better, and the mode is max", "train.lr_scheduler_kwargs", "mode: min");
+    Config c;
+    load_good(&c, measured, OVERRIDES("train.lr_scheduler_kwargs={\"mode\": \"max\", \"patience\": 2}"));
+    assert_int_equal(c.train.schedule, RATE_REDUCE_ON_PLATEAU);
+    config_release(&c);
+}
+
 static void options_are_those_of_the_schedule(void **state)
 {
     (void)state;
@@ -182,8 +206,8 @@ static void options_are_those_of_the_schedule(void **state)
                    "train.lr_scheduler_type", "");
     expect_refused("model: m\ntrain: {lr_scheduler_kwargs: 3}\n", NULL, "'3' is not a map", "train.lr_scheduler_kwargs",
                    "");
-    expect_refused("model: m\ntrain: {lr_scheduler_type: reduce_lr_on_plateau}\n", NULL,
-                   "reduce_lr_on_plateau is not supported yet", "train.lr_scheduler_type", "");
+    expect_refused("model: m\ntrain: {lr_scheduler_type: greedy}\n", NULL, "greedy is not supported yet",
+                   "train.lr_scheduler_type", "");
     Config c;
     load_good(&c, "model: m\ntrain: {lr_scheduler_type: polynomial, lr_scheduler_kwargs: {power: 2.0, lr_end: 1e-5}}\n",
               NULL);
@@ -515,6 +539,7 @@ int main(void)
         cmocka_unit_test(early_stopping_needs_evaluations),
         cmocka_unit_test(layers_need_a_list_of_modules),
         cmocka_unit_test(a_warm_up_is_given_once_and_to_a_schedule_that_has_one),
+        cmocka_unit_test(a_rate_that_follows_evaluations_has_them_and_their_direction),
         cmocka_unit_test(options_are_those_of_the_schedule),
         cmocka_unit_test(methods_that_peft_does_not_take_together_are_refused),
         cmocka_unit_test(noise_is_for_words),

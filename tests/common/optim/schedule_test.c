@@ -158,6 +158,13 @@ static void options_that_a_schedule_cannot_take_are_refused(void **state)
         { RATE_WARMUP_STABLE_DECAY, "{'num_decay_steps': 2.5}", "num_decay_steps is not a whole number", "whole" },
         { RATE_WARMUP_STABLE_DECAY, "{'num_decay_steps': 5, 'decay_type': 'sqrt'}", "decay_type is not linear",
           "decay_type: linear" },
+        { RATE_REDUCE_ON_PLATEAU, "{'mode': 'less'}", "mode is not min or max", "mode: min" },
+        { RATE_REDUCE_ON_PLATEAU, "{'threshold_mode': 1}", "threshold_mode is not rel or abs", "threshold_mode: rel" },
+        { RATE_REDUCE_ON_PLATEAU, "{'factor': 1}", "factor is not", "from 0 to below 1" },
+        { RATE_REDUCE_ON_PLATEAU, "{'patience': 1.5}", "patience is not a whole number", "whole" },
+        { RATE_REDUCE_ON_PLATEAU, "{'min_lr': [0, 1e-6]}", "min_lr is not a number", "from 0" },
+        { RATE_REDUCE_ON_PLATEAU, "{'min_lr': 0.02}", "min_lr is 0.02, above the learning rate", "lower it" },
+        { RATE_REDUCE_ON_PLATEAU, "{'power': 2}", "no option 'power'", "mode, factor, patience, threshold" },
         { RATE_WARMUP_STABLE_DECAY, "{'num_decay_steps': 5, 'warmup_type': 1}", "warmup_type is not linear", "" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
