@@ -102,12 +102,10 @@ static void a_transposed_weight_is_turned_first(void **state)
         must(slots_init(c.values, c.table, c.arch, &c.lora, 7, &err), &err);
         SafeTensors *base = safetensors_open_model(c.arch->folder, &err);
         must(base != NULL, &err);
-        const int m = arch_module_index(c.arch, 1, ROLE_Q);
-        const Module *module = &c.arch->modules[c.table->modules[m].a >= 0 ? m : 0];
-        for (int i = 0; i < c.arch->module_count; i++)
-            if (c.table->modules[i].a >= 0)
-                module = &c.arch->modules[i];
-        const int last = (int)(module - c.arch->modules);
+        int last = c.arch->module_count - 1;
+        while (c.table->modules[last].a < 0)
+            last--;
+        const Module *module = &c.arch->modules[last];
         const TensorView *view = stored_find(base, c.arch, module, false);
         assert_non_null(view);
         float *stored = xmalloc((size_t)view->count * sizeof *stored), *w = xmalloc((size_t)view->count * sizeof *w);
