@@ -44,7 +44,8 @@ static double usual_turn(const Clients *clients, const Client *client)
 double trust_patience(const Clients *clients, const Client *client, bool eval, double lease_timeout, double longest)
 {
     const double turn = eval ? 0 : usual_turn(clients, client);
-    return turn > 0 ? fmax(lease_timeout / 5, 3 * turn * (double)client->leased_pieces) : lease_timeout + 3 * longest;
+    const double least = fmin(lease_timeout, fmax(1, lease_timeout / 5));
+    return turn > 0 ? fmax(least, 3 * turn * (double)client->leased_pieces) : lease_timeout + 3 * longest;
 }
 
 double trust_strike(Client *client, double now)

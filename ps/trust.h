@@ -1,7 +1,7 @@
 /* trust - how long a client may take for its work, and what becomes of one that says it is there, but gives none.
  *
  * A client is measured from the lease to its last sum, the way on the line included. In training it may take three times what it
- * usually takes (or, where it has given nothing yet, what the others do), at least a fifth of the lease timeout. Then its
+ * usually takes (or, where it has given nothing yet, what the others do), but a second, or a fifth of the lease timeout, it has always. Then its
  * work goes to those who wait, and the first answer counts. Whoever was too late twice without a sum in between, not even a late one, gets
  * no work for a minute, then for two, four ..., as long as there are others.
  *
