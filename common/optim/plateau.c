@@ -12,7 +12,8 @@ static bool is_better(const Schedule *s, double figure, double best)
 
 void plateau_evaluated(Plateau *p, const Schedule *s, double figure)
 {
-    if (p->seen ? is_better(s, figure, p->best) : !isnan(figure)) {
+    const double worst = s->mode == PLATEAU_MIN ? INFINITY : -INFINITY;
+    if (is_better(s, figure, p->seen ? p->best : worst)) { /* no figure is, by a threshold that is the whole */
         p->seen = true;
         p->best = figure;
         p->bad = 0;

@@ -22,7 +22,7 @@ ROWS = [
     {"mode": "max", "factor": 0.5, "patience": 1},
     {"mode": "max", "factor": 0.7, "patience": 0, "threshold": 0.03, "cooldown": 1},
     {"mode": "max", "factor": 0.7, "patience": 1, "threshold": 0.03, "threshold_mode": "abs", "min_lr": 5e-3},
-    {"threshold": 0.9},
+    {"threshold": 1},
 ]
 
 
