@@ -7,8 +7,9 @@ import os
 import peft
 import torch
 import transformers
+from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file
-from transformers.trainer_pt_utils import get_parameter_names
+from transformers.trainer_pt_utils import LabelSmoother, get_parameter_names
 
 from rows import collate, epoch_order
 from run_file import label_names
@@ -91,20 +92,39 @@ def make_model(run):
     return model
 
 
-def make_optimizer(run, model, total):
-    """AdamW as Trainer groups it (no decay for biases and norms), and its schedule."""
+def make_adamw(run, model, named):
+    """Of LoRA+'s groups, or as Trainer groups it: no decay for biases and norms."""
     t = run["train"]
+    settings = {"lr": t["learning_rate"], "betas": (t["adam_beta1"], t["adam_beta2"]), "eps": t["adam_epsilon"]}
+    if t["loraplus_lr_ratio"]:
+        plus = {k: t[k] for k in ("loraplus_lr_ratio", "loraplus_lr_embedding", "loraplus_weight_decay")}
+        return create_loraplus_optimizer(model, torch.optim.AdamW, **plus, **settings)
     forbidden = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
     decay = set(get_parameter_names(model, [torch.nn.LayerNorm], forbidden))
-    named = [(k, p) for k, p in model.named_parameters() if p.requires_grad]
     groups = [{"params": [p for k, p in named if k in decay], "weight_decay": t["weight_decay"]},
               {"params": [p for k, p in named if k not in decay], "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=t["learning_rate"], betas=(t["adam_beta1"], t["adam_beta2"]),
-                                  eps=t["adam_epsilon"])
+    return torch.optim.AdamW(groups, **settings)
+
+
+def make_optimizer(run, model, total):
+    """AdamW and its schedule, and what is trained."""
+    t = run["train"]
+    named = [(k, p) for k, p in model.named_parameters() if p.requires_grad]
+    optimizer = make_adamw(run, model, named)
     warmup = t["warmup_steps"] or math.ceil(total * t["warmup_ratio"])
     schedule = transformers.get_scheduler(t["lr_scheduler_type"], optimizer, num_warmup_steps=warmup,
-                                          num_training_steps=total)
+                                          num_training_steps=total,
+                                          scheduler_specific_kwargs=t["lr_scheduler_kwargs"])
     return optimizer, schedule, [p for _, p in named]
+
+
+def loss_of(run, model, batch):
+    """Trainer.compute_loss's."""
+    share = run["train"]["label_smoothing_factor"]
+    if not share:
+        return model(**batch).loss
+    labels = batch.pop("labels")
+    return LabelSmoother(epsilon=share)(model(**batch), labels, shift_labels=run["task_type"] == "CAUSAL_LM")
 
 
 def train(run, model, features, pad, stop=None):
@@ -120,7 +140,7 @@ def train(run, model, features, pad, stop=None):
         if i == 0:
             order = epoch_order(run, epoch, count)
         rows = [features[j] for j in order[i * batch:(i + 1) * batch]]
-        loss = model(**collate(rows, pad)).loss
+        loss = loss_of(run, model, collate(rows, pad))
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(trained, t["max_grad_norm"] or math.inf)  # 0 turns it off
         rate = schedule.get_last_lr()[0]
@@ -163,7 +183,7 @@ def evaluate(run, model, features, pad):
 def measure(run, model, features, pad):
     logits = [row.double() for row in predict(model, features, pad)]
     if run["task_type"] == "CAUSAL_LM":
-        return measure_tokens(logits, features)
+        return measure_tokens(run, logits, features)
     if run["task_type"] == "TOKEN_CLS":
         return measure_tags(run, logits, features)
     logits, goal = torch.stack(logits), torch.tensor([f["labels"] for f in features])
@@ -172,17 +192,24 @@ def measure(run, model, features, pad):
     return measure_classes(run, logits, goal)
 
 
-def measure_tokens(logits, features):
+def cross_entropy(run, logits, goal):
+    """The mean loss as Trainer has it, with a smoothed goal where that is trained."""
+    return torch.nn.functional.cross_entropy(logits, goal, ignore_index=-100,
+                                             label_smoothing=run["train"]["label_smoothing_factor"]).item()
+
+
+def measure_tokens(run, logits, features):
     goal = torch.tensor([t for f in features for t in f["token_labels"][1:]])
-    loss = torch.nn.functional.cross_entropy(torch.cat([row[:-1] for row in logits]), goal, ignore_index=-100).item()
-    return {"eval_loss": loss, "eval_perplexity": math.exp(loss)}
+    rows = torch.cat([row[:-1] for row in logits])
+    plain = torch.nn.functional.cross_entropy(rows, goal, ignore_index=-100).item()
+    return {"eval_loss": cross_entropy(run, rows, goal), "eval_perplexity": math.exp(plain)}
 
 
 def measure_tags(run, logits, features):
     from seqeval import metrics
     names = label_names(run)
     goal = torch.tensor([t for f in features for t in f["token_labels"]])
-    loss = torch.nn.functional.cross_entropy(torch.cat(logits), goal, ignore_index=-100).item()
+    loss = cross_entropy(run, torch.cat(logits), goal)
     wanted, guessed = [], []
     for row, f in zip(logits, features):
         pairs = [(g, p) for g, p in zip(f["token_labels"], row.argmax(-1).tolist()) if g != -100]
@@ -208,7 +235,7 @@ def measure_classes(run, logits, goal):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, goal.double()).item()
         guess, average = (logits > 0).long().numpy(), "macro"
     else:
-        loss = torch.nn.functional.cross_entropy(logits, goal).item()
+        loss = cross_entropy(run, logits, goal)
         guess, average = logits.argmax(-1).numpy(), "binary" if logits.shape[1] == 2 else "macro"
     goal = goal.long().numpy()
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(goal, guess, average=average, zero_division=0)

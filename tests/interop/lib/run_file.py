@@ -11,14 +11,16 @@ DEFAULTS = {
              "max_length": 512, "shuffle": True, "limit": None},
     "lora": {"r": 8, "lora_alpha": 16.0, "lora_dropout": 0.0, "target_modules": None, "exclude_modules": None,
              "modules_to_save": None, "layers_to_transform": None, "rank_pattern": {}, "alpha_pattern": {},
-             "bias": "none", "use_rslora": False, "init_lora_weights": True, "init_adapter": None,
+             "bias": "none", "use_rslora": False, "use_dora": False, "lora_bias": False, "trainable_token_indices": None,
+             "init_lora_weights": True, "init_adapter": None,
              "method": "lora", "init_r": 12, "target_r": 8, "tinit": 0, "tfinal": 0, "deltaT": 1, "beta1": 0.85, "beta2": 0.85,
              "orth_reg_weight": 0.5, "total_step": None},
     "train": {"output_dir": None, "batch_size": 32, "num_train_epochs": 3.0, "max_steps": -1, "learning_rate": 1e-4,
               "weight_decay": 0.0, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8,
-              "max_grad_norm": 1.0, "lr_scheduler_type": "linear", "warmup_steps": 0, "warmup_ratio": 0.0,
+              "max_grad_norm": 1.0, "lr_scheduler_type": "linear", "lr_scheduler_kwargs": None, "warmup_steps": 0, "warmup_ratio": 0.0,
               "seed": 42, "precision": "fp32", "logging_steps": 10, "eval_strategy": "epoch", "eval_steps": None,
-              "save_strategy": "epoch", "save_steps": 500, "save_total_limit": None},
+              "save_strategy": "epoch", "save_steps": 500, "save_total_limit": None, "label_smoothing_factor": 0.0,
+              "loraplus_lr_ratio": None, "loraplus_lr_embedding": 1e-6, "loraplus_weight_decay": 0.0},
 }
 # How work is spread and kept safe: nothing that changes what is computed, so the reference side skips it.
 OTHER_SECTIONS = ("ps", "parallel")
