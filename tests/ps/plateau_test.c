@@ -45,11 +45,12 @@ static Told tell(int number)
     return told;
 }
 
-static Run *open_run(const char *folder, const Told *told, const char *saving, bool overwrite)
+static Run *open_by(const char *metric, const char *folder, const Told *told, const char *saving, bool overwrite)
 {
     Err err = { 0 };
     char *output = xprintf("train.output_dir=%s", folder), *epochs = xprintf("train.num_train_epochs=%d", EPOCHS);
     const char *overrides[] = { output,
+                                metric,
                                 epochs,
                                 saving,
                                 told->settings,
@@ -72,6 +73,11 @@ static Run *open_run(const char *folder, const Told *told, const char *saving, b
     free(output);
     free(epochs);
     return run;
+}
+
+static Run *open_run(const char *folder, const Told *told, const char *saving, bool overwrite)
+{
+    return open_by("train.metric_for_best_model=loss", folder, told, saving, overwrite);
 }
 
 /* Step k, 0-based, has the rate behind the evaluation before it. */
@@ -148,12 +154,45 @@ static void a_cooldown_outlives_a_kill(void **state)
     check(5);
 }
 
+/* Every loss is better than the one before, and no evaluation has an mse. */
+static void another_metric_changes_no_step_that_was_made(void **state)
+{
+    (void)state;
+    enum { AT = 8 };
+    static const char *const savings[] = { "train.save_strategy=no", "train.save_strategy=epoch" };
+    char *folder = test_folder_new();
+    Told told = { .settings = xprintf("train.lr_scheduler_kwargs={\"patience\": 0, \"factor\": 0.5}") };
+    for (int i = 0; i < 2; i++) {
+        Run *run = open_run(folder, &told, savings[i], true);
+        while (run_version(run) < AT)
+            assert_true(small_run_go_on(run));
+        const size_t bytes = (size_t)run_slot_size(run) * sizeof(float);
+        float *before = xmalloc(bytes);
+        memcpy(before, run->store.value, bytes);
+        assert_true(run->state.plateau.seen);
+        run_close(run);
+        run = open_by("train.metric_for_best_model=mse", folder, &told, savings[i], false);
+        assert_int_equal(run_version(run), AT);
+        assert_memory_equal(run->store.value, before, bytes);
+        assert_false(run->state.plateau.seen); /* the best loss is no mse */
+        assert_int_equal(run->state.plateau.reduced, 0);
+        while (run_version(run) < AT + 2) /* an evaluation between them */
+            assert_true(small_run_go_on(run));
+        assert_int_equal(run->state.plateau.reduced, 1);
+        run_close(run);
+        free(before);
+    }
+    free(told.settings);
+    test_folder_drop(folder);
+}
+
 int main(void)
 {
     log_setup("test", LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rates_of_steps_are_torchs_whoever_is_killed),
         cmocka_unit_test(a_cooldown_outlives_a_kill),
+        cmocka_unit_test(another_metric_changes_no_step_that_was_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
