@@ -66,6 +66,8 @@ static void close_input(PredictInput *input, Source *packed)
     source_close(packed);
 }
 
+static const char base_name[] = "__base__"; /* in the field of a row: the base of a language model by itself */
+
 /* NAME=DIR of several adapters over one base. */
 typedef struct SeveralAdapters {
     char *names[OPTION_MOST], *folders[OPTION_MOST]; /* owned */
@@ -97,6 +99,8 @@ static bool split_several(SeveralAdapters *s, const PredictArguments *given, Err
         for (int k = 0; k < i; k++)
             if (strcmp(s->names[k], s->names[i]) == 0)
                 return err_set(err, ERR_INPUT, "two adapters are called '%s'", s->names[i]);
+        if (strcmp(s->names[i], base_name) == 0)
+            return err_set(err, ERR_INPUT, "no adapter can be called '%s': that is the base by itself", base_name);
     }
     return true;
 }
@@ -110,7 +114,7 @@ static bool open_several(SeveralAdapters *s, const Session *session, const Sessi
     }
     for (int i = 0; i < s->count + (s->count > 0 && task->speaks); i++) {
         const bool base = i == s->count;
-        s->named[i] = named_adapter_open(session, o, base ? "__base__" : s->names[i], base ? NULL : s->folders[i], err);
+        s->named[i] = named_adapter_open(session, o, base ? base_name : s->names[i], base ? NULL : s->folders[i], err);
         if (!s->named[i])
             return false;
         s->open++;

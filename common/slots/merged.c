@@ -15,8 +15,8 @@
 /* Kinds of slots that are put into weights here. */
 static bool is_known(SlotKind kind)
 {
-    static const SlotKind known[] = { SLOT_LORA_A, SLOT_LORA_B,    SLOT_BIAS,     SLOT_WEIGHT,
-                                      SLOT_LORA_E, SLOT_LORA_BIAS, SLOT_MAGNITUDE };
+    static const SlotKind known[] = { SLOT_LORA_A, SLOT_LORA_B,    SLOT_BIAS,      SLOT_WEIGHT,
+                                      SLOT_LORA_E, SLOT_LORA_BIAS, SLOT_MAGNITUDE, SLOT_TOKENS };
     for (size_t i = 0; i < LENGTH(known); i++)
         if (known[i] == kind)
             return true;
@@ -189,9 +189,17 @@ static void copy_slot(float *out, const Slot *slot, const float *values)
         memcpy(out, values + slot->offset, (size_t)slot->count * sizeof *out);
 }
 
+/* The rows of the word table that were trained by themselves. */
+static void put_tokens(float *out, const SlotTable *table, const Slot *slot, const float *values)
+{
+    const int64_t width = slot->dim[1];
+    for (int64_t i = 0; i < table->token_count; i++)
+        memcpy(out + table->tokens[i] * width, values + slot->offset + i * width, (size_t)width * sizeof *out);
+}
+
 bool merged_read(Merged *merged, const SavedTensor *t, float *out, Err *err)
 {
-    static const ModuleSlots none = { .a = -1, .b = -1, .e = -1, .bias = -1, .weight = -1 };
+    static const ModuleSlots none = MODULE_SLOTS_NONE;
     const Module *m = &merged->arch->modules[t->module];
     const ModuleSlots *of = merged->table ? &merged->table->modules[t->module] : &none;
     const int whole = t->bias ? of->bias : of->weight;
@@ -208,6 +216,8 @@ bool merged_read(Merged *merged, const SavedTensor *t, float *out, Err *err)
         return false;
     for (int64_t i = 0; t->bias && of->lora_bias >= 0 && i < t->count; i++)
         out[i] += of->scale * merged->values[merged->table->slots[of->lora_bias].offset + i];
+    if (!t->bias && of->tokens >= 0)
+        put_tokens(out, merged->table, &merged->table->slots[of->tokens], merged->values);
     return t->bias || of->a < 0 || add_delta(merged, m, of, out, t->count, err);
 }
 

@@ -159,9 +159,7 @@ static void add_module(SlotTable *table, const ModelArch *arch, int module, cons
 {
     const Module *m = &arch->modules[module];
     ModuleSlots *of = &table->modules[module];
-    *of = (ModuleSlots){
-        .a = -1, .b = -1, .e = -1, .lora_bias = -1, .magnitude = -1, .bias = -1, .weight = -1, .tokens = -1
-    };
+    *of = (ModuleSlots)MODULE_SLOTS_NONE;
     if (match->target)
         add_lora(table, arch, module, match, lora);
     const bool trained = match->saved || lora->bias == BIAS_ALL || (lora->bias == BIAS_LORA_ONLY && match->target);

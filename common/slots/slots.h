@@ -49,6 +49,12 @@ typedef struct ModuleSlots {
     float scale; /* of B A: alpha / r, or what a method makes of them */
 } ModuleSlots;
 
+/* Of a module of which nothing is trained. */
+#define MODULE_SLOTS_NONE                                                                                              \
+    {                                                                                                                  \
+        .a = -1, .b = -1, .e = -1, .lora_bias = -1, .magnitude = -1, .bias = -1, .weight = -1, .tokens = -1            \
+    }
+
 /* A frozen tensor that PEFT puts into the adapter all the same: the table under a
  * LoRA on embed_tokens or lm_head. */
 typedef struct SavedBase {

@@ -116,7 +116,11 @@ bool keys_read_server(WireKeys *keys, const char *folder, Err *err)
     char *path = path_join(folder, server_file), *text = NULL;
     *keys = (WireKeys){ .server = true };
     bool ok = true;
-    if (!file_exists(path)) {
+    if (file_exists(folder) && !file_is_folder(folder)) {
+        ok = err_set(err, ERR_INPUT, "a server takes the folder of keys, and this is a file");
+        err_hint(err, "a NAME.key is for a client");
+        err_at(err, "%s", folder);
+    } else if (!file_exists(path)) {
         ok = err_set(err, ERR_INPUT, "there is no key of a server");
         err_hint(err, "`lora keys new '%s'` makes it", folder);
         err_at(err, "%s", path);
@@ -296,9 +300,9 @@ static bool add(AllowedKeys *allowed, const uint8_t key[KEY_BYTES], const char *
         return bad_name(name, err);
     const char *other = allowed_name(allowed, key);
     if (find_name(allowed, name) || other) {
-        err_set(err, ERR_INPUT, "there is a client '%s' with %s already", other ? other : name,
-                other ? "this key" : "another key");
-        return err_hint(err, "another name, or `lora keys revoke '%s' %s` before", folder, other ? other : name);
+        err_set(err, ERR_INPUT, "there is a client '%s' already", other ? other : name);
+        return err_hint(err, "its key is in '%s'; another name makes another, `lora keys revoke '%s' %s` ends this one",
+                        folder, folder, other ? other : name);
     }
     AllowedKey one = { 0 };
     memcpy(one.key, key, KEY_BYTES);
@@ -329,7 +333,9 @@ bool keys_new(const char *folder, const char *name, Err *err)
     char *server = path_join(folder, server_file), *path = NULL;
     WireKeys own, client;
     AllowedKeys allowed = { 0 };
-    bool ok = (strcmp(name, "server") != 0 && is_name(name)) || bad_name(name, err);
+    bool ok = is_name(name) || bad_name(name, err);
+    if (ok && strcmp(name, "server") == 0)
+        ok = err_set(err, ERR_INPUT, "no client can be called 'server': server.key is the server's");
     ok = ok && make_folder(folder, err) && (file_exists(server) || new_server(folder, err)) &&
          keys_read_server(&own, folder, err) && allowed_read(&allowed, folder, err) &&
          key_pair(client.public_key, client.secret_key, err) && add(&allowed, client.public_key, name, folder, err);

@@ -24,6 +24,8 @@ exports 0 q8_0 "$llama/expected" small.gguf --format=gguf --type=q8_0 --model="$
 [ "$(stat -c %s small.gguf)" -lt "$(($(stat -c %s llama.gguf) / 2))" ] || fail "q8_0 is as large as f32"
 exports 0 gguf-lora "$llama/expected" adapter.gguf --format=gguf-lora --model="$llama/model"
 exports 0 "a whole model" "$llama/model" base.gguf --format=gguf
+exports 0 "a whole model with biases" "$root/tests/golden/gpt2-clm/model" gpt2.gguf --format=gguf
+exports 0 "a whole model with biases, onnx" "$root/tests/golden/vit-imgcls/model" vit --format=onnx
 "$root/bin/lora" merge "$llama/expected" merged --model="$llama/model" --dtype=f32 >log 2>&1 || fail "lora merge ended with $?"
 exports 0 "a merged model" merged merged.gguf --format=gguf
 tail -c 100000 merged.gguf | cmp -s - <(tail -c 100000 llama.gguf) || fail "merged and then exported is not exported"

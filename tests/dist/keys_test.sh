@@ -21,7 +21,7 @@ worker() { # [option...]: one rank
 "$lora" keys new "$keys" >/dev/null || fail "no keys are made"
 "$lora" keys new "$keys" second >/dev/null || fail "no second client is made"
 [ "$(stat -c %a "$keys/server.key" "$keys/worker.key" "$keys" | tr '\n' ' ')" = "600 600 700 " ] || fail "others may read the keys"
-refused 2 "a name that is taken" "a client 'worker' with another key already" "$lora" keys new "$keys"
+refused 2 "a name that is taken" "a client 'worker' already" "$lora" keys new "$keys"
 refused 2 "a name that is a path" "no name of a client" "$lora" keys new "$keys" ../x
 refused 2 "a client that is not there" "no client is called 'nobody'" "$lora" keys revoke "$keys" nobody
 refused 2 "no public key" "'abc' is no public key" "$lora" keys allow "$keys" abc third
