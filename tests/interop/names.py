@@ -138,7 +138,7 @@ for path in files:
         check(False, f"{path}: {list(error.path)}: {error.message[:200]}")
     whole = run("train", path, "--print-config")
     check(whole.returncode == 0 and validator.is_valid(yaml(whole.stdout)), f"{path}: not with every key: {whole.stderr}")
-slips = [("lora", "rr", 8), ("lora", "r", "eight"), ("lora", "r", 0), ("lora", "bias", "some"), ("lora", "use_dora", "yes"),
+slips = [("lora", "rr", 8), ("lora", "r", "eight"), ("lora", "r", 0), ("lora", "bias", "some"), ("lora", "use_dora", "maybe"),
          ("train", "learning_rate", "fast"), ("train", "learning_rate", -1), ("train", "fp16", True),
          ("train", "eval_strategy", "never"), ("train", "bf16", True), ("data", "max_length", 1.5),
          ("data", "train", {"a": 1}), ("ps", "heartbeat", 0), ("train", "per_device_train_batch_size", 0)]
