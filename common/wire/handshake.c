@@ -12,7 +12,14 @@ struct Handshake {
     bool keys;
     int kind; /* of the last event; 0: none */
     uint32_t value;
+    int ended; /* tries, one after the other, that were closed without a word */
 };
+
+/* A server that wants a key may hang up before its greeting is read: so often in a row no server dies. */
+enum { MOST_ENDED = 3 };
+
+static const char key_hint[] =
+    "--ps.keys=FOLDER or " KEYS_VARIABLE "=FOLDER: the server's folder of keys, or a NAME.key of it";
 
 Handshake *handshake_open(void *zmq_context, void *watched, bool keys, Err *err)
 {
@@ -37,7 +44,7 @@ void handshake_close(Handshake *handshake)
 Door handshake_door(Handshake *handshake, Err *err)
 {
     while (monitor_next(handshake->events, &handshake->kind, &handshake->value))
-        continue;
+        handshake->ended = handshake->kind == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL ? handshake->ended + 1 : 0;
     switch (handshake->kind) {
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         err_set(err, ERR_REFUSED, "the server does not allow the key of this client");
@@ -52,12 +59,16 @@ Door handshake_door(Handshake *handshake, Err *err)
             err_hint(err, "start the server with ps.keys; without keys anybody could be that server");
         } else {
             err_set(err, ERR_REFUSED, "the server lets in nobody without a key");
-            err_hint(err,
-                     "--ps.keys=FOLDER or " KEYS_VARIABLE "=FOLDER: the server's folder of keys, or a NAME.key of it");
+            err_hint(err, "%s", key_hint);
         }
         return DOOR_SHUT;
     default:
         break;
+    }
+    if (!handshake->keys && handshake->ended >= MOST_ENDED) {
+        err_set(err, ERR_REFUSED, "the server ends each handshake: it may let in nobody without a key");
+        err_hint(err, "%s", key_hint);
+        return DOOR_SHUT;
     }
     if (handshake->kind == 0 || handshake->kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
         return DOOR_OPEN;

@@ -45,14 +45,14 @@ reference "$work/plain"
 want=$(sha "$work/plain")
 log=$work/log
 start_ps "$work/secure" --ps.keys="$keys"
-refused 4 "a worker without a key" "lets in nobody without a key.*LORA_KEYS" worker
+refused 4 "a worker without a key" "in nobody without a key.*LORA_KEYS" worker
 refused 3 "a worker with the key of another server" "ends the handshake: it may have another key" worker --ps.keys="$work/elsewhere"
 public=$("$lora" keys show "$keys" | awk '$2 == "the" { print $1 }')
 secret=$(tail -n 1 "$work/elsewhere/worker.key")
 refused 4 "a worker that is not on the list" "does not allow the key of this client.*lora keys" env LORA_KEYS="$public:${secret#*:}" \
     mpirun -n 1 "$root/bin/lora_worker" --ps.address="$address"
 says "$log" "refused clients=[0-9]* last: key $theirs from 127.0.0.1 is not allowed" "the server"
-refused 4 "a status without a key" "lets in nobody without a key" "$lora" status "$address"
+refused 4 "a status without a key" "in nobody without a key" "$lora" status "$address"
 "$lora" status "$address" --keys="$keys/second.key" >"$work/status" || fail "a second client is not let in"
 says "$work/status" "clients *0" "the status"
 worker --ps.keys="$keys" >>"$log" 2>&1 || fail "a worker with a key ended with $?"
