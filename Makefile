@@ -110,7 +110,7 @@ scripts = $(wildcard tests/$(1)/*$(T)*_test.sh)
 PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: test test-unit test-dist test-interop
-test: ## install what is missing, build, run every test (about 5 minutes)
+test: ## install what is missing, build, run every test (about 9 minutes)
 	launch/setup
 	$(MAKE) lint
 	$(MAKE) $(PARALLEL) test-unit

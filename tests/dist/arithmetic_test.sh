@@ -132,9 +132,11 @@ await 20 grep -q "$lower" "$work/follow/run.yaml"
 start_job 1 # is told by the run file
 second_job=$job
 mpirun -n 1 "$root/bin/lora_worker" "$work/follow/run.yaml" --parallel.arithmetic=auto --parallel.fingerprint=null \
-    --ps.address="$address" >>"$work/log" 2>&1 & # is told by the server
+    --ps.address="$address" >"$work/third" 2>&1 & # is told by the server
+third_job=$!
 wait $ps || fail "the server ended with $?"
-wait $first_job $second_job $!
+wait $first_job $second_job $third_job
+cat "$work/third" >>"$work/log" # in one piece: the others write there, too
 [ "$(grep -c "arithmetic $lower: OpenBLAS" "$work/log")" = 3 ] || fail "not all computed as the run does"
 grep -q "computes as the run does: $lower, where this machine would $best" "$work/log" || fail "nobody followed"
 [ "$(sha "$work/follow")" = "$want" ] || fail "a replica that follows gives another adapter"

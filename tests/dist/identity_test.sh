@@ -5,10 +5,12 @@ says() { # PATTERN WHAT
     tr '\n' ' ' <"$work/log" | grep -q -- "$1" || fail "$2: no word of '$1'"
 }
 refused() { # WHAT PATTERN COMMAND...
-    local what=$1 pattern=$2
+    local what=$1 pattern=$2 got=0
     shift 2
     : >"$work/log"
-    ends_with 4 "$what" "$@" >>"$work/log" 2>&1
+    "$@" >"$work/said" 2>&1 || got=$?
+    cat "$work/said" >>"$work/log" # in one piece: a server writes there, too
+    [ $got = 4 ] || fail "$what ended with $got instead of 4"
     says "$pattern" "$what"
 }
 worker() { # [option...]: one rank, in the foreground
