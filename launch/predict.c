@@ -72,17 +72,6 @@ bool predict_rows(const PredictInput *input, const RecordColumns *columns, Predi
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
-static void softmax(double *p, const float *logits, int64_t n)
-{
-    double most = (double)logits[0], sum = 0;
-    for (int64_t i = 1; i < n; i++)
-        most = (double)logits[i] > most ? (double)logits[i] : most;
-    for (int64_t i = 0; i < n; i++)
-        sum += p[i] = maths_exp((double)logits[i] - most);
-    for (int64_t i = 0; i < n; i++)
-        p[i] /= sum;
-}
-
 int64_t predict_best(const float *logits, int64_t labels)
 {
     int64_t best = 0;
@@ -107,7 +96,7 @@ static void add_label(json_t *out, const ModelArch *arch, const float *logits)
 {
     json_t *named = json_object();
     double *p = xmalloc((size_t)arch->head.labels * sizeof *p);
-    softmax(p, logits, arch->head.labels);
+    maths_softmax(p, logits, arch->head.labels);
     for (int64_t i = 0; i < arch->head.labels; i++)
         json_object_set_new(named, arch->head.label_names[i], json_real(p[i]));
     json_object_set_new(out, "label", json_string(arch->head.label_names[predict_best(logits, arch->head.labels)]));

@@ -240,3 +240,14 @@ int64_t maths_not_finite(const float *x, int64_t n)
     }
     return n;
 }
+
+void maths_softmax(double *p, const float *logits, int64_t n)
+{
+    double most = (double)logits[0], sum = 0;
+    for (int64_t i = 1; i < n; i++)
+        most = (double)logits[i] > most ? (double)logits[i] : most;
+    for (int64_t i = 0; i < n; i++)
+        sum += p[i] = maths_exp((double)logits[i] - most);
+    for (int64_t i = 0; i < n; i++)
+        p[i] /= sum;
+}

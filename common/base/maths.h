@@ -23,4 +23,7 @@ double maths_pow(double x, double y);
 /* Index of the first of x[0, n) that is NaN or infinite; n: none is. */
 int64_t maths_not_finite(const float *x, int64_t n);
 
+/* p[n] <- the shares of exp(logits[n]), n > 0; they add up to 1. */
+void maths_softmax(double *p, const float *logits, int64_t n);
+
 #endif

@@ -232,23 +232,12 @@ static char *decode_base64(const char *text, size_t *n)
 
 /* ---- answers ------------------------------------------------------------------------------------------------ */
 
-static void softmax(double *p, const float *logits, int64_t n)
-{
-    double most = (double)logits[0], sum = 0;
-    for (int64_t i = 1; i < n; i++)
-        most = (double)logits[i] > most ? (double)logits[i] : most;
-    for (int64_t i = 0; i < n; i++)
-        sum += p[i] = maths_exp((double)logits[i] - most);
-    for (int64_t i = 0; i < n; i++)
-        p[i] /= sum;
-}
-
 static void scores_of(double *p, const ClassForm *form, const float *logits)
 {
     const int64_t n = form->arch->head.labels;
     const ProblemType problem = form->arch->head.problem;
     if (!form->raw && problem != PROBLEM_REGRESSION && problem != PROBLEM_MULTI_LABEL) {
-        softmax(p, logits, n);
+        maths_softmax(p, logits, n);
         return;
     }
     for (int64_t i = 0; i < n; i++)
