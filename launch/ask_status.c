@@ -4,9 +4,11 @@
 #include "common/base/rng.h"
 #include "common/wire/socket.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
-static const double patience = 5; /* seconds that the server has to answer */
+static const double patience = 5,
+                    order_patience = 60; /* seconds that the server has to answer; a checkpoint takes time */
 
 static bool secure(WireContext *context, const char *from, Err *err)
 {
@@ -18,15 +20,15 @@ static bool secure(WireContext *context, const char *from, Err *err)
     return ok;
 }
 
-char *ask_status(const char *address, const char *keys, Err *err)
+char *ask_status(const char *address, const char *keys, const char *order, Err *err)
 {
     WireSocket *data = NULL, *control = NULL;
     char *text = NULL;
     WireContext *context = wire_context_open(err);
     if (!context || !secure(context, keys, err) || !wire_connect_pair(context, address, &data, &control, err))
         goto done;
-    const Msg ask = { .type = MSG_STATUS, .client = rng_entropy() };
-    const double until = clock_now() + patience;
+    const Msg ask = { .type = MSG_STATUS, .client = rng_entropy(), .text = (char *)(uintptr_t)order };
+    const double wait = order ? order_patience : patience, until = clock_now() + wait;
     WireSent sent = WIRE_LATER;
     while (!text && err->kind == ERR_NONE && clock_now() < until) {
         if (sent == WIRE_LATER)
@@ -49,7 +51,7 @@ char *ask_status(const char *address, const char *keys, Err *err)
         msg_release(&msg);
     }
     if (!text && err->kind == ERR_NONE)
-        err_set(err, ERR_PEER, "no parameter server answers within %.0f s", patience);
+        err_set(err, ERR_PEER, "no parameter server answers within %.0f s", wait);
     if (!text)
         err_at(err, "%s", address);
 done:

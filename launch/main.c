@@ -11,6 +11,7 @@
 #include "launch/cmd_inspect.h"
 #include "launch/cmd_keys.h"
 #include "launch/cmd_merge.h"
+#include "launch/cmd_order.h"
 #include "launch/cmd_predict.h"
 #include "launch/cmd_schema.h"
 #include "launch/cmd_serve.h"
@@ -43,7 +44,10 @@ static const Verb commands[] = {
     { "targets", cmd_targets, "which modules of a model would be adapted" },
     { "schema", cmd_schema, "the JSON Schema of the run file, for editors" },
     { "doctor", cmd_doctor, "whether a run would work on this machine, and what to do" },
-    { "status", cmd_status, "the live state of a parameter server" },
+    { "status", cmd_status, "the live state of a run: who works, how far it is, what it costs" },
+    { "checkpoint", cmd_checkpoint, "has a parameter server make a checkpoint now" },
+    { "drain", cmd_drain, "lets a parameter server finish what is open, and end" },
+    { "stop", cmd_stop, "has a parameter server make a checkpoint and end" },
     { "keys", cmd_keys, "who may talk to a server on a network" },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -55,7 +59,7 @@ static void usage(FILE *out)
 {
     fputs("usage: lora COMMAND [ARGUMENTS]\n\n", out);
     for (int i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
     fputs("\n`lora COMMAND --help` tells more.\n", out);
 }
 

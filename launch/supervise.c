@@ -57,7 +57,7 @@ bool supervise_server_died(int code)
 static int64_t step_of(const char *address)
 {
     Err err = { 0 };
-    char *text = ask_status(address, NULL, &err);
+    char *text = ask_status(address, NULL, NULL, &err);
     json_t *status = text ? json_bytes(text, strlen(text), "status", &err) : NULL;
     const int64_t step = status ? json_get_int(status, "step", -1, &err) : -1;
     json_decref(status);

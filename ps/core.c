@@ -22,12 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum { PHASE_WAIT, PHASE_TRAIN, PHASE_EVAL, PHASE_OVER } Phase;
-
 struct PsCore {
     CoreOptions options;
     CoreWorld world;
-    Phase phase;
+    CorePhase phase;
     int64_t version, M;
     uint64_t plan; /* once it has begun */
     HelloFacts facts; /* of the first client */
@@ -587,9 +585,9 @@ int core_exit_code(const PsCore *core)
     return core->code;
 }
 
-int64_t core_quarantined(const PsCore *core, double now)
+CoreLook core_look(const PsCore *core)
 {
-    return trust_quarantined(&core->clients, now);
+    return (CoreLook){ &core->clients, &core->leases, core->phase, core->version };
 }
 
 int64_t core_clients(const PsCore *core, int64_t *ranks)

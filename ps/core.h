@@ -67,6 +67,16 @@ bool core_reply(PsCore *core, Msg *reply);
 bool core_is_over(const PsCore *core); /* stopped, and every client was told or is gone */
 int core_exit_code(const PsCore *core);
 int64_t core_clients(const PsCore *core, int64_t *ranks);
-int64_t core_quarantined(const PsCore *core, double now); /* clients that get no work (ps/trust.h) */
+
+typedef enum { PHASE_WAIT, PHASE_TRAIN, PHASE_EVAL, PHASE_OVER } CorePhase;
+
+/* Who and what is there, for people: lent until the next call into the core. */
+typedef struct CoreLook {
+    const struct Clients *clients; /* ps/clients.h */
+    const struct Leases *leases; /* ps/lease.h: of the open round */
+    CorePhase phase;
+    int64_t version;
+} CoreLook;
+CoreLook core_look(const PsCore *core);
 
 #endif

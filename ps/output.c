@@ -6,13 +6,13 @@
 #include "common/plan/steps.h"
 #include "ps/card.h"
 #include "ps/checkpoint_files.h"
+#include "ps/costs.h"
 #include "ps/history.h"
 #include "ps/inputs.h"
 #include "ps/resume.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -103,20 +103,16 @@ bool output_extras(const Run *run, const char *folder, Err *err)
 
 /* ---- summary.json ---------------------------------------------------------------------------- */
 
-static void set_traffic(const Run *run, json_t *to)
+static void set_costs(const Run *run, json_t *to)
 {
-    const Traffic *wire = &run->traffic;
-    const double full = 8.0 * (double)arch_parameters(run->adapted.arch) * (double)wire->clients *
-                        (double)run->state.version; /* f32 gradients up and weights down */
-    set_int(to, "replicas", wire->clients);
-    set_int(to, "ranks", wire->ranks);
-    set_int(to, "wire_bytes_up", wire->up);
-    set_int(to, "wire_bytes_down", wire->down);
-    set_real(to, "wire_share", full > 0 ? (double)(wire->up + wire->down) / full : 0);
-    set_int(to, "peak_rss_worker", wire->worker_bytes);
-    struct rusage usage = { 0 };
-    getrusage(RUSAGE_SELF, &usage);
-    set_int(to, "peak_rss_ps", (int64_t)usage.ru_maxrss * 1024);
+    const Costs *costs = &run->costs;
+    set_int(to, "replicas", costs->clients);
+    set_int(to, "ranks", costs->ranks);
+    set_int(to, "wire_bytes_up", costs->up);
+    set_int(to, "wire_bytes_down", costs->down);
+    set_real(to, "wire_share", costs_share(run));
+    set_int(to, "peak_rss_worker", costs->worker_bytes);
+    set_int(to, "peak_rss_ps", costs->server_bytes);
 }
 
 /* What was trained, by the file that holds it; a model in shards has none. */
@@ -164,7 +160,7 @@ bool output_summary(const Run *run, Err *err)
     set(to, "fingerprint", json_string(run->config.parallel.fingerprint));
     set_int(to, "trainable_parameters", run->adapted.table->trainable);
     set_int(to, "all_parameters", arch_parameters(run->adapted.arch));
-    set_traffic(run, to);
+    set_costs(run, to);
     set_ranks(run, to);
     set_best(run, to);
     set(to, "metric_for_best_model", json_string(run->config.train.metric_for_best_model));

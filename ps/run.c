@@ -15,11 +15,13 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/config/run_folder.h"
 #include "common/slots/init_adapter.h"
 #include "ps/best.h"
 #include "ps/card.h"
 #include "ps/checkpoint.h"
 #include "ps/checkpoint_files.h"
+#include "ps/costs.h"
 #include "ps/going.h"
 #include "ps/history.h"
 #include "ps/journal.h"
@@ -29,6 +31,7 @@
 #include "ps/save.h"
 #include "ps/tell.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,25 +138,11 @@ static bool load_checkpoint(Run *run, Err *err)
     return false;
 }
 
-/* What was kept, as far as it can be read: it is a figure of the summary, and nothing depends on it. */
-static void take_memory(Run *run)
-{
-    char *path = inside(run, "wal/memory"), *end;
-    Err none = { 0 };
-    char *text = file_exists(path) ? file_read(path, NULL, &none) : NULL;
-    const long long bytes = text ? strtoll(text, &end, 10) : 0, clients = bytes > 0 ? strtoll(end, &end, 10) : 0,
-                    ranks = clients > 0 ? strtoll(end, &end, 10) : 0;
-    if (ranks > 0)
-        run->traffic = (Traffic){ .clients = clients, .ranks = ranks, .worker_bytes = bytes, .kept = bytes };
-    free(text);
-    free(path);
-}
-
 static bool recover(Run *run, Err *err)
 {
     const bool ok =
         journal_identify(run, err) && load_checkpoint(run, err) && history_cut(run, err) && journal_replay(run, err);
-    take_memory(run);
+    costs_take(run);
     if (ok)
         log_info("run", "goes on at step=%lld checkpoint=%lld", (long long)run->state.version, (long long)run->saved);
     return ok;
@@ -286,6 +275,7 @@ void run_close(Run *run)
     if (!run)
         return;
     progress_end();
+    costs_keep(run);
     wal_close(&run->wal);
     if (run->fresh && !run->begun)
         take_back(run);
@@ -370,50 +360,24 @@ int64_t run_slot_size(const Run *run)
     return run->adapted.table->size;
 }
 
-/* The workers' memory, beside the log: a server that is killed behind the last step sees no worker again. */
-static void keep_memory(Run *run)
+void run_note_address(const Run *run, const char *endpoint)
 {
-    char *path = inside(run, "wal/memory");
-    FILE *file = run->begun && !run->complete ? fopen(path, "we") : NULL;
-    if (file) {
-        fprintf(file, "%lld %lld %lld\n", (long long)run->traffic.worker_bytes, (long long)run->traffic.clients,
-                (long long)run->traffic.ranks);
-        fclose(file);
-        run->traffic.kept = run->traffic.worker_bytes;
-    }
+    char host[256] = "", *path = inside(run, RUN_FOLDER_ADDRESS);
+    if (gethostname(host, sizeof host - 1) != 0)
+        host[0] = '\0';
+    FILE *file = fopen(path, "we");
+    const bool ok = file && fprintf(file, "%s %s\n", endpoint, host) > 0;
+    if (!file || fclose(file) != 0 || !ok)
+        log_warn("run", "cannot note where the server listens: %s path=%s", strerror(errno), path);
     free(path);
 }
 
-void run_traffic(Run *run, int64_t bytes_up, int64_t bytes_down, int64_t clients, int64_t ranks, int64_t worker_bytes)
+void run_drain(Run *run)
 {
-    Traffic *t = &run->traffic;
-    t->up = bytes_up;
-    t->down = bytes_down;
-    t->clients = clients > t->clients ? clients : t->clients;
-    t->ranks = ranks > t->ranks ? ranks : t->ranks;
-    t->worker_bytes = worker_bytes > t->worker_bytes ? worker_bytes : t->worker_bytes;
-    if (t->worker_bytes > t->kept + t->kept / 32)
-        keep_memory(run);
+    run->draining = true;
 }
 
-char *run_status(const Run *run, int64_t clients, int64_t ranks, int64_t quarantined)
+bool run_is_draining(const Run *run)
 {
-    const RunState *s = &run->state;
-    const size_t entries = json_array_size(s->history);
-    json_t *last = entries > 0 ? json_array_get(s->history, entries - 1) : NULL;
-    json_t *status = json_pack(
-        "{s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:s, s:O?}", "step", (json_int_t)s->version, "total_steps",
-        (json_int_t)run->total, "epoch", history_epoch(run), "clients", (json_int_t)clients, "ranks", (json_int_t)ranks,
-        "quarantined", (json_int_t)quarantined, "micro_batches", (json_int_t)run->M, "tokens", (json_int_t)s->tokens,
-        "seconds", s->seconds, "complete", (int)run->complete, "output_dir", run->folder, "last", last);
-    REQUIRE(status);
-    if (run->store.allocator.table) {
-        json_object_set_new(status, "budget", json_integer(allocator_count(&run->store.allocator)));
-        json_object_set_new(status, "triplets", json_integer(run->adapted.table->triplets));
-    }
-    const json_t *loss = json_object_get(last, "loss");
-    json_object_set(status, "loss", loss ? (json_t *)(uintptr_t)loss : json_null());
-    char *text = json_dumps(status, JSON_COMPACT);
-    json_decref(status);
-    return text;
+    return run->draining;
 }

@@ -24,10 +24,14 @@ int64_t run_slot_size(const Run *run);
 /* After the last version: best model, adapter, summary, log removed. */
 MUST_USE bool run_finish(Run *run, Err *err);
 
-/* Counted by the server and put into summary.json. */
-void run_traffic(Run *run, int64_t bytes_up, int64_t bytes_down, int64_t clients, int64_t ranks, int64_t worker_bytes);
+/* Exit code of a run that was drained, as of one that SIGTERM ended. */
+enum { RUN_DRAINED = 143 };
 
-/* {"step":…,"loss":…,…} for `lora status`; owned by the caller. */
-char *run_status(const Run *run, int64_t clients, int64_t ranks, int64_t quarantined);
+/* wal/address says where the server of this folder listens, and on which host. */
+void run_note_address(const Run *run, const char *endpoint);
+
+/* It stops (LEASE_STOP with 143) behind the step or evaluation that is open. */
+void run_drain(Run *run);
+bool run_is_draining(const Run *run);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/optim/plateau.h"
 #include "common/slots/adapted.h"
 #include "common/wire/message.h"
+#include "ps/costs.h"
 #include "ps/progress.h"
 #include "ps/store.h"
 #include "ps/wal.h"
@@ -28,11 +29,6 @@ typedef struct RunState {
     Plateau plateau; /* where the learning rate follows evaluations */
     json_t *history; /* log_history, owned */
 } RunState;
-
-typedef struct Traffic {
-    int64_t up, down, clients, ranks, worker_bytes;
-    int64_t kept; /* worker_bytes that wal/memory says */
-} Traffic;
 
 typedef struct Run {
     Config config;
@@ -58,7 +54,8 @@ typedef struct Run {
     double clock_before, clock_start; /* state.seconds and the clock when this process began */
     double eval_start;
     double mend_at; /* when to try again for a checkpoint that takes the broken log's place */
-    Traffic traffic;
+    Costs costs;
+    bool draining; /* it stops behind what is open */
     int64_t missing_lines; /* of metrics.jsonl, since the disk is full */
     char *verdict; /* last sentence lent through CoreWorld */
     Progress progress;

@@ -6,13 +6,18 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/wire/socket.h"
+#include "ps/costs.h"
+#include "ps/events.h"
 #include "ps/labels.h"
+#include "ps/orders.h"
+#include "ps/report.h"
 #include "ps/save.h"
 #include "ps/world.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const double tick = 0.1; /* seconds between core_ticks */
@@ -40,6 +45,8 @@ typedef struct Server {
     int64_t most_clients, most_ranks, most_rss;
     int64_t malformed, malformed_told;
     double told_malformed; /* when */
+    double started; /* seconds since 1970 */
+    bool takes_orders;
     char *end_text; /* what the core told the clients at the end; owned */
 } Server;
 
@@ -75,7 +82,7 @@ static void restore_signals(const struct sigaction old[2])
 
 /* ---- routes -------------------------------------------------------------------------------- */
 
-static Route *route_find(Server *server, uint64_t client)
+static Route *route_find(const Server *server, uint64_t client)
 {
     for (int i = 0; i < server->count; i++)
         if (server->routes[i].client == client)
@@ -175,13 +182,35 @@ static void answer_all(Server *server, const Msg *handled)
 
 /* ---- messages ------------------------------------------------------------------------------ */
 
+static int64_t memory_of(const void *self, uint64_t client)
+{
+    const Route *route = route_find(self, client);
+    return route ? route->rss_bytes : 0;
+}
+
+static ReportServer report_of(const Server *server, const OrderAnswer *order)
+{
+    return (ReportServer){ .started = server->started,
+                           .malformed = server->malformed,
+                           .address = wire_endpoint(server->data),
+                           .refusal = order->refused ? order->said : NULL,
+                           .answer = order->refused ? NULL : order->said,
+                           .memory_of = memory_of,
+                           .self = server };
+}
+
 static void answer_status(Server *server, WireSocket *socket, const WireId *from, const Msg *msg)
 {
     int64_t ranks;
-    const int64_t clients = core_clients(server->core, &ranks);
-    char *text = run_status(server->run, clients, ranks, core_quarantined(server->core, clock_now()));
+    const bool workers = core_clients(server->core, &ranks) > 0;
+    const OrderAnswer order = orders_take(server->run, msg->text, server->takes_orders, workers);
+    const ReportServer report = report_of(server, &order);
+    char *text = report_text(server->run, server->core, &report, clock_now());
     const Msg reply = { .type = MSG_STATUS, .run = run_id(server->run), .client = msg->client, .text = text };
     answer_on(socket, from, &reply);
+    if (order.stop && !interrupted)
+        interrupted = SIGTERM;
+    free(order.said);
     free(text);
 }
 
@@ -291,8 +320,11 @@ static void count(Server *server)
         server->most_rss = rss;
     wire_traffic(server->data, &out[0], &in[0]);
     wire_traffic(server->control, &out[1], &in[1]);
-    run_traffic(server->run, in[0] + in[1], out[0] + out[1], server->most_clients, server->most_ranks,
-                server->most_rss);
+    const CostsSeen seen = { in[0] + in[1], out[0] + out[1], server->most_clients, server->most_ranks,
+                             server->most_rss };
+    costs_count(server->run, &seen);
+    if (run_is_draining(server->run) && clients == 0 && !interrupted)
+        interrupted = SIGTERM; /* who had the open work is gone */
 }
 
 static void serve(Server *server)
@@ -392,9 +424,20 @@ static ErrKind kind_of(int code)
     return code >= 0 && code <= 5 ? kinds[code] : ERR_IO;
 }
 
+static int leave_drained(Server *server, Err *err)
+{
+    log_bar_end();
+    const bool saved = save_checkpoint(server->run, err);
+    log_info("server", "drained at step=%lld", (long long)run_version(server->run));
+    say_farewell(server, RUN_DRAINED, server->end_text, false);
+    return saved ? RUN_DRAINED : err_exit_code(err);
+}
+
 static int leave_complete(Server *server, Err *err)
 {
     const int code = core_exit_code(server->core);
+    if (code == RUN_DRAINED)
+        return leave_drained(server, err);
     if (code == 0 && !run_finish(server->run, err)) {
         say_farewell(server, err_exit_code(err), err->what, true);
         return err_exit_code(err);
@@ -407,13 +450,22 @@ static int leave_complete(Server *server, Err *err)
 
 /* ---- start --------------------------------------------------------------------------------- */
 
+static bool is_loopback(const char *text)
+{
+    Err none = { 0 };
+    Address address = { 0 };
+    const bool is = address_read(&address, text, &none) && address.loopback;
+    address_release(&address);
+    return is;
+}
+
 static bool may_listen(const char *text, const ServerOptions *options, Err *err)
 {
     Address address;
     if (!address_read(&address, text, err))
         return false;
-    const bool ok = options->keys || options->insecure || address.loopback;
     address_release(&address);
+    const bool ok = options->keys || options->insecure || is_loopback(text);
     if (!ok) {
         err_set(err, ERR_INPUT, "'%s' can be reached by others, and nothing is encrypted", text);
         err_hint(err, "`lora keys new FOLDER`, and ps.keys: FOLDER; or ps.insecure: true on a network that is yours");
@@ -432,6 +484,7 @@ static bool announce(const Server *server, const ServerOptions *options, Err *er
 {
     const char *endpoint = wire_endpoint(server->data);
     log_info("server", "listens at %s and the next port%s", endpoint, options->keys ? ", to clients with a key" : "");
+    run_note_address(server->run, endpoint);
     if (!options->ready_file)
         return true;
     char *line = xprintf("%s\n", endpoint);
@@ -443,7 +496,7 @@ static bool announce(const Server *server, const ServerOptions *options, Err *er
 static bool server_open(Server *server, Run *run, const ServerOptions *options, Err *err)
 {
     const char *address = options->address ? options->address : "tcp://127.0.0.1:*";
-    *server = (Server){ .run = run };
+    *server = (Server){ .run = run, .started = (double)time(NULL) };
     if (!may_listen(address, options, err))
         return false;
     const CoreOptions core = { .run = run_id(run),
@@ -455,6 +508,7 @@ static bool server_open(Server *server, Run *run, const ServerOptions *options, 
     if (!server->context || !secure(server->context, options->keys, err) ||
         !wire_bind_pair(server->context, address, &server->data, &server->control, err))
         return false;
+    server->takes_orders = options->keys || is_loopback(wire_endpoint(server->data));
     set_limit(server, 0);
     return announce(server, options, err);
 }
@@ -475,6 +529,7 @@ int server_run(Run *run, const ServerOptions *options, Err *err)
     Server server;
     int code;
     catch_signals(old);
+    events_start();
     if (server_open(&server, run, options, err)) {
         serve(&server);
         code = interrupted ? leave_interrupted(&server, err) : leave_complete(&server, err);
@@ -482,6 +537,7 @@ int server_run(Run *run, const ServerOptions *options, Err *err)
         code = err_exit_code(err);
     }
     server_release(&server);
+    events_stop();
     restore_signals(old);
     return code;
 }

@@ -10,7 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* ---- numbers and words ----------------------------------------------------------------------- */
 
@@ -171,18 +170,16 @@ static void add_ranks(const Run *run, Text *out)
 static void add_cost(const Run *run, Text *out)
 {
     const RunState *s = &run->state;
-    const Traffic *wire = &run->traffic;
-    struct rusage usage = { 0 };
-    getrusage(RUSAGE_SELF, &usage);
+    const Costs *costs = &run->costs;
     add_time(out, s->seconds);
     text_addf(out, ", %.0f tokens/s; ", s->seconds > 0 ? (double)s->tokens / s->seconds : 0);
-    add_bytes(out, (double)wire->up);
+    add_bytes(out, (double)costs->up);
     text_adds(out, " of gradients up, ");
-    add_bytes(out, (double)wire->down);
+    add_bytes(out, (double)costs->down);
     text_adds(out, " down; memory ");
-    add_bytes(out, (double)wire->worker_bytes);
-    text_addf(out, " (%lld ranks) and ", (long long)wire->ranks);
-    add_bytes(out, (double)usage.ru_maxrss * 1024);
+    add_bytes(out, (double)costs->worker_bytes);
+    text_addf(out, " (%lld ranks) and ", (long long)costs->ranks);
+    add_bytes(out, (double)costs->server_bytes);
     text_adds(out, " (server)");
 }
 

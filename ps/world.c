@@ -10,6 +10,7 @@
 #include "ps/inputs.h"
 #include "ps/journal.h"
 #include "ps/refuse.h"
+#include "ps/run.h"
 #include "ps/save.h"
 #include "ps/tell.h"
 
@@ -218,6 +219,11 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
         run->tried = version; /* not again at this step */
     } else if (mending) {
         log_info("save", "steps are durable again, checkpoint at step=%lld", (long long)version);
+    }
+    if (run->draining && version < run->total && !run->state.stop_early) {
+        *code = RUN_DRAINED;
+        *text = "the parameter server was drained; the same command goes on";
+        return LEASE_STOP;
     }
     return version >= run->total || run->state.stop_early ? LEASE_STOP : LEASE_TRAIN;
 }

@@ -15,6 +15,8 @@ enum { BAR_BYTES = 512, DEFAULT_COLUMNS = 80 };
 
 static char log_who[32] = "-";
 static LogLevel log_least = LOG_INFO;
+static void (*log_heard)(void *self, LogLevel level, const char *area, const char *words);
+static void *log_hearer;
 static char bar[BAR_BYTES]; /* as it was last drawn; stderr's lock guards it */
 static volatile sig_atomic_t bar_stands; /* on the terminal's last line */
 static volatile sig_atomic_t bar_was_drawn; /* ever */
@@ -23,6 +25,18 @@ void log_setup(const char *who, LogLevel least)
 {
     snprintf(log_who, sizeof log_who, "%s", who);
     log_least = least;
+}
+
+void log_listen(void (*heard)(void *self, LogLevel level, const char *area, const char *words), void *self)
+{
+    log_heard = heard;
+    log_hearer = self;
+}
+
+const char *log_level_name(LogLevel level)
+{
+    static const char *const names[] = { "debug", "info", "warn", "error" };
+    return names[level];
 }
 
 int log_columns(void)
@@ -55,11 +69,8 @@ static void draw(void)
 }
 
 /* before NULL: the line is as it is; else it is one line, whatever names stand in it. */
-PRINTF_LIKE(2, 0) static void print_above(const char *before, const char *format, va_list args)
+static void print_above(const char *before, const char *line)
 {
-    char *line = NULL;
-    if (vasprintf(&line, format, args) < 0)
-        return;
     flockfile(stderr);
     wipe();
     fputs(before ? before : line, stderr);
@@ -68,12 +79,10 @@ PRINTF_LIKE(2, 0) static void print_above(const char *before, const char *format
     fputc('\n', stderr);
     draw();
     funlockfile(stderr);
-    free(line);
 }
 
 void log_line(LogLevel level, const char *area, const char *format, ...)
 {
-    static const char *const names[] = { "debug", "info", "warn", "error" };
     if (level < log_least)
         return;
     struct timespec now;
@@ -82,21 +91,33 @@ void log_line(LogLevel level, const char *area, const char *format, ...)
     localtime_r(&now.tv_sec, &parts);
     char before[128];
     snprintf(before, sizeof before, "%02d:%02d:%02d.%03ld %s %-5s %s ", parts.tm_hour, parts.tm_min, parts.tm_sec,
-             now.tv_nsec / 1000000, log_who, names[level], area);
+             now.tv_nsec / 1000000, log_who, log_level_name(level), area);
+    char *line = NULL;
     va_list args;
     va_start(args, format);
-    print_above(before, format, args);
+    const int length = vasprintf(&line, format, args);
     va_end(args);
+    if (length < 0)
+        return;
+    print_above(before, line);
+    if (log_heard && level >= LOG_INFO)
+        log_heard(log_hearer, level, area, line);
+    free(line);
 }
 
 void log_plain(const char *format, ...)
 {
+    char *line = NULL;
     va_list args;
     if (log_least > LOG_INFO)
         return;
     va_start(args, format);
-    print_above(NULL, format, args);
+    const int length = vasprintf(&line, format, args);
     va_end(args);
+    if (length < 0)
+        return;
+    print_above(NULL, line);
+    free(line);
 }
 
 void log_bar(const char *text)

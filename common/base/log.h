@@ -26,6 +26,11 @@ void log_plain(const char *format, ...) PRINTF_LIKE(1, 2);
 #define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 
+/* From now on `heard` gets each line of level info and above, too: level, area and words, which are lent. Called by the
+ * thread that logs, whichever that is; NULL ends it. Set it while no other thread logs. */
+void log_listen(void (*heard)(void *self, LogLevel level, const char *area, const char *words), void *self);
+const char *log_level_name(LogLevel level); /* "warn" */
+
 /* Columns of the terminal that stderr is, as wide as it is now; 0: it is none. */
 int log_columns(void);
 

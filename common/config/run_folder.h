@@ -13,6 +13,9 @@ bool run_folder_is_model(const char *folder);
  * something else. */
 MUST_USE bool run_folder_check(const char *adapter, Err *err);
 
+/* Where the server of a run that goes on listens: "tcp://HOST:PORT HOSTNAME", beside its log. */
+#define RUN_FOLDER_ADDRESS "wal/address"
+
 /* run.yaml in the folder, or above it (of a checkpoint-N). Owned by the caller; NULL: there is none. */
 char *run_folder_file(const char *folder);
 

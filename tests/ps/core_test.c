@@ -2,6 +2,7 @@
 #include "tests/ps/core_sim.h"
 
 #include "common/slots/tree.h"
+#include "ps/trust.h"
 
 typedef struct Fake {
     uint64_t id; /* 0: not there */
@@ -230,7 +231,7 @@ static void who_asks_and_never_answers_gets_no_more_work(void **state)
             finished[done] = now;
     }
     assert_int_equal(sim.applied, 40);
-    assert_int_equal(core_quarantined(core, now), 1);
+    assert_int_equal(trust_quarantined(core_look(core).clients, now), 1);
     /* two steps with a pause; the others take the eight pieces' 0.8 s and a tick */
     assert_true(finished[39] - 6 < 40 * 1.1 + 2 * 3.0);
     core_free(core);

@@ -5,6 +5,7 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "ps/costs.h"
 #include "ps/world.h"
 #include "tests/support/folder.h"
 #include "tests/support/small_run.h"
@@ -120,19 +121,19 @@ static void starting_anew_takes_all_that_a_run_wrote_and_nothing_else(void **sta
     assert_true(folder_remove(folder, NULL));
 }
 
-static int64_t memory_said(const char *folder)
+static int64_t figure_said(const char *folder, const char *key)
 {
     Err err = { 0 };
     char *path = path_join(folder, "summary.json");
     json_t *summary = json_file(path, &err);
     assert_non_null(summary);
-    const int64_t bytes = json_get_int(summary, "peak_rss_worker", -1, &err);
+    const int64_t bytes = json_get_int(summary, key, -1, &err);
     json_decref(summary);
     free(path);
     return bytes;
 }
 
-static void the_workers_memory_outlives_a_kill_at_the_last_step(void **state)
+static void what_was_counted_outlives_a_kill_at_the_last_step(void **state)
 {
     (void)state;
     char folder[] = "/tmp/run_test.XXXXXX";
@@ -141,25 +142,29 @@ static void the_workers_memory_outlives_a_kill_at_the_last_step(void **state)
     Run *run = small_run_open(folder, true, NULL, &err);
     assert_non_null(run);
     while (small_run_go_on(run))
-        run_traffic(run, 10, 10, 1, 2, 1000000 * (run_version(run) + 1));
+        costs_count(run, &(CostsSeen){ 10, 10, 1, 2, 1000000 * (run_version(run) + 1) });
     run_close(run); /* killed: no worker comes back */
     run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
-    run_traffic(run, 0, 0, 0, 0, 0);
+    costs_count(run, &(CostsSeen){ 7, 5, 0, 0, 0 });
     free(small_run_finish(run, folder));
-    assert_int_equal(memory_said(folder), 1000000 * (SMALL_STEPS + 1));
+    assert_int_equal(figure_said(folder, "peak_rss_worker"), 1000000 * (SMALL_STEPS + 1));
+    assert_int_equal(figure_said(folder, "wire_bytes_up"), 17);
+    assert_int_equal(figure_said(folder, "wire_bytes_down"), 15);
+    assert_int_equal(figure_said(folder, "replicas"), 1);
+    assert_int_equal(figure_said(folder, "ranks"), 2);
     /* one that cannot be read is none, and no fault */
     run = small_run_open(folder, true, NULL, &err);
     assert_non_null(run);
     assert_true(small_run_go_on(run));
-    char *path = path_join(folder, "wal/memory");
+    char *path = path_join(folder, "wal/costs");
     assert_true(file_write(path, "what", 4, NULL));
     run_close(run);
     run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
-    run_traffic(run, 0, 0, 1, 1, 5000);
+    costs_count(run, &(CostsSeen){ 0, 0, 1, 1, 5000 });
     free(small_run_finish(run, folder));
-    assert_int_equal(memory_said(folder), 5000);
+    assert_int_equal(figure_said(folder, "peak_rss_worker"), 5000);
     free(path);
     assert_true(folder_remove(folder, NULL));
 }
@@ -405,7 +410,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_killed_after_every_step_ends_with_the_same_adapter),
         cmocka_unit_test(starting_anew_takes_all_that_a_run_wrote_and_nothing_else),
-        cmocka_unit_test(the_workers_memory_outlives_a_kill_at_the_last_step),
+        cmocka_unit_test(what_was_counted_outlives_a_kill_at_the_last_step),
         cmocka_unit_test(a_damaged_checkpoint_costs_steps_but_no_bits),
         cmocka_unit_test(a_checkpoint_that_is_gone_costs_the_same),
         cmocka_unit_test(with_every_checkpoint_damaged_it_does_not_begin),

@@ -1,0 +1,106 @@
+#include "ps/costs.h"
+
+#include "common/base/clock.h"
+#include "common/base/file.h"
+#include "common/base/json.h"
+#include "ps/run_state.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const double keep_pause = 3; /* seconds between two writings */
+
+typedef struct Kept {
+    const char *name;
+    size_t offset;
+} Kept;
+
+#define AT(f) offsetof(Costs, f)
+static const Kept kept[] = {
+    { "wire_bytes_up", AT(up) }, { "wire_bytes_down", AT(down) },         { "replicas", AT(clients) },
+    { "ranks", AT(ranks) },      { "peak_rss_worker", AT(worker_bytes) }, { "peak_rss_ps", AT(server_bytes) },
+};
+enum { KEPT = sizeof kept / sizeof *kept };
+
+static int64_t *figure(Costs *costs, int i)
+{
+    return (int64_t *)(void *)((char *)costs + kept[i].offset);
+}
+
+static char *path_of(const Run *run)
+{
+    return path_join(run->folder, "wal/costs");
+}
+
+/* Not synced: who pulls the plug loses a figure of the summary, and no step waits for it. */
+void costs_keep(Run *run)
+{
+    Costs *costs = &run->costs;
+    costs->kept_at = clock_now();
+    if (!run->begun || run->complete || !costs->changed)
+        return;
+    json_t *to = json_object();
+    for (int i = 0; i < KEPT; i++)
+        json_object_set_new(to, kept[i].name, json_integer(*figure(costs, i)));
+    char *text = json_dumps(to, JSON_COMPACT), *path = path_of(run), *part = path_join(run->folder, "wal/costs.tmp");
+    FILE *file = fopen(part, "we");
+    const bool ok = file && fprintf(file, "%s\n", text) > 0;
+    if (file && fclose(file) == 0 && ok && rename(part, path) == 0)
+        costs->changed = false;
+    else
+        unlink(part);
+    json_decref(to);
+    free(text);
+    free(part);
+    free(path);
+}
+
+static void raise_to(int64_t *most, int64_t value, bool *changed)
+{
+    *changed = *changed || value > *most;
+    *most = value > *most ? value : *most;
+}
+
+void costs_count(Run *run, const CostsSeen *seen)
+{
+    Costs *costs = &run->costs;
+    struct rusage usage = { 0 };
+    getrusage(RUSAGE_SELF, &usage);
+    raise_to(&costs->up, costs->up_before + seen->up, &costs->changed);
+    raise_to(&costs->down, costs->down_before + seen->down, &costs->changed);
+    raise_to(&costs->clients, seen->clients, &costs->changed);
+    raise_to(&costs->ranks, seen->ranks, &costs->changed);
+    raise_to(&costs->worker_bytes, seen->worker_bytes, &costs->changed);
+    raise_to(&costs->server_bytes, (int64_t)usage.ru_maxrss * 1024, &costs->changed);
+    if (clock_now() >= costs->kept_at + keep_pause)
+        costs_keep(run);
+}
+
+void costs_take(Run *run)
+{
+    Err none = { 0 };
+    char *path = path_of(run);
+    json_t *from = file_exists(path) ? json_file(path, &none) : NULL;
+    for (int i = 0; i < KEPT; i++) {
+        const int64_t value = from ? json_get_int(from, kept[i].name, 0, &none) : 0;
+        *figure(&run->costs, i) = value > 0 ? value : 0;
+    }
+    run->costs.up_before = run->costs.up;
+    run->costs.down_before = run->costs.down;
+    json_decref(from);
+    free(path);
+}
+
+double costs_of_full(const Run *run)
+{
+    return 8.0 * (double)arch_parameters(run->adapted.arch) * (double)run->costs.clients * (double)run->state.version;
+}
+
+double costs_share(const Run *run)
+{
+    const double full = costs_of_full(run);
+    return full > 0 ? (double)(run->costs.up + run->costs.down) / full : 0;
+}
