@@ -121,7 +121,10 @@ wait $ps || :
 [ -n "$lower" ] || exit 0
 
 # the first replica's arithmetic is the run's; one that would compute otherwise follows
-steps=4000
+computing() { # N replicas that write to the log say that they compute with $lower
+    [ "$(grep -c "arithmetic $lower: OpenBLAS" "$work/log")" = "$1" ]
+}
+steps=400
 train bert-seqcls lower --ranks=2 --train.max_steps=$steps "${bits[@]}" --parallel.arithmetic=$lower
 want=$hash
 : >"$work/log"
@@ -129,15 +132,22 @@ start_ps "$work/follow"
 LORA_ARITHMETIC=$lower start_job 1
 first_job=$job
 await 20 grep -q "$lower" "$work/follow/run.yaml"
-start_job 1 # is told by the run file
+await 20 reached "$work/follow" 1
+pkill -STOP -P $first_job # so that the run does not end before the others have come
+start_job 1               # is told by the run file
 second_job=$job
+await 30 computing 2
+pkill -STOP -P $second_job
 mpirun -n 1 "$root/bin/lora_worker" "$work/follow/run.yaml" --parallel.arithmetic=auto --parallel.fingerprint=null \
     --ps.address="$address" >"$work/third" 2>&1 & # is told by the server
 third_job=$!
+await 30 grep -q "arithmetic $lower: OpenBLAS" "$work/third"
+pkill -CONT -P $first_job
+pkill -CONT -P $second_job
 wait $ps || fail "the server ended with $?"
 wait $first_job $second_job $third_job
 cat "$work/third" >>"$work/log" # in one piece: the others write there, too
-[ "$(grep -c "arithmetic $lower: OpenBLAS" "$work/log")" = 3 ] || fail "not all computed as the run does"
+computing 3 || fail "not all computed as the run does"
 grep -q "computes as the run does: $lower, where this machine would $best" "$work/log" || fail "nobody followed"
 [ "$(sha "$work/follow")" = "$want" ] || fail "a replica that follows gives another adapter"
 
