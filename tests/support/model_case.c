@@ -97,7 +97,7 @@ static void load(Subject *s)
     char *folder = file_of(s, "model");
     SafeTensors *files = safetensors_open_model(folder, &err);
     must(files != NULL, &err);
-    must(weights_plan_beside(&s->weights, s->c.table, files, &err), &err);
+    must(weights_plan_beside(&s->weights, s->c.table, NULL, files, &err), &err);
     s->weights.data = s->weights.bytes > 0 ? xcalloc(1, (size_t)s->weights.bytes) : NULL;
     must(weights_load(&s->weights, files, 0, 1, &err), &err);
     for (int i = 0; inits_shift(&s->c.lora) && i < s->c.arch->module_count; i++)

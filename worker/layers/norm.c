@@ -53,6 +53,8 @@ static void restore(const Norm *norm, const NormKeep *keep, float *y, const Rows
 
 const float *inlet_restore(const Inlet *inlet, float *y, const Rows *rows, Pass *pass)
 {
+    if (inlet->rows)
+        return inlet->rows;
     restore(inlet->norm, inlet->keep, y, rows, pass);
     const Dropout dropout = pass_dropout(pass, inlet->layer, SITE_EMBED, inlet->dropout);
     if (dropout.p > 0)

@@ -25,6 +25,7 @@ typedef struct NormKeep {
 typedef struct Inlet {
     const Norm *norm; /* NULL: nowhere */
     const NormKeep *keep;
+    const float *rows; /* [rows, C] instead: they are there, as they came over a boundary */
     int64_t layer; /* of the dropout's stream */
     double dropout; /* SITE_EMBED's, behind the norm */
 } Inlet;
@@ -43,7 +44,7 @@ void norm_sum(const NormInput *input, float *room, int64_t C, const Rows *rows);
 void norm_pull(const Norm *norm, const NormKeep *keep, float *ds, const float *dy, const float *dsum, const Rows *rows,
                const Pass *pass);
 
-/* y[N,C] = what forward gave; returns it. */
+/* What forward gave, as backward takes it (a product and a sum, rounded each): y[N,C], or the inlet's own rows. */
 const float *inlet_restore(const Inlet *inlet, float *y, const Rows *rows, Pass *pass);
 
 #endif

@@ -241,7 +241,7 @@ void adapter_predict(Model *base, const Batch *batch, Adapter *const *adapter, f
         model_begin(layers, &part, run.mixed ? NULL : adapter[run.first]->options.values, true);
         pass->drop = false;
         pass->segments = segments;
-        model_up(layers, NULL, &(EmbeddingInput){ .ids = part.ids, .types = part.types, .pixels = part.pixels });
+        model_up(layers, NULL, &(ModelInput){ .embedding = { part.ids, part.types, part.pixels } });
         for (int64_t first = run.first, end; first < run.end; first = end) {
             for (end = first + 1; end < run.end && adapter[end] == adapter[first];)
                 end++;

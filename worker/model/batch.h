@@ -18,6 +18,7 @@ typedef struct Batch {
                                already shifted, the last of a sequence is -100). -100: none */
     const float *pixels; /* IMAGE_CLS: [B, channels, size, size]; ids are NULL, and a sequence has
                                1 + patches rows */
+    const float *rows; /* of a stage behind the first: what the one before gave on, until backward is done */
 } Batch;
 
 #endif

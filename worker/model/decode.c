@@ -229,7 +229,7 @@ void decode_feed(Decoder *d, const DecodeFeed *feed, float *logits)
         Model *layers = adapter_layers(d->model, d->adapters[run.first], &run);
         pass->values = run.mixed ? NULL : d->adapters[run.first]->options.values;
         begin(d, feed, &run);
-        model_up(layers, NULL, &(EmbeddingInput){ .ids = d->ids });
+        model_up(layers, NULL, &(ModelInput){ .embedding.ids = d->ids });
         speak_all(d, layers, &run, logits);
         lanes_end(&d->lanes, &pass->rows);
     }

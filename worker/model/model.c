@@ -10,9 +10,13 @@
 
 /* ---- from arch, weights and slots to layers -------------------------------- */
 
-static int64_t slot_offset(const SlotTable *table, int slot)
+/* In the stage's buffers; of another stage's slot only that there is one. */
+static int64_t slot_offset(const Model *model, int slot)
 {
-    return slot < 0 ? -1 : table->slots[slot].offset;
+    const Stage *stage = model->options.stage;
+    if (slot < 0)
+        return -1;
+    return stage && stage->at[slot] >= 0 ? stage->at[slot] : model->table->slots[slot].offset;
 }
 
 static bool has(const Model *model, int64_t layer, Role role)
@@ -33,15 +37,15 @@ static ModuleView view(const Model *model, const Weights *weights, int64_t layer
         .in = module->in,
         .weight = weights ? weights_frozen(weights, index) : frozen_of_floats(NULL, module->out, module->in),
         .bias = weights ? weights_bias(weights, index) : NULL,
-        .weight_at = slot_offset(model->table, slots->weight),
-        .bias_at = slot_offset(model->table, slots->bias),
-        .a_at = slot_offset(model->table, slots->a),
-        .b_at = slot_offset(model->table, slots->b),
-        .lora_bias_at = slot_offset(model->table, slots->lora_bias),
-        .magnitude_at = slot_offset(model->table, slots->magnitude),
+        .weight_at = slot_offset(model, slots->weight),
+        .bias_at = slot_offset(model, slots->bias),
+        .a_at = slot_offset(model, slots->a),
+        .b_at = slot_offset(model, slots->b),
+        .lora_bias_at = slot_offset(model, slots->lora_bias),
+        .magnitude_at = slot_offset(model, slots->magnitude),
         .triplets = slots->e >= 0,
-        .e_at = slot_offset(model->table, slots->e),
-        .tokens_at = slot_offset(model->table, slots->tokens),
+        .e_at = slot_offset(model, slots->e),
+        .tokens_at = slot_offset(model, slots->tokens),
         .tokens = model->table->tokens,
         .token_count = slots->tokens >= 0 ? model->table->token_count : 0,
         .R = slots->a >= 0 ? slots->r : 0,
@@ -181,15 +185,29 @@ static void make_head(Model *model, const Weights *weights, bool below)
     add_linear(model, weights, &model->head.classifier, -1, ROLE_HEAD, SITE_LORA_HEAD);
 }
 
+static void choose_stage(Model *model)
+{
+    const Stage *stage = model->options.stage;
+    model->first = stage ? stage->first : 0;
+    model->end = stage ? stage->end : model->arch->layers;
+    model->opens = !stage || stage_is_first(stage);
+    model->closes = !stage || stage_is_last(stage);
+}
+
 /* Layers, and which gradients they need. model->blocks has room for all. */
 static void make_layers(Model *model, const Weights *weights)
 {
+    choose_stage(model);
     model->speaks = model->arch->head.task->speaks;
     make_embedding(model, weights);
     bool below = embedding_is_trained(&model->embedding);
     for (int64_t l = 0; l < model->arch->layers; l++) {
         make_block(model, weights, l);
+        if (l == model->first)
+            model->below_first = below;
         below = block_plan(&model->blocks[l], below);
+        if (l + 1 == model->end)
+            model->below_end = below;
     }
     model->ends = has(model, -1, ROLE_FINAL_NORM);
     if (model->ends) {
@@ -207,6 +225,13 @@ static int64_t most(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+static void measure_head(const Model *model, bool drops, PassSizes *sizes)
+{
+    linear_measure(&model->head.pooler, drops, sizes);
+    linear_measure(&model->head.classifier, drops, sizes);
+    linear_measure(&model->vocab_head.linear, drops, sizes);
+}
+
 static PassSizes pass_sizes(const Model *model)
 {
     const ModelArch *arch = model->arch;
@@ -221,18 +246,19 @@ static PassSizes pass_sizes(const Model *model)
         .H = arch->H,
         .across = most(arch->C, arch->H * arch->D),
         .wide = most((arch->H + 2 * arch->K) * arch->D, arch->F),
-        .most_R = most(embedding_most_R(&model->embedding), o->most_R),
+        .most_R = most(model->opens ? embedding_most_R(&model->embedding) : 0, o->most_R),
         .stream = arch->pre_norm,
         .places = has(model, -1, ROLE_POSITION) && !arch->image_size,
-        .labels = model->speaks ? 0 : most(arch->head.labels, o->most_labels),
+        .labels = model->speaks || !model->closes ? 0 : most(arch->head.labels, o->most_labels),
     };
-    for (int64_t l = 0; l < arch->layers; l++)
+    for (int64_t l = model->first; l < model->end; l++)
         block_measure(&model->blocks[l], drops, o->threads, &sizes);
-    sizes.wide = most(sizes.wide, model->embedding.patches.in);
-    linear_measure(&model->embedding.patches, drops, &sizes);
-    linear_measure(&model->head.pooler, drops, &sizes);
-    linear_measure(&model->head.classifier, drops, &sizes);
-    linear_measure(&model->vocab_head.linear, drops, &sizes);
+    if (model->opens) {
+        sizes.wide = most(sizes.wide, model->embedding.patches.in);
+        linear_measure(&model->embedding.patches, drops, &sizes);
+    }
+    if (model->closes)
+        measure_head(model, drops, &sizes);
     return sizes;
 }
 
@@ -240,12 +266,15 @@ static PassSizes pass_sizes(const Model *model)
 static void keep_layout(Keep *keep, const Model *model, Layout *layout, const PassSizes *sizes)
 {
     const int64_t layers = model->arch->layers;
-    embedding_keep_layout(&keep->embedding, &model->embedding, layout, sizes,
-                          embedding_is_trained(&model->embedding) || block_needs_input(&model->blocks[0]));
-    for (int64_t l = 0; l < layers; l++) {
+    if (model->opens)
+        embedding_keep_layout(&keep->embedding, &model->embedding, layout, sizes,
+                              embedding_is_trained(&model->embedding) || block_needs_input(&model->blocks[0]));
+    for (int64_t l = model->first; l < model->end; l++) {
         const bool above = l + 1 < layers && block_needs_input(&model->blocks[l + 1]);
         block_keep_layout(&keep->blocks[l], &model->blocks[l], layout, sizes, l + 1 == layers, above);
     }
+    if (!model->closes)
+        return;
     if (model->ends && model->below)
         norm_keep_layout(&keep->final, &model->final, layout, sizes->most_read);
     if (!model->speaks)
@@ -254,10 +283,11 @@ static void keep_layout(Keep *keep, const Model *model, Layout *layout, const Pa
 
 static void layers_layout(Model *model, Layout *layout)
 {
-    embedding_layout(&model->embedding, layout, &model->sizes);
-    for (int64_t l = 0; l < model->arch->layers; l++)
+    if (model->opens)
+        embedding_layout(&model->embedding, layout, &model->sizes);
+    for (int64_t l = model->first; l < model->end; l++)
         block_layout(&model->blocks[l], layout);
-    if (!model->speaks)
+    if (model->closes && !model->speaks)
         head_layout(&model->head, layout);
 }
 
@@ -267,7 +297,7 @@ static void model_layout(Model *model, Layout *layout)
     pass_layout(&model->room, layout, &model->sizes);
     rope_layout(&model->room.rope, layout, model->arch, model->sizes.longest);
     layers_layout(model, layout);
-    if (model->speaks)
+    if (model->closes && model->speaks)
         vocab_head_layout(&model->vocab_head, layout, &model->sizes, model->options.training);
 }
 
@@ -314,13 +344,20 @@ void keep_release(Keep *keep)
     *keep = (Keep){ 0 };
 }
 
+/* Micro-batches that may be on their way; 0: it does not train. */
+static int flights_of(const ModelOptions *o)
+{
+    const int given = o->flights > 0 ? o->flights : 1;
+    return o->training ? given : 0;
+}
+
 int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOptions *options)
 {
     Model model = { .arch = arch, .table = table, .options = *options };
     Keep keep = { .blocks = xcalloc((size_t)arch->layers, sizeof *keep.blocks) };
     model.blocks = xcalloc((size_t)arch->layers, sizeof *model.blocks);
     make_layers(&model, NULL);
-    const size_t bytes = count_bytes(&model, model_layout) + (options->training ? count_keep(&keep, &model) : 0);
+    const size_t bytes = count_bytes(&model, model_layout) + (size_t)flights_of(options) * count_keep(&keep, &model);
     free(model.blocks);
     free(keep.blocks);
     return (int64_t)bytes;
@@ -338,6 +375,16 @@ static bool check(const ModelArch *arch, const ModelOptions *options, Err *err)
     return err_hint(err, "lower data.max_length");
 }
 
+static bool keeps_init(Model *model, Err *err)
+{
+    const int count = flights_of(&model->options);
+    model->keeps = count > 0 ? xcalloc((size_t)count, sizeof *model->keeps) : NULL;
+    for (int i = 0; i < count; i++)
+        if (!keep_init(&model->keeps[i], model, err))
+            return false;
+    return true;
+}
+
 Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *weights, const ModelOptions *options,
                   Err *err)
 {
@@ -349,8 +396,7 @@ Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *
     *model = (Model){ .arch = arch, .table = table, .weights = weights, .options = *options };
     model->blocks = xcalloc((size_t)arch->layers, sizeof *model->blocks);
     make_layers(model, weights);
-    if (!arena_init(&model->arena, count_bytes(model, model_layout), err) ||
-        (options->training && !keep_init(&model->keep, model, err))) {
+    if (!arena_init(&model->arena, count_bytes(model, model_layout), err) || !keeps_init(model, err)) {
         err_hint(err, "lower parallel.micro_batch_tokens");
         model_close(model);
         return NULL;
@@ -364,7 +410,7 @@ Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *
 
 Model *model_beside(Model *base, const ModelArch *arch, const SlotTable *table, Err *err)
 {
-    REQUIRE(arch->layers == base->arch->layers && arch->C == base->arch->C);
+    REQUIRE(arch->layers == base->arch->layers && arch->C == base->arch->C && base->opens && base->closes);
     Model *model = xcalloc(1, sizeof *model);
     *model =
         (Model){ .arch = arch, .table = table, .weights = base->weights, .options = base->options, .pass = base->pass };
@@ -388,7 +434,10 @@ void model_close(Model *model)
         return;
     arena_release(&model->arena);
     free(model->blocks);
-    keep_release(&model->keep);
+    for (int i = 0; i < flights_of(&model->options); i++)
+        if (model->keeps)
+            keep_release(&model->keeps[i]);
+    free(model->keeps);
     free(model);
 }
 

@@ -16,6 +16,7 @@
 #include "common/slots/slots.h"
 #include "worker/layers/batch_loss.h"
 #include "worker/model/batch.h"
+#include "worker/model/stage.h"
 #include "worker/model/weights.h"
 
 typedef struct ModelOptions {
@@ -27,6 +28,8 @@ typedef struct ModelOptions {
     LossOptions loss;
     double noise; /* train.neftune_noise_alpha; 0: none */
     int64_t most_R, most_labels; /* of adapters that come beside its own (adapter.h); 0: none */
+    const Stage *stage; /* what of it is computed, borrowed; NULL: all. values and gradients are then the stage's */
+    int flights; /* training: micro-batches between forward and backward at a time; 0: one */
 } ModelOptions;
 
 typedef struct Model Model;
@@ -42,6 +45,8 @@ int64_t model_most_tokens(const Model *model);
 /* Bytes of arenas that model_open takes for these options. */
 int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOptions *options);
 
+/* ---- the whole: forward and backward in one call --------------------------------------------------- */
+
 /* grad[0, table->size) (written) = gradient of the SUM of the losses at values[0, table->size),
  * dropout on, as of `step`. Numbers that are not finite are the caller's to find. */
 BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad, int64_t step);
@@ -51,5 +56,32 @@ BatchLoss model_train(Model *model, const Batch *batch, const float *values, flo
  * values NULL: the base without LoRA (a new head is then zero). Loss as in training when goals are
  * given. */
 BatchLoss model_predict(Model *model, const Batch *batch, const float *values, float *logits);
+
+/* ---- stages: forward now, backward later ------------------------------------------------------------ */
+
+/* Floats that go over the boundary for a token: into the stage (0: the first), out of it (0: the last). The stream of
+ * the blocks, [N,C]; behind it, where the next block's own gradients want it, the same rows as backward makes them
+ * again (norm.h), so that a stage of its own gives the bits of the whole. */
+int64_t model_width_in(const Model *model);
+int64_t model_width_out(const Model *model);
+
+/* The gradient [N,C] comes back over the boundary: into the stage from the next one, out of it to the one before. */
+bool model_is_pulled(const Model *model);
+bool model_pulls(const Model *model);
+
+/* The values of the calls to come (lent until the next bind), by whoever calls the two below. */
+void model_bind(Model *model, const float *values);
+
+/* Dropout on, as of `step`; what backward needs is kept in flight [0, options.flights). out[N, model_width_out]
+ * (written) NULL: the last stage, whose backward has to be the next call. */
+void model_forward(Model *model, int flight, const Batch *batch, int64_t step, float *out);
+
+/* Of that flight's batch: grad[stage->size] (written); dout[N,C]: the gradient at out, NULL: there is none or it is the
+ * last stage, which gives the loss; dx[N,C] (written): that at batch->rows, NULL: not wanted. */
+BatchLoss model_backward(Model *model, int flight, const Batch *batch, int64_t step, const float *dout, float *grad,
+                         float *dx);
+
+/* Dropout off, nothing is kept: what model_predict does not say of a stage that is not the last. */
+void model_give_on(Model *model, const Batch *batch, const float *values, float *out);
 
 #endif

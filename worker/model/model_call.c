@@ -76,16 +76,20 @@ static void find_places(Model *model, const Batch *batch)
 void model_bind(Model *model, const float *values)
 {
     model->pass->values = values;
-    embedding_bind(&model->embedding, values);
-    for (int64_t l = 0; l < model->arch->layers; l++)
+    if (model->opens)
+        embedding_bind(&model->embedding, values);
+    for (int64_t l = model->first; l < model->end; l++)
         block_bind(&model->blocks[l], values);
+    if (!model->closes)
+        return;
     if (model->speaks)
         vocab_head_bind(&model->vocab_head, values);
     else
         head_bind(&model->head, values);
 }
 
-void model_begin(Model *model, const Batch *batch, const float *values, bool all)
+/* The micro-batch's rows, and those of them that the head reads. */
+static void take_batch(Model *model, const Batch *batch, bool all)
 {
     const ModelOptions *o = &model->options;
     Pass *pass = model->pass;
@@ -96,15 +100,20 @@ void model_begin(Model *model, const Batch *batch, const float *values, bool all
     pass->example = batch->example;
     choose_reads(model, batch, all);
     find_places(model, batch);
+}
+
+void model_begin(Model *model, const Batch *batch, const float *values, bool all)
+{
+    take_batch(model, batch, all);
     model_bind(model, values);
 }
 
-static EmbeddingInput embedding_input(const Batch *batch)
+static ModelInput input_of(const Batch *batch)
 {
-    return (EmbeddingInput){ .ids = batch->ids, .types = batch->types, .pixels = batch->pixels };
+    return (ModelInput){ { .ids = batch->ids, .types = batch->types, .pixels = batch->pixels }, batch->rows };
 }
 
-/* What a block's last sum meets: the next one's first norm, or the final one. */
+/* What a block's last sum meets: the next one's first norm, or the final one; at a boundary nothing. */
 static BlockCall call_of(const Model *model, Keep *keep, int64_t layer)
 {
     const int64_t last = model->arch->layers - 1;
@@ -112,17 +121,37 @@ static BlockCall call_of(const Model *model, Keep *keep, int64_t layer)
     if (layer == last) {
         call.next = model->ends ? &model->final : NULL;
         call.next_keep = keep ? &keep->final : NULL;
-    } else if (!model->apart) {
+    } else if (!model->apart && layer + 1 < model->end) {
         call.next = block_first_norm(&model->blocks[layer + 1]);
         call.next_keep = keep ? &keep->blocks[layer + 1].sublayers[0].norm : NULL;
     }
     return call;
 }
 
-void model_up(Model *model, Keep *keep, const EmbeddingInput *input)
+/* The stream between blocks: sums of a pre-norm model, else the norms' outputs. */
+static float *stream_of(const Model *model)
 {
-    embedding_forward(&model->embedding, keep ? &keep->embedding : NULL, input, model->pass);
-    for (int64_t l = 0; l < model->arch->layers; l++) {
+    return model->arch->pre_norm ? model->pass->r : model->pass->x;
+}
+
+static size_t stream_bytes(const Model *model)
+{
+    return (size_t)(model->pass->rows.N * model->arch->C) * sizeof(float);
+}
+
+static void take_rows(Model *model, const float *rows)
+{
+    memcpy(stream_of(model), rows, stream_bytes(model));
+    model->pass->normed = false;
+}
+
+void model_up(Model *model, Keep *keep, const ModelInput *input)
+{
+    if (model->opens)
+        embedding_forward(&model->embedding, keep ? &keep->embedding : NULL, &input->embedding, model->pass);
+    else
+        take_rows(model, input->rows);
+    for (int64_t l = model->first; l < model->end; l++) {
         const BlockCall call = call_of(model, keep, l);
         block_forward(&model->blocks[l], &call, model->pass);
     }
@@ -141,19 +170,27 @@ static BatchLoss find_loss(Model *model, Keep *keep, const Batch *batch)
     return loss;
 }
 
-void model_down(Model *model, Keep *keep, const EmbeddingInput *input)
+/* Where the input of a stage's first block is made again: it came over the boundary, or the embedding made it. */
+static Inlet first_inlet(const Model *model, const Keep *keep, const ModelInput *input)
+{
+    if (model->opens)
+        return embedding_outlet(&model->embedding, &keep->embedding);
+    return (Inlet){ .rows = input->rows + model->pass->rows.N * model->arch->C };
+}
+
+void model_down(Model *model, Keep *keep, const ModelInput *input)
 {
     Pass *pass = model->pass;
-    if (model->ends && model->below)
+    if (model->closes && model->ends && model->below)
         norm_pull(&model->final, &keep->final, pass->r, pass->x, NULL, &pass->reads, pass);
-    for (int64_t l = model->arch->layers - 1; l >= 0; l--) {
+    for (int64_t l = model->end - 1; l >= model->first; l--) {
         BlockCall call = call_of(model, keep, l);
-        call.input = l > 0 ? block_outlet(&model->blocks[l - 1], &keep->blocks[l - 1])
-                           : embedding_outlet(&model->embedding, &keep->embedding);
+        call.input = l > model->first ? block_outlet(&model->blocks[l - 1], &keep->blocks[l - 1])
+                                      : first_inlet(model, keep, input);
         block_backward(&model->blocks[l], &call, pass);
     }
-    if (embedding_is_trained(&model->embedding))
-        embedding_backward(&model->embedding, &keep->embedding, input, pass);
+    if (model->opens && embedding_is_trained(&model->embedding))
+        embedding_backward(&model->embedding, &keep->embedding, &input->embedding, pass);
 }
 
 static bool has_goals(const Model *model, const Batch *batch)
@@ -161,33 +198,120 @@ static bool has_goals(const Model *model, const Batch *batch)
     return model->arch->head.rows == READ_LABELLED ? batch->token_goal != NULL : batch->goal != NULL;
 }
 
-BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad, int64_t step)
+/* ---- training ---------------------------------------------------------------------------------- */
+
+int64_t model_width_in(const Model *model)
 {
-    REQUIRE(model->options.training && values && has_goals(model, batch));
+    if (model->opens)
+        return 0;
+    return block_needs_input(&model->blocks[model->first]) ? 2 * model->arch->C : model->arch->C;
+}
+
+int64_t model_width_out(const Model *model)
+{
+    if (model->closes)
+        return 0;
+    return block_needs_input(&model->blocks[model->end]) ? 2 * model->arch->C : model->arch->C;
+}
+
+bool model_is_pulled(const Model *model)
+{
+    return !model->closes && model->below_end;
+}
+
+bool model_pulls(const Model *model)
+{
+    return !model->opens && model->below_first;
+}
+
+static void begin_training(Model *model, const Batch *batch, int64_t step)
+{
     Pass *pass = model->pass;
-    memset(grad, 0, (size_t)model->table->size * sizeof *grad);
-    model_begin(model, batch, values, false);
+    take_batch(model, batch, false);
     pass->drop = true;
     pass->seed = model->options.seed;
     pass->step = step;
-    const EmbeddingInput input = embedding_input(batch);
-    model_up(model, &model->keep, &input);
-    if (!model->speaks)
-        head_forward(&model->head, &model->keep.head, pass);
+}
+
+/* What goes over the boundary behind the stage. */
+static void give_rows(Model *model, Keep *keep, float *out)
+{
+    Pass *pass = model->pass;
+    memcpy(out, stream_of(model), stream_bytes(model));
+    if (keep && block_needs_input(&model->blocks[model->end])) {
+        const Inlet outlet = block_outlet(&model->blocks[model->end - 1], &keep->blocks[model->end - 1]);
+        inlet_restore(&outlet, out + pass->rows.N * model->arch->C, &pass->rows, pass);
+    }
+}
+
+void model_forward(Model *model, int flight, const Batch *batch, int64_t step, float *out)
+{
+    REQUIRE(model->options.training && flight >= 0 && flight < (model->options.flights ? model->options.flights : 1));
+    REQUIRE(!model->closes == (out != NULL) && !model->opens == (batch->rows != NULL));
+    Keep *keep = &model->keeps[flight];
+    const ModelInput input = input_of(batch);
+    begin_training(model, batch, step);
+    model_up(model, keep, &input);
+    if (out)
+        give_rows(model, keep, out);
+    else if (!model->speaks)
+        head_forward(&model->head, &keep->head, model->pass);
+}
+
+BatchLoss model_backward(Model *model, int flight, const Batch *batch, int64_t step, const float *dout, float *grad,
+                         float *dx)
+{
+    Pass *pass = model->pass;
+    Keep *keep = &model->keeps[flight];
+    const ModelInput input = input_of(batch);
+    BatchLoss loss = { 0 };
+    memset(grad, 0, (size_t)(model->options.stage ? model->options.stage->size : model->table->size) * sizeof *grad);
     pass->grad = grad;
-    const BatchLoss loss = find_loss(model, &model->keep, batch);
-    model_down(model, &model->keep, &input);
+    if (model->closes) {
+        REQUIRE(has_goals(model, batch));
+        loss = find_loss(model, keep, batch);
+    } else {
+        begin_training(model, batch, step);
+        if (dout)
+            memcpy(stream_of(model), dout, stream_bytes(model));
+    }
+    if (model->closes || dout)
+        model_down(model, keep, &input);
     pass->grad = NULL;
+    if (dx)
+        memcpy(dx, stream_of(model), stream_bytes(model));
     return loss;
+}
+
+BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad, int64_t step)
+{
+    REQUIRE(values && model->opens && model->closes);
+    model_bind(model, values);
+    model_forward(model, 0, batch, step, NULL);
+    return model_backward(model, 0, batch, step, NULL, grad, NULL);
+}
+
+/* ---- prediction ---------------------------------------------------------------------------------- */
+
+static void go_up(Model *model, const Batch *batch, const float *values, bool all)
+{
+    const ModelInput input = input_of(batch);
+    model_begin(model, batch, values, all);
+    model->pass->drop = false;
+    model_up(model, NULL, &input);
+}
+
+void model_give_on(Model *model, const Batch *batch, const float *values, float *out)
+{
+    go_up(model, batch, values, false);
+    give_rows(model, NULL, out);
 }
 
 BatchLoss model_predict(Model *model, const Batch *batch, const float *values, float *logits)
 {
     Pass *pass = model->pass;
-    model_begin(model, batch, values, logits != NULL);
-    pass->drop = false;
-    const EmbeddingInput input = embedding_input(batch);
-    model_up(model, NULL, &input);
+    REQUIRE(model->closes);
+    go_up(model, batch, values, logits != NULL);
     if (!model->speaks)
         head_forward(&model->head, NULL, pass);
     if (model->speaks && logits)

@@ -15,16 +15,25 @@
 typedef struct Keep {
     Arena arena;
     EmbeddingKeep embedding;
-    BlockKeep *blocks; /* [arch->layers] */
+    BlockKeep *blocks; /* [arch->layers], those of the stage laid out */
     NormKeep final;
     HeadKeep head;
 } Keep;
+
+/* What a call begins from. */
+typedef struct ModelInput {
+    EmbeddingInput embedding;
+    const float *rows; /* of a stage behind the first: what the stage before gave on (Batch) */
+} ModelInput;
 
 struct Model {
     const ModelArch *arch;
     const SlotTable *table;
     const Weights *weights;
     ModelOptions options;
+    int64_t first, end; /* blocks that it computes; the others are there for what they need of these */
+    bool opens, closes; /* it has the embedding, the head */
+    bool below_first, below_end; /* a gradient is needed at what the first of them reads, at what the last gives on */
     Embedding embedding;
     Block *blocks; /* [arch->layers] */
     bool ends; /* the last sum has a norm of its own */
@@ -37,7 +46,7 @@ struct Model {
     Pass *pass; /* its own; of a model beside another, the other's */
     Pass room;
     PassSizes sizes; /* what its calls need of a pass */
-    Keep keep; /* of model_train's micro-batch */
+    Keep *keeps; /* [options.flights], of micro-batches between forward and backward; NULL: it does not train */
     Arena arena;
 };
 
@@ -53,13 +62,10 @@ void keep_release(Keep *keep);
  * that does not follow its forward at once begins anew. */
 void model_begin(Model *model, const Batch *batch, const float *values, bool all);
 
-/* Takes the values of the next call (lent until the next bind). */
-void model_bind(Model *model, const float *values);
-
 /* From the input to the hidden rows in pass->x. keep NULL: no backward follows. */
-void model_up(Model *model, Keep *keep, const EmbeddingInput *input);
+void model_up(Model *model, Keep *keep, const ModelInput *input);
 
 /* From the gradient of the hidden rows, in pass->x, to all of pass->grad. */
-void model_down(Model *model, Keep *keep, const EmbeddingInput *input);
+void model_down(Model *model, Keep *keep, const ModelInput *input);
 
 #endif

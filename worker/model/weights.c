@@ -60,6 +60,17 @@ static void place_group(Weights *w, int64_t *at, int layer, const Neighbours *gr
     }
 }
 
+static bool is_held(const Weights *w, const Module *m)
+{
+    return !w->stage || stage_holds(w->stage, m);
+}
+
+/* A tied head that has the table's place. */
+static bool shares_table(const Weights *w, const Module *m, const SafeTensors *files)
+{
+    return is_held(w, arch_module(w->arch, -1, ROLE_WORD)) && stored_is_tied(files, w->arch, m);
+}
+
 static void lay_out(Weights *w, const SafeTensors *files)
 {
     const ModelArch *arch = w->arch;
@@ -67,6 +78,10 @@ static void lay_out(Weights *w, const SafeTensors *files)
     for (int i = 0; i < arch->module_count; i++) {
         const Module *m = &arch->modules[i];
         WeightSpan *span = &w->modules[i];
+        if (!is_held(w, m)) {
+            span->weight = span->bias = -1;
+            continue;
+        }
         if (m->role == ROLE_K || m->role == ROLE_V || (m->role == ROLE_FF_UP && arch->gated))
             continue; /* in their groups */
         if (m->role == ROLE_Q || m->role == ROLE_FF_GATE) {
@@ -74,7 +89,7 @@ static void lay_out(Weights *w, const SafeTensors *files)
             continue;
         }
         span->bias = -1;
-        if (stored_is_tied(files, arch, m)) {
+        if (m->tied && shares_table(w, m, files)) {
             span->weight = w->modules[arch_module_index(arch, -1, ROLE_WORD)].weight;
             continue;
         }
@@ -87,9 +102,9 @@ static void lay_out(Weights *w, const SafeTensors *files)
     w->bytes = aligned(at);
 }
 
-bool weights_plan(Weights *w, const ModelArch *arch, const SafeTensors *files, Err *err)
+static bool plan(Weights *w, const ModelArch *arch, const Stage *stage, const SafeTensors *files, Err *err)
 {
-    *w = (Weights){ .arch = arch, .modules = xcalloc((size_t)arch->module_count, sizeof *w->modules) };
+    *w = (Weights){ .arch = arch, .stage = stage, .modules = xcalloc((size_t)arch->module_count, sizeof *w->modules) };
     if (!base_check(arch, files, err)) {
         weights_release(w);
         return false;
@@ -98,9 +113,14 @@ bool weights_plan(Weights *w, const ModelArch *arch, const SafeTensors *files, E
     return true;
 }
 
-bool weights_plan_beside(Weights *w, const SlotTable *table, const SafeTensors *files, Err *err)
+bool weights_plan(Weights *w, const ModelArch *arch, const SafeTensors *files, Err *err)
 {
-    if (!weights_plan(w, table->arch, files, err))
+    return plan(w, arch, NULL, files, err);
+}
+
+bool weights_plan_beside(Weights *w, const SlotTable *table, const Stage *stage, const SafeTensors *files, Err *err)
+{
+    if (!plan(w, table->arch, stage, files, err))
         return false;
     for (int i = 0; table->whole && i < w->arch->module_count; i++)
         w->modules[i].weight = w->modules[i].bias = -1;
@@ -191,7 +211,7 @@ bool weights_load(const Weights *w, const SafeTensors *files, int part, int part
     for (int i = 0; i < w->arch->module_count; i++) {
         const Module *m = &w->arch->modules[i];
         const WeightSpan *at = &w->modules[i];
-        if (m->tied && at->weight == w->modules[word].weight)
+        if (!is_held(w, m) || (m->tied && at->weight == w->modules[word].weight))
             continue;
         if (!load_tensor(w, stored_source(files, w->arch, m, false), at->weight, stored_count(m),
                          m->transposed ? m->in : 0, begin, end, err))

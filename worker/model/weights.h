@@ -4,7 +4,8 @@
  * Layout: modules in arch order, each [out, in] (Conv1D of the files is transposed);
  * q, k and v of a layer lie one behind the other so that they are one matrix
  * [(H + 2K) D, C] and one bias for the compute code, gate and up of a gated MLP as
- * well ([2F, C]). A tied head has the word table's place.
+ * well ([2F, C]). A tied head has the word table's place. Of a stage of the model (stage.h) only what it
+ * holds is in it: a tied head's stage has the table to itself.
  * Modules that are trained whole (modules_to_save) are in it too (unused).
  * What a matrix is stored as is its span's kind; biases and norms are floats.
  *
@@ -16,14 +17,16 @@
 #include "common/slots/slots.h"
 #include "common/tensor/safetensors.h"
 #include "worker/layers/frozen.h"
+#include "worker/model/stage.h"
 
 typedef struct WeightSpan {
     FrozenKind kind; /* of the weight */
-    int64_t weight, bias; /* offsets in bytes; -1: none */
+    int64_t weight, bias; /* offsets in bytes; -1: none, or another stage's */
 } WeightSpan;
 
 typedef struct Weights {
     const ModelArch *arch; /* borrowed */
+    const Stage *stage; /* borrowed; NULL: all */
     WeightSpan *modules; /* [module_count], owned */
     int64_t bytes;
     void *data; /* [bytes], borrowed: set by the caller before weights_load */
@@ -32,9 +35,10 @@ typedef struct Weights {
 /* Lays out; data is NULL. False when the files are not what config.json says (common/model/base). */
 MUST_USE bool weights_plan(Weights *weights, const ModelArch *arch, const SafeTensors *files, Err *err);
 
-/* What is held beside the trained values: where every weight is trained, nothing, and what weights_frozen and
- * weights_bias give is NULL. */
-MUST_USE bool weights_plan_beside(Weights *weights, const SlotTable *table, const SafeTensors *files, Err *err);
+/* What a stage (NULL: of one) holds beside the trained values: where every weight is trained, nothing, and what
+ * weights_frozen and weights_bias give is NULL. */
+MUST_USE bool weights_plan_beside(Weights *weights, const SlotTable *table, const Stage *stage,
+                                  const SafeTensors *files, Err *err);
 
 /* Loads share `part` of `parts` (by bytes) into data. A new head that is absent is zero. ERR_TRAINING where a tensor
  * holds NaN or infinity. */

@@ -13,11 +13,15 @@
 typedef struct Opened {
     Adapted adapted;
     Tokenizer *tokenizer; /* NULL: a model of images */
-    Weights weights;
+    Stage stage; /* what of the model is held */
+    Weights weights; /* of the stage */
 } Opened;
 
 /* All but the weights' data; the files are open. What was opened is the caller's to release, on failure too. */
 MUST_USE bool opened_open(Opened *opened, const AdaptedOptions *options, Err *err);
+
+/* The same, of stage `index` of `count`; not to be moved then. */
+MUST_USE bool opened_open_stage(Opened *opened, const AdaptedOptions *options, int index, int count, Err *err);
 void opened_release(Opened *opened); /* not data */
 
 /* Loads share `part` of `parts` into data[weights.bytes], which is lent until the release. */

@@ -57,8 +57,8 @@ bool needs_of(Needs *needs, const Config *c, int64_t ranks, Err *err)
     Adapted adapted;
     Weights weights = { 0 };
     const bool open = adapted_open(&adapted, &o, err);
-    const bool ok =
-        open && adapted_open_files(&adapted, err) && weights_plan_beside(&weights, adapted.table, adapted.files, err);
+    const bool ok = open && adapted_open_files(&adapted, err) &&
+                    weights_plan_beside(&weights, adapted.table, NULL, adapted.files, err);
     if (ok)
         add_up(needs, c, adapted.arch, adapted.table, &weights, ranks);
     weights_release(&weights);

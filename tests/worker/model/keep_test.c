@@ -35,10 +35,10 @@ static void begin(Subject *s, Model *model, const Flight *f)
     pass->grad = f->grad;
 }
 
-static EmbeddingInput input_of(const Flight *f)
+static ModelInput input_of(const Flight *f)
 {
     const Batch *b = &f->p.batch;
-    return (EmbeddingInput){ .ids = b->ids, .types = b->types, .pixels = b->pixels };
+    return (ModelInput){ .embedding = { .ids = b->ids, .types = b->types, .pixels = b->pixels } };
 }
 
 static size_t hidden_bytes(const Model *model)
@@ -48,7 +48,7 @@ static size_t hidden_bytes(const Model *model)
 
 static void up(Subject *s, Model *model, Flight *f)
 {
-    const EmbeddingInput input = input_of(f);
+    const ModelInput input = input_of(f);
     BatchLoss loss;
     begin(s, model, f);
     model_up(model, &f->keep, &input);
@@ -65,7 +65,7 @@ static void up(Subject *s, Model *model, Flight *f)
 
 static void down(Subject *s, Model *model, Flight *f)
 {
-    const EmbeddingInput input = input_of(f);
+    const ModelInput input = input_of(f);
     begin(s, model, f);
     memcpy(model->pass->x, f->dx, hidden_bytes(model));
     model_down(model, &f->keep, &input);
