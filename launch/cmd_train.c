@@ -10,6 +10,7 @@
 #include "launch/supervise.h"
 #include "launch/workers.h"
 #include "worker/train/preflight.h"
+#include "worker/train/stages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,8 +57,8 @@ static bool prepare(const TrainArguments *given, ArgumentList *server, Err *err)
         add_word(server, xprintf("--%s", given->rest.overrides[i]));
     if (given->overwrite)
         add_word(server, xstrdup("--overwrite"));
-    const bool ok =
-        config_load(&config, &sources, err) && config_check_training(&config, err) && preflight(&config, err);
+    const bool ok = config_load(&config, &sources, err) && config_check_training(&config, err) &&
+                    stages_check_ranks(&config, given->rank_count, err) && preflight(&config, err);
     if (ok && config.ps.keys) /* for the workers, and for what we ask the server ourselves */
         setenv(KEYS_VARIABLE, config.ps.keys, 1);
     config_release(&config);

@@ -146,6 +146,7 @@ typedef struct ParallelConfig {
     char *fingerprint; /* of it, 16 digits; NULL until the run begins */
     int64_t micro_batches; /* -1: auto */
     int64_t micro_batch_tokens;
+    int64_t pipeline; /* stages of a replica; -1: auto */
 } ParallelConfig;
 
 typedef struct Config {

@@ -328,8 +328,10 @@ static const ConfigKey keys[] = {
     { "parallel.micro_batch_tokens", KEY_INT, AT(parallel.micro_batch_tokens), "4096", 0, 1,
       2147483647, NULL, "most tokens that `auto` puts into a piece" },
     { "parallel.data", KEY_FIXED, 0, "auto", 0, 0, 0, NULL, "replicas" },
-    { "parallel.pipeline", KEY_FIXED, 0, "auto", 0, 0, 0, NULL, "stages of a replica" },
-    { "parallel.tensor", KEY_FIXED, 0, "auto", 0, 0, 0, NULL, "ranks that share a layer" },
+    { "parallel.pipeline", KEY_INT, AT(parallel.pipeline), "auto", KEY_AUTO | KEY_FREE, 1, 4096, NULL,
+      "stages that hold the model together, each whole blocks of it; auto: 1; they change no bits" },
+    { "parallel.tensor", KEY_FIXED, 0, "auto", 0, 0, 0, NULL,
+      "ranks that share a layer: none, as those of a node share the weights already, and its cores by parallel.threads" },
 };
 /* clang-format on */
 

@@ -1,10 +1,10 @@
 #include "worker/comm/comm.h"
 
 #include "common/base/mem.h"
-#include "worker/comm/grid.h"
+#include "worker/comm/courier.h"
+#include "worker/comm/split.h"
 
-#include <mpi.h>
-
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -12,6 +12,7 @@
 /* What a Group's `self` is: a communicator, and the memory that its ranks have shared. */
 typedef struct Circle {
     struct Circle *next;
+    Comm *comm;
     MPI_Comm handle;
     int rank, size;
     bool near; /* on one node */
@@ -22,6 +23,7 @@ typedef struct Circle {
 struct Comm {
     Circle *circles; /* the newest first: each is made, and freed, on all of its ranks in one order */
     Circle *job, *node;
+    Courier *courier; /* NULL: no message was sent yet */
 };
 
 /* ---- circles ------------------------------------------------------------------------------- */
@@ -29,7 +31,7 @@ struct Comm {
 static Circle *circle_new(Comm *c, MPI_Comm handle, bool near)
 {
     Circle *circle = xcalloc(1, sizeof *circle);
-    *circle = (Circle){ .next = c->circles, .handle = handle, .near = near };
+    *circle = (Circle){ .next = c->circles, .comm = c, .handle = handle, .near = near };
     MPI_Comm_rank(handle, &circle->rank);
     MPI_Comm_size(handle, &circle->size);
     c->circles = circle;
@@ -44,14 +46,6 @@ static void circle_free(Circle *circle)
         MPI_Comm_free(&circle->handle);
     free(circle->windows);
     free(circle);
-}
-
-/* The ranks of `of` with this colour, in its order. */
-static Circle *circle_split(Comm *c, const Circle *of, int colour)
-{
-    MPI_Comm handle;
-    MPI_Comm_split(of->handle, colour, of->rank, &handle);
-    return circle_new(c, handle, of->near);
 }
 
 /* ---- what a circle's ranks do together ------------------------------------------------------- */
@@ -115,7 +109,35 @@ static void *memory(void *self, size_t size, Err *err)
     return base;
 }
 
-static const Exchange exchange = { barrier, most, share, memory };
+static void *split(void *self, int colour, int *rank, int *size)
+{
+    const Circle *of = self;
+    MPI_Comm handle;
+    MPI_Comm_split(of->handle, colour, of->rank, &handle);
+    Circle *part = circle_new(of->comm, handle, of->near);
+    *rank = part->rank;
+    *size = part->size;
+    return part;
+}
+
+static int post(void *self, const Parcel *parcel)
+{
+    const Circle *circle = self;
+    Comm *c = circle->comm;
+    Err err = { 0 };
+    if (!c->courier && !(c->courier = courier_open(&err))) {
+        err_print(&err, stderr);
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    }
+    return courier_post(c->courier, circle->handle, parcel);
+}
+
+static void wait_for(void *self, int ticket)
+{
+    courier_wait(((Circle *)self)->comm->courier, ticket);
+}
+
+static const Exchange exchange = { barrier, most, share, memory, split, post, wait_for };
 
 static Group group_of(Circle *circle)
 {
@@ -127,8 +149,8 @@ static Group group_of(Circle *circle)
 Comm *comm_open(int *argc, char ***argv, Err *err)
 {
     int given = 0;
-    if (MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &given) != MPI_SUCCESS || given < MPI_THREAD_FUNNELED) {
-        err_set(err, ERR_IO, "MPI does not start with MPI_THREAD_FUNNELED");
+    if (MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &given) != MPI_SUCCESS || given < MPI_THREAD_SERIALIZED) {
+        err_set(err, ERR_IO, "MPI does not start with MPI_THREAD_SERIALIZED");
         return NULL;
     }
     Comm *c = xcalloc(1, sizeof *c);
@@ -143,6 +165,7 @@ void comm_close(Comm *c)
 {
     if (!c)
         return;
+    courier_close(c->courier);
     for (Circle *circle = c->circles, *next; circle; circle = next) {
         next = circle->next;
         circle_free(circle);
@@ -161,19 +184,10 @@ static int ranks_per_node(const Comm *c)
 
 bool comm_groups(Groups *groups, Comm *c, int pipeline, int tensor, Err *err)
 {
-    Grid grid = { .ranks = c->job->size, .per_node = ranks_per_node(c), .pipeline = pipeline, .tensor = tensor };
-    if (!grid_check(&grid, err))
-        return false;
-    const GridPlace at = grid_place(&grid, c->job->rank);
-    const int part = at.stage * tensor + at.shard, lane = at.replica * grid.lanes + at.lane, first = c->node->rank == 0;
+    const int first = c->node->rank == 0;
     int nodes = 0;
     MPI_Allreduce(&first, &nodes, 1, MPI_INT, MPI_SUM, c->job->handle);
-    *groups = (Groups){ .job = group_of(c->job),
-                        .node = group_of(c->node),
-                        .nodes = nodes,
-                        .data = group_of(circle_split(c, c->job, part)),
-                        .pipeline = group_of(circle_split(c, c->job, lane * tensor + at.shard)),
-                        .tensor = group_of(circle_split(c, c->job, lane * pipeline + at.stage)),
-                        .team = group_of(circle_split(c, c->node, part)) };
-    return true;
+    *groups =
+        (Groups){ .job = group_of(c->job), .node = group_of(c->node), .nodes = nodes, .per_node = ranks_per_node(c) };
+    return groups_split(groups, pipeline, tensor, err);
 }

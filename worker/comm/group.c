@@ -42,3 +42,27 @@ void *group_memory(const Group *g, size_t size, Err *err)
 {
     return g->exchange->memory(g->self, size, err);
 }
+
+Group group_split(const Group *g, int colour)
+{
+    Group part = { .exchange = g->exchange };
+    part.self = g->exchange->split(g->self, colour, &part.rank, &part.size);
+    return part;
+}
+
+int group_send(const Group *g, int peer, int kind, const void *bytes, size_t size)
+{
+    const Parcel parcel = { true, peer, kind, (void *)(uintptr_t)bytes, size };
+    return g->exchange->post(g->self, &parcel);
+}
+
+int group_receive(const Group *g, int peer, int kind, void *bytes, size_t size)
+{
+    const Parcel parcel = { false, peer, kind, bytes, size };
+    return g->exchange->post(g->self, &parcel);
+}
+
+void group_wait(const Group *g, int ticket)
+{
+    g->exchange->wait(g->self, ticket);
+}

@@ -12,11 +12,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A message between two ranks. Of one pair and kind, they come in the order in which they were sent. */
+typedef struct Parcel {
+    bool sends;
+    int peer; /* its rank in the group */
+    int kind; /* the receiver's is the sender's */
+    void *bytes; /* lent until it was waited for */
+    size_t size; /* the same on both sides */
+} Parcel;
+
 typedef struct Exchange {
     void (*barrier)(void *self); /* returns when all have called */
     int (*most)(void *self, int number); /* the largest */
     void (*share)(void *self, void *bytes, size_t size); /* the first rank's, on all */
     void *(*memory)(void *self, size_t size, Err *err); /* group_memory */
+    void *(*split)(void *self, int colour, int *rank, int *size); /* group_split: of the group that comes of it */
+    int (*post)(void *self, const Parcel *parcel); /* group_send, group_receive */
+    void (*wait)(void *self, int ticket); /* group_wait */
 } Exchange;
 
 typedef struct Group {
@@ -37,6 +49,17 @@ int group_most(const Group *group, int number);
 /* The first rank's text on every rank (owned by the caller; NULL where it has NULL), and its number. */
 char *group_share_text(const Group *group, const char *text);
 uint64_t group_share_number(const Group *group, uint64_t number);
+
+/* Those of its ranks that name the same colour, in its order; good as long as its Comm. Collective. */
+Group group_split(const Group *group, int colour);
+
+/* Begins to send or receive, and returns at once: a ticket to wait for it with, once. Messages go on while the caller
+ * computes. Not collective; nothing collective may be called while a ticket is out. */
+MUST_USE int group_send(const Group *group, int peer, int kind, const void *bytes, size_t size);
+MUST_USE int group_receive(const Group *group, int peer, int kind, void *bytes, size_t size);
+
+/* Sleeps until the bytes may be used again, or are there. */
+void group_wait(const Group *group, int ticket);
 
 /* Zeroed memory that the ranks share, who are on one node; page-aligned. Checks the room in /dev/shm first; fails on
  * all alike. Lives as long as the group's Comm. */

@@ -445,3 +445,8 @@ int64_t model_most_tokens(const Model *model)
 {
     return model->options.most_tokens;
 }
+
+int64_t model_slot_size(const Model *model)
+{
+    return model->options.stage ? model->options.stage->size : model->table->size;
+}

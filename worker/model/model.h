@@ -42,6 +42,9 @@ void model_close(Model *model);
 /* Of a call: that of its options. */
 int64_t model_most_tokens(const Model *model);
 
+/* Floats of values and gradients. */
+int64_t model_slot_size(const Model *model);
+
 /* Bytes of arenas that model_open takes for these options. */
 int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOptions *options);
 

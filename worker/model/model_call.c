@@ -265,7 +265,7 @@ BatchLoss model_backward(Model *model, int flight, const Batch *batch, int64_t s
     Keep *keep = &model->keeps[flight];
     const ModelInput input = input_of(batch);
     BatchLoss loss = { 0 };
-    memset(grad, 0, (size_t)(model->options.stage ? model->options.stage->size : model->table->size) * sizeof *grad);
+    memset(grad, 0, (size_t)model_slot_size(model) * sizeof *grad);
     pass->grad = grad;
     if (model->closes) {
         REQUIRE(has_goals(model, batch));

@@ -11,10 +11,10 @@
 
 /* What stages cost by one measure: of blocks [a, b) it is upto[b] - upto[a], besides what the ends of the model
  * add. */
-typedef struct Costs {
+typedef struct Shares {
     double *upto; /* [layers + 1] */
     double before, behind;
-} Costs;
+} Shares;
 
 static bool is_behind(const Module *m)
 {
@@ -22,9 +22,9 @@ static bool is_behind(const Module *m)
 }
 
 /* memory: numbers that a stage holds; else: that a token is multiplied with. */
-static Costs costs_of(const ModelArch *arch, bool memory)
+static Shares costs_of(const ModelArch *arch, bool memory)
 {
-    Costs c = { .upto = xcalloc((size_t)arch->layers + 1, sizeof *c.upto) };
+    Shares c = { .upto = xcalloc((size_t)arch->layers + 1, sizeof *c.upto) };
     for (int i = 0; i < arch->module_count; i++) {
         const Module *m = &arch->modules[i];
         const bool multiplies = m->kind == MODULE_LINEAR || m->kind == MODULE_CONV;
@@ -41,14 +41,14 @@ static Costs costs_of(const ModelArch *arch, bool memory)
     return c;
 }
 
-static double cost_of(const Costs *c, int64_t first, int64_t end, int64_t layers)
+static double cost_of(const Shares *c, int64_t first, int64_t end, int64_t layers)
 {
     return c->upto[end] - c->upto[first] + (first == 0 ? c->before : 0) + (end == layers ? c->behind : 0);
 }
 
 /* Deals [0, layers) to `count` stages so that the largest by `costs` is least, where none is above `limit` by
  * `limited`. Returns that cost. By dynamic programming over (stages, blocks). */
-static double deal(int64_t *ends, const Costs *costs, const Costs *limited, double limit, int64_t layers, int count)
+static double deal(int64_t *ends, const Shares *costs, const Shares *limited, double limit, int64_t layers, int count)
 {
     const int64_t width = layers + 1;
     double *best = xcalloc((size_t)((count + 1) * width), sizeof *best);
@@ -79,7 +79,7 @@ static double deal(int64_t *ends, const Costs *costs, const Costs *limited, doub
 
 void stage_split(int64_t *ends, const ModelArch *arch, int count)
 {
-    Costs memory = costs_of(arch, true), time = costs_of(arch, false);
+    Shares memory = costs_of(arch, true), time = costs_of(arch, false);
     const double slack = 1.2, exactly = 1 + 1e-9;
     const double least = deal(ends, &memory, &memory, INFINITY, arch->layers, count);
     const double fastest = deal(ends, &time, &memory, least * slack, arch->layers, count);

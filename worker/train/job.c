@@ -1,20 +1,30 @@
 #include "worker/train/job.h"
 
 #include "common/base/mem.h"
+#include "worker/train/stages.h"
 
 #include <unistd.h>
+
+/* Who holds which part of the model, as the run says it. */
+static bool split_groups(Job *job, Err *err)
+{
+    Groups *groups = &job->run.groups;
+    return group_agree(&groups->job, stages_check(&job->run.config, err)) &&
+           (stages_of(&job->run.config) == 1 || groups_split(groups, stages_of(&job->run.config), 1, err));
+}
 
 /* The ranks of a node load a part each, and all read the whole. */
 static bool open_base(Job *job, Err *err)
 {
     const Group *all = &job->run.groups.job, *team = &job->run.groups.team;
     const AdaptedOptions o = adapted_of(&job->run.config);
-    if (!group_agree(all, opened_open(&job->base, &o, err)))
+    const Group *lane = &job->run.groups.pipeline;
+    if (!group_agree(all, opened_open_stage(&job->base, &o, lane->rank, lane->size, err)))
         return false;
     const bool none = job->base.weights.bytes == 0; /* every weight is trained */
     void *data = none ? NULL : group_memory(team, (size_t)job->base.weights.bytes, err);
     const bool loaded = (none || data) && opened_load(&job->base, data, team->rank, team->size, err);
-    if (loaded && team->rank == 0)
+    if (loaded && groups_lead(&job->run.groups))
         job->base_digest = adapted_digest(&job->base.adapted);
     adapted_close_files(&job->base.adapted);
     if (!group_agree(all, loaded)) /* also the barrier behind which all may read all */
@@ -40,6 +50,12 @@ static void set_host(char host[WIRE_NAME])
             *at = '?';
 }
 
+/* Of all replicas: ranks that work side by side, each with a whole model or with the stages of one. */
+static int lanes_of(const Job *job)
+{
+    return job->run.groups.job.size / job->run.groups.pipeline.size;
+}
+
 static HelloFacts facts(const Job *job)
 {
     const TrainSet *train = &job->data.train;
@@ -56,7 +72,7 @@ static HelloFacts facts(const Job *job)
         .eval_examples = eval->count,
         .eval_width = eval->width,
         .ranks = job->run.groups.team.size,
-        .job_ranks = job->run.groups.job.size,
+        .job_ranks = lanes_of(job),
     };
     set_host(facts.host);
     return facts;
@@ -78,13 +94,16 @@ static int threads_of(const Job *job)
 
 static bool open_step(Job *job, Err *err)
 {
-    const JobStepOptions o = { &job->run.config, &job->base, &job->data, threads_of(job) };
-    const int64_t slots = job->base.adapted.table->size, M = job->run.config.parallel.micro_batches;
+    const Groups *g = &job->run.groups;
+    const JobStepOptions o = { &job->run.config, &job->base, &job->data, threads_of(job), &g->pipeline, lanes_of(job) };
+    const int64_t slots = job->base.stage.size, M = job->run.config.parallel.micro_batches;
     arithmetic_threads(o.threads);
     return group_agree(&job->run.groups.job, job_step_open(&job->step, &o, err)) &&
            group_agree(&job->run.groups.job,
                        node_open(&job->node, &job->run.groups.team, slots, job->data.eval.width, M, err)) &&
-           group_agree(&job->run.groups.job, job_step_open_texts(&job->step, &o, job->node.values, err));
+           group_agree(&job->run.groups.job, job_step_open_texts(&job->step, &o, job->node.values, err)) &&
+           group_agree(&g->job, g->team.rank != 0 || replica_open(&job->replica, &g->pipeline, job->base.adapted.arch,
+                                                                  job->base.adapted.table, err));
 }
 
 bool job_open(Job *job, const Groups *groups, const ConfigSources *sources, const char *address, const char *keys,
@@ -95,12 +114,13 @@ bool job_open(Job *job, const Groups *groups, const ConfigSources *sources, cons
     return job_run_ask(run, sources, err) &&
            group_agree(&groups->job, arithmetic_start(&run->arithmetic, run->config.parallel.arithmetic,
                                                       groups->node.rank != 0, err)) &&
-           group_agree(&groups->job, config_check_training(&run->config, err)) && open_base(job, err) &&
-           open_data(job, err) && say_hello(job, err) && open_step(job, err);
+           group_agree(&groups->job, config_check_training(&run->config, err)) && split_groups(job, err) &&
+           open_base(job, err) && open_data(job, err) && say_hello(job, err) && open_step(job, err);
 }
 
 void job_close(Job *job)
 {
+    replica_release(&job->replica);
     job_step_release(&job->step);
     job_data_release(&job->data);
     opened_release(&job->base);

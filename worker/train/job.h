@@ -8,6 +8,7 @@
 #include "worker/train/job_run.h"
 #include "worker/train/job_step.h"
 #include "worker/train/node.h"
+#include "worker/train/replica.h"
 
 typedef struct Job {
     JobRun run;
@@ -16,7 +17,7 @@ typedef struct Job {
     JobData data;
     JobStep step;
     Node node;
-    Range part; /* micro-batches of the range at hand that are this rank's */
+    Replica replica; /* the stages that make one client, of the first ranks of their teams */
     double measured; /* when this rank's memory was looked at */
 } Job;
 

@@ -4,7 +4,7 @@
 #ifndef WORKER_TRAIN_JOB_DATA_H
 #define WORKER_TRAIN_JOB_DATA_H
 
-#include "worker/comm/comm.h"
+#include "worker/comm/split.h"
 #include "worker/data/pictures.h"
 
 typedef struct TrainSet {

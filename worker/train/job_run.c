@@ -164,7 +164,7 @@ bool job_run_hello(JobRun *run, HelloFacts *mine, Err *err)
     mine->job = group_share_number(&run->groups.job, rng_entropy());
     set_arithmetic(mine, &run->arithmetic);
     char *fixed = NULL;
-    const bool greeted = run->groups.team.rank != 0 || greet(run, mine, &fixed, err);
+    const bool greeted = !groups_lead(&run->groups) || greet(run, mine, &fixed, err);
     if (!group_agree(&run->groups.job, greeted)) {
         free(fixed);
         return false;

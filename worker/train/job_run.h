@@ -8,7 +8,7 @@
 
 #include "common/config/config.h"
 #include "worker/arithmetic/arithmetic.h"
-#include "worker/comm/comm.h"
+#include "worker/comm/split.h"
 #include "worker/ps_client/ps_client.h"
 
 typedef struct JobRun {

@@ -51,11 +51,17 @@ static void limits_of(const JobStep *step, const JobStepOptions *o, int64_t *tok
     *rows = larger(*trained, o->data->eval.most_rows);
 }
 
-static bool take_memory(JobStep *step, const JobStepOptions *o, int64_t tokens, int64_t rows, Err *err)
+/* Between forward and backward at a time: as many as are this rank's of a whole step, and no more than the stages ask
+ * for. */
+static int flights_of(const JobStepOptions *o)
 {
-    const ModelArch *arch = o->base->adapted.arch;
+    const int64_t M = o->config->parallel.micro_batches, mine = (M + o->lanes - 1) / o->lanes;
+    return order_flights(o->lane->size, o->lane->rank, mine);
+}
+
+static bool open_model(JobStep *step, const JobStepOptions *o, int64_t tokens, int64_t rows, Err *err)
+{
     const Config *c = o->config;
-    const int64_t slots = o->base->adapted.table->size;
     const ModelOptions model = { .most_tokens = tokens,
                                  .most_sequences = rows,
                                  .longest = longest_of(o),
@@ -64,15 +70,27 @@ static bool take_memory(JobStep *step, const JobStepOptions *o, int64_t tokens, 
                                  .lora_dropout = c->lora.dropout,
                                  .seed = c->train.seed,
                                  .loss = settings_loss(c),
-                                 .noise = c->train.neftune_alpha };
-    const BatchSize size = { tokens, rows, o->data->train.data.goal_width, pictures_floats(arch) };
-    size_t depth = 1;
-    for (int64_t width = 1; width < c->parallel.micro_batches; width *= 2)
-        depth++;
-    step->scratch = mem_alloc(depth * (size_t)slots * sizeof(float), err);
+                                 .noise = c->train.neftune_alpha,
+                                 .stage = o->lane->size > 1 ? &o->base->stage : NULL,
+                                 .flights = flights_of(o) };
+    step->model = model_open(o->base->adapted.arch, o->base->adapted.table, &o->base->weights, &model, err);
+    return step->model != NULL;
+}
+
+static bool take_memory(JobStep *step, const JobStepOptions *o, int64_t tokens, int64_t rows, Err *err)
+{
+    const ModelArch *arch = o->base->adapted.arch;
+    const int64_t pixels = o->lane->rank == 0 ? pictures_floats(arch) : 0;
+    if (!open_model(step, o, tokens, rows, err))
+        return false;
+    const FlightsOptions flights = { .lane = o->lane,
+                                     .model = step->model,
+                                     .C = arch->C,
+                                     .most_tokens = tokens,
+                                     .count = flights_of(o),
+                                     .size = { tokens, rows, o->data->train.data.goal_width, pixels } };
     step->logits = mem_alloc((size_t)measure_logits(arch, tokens, rows) * sizeof(float), err);
-    return step->scratch && step->logits && batch_room(&step->room, &size, err) &&
-           (step->model = model_open(arch, o->base->adapted.table, &o->base->weights, &model, err));
+    return step->logits && flights_open(&step->flights, &flights, err);
 }
 
 bool job_step_open(JobStep *step, const JobStepOptions *o, Err *err)
@@ -83,7 +101,8 @@ bool job_step_open(JobStep *step, const JobStepOptions *o, Err *err)
     if (!open_plan(step, o, err))
         return false;
     limits_of(step, o, &tokens, &trained, &rows);
-    return (!o->data->train.data.images || pictures_start(&o->data->train.pictures, trained, o->threads, err)) &&
+    const bool looks = o->data->train.data.images && o->lane->rank == 0;
+    return (!looks || pictures_start(&o->data->train.pictures, trained, o->threads, err)) &&
            take_memory(step, o, tokens, rows, err);
 }
 
@@ -111,11 +130,10 @@ void job_step_release(JobStep *step)
 {
     text_engine_close(&step->engine);
     references_release(&step->references);
+    flights_release(&step->flights);
     model_close(step->model);
     plan_close(step->plan);
-    batch_release(&step->room);
     metrics_release(&step->metrics);
-    free(step->scratch);
     free(step->logits);
     *step = (JobStep){ 0 };
 }

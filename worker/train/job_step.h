@@ -10,18 +10,18 @@
 #include "worker/eval/references.h"
 #include "worker/model/model.h"
 #include "worker/open/opened.h"
+#include "worker/train/flights.h"
 #include "worker/train/job_data.h"
 
 /* Zeroed is empty. */
 typedef struct JobStep {
     Plan *plan;
-    Model *model;
-    BatchRoom room;
+    Model *model; /* of the stage */
+    Flights flights; /* micro-batches that it works on; chunks of evaluations are in the first */
     Metrics metrics;
     TextEngine engine; /* data.generate: writes completions; else zeroed */
     GenerateOptions generate;
     References references; /* of what is evaluated */
-    float *scratch; /* [log2 M + 1, slot_size]: right-hand sums while a subtree is added up */
     float *logits; /* of one evaluation chunk */
 } JobStep;
 
@@ -30,6 +30,8 @@ typedef struct JobStepOptions { /* all borrowed while the step is open */
     const Opened *base;
     JobData *data; /* its pictures begin to load ahead */
     int threads;
+    const Group *lane; /* the stages of the model */
+    int lanes; /* of all ranks: micro-batches of a step are theirs to share */
 } JobStepOptions;
 
 MUST_USE bool job_step_open(JobStep *step, const JobStepOptions *options, Err *err);

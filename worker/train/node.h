@@ -37,7 +37,6 @@ typedef struct NodeBox {
     double seconds;
     int64_t memory; /* bytes of the rank, its share of what the node shares */
     int64_t eval_size; /* doubles in eval[] */
-    int64_t eval_chunk; /* -1: none */
     Err failure; /* kind ERR_NONE: none; the leader reports it, and the job ends */
 } NodeBox;
 

@@ -8,6 +8,7 @@
 #include "worker/eval/generate.h"
 #include "worker/train/find_labels.h"
 #include "worker/train/settings.h"
+#include "worker/train/stages.h"
 
 static bool check_weights(Adapted *adapted, Err *err)
 {
@@ -55,7 +56,7 @@ bool preflight(Config *c, Err *err)
     const AdaptedOptions o = adapted_of(c);
     ok = ok && adapted_open(&adapted, &o, err);
     const ModelArch *arch = adapted.arch;
-    ok = ok && check_weights(&adapted, err) &&
+    ok = ok && stages_check_model(c, arch, adapted.table, err) && check_weights(&adapted, err) &&
          (arch->image_size > 0 ? check_images(c, arch, err) : check_texts(c, arch, err));
     adapted_release(&adapted);
     return ok;

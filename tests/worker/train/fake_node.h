@@ -75,9 +75,9 @@ static void *memory(void *self, size_t size, Err *err)
 
 static Groups groups_of(Rank *rank)
 {
-    static const Exchange exchange = { barrier, most, share, memory };
-    const Group all = { rank->rank, rank->size, &exchange, rank };
-    return (Groups){ .job = all, .node = all, .nodes = 1, .data = all, .team = all };
+    static const Exchange exchange = { .barrier = barrier, .most = most, .share = share, .memory = memory };
+    const Group all = { rank->rank, rank->size, &exchange, rank }, alone = { 0, 1, &exchange, rank };
+    return (Groups){ .job = all, .node = all, .nodes = 1, .data = all, .pipeline = alone, .team = all };
 }
 
 /* ---- ps_client.h ---------------------------------------------------------------------- */

@@ -1,0 +1,111 @@
+/* DESIGN. Sums wait in the rank's box, from left to right, no two siblings among them (join.h): a gradient is made behind
+ * the last, and joined with what is its sibling. Micro-batches without examples are leaves of zeros. */
+#include "worker/train/work.h"
+
+#include "common/base/mem.h"
+#include "worker/train/join.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A part of a range as it is computed. */
+typedef struct MyPart {
+    Job *job;
+    int64_t step;
+    Range range;
+    int64_t *full; /* [count] micro-batches that have examples */
+    int64_t next; /* first micro-batch that is no leaf yet */
+    JoinPiece pieces[NODE_SUMS];
+    int count;
+} MyPart;
+
+/* Where the next leaf's gradient goes. */
+static float *leaf_room(MyPart *part)
+{
+    const Node *node = &part->job->node;
+    return node_sum(node, node->rank, part->count);
+}
+
+static void add_leaf(MyPart *part, const NodeSum *sum)
+{
+    const Node *node = &part->job->node;
+    part->pieces[part->count] = (JoinPiece){ *sum, leaf_room(part) };
+    part->count = join_siblings(part->pieces, part->count + 1, node->shared->micro_batches, node->slot_size);
+    part->next = sum->range.end;
+}
+
+/* The leaves before micro-batch m that have no examples. */
+static void add_empty(MyPart *part, int64_t m)
+{
+    while (part->next < m) {
+        memset(leaf_room(part), 0, (size_t)part->job->node.slot_size * sizeof(float));
+        add_leaf(part, &(NodeSum){ .range = { part->next, part->next + 1 } });
+    }
+}
+
+/* Images behind a micro-batch: those of the next one of this rank's part, or of its first one in the next step,
+ * where leases are likely to be the same. */
+static void expect_pixels(const MyPart *part, int64_t m)
+{
+    Job *job = part->job;
+    const uint32_t *rows;
+    const bool last = m + 1 == part->range.end;
+    if (!job->data.train.data.images || !stage_is_first(&job->base.stage))
+        return;
+    const int64_t next = last ? part->step + 1 : part->step;
+    const int64_t n = plan_micro_batch(job->step.plan, next, last ? part->range.begin : m + 1, &rows);
+    pictures_expect(&job->data.train.pictures, rows, n, next / plan_steps_per_epoch(job->step.plan));
+}
+
+static void fill(void *self, int64_t i, Flight *flight)
+{
+    const MyPart *part = self;
+    const uint32_t *rows;
+    const int64_t n = plan_micro_batch(part->job->step.plan, part->step, part->full[i], &rows);
+    flight->batch = batch_fill(&flight->room, &part->job->data.train.data, rows, n);
+}
+
+static void begin(void *self, int64_t i, Flight *flight)
+{
+    const MyPart *part = self;
+    Job *job = part->job;
+    flight->failed = !team_pixels(job, &job->data.train.pictures, &flight->room, &flight->batch,
+                                  part->step / plan_steps_per_epoch(job->step.plan));
+    if (!flight->failed)
+        expect_pixels(part, part->full[i]);
+}
+
+static float *room(void *self, int64_t i)
+{
+    MyPart *part = self;
+    add_empty(part, part->full[i]);
+    return leaf_room(part);
+}
+
+static void end(void *self, int64_t i, const Flight *flight, const BatchLoss *loss)
+{
+    MyPart *part = self;
+    const int64_t m = part->full[i];
+    const NodeSum sum = { { m, m + 1 }, loss->count, flight->failed ? 0 : flight->batch.N, loss->sum };
+    add_leaf(part, &sum);
+}
+
+void part_compute(Job *job, int64_t step, Range range)
+{
+    NodeBox *box = node_box(&job->node, job->node.rank);
+    MyPart part = { .job = job, .step = step, .range = range, .next = range.begin };
+    FlightsWork work = { .self = &part, .step = step, .fill = fill, .begin = begin, .room = room, .end = end };
+    part.full = xcalloc((size_t)(range.end - range.begin) + 1, sizeof *part.full);
+    for (int64_t m = range.begin; m < range.end; m++) {
+        const uint32_t *rows;
+        if (plan_micro_batch(job->step.plan, step, m, &rows) > 0)
+            part.full[work.count++] = m;
+    }
+    model_bind(job->step.model, job->node.values);
+    flights_train(&job->step.flights, &work);
+    add_empty(&part, range.end);
+    box->count = part.count;
+    for (int i = 0; i < part.count; i++)
+        box->sums[i] = part.pieces[i].sum;
+    free(part.full);
+}
