@@ -50,15 +50,13 @@ void exchange_free(ServeExchange *x)
         ServeJob *job = &x->jobs[i];
         writing_release(&job->writing);
         decode_stream_free(job->decoder);
+        token_log_close(job->log);
         encoding_release(&job->encoding);
         text_release(&job->fresh);
         text_release(&job->text);
         free(job->pixels);
         free(job->logits);
     }
-    for (int i = 0; i < x->stop.count; i++)
-        free(x->stop.items[i]);
-    free(x->stop.items);
     if (x->form_free)
         x->form_free(x->form);
     free(x->jobs);
@@ -244,8 +242,9 @@ static ServeJob *take_first(Jobs *jobs)
 /* A token was added: what is certain of its text waits for the end of the step. */
 static void on_token(Writing *writing, const float *logits)
 {
-    (void)logits;
     ServeJob *job = writing->self;
+    if (job->log)
+        token_log_add(job->log, writing->ids[writing->count - 1], logits, job->text.size + job->fresh.size);
     decode_stream_add(job->decoder, writing->ids[writing->count - 1], &job->fresh);
 }
 

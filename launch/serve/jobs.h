@@ -11,6 +11,7 @@
 #include "launch/named_adapter.h"
 #include "launch/serve/figures.h"
 #include "launch/serve/http.h"
+#include "launch/serve/token_log.h"
 #include "worker/eval/writer.h"
 
 /* An adapter that is served, and how many jobs are with it. Under the lock. */
@@ -30,6 +31,7 @@ typedef struct ServeJob {
     Writing writing;
     GenerateOptions options;
     DecodeStream *decoder;
+    TokenLog *log; /* NULL: none is kept; what it has of the first `tokens` may be read */
     Text fresh; /* written by the compute thread since the last step */
     /* a row */
     Encoding encoding;
@@ -51,7 +53,6 @@ typedef struct ServeExchange {
     ServeJob *jobs; /* [count] owned */
     int64_t count;
     int64_t open; /* jobs that are not done; under the lock */
-    StringList stop; /* owned */
     double began, started, first, ended; /* clock_now: asked, left the queue, first token, done; 0: not yet */
     int64_t prompt_tokens;
     /* the network thread's */

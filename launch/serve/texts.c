@@ -2,151 +2,44 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "launch/serve/fields.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define STREAM_HEADERS "Cache-Control: no-cache\nX-Accel-Buffering: no\n"
 
-/* What a request wants of its answer. */
+/* What a request wants of its answer, and how much of it a stream has had. */
 typedef struct TextForm {
     ExchangeForm form;
-    bool chat, stream, usage, ids; /* ids: return_token_ids */
+    TextFields fields;
+    bool chat;
     char id[48];
     int64_t created;
     char *model; /* owned */
-    /* of a stream */
-    size_t *sent; /* [count] bytes of each text; owned */
-    bool *ended; /* [count] its finish_reason was sent; owned */
-    bool begun, over;
+    Text *echo; /* [count] what stands before each text; owned */
+    const Tokenizer *tokenizer;
+    /* of a stream, [count], owned */
+    size_t *sent; /* bytes of each text */
+    int64_t *logged; /* tokens of each */
+    bool *ended; /* its finish_reason was sent */
+    bool begun;
+    int64_t count;
 } TextForm;
 
 static void free_form(void *self)
 {
     TextForm *form = self;
+    for (int64_t i = 0; i < form->count; i++)
+        text_release(&form->echo[i]);
+    fields_release(&form->fields);
     free(form->model);
+    free(form->echo);
     free(form->sent);
+    free(form->logged);
     free(form->ended);
     free(form);
-}
-
-/* ---- fields --------------------------------------------------------------------------------------- */
-
-/* A number from `least` to `most`; null or none: the fallback, which is in *value. */
-static bool take_real(double *value, const json_t *body, const char *key, double least, double most, Refusal *r)
-{
-    const json_t *given = json_object_get(body, key);
-    if (!given || json_is_null(given))
-        return true;
-    *value = json_number_value(given);
-    if (json_is_number(given) && *value >= least && *value <= most)
-        return true;
-    return refuse(r, 400, key, NULL, "'%s' is a number from %g to %g", key, least, most);
-}
-
-static bool take_int(int64_t *value, const json_t *body, const char *key, int64_t least, int64_t most, Refusal *r)
-{
-    const json_t *given = json_object_get(body, key);
-    if (!given || json_is_null(given))
-        return true;
-    *value = json_integer_value(given);
-    if (json_is_integer(given) && *value >= least && *value <= most)
-        return true;
-    return refuse(r, 400, key, NULL, "'%s' is a whole number from %lld to %lld", key, (long long)least,
-                  (long long)most);
-}
-
-static bool take_bool(bool *value, const json_t *body, const char *key, Refusal *r)
-{
-    const json_t *given = json_object_get(body, key);
-    if (!given || json_is_null(given))
-        return true;
-    *value = json_is_true(given);
-    return json_is_boolean(given) || refuse(r, 400, key, NULL, "'%s' is true or false", key);
-}
-
-/* Known, and not built: refused unless it is what it would be without. */
-static bool check_missing(const json_t *body, Refusal *r)
-{
-    static const struct {
-        const char *key;
-        double fallback;
-    } numbers[] = { { "n", 1 },     { "best_of", 1 },  { "presence_penalty", 0 }, { "frequency_penalty", 0 },
-                    { "min_p", 0 }, { "logprobs", 0 }, { "top_logprobs", 0 } };
-    static const char *const others[] = { "logit_bias", "suffix",          "tools",       "functions", "echo",
-                                          "audio",      "response_format", "tool_choice", "modalities" };
-    for (size_t i = 0; i < LENGTH(numbers); i++) {
-        const json_t *given = json_object_get(body, numbers[i].key);
-        const bool plain = !given || json_is_null(given) || json_is_false(given) ||
-                           (json_is_number(given) && json_number_value(given) == numbers[i].fallback);
-        if (!plain)
-            return refuse(r, 400, numbers[i].key, "unsupported_parameter", "'%s' is not supported", numbers[i].key);
-    }
-    for (size_t i = 0; i < LENGTH(others); i++) {
-        const json_t *given = json_object_get(body, others[i]);
-        const char *type = json_string_value(json_object_get(given, "type"));
-        const bool plain = !given || json_is_null(given) || json_is_false(given) ||
-                           (json_is_array(given) && json_array_size(given) == 0) ||
-                           (json_is_object(given) && json_object_size(given) == 0) ||
-                           (type && strcmp(type, "text") == 0);
-        if (!plain)
-            return refuse(r, 400, others[i], "unsupported_parameter", "'%s' is not supported", others[i]);
-    }
-    return true;
-}
-
-/* A string or some of them, for good. */
-static bool take_stop(StringList *stop, const json_t *body, Refusal *r)
-{
-    const json_t *given = json_object_get(body, "stop");
-    const size_t count = json_is_array(given) ? json_array_size(given) : given && !json_is_null(given) ? 1 : 0;
-    if (count > 16)
-        return refuse(r, 400, "stop", NULL, "'stop' has %zu strings, and 16 are the most", count);
-    stop->items = xcalloc(count + 1, sizeof *stop->items);
-    for (size_t i = 0; i < count; i++) {
-        const char *text = json_string_value(json_is_array(given) ? json_array_get(given, i) : given);
-        if (!text || !text[0])
-            return refuse(r, 400, "stop", NULL, "'stop' is a string that is not empty, or a list of such");
-        stop->items[stop->count++] = xstrdup(text);
-    }
-    return true;
-}
-
-/* A run's settings without a seed are different each time. */
-static uint64_t any_seed(Service *s)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15u + (uint64_t)now.tv_sec + (uint64_t)++s->serial;
-}
-
-static bool take_options(Service *s, GenerateOptions *o, const json_t *body, bool chat, Refusal *r)
-{
-    double temperature = 1, top_p = 1, penalty = 1;
-    int64_t top_k = 0, most = chat ? s->generate.positions : 16, seed = -1;
-    bool ignore_end = false;
-    *o = s->generate;
-    if (!check_missing(body, r) || !take_real(&temperature, body, "temperature", 0, 2, r) ||
-        !take_real(&top_p, body, "top_p", 0, 1, r) || !take_real(&penalty, body, "repetition_penalty", 0.01, 100, r) ||
-        !take_int(&top_k, body, "top_k", -1, INT32_MAX, r) || !take_int(&seed, body, "seed", INT64_MIN, INT64_MAX, r) ||
-        !take_int(&most, body, "max_tokens", 1, INT32_MAX, r) ||
-        !take_int(&most, body, "max_completion_tokens", 1, INT32_MAX, r) ||
-        !take_bool(&ignore_end, body, "ignore_eos", r))
-        return false;
-    if (top_p <= 0)
-        return refuse(r, 400, "top_p", NULL, "'top_p' is above 0");
-    const json_t *given = json_object_get(body, "seed");
-    o->sample = (SampleOptions){ .do_sample = temperature > 0,
-                                 .temperature = temperature > 0 ? temperature : 1,
-                                 .top_p = top_p,
-                                 .repetition_penalty = penalty,
-                                 .top_k = top_k > 0 ? top_k : 0,
-                                 .seed = json_is_integer(given) ? (uint64_t)seed : any_seed(s) };
-    o->max_new_tokens = most;
-    o->end_count = ignore_end ? 0 : o->end_count;
-    return true;
 }
 
 /* ---- prompts ----------------------------------------------------------------------------------------- */
@@ -167,6 +60,10 @@ static bool take_ids(const Service *s, ServeJob *job, const int32_t *ids, int64_
         if (ids[i] < 0 || ids[i] >= V)
             return refuse(r, 400, param, NULL, "token %d is none of the model's %lld", ids[i], (long long)V);
     o->max_new_tokens = o->max_new_tokens < room ? o->max_new_tokens : room;
+    const TextForm *form = job->exchange->form;
+    Err err = { 0 };
+    if (form->fields.tops >= 0 && !(job->log = token_log_open(o->max_new_tokens, form->fields.tops, V, &err)))
+        return refuse_err(r, 503, "logprobs", &err);
     job->writing.options = o;
     job->writing.adapter = job->exchange->served->named->adapter;
     job->writing.example = job - job->exchange->jobs;
@@ -255,8 +152,7 @@ static bool take_chat(const Service *s, ServeJob *job, const json_t *body, bool 
     json_t *messages = take_messages(body, r);
     if (!messages)
         return false;
-    bool ok = s->chat || refuse(r, 400, "messages", NULL, "the model has no chat template (%s); ask /v1/completions",
-                                s->chat_fault.what);
+    bool ok = s->chat || refuse(r, 400, "messages", NULL, "%s; ask /v1/completions", s->chat_fault.what);
     if (ok && !chat_template_render(s->chat, messages, &chat, &text, &err))
         ok = refuse_err(r, 400, "messages", &err);
     ok = ok && take_text(s, job, text.data ? text.data : "", text.size, true, "messages", asked, r);
@@ -273,13 +169,16 @@ static json_t *string_of(const char *bytes, size_t n)
     return text ? text : json_string("");
 }
 
-static json_t *usage_of(const ServeExchange *x)
+/* A prompt of several texts counts once. */
+static json_t *usage_of(const TextForm *form, const ServeExchange *x)
 {
-    int64_t tokens = 0;
-    for (int64_t i = 0; i < x->count; i++)
+    int64_t prompts = 0, tokens = 0;
+    for (int64_t i = 0; i < x->count; i++) {
+        prompts += i % form->fields.n == 0 ? x->jobs[i].writing.prompt : 0;
         tokens += x->jobs[i].tokens;
-    return json_pack("{s:I, s:I, s:I}", "prompt_tokens", (json_int_t)x->prompt_tokens, "completion_tokens",
-                     (json_int_t)tokens, "total_tokens", (json_int_t)(x->prompt_tokens + tokens));
+    }
+    return json_pack("{s:I, s:I, s:I}", "prompt_tokens", (json_int_t)prompts, "completion_tokens", (json_int_t)tokens,
+                     "total_tokens", (json_int_t)(prompts + tokens));
 }
 
 static json_t *head_of(const TextForm *form, const char *object)
@@ -293,16 +192,45 @@ static const char *reason_of(const ServeJob *job)
     return job->stopped ? "stop" : "length";
 }
 
+/* What is known of the tokens [from, to) of a text. */
+static json_t *logprobs_of(const TextForm *form, const ServeJob *job, int64_t from, int64_t to)
+{
+    if (!job->log)
+        return json_null();
+    const Writing *w = &job->writing;
+    const TokenLogPart part = {
+        .log = job->log,
+        .tokenizer = form->tokenizer,
+        .before = w->ids[w->prompt - 1],
+        .from = from,
+        .to = to,
+        .text = &job->text,
+    };
+    return form->chat ? token_log_chat(&part) : token_log_completion(&part);
+}
+
+/* Tokens of a text that is done: what a stop string took away is none of it. */
+static int64_t logged_of(const ServeJob *job)
+{
+    return job->log && job->writing.stop_at >= 0 ? token_log_within(job->log, job->tokens, job->text.size)
+                                                 : job->tokens;
+}
+
 static json_t *choice_of(const TextForm *form, const ServeExchange *x, int64_t i)
 {
     const ServeJob *job = &x->jobs[i];
-    json_t *text = string_of(job->text.data, job->text.size);
-    json_t *choice = json_pack("{s:I, s:s, s:n}", "index", (json_int_t)i, "finish_reason", reason_of(job), "logprobs");
+    Text whole = { 0 };
+    text_add(&whole, form->echo[i].data ? form->echo[i].data : "", form->echo[i].size);
+    text_add(&whole, job->text.data ? job->text.data : "", job->text.size);
+    json_t *text = string_of(whole.data, whole.size);
+    json_t *choice = json_pack("{s:I, s:s, s:o}", "index", (json_int_t)i, "finish_reason", reason_of(job), "logprobs",
+                               logprobs_of(form, job, 0, logged_of(job)));
+    text_release(&whole);
     if (form->chat)
         json_object_set_new(choice, "message", json_pack("{s:s, s:o}", "role", "assistant", "content", text));
     else
         json_object_set_new(choice, "text", text);
-    if (form->ids) {
+    if (form->fields.ids) {
         json_t *ids = json_array();
         for (int64_t k = job->writing.prompt; k < job->writing.count; k++)
             json_array_append_new(ids, json_integer(job->writing.ids[k]));
@@ -319,31 +247,39 @@ static void answer(Service *s, HttpRequest *request, ServeExchange *x)
     for (int64_t i = 0; i < x->count; i++)
         json_array_append_new(choices, choice_of(form, x, i));
     json_object_set_new(whole, "choices", choices);
-    json_object_set_new(whole, "usage", usage_of(x));
+    json_object_set_new(whole, "usage", usage_of(form, x));
     service_json(request, 200, whole);
 }
 
 /* Takes the object. */
 static void add_event(Text *out, json_t *takes)
 {
-    char *text = json_dumps(takes, JSON_COMPACT);
+    char *text = json_dumps(takes, JSON_COMPACT | JSON_REAL_PRECISION(9));
     text_addf(out, "data: %s\n\n", text);
     free(text);
     json_decref(takes);
 }
 
-/* One choice of a chunk. piece NULL: none; first: the role. */
-static void add_chunk(const TextForm *form, int64_t index, json_t *piece, bool first, const char *reason, Text *out)
+/* One choice of a chunk. */
+typedef struct TextPiece {
+    int64_t index;
+    json_t *text, *logprobs; /* taken; NULL: none */
+    bool first; /* of its message: the role */
+    const char *reason; /* NULL: it goes on */
+} TextPiece;
+
+static void add_chunk(const TextForm *form, const TextPiece *piece, Text *out)
 {
     json_t *chunk = head_of(form, form->chat ? "chat.completion.chunk" : "text_completion");
-    json_t *choice = json_pack("{s:I, s:s?, s:n}", "index", (json_int_t)index, "finish_reason", reason, "logprobs");
+    json_t *choice = json_pack("{s:I, s:s?, s:o}", "index", (json_int_t)piece->index, "finish_reason", piece->reason,
+                               "logprobs", piece->logprobs ? piece->logprobs : json_null());
     if (form->chat) {
-        json_t *delta = first ? json_pack("{s:s}", "role", "assistant") : json_object();
-        if (piece || first)
-            json_object_set_new(delta, "content", piece ? piece : json_string(""));
+        json_t *delta = piece->first ? json_pack("{s:s}", "role", "assistant") : json_object();
+        if (piece->text || piece->first)
+            json_object_set_new(delta, "content", piece->text ? piece->text : json_string(""));
         json_object_set_new(choice, "delta", delta);
     } else {
-        json_object_set_new(choice, "text", piece ? piece : json_string(""));
+        json_object_set_new(choice, "text", piece->text ? piece->text : json_string(""));
     }
     json_object_set_new(chunk, "choices", json_pack("[o]", choice));
     add_event(out, chunk);
@@ -360,29 +296,55 @@ static size_t held_back(const StringList *stop, const char *text, size_t n)
     return held;
 }
 
+/* Tokens up to `to` that were not sent with their text yet. */
+static json_t *fresh_logprobs(TextForm *form, const ServeJob *job, int64_t i, int64_t to)
+{
+    const int64_t from = form->logged[i];
+    if (to <= from)
+        return NULL;
+    form->logged[i] = to;
+    return logprobs_of(form, job, from, to);
+}
+
 /* What is new of a choice. */
 static void add_news(TextForm *form, const ServeExchange *x, int64_t i, Text *out)
 {
     const ServeJob *job = &x->jobs[i];
     const bool done = job->state == JOB_DONE;
-    const size_t size = job->text.size, held = done ? 0 : held_back(&x->stop, job->text.data, size);
-    if (size - held > form->sent[i]) {
-        add_chunk(form, i, string_of(job->text.data + form->sent[i], size - held - form->sent[i]), false, NULL, out);
-        form->sent[i] = size - held;
+    const size_t size = job->text.size, held = done ? 0 : held_back(&form->fields.stop, job->text.data, size);
+    const size_t from = form->sent[i], to = size - held;
+    if (to > from) {
+        json_t *known = job->log ? fresh_logprobs(form, job, i, token_log_within(job->log, job->tokens, to)) : NULL;
+        add_chunk(form,
+                  &(TextPiece){ .index = i, .text = string_of(job->text.data + from, to - from), .logprobs = known },
+                  out);
+        form->sent[i] = to;
     }
     if (done && job->end == JOB_RIGHT && !form->ended[i]) {
-        add_chunk(form, i, NULL, false, reason_of(job), out);
+        json_t *rest = job->log ? fresh_logprobs(form, job, i, logged_of(job)) : NULL;
+        add_chunk(form, &(TextPiece){ .index = i, .logprobs = rest, .reason = reason_of(job) }, out);
         form->ended[i] = true;
     }
+}
+
+/* What stands before all texts: the role of a message, a prompt that is echoed. */
+static void begin(TextForm *form, const ServeExchange *x, Text *out)
+{
+    for (int64_t i = 0; i < x->count; i++) {
+        const Text *echo = &form->echo[i];
+        json_t *prompt = echo->size > 0 ? string_of(echo->data, echo->size) : NULL;
+        if (form->chat || prompt)
+            add_chunk(form, &(TextPiece){ .index = i, .text = prompt, .first = true }, out);
+    }
+    form->begun = true;
 }
 
 static bool more(Service *s, HttpRequest *request, ServeExchange *x, Text *out)
 {
     (void)request;
     TextForm *form = x->form;
-    for (int64_t i = 0; form->chat && !form->begun && i < x->count; i++)
-        add_chunk(form, i, NULL, true, NULL, out);
-    form->begun = true;
+    if (!form->begun)
+        begin(form, x, out);
     jobs_lock(s->jobs);
     for (int64_t i = 0; i < x->count; i++)
         add_news(form, x, i, out);
@@ -396,10 +358,10 @@ static bool more(Service *s, HttpRequest *request, ServeExchange *x, Text *out)
         add_event(out, service_error(&r));
         return false;
     }
-    if (form->usage) {
+    if (form->fields.usage) {
         json_t *chunk = head_of(form, form->chat ? "chat.completion.chunk" : "text_completion");
         json_object_set_new(chunk, "choices", json_array());
-        json_object_set_new(chunk, "usage", usage_of(x));
+        json_object_set_new(chunk, "usage", usage_of(form, x));
         add_event(out, chunk);
     }
     text_adds(out, "data: [DONE]\n\n");
@@ -408,79 +370,102 @@ static bool more(Service *s, HttpRequest *request, ServeExchange *x, Text *out)
 
 /* ---- requests ------------------------------------------------------------------------------------------- */
 
-static bool take_form(Service *s, ServeExchange *x, const json_t *body, bool chat, Refusal *r)
+/* Takes the fields. */
+static void set_form(Service *s, ServeExchange *x, TextFields *fields, bool chat)
 {
     TextForm *form = xcalloc(1, sizeof *form);
-    *form = (TextForm){ .form = { answer, more }, .chat = chat, .created = (int64_t)time(NULL) };
-    x->form = form;
-    x->form_free = free_form;
+    const size_t count = (size_t)x->count;
+    *form = (TextForm){ .form = { answer, more },
+                        .fields = *fields,
+                        .chat = chat,
+                        .created = (int64_t)time(NULL),
+                        .tokenizer = s->options.session->base.tokenizer,
+                        .count = x->count };
+    *fields = (TextFields){ 0 };
+    form->fields.generate.stop = &form->fields.stop;
     form->model = xstrdup(x->served->named->name);
-    form->sent = xcalloc((size_t)x->count, sizeof *form->sent);
-    form->ended = xcalloc((size_t)x->count, sizeof *form->ended);
+    form->echo = xcalloc(count, sizeof *form->echo);
+    form->sent = xcalloc(count, sizeof *form->sent);
+    form->logged = xcalloc(count, sizeof *form->logged);
+    form->ended = xcalloc(count, sizeof *form->ended);
     snprintf(form->id, sizeof form->id, "%s-%llx%06llx", chat ? "chatcmpl" : "cmpl", (unsigned long long)form->created,
              (unsigned long long)++s->serial);
-    return take_bool(&form->stream, body, "stream", r) && take_bool(&form->ids, body, "return_token_ids", r) &&
-           take_bool(&form->usage, json_object_get(body, "stream_options"), "include_usage", r);
+    x->form = form;
+    x->form_free = free_form;
 }
 
-/* All jobs of the exchange. */
-static bool take_jobs(Service *s, ServeExchange *x, const json_t *body, bool chat, Refusal *r)
+/* The prompt as it was given; ids as their text. */
+static void keep_echo(TextForm *form, int64_t i, const ServeJob *job, const json_t *prompt)
 {
-    GenerateOptions options;
-    const json_t *prompt = json_object_get(body, "prompt"), *given = json_object_get(body, "add_special_tokens");
-    const json_t *most[] = { json_object_get(body, "max_tokens"), json_object_get(body, "max_completion_tokens") };
-    const bool asked = !chat || json_is_integer(most[0]) || json_is_integer(most[1]);
-    bool special = true, ok = take_options(s, &options, body, chat, r) && take_stop(&x->stop, body, r) &&
-                              (!given || take_bool(&special, body, "add_special_tokens", r));
-    options.stop = &x->stop;
+    if (json_is_string(prompt))
+        text_add(&form->echo[i], json_string_value(prompt), json_string_length(prompt));
+    else
+        tokenizer_decode(form->tokenizer, job->writing.ids, job->writing.prompt, true, &form->echo[i]);
+}
+
+/* All jobs of the exchange: n of each prompt. */
+static bool take_jobs(Service *s, ServeExchange *x, const json_t *body, Refusal *r)
+{
+    TextForm *form = x->form;
+    const TextFields *f = &form->fields;
+    const json_t *given = json_object_get(body, "prompt");
+    const bool several = json_is_array(given) && !is_ids(given);
+    bool ok = true;
     for (int64_t i = 0; ok && i < x->count; i++) {
         ServeJob *job = &x->jobs[i];
-        job->options = options;
-        if (chat)
-            ok = take_chat(s, job, body, asked, r);
-        else if (json_is_array(prompt) && !is_ids(prompt))
-            ok = take_prompt(s, job, json_array_get(prompt, (size_t)i), !special, asked, r);
-        else
-            ok = take_prompt(s, job, prompt, !special, asked, r);
+        const json_t *prompt = several ? json_array_get(given, (size_t)(i / f->n)) : given;
+        job->options = f->generate;
+        ok = form->chat ? take_chat(s, job, body, f->asked, r) : take_prompt(s, job, prompt, !f->special, f->asked, r);
+        if (ok && f->echo)
+            keep_echo(form, i, job, prompt);
     }
     return ok;
 }
 
-/* Prompts of the request; 0 with the refusal set. */
-static int64_t count_prompts(const Service *s, const json_t *body, bool chat, Refusal *r)
+/* Texts that are asked for, n of each prompt; 0 with the refusal set. */
+static int64_t count_texts(const Service *s, const TextFields *f, const json_t *body, bool chat, Refusal *r)
 {
     const json_t *prompt = json_object_get(body, "prompt");
-    if (chat)
-        return 1;
-    if (!prompt || json_is_null(prompt)) {
+    const bool several = !chat && json_is_array(prompt) && !is_ids(prompt);
+    const int64_t count = several ? (int64_t)json_array_size(prompt) : 1;
+    if (!chat && (!prompt || json_is_null(prompt)))
         refuse(r, 400, "prompt", NULL, "'prompt' is missing");
-        return 0;
-    }
-    if (!json_is_array(prompt) || is_ids(prompt))
-        return 1;
-    const int64_t count = (int64_t)json_array_size(prompt);
-    if (count > s->options.most_batch)
-        refuse(r, 413, "prompt", NULL, "%lld prompts are more than the %lld of a request", (long long)count,
-               (long long)s->options.most_batch);
     else if (count == 0)
         refuse(r, 400, "prompt", NULL, "'prompt' is empty");
-    return count > s->options.most_batch ? 0 : count;
+    else if (count > s->options.most_batch || count * f->n > s->options.most_batch)
+        refuse(r, 413, count > 1 ? "prompt" : "n", NULL, "%lld texts are more than the %lld of a request",
+               (long long)(count * f->n), (long long)s->options.most_batch);
+    else
+        return count * f->n;
+    return 0;
+}
+
+/* What the body asks for, ready for the queue; NULL with the refusal set. */
+static ServeExchange *read_texts(Service *s, HttpRequest *request, const json_t *body, bool chat, Refusal *r)
+{
+    TextFields fields;
+    if (!fields_take(&fields, s, body, chat, r)) {
+        fields_release(&fields);
+        return NULL;
+    }
+    const int64_t count = count_texts(s, &fields, body, chat, r);
+    ServedAdapter *served = count > 0 ? service_choose(s, body, r) : NULL;
+    ServeExchange *x = served ? exchange_new(request, served, count) : NULL;
+    if (x)
+        set_form(s, x, &fields, chat);
+    fields_release(&fields);
+    if (!x || take_jobs(s, x, body, r))
+        return x;
+    service_drop(s, x);
+    return NULL;
 }
 
 static void write_texts(Service *s, HttpRequest *request, bool chat, Refusal *r)
 {
     json_t *body = service_body(request, r);
-    ServedAdapter *served = body ? service_choose(s, body, r) : NULL;
-    const int64_t count = served ? count_prompts(s, body, chat, r) : 0;
-    if (served && count == 0)
-        jobs_unuse(s->jobs, served);
-    ServeExchange *x = count > 0 ? exchange_new(request, served, count) : NULL;
-    if (x && !(take_form(s, x, body, chat, r) && take_jobs(s, x, body, chat, r))) {
-        service_drop(s, x);
-        x = NULL;
-    }
+    ServeExchange *x = body ? read_texts(s, request, body, chat, r) : NULL;
     json_decref(body);
-    const bool stream = x && ((const TextForm *)x->form)->stream;
+    const bool stream = x && ((const TextForm *)x->form)->fields.stream;
     if (!x || !service_start(s, request, x, r))
         return;
     if (stream)

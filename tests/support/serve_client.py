@@ -12,6 +12,7 @@
 import concurrent.futures
 import http.client
 import json
+import math
 import os
 import random
 import socket
@@ -130,17 +131,24 @@ def routes(model, adapter, folder):
     drawn = {**right, "temperature": 1.5, "max_tokens": 20}
     check("the same seed, the same text", answer("/v1/completions", {**drawn, "seed": 5})["choices"] == answer("/v1/completions", {**drawn, "seed": 5})["choices"])
     check("another seed, another text", answer("/v1/completions", {**drawn, "seed": 5})["choices"] != answer("/v1/completions", {**drawn, "seed": 6})["choices"])
-    for param, value in (("temperature", -1), ("temperature", "hot"), ("top_p", 0), ("max_tokens", 0), ("max_tokens", 1.5), ("n", 2),
-                         ("logprobs", 3), ("tools", [1]), ("stop", 4), ("stop", ["a"] * 17), ("prompt", [[]]), ("prompt", [-1]),
+    for param, value in (("temperature", -1), ("temperature", "hot"), ("top_p", 0), ("max_tokens", 0), ("max_tokens", 1.5), ("n", 0),
+                         ("logprobs", 6), ("logprobs", True), ("best_of", 2), ("suffix", "x"), ("min_p", 2), ("presence_penalty", 3), ("frequency_penalty", -3),
+                         ("logit_bias", [1]), ("logit_bias", {"x": 1}), ("logit_bias", {"99999999": 1}), ("logit_bias", {"1": 101}), ("echo", 1),
+                         ("stream_options", {"include_usage": True}), ("stop", 4), ("stop", ["a"] * 17), ("prompt", [[]]), ("prompt", [-1]),
                          ("prompt", [10 ** 12]), ("prompt", {}), ("prompt", []), ("stream", 1), ("seed", "x")):
         got = ask("POST", "/v1/completions", {**right, param: value})
         check(f"{param}={value} is refused by name", is_error(got, 400, param), got)
     got = ask("POST", "/v1/completions", {**right, "max_tokens": 10 ** 6})
     check("more than the context is 400", is_error(got, 400, "prompt", "context_length_exceeded"), got)
     check("too many prompts are 413", is_error(ask("POST", "/v1/completions", {**right, "prompt": ["a"] * 33}), 413))
+    check("too many texts are 413", is_error(ask("POST", "/v1/completions", {**right, "prompt": ["a"] * 3, "n": 11}), 413))
+    options(right, text)
     check("without a model's name", is_error(ask("POST", "/v1/completions", {**right, "model": None}), 400, "model"))
     got = ask("POST", "/v1/chat/completions", {"model": adapter, "messages": [{"role": "user", "content": "hi"}]})
-    check("chat without a template is 400 and says so", is_error(got, 400, "messages") and b"template" in got[2], got)
+    check("chat without a template is 400 and says so", is_error(got, 400, "messages") and got[2].count(b"template") == 1, got)
+    for param, value in (("tools", [{}]), ("response_format", {"type": "json_object"}), ("store", True), ("reasoning_effort", "high"), ("top_logprobs", 2)):
+        got = ask("POST", "/v1/chat/completions", {"model": adapter, "messages": [{"role": "user", "content": "hi"}], param: value})
+        check(f"chat with {param}={value} is refused by name", is_error(got, 400, param), got)
     check("/predict is not for texts", is_error(ask("POST", "/predict", {"inputs": "a"}), 404))
     wrong_requests("/v1/completions", "prompt", right)
     load = {"lora_name": "hot", "lora_path": folder}
@@ -156,6 +164,55 @@ def routes(model, adapter, folder):
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         texts = list(pool.map(lambda i: answer("/v1/completions", {**right, "model": (model, adapter)[i % 2]})["choices"][0]["text"], range(64)))
     check("64 at once, two models: each has its text", set(texts[1::2]) == {text} and len(set(texts[::2])) == 1, texts)
+
+
+def options(right, text):
+    """What a request may ask for besides one greedy text, which is `text`."""
+    path = "/v1/completions"
+    got = ask("POST", path, {**right, "echoes": 1})
+    check("a field that nobody has is refused", is_error(got, 400, code="unknown_parameter") and b"'echoes'" in got[2], got)
+    plain = {"user": "me", "suffix": None, "best_of": 1, "n": 1, "presence_penalty": 0, "logit_bias": {}, "stop": [], "echo": False, "unheard_of": None}
+    check("fields that say what holds anyhow", answer(path, {**right, **plain})["choices"][0]["text"] == text)
+    check("echo", answer(path, {**right, "echo": True})["choices"][0]["text"] == "hello there" + text)
+    check("a stream's echo", "".join(e["choices"][0]["text"] for e in pieces(path, {**right, "echo": True})) == "hello there" + text)
+    drawn = {**right, "temperature": 1.5, "seed": 3}
+    one, three = answer(path, drawn), answer(path, {**drawn, "n": 3})
+    texts = [c["text"] for c in three["choices"]]
+    check("n texts, of which the first is that of one", texts[0] == one["choices"][0]["text"] and len(set(texts)) == 3, texts)
+    check("the prompt of n texts counts once", three["usage"]["prompt_tokens"] == one["usage"]["prompt_tokens"], three["usage"])
+    several = answer(path, {**right, "prompt": ["hello there", "the red"], "n": 2})["choices"]
+    check("n texts of two prompts", [c["index"] for c in several] == [0, 1, 2, 3] and several[0]["text"] == several[1]["text"] == text != several[2]["text"], several)
+    log_probabilities(path, right, text)
+    ids = answer(path, {**right, "return_token_ids": True})["choices"][0]["token_ids"]
+    wanted = {**right, "return_token_ids": True}
+    forced = answer(path, {**wanted, "logit_bias": {str(ids[3]): 100}})["choices"][0]["token_ids"]
+    check("a bias of 100 forces a token", forced == [ids[3]] * 8, forced)
+    banned = answer(path, {**wanted, "logit_bias": {str(i): -100 for i in ids}})["choices"][0]["token_ids"]
+    check("one of -100 bans it", not set(banned) & set(ids), banned)
+    # a forced token is at 100 ahead of all others by less than 100; each time it was written it loses two
+    # (those of the prompt do not count)
+    fewer = answer(path, {**wanted, "prompt": [ids[3]] * 4, "max_tokens": 60, "logit_bias": {str(ids[3]): 100}, "frequency_penalty": 2})["choices"][0]["token_ids"]
+    check("a frequency penalty ends a repetition", 30 <= fewer.count(ids[3]) < 60 and fewer[:30] == [ids[3]] * 30, fewer)
+    once = answer(path, {**wanted, "logit_bias": {str(i): 20 for i in range(8)}, "presence_penalty": 2})["choices"][0]["token_ids"]
+    check("another text with a presence penalty", once != answer(path, {**wanted, "logit_bias": {str(i): 20 for i in range(8)}})["choices"][0]["token_ids"], once)
+
+
+def log_probabilities(path, right, text):
+    known = {**right, "logprobs": 2}
+    log = answer(path, known)["choices"][0]["logprobs"]
+    check("logprobs: a name, a number, a place a token", len(log["tokens"]) == len(log["token_logprobs"]) == len(log["text_offset"]) == 8, log)
+    check("logprobs: names are the text", "".join(log["tokens"]) == text and [text[i:i + len(t)] for i, t in zip(log["text_offset"], log["tokens"])] == log["tokens"], (log, text))
+    check("logprobs: of a greedy text the likeliest", all(max(t.values()) == p and t[n] == p and len(t) == 2 and sum(map(math.exp, t.values())) <= 1
+          for n, p, t in zip(log["tokens"], log["token_logprobs"], log["top_logprobs"])), log)
+    drawn = answer(path, {**right, "logprobs": 0, "temperature": 1.5, "seed": 3})["choices"][0]["logprobs"]
+    check("logprobs 0: the chosen one alone", all(t == {n: p} for n, p, t in zip(drawn["tokens"], drawn["token_logprobs"], drawn["top_logprobs"])), drawn)
+    for more in ({}, {"stop": text[3:5]}):
+        whole = answer(path, {**known, **more})["choices"][0]["logprobs"]
+        joined = {k: [] for k in whole}
+        for event in pieces(path, {**known, **more}):
+            for k, v in (event["choices"][0]["logprobs"] or {}).items():
+                joined[k] += v
+        check(f"a stream's logprobs {more}", joined == whole and (not more or len(whole["tokens"]) < 8), (joined, whole))
 
 
 def classes(model):
@@ -259,7 +316,9 @@ def malformed(model, count, seed):
     rng = random.Random(seed)
     bodies = [
         ("/v1/completions", {"model": model, "prompt": ["a", "b"], "max_tokens": 3, "stop": ["x"], "stream": True, "stream_options": {"include_usage": True}}),
-        ("/v1/completions", {"model": model, "prompt": [[1, 2], [3]], "max_tokens": 2, "temperature": 1, "top_p": 0.5, "top_k": 3, "seed": 1}),
+        ("/v1/completions", {"model": model, "prompt": [[1, 2], [3]], "max_tokens": 2, "temperature": 1, "top_p": 0.5, "top_k": 3, "seed": 1,
+                              "n": 2, "logprobs": 2, "logit_bias": {"3": 1.5}, "presence_penalty": 0.5, "frequency_penalty": -0.5, "min_p": 0.1}),
+        ("/v1/completions", {"model": model, "prompt": "a", "echo": True, "max_tokens": 3, "logprobs": None, "stop": ["ab", "b"], "stream": True}),
         ("/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}),
         ("/predict", {"inputs": [["a"], ["b", "c"]], "truncate": True, "raw_scores": False}),
         ("/", {"inputs": [{"text": "a", "text_pair": "b"}, "c"]}),

@@ -48,20 +48,45 @@ static int likeliest_first(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
+/* How often each token of ids[0, n) occurs, to seen. */
+static void count_seen(Sampler *s, const int32_t *ids, int64_t n, int64_t V)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (ids[i] >= 0 && ids[i] < V)
+            s->seen[ids[i]]++;
+}
+
+/* Takes the count of a token, so that it is met once. */
+static int32_t take_seen(Sampler *s, int32_t id, int64_t V)
+{
+    const int32_t count = id >= 0 && id < V ? s->seen[id] : 0;
+    if (count > 0)
+        s->seen[id] = 0;
+    return count;
+}
+
 /* Tokens that have occurred: above 0 divided, below 0 multiplied. */
-static void penalize(Sampler *s, const int32_t *ids, int64_t n, int64_t V)
+static void penalize_repetition(Sampler *s, const int32_t *ids, int64_t n, int64_t V)
 {
     const float penalty = (float)s->o.repetition_penalty;
+    count_seen(s, ids, n, V);
     for (int64_t i = 0; i < n; i++) {
-        if (ids[i] < 0 || ids[i] >= V || s->seen[ids[i]])
+        if (take_seen(s, ids[i], V) == 0)
             continue;
         SampleToken *t = &s->tokens[ids[i]];
         t->logit = t->logit < 0.0f ? t->logit * penalty : t->logit / penalty;
-        s->seen[ids[i]] = true;
     }
-    for (int64_t i = 0; i < n; i++)
-        if (ids[i] >= 0 && ids[i] < V)
-            s->seen[ids[i]] = false;
+}
+
+/* Tokens of the text, by how often they have occurred. */
+static void penalize_text(Sampler *s, const int32_t *ids, int64_t n, int64_t V)
+{
+    count_seen(s, ids, n, V);
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t count = take_seen(s, ids[i], V);
+        if (count > 0)
+            s->tokens[ids[i]].logit -= (float)(count * s->o.frequency_penalty + s->o.presence_penalty);
+    }
 }
 
 /* The likeliest to the front without sorting the rest. */
@@ -111,14 +136,25 @@ static void keep_top_p(Sampler *s)
     }
 }
 
+/* Those that are at least min_p times as likely as the likeliest. */
+static void keep_min_p(Sampler *s)
+{
+    while (s->count > 1 && maths_exp((double)(s->tokens[s->count - 1].logit - s->tokens[0].logit)) < s->o.min_p)
+        s->count--;
+}
+
 void sampler_process(Sampler *s, const float *logits, int64_t V, const int32_t *ids, int64_t n)
 {
     reserve(s, V);
     s->count = V;
     for (int64_t i = 0; i < V; i++)
         s->tokens[i] = (SampleToken){ (int32_t)i, logits[i] };
+    for (int64_t i = 0; i < s->o.bias_count; i++)
+        s->tokens[s->o.bias[i].id].logit += s->o.bias[i].bias;
     if (s->o.repetition_penalty != 1.0)
-        penalize(s, ids, n, V);
+        penalize_repetition(s, ids, n, V);
+    if ((s->o.presence_penalty != 0 || s->o.frequency_penalty != 0) && n > s->prompt)
+        penalize_text(s, ids + s->prompt, n - s->prompt, V);
     if (!s->o.do_sample) {
         best_first(s);
         return;
@@ -128,6 +164,7 @@ void sampler_process(Sampler *s, const float *logits, int64_t V, const int32_t *
             s->tokens[i].logit /= (float)s->o.temperature;
     keep_top_k(s);
     keep_top_p(s);
+    keep_min_p(s);
 }
 
 int32_t sampler_next(Sampler *s, const float *logits, int64_t V, const int32_t *ids, int64_t n, int64_t example)

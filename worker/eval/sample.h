@@ -1,8 +1,10 @@
-/* sample - which token comes next: Transformers' logits processors, then the likeliest or a draw.
+/* sample - which token comes next: logits processors, then the likeliest or a draw.
  *
- * Order and definitions are those of Transformers' generation/logits_process.py: repetition penalty;
- * where do_sample is set also temperature, top_k, top_p. A draw is a function of (seed, example,
- * position), not of the batch it stands in. (torch's own draws cannot be had without torch.)
+ * First what is added to tokens (bias), then Transformers' repetition penalty, then OpenAI's penalties: a token that
+ * occurs c > 0 times behind the prompt loses c * frequency_penalty + presence_penalty. Where do_sample is set,
+ * temperature, top_k, top_p and min_p follow, by order and definition those of Transformers'
+ * generation/logits_process.py. A draw is a function of (seed, example, position), not of the batch it stands in.
+ * (torch's own draws cannot be had without torch.)
  *
  * Owner: the generation. Threads: any, each with a Sampler of its own. */
 #ifndef WORKER_EVAL_SAMPLE_H
@@ -13,11 +15,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What is added to a token's logit. */
+typedef struct TokenBias {
+    int32_t id;
+    float bias;
+} TokenBias;
+
 typedef struct SampleOptions {
     bool do_sample;
     double temperature, top_p, repetition_penalty; /* 1: no effect */
     int64_t top_k; /* 0: all */
     uint64_t seed;
+    double min_p, presence_penalty, frequency_penalty; /* 0: no effect */
+    const TokenBias *bias; /* [bias_count], ids in 0 .. V-1, each once; borrowed */
+    int64_t bias_count;
 } SampleOptions;
 
 typedef struct SampleToken {
@@ -28,8 +39,9 @@ typedef struct SampleToken {
 /* Zeroed, with o set, is ready. */
 typedef struct Sampler {
     SampleOptions o;
+    int64_t prompt; /* ids[0, prompt) are not of the text */
     SampleToken *tokens; /* candidates, likeliest first; owned */
-    bool *seen; /* [room], owned */
+    int32_t *seen; /* [room], zero between calls; owned */
     int64_t count, room;
 } Sampler;
 

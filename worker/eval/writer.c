@@ -114,6 +114,7 @@ static void add_token(TextWriter *w, Writing *writing, const float *logits)
         return;
     }
     w->sampler.o = o->sample;
+    w->sampler.prompt = writing->prompt;
     const int32_t id = sampler_next(&w->sampler, logits, w->engine.V, writing->ids, writing->count, writing->example);
     if (is_end(o, id)) {
         writing->end = WRITING_STOPPED;
