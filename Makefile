@@ -103,6 +103,16 @@ TEST_BINS := $(patsubst %.c,$(B)/%,$(TESTS))
 $(B)/tests/%_test: $(B)/tests/%_test.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/liblaunch.a $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
+# The simulation is of a program whose large gradients are small: pieces of 2 floats
+SMALL := ps/core ps/greet ps/clients ps/lease ps/gather ps/chunks ps/outbox ps/pieces ps/trust \
+         worker/ps_client/client_core worker/ps_client/client_take worker/ps_client/pending worker/ps_client/silence common/wire/message
+$(B)/small/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC $< (small))$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+$(B)/small/%.o $(B)/tests/ps/sim/%.o: CPPFLAGS += -DWIRE_PIECE=2
+$(B)/tests/ps/sim/sim_test: $(patsubst %.c,$(B)/%.o,$(wildcard tests/ps/sim/*.c)) $(SMALL:%=$(B)/small/%.o) $(B)/libps.a $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
 CHOSEN = $(if $(T),$(foreach t,$(TEST_BINS),$(if $(findstring $(T),$(t)),$(t))),$(TEST_BINS))
 # FOLDER: its scripts whose names hold the word T
 scripts = $(wildcard tests/$(1)/*$(T)*_test.sh)
@@ -156,6 +166,10 @@ fuzz: all ## mutated bytes into the parsers and into a server that trains, with 
 	$(MAKE) PROFILE=asan SECONDS=$(SECONDS) fuzz-bare
 fuzz-bare: $(B)/lora $(B)/lora_ps $(B)/tests/fuzz/parse_fuzz $(B)/tests/fuzz/ps_fuzz
 	BUILD=$(B) SECONDS_EACH=$(SECONDS) LIMIT=$$((600 + 30 * $(SECONDS))) tests/run tests/fuzz/*_test.sh
+
+.PHONY: soak-sim
+soak-sim: $(B)/tests/ps/sim/sim_test ## a million schedules of faults for server and clients, simulated; SIM_SCHEDULES=, SIM_SEED= of the first
+	SIM_SCHEDULES=$${SIM_SCHEDULES:-1000000} $<
 
 .PHONY: test-mutants
 test-mutants: ## breaks the programs on purpose, each time a test must be red; T=word picks (4 minutes)

@@ -21,7 +21,7 @@ Client *clients_add(Clients *clients, uint64_t id)
         clients->items = xrealloc(clients->items, (size_t)clients->room * sizeof *clients->items);
     }
     Client *client = &clients->items[clients->count++];
-    *client = (Client){ .id = id, .held = -1 };
+    *client = (Client){ .id = id, .held = -1, .sent_version = -1 };
     return client;
 }
 
@@ -38,7 +38,6 @@ void clients_release(Clients *clients)
     *clients = (Clients){ 0 };
 }
 
-/* Measured speeds count when they really differ: noise would move pieces back and forth. */
 int64_t clients_ranks(const Clients *clients)
 {
     int64_t ranks = 0;
@@ -65,6 +64,7 @@ bool clients_measure(Client *client, Range range, double seconds)
     return true;
 }
 
+/* Measured speeds count when they really differ: noise would move pieces back and forth. */
 double clients_weight(const Clients *clients, const Client *client)
 {
     double sum = 0;

@@ -13,6 +13,8 @@ typedef struct Client {
     double active; /* it was given its work, or finished a part of it */
     double speed; /* pieces a second and rank, moving average; 0: not measured */
     int64_t held; /* version that its last PULL named */
+    int64_t asked; /* turn of that PULL */
+    int64_t sent_turn, sent_version; /* of the last lease that took values along */
     bool parked, welcomed, told_end;
     bool late; /* its work was given away, and it has not asked for more since */
     bool gone; /* its connection has ended, and nothing was heard since */

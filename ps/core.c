@@ -9,39 +9,13 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/wire/facts.h"
-#include "ps/chunks.h"
-#include "ps/clients.h"
-#include "ps/gather.h"
-#include "ps/lease.h"
-#include "ps/outbox.h"
-#include "ps/pieces.h"
+#include "ps/core_state.h"
+#include "ps/greet.h"
 #include "ps/trust.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct PsCore {
-    CoreOptions options;
-    CoreWorld world;
-    CorePhase phase;
-    int64_t version, M;
-    uint64_t plan; /* once it has begun */
-    HelloFacts facts; /* of the first client */
-    bool begun;
-    double first_hello; /* PHASE_WAIT: when waiting began */
-    double last_tick, longest_piece;
-    Clients clients;
-    Leases leases;
-    Gather gather;
-    GradientPieces pieces;
-    Chunks chunks; /* PHASE_EVAL: leases.n */
-    int code;
-    char *text;
-    Outbox outbox;
-    Msg last; /* lent by core_reply */
-};
 
 /* ---- replies --------------------------------------------------------------------------------- */
 
@@ -50,18 +24,25 @@ static Msg *reply_to(PsCore *core, uint64_t client, MsgType type)
     return outbox_add(&core->outbox, (Msg){ .type = type, .run = core->options.run, .client = client });
 }
 
-static void reply_text(PsCore *core, uint64_t client, MsgType type, const char *text)
+void core_reply_text(PsCore *core, uint64_t client, MsgType type, const char *text)
 {
     reply_to(core, client, type)->text = xstrdup(text);
 }
 
-static void acknowledge(PsCore *core, const Msg *msg)
+/* ACK: it is here, or of no use. NEED: it is not. */
+static void answer_push(PsCore *core, const Msg *msg, MsgType type)
 {
-    Msg *ack = reply_to(core, msg->client, MSG_ACK);
+    Msg *ack = reply_to(core, msg->client, type);
     ack->step = msg->step;
     ack->range[0] = msg->range[0];
     ack->range_count = 1;
     ack->at = msg->at;
+    ack->kind = msg->type == MSG_EVAL ? LEASE_EVAL : LEASE_TRAIN;
+}
+
+static void acknowledge(PsCore *core, const Msg *msg)
+{
+    answer_push(core, msg, MSG_ACK);
 }
 
 static void drop_last(PsCore *core)
@@ -72,7 +53,7 @@ static void drop_last(PsCore *core)
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
-static void take_away(PsCore *core, int index)
+void core_take_away(PsCore *core, int index)
 {
     leases_drop(&core->leases, core->clients.items[index].id);
     pieces_drop(&core->pieces, core->clients.items[index].id);
@@ -136,6 +117,7 @@ static void serve(PsCore *core, Client *client, double now)
     msg->kind = core->phase == PHASE_TRAIN ? LEASE_TRAIN : LEASE_EVAL;
     msg->plan = core->plan;
     msg->step = core->version;
+    msg->turn = client->asked;
     memcpy(msg->range, ranges, sizeof ranges);
     msg->range_count = count;
     client->parked = false;
@@ -176,7 +158,7 @@ static void open_round(PsCore *core, int64_t pieces, double now)
 }
 
 /* What comes at this version. */
-static void advance(PsCore *core, double now)
+void core_advance(PsCore *core, double now)
 {
     int code = 0;
     const char *text = NULL;
@@ -195,105 +177,13 @@ static void advance(PsCore *core, double now)
     serve_all(core, now);
 }
 
-static void begin(PsCore *core, double now)
-{
-    int64_t ranks;
-    core_clients(core, &ranks);
-    core->M = core->world.begin(core->world.self, &core->facts, ranks, &core->plan);
-    REQUIRE(core->M > 0);
-    gather_init(&core->gather, core->M, core->facts.slot_size);
-    core->begun = true;
-    for (int i = 0; i < core->clients.count; i++) {
-        core->clients.items[i].welcomed = true;
-        reply_text(core, core->clients.items[i].id, MSG_WELCOME, core->world.run_text(core->world.self));
-    }
-    advance(core, now);
-}
-
-/* A new run begins when its first job is complete (so that M fits it), or has had its time. */
-static void begin_when_complete(PsCore *core, double now)
-{
-    if (core->phase != PHASE_WAIT || core->clients.count == 0)
-        return;
-    int64_t ranks = 0;
-    for (int i = 0; i < core->clients.count; i++)
-        if (core->clients.items[i].facts.job == core->facts.job)
-            ranks += core->clients.items[i].facts.ranks;
-    if (core->version > 0 || ranks >= core->facts.job_ranks || now - core->first_hello > core->options.lease_timeout)
-        begin(core, now);
-}
-
 /* ---- messages -------------------------------------------------------------------------------- */
-
-/* Before the start its whole job goes with it: the others would wait for it in vain, and a run that
- * begins binds its folder to the data of the first. */
-static void refuse_hello(PsCore *core, const Msg *msg, const char *differs)
-{
-    log_warn("client", "refused client=%016llx: %s", (unsigned long long)msg->client, differs);
-    reply_text(core, msg->client, MSG_REFUSE, differs);
-    for (int i = core->clients.count - 1; i >= 0 && core->phase == PHASE_WAIT; i--) {
-        if (core->clients.items[i].facts.job != msg->facts.job)
-            continue;
-        if (core->clients.items[i].id != msg->client)
-            reply_text(core, core->clients.items[i].id, MSG_REFUSE, differs);
-        take_away(core, i);
-    }
-}
-
-/* Whoever computes otherwise may be able to do as the run does: a name, and no refusal yet. Of a level that the
- * run file names, the first takes the core. */
-static bool must_follow(PsCore *core, const Msg *msg, bool others_wait)
-{
-    bool begun;
-    const char *name = core->world.arithmetic(core->world.self, &begun), *theirs = msg->facts.arithmetic;
-    begun = begun || core->begun;
-    if (others_wait && !core->begun)
-        name = core->facts.arithmetic;
-    if (!name || strcmp(name, theirs) == 0 || (!others_wait && !begun && facts_of_level(theirs, name)))
-        return false;
-    log_info("client", "follows client=%016llx host=%s arithmetic=%s run=%s", (unsigned long long)msg->client,
-             msg->facts.host, msg->facts.arithmetic, name);
-    reply_text(core, msg->client, MSG_FOLLOW, name);
-    return true;
-}
-
-static void on_hello(PsCore *core, const Msg *msg, double now)
-{
-    if (msg->client == 0) /* 0 means nobody */
-        return;
-    const bool others_wait = core->phase == PHASE_WAIT && core->clients.count > 0;
-    if (must_follow(core, msg, others_wait))
-        return;
-    char *differs = core->world.differs(core->world.self, msg, others_wait ? &core->facts : NULL);
-    if (differs) {
-        refuse_hello(core, msg, differs);
-        free(differs);
-        return;
-    }
-    Client *client = clients_find(&core->clients, msg->client);
-    if (!client) {
-        if (core->clients.count == 0 && !core->begun) {
-            core->facts = msg->facts;
-            core->first_hello = now;
-        }
-        client = clients_add(&core->clients, msg->client);
-        log_info("client", "joined client=%016llx ranks=%lld", (unsigned long long)msg->client,
-                 (long long)msg->facts.ranks);
-    }
-    client->facts = msg->facts;
-    client->seen = now;
-    begin_when_complete(core, now);
-    client = clients_find(&core->clients, msg->client);
-    if ((core->begun || core->phase == PHASE_OVER) && !client->welcomed)
-        reply_text(core, client->id, MSG_WELCOME, core->world.run_text(core->world.self));
-    client->welcomed = false; /* a repeated HELLO is answered again */
-}
 
 static void refuse(PsCore *core, const Msg *msg, const char *why)
 {
     log_warn("client", "%s client=%016llx step=%lld range=%lld-%lld bytes=%zu", why, (unsigned long long)msg->client,
              (long long)msg->step, (long long)msg->range[0].begin, (long long)msg->range[0].end, msg->size);
-    reply_text(core, msg->client, MSG_REFUSE, why);
+    core_reply_text(core, msg->client, MSG_REFUSE, why);
 }
 
 static void measure(PsCore *core, Client *client, const Msg *msg, double now)
@@ -316,7 +206,7 @@ static void finish_step(PsCore *core, double now)
     pieces_clear(&core->pieces);
     if (ok) {
         core->version++;
-        advance(core, now);
+        core_advance(core, now);
     } else {
         end(core, code, text);
         serve_all(core, now);
@@ -333,13 +223,19 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
     }
     const Range range = msg->range[0];
     const int64_t piece = msg_piece(core->gather.size, msg->at);
-    if (piece == 0 || msg->size != (size_t)piece * sizeof(float) || !msg->data || msg->count < 0) {
+    const bool whole = msg->data && msg->size == (size_t)piece * sizeof(float), asks = msg->again && msg->size == 0;
+    if (piece == 0 || (!whole && !asks) || msg->count < 0) {
         refuse(core, msg, "a gradient of another size than the run's");
         return;
     }
     const GatherAnswer answer = gather_ask(&core->gather, range.begin, range.end);
     if (answer == GATHER_NO_NODE) {
         refuse(core, msg, "a range of micro-batches that is no node of the sum tree");
+        return;
+    }
+    if (asks) {
+        const bool here = answer == GATHER_KNOWN || pieces_has(&core->pieces, msg);
+        answer_push(core, msg, here ? MSG_ACK : MSG_NEED);
         return;
     }
     GatherSum sum = { .count = msg->count, .tokens = msg->tokens, .loss = msg->loss };
@@ -367,12 +263,15 @@ static void on_eval(PsCore *core, Client *client, Msg *msg, double now)
     }
     const Range range = msg->range[0];
     const size_t most = (size_t)core->facts.eval_width * sizeof(double);
-    if (range.begin < 0 || range.end != range.begin + 1 || range.end > core->leases.n || !msg->data ||
+    const bool asks = msg->again && msg->size == 0;
+    if (range.begin < 0 || range.end != range.begin + 1 || range.end > core->leases.n || (!msg->data && !asks) ||
         msg->size % sizeof(double) != 0 || msg->size > most) {
         refuse(core, msg, "evaluation sums that are not those of one chunk");
         return;
     }
-    acknowledge(core, msg);
+    answer_push(core, msg, asks && !core->chunks.sums[range.begin] ? MSG_NEED : MSG_ACK);
+    if (asks)
+        return;
     if (!chunks_add(&core->chunks, range.begin, msg->data, (int64_t)(msg->size / sizeof(double))))
         return;
     msg->data = NULL;
@@ -383,7 +282,7 @@ static void on_eval(PsCore *core, Client *client, Msg *msg, double now)
     core->world.evaluated(core->world.self, core->version, (const double *const *)core->chunks.sums, core->chunks.sizes,
                           core->chunks.n);
     chunks_drop(&core->chunks);
-    advance(core, now);
+    core_advance(core, now);
 }
 
 static void on_bye(PsCore *core, const Msg *msg, double now)
@@ -391,11 +290,34 @@ static void on_bye(PsCore *core, const Msg *msg, double now)
     for (int i = 0; i < core->clients.count; i++)
         if (core->clients.items[i].id == msg->client) {
             log_info("client", "left client=%016llx", (unsigned long long)msg->client);
-            take_away(core, i);
+            core_take_away(core, i);
             break;
         }
     reply_to(core, msg->client, MSG_BYE);
     serve_all(core, now);
+}
+
+/* core_reply sees which version it is when the reply leaves. */
+static void on_pull_piece(PsCore *core, Client *client, const Msg *msg, double now)
+{
+    Msg *piece = reply_to(core, msg->client, MSG_VALUES);
+    piece->step = msg->step;
+    piece->at = msg->at;
+    piece->again = msg->again;
+    if (!msg->again)
+        client->active = now; /* it has come further with what it needs */
+}
+
+/* An older turn is late: what came behind it counts. */
+static void on_pull(PsCore *core, Client *client, const Msg *msg, double now)
+{
+    if (msg->turn < client->asked)
+        return;
+    client->asked = msg->turn;
+    client->held = msg->step;
+    client->parked = true;
+    client->late = false;
+    serve(core, client, now);
 }
 
 static void on_known(PsCore *core, Client *client, Msg *msg, double now)
@@ -408,15 +330,10 @@ static void on_known(PsCore *core, Client *client, Msg *msg, double now)
     }
     switch (msg->type) {
     case MSG_PULL:
-        if (msg->at >= 0) { /* core_reply sees which version it is when the reply leaves */
-            const Msg piece = { .type = MSG_VALUES, .run = msg->run, .client = msg->client, .step = msg->step };
-            outbox_add(&core->outbox, piece)->at = msg->at;
-            break;
-        }
-        client->held = msg->step;
-        client->parked = true;
-        client->late = false;
-        serve(core, client, now);
+        if (msg->at >= 0)
+            on_pull_piece(core, client, msg, now);
+        else
+            on_pull(core, client, msg, now);
         break;
     case MSG_PUSH:
         on_push(core, client, msg, now);
@@ -436,9 +353,9 @@ void core_message(PsCore *core, Msg *msg, double now)
 {
     drop_last(core);
     if (msg->type == MSG_ASK) {
-        reply_text(core, msg->client, MSG_RUN, core->world.run_text(core->world.self));
+        core_reply_text(core, msg->client, MSG_RUN, core->world.run_text(core->world.self));
     } else if (msg->type == MSG_HELLO) {
-        on_hello(core, msg, now);
+        greet_hello(core, msg, now);
     } else if (msg->type == MSG_BYE) {
         on_bye(core, msg, now);
     } else if (msg->type == MSG_PULL || msg->type == MSG_PUSH || msg->type == MSG_EVAL || msg->type == MSG_BEAT) {
@@ -474,7 +391,7 @@ static void bury_silent(PsCore *core, double now)
             continue;
         log_warn("client", "silent for %.1f s, its work goes to others client=%016llx", now - client->seen,
                  (unsigned long long)client->id);
-        take_away(core, i);
+        core_take_away(core, i);
     }
 }
 
@@ -509,7 +426,7 @@ void core_tick(PsCore *core, double now)
             core->clients.items[i].seen += gap;
     core->last_tick = now;
     bury_silent(core, now);
-    begin_when_complete(core, now);
+    greet_begin_when_complete(core, now);
     take_from_late(core, now);
     serve_all(core, now);
 }
@@ -521,19 +438,32 @@ static void lend_values(PsCore *core, Msg *reply)
         msg_lend_piece(reply, core->world.values(core->world.self), core->gather.size);
 }
 
+/* With the lease go the values, once a turn and version; and pieces are asked for. */
+static void lend_with_lease(PsCore *core, Client *client, Msg *reply)
+{
+    const bool sent = client->sent_turn == client->asked && client->sent_version == core->version;
+    if (client->held == core->version || core->gather.size > WIRE_PIECE || sent)
+        return;
+    client->sent_turn = client->asked;
+    client->sent_version = core->version;
+    lend_values(core, reply);
+}
+
 bool core_reply(PsCore *core, Msg *reply)
 {
     drop_last(core);
     while (outbox_take(&core->outbox, &core->last)) {
         *reply = core->last;
-        if (reply->type == MSG_VALUES)
-            lend_values(core, reply);
+        if (reply->type == MSG_VALUES) {
+            reply->again = reply->again && reply->step == core->version;
+            if (!reply->again)
+                lend_values(core, reply);
+        }
         if (reply->type != MSG_LEASE || reply->kind == LEASE_STOP)
             return true;
         Client *client = clients_find(&core->clients, reply->client);
         if (client && reply->step == core->version && has_round(core)) {
-            if (client->held != core->version && core->gather.size <= WIRE_PIECE)
-                lend_values(core, reply); /* else the client asks for pieces */
+            lend_with_lease(core, client, reply);
             return true;
         }
         if (client) { /* the round was over before its lease left: it waits again */

@@ -19,12 +19,24 @@ static void take_away(GradientPieces *pieces, Puzzle *puzzle)
     *puzzle = pieces->items[--pieces->count];
 }
 
-static Puzzle *find(GradientPieces *pieces, uint64_t client)
+static Puzzle *find(const GradientPieces *pieces, uint64_t client)
 {
     for (int i = 0; i < pieces->count; i++)
         if (pieces->items[i].client == client)
             return &pieces->items[i];
     return NULL;
+}
+
+static bool is_of(const Puzzle *puzzle, const Msg *push)
+{
+    const Range range = push->range[0];
+    return puzzle && puzzle->range.begin == range.begin && puzzle->range.end == range.end;
+}
+
+bool pieces_has(const GradientPieces *pieces, const Msg *push)
+{
+    const Puzzle *puzzle = find(pieces, push->client);
+    return is_of(puzzle, push) && puzzle->have[push->at / WIRE_PIECE];
 }
 
 /* The client's, of this range; NULL: no memory, said. */
@@ -34,7 +46,7 @@ static Puzzle *open_puzzle(GradientPieces *pieces, const Msg *push, int64_t size
     const Range range = push->range[0];
     Puzzle *puzzle = find(pieces, push->client);
     Err err = { 0 };
-    if (puzzle && puzzle->range.begin == range.begin && puzzle->range.end == range.end)
+    if (is_of(puzzle, push))
         return puzzle;
     if (puzzle)
         take_away(pieces, puzzle);

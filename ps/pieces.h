@@ -27,6 +27,9 @@ typedef enum { PIECES_WHOLE, PIECES_MORE, PIECES_NO_ROOM } PiecesAnswer;
  * PIECES_NO_ROOM: no memory for the gradient, said. */
 PiecesAnswer pieces_add(GradientPieces *pieces, float **gradient, Msg *push, int64_t size);
 
+/* Is the piece of this PUSH here? */
+bool pieces_has(const GradientPieces *pieces, const Msg *push);
+
 void pieces_drop(GradientPieces *pieces, uint64_t client); /* what it has begun */
 void pieces_clear(GradientPieces *pieces); /* of all, behind a step */
 void pieces_release(GradientPieces *pieces);

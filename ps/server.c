@@ -144,7 +144,8 @@ static void answer(Server *server, const Msg *msg)
     const Route *route = route_find(server, msg->client);
     if (!route)
         return;
-    const bool work = msg->type == MSG_LEASE || msg->type == MSG_VALUES || msg->type == MSG_ACK;
+    const bool work =
+        msg->type == MSG_LEASE || msg->type == MSG_VALUES || msg->type == MSG_ACK || msg->type == MSG_NEED;
     const bool data = route->data.size > 0 && (work || route->control.size == 0);
     answer_on(data ? server->data : server->control, data ? &route->data : &route->control, msg);
 }
@@ -159,8 +160,7 @@ static void set_limit(Server *server, int64_t eval_width)
     wire_limit(server->data, (size_t)(slots > sums ? slots : sums));
 }
 
-/* handled: the message that these replies follow from; NULL behind a tick. */
-static void answer_all(Server *server, const Msg *handled)
+static void answer_all(Server *server)
 {
     Msg reply;
     while (core_reply(server->core, &reply)) {
@@ -169,8 +169,6 @@ static void answer_all(Server *server, const Msg *handled)
             route->member = true;
             set_limit(server, route->eval_width);
         }
-        if (reply.type == MSG_ACK && handled)
-            reply.kind = handled->kind;
         if (reply.type == MSG_LEASE && reply.kind == LEASE_STOP && reply.text) {
             free(server->end_text);
             server->end_text = xstrdup(reply.text);
@@ -271,7 +269,7 @@ static void take_message(Server *server, WireSocket *socket, const WireId *from,
     if (!take_labels(server, msg))
         return;
     core_message(server->core, msg, now);
-    answer_all(server, msg);
+    answer_all(server);
 }
 
 /* Clients whose connection has ended: a process that died is known by that at once. */
@@ -282,7 +280,7 @@ static void take_gone(Server *server, double now)
         for (int i = 0; i < server->count; i++)
             if (wire_same_id(&server->routes[i].control, &id)) {
                 core_gone(server->core, server->routes[i].client, now);
-                answer_all(server, NULL);
+                answer_all(server);
             }
 }
 
@@ -336,7 +334,7 @@ static void serve(Server *server)
         now = clock_now();
         if (now >= next_tick) {
             core_tick(server->core, now);
-            answer_all(server, NULL);
+            answer_all(server);
             count(server);
             routes_forget(server, now);
             next_tick = now + tick;

@@ -35,7 +35,7 @@ typedef struct Header {
 #define ALL ((1u << MSG_TYPES) - 1)
 #define TENSOR (WORK_TENSOR | BIT(VALUES))
 #define WORK_TENSOR (BIT(LEASE) | BIT(PUSH) | BIT(EVAL))
-#define WORK (WORK_TENSOR | BIT(ACK))
+#define WORK (WORK_TENSOR | BIT(ACK) | BIT(NEED))
 #define TEXTS (BIT(ASK) | BIT(RUN) | BIT(HELLO) | BIT(WELCOME) | BIT(FOLLOW) | BIT(REFUSE) | BIT(LEASE) | BIT(STATUS))
 #define MOST_COUNT ((int64_t)1 << 48) /* of anything: small enough that sums cannot overflow */
 
@@ -48,9 +48,11 @@ static const Field fields[] = {
     { "client",   FIELD_U64,    AT(client),    ALL, 0, 0 },
     { "plan",     FIELD_U64,    AT(plan),      BIT(HELLO) | WORK_TENSOR, 0, 0 },
     { "step",     FIELD_INT,    AT(step),      WORK | BIT(PULL) | BIT(VALUES), -1, MOST_COUNT },
-    { "at",       FIELD_INT,    AT(at),        BIT(PUSH) | BIT(ACK) | BIT(PULL) | BIT(VALUES), -1, MOST_COUNT },
+    { "at",       FIELD_INT,    AT(at),        BIT(PUSH) | BIT(ACK) | BIT(NEED) | BIT(PULL) | BIT(VALUES), -1, MOST_COUNT },
+    { "turn",     FIELD_INT,    AT(turn),      BIT(PULL) | BIT(LEASE), 0, MOST_COUNT },
+    { "again",    FIELD_BOOL,   AT(again),     BIT(PULL) | BIT(PUSH) | BIT(EVAL) | BIT(VALUES), 0, 0 },
     { "ranges",   FIELD_RANGES, 0,             WORK, 0, 0 },
-    { "kind",     FIELD_INT,    AT(kind),      BIT(LEASE) | BIT(ACK), LEASE_TRAIN, LEASE_STOP },
+    { "kind",     FIELD_INT,    AT(kind),      BIT(LEASE) | BIT(ACK) | BIT(NEED), LEASE_TRAIN, LEASE_STOP },
     { "code",     FIELD_INT,    AT(code),      BIT(LEASE), 0, 255 },
     { "count",    FIELD_INT,    AT(count),     BIT(PUSH), 0, MOST_COUNT },
     { "tokens",   FIELD_INT,    AT(tokens),    BIT(PUSH), 0, MOST_COUNT },
@@ -81,9 +83,10 @@ static const Field fields[] = {
 /* clang-format on */
 enum { FIELDS = sizeof fields / sizeof *fields };
 
-static const char *const names[MSG_TYPES] = { "ASK",    "RUN",  "HELLO", "WELCOME", "FOLLOW",
-                                              "REFUSE", "PULL", "LEASE", "VALUES",  "PUSH",
-                                              "EVAL",   "ACK",  "BEAT",  "BYE",     "STATUS" };
+static const char *const names[MSG_TYPES] = {
+    "ASK",    "RUN",  "HELLO", "WELCOME", "FOLLOW", "REFUSE", "PULL", "LEASE",
+    "VALUES", "PUSH", "EVAL",  "ACK",     "NEED",   "BEAT",   "BYE",  "STATUS"
+};
 
 const char *msg_name(MsgType type)
 {
@@ -373,13 +376,15 @@ static bool read_map(Header *header, const msgpack_object_map *map, Err *err)
 static bool check_whole(const Header *header, size_t most_tensor, Err *err)
 {
     const Msg *msg = &header->msg;
-    if ((BIT(PUSH) | BIT(EVAL) | BIT(ACK)) >> msg->type & 1 && msg->range_count != 1)
+    if ((BIT(PUSH) | BIT(EVAL) | BIT(ACK) | BIT(NEED)) >> msg->type & 1 && msg->range_count != 1)
         return bad(err, "ranges", "is not one range");
     if (!(msg->seconds >= 0 && isfinite(msg->seconds)))
         return bad(err, "seconds", "is not a time");
     if ((uint64_t)header->size > most_tensor)
         return err_set(err, ERR_INPUT, "%s message with %lld bytes of tensor: at most %zu fit", msg_name(msg->type),
                        (long long)header->size, most_tensor);
+    if (msg->again && header->size > 0)
+        return bad(err, "again", "comes with what it asks for");
     if (header->size % item_bytes(msg->type) != 0)
         return bad(err, "size", "is not a whole number of items");
     return true;

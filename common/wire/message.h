@@ -13,13 +13,18 @@
  *                                                 FOLLOW  text = the run's arithmetic, which is another
  *                                                         than that of the HELLO: say it again with this
  *                                                 REFUSE  text = what differs
- *   PULL    at = -1, step = version that it has   LEASE   kind, step, ranges; data = values[] when
- *           (-1 none; parked until there is work)         the client's version is another
+ *   PULL    at = -1, step = version that it has   LEASE   kind, step, ranges, the PULL's turn; data = values[]
+ *           (-1 none; parked until there is work),        when the client's version is another, once a turn
+ *           turn = which of its PULLs this is
  *           at: a piece of the values of `step`   VALUES  step, at, data = that piece; without data: the
- *                                                         version is another now, PULL again
+ *                                                         version is another now, PULL anew
  *   PUSH    step, range, sums, at,                ACK     step, range, at
  *           data = gradient, or a piece of it
  *   EVAL    step, range, data = metric sums (f64) ACK     step, range, kind = LEASE_EVAL
+ *   with `again`, and without data: did this arrive?
+ *   PUSH, EVAL                                    ACK     yes, or it is of no use any more
+ *                                                 NEED    step, range, at, kind: no, send it
+ *   PULL    at                                    VALUES  again: it was sent before this
  *   BEAT                                          BEAT    known = the server knows this client
  *   BYE                                           BYE
  *   STATUS                                        STATUS  text = JSON
@@ -43,10 +48,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PROTOCOL 5
+#define WIRE_PROTOCOL 6
 #define WIRE_FRAME_BYTES (4 << 20)
 #define WIRE_HEADER_BYTES (1088 << 10) /* headers carry run files, of 1 MB at the most */
+#ifndef WIRE_PIECE /* the simulation's are small */
 #define WIRE_PIECE (1 << 18) /* floats: 1 MB */
+#endif
 #define WIRE_RANGES 16
 #define WIRE_NAME 64 /* room for the name of a host or an arithmetic */
 
@@ -63,6 +70,7 @@ typedef enum {
     MSG_PUSH,
     MSG_EVAL,
     MSG_ACK,
+    MSG_NEED,
     MSG_BEAT,
     MSG_BYE,
     MSG_STATUS,
@@ -101,7 +109,9 @@ typedef struct Msg {
     uint64_t plan; /* HELLO, LEASE, PUSH, EVAL: facts_plan; 0: not known yet */
     uint64_t client; /* incarnation: drawn at random when the client starts */
     int64_t at; /* PUSH, ACK, VALUES: first float of the piece; PULL: the same, or -1 for a lease */
-    int64_t step; /* PULL: version held, or asked for; LEASE, PUSH, EVAL, ACK: version computed at */
+    int64_t turn; /* PULL for a lease: counts them; LEASE: of the PULL that it answers */
+    bool again; /* PULL, PUSH, EVAL: it was sent before, and this is a word that asks for it; VALUES: the answer */
+    int64_t step; /* PULL: version held, or asked for; LEASE, PUSH, EVAL, ACK, NEED: version computed at */
     Range range[WIRE_RANGES]; /* PUSH, EVAL, ACK: one; LEASE: range_count */
     int range_count;
     LeaseKind kind; /* LEASE; ACK: of which kind was the push (an EVAL is decoded with LEASE_EVAL) */

@@ -6,7 +6,7 @@
 
 typedef struct Fake {
     uint64_t id; /* 0: not there */
-    int64_t have;
+    int64_t have, turn;
     double asleep_until, pulled;
     Msg work;
     bool busy;
@@ -108,6 +108,7 @@ static void simulate(int64_t M, uint32_t seed, int64_t steps)
             } else if (fake->id && fake->asleep_until <= now && now - fake->pulled > 0.3) {
                 Msg pull = message(MSG_PULL, fake->id);
                 pull.step = fake->have;
+                pull.turn = ++fake->turn;
                 fake->pulled = now;
                 core_message(core, &pull, now);
             }

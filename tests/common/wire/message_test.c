@@ -20,7 +20,7 @@ static char run_text[] = "model: a\nlora: {r: 8}\n";
 static Msg example(MsgType type)
 {
     Msg msg = { .type = type, .run = UINT64_MAX, .client = 77 };
-    const bool work = type == MSG_LEASE || type == MSG_PUSH || type == MSG_EVAL || type == MSG_ACK;
+    const bool work = type == MSG_LEASE || type == MSG_PUSH || type == MSG_EVAL || type == MSG_ACK || type == MSG_NEED;
     if (work || type == MSG_PULL)
         msg.step = type == MSG_PULL ? -1 : 41;
     if (work) {
@@ -32,7 +32,9 @@ static Msg example(MsgType type)
         msg.data = tensor;
         msg.size = sizeof tensor;
     }
-    if (type == MSG_EVAL || type == MSG_ACK)
+    msg.turn = type == MSG_LEASE || type == MSG_PULL ? 12 : 0;
+    msg.again = type == MSG_VALUES || type == MSG_PULL;
+    if (type == MSG_EVAL || type == MSG_ACK || type == MSG_NEED)
         msg.kind = LEASE_EVAL;
     if (type == MSG_LEASE) {
         msg.kind = LEASE_STOP;
@@ -208,7 +210,7 @@ static void another_protocol_version_is_named(void **state)
     Err err;
     assert_false(decode(&msg, header, size, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
-    assert_string_equal(err.what, "protocol version 5 here, 9 there");
+    assert_string_equal(err.what, "protocol version 6 here, 9 there");
     free(header);
 }
 

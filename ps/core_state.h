@@ -1,0 +1,40 @@
+/* core_state - what core.c and greet.c hold of a server's dialogue, between them. Nobody else includes it.
+ *
+ * Owner: the PsCore. Threads: one. */
+#ifndef PS_CORE_STATE_H
+#define PS_CORE_STATE_H
+
+#include "ps/chunks.h"
+#include "ps/clients.h"
+#include "ps/core.h"
+#include "ps/gather.h"
+#include "ps/lease.h"
+#include "ps/outbox.h"
+#include "ps/pieces.h"
+
+struct PsCore {
+    CoreOptions options;
+    CoreWorld world;
+    CorePhase phase;
+    int64_t version, M;
+    uint64_t plan; /* once it has begun */
+    HelloFacts facts; /* of the first client */
+    bool begun;
+    double first_hello; /* PHASE_WAIT: when waiting began */
+    double last_tick, longest_piece;
+    Clients clients;
+    Leases leases;
+    Gather gather;
+    GradientPieces pieces;
+    Chunks chunks; /* PHASE_EVAL: leases.n */
+    int code;
+    char *text;
+    Outbox outbox;
+    Msg last; /* lent by core_reply */
+};
+
+void core_reply_text(PsCore *core, uint64_t client, MsgType type, const char *text); /* text is copied */
+void core_take_away(PsCore *core, int index); /* a client, and what it has */
+void core_advance(PsCore *core, double now); /* to what comes at this version */
+
+#endif

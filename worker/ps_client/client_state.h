@@ -1,0 +1,40 @@
+/* client_state - what client_core.c and client_take.c hold of a client, between them. Only this folder includes it.
+ *
+ * Owner: the ClientCore. Threads: one at a time. */
+#ifndef WORKER_PS_CLIENT_CLIENT_STATE_H
+#define WORKER_PS_CLIENT_CLIENT_STATE_H
+
+#include "worker/ps_client/client_core.h"
+#include "worker/ps_client/pending.h"
+#include "worker/ps_client/silence.h"
+
+typedef enum { WISH_NONE, WISH_TEXT, WISH_NEXT, WISH_PUSH, WISH_BYE } ClientWish;
+
+struct ClientCore {
+    ClientCoreOptions options;
+    ClientWish wish;
+    Pending *pushes; /* unacknowledged, oldest first */
+    Pending *parts; /* PULLs of pieces of the values, unanswered, oldest first */
+    float *values; /* [slot_size] WISH_NEXT: where they go, lent */
+    int64_t turn; /* of the last PULL for a lease */
+    Pending *request; /* the one ASK, HELLO, PULL or BYE; NULL when it is answered */
+    Msg answer; /* to the last request */
+    Msg stop; /* a LEASE_STOP: the last word, whenever it comes */
+    bool stopped;
+    Pending *hello; /* kept to say it again; owned */
+    bool welcome; /* the server knew us once */
+    bool known; /* and does so now, as far as we know */
+    uint64_t run, plan; /* 0: not known yet */
+    int64_t slot_size, rss_bytes;
+    Silence silence; /* the server's */
+    double next_beat;
+    Err failed;
+};
+
+bool client_requested(const ClientCore *core, MsgType type); /* the one request is such a message */
+void client_drop_request(ClientCore *core);
+Pending *client_pending(const ClientCore *core, MsgType type); /* a new one */
+void client_pull(ClientCore *core, int64_t have, double now); /* asks for a lease */
+void client_put_off(Pending *first, double now); /* something of a list was answered: the others are waited for anew */
+
+#endif
