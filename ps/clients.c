@@ -8,10 +8,8 @@
 
 Client *clients_find(const Clients *clients, uint64_t id)
 {
-    for (int i = 0; i < clients->count; i++)
-        if (clients->items[i].id == id)
-            return &clients->items[i];
-    return NULL;
+    const int at = idmap_find(&clients->places, id);
+    return at < 0 ? NULL : &clients->items[at];
 }
 
 Client *clients_add(Clients *clients, uint64_t id)
@@ -20,6 +18,7 @@ Client *clients_add(Clients *clients, uint64_t id)
         clients->room = clients->room ? 2 * clients->room : 8;
         clients->items = xrealloc(clients->items, (size_t)clients->room * sizeof *clients->items);
     }
+    idmap_put(&clients->places, id, clients->count);
     Client *client = &clients->items[clients->count++];
     *client = (Client){ .id = id, .held = -1, .sent_version = -1 };
     return client;
@@ -30,11 +29,15 @@ void clients_remove(Clients *clients, int index)
     memmove(&clients->items[index], &clients->items[index + 1],
             (size_t)(clients->count - index - 1) * sizeof *clients->items);
     clients->count--;
+    idmap_clear(&clients->places); /* all behind it have moved */
+    for (int i = 0; i < clients->count; i++)
+        idmap_put(&clients->places, clients->items[i].id, i);
 }
 
 void clients_release(Clients *clients)
 {
     free(clients->items);
+    idmap_release(&clients->places);
     *clients = (Clients){ 0 };
 }
 
@@ -64,8 +67,7 @@ bool clients_measure(Client *client, Range range, double seconds)
     return true;
 }
 
-/* Measured speeds count when they really differ: noise would move pieces back and forth. */
-double clients_weight(const Clients *clients, const Client *client)
+double clients_mean_speed(const Clients *clients)
 {
     double sum = 0;
     int measured = 0;
@@ -74,9 +76,15 @@ double clients_weight(const Clients *clients, const Client *client)
             sum += clients->items[i].speed;
             measured++;
         }
+    return measured > 0 ? sum / measured : 0;
+}
+
+/* Measured speeds count when they really differ: noise would move pieces back and forth. */
+double clients_weight(const Client *client, double mean)
+{
     const double ranks = client->facts.ranks > 0 ? (double)client->facts.ranks : 1.0;
-    if (measured == 0 || client->speed <= 0)
+    if (!(mean > 0) || client->speed <= 0)
         return ranks;
-    const double share = client->speed * measured / sum;
+    const double share = client->speed / mean;
     return share > 0.85 && share < 1.15 ? ranks : ranks * fmax(share, 0.01);
 }

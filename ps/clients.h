@@ -5,6 +5,7 @@
 #define PS_CLIENTS_H
 
 #include "common/wire/message.h"
+#include "ps/idmap.h"
 
 typedef struct Client {
     uint64_t id;
@@ -28,6 +29,7 @@ typedef struct Client {
 typedef struct Clients {
     Client *items;
     int count, room;
+    IdMap places; /* id: index of items */
 } Clients;
 
 Client *clients_find(const Clients *clients, uint64_t id); /* NULL: not there; lent until one comes or goes */
@@ -41,7 +43,10 @@ bool clients_are_told(const Clients *clients); /* that it is over */
 /* Takes the speed of a range that took so long. False: that is no time. */
 bool clients_measure(Client *client, Range range, double seconds);
 
-/* Its share of the work, in ranks: more for the faster. */
-double clients_weight(const Clients *clients, const Client *client);
+/* Mean speed of those that were measured; 0: nobody was. */
+double clients_mean_speed(const Clients *clients);
+
+/* Its share of the work, in ranks: more for the faster. mean: clients_mean_speed. */
+double clients_weight(const Client *client, double mean);
 
 #endif

@@ -78,39 +78,24 @@ static void send_end(PsCore *core, Client *client)
     client->told_end = true;
 }
 
+static bool is_idle(const PsCore *core, const Client *client, double now)
+{
+    return client->parked && leases_count(&core->leases, client->id) == 0 && trust_has(&core->clients, client, now);
+}
+
 /* Who waits for work, and would get some. */
 static int idle_count(const PsCore *core, double now)
 {
-    Range ranges[WIRE_RANGES];
     int idle = 0;
-    for (int i = 0; i < core->clients.count; i++) {
-        const Client *client = &core->clients.items[i];
-        idle += client->parked && trust_has(&core->clients, client, now) &&
-                leases_of(&core->leases, client->id, ranges) == 0;
-    }
+    for (int i = 0; i < core->clients.count; i++)
+        idle += is_idle(core, &core->clients.items[i], now);
     return idle;
 }
 
-/* A parked client gets what it owns, else its share of what is nobody's, else waits. The end is told
- * to all, whether they ask or not: one that hangs, but beats, must not keep the others. */
-static void serve(PsCore *core, Client *client, double now)
+static void send_lease(PsCore *core, Client *client)
 {
-    if (core->phase == PHASE_OVER && (client->parked || !client->told_end)) {
-        send_end(core, client);
-        return;
-    }
-    if (!client->parked || !has_round(core))
-        return;
     Range ranges[WIRE_RANGES];
-    int count = leases_of(&core->leases, client->id, ranges);
-    const int64_t left = leases_free_count(&core->leases);
-    if (count == 0 && left > 0 && trust_has(&core->clients, client, now)) {
-        const int idle = idle_count(core, now);
-        const int64_t share = (left + idle - 1) / idle;
-        leases_take(&core->leases, client->id, share);
-        trust_lease(client, share, now);
-        count = leases_of(&core->leases, client->id, ranges);
-    }
+    const int count = leases_of(&core->leases, client->id, ranges);
     if (count == 0)
         return;
     Msg *msg = reply_to(core, client->id, MSG_LEASE);
@@ -123,10 +108,40 @@ static void serve(PsCore *core, Client *client, double now)
     client->parked = false;
 }
 
+/* A parked client gets what it owns, else its share of what is nobody's, else waits. The end is told
+ * to all, whether they ask or not: one that hangs, but beats, must not keep the others. *idle: who shares with it, and one
+ * less when it was served; 0: not counted yet. */
+static void serve_one(PsCore *core, Client *client, int *idle, double now)
+{
+    if (core->phase == PHASE_OVER && (client->parked || !client->told_end)) {
+        send_end(core, client);
+        return;
+    }
+    if (!client->parked || !has_round(core))
+        return;
+    const int64_t left = leases_free_count(&core->leases);
+    if (left > 0 && is_idle(core, client, now)) {
+        if (*idle == 0)
+            *idle = idle_count(core, now);
+        const int64_t share = (left + *idle - 1) / *idle;
+        leases_take(&core->leases, client->id, share);
+        trust_lease(client, share, now);
+        --*idle;
+    }
+    send_lease(core, client);
+}
+
+static void serve(PsCore *core, Client *client, double now)
+{
+    int idle = 0;
+    serve_one(core, client, &idle, now);
+}
+
 static void serve_all(PsCore *core, double now)
 {
+    int idle = 0;
     for (int i = 0; i < core->clients.count; i++)
-        serve(core, &core->clients.items[i], now);
+        serve_one(core, &core->clients.items[i], &idle, now);
 }
 
 static void end(PsCore *core, int code, const char *text)
@@ -141,11 +156,12 @@ static void open_round(PsCore *core, int64_t pieces, double now)
     leases_open(&core->leases, pieces);
     core->longest_piece = 0;
     LeaseShare *shares = xcalloc((size_t)core->clients.count + 1, sizeof *shares);
+    const double mean = clients_mean_speed(&core->clients);
     int count = 0;
     for (int i = 0; i < core->clients.count; i++) {
         const Client *client = &core->clients.items[i];
         if (!client->late && trust_has(&core->clients, client, now))
-            shares[count++] = (LeaseShare){ client->id, clients_weight(&core->clients, client) };
+            shares[count++] = (LeaseShare){ client->id, clients_weight(client, mean) };
     }
     leases_deal(&core->leases, shares, count);
     free(shares);

@@ -30,11 +30,16 @@ void gather_release(Gather *gather)
     *gather = (Gather){ 0 };
 }
 
+/* Only a node that contains it can make it known: one on the way to the root. */
 static bool is_known(const Gather *gather, int64_t begin, int64_t end)
 {
-    for (int64_t i = 0; i <= begin; i++)
-        if (gather->nodes[i].gradient && gather->nodes[i].end >= end)
+    int64_t sibling, sibling_end;
+    bool left;
+    do {
+        const GatherSum *node = &gather->nodes[begin];
+        if (node->gradient && node->end >= end)
             return true;
+    } while (tree_parent(begin, end, gather->M, &begin, &end, &sibling, &sibling_end, &left));
     return false;
 }
 

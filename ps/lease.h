@@ -6,15 +6,28 @@
 #define PS_LEASE_H
 
 #include "common/wire/message.h"
+#include "ps/idmap.h"
 
 typedef struct LeasePiece {
     uint64_t owner; /* client; 0: nobody's */
     bool done;
+    int64_t before, next; /* of the owner's pieces that are not done; -1: none */
 } LeasePiece;
 
+/* A client's pieces that are not done, in the order in which it got them. */
+typedef struct LeaseHolder {
+    int64_t first, last, count; /* first, last: -1 where there are none */
+} LeaseHolder;
+
+/* All that a message asks for or changes costs as much as the pieces that it names, however many there are. */
 typedef struct Leases {
     LeasePiece *pieces; /* [n] */
     int64_t n, room;
+    int64_t done, free; /* pieces that are done; nobody's and not done */
+    int64_t first_free; /* none of those lies before it */
+    LeaseHolder *holders; /* [holder_count] of this round */
+    int holder_count, holder_room;
+    IdMap holder_of; /* client: index of holders */
 } Leases;
 
 /* What a client is worth: pieces are dealt in proportion. */
