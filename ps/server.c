@@ -10,7 +10,9 @@
 #include "ps/events.h"
 #include "ps/labels.h"
 #include "ps/orders.h"
+#include "ps/outgoing_values.h"
 #include "ps/report.h"
+#include "ps/routes.h"
 #include "ps/save.h"
 #include "ps/world.h"
 
@@ -23,25 +25,15 @@
 static const double tick = 0.1; /* seconds between core_ticks */
 static const double farewell = 1.0; /* seconds that clients have to say BYE at the end */
 static const double return_time = 5.0; /* and to come back to a server that was killed at the end */
-static const double route_life = 600.0; /* seconds of silence until a routing id is forgotten */
-enum { MOST_ROUTES = 8192, ROUND_MESSAGES = 256 };
-
-/* Where a client can be reached, whether the core knows it or not. */
-typedef struct Route {
-    uint64_t client;
-    WireId data, control; /* size 0: never heard there */
-    double seen;
-    int64_t eval_width, rss_bytes;
-    bool member; /* was welcomed and did not say BYE */
-} Route;
+enum { ROUND_MESSAGES = 256 };
 
 typedef struct Server {
     Run *run;
     PsCore *core;
     WireContext *context;
     WireSocket *data, *control;
-    Route *routes; /* [count], owned */
-    int count, room;
+    Routes routes;
+    OutgoingValues values;
     int64_t most_clients, most_ranks, most_rss;
     int64_t malformed, malformed_told;
     double told_malformed; /* when */
@@ -80,74 +72,32 @@ static void restore_signals(const struct sigaction old[2])
     sigaction(SIGINT, &old[1], NULL);
 }
 
-/* ---- routes -------------------------------------------------------------------------------- */
-
-static Route *route_find(const Server *server, uint64_t client)
-{
-    for (int i = 0; i < server->count; i++)
-        if (server->routes[i].client == client)
-            return &server->routes[i];
-    return NULL;
-}
-
-/* Room for one more. When there are more clients than anybody has, most of them are made up: the one
- * that was silent longest and is no member makes room. NULL: all are members. */
-static Route *route_new(Server *server)
-{
-    if (server->count == MOST_ROUTES) {
-        Route *oldest = NULL;
-        for (int i = 0; i < server->count; i++)
-            if (!server->routes[i].member && (!oldest || server->routes[i].seen < oldest->seen))
-                oldest = &server->routes[i];
-        return oldest;
-    }
-    if (server->count == server->room) {
-        server->room = server->room ? 2 * server->room : 16;
-        server->routes = xrealloc(server->routes, (size_t)server->room * sizeof *server->routes);
-    }
-    return &server->routes[server->count++];
-}
-
-static Route *route_note(Server *server, const Msg *msg, const WireId *from, bool data, double now)
-{
-    Route *route = route_find(server, msg->client);
-    if (!route) {
-        if (!(route = route_new(server)))
-            return NULL;
-        *route = (Route){ .client = msg->client };
-    }
-    *(data ? &route->data : &route->control) = *from;
-    route->seen = now;
-    return route;
-}
-
-static void routes_forget(Server *server, double now)
-{
-    for (int i = server->count - 1; i >= 0; i--)
-        if (now - server->routes[i].seen > route_life)
-            server->routes[i] = server->routes[--server->count];
-}
-
 /* ---- answers ------------------------------------------------------------------------------- */
+
+static void answer_with(WireSocket *socket, const WireId *to, const Msg *msg, const WireBytes *bytes)
+{
+    Err err = { 0 };
+    if (wire_send_shared(socket, to, msg, bytes, &err) == WIRE_BAD)
+        log_error("server", "cannot answer with %s: %s", msg_name(msg->type), err.what);
+}
 
 static void answer_on(WireSocket *socket, const WireId *to, const Msg *msg)
 {
-    Err err = { 0 };
-    if (wire_send(socket, to, msg, &err) == WIRE_BAD)
-        log_error("server", "cannot answer with %s: %s", msg_name(msg->type), err.what);
+    answer_with(socket, to, msg, NULL);
 }
 
 /* Work on the data socket, everything else on control; on the other one when only that is known.
  * What cannot be sent now is dropped: the client asks again. */
 static void answer(Server *server, const Msg *msg)
 {
-    const Route *route = route_find(server, msg->client);
+    const Route *route = routes_find(&server->routes, msg->client);
     if (!route)
         return;
     const bool work =
         msg->type == MSG_LEASE || msg->type == MSG_VALUES || msg->type == MSG_ACK || msg->type == MSG_NEED;
     const bool data = route->data.size > 0 && (work || route->control.size == 0);
-    answer_on(data ? server->data : server->control, data ? &route->data : &route->control, msg);
+    const WireBytes *bytes = msg->size > 0 ? outgoing_values_of(&server->values, msg) : NULL;
+    answer_with(data ? server->data : server->control, data ? &route->data : &route->control, msg, bytes);
 }
 
 /* Bytes of tensor that a message may bring: gradients, and the metric sums that welcome clients
@@ -164,7 +114,7 @@ static void answer_all(Server *server)
 {
     Msg reply;
     while (core_reply(server->core, &reply)) {
-        Route *route = route_find(server, reply.client);
+        Route *route = routes_find(&server->routes, reply.client);
         if (route && reply.type == MSG_WELCOME) {
             route->member = true;
             set_limit(server, route->eval_width);
@@ -182,7 +132,7 @@ static void answer_all(Server *server)
 
 static int64_t memory_of(const void *self, uint64_t client)
 {
-    const Route *route = route_find(self, client);
+    const Route *route = routes_find(&((const Server *)self)->routes, client);
     return route ? route->rss_bytes : 0;
 }
 
@@ -257,7 +207,7 @@ static void take_message(Server *server, WireSocket *socket, const WireId *from,
         return;
     }
     const double now = clock_now();
-    Route *route = route_note(server, msg, from, socket == server->data, now);
+    Route *route = routes_note(&server->routes, msg, from, socket == server->data, now);
     if (!route)
         return;
     if (msg->type == MSG_HELLO)
@@ -277,9 +227,9 @@ static void take_gone(Server *server, double now)
 {
     WireId id;
     while (wire_gone(server->control, &id))
-        for (int i = 0; i < server->count; i++)
-            if (wire_same_id(&server->routes[i].control, &id)) {
-                core_gone(server->core, server->routes[i].client, now);
+        for (int i = 0; i < server->routes.count; i++)
+            if (wire_same_id(&server->routes.items[i].control, &id)) {
+                core_gone(server->core, server->routes.items[i].client, now);
                 answer_all(server);
             }
 }
@@ -308,8 +258,8 @@ static void count(Server *server)
 {
     int64_t ranks, rss = 0, out[2], in[2];
     const int64_t clients = core_clients(server->core, &ranks);
-    for (int i = 0; i < server->count; i++)
-        rss += server->routes[i].member ? server->routes[i].rss_bytes : 0;
+    for (int i = 0; i < server->routes.count; i++)
+        rss += server->routes.items[i].member ? server->routes.items[i].rss_bytes : 0;
     if (clients > server->most_clients)
         server->most_clients = clients;
     if (ranks > server->most_ranks)
@@ -336,7 +286,7 @@ static void serve(Server *server)
             core_tick(server->core, now);
             answer_all(server);
             count(server);
-            routes_forget(server, now);
+            routes_forget(&server->routes, now);
             next_tick = now + tick;
         }
         wire_wait(sockets, 2, -1, next_tick - now);
@@ -349,8 +299,8 @@ static void serve(Server *server)
 
 static bool anybody_left(const Server *server)
 {
-    for (int i = 0; i < server->count; i++)
-        if (server->routes[i].member)
+    for (int i = 0; i < server->routes.count; i++)
+        if (server->routes.items[i].member)
             return true;
     return false;
 }
@@ -376,7 +326,7 @@ static void take_farewells(Server *server, WireSocket *socket, int code, char *t
     while ((received = wire_receive(socket, &msg, &from, &err)) != WIRE_NOTHING) {
         Route *route = NULL;
         if (received == WIRE_MESSAGE && msg.type != MSG_STATUS)
-            route = route_note(server, &msg, &from, socket == server->data, clock_now());
+            route = routes_note(&server->routes, &msg, &from, socket == server->data, clock_now());
         if (route && msg.type == MSG_BYE) {
             const Msg bye = { .type = MSG_BYE, .run = run_id(server->run), .client = msg.client };
             answer(server, &bye);
@@ -394,9 +344,9 @@ static void say_farewell(Server *server, int code, char *text, bool tell)
 {
     WireSocket *const sockets[] = { server->control, server->data };
     const double until = clock_now() + farewell;
-    for (int i = 0; tell && i < server->count; i++)
-        if (server->routes[i].member)
-            say_stop(server, &server->routes[i], code, text);
+    for (int i = 0; tell && i < server->routes.count; i++)
+        if (server->routes.items[i].member)
+            say_stop(server, &server->routes.items[i], code, text);
     for (double now = clock_now(); anybody_left(server) && now < until; now = clock_now()) {
         wire_wait(sockets, 2, -1, until - now < tick ? until - now : tick);
         take_farewells(server, server->control, code, text);
@@ -517,7 +467,8 @@ static void server_release(Server *server)
     wire_close(server->control);
     wire_context_close(server->context);
     core_free(server->core);
-    free(server->routes);
+    routes_release(&server->routes);
+    outgoing_values_release(&server->values);
     free(server->end_text);
 }
 

@@ -8,6 +8,7 @@
 #include "common/base/text.h"
 #include "common/wire/gate.h"
 #include "common/wire/guard.h"
+#include "common/wire/outgoing.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -35,14 +36,6 @@ struct WireContext {
     Gate *gate; /* of a server with keys; owned */
 };
 
-/* A message that its peer did not take yet. */
-typedef struct WaitingMessage {
-    struct WaitingMessage *next;
-    WireId to;
-    zmq_msg_t *parts; /* [count], owned */
-    int count;
-} WaitingMessage;
-
 struct WireSocket {
     void *zmq;
     bool router;
@@ -54,7 +47,7 @@ struct WireSocket {
     Gate *gate; /* ROUTER with keys: the context's */
     Handshake *handshake; /* DEALER; owned */
     size_t seal; /* bytes of a frame beyond ours */
-    WaitingMessage *waiting; /* owned, oldest first */
+    Outgoing *waiting; /* what its peers did not take yet, owned, oldest first */
     int64_t out, in; /* bytes */
 };
 
@@ -160,21 +153,13 @@ static WireSocket *socket_new(WireContext *context, bool router, bool ipv6, Err 
     return NULL;
 }
 
-static void waiting_free(WaitingMessage *waiting)
-{
-    for (int i = 0; i < waiting->count; i++)
-        zmq_msg_close(&waiting->parts[i]);
-    free(waiting->parts);
-    free(waiting);
-}
-
 void wire_close(WireSocket *socket)
 {
     if (!socket)
         return;
     while (socket->waiting) {
-        WaitingMessage *next = socket->waiting->next;
-        waiting_free(socket->waiting);
+        Outgoing *next = socket->waiting->next;
+        outgoing_free(socket->waiting);
         socket->waiting = next;
     }
     guard_close(socket->guard);
@@ -334,34 +319,9 @@ static int64_t on_the_wire(size_t size)
     return bytes + (bytes + 1447) / 1448 * 66;
 }
 
-static void release_header(void *data, void *hint)
-{
-    (void)hint;
-    free(data);
-}
-
-/* header is taken: it lives in the first part. */
-static WaitingMessage *waiting_new(const WireId *to, char *header, size_t header_size, const Msg *msg)
-{
-    const size_t frames = (msg->size + WIRE_FRAME_BYTES - 1) / WIRE_FRAME_BYTES;
-    WaitingMessage *waiting = xcalloc(1, sizeof *waiting);
-    waiting->count = (int)frames + 1;
-    waiting->parts = xcalloc((size_t)waiting->count, sizeof *waiting->parts);
-    if (to)
-        waiting->to = *to;
-    REQUIRE(zmq_msg_init_data(&waiting->parts[0], header, header_size, release_header, NULL) == 0);
-    for (size_t i = 0; i < frames; i++) {
-        const size_t begin = i * WIRE_FRAME_BYTES;
-        const size_t n = msg->size - begin < WIRE_FRAME_BYTES ? msg->size - begin : WIRE_FRAME_BYTES;
-        REQUIRE(zmq_msg_init_size(&waiting->parts[i + 1], n) == 0);
-        memcpy(zmq_msg_data(&waiting->parts[i + 1]), (const char *)msg->data + begin, n);
-    }
-    return waiting;
-}
-
 /* 0: all parts are ZeroMQ's now. Else its error number. ZeroMQ decides about a whole message at its
  * first frame, so one that fails there has left nothing behind. */
-static int try_send(WireSocket *socket, WaitingMessage *waiting)
+static int try_send(WireSocket *socket, Outgoing *waiting)
 {
     if (socket->router && zmq_send(socket->zmq, waiting->to.bytes, waiting->to.size, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
         return zmq_errno();
@@ -380,21 +340,13 @@ bool wire_same_id(const WireId *a, const WireId *b)
     return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
 }
 
-static int count_waiting(const WireSocket *socket, const WireId *to)
-{
-    int count = 0;
-    for (const WaitingMessage *w = socket->waiting; w; w = w->next)
-        count += wire_same_id(&w->to, to);
-    return count;
-}
-
 /* Sends what peers take by now, each peer's in its order; what peers that are gone should have had
  * is dropped. */
 static void flush(WireSocket *socket)
 {
     const WireId *full = NULL; /* ZeroMQ is not asked again for the same peer */
-    for (WaitingMessage **at = &socket->waiting; *at;) {
-        WaitingMessage *waiting = *at;
+    for (Outgoing **at = &socket->waiting; *at;) {
+        Outgoing *waiting = *at;
         if (full && wire_same_id(full, &waiting->to)) {
             at = &waiting->next;
             continue;
@@ -406,32 +358,38 @@ static void flush(WireSocket *socket)
             continue;
         }
         *at = waiting->next;
-        waiting_free(waiting);
+        outgoing_free(waiting);
     }
 }
 
-WireSent wire_send(WireSocket *socket, const WireId *to, const Msg *msg, Err *err)
+WireSent wire_send_shared(WireSocket *socket, const WireId *to, const Msg *msg, const WireBytes *bytes, Err *err)
 {
     REQUIRE(socket->router == (to != NULL));
     char *header;
     size_t header_size;
-    const int queued = to ? count_waiting(socket, to) : 0;
-    if (queued >= WIRE_QUEUE)
+    int heavy = 0;
+    const int queued = to ? outgoing_count(socket->waiting, to, &heavy) : 0;
+    if (queued >= WIRE_QUEUE || (msg->size > 0 && heavy >= WIRE_HEAVY))
         return WIRE_LATER;
     if (!msg_encode_header(msg, &header, &header_size, err))
         return WIRE_BAD;
-    WaitingMessage *waiting = waiting_new(to, header, header_size, msg);
+    Outgoing *waiting = outgoing_new(to, header, header_size, msg, bytes);
     const int why = queued > 0 ? EAGAIN : try_send(socket, waiting);
     if (why == EAGAIN && socket->router) {
-        WaitingMessage **last = &socket->waiting;
+        Outgoing **last = &socket->waiting;
         while (*last)
             last = &(*last)->next;
         *last = waiting;
         return WIRE_SENT;
     }
     socket->blocked = why == EAGAIN;
-    waiting_free(waiting);
+    outgoing_free(waiting);
     return why == 0 ? WIRE_SENT : WIRE_LATER;
+}
+
+WireSent wire_send(WireSocket *socket, const WireId *to, const Msg *msg, Err *err)
+{
+    return wire_send_shared(socket, to, msg, NULL, err);
 }
 
 /* ---- receiving ----------------------------------------------------------------------------- */

@@ -62,9 +62,19 @@ typedef enum {
 } WireSent;
 
 /* to: the peer for a ROUTER, NULL for a DEALER. Copies what it needs of msg. A ROUTER queues what
- * a slow peer does not take at once, WIRE_QUEUE messages for each. */
+ * a slow peer does not take at once: WIRE_QUEUE messages for each, WIRE_HEAVY of them with a tensor. */
 #define WIRE_QUEUE 32
+#define WIRE_HEAVY 4
 WireSent wire_send(WireSocket *socket, const WireId *to, const Msg *msg, Err *err);
+
+/* Bytes that many messages carry, one copy for all: who made them may free them at once, and they go when the last message
+ * has left. At most WIRE_FRAME_BYTES. */
+typedef struct WireBytes WireBytes;
+WireBytes *wire_bytes_new(const void *data, size_t size);
+void wire_bytes_free(WireBytes *bytes); /* NULL is fine */
+
+/* As wire_send; bytes are msg's data. */
+WireSent wire_send_shared(WireSocket *socket, const WireId *to, const Msg *msg, const WireBytes *bytes, Err *err);
 
 typedef enum { WIRE_NOTHING, WIRE_MESSAGE, WIRE_MALFORMED } WireReceived;
 
