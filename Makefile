@@ -104,7 +104,7 @@ $(B)/tests/%_test: $(B)/tests/%_test.o $(patsubst %.c,$(B)/%.o,$(HELPERS)) $(B)/
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 # The simulation is of a program whose large gradients are small: pieces of 2 floats
-SMALL := ps/core ps/greet ps/idmap ps/clients ps/lease ps/gather ps/chunks ps/outbox ps/pieces ps/trust \
+SMALL := ps/core ps/greet ps/idmap ps/clients ps/lease ps/gather ps/chunks ps/outbox ps/pieces ps/room ps/trust \
          worker/ps_client/client_core worker/ps_client/client_take worker/ps_client/pending worker/ps_client/silence common/wire/message
 $(B)/small/%.o: %.c
 	@mkdir -p $(@D)

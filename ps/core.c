@@ -155,6 +155,7 @@ static void open_round(PsCore *core, int64_t pieces, double now)
 {
     leases_open(&core->leases, pieces);
     core->longest_piece = 0;
+    room_open(&core->room, now);
     LeaseShare *shares = xcalloc((size_t)core->clients.count + 1, sizeof *shares);
     const double mean = clients_mean_speed(&core->clients);
     int count = 0;
@@ -249,6 +250,10 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
         refuse(core, msg, "a range of micro-batches that is no node of the sum tree");
         return;
     }
+    if (answer != GATHER_KNOWN && !room_has(&core->room, &core->gather, &core->pieces, msg)) {
+        client->active = now; /* it waits for us; and asks again */
+        return;
+    }
     if (asks) {
         const bool here = answer == GATHER_KNOWN || pieces_has(&core->pieces, msg);
         answer_push(core, msg, here ? MSG_ACK : MSG_NEED);
@@ -264,6 +269,7 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
     if (pieces == PIECES_MORE)
         return;
     REQUIRE(gather_add(&core->gather, range.begin, range.end, &sum) == GATHER_KEPT);
+    room_note_sum(&core->room, now);
     leases_finish(&core->leases, range);
     measure(core, client, msg, now);
     if (leases_count(&core->leases, client->id) == 0)
@@ -394,6 +400,7 @@ void core_gone(PsCore *core, uint64_t id, double now)
         return;
     log_warn("client", "its connection has ended, its work goes to others client=%016llx", (unsigned long long)id);
     leases_drop(&core->leases, id);
+    pieces_drop(&core->pieces, id);
     serve_all(core, now);
 }
 
@@ -444,6 +451,7 @@ void core_tick(PsCore *core, double now)
     bury_silent(core, now);
     greet_begin_when_complete(core, now);
     take_from_late(core, now);
+    room_tick(&core->room, core->options.lease_timeout, now);
     serve_all(core, now);
 }
 
@@ -524,6 +532,11 @@ void core_free(PsCore *core)
 bool core_is_over(const PsCore *core)
 {
     return core->phase == PHASE_OVER && core->outbox.count == 0 && clients_are_told(&core->clients);
+}
+
+int64_t core_open_sums(const PsCore *core)
+{
+    return core->gather.open + core->pieces.count;
 }
 
 int core_exit_code(const PsCore *core)

@@ -48,6 +48,7 @@ typedef struct CoreWorld {
 typedef struct CoreOptions {
     uint64_t run;
     int64_t version; /* to go on from */
+    int64_t sum_bytes; /* that gradients may take which wait for others (ps/room.h) */
     double lease_timeout; /* seconds of silence until a client's leases go to others */
 } CoreOptions;
 
@@ -65,6 +66,7 @@ void core_gone(PsCore *core, uint64_t client, double now);
 bool core_reply(PsCore *core, Msg *reply);
 
 bool core_is_over(const PsCore *core); /* stopped, and every client was told or is gone */
+int64_t core_open_sums(const PsCore *core); /* gradients that it holds */
 int core_exit_code(const PsCore *core);
 int64_t core_clients(const PsCore *core, int64_t *ranks);
 

@@ -11,6 +11,7 @@
 #include "ps/lease.h"
 #include "ps/outbox.h"
 #include "ps/pieces.h"
+#include "ps/room.h"
 
 struct PsCore {
     CoreOptions options;
@@ -26,6 +27,7 @@ struct PsCore {
     Leases leases;
     Gather gather;
     GradientPieces pieces;
+    Room room;
     Chunks chunks; /* PHASE_EVAL: leases.n */
     int code;
     char *text;

@@ -13,6 +13,7 @@ void gather_init(Gather *gather, int64_t M, int64_t size)
 
 static void drop(Gather *gather, int64_t begin)
 {
+    gather->open -= gather->nodes[begin].gradient != NULL;
     free(gather->nodes[begin].gradient);
     gather->nodes[begin] = (GatherSum){ 0 };
 }
@@ -88,10 +89,19 @@ GatherAnswer gather_add(Gather *gather, int64_t begin, int64_t end, GatherSum *s
     for (int64_t i = begin; i < end; i++)
         drop(gather, i);
     gather->nodes[begin] = *sum;
+    gather->open++;
     gather->nodes[begin].end = end;
     sum->gradient = NULL;
     rise(gather, begin, end);
     return GATHER_KEPT;
+}
+
+int64_t gather_first_missing(const Gather *gather)
+{
+    int64_t leaf = 0;
+    while (leaf < gather->M && gather->nodes[leaf].gradient)
+        leaf = gather->nodes[leaf].end;
+    return leaf;
 }
 
 const GatherSum *gather_root(const Gather *gather)

@@ -22,6 +22,7 @@ typedef struct GatherSum {
 typedef struct Gather {
     GatherSum *nodes; /* [M], by the node's first leaf */
     int64_t M, size;
+    int64_t open; /* nodes with a gradient */
 } Gather;
 
 typedef enum { GATHER_KEPT, GATHER_KNOWN, GATHER_NO_NODE } GatherAnswer;
@@ -37,6 +38,9 @@ GatherAnswer gather_ask(const Gather *gather, int64_t begin, int64_t end);
 /* Takes *sum's gradient when the answer is GATHER_KEPT (then nulled). A node that contains finished
  * ones replaces them; one inside a finished node is GATHER_KNOWN. */
 GatherAnswer gather_add(Gather *gather, int64_t begin, int64_t end, GatherSum *sum);
+
+/* The first leaf that no finished node has; M: there is none. */
+int64_t gather_first_missing(const Gather *gather);
 
 /* The whole step's sum, or NULL. Lent until the next call. */
 const GatherSum *gather_root(const Gather *gather);

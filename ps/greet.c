@@ -15,6 +15,7 @@ static void begin(PsCore *core, double now)
     core->M = core->world.begin(core->world.self, &core->facts, ranks, &core->plan);
     REQUIRE(core->M > 0);
     gather_init(&core->gather, core->M, core->facts.slot_size);
+    core->room.most = room_most(core->M, core->facts.slot_size, core->options.sum_bytes);
     core->begun = true;
     for (int i = 0; i < core->clients.count; i++) {
         core->clients.items[i].welcomed = true;

@@ -33,6 +33,11 @@ static bool is_of(const Puzzle *puzzle, const Msg *push)
     return puzzle && puzzle->range.begin == range.begin && puzzle->range.end == range.end;
 }
 
+bool pieces_is_begun(const GradientPieces *pieces, const Msg *push)
+{
+    return is_of(find(pieces, push->client), push);
+}
+
 bool pieces_has(const GradientPieces *pieces, const Msg *push)
 {
     const Puzzle *puzzle = find(pieces, push->client);

@@ -30,6 +30,9 @@ PiecesAnswer pieces_add(GradientPieces *pieces, float **gradient, Msg *push, int
 /* Is the piece of this PUSH here? */
 bool pieces_has(const GradientPieces *pieces, const Msg *push);
 
+/* Has a piece of this PUSH's gradient come before? */
+bool pieces_is_begun(const GradientPieces *pieces, const Msg *push);
+
 void pieces_drop(GradientPieces *pieces, uint64_t client); /* what it has begun */
 void pieces_clear(GradientPieces *pieces); /* of all, behind a step */
 void pieces_release(GradientPieces *pieces);

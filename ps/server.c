@@ -25,6 +25,7 @@
 static const double tick = 0.1; /* seconds between core_ticks */
 static const double farewell = 1.0; /* seconds that clients have to say BYE at the end */
 static const double return_time = 5.0; /* and to come back to a server that was killed at the end */
+static const int64_t sum_bytes = 256 << 20; /* for gradients that wait for others */
 enum { ROUND_MESSAGES = 256 };
 
 typedef struct Server {
@@ -447,9 +448,9 @@ static bool server_open(Server *server, Run *run, const ServerOptions *options, 
     *server = (Server){ .run = run, .started = (double)time(NULL) };
     if (!may_listen(address, options, err))
         return false;
-    const CoreOptions core = { .run = run_id(run),
-                               .version = run_version(run),
-                               .lease_timeout = options->lease_timeout };
+    const CoreOptions core = {
+        .run = run_id(run), .version = run_version(run), .sum_bytes = sum_bytes, .lease_timeout = options->lease_timeout
+    };
     const CoreWorld world = world_of(run);
     server->core = core_new(&core, &world);
     server->context = wire_context_open(err);

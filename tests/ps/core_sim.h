@@ -22,6 +22,7 @@ enum { SIZE = 5, CHUNKS = 6, CLIENTS = 7, EVERY = 50, PLAN = 44 };
 typedef struct Sim {
     int64_t M, steps, applied, evaluations, evaluated_at;
     uint32_t seed, draw;
+    int64_t sum_bytes; /* 0: more than enough */
     float values[SIZE];
     const char *arithmetic; /* of the run file; NULL: auto */
     bool goes_on; /* the run was begun by a server before */
@@ -138,7 +139,9 @@ static inline PsCore *start(Sim *sim)
 {
     const CoreWorld world = { sim,       sim_begin, sim_arithmetic, sim_differs, sim_text,
                               sim_apply, sim_next,  sim_evaluated,  sim_values };
-    return core_new(&(CoreOptions){ .run = 77, .lease_timeout = 5 }, &world);
+    return core_new(
+        &(CoreOptions){ .run = 77, .sum_bytes = sim->sum_bytes ? sim->sum_bytes : 1 << 20, .lease_timeout = 5 },
+        &world);
 }
 
 static inline Msg message(MsgType type, uint64_t client)

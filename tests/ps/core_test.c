@@ -442,6 +442,71 @@ static void another_run_s_messages_change_nothing(void **state)
     core_free(core);
 }
 
+static int answered(PsCore *core, bool has[], MsgType type)
+{
+    Msg reply;
+    int count = 0;
+    while (core_reply(core, &reply))
+        if (reply.type == type) {
+            has[reply.range[0].begin] = true;
+            count++;
+        }
+    return count;
+}
+
+static void offer(PsCore *core, int64_t m, int64_t step, bool again, double now)
+{
+    Msg msg = message(MSG_PUSH, 1 + (uint64_t)m);
+    msg.step = step;
+    msg.range[0] = (Range){ m, m + 1 };
+    msg.range_count = 1;
+    msg.count = 1;
+    msg.again = again;
+    if (!again) {
+        msg.size = SIZE * sizeof(float);
+        msg.data = xmalloc(msg.size);
+        plain(msg.data, &msg.loss, step, m, 1, m + 1);
+    }
+    core_message(core, &msg, now);
+    free(msg.data);
+}
+
+/* 128 clients bring a sum each, every other one of the tree first, to a server that has room for the nine that the tree needs:
+ * it holds no more than those, what grows at the left, and one that comes; and every step is made with its bits. */
+static void offers_of_ten_times_the_room_wait_for_it(void **state)
+{
+    (void)state;
+    enum { N = 128, ROOM = 9 };
+    Sim sim = { .M = N, .steps = 2, .evaluated_at = -1, .sum_bytes = 1 };
+    PsCore *core = start(&sim);
+    int64_t most = 0, sent = 0;
+    double now = 0;
+    for (uint64_t id = 1; id <= N; id++)
+        hello(core, id, 0);
+    for (int64_t step = 0; step < 2; step++) {
+        bool has[N] = { false }, wanted[N];
+        for (int64_t m = 0; m < N; m++)
+            wanted[m] = true;
+        for (int turn = 0; sim.applied == step && turn < 4 * N; turn++, now += 0.01)
+            for (int64_t i = 0; i < N && sim.applied == step; i++) {
+                const int64_t m = i < N / 2 ? N - 1 - 2 * i : 2 * (N - 1 - i); /* none beside another at first */
+                if (has[m])
+                    continue;
+                sent += wanted[m];
+                offer(core, m, step, !wanted[m], now);
+                wanted[m] = false;
+                answered(core, wanted, MSG_NEED); /* of this one: it goes the next time */
+                offer(core, m, step, true, now);
+                answered(core, has, MSG_ACK);
+                most = core_open_sums(core) > most ? core_open_sums(core) : most;
+            }
+        assert_int_equal(sim.applied, step + 1);
+    }
+    assert_in_range(most, ROOM, 2 * ROOM);
+    assert_true(sent <= 4 * N); /* twice at the most */
+    core_free(core);
+}
+
 static void the_end_is_told_to_those_that_do_not_ask(void **state)
 {
     (void)state;
@@ -473,6 +538,7 @@ int main(void)
         cmocka_unit_test(sums_of_another_plan_are_refused),
         cmocka_unit_test(leases_say_their_plan),
         cmocka_unit_test(another_run_s_messages_change_nothing),
+        cmocka_unit_test(offers_of_ten_times_the_room_wait_for_it),
         cmocka_unit_test(the_end_is_told_to_those_that_do_not_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

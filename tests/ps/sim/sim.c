@@ -3,6 +3,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/slots/tree.h"
+#include "ps/room.h"
 #include "tests/ps/sim/check.h"
 #include "tests/ps/sim/net.h"
 #include "tests/ps/sim/world.h"
@@ -52,6 +53,7 @@ typedef struct Sim {
     int count;
     uint64_t next_client;
     int64_t server_life;
+    int64_t sum_bytes; /* that the server may have for sums: few */
     SimResult result;
     bool trace;
 } Sim;
@@ -103,6 +105,8 @@ static void server_takes(Sim *sim, int node, bool data, Msg *msg)
     if (msg->client == sim->nodes[node].client)
         sim->nodes[node].heard[data ? 0 : 1] = sim->net.connection[node] + 1;
     core_message(sim->core, msg, sim->net.now);
+    const int64_t open = core_open_sums(sim->core);
+    sim->result.most_sums = open > sim->result.most_sums ? open : sim->result.most_sums;
     server_answers(sim);
 }
 
@@ -110,8 +114,11 @@ static void server_starts(Sim *sim)
 {
     const CoreWorld table = world_table(&sim->world);
     say(sim, -1, "server starts");
-    sim->core = core_new(
-        &(CoreOptions){ .run = WORLD_RUN, .version = sim->world.version, .lease_timeout = lease_timeout }, &table);
+    sim->core = core_new(&(CoreOptions){ .run = WORLD_RUN,
+                                         .version = sim->world.version,
+                                         .sum_bytes = sim->sum_bytes,
+                                         .lease_timeout = lease_timeout },
+                         &table);
     net_after(&sim->net, 0, TICK, 0, ++sim->server_life);
 }
 
@@ -467,6 +474,7 @@ static void draw(Sim *sim, uint64_t seed)
     net->weather = (NetWeather){ .wild = net_draw(net, 4) == 0,
                                  .delay = net_draw(net, 3) == 0 ? 0.2 : 0.001,
                                  .bytes_second = net_draw(net, 4) == 0 ? 600 : 0 };
+    sim->sum_bytes = net_draw(net, 2) ? 1 << 20 : 1;
     sim->result.calm = net_draw(net, 8) == 0;
     sim->faults_until = sim->result.calm ? 0 : net_real(net, 30);
     for (int i = 0; i < sim->count; i++)
@@ -500,6 +508,9 @@ SimResult sim_play(uint64_t seed, bool trace)
     SIM_CHECK(sim.world.every == 0 || sim.world.evaluations == sim.world.steps / sim.world.every);
     if (sim.result.calm && !sim.net.weather.wild) /* what is on its way at the end: values of a version for each */
         SIM_CHECK(sim.net.payload <= sim.result.needed + sim.count * sim.world.size * (int64_t)sizeof(float));
+    if (sim.result.calm &&
+        sim.sum_bytes == 1) /* the least room, what grows together at the left, and a piece of each node */
+        SIM_CHECK(sim.result.most_sums <= room_most(sim.world.M, 1, 1) + 4 + sim.count);
     if (sim.result.calm && !sim.net.weather.wild && sim.count == 1) /* with others, who is slow may be helped */
         SIM_CHECK(sim.result.computed == sim.world.steps * sim.world.M + sim.world.evaluations * WORLD_CHUNKS);
     sim.result.seconds = sim.net.now;

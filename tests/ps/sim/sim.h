@@ -23,6 +23,7 @@ typedef struct SimResult {
     int64_t steps, events, restarts; /* of the server */
     int64_t payload, needed; /* bytes of tensors: sent, and the least that could be */
     int64_t computed; /* micro-batches and chunks, by all nodes */
+    int64_t most_sums; /* gradients that the server held at a time */
     bool calm; /* no fault at all */
 } SimResult;
 
