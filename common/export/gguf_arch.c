@@ -176,8 +176,10 @@ const GgufArch *gguf_arch(const SavedModel *saved, Err *err)
         refuse(err, "the rope_type '%s' of a %s", rope, arch->family->model_type);
     else if (of_type)
         refuse(err, "a %s of the task %s", arch->family->model_type, config_task_name(arch->head.task->type));
-    else
-        refuse(err, "a %s", arch->family->model_type);
+    else {
+        err_set(err, ERR_INPUT, "a %s has no GGUF form here", arch->family->model_type);
+        err_hint(err, "--format=onnx, or lora merge");
+    }
     return NULL;
 }
 
@@ -276,7 +278,7 @@ void gguf_arch_divisors(float *out, const ModelArch *arch)
 {
     const double base = rope_theta(arch);
     double *inverse = xcalloc((size_t)(arch->D / 2), sizeof *inverse);
-    arch_rope(arch, arch->positions, inverse);
+    arch_rope(arch, 0, arch->positions, inverse);
     for (int64_t j = 0; j < arch->D / 2; j++)
         out[j] = (float)((float)(1 / maths_pow(base, 2.0 * (double)j / (double)arch->D)) / inverse[j]);
     free(inverse);

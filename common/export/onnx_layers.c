@@ -52,7 +52,10 @@ static const char *rms_norm(const Layers *l, const char *x, const Module *m)
     onnx_int(g, "keepdims", 1);
     const char *mean = onnx_op1(g, "ReduceMean", squares);
     const char *root = onnx_op1(g, "Sqrt", onnx_op2(g, "Add", mean, onnx_f32(g, l->arch->norm_eps)));
-    return onnx_op2(g, "Mul", onnx_op2(g, "Div", x, root), weight(l, m, false, false));
+    const char *gain = weight(l, m, false, false);
+    if (l->arch->gain_from_one)
+        gain = onnx_op2(g, "Add", gain, onnx_f32(g, 1));
+    return onnx_op2(g, "Mul", onnx_op2(g, "Div", x, root), gain);
 }
 
 const char *layers_norm(const Layers *l, const char *x, const Module *m)

@@ -31,21 +31,53 @@ static const Module *module(const Graph *m, int64_t layer, Role role)
 
 /* ---- what has no nodes here -------------------------------------------------------------- */
 
-static bool check(const ModelArch *arch, Err *err)
+/* A rope whose numbers depend on the length; NULL: it is none. */
+static const char *changing_rope(const ModelArch *arch)
 {
     const char *what = NULL;
     double *near = xcalloc((size_t)arch->D + 1, sizeof *near), *far = xcalloc((size_t)arch->D + 1, sizeof *far);
-    if (arch->rope && arch_rope(arch, 2, near) != arch_rope(arch, arch->positions * 2, far))
+    if (arch->rope && arch_rope(arch, 0, 2, near) != arch_rope(arch, 0, arch->positions * 2, far))
         what = "a rope_type whose scale depends on the length";
-    for (int64_t j = 0; arch->rope && j < arch->D / 2; j++)
+    for (int64_t j = 0; arch->rope && j < arch_rotated(arch) / 2; j++)
         if (near[j] != far[j])
             what = "a rope_type whose frequencies depend on the length";
-    if (arch->side_by_side)
-        what = "a block whose attention and MLP stand side by side";
-    if (arch->position_offset > 0 && !arch->padding_stands)
-        what = "a table of positions that begins at another row";
     free(far);
     free(near);
+    return what;
+}
+
+/* The first of a description's features that no node here computes; NULL: none. */
+static const char *unknown_feature(const ModelArch *arch)
+{
+    const bool has[] = { arch_module(arch, 0, ROLE_ATTN_AFTER), arch_module(arch, 0, ROLE_GATE_UP) };
+    const Module *q_norm = arch_module(arch, 0, ROLE_Q_NORM);
+    const struct {
+        bool is;
+        const char *what;
+    } features[] = {
+        { arch->side_by_side, "a block whose attention and MLP stand side by side" },
+        { arch->position_offset > 0 && !arch->padding_stands, "a table of positions that begins at another row" },
+        { arch->alibi != ALIBI_NONE, "a slope of scores (alibi)" },
+        { arch->score_cap > 0, "a cap of scores" },
+        { arch->logit_cap > 0, "a cap of logits" },
+        { arch->qkv_grouped, "a product of q, k and v by heads" },
+        { arch->rope_sets, "layers that turn by different frequencies, or not at all" },
+        { arch_rotated(arch) != arch->D, "a rotation of a part of each head" },
+        { arch->rope_neighbours, "a rotation of neighbours" },
+        { has[0], "a norm of what a sublayer gives" },
+        { has[1], "a product of gate and up" },
+        { q_norm && q_norm->out != arch->D, "a norm of all heads together" },
+        { arch->norm_bare, "a layer norm without a bias" },
+    };
+    for (size_t i = 0; i < LENGTH(features); i++)
+        if (features[i].is)
+            return features[i].what;
+    return NULL;
+}
+
+static bool check(const ModelArch *arch, Err *err)
+{
+    const char *feature = unknown_feature(arch), *what = feature ? feature : changing_rope(arch);
     if (!what)
         return true;
     err_set(err, ERR_INPUT, "%s (model_type '%s') has no ONNX form here", what, arch->family->model_type);
@@ -122,7 +154,7 @@ static void add_rope(Graph *m)
     const ModelArch *arch = m->arch;
     double *inverse = xcalloc((size_t)arch->D, sizeof *inverse);
     float *frequency = xcalloc((size_t)arch->D, sizeof *frequency);
-    const double factor = arch_rope(arch, arch->positions, inverse);
+    const double factor = arch_rope(arch, 0, arch->positions, inverse);
     for (int64_t j = 0; j < arch->D / 2; j++)
         frequency[j] = (float)inverse[j];
     const char *place = positions(m);
@@ -149,6 +181,8 @@ static const char *embed_text(Graph *m)
     const Module *types = module(m, -1, ROLE_TYPE), *table = module(m, -1, ROLE_POSITION),
                  *norm = module(m, -1, ROLE_EMBED_NORM);
     const char *h = layers_rows(l, layers_weight(l, module(m, -1, ROLE_WORD), false), "input_ids");
+    if (m->arch->embed_scale != 1)
+        h = onnx_op2(m->g, "Mul", h, onnx_f32(m->g, m->arch->embed_scale));
     if (types)
         h = onnx_op2(m->g, "Add", h,
                      has_types(m->arch) ? layers_rows(l, layers_weight(l, types, false), "token_type_ids")
@@ -271,8 +305,12 @@ static const char *sublayer(Graph *m, const char *h, int64_t layer, Role norm,
                             const char *(*f)(Graph *m, const char *x, int64_t layer))
 {
     const Module *n = module(m, layer, norm);
-    if (m->arch->pre_norm)
-        return onnx_op2(m->g, "Add", f(m, layers_norm(&m->l, h, n), layer), h);
+    if (m->arch->pre_norm) {
+        const char *y = f(m, layers_norm(&m->l, h, n), layer);
+        if (m->arch->residual_scale != 1)
+            y = onnx_op2(m->g, "Mul", y, onnx_f32(m->g, m->arch->residual_scale));
+        return onnx_op2(m->g, "Add", y, h);
+    }
     return layers_norm(&m->l, onnx_op2(m->g, "Add", f(m, h, layer), h), n);
 }
 
@@ -306,6 +344,8 @@ static void speak(const Graph *m, const char *h)
     const Module *head = module(m, -1, ROLE_HEAD);
     const char *flat = onnx_op2(m->g, "Reshape", h, onnx_i64s(m->g, (const int64_t[]){ -1, m->arch->C }, 2));
     const char *y = layers_dense(&m->l, flat, head), *shape = onnx_op1(m->g, "Shape", "input_ids");
+    if (m->arch->logit_scale != 1)
+        y = onnx_op2(m->g, "Mul", y, onnx_f32(m->g, m->arch->logit_scale));
     onnx_int(m->g, "axis", 0);
     const char *whole = onnx_op2(m->g, "Concat", shape, onnx_i64s(m->g, &m->arch->V, 1));
     onnx_node(m->g, "Reshape", (OnnxInputs){ y, whole }, "logits");

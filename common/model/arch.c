@@ -10,9 +10,13 @@
 
 enum { MOST_LABELS = 1 << 20 };
 
-static const FamilyReader *const readers[] = { &bert_reader,    &distilbert_reader, &gpt2_reader,       &llama_reader,
-                                               &mistral_reader, &opt_reader,        &qwen2_reader,      &qwen3_reader,
-                                               &roberta_reader, &vit_reader,        &xlm_roberta_reader };
+static const FamilyReader *const readers[] = {
+    &bert_reader,    &bloom_reader,   &cohere_reader,      &distilbert_reader, &falcon_reader,
+    &gemma_reader,   &gemma2_reader,  &gemma3_text_reader, &gpt2_reader,       &gpt_neox_reader,
+    &gptj_reader,    &granite_reader, &llama_reader,       &mistral_reader,    &olmo2_reader,
+    &opt_reader,     &phi_reader,     &phi3_reader,        &qwen2_reader,      &qwen3_reader,
+    &roberta_reader, &smollm3_reader, &stablelm_reader,    &vit_reader,        &xlm_roberta_reader,
+};
 enum { READERS = sizeof readers / sizeof *readers };
 
 /* ---- config.json and overrides ---------------------------------------------- */
@@ -28,6 +32,14 @@ bool arch_class_task(const char *class_name, TaskType *task)
             }
         }
     return false;
+}
+
+const Family *arch_family(const char *model_type)
+{
+    for (int i = 0; i < READERS; i++)
+        if (strcmp(model_type, readers[i]->family->model_type) == 0)
+            return readers[i]->family;
+    return NULL;
 }
 
 static const FamilyReader *find_reader(const json_t *config, Err *err)
@@ -265,6 +277,7 @@ ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
     ModelArch *arch = xcalloc(1, sizeof *arch);
     arch->folder = xstrdup(folder);
     arch->head.task = task_get(task);
+    arch->embed_scale = arch->residual_scale = arch->logit_scale = 1;
     arch->config = json_file(path, err);
     bool ok = arch->config != NULL;
     if (ok && !json_is_object(arch->config))
@@ -295,6 +308,7 @@ void arch_close(ModelArch *arch)
     free(arch->modules);
     free(arch->windows);
     free(arch->scales);
+    free(arch->rope_sets);
     json_decref(arch->config);
     free(arch->folder);
     free(arch);

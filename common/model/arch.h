@@ -46,8 +46,11 @@ typedef enum {
     ROLE_FINAL_NORM, /* behind the last block */
     ROLE_PATCH, /* image patches -> rows */
     ROLE_CLS, /* the row that stands before the patches */
-    ROLE_Q_NORM, /* one norm for every head of q */
+    ROLE_Q_NORM, /* a norm of q before it turns: of every head, or of all together, as wide as it says */
     ROLE_K_NORM, /* and of k */
+    ROLE_GATE_UP, /* gate and up in one module, instead of ROLE_FF_GATE, _UP */
+    ROLE_ATTN_AFTER, /* a norm of what attention gives, before it meets the stream */
+    ROLE_FF_AFTER, /* and of what the MLP gives */
     ROLE_COUNT
 } Role;
 
@@ -65,6 +68,12 @@ typedef struct Module {
 } Module;
 
 typedef enum { NORM_LAYER, NORM_RMS } NormKind;
+
+/* What is added to the score of key j of a sequence, by head (Press et al. 2021): nothing, slope j, or that with
+ * slope and product rounded to bfloat16 and scaled as scores are. */
+typedef enum { ALIBI_NONE, ALIBI_PLAIN, ALIBI_ROUNDED } Alibi;
+
+enum { ROPE_SETS = 2, ROPE_STANDS = -1 };
 
 /* Which rows of the last block the head reads. */
 typedef enum {
@@ -88,6 +97,7 @@ typedef struct Family {
     /* Tensors that files may hold and no task of ours reads, as fnmatch patterns, NULL-terminated:
      * of the body, without its prefix (buffers, a pooler), and beside it (heads of Transformers'). */
     const char *const *idle, *const *heads;
+    bool tokenizer_alone; /* its folders name a class that is not theirs: tokenizer.json is what it says */
 } Family;
 
 /* What stands behind the body: a task's outputs, which rows of the last block they read, and what they are called. */
@@ -116,17 +126,30 @@ typedef struct ModelArch {
     int64_t position_offset; /* row of the position table for the first token (RoBERTa: pad_id + 1; OPT: 2) */
     bool padding_stands; /* a pad_id among the tokens has the row before that, and is not counted (RoBERTa) */
     NormKind norm;
-    bool pre_norm; /* x += f(norm(x)) instead of x = norm(x + f(x)) */
+    bool norm_bare; /* layer norms have no bias */
+    bool gain_from_one; /* norms multiply by 1 + their weight */
+    bool pre_norm; /* x += f(norm(x)) instead of x = norm(x + f(x)); where a sublayer has no norm before it, f(x) */
     bool side_by_side; /* and attention and MLP read the same x: x += f(norm1(x)) + g(norm2(x)) */
     bool gated; /* MLP with ROLE_FF_GATE */
     bool causal;
     bool layers_chosen; /* by model_config: files may hold more */
     int64_t *windows; /* [layers]: row i sees keys above i - window; 0: all. NULL: all 0 */
     bool rope; /* rotary positions (arch_rope) instead of a table */
+    int64_t rotated; /* of a head's D the first that turn; 0: all */
+    bool rope_neighbours; /* pairs are (2j, 2j + 1), not (j, j + half) */
+    int8_t *rope_sets; /* [layers] the set of frequencies a layer turns by, or ROPE_STANDS; NULL: all by set 0 */
+    Alibi alibi;
     double *scales; /* [layers] of the attention's scores */
+    double score_cap; /* scores become cap tanh(s / cap), before any is hidden; 0: none */
+    bool qkv_grouped; /* rows of ROLE_QKV: of every key head its heads of q, then k, then v; else q | k | v */
+    double embed_scale; /* of the words' rows */
+    bool embed_scale_behind; /* behind the noise of training, too */
+    double residual_scale; /* of what a sublayer adds to the stream */
+    double logit_scale, logit_cap; /* of the vocabulary: scale first; cap 0: none */
     double norm_eps, initializer_range;
     Activation act;
     double embed_dropout, hidden_dropout, attention_dropout;
+    bool attention_stays; /* hidden_dropout is of what the MLP gives alone */
     int64_t image_size, patch, channels; /* 0: texts */
     int64_t pad_id, bos_id, eos_id; /* -1: none */
     int64_t padding_row; /* of the word table, without a gradient (padding_idx); -1: none */
@@ -144,6 +167,9 @@ MUST_USE char *model_find(const char *model, Err *err);
 /* The task of a class of Transformers ("BertForTokenClassification"); false: of none here. */
 bool arch_class_task(const char *class_name, TaskType *task);
 
+/* Of a config.json's model_type; NULL: none here. */
+const Family *arch_family(const char *model_type);
+
 /* Reads FOLDER/config.json, puts `overrides` in, checks everything it needs.
  * labels: names or, where empty, `label_count`, else config.json's id2label
  * (which may be only LABEL_0..: labels_known is then false), else 2. */
@@ -158,11 +184,23 @@ char *arch_old_path(const ModelArch *arch, const char *path);
 const Module *arch_module(const ModelArch *arch, int layer, Role role);
 int arch_module_index(const ModelArch *arch, int layer, Role role); /* -1: none */
 
-/* Rotary positions for sequences of up to `length` tokens: angle of position t, pair j is
- * t * inverse[j], j < D/2 (pairs are (j, j + D/2)); cosines and sines are multiplied by the return
- * value. Depends on length only for rope_type "dynamic" and "longrope".
+/* Of a head's D those that turn, an even number. */
+int64_t arch_rotated(const ModelArch *arch);
+
+/* The set of frequencies that a layer turns by; ROPE_STANDS: none. */
+int arch_rope_set(const ModelArch *arch, int64_t layer);
+
+/* Rotary positions of a set for sequences of up to `length` tokens: angle of position t, pair j is
+ * t * inverse[j], j < R/2 (R: arch_rotated; pairs are (j, j + R/2), or neighbours); cosines and sines are multiplied
+ * by the return value. Depends on length only for rope_type "dynamic" and "longrope".
  * Source: modeling_rope_utils.py. */
-double arch_rope(const ModelArch *arch, int64_t length, double *inverse);
+double arch_rope(const ModelArch *arch, int set, int64_t length, double *inverse);
+
+/* Whether all sequences of a batch turn as the longest of them does ("longrope"), not each by its own length. */
+bool arch_rope_of_batch(const ModelArch *arch);
+
+/* The slope of each head, out[H] (Press et al. 2021). */
+void arch_alibi_slopes(const ModelArch *arch, float *out);
 
 /* Parameters of the whole model with its head. */
 int64_t arch_parameters(const ModelArch *arch);

@@ -86,6 +86,37 @@ bool arch_flag(const ModelArch *arch, const char *key, bool fallback, bool *out,
     return err->kind == ERR_NONE;
 }
 
+bool arch_factor(const ModelArch *arch, const char *key, double fallback, double *out, Err *err)
+{
+    *out = json_get_real(arch->config, key, fallback, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    return *out > 0 || err_set(err, ERR_INPUT, "'%s' is %g, allowed is above 0", key, *out);
+}
+
+bool arch_cap(const ModelArch *arch, const char *key, double fallback, double *out, Err *err)
+{
+    const json_t *value = json_object_get(arch->config, key);
+    *out = 0;
+    if (json_is_null(value) || (!value && fallback <= 0))
+        return true;
+    return arch_factor(arch, key, fallback, out, err);
+}
+
+bool arch_says(const ModelArch *arch, const char *key, bool fallback)
+{
+    const json_t *value = json_object_get(arch->config, key);
+    return json_is_boolean(value) ? json_is_true(value) : fallback;
+}
+
+void arch_decoder(ModelArch *arch)
+{
+    arch->pre_norm = true;
+    arch->causal = true;
+    arch->padding_row = -1;
+    arch->head.rows = arch->head.task->of_tokens ? READ_LABELLED : READ_LAST;
+}
+
 bool arch_initializer(ModelArch *arch, const char *key, Err *err)
 {
     arch->initializer_range = json_get_real(arch->config, key, 0.02, err);
@@ -185,8 +216,28 @@ void arch_add_table(ModelArch *arch, char *path, Role role, int64_t rows)
 void arch_add_norm(ModelArch *arch, char *path, int layer, Role role)
 {
     arch_add(arch, path,
-             &(Module){
-                 .kind = MODULE_NORM, .role = role, .layer = layer, .out = arch->C, .bias = arch->norm == NORM_LAYER });
+             &(Module){ .kind = MODULE_NORM,
+                        .role = role,
+                        .layer = layer,
+                        .out = arch->C,
+                        .bias = arch->norm == NORM_LAYER && !arch->norm_bare });
+}
+
+void arch_add_layer(ModelArch *arch, const char *stack, int layer, const LayerModule *modules, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const LayerModule *m = &modules[i];
+        if (!m->name)
+            continue;
+        char *path = xprintf("%s.%d.%s", stack, layer, m->name);
+        if (m->in == 0 && m->out == arch->C)
+            arch_add_norm(arch, path, layer, m->role);
+        else if (m->in == 0)
+            arch_add(arch, path,
+                     &(Module){ .kind = MODULE_NORM, .role = m->role, .layer = layer, .out = m->out, .bias = m->bias });
+        else
+            arch_add_linear(arch, path, layer, m->role, m->out, m->in, m->bias);
+    }
 }
 
 /* What the task puts on top: not in the base's checkpoint. */
@@ -212,9 +263,14 @@ void arch_add_head_pooler(ModelArch *arch, char *path)
     add_new(arch, path, ROLE_POOLER, arch->C, true);
 }
 
-void arch_add_lm_head(ModelArch *arch, bool tied)
+void arch_add_lm_head(ModelArch *arch, bool bias)
 {
     arch_add(arch, xstrdup("lm_head"),
-             &(Module){
-                 .kind = MODULE_LINEAR, .role = ROLE_HEAD, .layer = -1, .out = arch->V, .in = arch->C, .tied = tied });
+             &(Module){ .kind = MODULE_LINEAR,
+                        .role = ROLE_HEAD,
+                        .layer = -1,
+                        .out = arch->V,
+                        .in = arch->C,
+                        .bias = bias,
+                        .tied = arch->tied });
 }

@@ -19,8 +19,10 @@ typedef struct FamilyReader {
     void (*list)(ModelArch *arch);
 } FamilyReader;
 
-extern const FamilyReader bert_reader, distilbert_reader, gpt2_reader, llama_reader, mistral_reader, qwen2_reader,
-    opt_reader, qwen3_reader, roberta_reader, vit_reader, xlm_roberta_reader;
+extern const FamilyReader bert_reader, bloom_reader, cohere_reader, distilbert_reader, falcon_reader, gemma_reader,
+    gemma2_reader, gemma3_text_reader, gpt2_reader, gpt_neox_reader, gptj_reader, granite_reader, llama_reader,
+    mistral_reader, olmo2_reader, opt_reader, phi_reader, phi3_reader, qwen2_reader, qwen3_reader, roberta_reader,
+    smollm3_reader, stablelm_reader, vit_reader, xlm_roberta_reader;
 
 /* ---- reading config.json: the fallback is Transformers' ------------------------ */
 
@@ -64,21 +66,55 @@ MUST_USE bool bert_read(ModelArch *arch, int64_t words, Err *err);
 extern const char *const bert_keys[];
 void bert_list_layers(ModelArch *arch);
 
+/* A factor above 0. */
+MUST_USE bool arch_factor(const ModelArch *arch, const char *key, double fallback, double *out, Err *err);
+
+/* A bound above 0; null, and where the fallback is 0 nothing, is 0: none. */
+MUST_USE bool arch_cap(const ModelArch *arch, const char *key, double fallback, double *out, Err *err);
+
+/* What config.json says, or the fallback; of a flag that reading has checked. */
+bool arch_says(const ModelArch *arch, const char *key, bool fallback);
+
+/* Pre-norm blocks that see what is before them, and the head's rows of such a model. */
+void arch_decoder(ModelArch *arch);
+
 /* Llama's keys and blocks, which its relatives have too: what a config.json without the key means. */
 typedef struct LlamaDefaults {
     int64_t F, K, D, V, positions; /* K 0: as many as H; D 0: C / H */
-    int64_t bos, eos;
+    int64_t pad, bos, eos;
+    int64_t C, H, layers; /* 0: 4096, 32, 32 */
+    const char *act_key, *act; /* NULL: "hidden_act", silu */
+    const char *eps_key; /* NULL: "rms_norm_eps", of RMSNorms; else layer norms */
+    double eps;
+    double part; /* partial_rotary_factor; 0: heads turn whole, and there is no such key */
+    bool tied;
 } LlamaDefaults;
 
-/* What a layer has besides. */
+typedef enum { HEAD_NORMS_NONE, HEAD_NORMS_EACH, HEAD_NORMS_TOGETHER } HeadNorms;
+
+/* Where a layer's norms stand, and so what they are called. */
+typedef enum {
+    LLAMA_BEFORE, /* input_layernorm, post_attention_layernorm, each before a sublayer */
+    LLAMA_ONE, /* input_layernorm for both, side by side */
+    LLAMA_BEHIND, /* post_attention_layernorm, post_feedforward_layernorm behind bodies */
+    LLAMA_AROUND /* before and behind each body */
+} LlamaNorms;
+
+/* What a layer has. */
 typedef struct LlamaLayer {
     bool qkv_bias, out_bias, mlp_bias;
-    bool head_norms; /* of q and k */
+    HeadNorms head_norms; /* of q and k */
+    LlamaNorms norms;
+    bool fused; /* qkv_proj, gate_up_proj */
 } LlamaLayer;
 
 extern const char *const llama_keys[], *const llama_targets[], *const llama_idle[], *const llama_heads[];
 MUST_USE bool llama_read(ModelArch *arch, const LlamaDefaults *defaults, Err *err);
 MUST_USE bool llama_read_layer_windows(ModelArch *arch, Err *err); /* Qwen's: layer_types, max_window_layers */
+
+/* Windows of sliding_window tokens (null: none) in the layers that layer_types says, else in those that `slides` says. */
+MUST_USE bool llama_read_windows(ModelArch *arch, int64_t fallback, bool (*slides)(const ModelArch *, int64_t layer),
+                                 Err *err);
 void llama_list(ModelArch *arch, const LlamaLayer *has);
 
 /* ---- listing modules: each takes `path` ------------------------------------------ */
@@ -87,8 +123,18 @@ void arch_add(ModelArch *arch, char *path, const Module *module);
 void arch_add_linear(ModelArch *arch, char *path, int layer, Role role, int64_t out, int64_t in, bool bias);
 void arch_add_table(ModelArch *arch, char *path, Role role, int64_t rows); /* an embedding */
 void arch_add_norm(ModelArch *arch, char *path, int layer, Role role); /* biased: NORM_LAYER */
+
+/* A layer by a table, under STACK.layer. (NAME NULL: a row that is not there; in 0: a norm). */
+typedef struct LayerModule {
+    const char *name;
+    Role role;
+    int64_t out, in;
+    bool bias; /* of a norm: as arch_add_norm, whatever it says */
+} LayerModule;
+void arch_add_layer(ModelArch *arch, const char *stack, int layer, const LayerModule *modules, int count);
+
 void arch_add_head(ModelArch *arch, char *path, bool bias); /* the task's, new */
 void arch_add_head_pooler(ModelArch *arch, char *path); /* the square layer before it, where that is new too */
-void arch_add_lm_head(ModelArch *arch, bool tied);
+void arch_add_lm_head(ModelArch *arch, bool bias); /* tied as arch->tied says */
 
 #endif

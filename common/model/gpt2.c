@@ -116,7 +116,7 @@ static void list(ModelArch *arch)
         list_layer(arch, layer);
     arch_add_norm(arch, xstrdup("transformer.ln_f"), -1, ROLE_FINAL_NORM);
     if (arch->head.task->speaks)
-        arch_add_lm_head(arch, arch->tied);
+        arch_add_lm_head(arch, false);
     else if (arch->head.task->tags)
         arch_add_head(arch, xstrdup("classifier"), true);
     else

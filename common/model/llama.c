@@ -46,25 +46,26 @@ const char *const llama_keys[] = { "attention_bias",
 const char *const llama_idle[] = { "*rotary_emb.inv_freq", NULL };
 const char *const llama_heads[] = { "lm_head.*", "score.*", "qa_outputs.*", NULL };
 
-#define FAMILY(name, class_name)                                                                                       \
+#define FAMILY(name, class_name, alone)                                                                                \
     static const Family name = {                                                                                       \
         .model_type = #name,                                                                                           \
         .prefix = "model.",                                                                                            \
         .default_targets = llama_targets,                                                                              \
         .idle = llama_idle,                                                                                            \
         .heads = llama_heads,                                                                                          \
+        .tokenizer_alone = (alone),                                                                                    \
         .task_class = { [TASK_SEQ_CLS] = class_name "ForSequenceClassification",                                       \
                         [TASK_TOKEN_CLS] = class_name "ForTokenClassification",                                        \
                         [TASK_CAUSAL_LM] = class_name "ForCausalLM" },                                                 \
     }
 
-FAMILY(llama, "Llama");
-FAMILY(mistral, "Mistral");
-FAMILY(qwen2, "Qwen2");
+FAMILY(llama, "Llama", false);
+FAMILY(mistral, "Mistral", true);
+FAMILY(qwen2, "Qwen2", false);
 
-static const LlamaDefaults llama_defaults = { 11008, 0, 0, 32000, 2048, 1, 2 };
-static const LlamaDefaults mistral_defaults = { 14336, 8, 0, 32000, 131072, 1, 2 };
-static const LlamaDefaults qwen2_defaults = { 22016, 32, 0, 151936, 32768, -1, -1 };
+static const LlamaDefaults llama_defaults = { 11008, 0, 0, 32000, 2048, -1, 1, 2, .eps = 1e-6 };
+static const LlamaDefaults mistral_defaults = { 14336, 8, 0, 32000, 131072, -1, 1, 2, .eps = 1e-6 };
+static const LlamaDefaults qwen2_defaults = { 22016, 32, 0, 151936, 32768, -1, -1, -1, .eps = 1e-6 };
 
 /* ---- reading -------------------------------------------------------------------- */
 
@@ -88,8 +89,9 @@ static bool read_heads(ModelArch *arch, const LlamaDefaults *d, Err *err)
 
 static bool read_sizes(ModelArch *arch, const LlamaDefaults *d, Err *err)
 {
-    return arch_size(arch, "hidden_size", 4096, &arch->C, err) && arch_layers(arch, "num_hidden_layers", 32, err) &&
-           arch_size(arch, "num_attention_heads", 32, &arch->H, err) &&
+    return arch_size(arch, "hidden_size", d->C > 0 ? d->C : 4096, &arch->C, err) &&
+           arch_layers(arch, "num_hidden_layers", d->layers > 0 ? d->layers : 32, err) &&
+           arch_size(arch, "num_attention_heads", d->H > 0 ? d->H : 32, &arch->H, err) &&
            arch_size(arch, "intermediate_size", d->F, &arch->F, err) &&
            arch_size(arch, "vocab_size", d->V, &arch->V, err) &&
            arch_size(arch, "max_position_embeddings", d->positions, &arch->positions, err) && read_heads(arch, d, err);
@@ -105,27 +107,27 @@ static bool check_biases(const ModelArch *arch, Err *err)
 
 bool llama_read(ModelArch *arch, const LlamaDefaults *d, Err *err)
 {
-    arch->norm = NORM_RMS;
-    arch->pre_norm = true;
+    arch_decoder(arch);
+    arch->norm = d->eps_key ? NORM_LAYER : NORM_RMS;
     arch->gated = true;
-    arch->causal = true;
     arch->rope = true;
-    arch->head.rows = arch->head.task->of_tokens ? READ_LABELLED : READ_LAST;
-    if (!read_sizes(arch, d, err) || !rope_check(arch, err) || !arch_norms(arch, "rms_norm_eps", 1e-6, err) ||
-        !arch_tokens(arch, -1, d->bos, d->eos, err) || !arch_activation(arch, "hidden_act", "silu", &arch->act, err) ||
+    if (!read_sizes(arch, d, err) || (d->part > 0 && !rope_read_part(arch, "partial_rotary_factor", d->part, err)) ||
+        !rope_check(arch, err) || !arch_norms(arch, d->eps_key ? d->eps_key : "rms_norm_eps", d->eps, err) ||
+        !arch_tokens(arch, d->pad, d->bos, d->eos, err) ||
+        !arch_activation(arch, d->act_key ? d->act_key : "hidden_act", d->act ? d->act : "silu", &arch->act, err) ||
         !arch_dropout(arch, "attention_dropout", 0.0, &arch->attention_dropout, err) ||
         (arch->head.task->tags && !arch_token_dropout(arch, err)))
         return false;
     arch->padding_row = arch->pad_id;
-    return check_biases(arch, err) && arch_flag(arch, "tie_word_embeddings", false, &arch->tied, err);
+    return check_biases(arch, err) && arch_flag(arch, "tie_word_embeddings", d->tied, &arch->tied, err);
 }
 
-/* sliding_window: rows below the fallback where the key is not there; null: 0. */
-static bool read_window(const ModelArch *arch, int64_t *window, Err *err)
+/* sliding_window: rows below the fallback (0: none) where the key is not there; null: 0. */
+static bool read_window(const ModelArch *arch, int64_t fallback, int64_t *window, Err *err)
 {
     const json_t *value = json_object_get(arch->config, "sliding_window");
     *window = 0;
-    return json_is_null(value) || arch_size(arch, "sliding_window", 4096, window, err);
+    return json_is_null(value) || (!value && fallback == 0) || arch_size(arch, "sliding_window", fallback, window, err);
 }
 
 static bool read_llama(ModelArch *arch, Err *err)
@@ -136,7 +138,7 @@ static bool read_llama(ModelArch *arch, Err *err)
 static bool read_mistral(ModelArch *arch, Err *err)
 {
     int64_t window;
-    if (!llama_read(arch, &mistral_defaults, err) || !read_window(arch, &window, err))
+    if (!llama_read(arch, &mistral_defaults, err) || !read_window(arch, 4096, &window, err))
         return false;
     arch->windows = xcalloc((size_t)arch->layers, sizeof *arch->windows);
     for (int64_t l = 0; l < arch->layers; l++)
@@ -167,7 +169,8 @@ bool llama_read_layer_windows(ModelArch *arch, Err *err)
 {
     int64_t window = 0;
     bool slides;
-    if (!arch_flag(arch, "use_sliding_window", false, &slides, err) || (slides && !read_window(arch, &window, err)))
+    if (!arch_flag(arch, "use_sliding_window", false, &slides, err) ||
+        (slides && !read_window(arch, 4096, &window, err)))
         return false;
     const int64_t full = json_get_int(arch->config, "max_window_layers", 28, err);
     if (err->kind != ERR_NONE)
@@ -181,6 +184,20 @@ bool llama_read_layer_windows(ModelArch *arch, Err *err)
     return true;
 }
 
+bool llama_read_windows(ModelArch *arch, int64_t fallback, bool (*slides)(const ModelArch *, int64_t layer), Err *err)
+{
+    int64_t window;
+    if (!read_window(arch, fallback, &window, err))
+        return false;
+    arch->windows = xcalloc((size_t)arch->layers, sizeof *arch->windows);
+    const json_t *types = json_object_get(arch->config, "layer_types");
+    if (types && !json_is_null(types))
+        return read_layer_types(arch, types, window, err);
+    for (int64_t l = 0; l < arch->layers; l++)
+        arch->windows[l] = slides(arch, l) ? window : 0;
+    return true;
+}
+
 static bool read_qwen2(ModelArch *arch, Err *err)
 {
     return llama_read(arch, &qwen2_defaults, err) && llama_read_layer_windows(arch, err);
@@ -188,58 +205,73 @@ static bool read_qwen2(ModelArch *arch, Err *err)
 
 /* ---- listing ---------------------------------------------------------------------- */
 
-static bool says(const ModelArch *arch, const char *key, bool fallback)
+static void add_table(ModelArch *arch, int layer, const LayerModule *modules, int count)
 {
-    const json_t *value = json_object_get(arch->config, key);
-    return json_is_boolean(value) ? json_is_true(value) : fallback;
+    arch_add_layer(arch, "model.layers", layer, modules, count);
 }
 
-static void add(ModelArch *arch, int layer, const char *name, Role role, int64_t out, int64_t in, bool bias)
-{
-    arch_add_linear(arch, xprintf("model.layers.%d.%s", layer, name), layer, role, out, in, bias);
-}
-
-static void add_head_norm(ModelArch *arch, int layer, const char *name, Role role)
-{
-    arch_add(arch, xprintf("model.layers.%d.%s", layer, name),
-             &(Module){ .kind = MODULE_NORM, .role = role, .layer = layer, .out = arch->D });
-}
-
-static void list_layer(ModelArch *arch, int layer, const LlamaLayer *has)
+static void list_products(ModelArch *arch, int layer, const LlamaLayer *has)
 {
     const int64_t C = arch->C, F = arch->F, Q = arch->H * arch->D, K = arch->K * arch->D;
-    add(arch, layer, "self_attn.q_proj", ROLE_Q, Q, C, has->qkv_bias);
-    add(arch, layer, "self_attn.k_proj", ROLE_K, K, C, has->qkv_bias);
-    add(arch, layer, "self_attn.v_proj", ROLE_V, K, C, has->qkv_bias);
-    add(arch, layer, "self_attn.o_proj", ROLE_ATTN_OUT, C, Q, has->out_bias);
-    if (has->head_norms) {
-        add_head_norm(arch, layer, "self_attn.q_norm", ROLE_Q_NORM);
-        add_head_norm(arch, layer, "self_attn.k_norm", ROLE_K_NORM);
-    }
-    add(arch, layer, "mlp.gate_proj", ROLE_FF_GATE, F, C, has->mlp_bias);
-    add(arch, layer, "mlp.up_proj", ROLE_FF_UP, F, C, has->mlp_bias);
-    add(arch, layer, "mlp.down_proj", ROLE_FF_DOWN, C, F, has->mlp_bias);
-    arch_add_norm(arch, xprintf("model.layers.%d.input_layernorm", layer), layer, ROLE_ATTN_NORM);
-    arch_add_norm(arch, xprintf("model.layers.%d.post_attention_layernorm", layer), layer, ROLE_FF_NORM);
+    const bool each = has->head_norms == HEAD_NORMS_EACH, bias = has->qkv_bias;
+    const LayerModule apart[] = {
+        { "self_attn.q_proj", ROLE_Q, Q, C, bias },
+        { "self_attn.k_proj", ROLE_K, K, C, bias },
+        { "self_attn.v_proj", ROLE_V, K, C, bias },
+        { "self_attn.o_proj", ROLE_ATTN_OUT, C, Q, has->out_bias },
+        { has->head_norms ? "self_attn.q_norm" : NULL, ROLE_Q_NORM, each ? arch->D : Q, 0, false },
+        { has->head_norms ? "self_attn.k_norm" : NULL, ROLE_K_NORM, each ? arch->D : K, 0, false },
+        { "mlp.gate_proj", ROLE_FF_GATE, F, C, has->mlp_bias },
+        { "mlp.up_proj", ROLE_FF_UP, F, C, has->mlp_bias },
+        { "mlp.down_proj", ROLE_FF_DOWN, C, F, has->mlp_bias },
+    };
+    const LayerModule fused[] = {
+        { "self_attn.o_proj", ROLE_ATTN_OUT, C, Q, has->out_bias },
+        { "self_attn.qkv_proj", ROLE_QKV, Q + 2 * K, C, bias },
+        { "mlp.gate_up_proj", ROLE_GATE_UP, 2 * F, C, has->mlp_bias },
+        { "mlp.down_proj", ROLE_FF_DOWN, C, F, has->mlp_bias },
+    };
+    if (has->fused)
+        add_table(arch, layer, fused, LENGTH(fused));
+    else
+        add_table(arch, layer, apart, LENGTH(apart));
+}
+
+static void list_norms(ModelArch *arch, int layer, LlamaNorms where)
+{
+    const int64_t C = arch->C;
+    const bool before = where == LLAMA_BEFORE, around = where == LLAMA_AROUND, behind = around || where == LLAMA_BEHIND;
+    const LayerModule norms[] = {
+        { where != LLAMA_BEHIND ? "input_layernorm" : NULL, ROLE_ATTN_NORM, C, 0, false },
+        { before ? "post_attention_layernorm" : NULL, ROLE_FF_NORM, C, 0, false },
+        { behind ? "post_attention_layernorm" : NULL, ROLE_ATTN_AFTER, C, 0, false },
+        { around ? "pre_feedforward_layernorm" : NULL, ROLE_FF_NORM, C, 0, false },
+        { behind ? "post_feedforward_layernorm" : NULL, ROLE_FF_AFTER, C, 0, false },
+    };
+    add_table(arch, layer, norms, LENGTH(norms));
 }
 
 void llama_list(ModelArch *arch, const LlamaLayer *has)
 {
     arch_add_table(arch, xstrdup("model.embed_tokens"), ROLE_WORD, arch->V);
-    for (int layer = 0; layer < arch->layers; layer++)
-        list_layer(arch, layer, has);
+    for (int layer = 0; layer < arch->layers; layer++) {
+        list_products(arch, layer, has);
+        list_norms(arch, layer, has->norms);
+    }
     arch_add_norm(arch, xstrdup("model.norm"), -1, ROLE_FINAL_NORM);
     if (arch->head.task->speaks)
-        arch_add_lm_head(arch, arch->tied);
+        arch_add_lm_head(arch, false);
     else
-        arch_add_head(arch, xstrdup("score"), arch->head.task->tags && says(arch, "token_classification_bias", true));
+        arch_add_head(arch, xstrdup("score"),
+                      arch->head.task->tags && arch_says(arch, "token_classification_bias", true));
 }
 
 static void list_llama(ModelArch *arch)
 {
-    const bool attention = says(arch, "attention_bias", false);
+    const bool attention = arch_says(arch, "attention_bias", false);
     llama_list(
-        arch, &(LlamaLayer){ .qkv_bias = attention, .out_bias = attention, .mlp_bias = says(arch, "mlp_bias", false) });
+        arch,
+        &(LlamaLayer){ .qkv_bias = attention, .out_bias = attention, .mlp_bias = arch_says(arch, "mlp_bias", false) });
 }
 
 static void list_mistral(ModelArch *arch)

@@ -111,7 +111,7 @@ static void list(ModelArch *arch)
     for (int layer = 0; layer < arch->layers; layer++)
         list_layer(arch, layer, !json_is_false(bias));
     if (arch->head.task->speaks)
-        arch_add_lm_head(arch, arch->tied);
+        arch_add_lm_head(arch, false);
     else
         arch_add_head(arch, xstrdup("score"), false);
 }

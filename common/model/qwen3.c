@@ -16,7 +16,7 @@ static const Family qwen3 = {
 };
 
 static const LlamaDefaults defaults = {
-    .F = 22016, .K = 32, .D = 128, .V = 151936, .positions = 32768, .bos = -1, .eos = -1
+    .F = 22016, .K = 32, .D = 128, .V = 151936, .positions = 32768, .pad = -1, .bos = -1, .eos = -1, .eps = 1e-6
 };
 
 static bool read(ModelArch *arch, Err *err)
@@ -27,7 +27,7 @@ static bool read(ModelArch *arch, Err *err)
 static void list(ModelArch *arch)
 {
     const bool bias = json_is_true(json_object_get(arch->config, "attention_bias"));
-    llama_list(arch, &(LlamaLayer){ .qkv_bias = bias, .out_bias = bias, .head_norms = true });
+    llama_list(arch, &(LlamaLayer){ .qkv_bias = bias, .out_bias = bias, .head_norms = HEAD_NORMS_EACH });
 }
 
 const FamilyReader qwen3_reader = { &qwen3, llama_keys, read, list };

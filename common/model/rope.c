@@ -104,8 +104,9 @@ static bool read_longrope(RopeSettings *rope, const ModelArch *arch, Err *err)
 {
     const double usual = rope->factor <= 1 ? 1 : sqrt(1 + maths_log(rope->factor) / maths_log(rope->original));
     rope->attention = json_get_real(rope->from, "attention_factor", usual, err);
-    return err->kind == ERR_NONE && read_pairs(rope, "short_factor", arch->D / 2, &rope->by_pair, err) &&
-           read_pairs(rope, "long_factor", arch->D / 2, &rope->by_pair2, err);
+    const int64_t pairs = arch_rotated(arch) / 2;
+    return err->kind == ERR_NONE && read_pairs(rope, "short_factor", pairs, &rope->by_pair, err) &&
+           read_pairs(rope, "long_factor", pairs, &rope->by_pair2, err);
 }
 
 static bool read_llama3(RopeSettings *rope, Err *err)
@@ -139,8 +140,8 @@ static bool read_stretch(RopeSettings *rope, const ModelArch *arch, Err *err)
     }
 }
 
-/* rope_parameters of models with several kinds of layers are an object for each. */
-static bool check_flat(const RopeSettings *rope, Err *err)
+/* What a family does not read is refused where it says anything. */
+static bool check_flat(const RopeSettings *rope, const ModelArch *arch, Err *err)
 {
     const char *key;
     json_t *value;
@@ -150,23 +151,36 @@ static bool check_flat(const RopeSettings *rope, Err *err)
             return err_set(err, ERR_INPUT, "rope parameters of their own for '%s' are not supported", key);
     }
     const double part = json_get_real(rope->from, "partial_rotary_factor", 1, err);
-    if (err->kind == ERR_NONE && part != 1)
+    if (err->kind == ERR_NONE && part != 1 && arch->rotated == 0)
         err_set(err, ERR_INPUT, "a partial_rotary_factor of %g is not supported", part);
     return err->kind == ERR_NONE;
 }
 
-static bool read(RopeSettings *rope, const ModelArch *arch, Err *err)
+static bool find_settings(const ModelArch *arch, const json_t **from, Err *err)
 {
     static const char *const keys[] = { "rope_scaling", "rope_parameters" };
-    *rope = (RopeSettings){ .attention = 1 };
-    for (size_t i = 0; i < 2 && !rope->from; i++) {
+    *from = NULL;
+    for (size_t i = 0; i < 2 && !*from; i++) {
         const json_t *value = json_object_get(arch->config, keys[i]);
         if (value && !json_is_null(value) && !json_is_object(value))
             return err_set(err, ERR_INPUT, "'%s' is not an object", keys[i]);
         if (json_object_size(value) > 0)
-            rope->from = value;
+            *from = value;
     }
-    if (!check_flat(rope, err) || !read_kind(rope, err))
+    return true;
+}
+
+/* rope_parameters of models with several kinds of layers are an object for each. */
+static bool read(RopeSettings *rope, const ModelArch *arch, int set, Err *err)
+{
+    static const char *const kinds[ROPE_SETS] = { "full_attention", "sliding_attention" };
+    *rope = (RopeSettings){ .attention = 1 };
+    if (!find_settings(arch, &rope->from, err))
+        return false;
+    const json_t *own = arch->rope_sets ? json_object_get(rope->from, kinds[set]) : NULL;
+    if (json_is_object(own))
+        rope->from = own;
+    if (!check_flat(rope, arch, err) || !read_kind(rope, err))
         return false;
     const double theta = json_get_real(arch->config, "rope_theta", 10000, err);
     rope->now = json_get_real(arch->config, "max_position_embeddings", 0, err);
@@ -174,18 +188,37 @@ static bool read(RopeSettings *rope, const ModelArch *arch, Err *err)
            read_stretch(rope, arch, err);
 }
 
+bool rope_read_part(ModelArch *arch, const char *key, double fallback, Err *err)
+{
+    const json_t *from;
+    if (!find_settings(arch, &from, err))
+        return false;
+    const double own = json_get_real(arch->config, key, fallback, err);
+    const double part = json_get_real(from, "partial_rotary_factor", own, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    if (!(part > 0 && part <= 1))
+        return err_set(err, ERR_INPUT, "'%s' is %g, allowed is above 0 to 1", key, part);
+    arch->rotated = (int64_t)((double)arch->D * part);
+    return arch->rotated > 0 ||
+           err_set(err, ERR_INPUT, "'%s' %g of a head size of %lld turns nothing", key, part, (long long)arch->D);
+}
+
 bool rope_check(ModelArch *arch, Err *err)
 {
-    RopeSettings rope;
-    if (arch->D % 2 != 0)
-        return err_set(err, ERR_INPUT, "a head size of %lld is odd: rotary positions turn pairs", (long long)arch->D);
+    RopeSettings rope, other;
+    if (arch_rotated(arch) % 2 != 0) {
+        err_set(err, ERR_INPUT, "a head size of %lld is odd: rotary positions turn pairs",
+                (long long)arch_rotated(arch));
+        return false;
+    }
     /* arch_rope will ask again, when positions may be more */
     json_object_set_new(arch->config, "max_position_embeddings", json_integer(arch->positions));
-    if (!read(&rope, arch, err))
+    if (!read(&rope, arch, 0, err) || !read(&other, arch, 1, err))
         return false;
     if (rope.kind != ROPE_DYNAMIC)
         return true;
-    if (arch->D <= 2)
+    if (arch_rotated(arch) <= 2)
         return err_set(err, ERR_INPUT, "rope_type 'dynamic' with a head size of 2");
     if (rope.factor > 1 && rope.factor < 4096)
         arch->positions = (int64_t)((double)arch->positions * rope.factor);
@@ -236,20 +269,21 @@ static double stretch_yarn(const RopeSettings *rope, double f, int64_t j, int64_
 
 static double pair_frequency(const RopeSettings *rope, const ModelArch *arch, int64_t length, int64_t j)
 {
-    const double f = frequency(rope->theta, j, arch->D);
+    const int64_t R = arch_rotated(arch);
+    const double f = frequency(rope->theta, j, R);
     switch (rope->kind) {
     case ROPE_LINEAR:
         return f / rope->factor;
     case ROPE_DYNAMIC: {
-        const double D = (double)arch->D;
+        const double D = (double)R;
         const double long_by = fmax((double)length / rope->now, 1);
         const double by = maths_pow(rope->factor * long_by - (rope->factor - 1), D / (D - 2));
-        return frequency(rope->theta * by, j, arch->D);
+        return frequency(rope->theta * by, j, R);
     }
     case ROPE_LLAMA3:
         return stretch_llama3(rope, f);
     case ROPE_YARN:
-        return stretch_yarn(rope, f, j, arch->D);
+        return stretch_yarn(rope, f, j, R);
     case ROPE_LONGROPE:
         return f / json_number_value(
                        json_array_get((double)length > rope->original ? rope->by_pair2 : rope->by_pair, (size_t)j));
@@ -258,13 +292,30 @@ static double pair_frequency(const RopeSettings *rope, const ModelArch *arch, in
     }
 }
 
-double arch_rope(const ModelArch *arch, int64_t length, double *inverse)
+int64_t arch_rotated(const ModelArch *arch)
+{
+    return arch->rotated > 0 ? arch->rotated : arch->D;
+}
+
+int arch_rope_set(const ModelArch *arch, int64_t layer)
+{
+    return !arch->rope ? ROPE_STANDS : arch->rope_sets ? arch->rope_sets[layer] : 0;
+}
+
+double arch_rope(const ModelArch *arch, int set, int64_t length, double *inverse)
 {
     RopeSettings rope;
     Err err = { 0 };
-    REQUIRE(arch->rope && read(&rope, arch, &err)); /* checked when it was opened */
+    REQUIRE(arch->rope && read(&rope, arch, set, &err)); /* checked when it was opened */
     /* Transformers keeps them as f32, and long positions show it */
-    for (int64_t j = 0; j < arch->D / 2; j++)
+    for (int64_t j = 0; j < arch_rotated(arch) / 2; j++)
         inverse[j] = (float)pair_frequency(&rope, arch, length, j);
     return rope.attention;
+}
+
+bool arch_rope_of_batch(const ModelArch *arch)
+{
+    RopeSettings rope;
+    Err err = { 0 };
+    return arch->rope && read(&rope, arch, 0, &err) && rope.kind == ROPE_LONGROPE;
 }

@@ -11,4 +11,8 @@
  * what "dynamic" stretches the model to. */
 MUST_USE bool rope_check(ModelArch *arch, Err *err);
 
+/* arch->rotated = the whole part of D times a factor: rope_parameters' partial_rotary_factor, else the key's, else the
+ * fallback. Before rope_check. */
+MUST_USE bool rope_read_part(ModelArch *arch, const char *key, double fallback, Err *err);
+
 #endif

@@ -226,6 +226,20 @@ int64_t plan_micro_batch(Plan *p, int64_t step, int64_t m, const uint32_t **rows
     return p->begin[m + 1] - p->begin[m];
 }
 
+int64_t plan_longest(Plan *p, int64_t step)
+{
+    int64_t longest = 0;
+    for (int64_t m = 0; m < p->o.micro_batches; m++) {
+        const uint32_t *rows;
+        const int64_t n = plan_micro_batch(p, step, m, &rows);
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t tokens = p->o.start[rows[i] + 1] - p->o.start[rows[i]];
+            longest = tokens > longest ? tokens : longest;
+        }
+    }
+    return longest;
+}
+
 /* ---- limits -------------------------------------------------------------------------------- */
 
 /* Of each micro-batch of these steps. */

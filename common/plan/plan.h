@@ -36,6 +36,9 @@ void plan_close(Plan *plan);
 /* rows[0, return value): rows of the data set in micro-batch m of step t; borrowed until the next call. */
 int64_t plan_micro_batch(Plan *plan, int64_t step, int64_t m, const uint32_t **rows);
 
+/* Tokens of the longest row in all micro-batches of step t. */
+int64_t plan_longest(Plan *plan, int64_t step);
+
 /* Tokens and rows that no micro-batch of steps [0, steps) passes: the most of them, or, where dealing
  * so many steps would take more than about half a second, a bound over every order that there could be. */
 void plan_limits(Plan *plan, int64_t steps, int64_t *tokens, int64_t *rows);

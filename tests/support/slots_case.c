@@ -27,8 +27,15 @@ const GoldenCase golden[GOLDEN_ALL] = {
     { "bert-rslora-dora", TASK_SEQ_CLS, 3 },   { "llama-dora", TASK_CAUSAL_LM, 0 },
     { "gpt2-dora", TASK_CAUSAL_LM, 0 },        { "vit-dora", TASK_IMAGE_CLS, 3 },
     { "gpt2-tokens", TASK_CAUSAL_LM, 0 },      { "bert-adalora", TASK_SEQ_CLS, 3 },
-    { "gpt2-adalora-clm", TASK_CAUSAL_LM, 0 }, { "roberta-full", TASK_SEQ_CLS, 2 },
-    { "gpt2-full-clm", TASK_CAUSAL_LM, 0 },
+    { "gpt2-adalora-clm", TASK_CAUSAL_LM, 0 }, { "gemma-clm", TASK_CAUSAL_LM, 0 },
+    { "gemma2-clm", TASK_CAUSAL_LM, 0 },       { "gemma3-clm", TASK_CAUSAL_LM, 0 },
+    { "phi3-clm", TASK_CAUSAL_LM, 0 },         { "gpt_neox-clm", TASK_CAUSAL_LM, 0 },
+    { "phi-clm", TASK_CAUSAL_LM, 0 },          { "granite-clm", TASK_CAUSAL_LM, 0 },
+    { "olmo2-clm", TASK_CAUSAL_LM, 0 },        { "stablelm-clm", TASK_CAUSAL_LM, 0 },
+    { "smollm3-clm", TASK_CAUSAL_LM, 0 },      { "falcon-clm", TASK_CAUSAL_LM, 0 },
+    { "falcon_new-clm", TASK_CAUSAL_LM, 0 },   { "bloom-clm", TASK_CAUSAL_LM, 0 },
+    { "gptj-clm", TASK_CAUSAL_LM, 0 },         { "cohere-clm", TASK_CAUSAL_LM, 0 },
+    { "roberta-full", TASK_SEQ_CLS, 2 },       { "gpt2-full-clm", TASK_CAUSAL_LM, 0 },
 };
 
 int golden_index(const char *name)

@@ -282,7 +282,8 @@ static void run_embeddings(const Kernels *k, Results *r, const float *x, const f
     k->embed_forward(take(r, 4 * C), ids, NULL, x, y, places, y, 4, C);
     k->patches_gather(take(r, 3 * 8 * 8), x, 1, 3, 8, 4);
     k->patches_embed(take(r, 5 * C), x, y, y, x, 1, 4, C);
-    k->rope_apply(take_filled(r, x, N * H * D), H * D, H, D, &rows, x, y, false);
+    const RopeHeads heads = { .groups = 1, .count = H, .D = D, .R = D };
+    k->rope_apply(take_filled(r, x, N * H * D), H * D, &heads, &rows, x, y, false);
 }
 
 static void run_attention(const Kernels *k, Results *r, const float *x, const float *y, Dropout dropout)

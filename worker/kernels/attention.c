@@ -25,7 +25,7 @@ typedef struct ForwardRoom {
 static int64_t thread_floats(int64_t D, int64_t longest)
 {
     const int64_t DP = lanes_up(D), stride = sequence_stride(longest);
-    return 2 * D * stride + 3 * longest * DP + 3 * QUERY_BLOCK * DP + 2 * QUERY_BLOCK * stride;
+    return 2 * D * stride + 3 * longest * DP + 3 * QUERY_BLOCK * DP + 2 * QUERY_BLOCK * stride + stride;
 }
 
 int64_t attention_scratch(const AttentionShape *shape, int64_t longest, int threads)
@@ -131,6 +131,7 @@ static void forward_block(const HeadForward *head, const ForwardRoom *p, int64_t
     for (int64_t r = 0; r < rows; r++) {
         const int64_t i = first + r;
         float *s = p->s + r * p->stride;
+        bend_scores(s, NULL, shape, head->h, keys, width);
         hide_before(s, shape, keys, i);
         const float max = row_max(s, (int32_t)(keys_seen(shape, i, T) - keys.first), (int32_t)width);
         const float sum = head->dropout->p > 0.0f
@@ -167,12 +168,12 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
         const float *base = qkv + start * shape->ldqkv;
         const ForwardRoom p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
 
-        tile_transpose(p.keys, p.stride, base + (H + k) * D, shape->ldqkv, T, D);
-        pack_rows(p.values, base + (H + K + k) * D, shape->ldqkv, T, D, 1.0f);
+        tile_transpose(p.keys, p.stride, base + attention_k_at(shape, k), shape->ldqkv, T, D);
+        pack_rows(p.values, base + attention_v_at(shape, k), shape->ldqkv, T, D, 1.0f);
         for (int64_t h = k * group; h < (k + 1) * group; h++) {
             const HeadForward head = { .shape = shape,
                                        .dropout = &dropout,
-                                       .q = base + h * D,
+                                       .q = base + attention_q_at(shape, h),
                                        .out = out + start * shape->ldout + h * D,
                                        .lse = lse + h * rows->N + start,
                                        .b = b,

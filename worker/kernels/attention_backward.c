@@ -21,6 +21,7 @@ typedef struct BackwardRoom {
     float *dkeys, *dvalues; /* [T,DP], sums over the blocks and heads of the task */
     float *q, *dout, *dq; /* [QUERY_BLOCK,DP]; q is scaled */
     float *p, *ds; /* [QUERY_BLOCK,stride] */
+    float *slope; /* [stride] of a cap */
     int64_t stride, DP;
 } BackwardRoom;
 
@@ -38,6 +39,7 @@ static BackwardRoom packed_of(float *scratch, int64_t D, int64_t T)
     p.dq = p.dout + QUERY_BLOCK * p.DP;
     p.p = p.dq + QUERY_BLOCK * p.DP;
     p.ds = p.p + QUERY_BLOCK * p.stride;
+    p.slope = p.ds + QUERY_BLOCK * p.stride;
     return p;
 }
 
@@ -124,12 +126,15 @@ static void block_scores(const HeadBackward *head, const BackwardRoom *p, KeyRan
         const int64_t i = first + r;
         const int32_t seen = (int32_t)(keys_seen(shape, i, T) - keys.first);
         float *p_r = p->p + r * p->stride, *ds_r = p->ds + r * p->stride;
+        bend_scores(p_r, p->slope, shape, head->h, keys, width);
         hide_before(p_r, shape, keys, i);
         if (head->dropout->p > 0.0f)
             row_backward_drop(p_r, ds_r, head->lse[i],
                               attention_mask(head->dropout, head->b, head->h, i, T, keys.first), seen, (int32_t)width);
         else
             row_backward(p_r, ds_r, head->lse[i], seen, (int32_t)width);
+        for (int64_t j = 0; shape->cap > 0.0f && j < width; j++)
+            ds_r[j] *= p->slope[j];
     }
 }
 
@@ -174,16 +179,17 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
         const int64_t b = task / K, k = task % K;
         const int64_t start = rows->start[b], T = rows->start[b + 1] - start;
         const QueryRange wanted = queries_of(shape, b, T);
-        const float *keys = qkv + start * ld + (H + k) * D;
-        float *dkeys = dqkv + start * ld + (H + k) * D;
+        const float *keys = qkv + start * ld + attention_k_at(shape, k);
+        const float *values = qkv + start * ld + attention_v_at(shape, k);
+        float *dkeys = dqkv + start * ld + attention_k_at(shape, k);
         const BackwardRoom p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
 
         tile_transpose(p.keys_t, p.stride, keys, ld, T, D);
-        tile_transpose(p.values_t, p.stride, keys + K * D, ld, T, D);
+        tile_transpose(p.values_t, p.stride, values, ld, T, D);
         pack_rows(p.keys, keys, ld, T, D, 1.0f);
         memset(p.dkeys, 0, (size_t)(2 * T * p.DP) * sizeof(float));
         for (int64_t h = k * group; h < (k + 1) * group; h++) {
-            const int64_t at = start * shape->ldout + h * D, q_at = start * ld + h * D;
+            const int64_t at = start * shape->ldout + h * D, q_at = start * ld + attention_q_at(shape, h);
             const HeadBackward head = { .shape = shape,
                                         .dropout = &dropout,
                                         .q = qkv + q_at,
@@ -201,6 +207,6 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
             }
         }
         unpack_rows(dkeys, ld, p.dkeys, T, D);
-        unpack_rows(dkeys + K * D, ld, p.dvalues, T, D);
+        unpack_rows(dqkv + start * ld + attention_v_at(shape, k), ld, p.dvalues, T, D);
     }
 }

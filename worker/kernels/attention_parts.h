@@ -11,6 +11,7 @@
 #include "worker/kernels/kernels.h"
 #include "worker/kernels/rows.h"
 #include "worker/kernels/tile.h"
+#include "worker/kernels/vmath.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -66,6 +67,28 @@ typedef struct KeyRange {
 static inline KeyRange keys_of_block(const AttentionShape *shape, int64_t first, int64_t rows, int64_t T)
 {
     return (KeyRange){ .first = keys_from(shape, first) / LANES * LANES, .end = keys_seen(shape, first + rows - 1, T) };
+}
+
+/* A row's scores of keys [keys.first, + width): what is added to them, then the cap, whose slope goes to `slope`
+ * (NULL: not wanted; only where there is a cap). */
+static inline void bend_scores(float *s, float *slope, const AttentionShape *shape, int64_t h, KeyRange keys,
+                               int64_t width)
+{
+    if (shape->added != NULL) {
+        const float *added = shape->added + h * shape->ldadded + keys.first;
+        for (int64_t j = 0; j < keys.end - keys.first; j++)
+            s[j] += added[j];
+    }
+    if (shape->cap <= 0.0f)
+        return;
+    const float cap = shape->cap, part = 1.0f / cap;
+#pragma omp simd
+    for (int64_t j = 0; j < width; j++) {
+        const float y = vm_tanh(s[j] * part);
+        s[j] = cap * y;
+        if (slope != NULL)
+            slope[j] = 1.0f - y * y;
+    }
 }
 
 /* Scores of row i that lie before its window, put where exp makes them nothing. */

@@ -31,11 +31,21 @@ static const float *run_of(const AttentionRow *row, int64_t at, int64_t tokens, 
     return row->pages[j / tokens] + at + in_page * KD;
 }
 
-/* out[D] of one head: keys and values of its group begin `across` floats into a row. */
-static void attend(float *out, const float *q, const AttentionRow *row, const AttentionPages *pages,
-                   const AttentionShape *shape, int64_t across, float *scores)
+/* Scores of keys [first, first + n): what is added to them, then the cap. */
+static void bend(float *s, const AttentionShape *shape, int64_t h, int64_t first, int64_t n)
 {
-    const int64_t D = shape->D, KD = shape->K * D, end = row->seen;
+    const float *added = shape->added != NULL ? shape->added + h * shape->ldadded + first : NULL;
+    for (int64_t j = 0; added != NULL && j < n; j++)
+        s[j] += added[j];
+    for (int64_t j = 0; shape->cap > 0.0f && j < n; j++)
+        s[j] = shape->cap * vm_tanh(s[j] / shape->cap);
+}
+
+/* out[D] of head h: keys and values of its group begin `across` floats into a row of a page. */
+static void attend(float *out, const float *q, const AttentionRow *row, const AttentionPages *pages,
+                   const AttentionShape *shape, int64_t h, float *scores)
+{
+    const int64_t D = shape->D, KD = shape->K * D, across = h / (shape->H / shape->K) * D, end = row->seen;
     const int64_t first = shape->window > 0 && end > shape->window ? end - shape->window : 0;
     int64_t count;
     for (int64_t j = first; j < end; j += count) {
@@ -43,6 +53,7 @@ static void attend(float *out, const float *q, const AttentionRow *row, const At
         for (int64_t i = 0; i < count; i++)
             scores[j - first + i] = row_dot(q, k + i * KD, D) * shape->scale;
     }
+    bend(scores, shape, h, first, end - first);
     const float scale = 1.0f / softmax(scores, end - first);
     for (int64_t d = 0; d < D; d++)
         out[d] = 0.0f;
@@ -60,14 +71,14 @@ static void attend(float *out, const float *q, const AttentionRow *row, const At
 void attention_rows(float *out, const float *q, const AttentionRow *rows, int64_t N, const AttentionPages *pages,
                     const AttentionShape *shape, float *scores, int64_t ldscores)
 {
-    const int64_t H = shape->H, D = shape->D, group = H / shape->K;
+    const int64_t H = shape->H, D = shape->D;
     int64_t seen = 0;
     for (int64_t n = 0; n < N; n++)
         seen += rows[n].seen;
 #pragma omp parallel for schedule(dynamic) num_threads(shape->threads) if (seen * H * D > PARALLEL_ELEMENTS)
     for (int64_t t = 0; t < N * H; t++) {
         const int64_t n = t / H, h = t % H;
-        attend(out + n * shape->ldout + h * D, q + n * shape->ldqkv + h * D, &rows[n], pages, shape, h / group * D,
-               scores + omp_get_thread_num() * ldscores);
+        attend(out + n * shape->ldout + h * D, q + n * shape->ldqkv + attention_q_at(shape, h), &rows[n], pages, shape,
+               h, scores + omp_get_thread_num() * ldscores);
     }
 }

@@ -107,22 +107,33 @@ void patches_gather(float *out, const float *pixels, int64_t B, int64_t channels
 void patches_embed(float *y, const float *x, const float *bias, const float *first, const float *position, int64_t B,
                    int64_t P, int64_t C);
 
-/* Rotates pairs (j, j + D/2) of each of `heads` heads of size D that lie side by side in rows
- * x[n,:] (row stride ld), by the angle of the row's place t in its sequence:
- * (a, b) -> (a cos - b sin, b cos + a sin). cosine, sine: [longest, D/2]. back: by the
- * opposite angle, which is the gradient's way. Source: modeling_llama, rotate_half. */
-void rope_apply(float *x, int64_t ld, int64_t heads, int64_t D, const Rows *rows, const float *cosine,
-                const float *sine, bool back);
+/* Heads that turn, in a row: groups of some that lie side by side, and the first R of each head's D. */
+typedef struct RopeHeads {
+    int64_t groups, count; /* of heads in a group */
+    int64_t step; /* floats from one group to the next */
+    int64_t D, R;
+    bool neighbours; /* pairs are (2j, 2j + 1), not (j, j + R/2) */
+} RopeHeads;
+
+/* Rotates pairs (j, j + R/2) of each head in rows x[n,:] (row stride ld), by the angle of the row's
+ * place t in its sequence:
+ * (a, b) -> (a cos - b sin, b cos + a sin). cosine, sine: [longest, R/2]. back: by the
+ * opposite angle, which is the gradient's way. Sources: modeling_llama, rotate_half; modeling_gptj,
+ * rotate_every_two. */
+void rope_apply(float *x, int64_t ld, const RopeHeads *heads, const Rows *rows, const float *cosine, const float *sine,
+                bool back);
 
 /* ---- attention ------------------------------------------------------------ */
 
 /* softmax(q k^T * scale) v for each sequence of the micro-batch and each head.
  * qkv[N, 3C']: a row holds q | k | v, heads side by side (q: H*D, k and v: K*D;
- * row stride ldqkv). out[N, H*D]. lse[H,N] keeps log-sum-exp of every query row
+ * row stride ldqkv), or grouped: for every key head its H/K heads of q, then k, then v. out[N, H*D]. lse[H,N] keeps log-sum-exp of every query row
  * for backward. Blocked: no T x T matrix is kept; dropout on probabilities by
  * counters: element (query i, key j) of head h of example e uses
  * rng_bits(keys[e], (h * T + i) * T + j).
  * window: query i sees keys above i - window only; 0: no such bound.
+ * cap: scores s become cap tanh(s / cap) before any is hidden; 0: they stay.
+ * added[H, ldadded]: what is added to the scores of key j; NULL: nothing.
  * q_first, q_end [B]: the query rows [q_first, q_end) of each sequence that are wanted
  * (NULL: all); other out rows and lse are not written.
  * scratch: attention_scratch() bytes (for all `threads`), aligned to 64 for speed;
@@ -135,7 +146,27 @@ typedef struct AttentionShape {
     int64_t window;
     const int64_t *q_first, *q_end;
     int threads; /* that scratch has room for; 0: one */
+    bool grouped;
+    float cap;
+    const float *added;
+    int64_t ldadded;
 } AttentionShape;
+
+/* Where in a row of qkv head h of q begins, and head k of keys and of values. */
+static inline int64_t attention_q_at(const AttentionShape *s, int64_t h)
+{
+    const int64_t group = s->H / s->K;
+    return (s->grouped ? h / group * (group + 2) + h % group : h) * s->D;
+}
+static inline int64_t attention_k_at(const AttentionShape *s, int64_t k)
+{
+    const int64_t group = s->H / s->K;
+    return (s->grouped ? k * (group + 2) + group : s->H + k) * s->D;
+}
+static inline int64_t attention_v_at(const AttentionShape *s, int64_t k)
+{
+    return attention_k_at(s, k) + (s->grouped ? 1 : s->K) * s->D;
+}
 
 int64_t attention_scratch(const AttentionShape *shape, int64_t longest, int threads);
 
@@ -222,6 +253,12 @@ typedef struct RowLoss {
 void wide_cross_entropy(float *logits, RowLoss *loss, const int32_t *goal, int64_t N, int64_t V, double smoothing,
                         bool gradient);
 
+/* x[N,V] become scale * x, and with a cap (0: none) cap tanh(scale * x / cap). */
+void bend_logits(float *x, int64_t N, int64_t V, float scale, float cap);
+
+/* dx[N,V], the gradient at what bend_logits gave (bent[N,V]; without a cap it is not read) -> at what it was given. */
+void bend_logits_backward(float *dx, const float *bent, int64_t N, int64_t V, float scale, float cap);
+
 /* Sum over rows of (logits[n,0] - goal[n])^2. */
 double mean_square(float *dlogits, const float *logits, const float *goal, int64_t N);
 
@@ -245,7 +282,7 @@ float peak_rounds(int64_t rounds, int64_t *operations);
     K(patches_embed) K(rope_apply) K(attention_scratch) K(attention_forward) \
     K(attention_backward) K(attention_rows) K(scale_columns) K(dot_columns) \
     K(adapted_row_norms) K(adapted_column_squares) K(row_products) K(tile_product) K(tile_transpose) \
-    K(cross_entropy) K(wide_cross_entropy) K(mean_square) K(binary_cross_entropy) \
+    K(cross_entropy) K(wide_cross_entropy) K(bend_logits) K(bend_logits_backward) K(mean_square) K(binary_cross_entropy) \
     K(peak_rounds)
 /* clang-format on */
 

@@ -120,6 +120,30 @@ void wide_cross_entropy(float *logits, RowLoss *loss, const int32_t *goal, int64
     }
 }
 
+void bend_logits(float *x, int64_t N, int64_t V, float scale, float cap)
+{
+    const float part = cap > 0.0f ? scale / cap : 0.0f;
+#pragma omp parallel for if (N * V >= PARALLEL_ELEMENTS)
+    for (int64_t n = 0; n < N; n++) {
+        float *x_n = x + n * V;
+#pragma omp simd
+        for (int64_t v = 0; v < V; v++)
+            x_n[v] = cap > 0.0f ? cap * vm_tanh(x_n[v] * part) : scale * x_n[v];
+    }
+}
+
+void bend_logits_backward(float *dx, const float *bent, int64_t N, int64_t V, float scale, float cap)
+{
+    const float part = cap > 0.0f ? 1.0f / cap : 0.0f;
+#pragma omp parallel for if (N * V >= PARALLEL_ELEMENTS)
+    for (int64_t n = 0; n < N; n++) {
+        for (int64_t v = n * V; v < (n + 1) * V; v++) {
+            const float y = cap > 0.0f ? bent[v] * part : 0.0f;
+            dx[v] *= scale * (1.0f - y * y);
+        }
+    }
+}
+
 double mean_square(float *dlogits, const float *logits, const float *goal, int64_t N)
 {
     double loss = 0.0;

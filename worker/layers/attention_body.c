@@ -6,7 +6,17 @@
 
 static bool has_norms(const Attention *attention)
 {
-    return attention->q_norm.module.out > 0;
+    return norm_is_there(&attention->q_norm);
+}
+
+/* Heads of q, or of k, as their norm sees them: one, where it is of all together. */
+static int64_t normed_q(const Attention *attention)
+{
+    return attention->E / attention->q_norm.C;
+}
+static int64_t normed_k(const Attention *attention)
+{
+    return attention->shape.K * attention->shape.D / attention->k_norm.C;
 }
 
 bool attention_body_plan(Attention *attention, bool below)
@@ -44,6 +54,8 @@ void attention_body_layout(Attention *attention, Layout *layout)
 {
     linear_layout(&attention->qkv, layout);
     linear_layout(&attention->out, layout);
+    norm_layout(&attention->q_norm, layout);
+    norm_layout(&attention->k_norm, layout);
 }
 
 void attention_body_keep_layout(AttentionKeep *keep, const Attention *attention, Layout *layout, const PassSizes *sizes,
@@ -57,8 +69,8 @@ void attention_body_keep_layout(AttentionKeep *keep, const Attention *attention,
     linear_keep_layout(&keep->out, &attention->out, layout, M);
     if (has_norms(attention) && attention->needs_qkv) {
         const int64_t rows = has_fewer_q(attention, tail) ? M : N;
-        head_norm_keep_layout(&keep->q_norm, &attention->q_norm, layout, rows, attention->shape.H);
-        head_norm_keep_layout(&keep->k_norm, &attention->k_norm, layout, N, attention->shape.K);
+        head_norm_keep_layout(&keep->q_norm, &attention->q_norm, layout, rows, normed_q(attention));
+        head_norm_keep_layout(&keep->k_norm, &attention->k_norm, layout, N, normed_k(attention));
     }
     keep->rows = layout_floats_if(layout, attention->needs_qkv, N * attention->QKV);
     keep->att = layout_floats_if(layout, linear_needs_input(&attention->out), M * attention->E);
@@ -77,6 +89,8 @@ void attention_body_bind(Attention *attention, const float *values)
 {
     linear_bind(&attention->qkv, values);
     linear_bind(&attention->out, values);
+    norm_bind(&attention->q_norm, values);
+    norm_bind(&attention->k_norm, values);
 }
 
 static AttentionShape shape_of(const Attention *attention, bool tail, const Pass *pass)
@@ -84,6 +98,8 @@ static AttentionShape shape_of(const Attention *attention, bool tail, const Pass
     AttentionShape shape = attention->shape;
     shape.q_first = tail ? pass->read_first : NULL;
     shape.q_end = tail ? pass->read_end : NULL;
+    shape.added = pass->added;
+    shape.ldadded = pass->longest;
     return shape;
 }
 
@@ -104,7 +120,7 @@ static void project_q(const Attention *attention, AttentionKeep *keep, float *qk
     linear_forward(&linear, &keep->q, q, E, pass->row_a, &pass->reads, pass);
     linear_add_bias(&linear, q, E, pass->reads.N);
     if (has_norms(attention))
-        head_norm_forward(&attention->q_norm, &keep->q_norm, q, E, attention->shape.H, pass->reads.N, pass);
+        head_norm_forward(&attention->q_norm, &keep->q_norm, q, E, normed_q(attention), pass->reads.N, pass);
     pass_scatter(pass, qkv, attention->QKV, q, E);
 }
 
@@ -117,14 +133,20 @@ static void project(const Attention *attention, AttentionKeep *keep, bool tail, 
     linear_forward(&linear, &keep->qkv, to, attention->QKV, pass->x, &pass->rows, pass);
     linear_add_bias(&linear, to, attention->QKV, pass->rows.N);
     if (has_norms(attention)) {
-        head_norm_forward(&attention->k_norm, &keep->k_norm, qkv + attention->E, attention->QKV, attention->shape.K,
+        head_norm_forward(&attention->k_norm, &keep->k_norm, qkv + attention->E, attention->QKV, normed_k(attention),
                           pass->rows.N, pass);
         if (!fewer_q)
-            head_norm_forward(&attention->q_norm, &keep->q_norm, qkv, attention->QKV, attention->shape.H, pass->rows.N,
+            head_norm_forward(&attention->q_norm, &keep->q_norm, qkv, attention->QKV, normed_q(attention), pass->rows.N,
                               pass);
     }
     if (fewer_q)
         project_q(attention, keep, qkv, pass);
+}
+
+/* What turns q and k; NULL: they stand. */
+static Rope *rope_of(const Attention *attention, Pass *pass)
+{
+    return attention->rope_set >= 0 ? &pass->ropes[attention->rope_set] : NULL;
 }
 
 /* att[N,E] of qkv[N,QKV], whose q and k are turned by their places. */
@@ -132,10 +154,11 @@ static void attend(const Attention *attention, AttentionKeep *keep, bool tail, f
 {
     const AttentionShape shape = shape_of(attention, tail, pass);
     if (pass->lanes) {
-        lanes_attend(pass->lanes, attention->layer, att, qkv, &shape, pass);
+        lanes_attend(pass->lanes, attention->layer, att, qkv, &shape, rope_of(attention, pass), pass);
         return;
     }
-    rope_turn(&pass->rope, qkv, attention->QKV, shape.H + shape.K, &pass->rows, false);
+    if (rope_of(attention, pass))
+        rope_turn(rope_of(attention, pass), qkv, &shape, &pass->rows, pass->batch_longest, false);
     kernels->attention_forward(att, keep->lse ? keep->lse : pass->lse, qkv, &pass->rows, &shape,
                                weights_dropout(attention, pass), pass->attention);
 }
@@ -168,13 +191,15 @@ static void attend_backward(const Attention *attention, const AttentionKeep *kee
     }
     kernels->attention_backward(pass->g, dout, keep->lse, keep->rows, &pass->rows, &shape,
                                 weights_dropout(attention, pass), pass->attention);
-    rope_turn(&pass->rope, pass->g, attention->QKV, shape.H + shape.K, &pass->rows, true);
+    if (rope_of(attention, pass))
+        rope_turn(rope_of(attention, pass), pass->g, &shape, &pass->rows, pass->batch_longest, true);
     if (!has_norms(attention))
         return;
-    head_norm_backward(&attention->k_norm, &keep->k_norm, pass->g + attention->E, attention->QKV, shape.K, pass->rows.N,
-                       pass);
+    head_norm_backward(&attention->k_norm, &keep->k_norm, pass->g + attention->E, attention->QKV, normed_k(attention),
+                       pass->rows.N, pass);
     if (!has_fewer_q(attention, tail))
-        head_norm_backward(&attention->q_norm, &keep->q_norm, pass->g, attention->QKV, shape.H, pass->rows.N, pass);
+        head_norm_backward(&attention->q_norm, &keep->q_norm, pass->g, attention->QKV, normed_q(attention),
+                           pass->rows.N, pass);
 }
 
 /* dq of the read rows, gathered from pass->g; their part of the input's gradient goes to pass->x[M,C]. */
@@ -185,7 +210,7 @@ static void project_q_backward(const Attention *attention, const AttentionKeep *
     const int64_t C = attention->C, E = attention->E;
     pass_gather(pass, pass->row_a, pass->g, attention->QKV, E);
     if (has_norms(attention))
-        head_norm_backward(&attention->q_norm, &keep->q_norm, pass->row_a, E, attention->shape.H, pass->reads.N, pass);
+        head_norm_backward(&attention->q_norm, &keep->q_norm, pass->row_a, E, normed_q(attention), pass->reads.N, pass);
     if (x)
         pass_gather(pass, pass->row_b, x, C, C);
     const LinearGrad q = {

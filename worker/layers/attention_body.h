@@ -3,7 +3,7 @@
  *
  *   q|k|v = x Wqkv + b       o = attention(q, k, v) Wout       (bias of Wout: by who comes next)
  *
- * Heads of q and of k may have a norm each (head_norm.h), before they turn by their places.
+ * Heads of q and of k may have a norm each, or one for all (head_norm.h), before they turn by their places.
  *
  * In a tail q is made of the read rows alone, where it is a module of its own, and only
  * they come out.
@@ -26,7 +26,8 @@ typedef struct Attention {
     double dropout; /* of the weights */
     Linear qkv; /* q, k, v, as three parts or as one module */
     Linear out;
-    Norm q_norm, k_norm; /* of a head; width 0: none */
+    Norm q_norm, k_norm; /* of a head, or of all heads; width 0: none */
+    int rope_set; /* of pass->ropes; below 0: they stand */
     bool needs_in, needs_qkv; /* a gradient at the input, at q|k|v as they attend */
 } Attention;
 

@@ -13,8 +13,9 @@ static bool plan(Sublayer *s, bool below)
 {
     const bool before = s->place == NORM_BEFORE;
     s->needs_in = below || (before && is_trained(&s->norm));
-    s->needs_sum =
+    s->needs_body =
         s->kind == BODY_ATTENTION ? attention_body_plan(&s->attention, s->needs_in) : mlp_plan(&s->mlp, s->needs_in);
+    s->needs_sum = s->needs_body || (norm_is_there(&s->after) && is_trained(&s->after));
     s->needs_out = s->needs_sum || (!before && is_trained(&s->norm));
     return s->needs_out;
 }
@@ -47,6 +48,8 @@ void block_layout(Block *block, Layout *layout)
             attention_body_layout(&s->attention, layout);
         else
             mlp_layout(&s->mlp, layout);
+        norm_layout(&s->norm, layout);
+        norm_layout(&s->after, layout);
     }
 }
 
@@ -69,6 +72,8 @@ void block_keep_layout(BlockKeep *keep, const Block *block, Layout *layout, cons
             attention_body_keep_layout(&k->attention, &s->attention, layout, sizes, tail);
         else
             mlp_keep_layout(&k->mlp, &s->mlp, layout, most_rows(narrow, sizes));
+        if (norm_is_there(&s->after) && s->needs_sum)
+            norm_keep_layout(&k->after, &s->after, layout, most_rows(narrow, sizes));
         const bool again = i + 1 < block->count ? needs_input(&block->sublayers[i + 1]) : above;
         if (s->place == NORM_BEFORE && (s->needs_in || needs_input(s)))
             norm_keep_layout(&k->norm, &s->norm, layout, most_rows(narrow_in, sizes));
@@ -85,6 +90,8 @@ void block_bind(Block *block, const float *values)
             attention_body_bind(&s->attention, values);
         else
             mlp_bind(&s->mlp, values);
+        norm_bind(&s->norm, values);
+        norm_bind(&s->after, values);
     }
 }
 
@@ -151,12 +158,32 @@ static const float *residual_of(const Block *block, const Sublayer *s, bool narr
     return pass->row_a;
 }
 
-/* The residual + dropout(pass->o + bias), and the norm that it meets. */
-static void join(const Block *block, const Sublayer *s, const Meets *meets, bool narrows, const Rows *rows, Pass *pass)
+static bool is_bent(const Sublayer *s)
 {
+    return norm_is_there(&s->after) || s->factor != 1.0f;
+}
+
+/* What the body gave, in pass->o, through its norm and its factor: the bias is in it then. */
+static void bend(const Sublayer *s, SublayerKeep *keep, const Linear *last, const Rows *rows, Pass *pass)
+{
+    const NormInput given = { .x = pass->o };
+    linear_add_bias(last, pass->o, last->out, rows->N);
+    if (norm_is_there(&s->after))
+        norm_apply(&s->after, &keep->after, pass->o, &given, rows, pass);
+    if (s->factor != 1.0f)
+        pass_scale(pass->o, pass->o, s->factor, rows->N * last->out);
+}
+
+/* The residual + dropout(pass->o + bias), and the norm that it meets. */
+static void join(const Block *block, const Sublayer *s, SublayerKeep *keep, const Meets *meets, bool narrows,
+                 const Rows *rows, Pass *pass)
+{
+    const Linear *last = s->kind == BODY_ATTENTION ? &s->attention.out : &s->mlp.down;
+    if (is_bent(s))
+        bend(s, keep, last, rows, pass);
     const NormInput input = {
         .x = pass->o,
-        .bias = linear_bias(s->kind == BODY_ATTENTION ? &s->attention.out : &s->mlp.down),
+        .bias = is_bent(s) ? NULL : linear_bias(last),
         .residual = residual_of(block, s, narrows, pass),
         .dropout = pass_dropout(pass, block->layer, s->site, s->dropout),
         .sum = s->place == NORM_BEFORE ? pass->r : NULL,
@@ -197,20 +224,30 @@ void block_forward(const Block *block, const BlockCall *call, Pass *pass)
         const bool beside = block->side_by_side && i + 1 < block->count;
         if (beside)
             read_beside(block, s + 1, &k[1].norm, in != out, out, pass);
-        join(block, s, &next, in != out, out, pass);
+        join(block, s, k, &next, in != out, out, pass);
         pass->normed = pass->normed || beside;
     }
 }
 
-/* The gradient before the dropout behind the body: the stream itself where nothing is dropped. */
-static const float *undrop(const Block *block, const Sublayer *s, const Rows *rows, Pass *pass)
+/* The gradient at what the body gave: the stream itself where nothing is done to it. */
+static const float *undo_join(const Block *block, const Sublayer *s, const SublayerKeep *keep, const Rows *rows,
+                              Pass *pass)
 {
-    const float *stream = s->place == NORM_BEFORE ? pass->r : pass->x;
+    const float *dy = s->place == NORM_BEFORE ? pass->r : pass->x;
     const Dropout dropout = pass_dropout(pass, block->layer, s->site, s->dropout);
-    if (dropout.p <= 0)
-        return stream;
-    kernels->dropout_apply(pass->y, stream, rows, dropout, block->C);
-    return pass->y;
+    if (dropout.p > 0) {
+        kernels->dropout_apply(pass->y, dy, rows, dropout, block->C);
+        dy = pass->y;
+    }
+    if (s->factor != 1.0f) {
+        pass_scale(pass->y, dy, s->factor, rows->N * block->C);
+        dy = pass->y;
+    }
+    if (norm_is_there(&s->after)) {
+        norm_pull(&s->after, &keep->after, pass->y, dy, NULL, rows, pass);
+        dy = pass->y;
+    }
+    return dy;
 }
 
 /* From where the body's input is made again. */
@@ -254,10 +291,12 @@ static void sublayer_backward(const Block *block, int i, const BlockCall *call, 
     if (!s->needs_sum)
         return;
     const BodyGrad grad = {
-        .dy = undrop(block, s, out, pass),
+        .dy = undo_join(block, s, k, out, pass),
         .input = inlet_of(block, i, call),
         .beta = behind ? 1 : 0,
     };
+    if (!s->needs_body)
+        return;
     if (s->kind == BODY_ATTENTION)
         attention_body_backward(&s->attention, &k->attention, call->tail, &grad, pass);
     else

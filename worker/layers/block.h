@@ -4,6 +4,9 @@
  *   NORM_BEHIND   x = norm(x + dropout(body(x)))          it is the norm's output
  *   side by side  s = r + dropout(body1(norm1(r))) + dropout(body2(norm2(r)))      (NORM_BEFORE)
  *
+ * NORM_BEFORE with a width of 0: the body reads the stream as it is. What a body gives may pass a norm of its own
+ * (`after`) and a factor before it is added.
+ *
  * A sublayer is a body (attention_body.h, mlp.h), its norm, and where that stands. Every
  * family is a list of these. Where norms stand before, the stream is in pass->r, and
  * the sum and the norm of whoever comes next are one kernel: that is a choice of the
@@ -38,9 +41,12 @@ typedef struct Sublayer {
     };
     NormPlace place;
     Norm norm;
+    Norm after; /* of what the body gives; width 0: none */
+    float factor; /* what it is multiplied by behind that */
     Site site; /* of the dropout behind the body */
     double dropout;
     bool needs_in; /* a gradient at what the body reads */
+    bool needs_body; /* at what the body gives */
     bool needs_sum; /* at the sum */
     bool needs_out; /* at the stream behind */
 } Sublayer;
@@ -58,7 +64,7 @@ typedef struct SublayerKeep {
         AttentionKeep attention;
         MlpKeep mlp;
     };
-    NormKeep norm;
+    NormKeep norm, after;
 } SublayerKeep;
 
 typedef struct BlockKeep {

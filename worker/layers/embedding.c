@@ -16,6 +16,12 @@ static bool normalises(const Embedding *embedding)
     return embedding->norm.module.out > 0;
 }
 
+/* Blocks go on from the norm's output, not from a sum. */
+static bool ends_in_norm(const Embedding *embedding)
+{
+    return normalises(embedding) && !embedding->streams;
+}
+
 /* Patches of an image. */
 static int64_t patch_count(const Embedding *embedding)
 {
@@ -70,6 +76,7 @@ void embedding_keep_layout(EmbeddingKeep *keep, const Embedding *embedding, Layo
 void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes)
 {
     const int64_t B = sizes->most_sequences;
+    norm_layout(&embedding->norm, layout);
     table_layout(&embedding->word, layout);
     table_layout(&embedding->position, layout);
     table_layout(&embedding->type, layout);
@@ -84,6 +91,7 @@ void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *siz
 void embedding_bind(Embedding *embedding, const float *values)
 {
     linear_bind(&embedding->patches, values);
+    norm_bind(&embedding->norm, values);
     table_bind(&embedding->word, values);
     table_bind(&embedding->position, values);
     table_bind(&embedding->type, values);
@@ -166,6 +174,13 @@ static void add_noise(const Embedding *embedding, float *y, Pass *pass)
     }
 }
 
+static void scale_words(const Embedding *embedding, float *y, bool behind, const Pass *pass)
+{
+    if (embedding->scale != 1.0f && embedding->scale_behind == behind)
+        pass_scale(y, y, embedding->scale, pass->rows.N * embedding->C);
+}
+
+/* A scale of the words' rows is of models that have no other tables. */
 static void sum_tokens(const Embedding *embedding, EmbeddingKeep *keep, float *y, const EmbeddingInput *input,
                        Pass *pass)
 {
@@ -179,7 +194,9 @@ static void sum_tokens(const Embedding *embedding, EmbeddingKeep *keep, float *y
         add_table(&embedding->word, keep ? &keep->word : NULL, y, input->ids, pass);
     add_table(&embedding->position, keep ? &keep->position : NULL, y, pass->places, pass);
     add_table(&embedding->type, keep ? &keep->type : NULL, y, input->types, pass);
+    scale_words(embedding, y, false, pass);
     add_noise(embedding, y, pass);
+    scale_words(embedding, y, true, pass);
 }
 
 /* Rows of patches alone, for their linear. */
@@ -216,8 +233,8 @@ void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const Em
     pass->normed = false;
     if (normalises(embedding)) {
         const NormInput normed = { .x = sum };
-        norm_apply(&embedding->norm, keep ? &keep->norm : NULL, pass->x, &normed, &pass->rows, pass);
-        out = pass->x;
+        out = ends_in_norm(embedding) ? pass->x : pass->r;
+        norm_apply(&embedding->norm, keep ? &keep->norm : NULL, out, &normed, &pass->rows, pass);
     }
     const Dropout dropout = output_dropout(embedding, pass);
     if (dropout.p > 0)
@@ -313,7 +330,7 @@ static void patches_backward(const Embedding *embedding, const EmbeddingKeep *ke
 void embedding_backward(const Embedding *embedding, const EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass)
 {
     const Dropout dropout = output_dropout(embedding, pass);
-    float *dsum = normalises(embedding) ? pass->x : pass->r;
+    float *dsum = ends_in_norm(embedding) ? pass->x : pass->r;
     if (dropout.p > 0)
         kernels->dropout_apply(dsum, dsum, &pass->rows, dropout, embedding->C);
     if (normalises(embedding))
@@ -322,6 +339,8 @@ void embedding_backward(const Embedding *embedding, const EmbeddingKeep *keep, c
         patches_backward(embedding, keep, dsum, input->pixels, pass);
         return;
     }
+    if (embedding->scale != 1.0f)
+        pass_scale(dsum, dsum, embedding->scale, pass->rows.N * embedding->C);
     table_backward(&embedding->word, &keep->word, dsum, input->ids, pass);
     table_backward(&embedding->type, &keep->type, dsum, input->types, pass);
     table_backward(&embedding->position, &keep->position, dsum, pass->places, pass);

@@ -30,8 +30,11 @@ typedef struct Embedding {
     int64_t *patch_start; /* [most_sequences + 1]: rows of patches alone */
     int64_t C;
     Norm norm; /* width 0: none, and the sum is the stream, in pass->r */
+    bool streams; /* the norm's output is the stream of sums, in pass->r too */
     int64_t layer; /* the number that its random stream goes by */
     double dropout;
+    float scale; /* of the words' rows */
+    bool scale_behind; /* behind the noise, not before it */
     double noise; /* NEFTune's alpha: in training words' rows get U(-m, m), m = alpha / sqrt(T C); 0: none */
 } Embedding;
 
@@ -61,7 +64,7 @@ void embedding_keep_layout(EmbeddingKeep *keep, const Embedding *embedding, Layo
                            bool needed);
 void embedding_bind(Embedding *embedding, const float *values);
 
-/* The stream: pass->x[N,C] behind its norm, else pass->r; positions are in pass->places. keep NULL: no backward
+/* The stream: pass->x[N,C] behind a norm that begins no sums, else pass->r; positions are in pass->places. keep NULL: no backward
  * follows. */
 void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass);
 

@@ -9,7 +9,7 @@ void head_norm_keep_layout(NormKeep *keep, const Norm *norm, Layout *layout, int
 
 static int64_t width(const Norm *norm, int64_t heads)
 {
-    return heads * norm->module.out;
+    return heads * norm->C;
 }
 
 /* The rows close together: where they are, else in pass->o. */

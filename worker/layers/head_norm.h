@@ -1,6 +1,7 @@
-/* head_norm - one norm of the head's size for every head of q, or of k, before they turn.
+/* head_norm - one norm for every head of q, or of k, before they turn; or for all heads together, which are one
+ * then.
  *
- * Heads lie side by side in rows x[N, heads * D] of stride ld.
+ * Heads of the norm's size lie side by side in rows x[N, heads * C] of stride ld.
  *
  * Owner: attention_body. Threads: the caller's one. */
 #ifndef WORKER_LAYERS_HEAD_NORM_H

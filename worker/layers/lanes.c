@@ -94,9 +94,9 @@ void lanes_end(Lanes *lanes, const Rows *rows)
 
 /* Rotary positions of rows that do not begin at a lane's first place. Where angles depend on a text's length, it is
  * that of the prompt, however it is cut. */
-static void turn(const Lanes *lanes, float *qkv, const AttentionShape *shape, Pass *pass)
+static void turn(const Lanes *lanes, float *qkv, const AttentionShape *shape, Rope *rope, const Pass *pass)
 {
-    Rope *rope = &pass->rope;
+    const RopeHeads heads = rope_heads(rope, shape);
     const int64_t single[] = { 0, 1 }, *start = pass->rows.start;
     const Rows one = { .B = 1, .N = 1, .longest = 1, .start = single };
     for (int64_t b = 0; rope->arch && b < pass->rows.B; b++) {
@@ -104,8 +104,7 @@ static void turn(const Lanes *lanes, float *qkv, const AttentionShape *shape, Pa
         for (int64_t n = start[b]; n < start[b + 1]; n++) {
             const float *cosine, *sine;
             rope_row(rope, before + n, lanes->whole ? lanes->whole[b] : end, &cosine, &sine);
-            kernels->rope_apply(qkv + n * shape->ldqkv, shape->ldqkv, shape->H + shape->K, shape->D, &one, cosine, sine,
-                                false);
+            kernels->rope_apply(qkv + n * shape->ldqkv, shape->ldqkv, &heads, &one, cosine, sine, false);
         }
     }
 }
@@ -114,23 +113,28 @@ static void turn(const Lanes *lanes, float *qkv, const AttentionShape *shape, Pa
 static void remember(Lanes *lanes, const AttentionPages *at, const float *qkv, const AttentionShape *shape,
                      const Pass *pass)
 {
-    const int64_t E = shape->H * shape->D, KD = lanes->KD;
-    const size_t bytes = (size_t)KD * sizeof(float);
+    const int64_t D = shape->D, KD = lanes->KD;
+    const size_t bytes = (size_t)D * sizeof(float);
     for (int64_t n = 0; n < pass->rows.N; n++) {
         const int64_t place = lanes->rows[n].seen - 1;
+        const float *row = qkv + n * shape->ldqkv;
         float *page = lanes->rows[n].pages[place / LANES_PAGE] + place % LANES_PAGE * KD;
-        memcpy(page + at->keys, qkv + n * shape->ldqkv + E, bytes);
-        memcpy(page + at->values, qkv + n * shape->ldqkv + E + KD, bytes);
+        for (int64_t k = 0; k < shape->K; k++) {
+            memcpy(page + at->keys + k * D, row + attention_k_at(shape, k), bytes);
+            memcpy(page + at->values + k * D, row + attention_v_at(shape, k), bytes);
+        }
     }
 }
 
-void lanes_attend(Lanes *lanes, int64_t layer, float *att, float *qkv, const AttentionShape *shape, Pass *pass)
+void lanes_attend(Lanes *lanes, int64_t layer, float *att, float *qkv, const AttentionShape *shape, Rope *rope,
+                  Pass *pass)
 {
     const int64_t half = LANES_PAGE * lanes->KD;
     const AttentionPages pages = { LANES_PAGE, 2 * layer * half, (2 * layer + 1) * half };
     AttentionShape with_room = *shape;
     with_room.threads = lanes->threads;
-    turn(lanes, qkv, shape, pass);
+    if (rope)
+        turn(lanes, qkv, shape, rope, pass);
     remember(lanes, &pages, qkv, shape, pass);
     kernels->attention_rows(att, qkv, lanes->rows, pass->rows.N, &pages, &with_room, lanes->scores, lanes->longest);
 }

@@ -52,8 +52,9 @@ void lanes_leave(Lanes *lanes, int64_t lane);
 void lanes_begin(Lanes *lanes, const Rows *rows, const int64_t *lane, const int64_t *whole);
 void lanes_end(Lanes *lanes, const Rows *rows);
 
-/* att[N,ldout] of the call's rows: turns q and k of qkv[N,ldqkv] by their places, puts keys and values behind those
+/* att[N,ldout] of the call's rows: turns q and k of qkv[N,ldqkv] by their places (rope NULL: not), puts keys and values behind those
  * that the lanes have, and attends to all that each has read. */
-void lanes_attend(Lanes *lanes, int64_t layer, float *att, float *qkv, const AttentionShape *shape, Pass *pass);
+void lanes_attend(Lanes *lanes, int64_t layer, float *att, float *qkv, const AttentionShape *shape, Rope *rope,
+                  Pass *pass);
 
 #endif

@@ -15,7 +15,7 @@ typedef struct Mlp {
     int64_t C, F;
     Activation act;
     bool gated;
-    Linear up, down; /* up: gate, up when gated */
+    Linear up, down; /* up: gate | up when gated, as two parts or one module */
     bool needs_in, needs_pre; /* a gradient at the input, at the activation's input */
 } Mlp;
 

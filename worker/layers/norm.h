@@ -11,14 +11,18 @@
 #include "worker/layers/pass.h"
 
 typedef struct Norm {
-    ModuleView module;
+    ModuleView module; /* width 0: rows go through as they are */
+    int64_t C;
     float eps;
     bool rms; /* no mean, no bias */
+    bool from_one; /* it multiplies by 1 + weight */
+    float *one_room; /* [C] then */
+    const float *gain; /* bound, where it is from one: [C] */
 } Norm;
 
 /* What backward needs of a forward, and who makes the output again. */
 typedef struct NormKeep {
-    float *xhat, *inv; /* [rows, C], [rows]; NULL: nobody needs them */
+    float *xhat, *inv; /* [rows, C], [rows]; NULL: nobody needs them. Rows that go through as they are, are xhat */
 } NormKeep;
 
 /* Rows that a norm made, from which they are made again: a sublayer's input, or behind the embedding's dropout. */
@@ -30,6 +34,11 @@ typedef struct Inlet {
     double dropout; /* SITE_EMBED's, behind the norm */
 } Inlet;
 
+/* Whether it does anything to rows. */
+bool norm_is_there(const Norm *norm);
+
+void norm_layout(Norm *norm, Layout *layout);
+void norm_bind(Norm *norm, const float *values);
 void norm_keep_layout(NormKeep *keep, const Norm *norm, Layout *layout, int64_t most_rows);
 
 /* y[N,C], another buffer than x where there is a residual. input->residual NULL: of x alone, without bias and

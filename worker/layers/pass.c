@@ -4,6 +4,7 @@
 
 void pass_layout(Pass *pass, Layout *layout, const PassSizes *sizes)
 {
+    pass->longest = sizes->longest;
     const int64_t N = sizes->most_tokens, B = sizes->most_sequences, W = sizes->across;
     pass->x = layout_floats(layout, N * W);
     pass->y = layout_floats(layout, N * W);
@@ -56,6 +57,13 @@ Dropout pass_dropout(Pass *pass, int64_t layer, Site site, double p)
     for (int64_t b = 0; b < pass->rows.B; b++)
         pass->keys[b] = rng_key(pass->seed, pass->step, pass->example[b], site_stream(layer, site));
     return (Dropout){ .p = (float)p, .keys = pass->keys };
+}
+
+void pass_scale(float *y, const float *x, float factor, int64_t n)
+{
+#pragma omp parallel for simd
+    for (int64_t i = 0; i < n; i++)
+        y[i] = factor * x[i];
 }
 
 /* Sequence b's first read row among all rows, and how many follow. */

@@ -74,7 +74,10 @@ typedef struct Pass {
     const struct RowSegment
         *segments; /* adapters of sequences, where several stand over one base (segments.h); borrowed */
     int64_t segment_count; /* 0: the layers' own values are all there is */
-    Rope rope;
+    Rope ropes[ROPE_SETS];
+    int64_t batch_longest; /* the longest sequence of the batch that the rows are of; 0: it is among them */
+    const float *added; /* [H, longest] what heads add to the scores of each key; NULL: nothing */
+    int64_t longest; /* of any sequence to come */
 
     bool normed; /* x is the norm of r that the next sublayer reads through, already */
     float *x, *y, *o; /* [most_tokens, across] */
@@ -114,6 +117,9 @@ void pass_read(Pass *pass);
 
 /* The site's dropout for this call. Its keys are good until the next call of this. */
 Dropout pass_dropout(Pass *pass, int64_t layer, Site site, double p);
+
+/* y[n] = factor * x[n]; y may be x */
+void pass_scale(float *y, const float *x, float factor, int64_t n);
 
 /* x[M,C] (written) = the read rows of full[N,C] (row stride ld); the reverse copies them
  * back, or adds them; spread writes zeros into the other rows, too. */

@@ -32,6 +32,7 @@ void vocab_head_layout(VocabHead *head, Layout *layout, const PassSizes *sizes, 
         linear_keep_layout(&head->kept, &head->linear, layout, head->piece);
     head->rows = layout_floats(layout, head->piece * head->linear.in);
     head->logits = layout_floats(layout, head->piece * V);
+    head->bent = layout_floats_if(layout, training && head->cap > 0, head->piece * V);
     head->losses = layout_take(layout, (size_t)head->piece * sizeof *head->losses);
     head->labelled = layout_take(layout, (size_t)M * sizeof(int32_t));
     head->goal = layout_take(layout, (size_t)M * sizeof(int32_t));
@@ -95,6 +96,11 @@ static void add_losses(BatchLoss *loss, const RowLoss *rows, int64_t n)
     loss->plain += of.plain;
 }
 
+static bool is_bent(const VocabHead *head)
+{
+    return head->scale != 1.0f || head->cap > 0.0f;
+}
+
 void vocab_head_forward(const VocabHead *head, LinearKeep *keep, float *logits, const float *x, const Rows *rows,
                         Pass *pass)
 {
@@ -105,6 +111,8 @@ void vocab_head_forward(const VocabHead *head, LinearKeep *keep, float *logits, 
         pass_product(pass)(logits + m->tokens[i], V, x, C, head->linear.values + m->tokens_at + i * C, C, rows->N, 1, C,
                            1, 0);
     linear_add_bias(&head->linear, logits, V, rows->N);
+    if (is_bent(head))
+        kernels->bend_logits(logits, rows->N, V, head->scale, head->cap);
 }
 
 /* Rows that are trained by themselves: their gradient, from the hidden rows. */
@@ -136,6 +144,8 @@ static void piece_backward(VocabHead *head, float *x, const Rows *rows, Pass *pa
     const LinearGrad grad = {
         .dy = head->logits, .ldy = head->linear.out, .x = x, .dx = head->below ? x : NULL, .add = true
     };
+    if (is_bent(head))
+        kernels->bend_logits_backward(head->logits, head->bent, rows->N, head->linear.out, head->scale, head->cap);
     token_gradients(head, x, rows->N, pass);
     linear_backward(&head->linear, &head->kept, &grad, rows, pass);
     if (head->below)
@@ -172,6 +182,8 @@ BatchLoss vocab_head_loss(VocabHead *head, const int32_t *token_goal, Pass *pass
         const Rows rows = rows_of_piece(head, first, N, pass);
         float *x = hidden(head, first, N, pass);
         vocab_head_forward(head, pass->grad ? &head->kept : NULL, head->logits, x, &rows, pass);
+        if (head->bent && pass->grad)
+            memcpy(head->bent, head->logits, (size_t)(N * V) * sizeof(float));
         kernels->wide_cross_entropy(head->logits, head->losses, head->goal + first, N, V, head->loss.smoothing,
                                     pass->grad != NULL);
         add_losses(&loss, head->losses, N);

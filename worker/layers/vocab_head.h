@@ -13,12 +13,14 @@
 typedef struct VocabHead {
     Linear linear; /* [V,C]; its weight may be the word table */
     LossOptions loss;
+    float scale, cap; /* of the logits (bend_logits); 1 and 0: they stay */
     bool below; /* something under the head is trained */
     float *moved; /* [C] how far a row that is trained by itself is from that of the weight */
     int64_t piece; /* rows that go through together */
     LinearKeep kept; /* of the piece, in training */
     float *rows; /* [piece, C] */
     float *logits; /* [piece, V] */
+    float *bent; /* [piece, V] the same before they are a gradient, of a cap that is trained under */
     RowLoss *losses; /* [piece] */
     int32_t *labelled, *goal; /* [M] the read rows that have a goal, and the goal */
     int64_t *start, *from; /* [B+1] where labelled rows of each sequence start, all and of a piece */
@@ -27,7 +29,7 @@ typedef struct VocabHead {
 void vocab_head_layout(VocabHead *head, Layout *layout, const PassSizes *sizes, bool training);
 void vocab_head_bind(VocabHead *head, const float *values);
 
-/* logits[N,V] of x[N,C], bias included. keep NULL: no backward follows. */
+/* logits[N,V] of x[N,C], bias, scale and cap included. keep NULL: no backward follows. */
 void vocab_head_forward(const VocabHead *head, LinearKeep *keep, float *logits, const float *x, const Rows *rows,
                         Pass *pass);
 

@@ -9,6 +9,8 @@
 typedef struct Batch {
     int64_t B, N; /* sequences, tokens */
     const int64_t *start; /* [B+1] */
+    int64_t longest; /* tokens of the longest sequence of the step or the measurement that this is a part of; 0: it
+                        is among these */
     const int32_t *ids; /* [N] */
     const int32_t *types; /* [N], NULL: all 0 */
     const int64_t *example; /* [B] row numbers in the data set: the key of dropout */

@@ -7,6 +7,7 @@
 #include "worker/model/model_parts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- from arch, weights and slots to layers -------------------------------- */
 
@@ -61,11 +62,20 @@ static void add_linear(const Model *model, const Weights *weights, Linear *linea
     linear_add(linear, &module, site);
 }
 
+/* Where the model has none: rows go through as they are. */
 static Norm make_norm(const Model *model, const Weights *weights, int64_t layer, Role role)
 {
-    return (Norm){ .module = view(model, weights, layer, role),
-                   .eps = (float)model->arch->norm_eps,
-                   .rms = model->arch->norm == NORM_RMS };
+    const ModelArch *arch = model->arch;
+    Norm norm = { .module = module_none(),
+                  .C = arch->C,
+                  .eps = (float)arch->norm_eps,
+                  .rms = arch->norm == NORM_RMS,
+                  .from_one = arch->gain_from_one };
+    if (has(model, layer, role)) {
+        norm.module = view(model, weights, layer, role);
+        norm.C = norm.module.out;
+    }
+    return norm;
 }
 
 static Table make_table(const Model *model, const Weights *weights, Role role, int64_t padding_row)
@@ -85,8 +95,11 @@ static void make_embedding(Model *model, const Weights *weights)
         .position = make_table(model, weights, ROLE_POSITION, arch->padding_stands ? arch->position_offset - 1 : -1),
         .type = make_table(model, weights, ROLE_TYPE, -1),
         .C = arch->C,
+        .streams = arch->pre_norm,
         .layer = arch->layers,
         .dropout = arch->embed_dropout,
+        .scale = (float)arch->embed_scale,
+        .scale_behind = arch->embed_scale_behind,
         .noise = model->options.noise,
     };
     if (has(model, -1, ROLE_EMBED_NORM))
@@ -119,7 +132,10 @@ static Attention make_attention(const Model *model, const Weights *weights, int6
         .scale = (float)arch->scales[layer],
         .causal = arch->causal,
         .window = arch->windows ? arch->windows[layer] : 0,
+        .grouped = arch->qkv_grouped,
+        .cap = (float)arch->score_cap,
     };
+    a.rope_set = arch_rope_set(arch, layer);
     if (has(model, layer, ROLE_QKV)) {
         add_linear(model, weights, &a.qkv, layer, ROLE_QKV, SITE_LORA_Q);
     } else {
@@ -128,10 +144,8 @@ static Attention make_attention(const Model *model, const Weights *weights, int6
         add_linear(model, weights, &a.qkv, layer, ROLE_V, SITE_LORA_V);
     }
     add_linear(model, weights, &a.out, layer, ROLE_ATTN_OUT, SITE_LORA_ATTN_OUT);
-    if (has(model, layer, ROLE_Q_NORM)) {
-        a.q_norm = make_norm(model, weights, layer, ROLE_Q_NORM);
-        a.k_norm = make_norm(model, weights, layer, ROLE_K_NORM);
-    }
+    a.q_norm = make_norm(model, weights, layer, ROLE_Q_NORM);
+    a.k_norm = make_norm(model, weights, layer, ROLE_K_NORM);
     return a;
 }
 
@@ -139,11 +153,21 @@ static Mlp make_mlp(const Model *model, const Weights *weights, int64_t layer)
 {
     const ModelArch *arch = model->arch;
     Mlp m = { .C = arch->C, .F = arch->F, .act = arch->act, .gated = arch->gated };
-    if (m.gated)
+    const bool one = has(model, layer, ROLE_GATE_UP);
+    if (one)
+        add_linear(model, weights, &m.up, layer, ROLE_GATE_UP, SITE_LORA_FF_GATE);
+    if (m.gated && !one)
         add_linear(model, weights, &m.up, layer, ROLE_FF_GATE, SITE_LORA_FF_GATE);
-    add_linear(model, weights, &m.up, layer, ROLE_FF_UP, SITE_LORA_FF_UP);
+    if (!one)
+        add_linear(model, weights, &m.up, layer, ROLE_FF_UP, SITE_LORA_FF_UP);
     add_linear(model, weights, &m.down, layer, ROLE_FF_DOWN, SITE_LORA_FF_DOWN);
     return m;
+}
+
+/* Side by side two sublayers may have one norm. */
+static Role norm_of_mlp(const Model *model, int64_t layer)
+{
+    return model->arch->side_by_side && !has(model, layer, ROLE_FF_NORM) ? ROLE_ATTN_NORM : ROLE_FF_NORM;
 }
 
 static void make_block(Model *model, const Weights *weights, int64_t layer)
@@ -154,14 +178,17 @@ static void make_block(Model *model, const Weights *weights, int64_t layer)
     block->sublayers[0] = (Sublayer){ .kind = BODY_ATTENTION,
                                       .attention = make_attention(model, weights, layer),
                                       .norm = make_norm(model, weights, layer, ROLE_ATTN_NORM),
+                                      .after = make_norm(model, weights, layer, ROLE_ATTN_AFTER),
                                       .site = SITE_ATTN_OUT };
     block->sublayers[1] = (Sublayer){ .kind = BODY_MLP,
                                       .mlp = make_mlp(model, weights, layer),
-                                      .norm = make_norm(model, weights, layer, ROLE_FF_NORM),
+                                      .norm = make_norm(model, weights, layer, norm_of_mlp(model, layer)),
+                                      .after = make_norm(model, weights, layer, ROLE_FF_AFTER),
                                       .site = SITE_FF };
     for (int i = 0; i < block->count; i++) {
         block->sublayers[i].place = arch->pre_norm ? NORM_BEFORE : NORM_BEHIND;
-        block->sublayers[i].dropout = arch->hidden_dropout;
+        block->sublayers[i].factor = (float)arch->residual_scale;
+        block->sublayers[i].dropout = i == 0 && arch->attention_stays ? 0 : arch->hidden_dropout;
     }
 }
 
@@ -169,7 +196,10 @@ static void make_head(Model *model, const Weights *weights, bool below)
 {
     const ModelArch *arch = model->arch;
     if (model->speaks) {
-        model->vocab_head = (VocabHead){ .loss = model->options.loss, .below = below };
+        model->vocab_head = (VocabHead){ .loss = model->options.loss,
+                                         .scale = (float)arch->logit_scale,
+                                         .cap = (float)arch->logit_cap,
+                                         .below = below };
         add_linear(model, weights, &model->vocab_head.linear, -1, ROLE_HEAD, SITE_LORA_HEAD);
         return;
     }
@@ -287,15 +317,35 @@ static void layers_layout(Model *model, Layout *layout)
         embedding_layout(&model->embedding, layout, &model->sizes);
     for (int64_t l = model->first; l < model->end; l++)
         block_layout(&model->blocks[l], layout);
+    if (model->closes && model->ends)
+        norm_layout(&model->final, layout);
     if (model->closes && !model->speaks)
         head_layout(&model->head, layout);
+}
+
+static bool turns_by(const ModelArch *arch, int set)
+{
+    for (int64_t l = 0; l < arch->layers; l++)
+        if (arch_rope_set(arch, l) == set)
+            return true;
+    return false;
+}
+
+static void places_layout(Model *model, Layout *layout)
+{
+    const int64_t longest = model->sizes.longest;
+    for (int set = 0; set < ROPE_SETS; set++)
+        if (turns_by(model->arch, set))
+            rope_layout(&model->room.ropes[set], layout, model->arch, set, longest);
+    model->alibi = layout_floats_if(layout, model->arch->alibi != ALIBI_NONE, model->arch->H * longest);
+    model->room.added = model->alibi;
 }
 
 static void model_layout(Model *model, Layout *layout)
 {
     model->sizes = pass_sizes(model);
     pass_layout(&model->room, layout, &model->sizes);
-    rope_layout(&model->room.rope, layout, model->arch, model->sizes.longest);
+    places_layout(model, layout);
     layers_layout(model, layout);
     if (model->closes && model->speaks)
         vocab_head_layout(&model->vocab_head, layout, &model->sizes, model->options.training);
@@ -365,14 +415,37 @@ int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOp
 
 /* ---- life ------------------------------------------------------------------ */
 
-/* Tables of positions end; rotary positions and windows do not. */
+/* Tables of positions end; rotary positions, slopes and windows do not. */
 static bool check(const ModelArch *arch, const ModelOptions *options, Err *err)
 {
-    if (arch->rope || options->longest <= arch->positions)
+    if (arch->rope || arch->alibi != ALIBI_NONE || options->longest <= arch->positions)
         return true;
     err_set(err, ERR_INPUT, "sequences of %lld tokens are longer than the model's %lld positions",
             (long long)options->longest, (long long)arch->positions);
     return err_hint(err, "lower data.max_length");
+}
+
+static float bf16_rounded(float x)
+{
+    const uint32_t bits = (uint32_t)tensor_bf16(x) << 16;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Of head h and key j: slope j; rounded, as Falcon's code has it even where all else is float32. */
+static void fill_alibi(Model *model)
+{
+    const ModelArch *arch = model->arch;
+    const int64_t T = model->sizes.longest;
+    float *slopes = xmalloc((size_t)arch->H * sizeof *slopes);
+    arch_alibi_slopes(arch, slopes);
+    for (int64_t i = 0; model->alibi && i < arch->H * T; i++) {
+        const float slope = slopes[i / T], j = (float)(i % T);
+        model->alibi[i] = arch->alibi == ALIBI_PLAIN
+                              ? slope * j
+                              : bf16_rounded(bf16_rounded(slope) * j) * (float)arch->scales[0];
+    }
+    free(slopes);
 }
 
 static bool keeps_init(Model *model, Err *err)
@@ -403,7 +476,9 @@ Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *
     }
     Layout layout = { .arena = &model->arena };
     model_layout(model, &layout);
-    rope_fill(&model->room.rope);
+    for (int set = 0; set < ROPE_SETS; set++)
+        rope_fill(&model->room.ropes[set]);
+    fill_alibi(model);
     model->pass = &model->room;
     return model;
 }

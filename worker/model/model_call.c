@@ -82,6 +82,7 @@ void model_bind(Model *model, const float *values)
         block_bind(&model->blocks[l], values);
     if (!model->closes)
         return;
+    norm_bind(&model->final, values);
     if (model->speaks)
         vocab_head_bind(&model->vocab_head, values);
     else
@@ -97,6 +98,7 @@ static void take_batch(Model *model, const Batch *batch, bool all)
     REQUIRE(batch->B > 0 && batch->B <= o->most_sequences && batch->N <= o->most_tokens);
     REQUIRE(batch->start[0] == 0 && batch->start[batch->B] == batch->N);
     REQUIRE(pass->rows.longest <= o->longest);
+    pass->batch_longest = batch->longest;
     pass->example = batch->example;
     choose_reads(model, batch, all);
     find_places(model, batch);

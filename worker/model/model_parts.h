@@ -45,6 +45,7 @@ struct Model {
     VocabHead vocab_head; /* instead of head, where it speaks */
     Pass *pass; /* its own; of a model beside another, the other's */
     Pass room;
+    float *alibi; /* [H, longest], where scores have slopes */
     PassSizes sizes; /* what its calls need of a pass */
     Keep *keeps; /* [options.flights], of micro-batches between forward and backward; NULL: it does not train */
     Arena arena;

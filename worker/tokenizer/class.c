@@ -3,6 +3,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/model/arch.h"
 
 #include <string.h>
 
@@ -341,8 +342,9 @@ bool class_find(const TokenizerClass **found, const TokenizerFolder *files, Err 
     *found = name ? of_name(name) : of_type(type);
     if (strcmp(type, "qwen2") == 0)
         *found = &qwen2; /* many of these name a class that is not theirs */
-    if (strcmp(type, "mistral") == 0 || (*found == &llama && files->is_byte_level))
-        *found = NULL; /* neither is what LlamaTokenizer would make of it */
+    const Family *family = arch_family(type);
+    if ((family && family->tokenizer_alone) || (*found == &llama && files->is_byte_level))
+        *found = NULL; /* not what their class would make of it */
     if (*found == &llama && is_contradicted(files))
         *found = &llama_anew;
     return files->source == FROM_TOKENIZER_JSON || of_older(found, files, name, err);

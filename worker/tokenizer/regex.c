@@ -122,6 +122,7 @@ typedef struct RegexReader {
     const char *at;
     Text out;
     bool inside; /* brackets */
+    int within; /* sets within that set, whose members are its own: their brackets are left out */
 } RegexReader;
 
 /* \p{Lu}, \P{Lu}, \p{^Lu}; others (scripts) are left to PCRE2. */
@@ -197,11 +198,36 @@ static bool read_escape(RegexReader *r, Err *err)
     return true;
 }
 
+/* A dash beside an inner set's brackets is no range. */
+static void lone_dash(RegexReader *r)
+{
+    if (*r->at != '-')
+        return;
+    text_adds(&r->out, "\\-");
+    r->at++;
+}
+
+static bool read_inner_set(RegexReader *r, Err *err)
+{
+    if (r->at[1] == '^' || r->at[1] == ']')
+        return err_set(err, ERR_INPUT, "'[%c' within a set is not supported", r->at[1]);
+    r->within++;
+    r->at++;
+    lone_dash(r);
+    return true;
+}
+
 static bool read_bracket(RegexReader *r, Err *err)
 {
     const char *at = r->at;
     if (at[0] == '[' && r->inside && at[1] != ':')
-        return err_set(err, ERR_INPUT, "a set within a set is not supported");
+        return read_inner_set(r, err);
+    if (at[0] == ']' && r->within > 0) {
+        r->within--;
+        r->at++;
+        lone_dash(r);
+        return true;
+    }
     if (at[0] == '[' && !r->inside) {
         r->inside = true;
         size_t n = at[1] == '^' ? 2 : 1;
@@ -233,6 +259,10 @@ static bool read_one(RegexReader *r, Err *err)
         return read_bracket(r, err);
     if (r->inside && at[0] == '&' && at[1] == '&')
         return err_set(err, ERR_INPUT, "'&&' within a set is not supported");
+    if (r->inside && at[0] == '-' && (at[1] == '[' || (at[1] == ']' && r->within > 0))) {
+        lone_dash(r);
+        return true;
+    }
     if (!r->inside && at[0] == '}' && at[1] == '+')
         return err_set(err, ERR_INPUT, "'}+' is not supported");
     text_add(&r->out, at, 1);

@@ -60,9 +60,12 @@ static void expect_pixels(const MyPart *part, int64_t m)
 static void fill(void *self, int64_t i, Flight *flight)
 {
     const MyPart *part = self;
+    Plan *plan = part->job->step.plan;
     const uint32_t *rows;
-    const int64_t n = plan_micro_batch(part->job->step.plan, part->step, part->full[i], &rows);
+    const int64_t longest = plan_longest(plan, part->step);
+    const int64_t n = plan_micro_batch(plan, part->step, part->full[i], &rows);
     flight->batch = batch_fill(&flight->room, &part->job->data.train.data, rows, n);
+    flight->batch.longest = longest;
 }
 
 static void begin(void *self, int64_t i, Flight *flight)

@@ -267,7 +267,7 @@ static void a_conv1d_is_turned_and_llama3_has_divisors(void **state)
     assert_true(find_tensor(&r, "rope_freqs.weight", &t));
     assert_int_equal(t.ne[0], s.c.arch->D / 2);
     double *inverse = xcalloc((size_t)t.ne[0], sizeof *inverse);
-    arch_rope(s.c.arch, 1, inverse);
+    arch_rope(s.c.arch, 0, 1, inverse);
     for (uint64_t j = 0; j < t.ne[0]; j++) {
         const double plain = 1 / pow(50000, 2.0 * (double)j / (double)s.c.arch->D);
         assert_true(fabs(plain / ((const float *)data_of(&r, &t))[j] / inverse[j] - 1) < 1e-6);

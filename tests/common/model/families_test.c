@@ -387,7 +387,7 @@ static void expect_rope(const json_t *row)
     const int64_t pairs = arch->D / 2;
     assert_int_equal(json_array_size(inverse), pairs);
     double *got = xcalloc((size_t)pairs, sizeof *got);
-    const double factor = arch_rope(arch, json_integer_value(json_object_get(row, "length")), got);
+    const double factor = arch_rope(arch, 0, json_integer_value(json_object_get(row, "length")), got);
     const double wanted = json_number_value(json_object_get(row, "factor"));
     if (fabs(factor - wanted) > 1e-12)
         fail_msg("%s: factor %.17g, not %.17g", text, factor, wanted);

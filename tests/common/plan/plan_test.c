@@ -173,11 +173,14 @@ static double cost(const Data *data, uint32_t row)
 static void check_step(Plan *plan, const Data *data, int64_t step, int64_t M, int *seen)
 {
     double load[MOST] = { 0 }, cheapest[MOST], least = 1e30;
+    int64_t longest = 0;
     for (int64_t m = 0; m < M; m++) {
         const uint32_t *rows;
         const int64_t n = plan_micro_batch(plan, step, m, &rows);
         cheapest[m] = 1e30;
         for (int64_t i = 0; i < n; i++) {
+            const int64_t tokens = data->start[rows[i] + 1] - data->start[rows[i]];
+            longest = tokens > longest ? tokens : longest;
             seen[rows[i]]++;
             load[m] += cost(data, rows[i]);
             cheapest[m] = cost(data, rows[i]) < cheapest[m] ? cost(data, rows[i]) : cheapest[m];
@@ -186,6 +189,7 @@ static void check_step(Plan *plan, const Data *data, int64_t step, int64_t M, in
     }
     for (int64_t m = 0; m < M; m++)
         assert_true(load[m] == 0 || load[m] - cheapest[m] <= least + 1e-6);
+    assert_int_equal(plan_longest(plan, step), longest);
 }
 
 static void every_example_is_there_once_an_epoch_and_loads_are_even(void **state)

@@ -231,6 +231,18 @@ static void a_batch_has_the_goals_of_its_tokens(void **state)
     case_close(&c);
 }
 
+/* Tokenizers of their own: byte fallback, digits, sets within sets, classes that are not theirs. */
+static void rows_of_every_decoder_are_those_of_transformers(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "gemma-clm",      "gemma2-clm",   "gemma3-clm",  "phi3-clm",
+                                         "phi3-long",      "gpt_neox-clm", "phi-clm",     "granite-clm",
+                                         "olmo2-clm",      "stablelm-clm", "smollm3-clm", "falcon-clm",
+                                         "falcon_new-clm", "bloom-clm",    "gptj-clm",    "cohere-clm" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        check_case(names[i]);
+}
+
 static void a_second_opening_maps_what_the_first_has_encoded(void **state)
 {
     (void)state;
@@ -300,6 +312,7 @@ int main(void)
         cmocka_unit_test(images_come_by_class_and_name),
         cmocka_unit_test(images_have_the_pixels_of_transformers),
         cmocka_unit_test(a_batch_has_the_goals_of_its_tokens),
+        cmocka_unit_test(rows_of_every_decoder_are_those_of_transformers),
         cmocka_unit_test(a_second_opening_maps_what_the_first_has_encoded),
     };
     return cmocka_run_group_tests(tests, make_cache, remove_cache);

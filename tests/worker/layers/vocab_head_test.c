@@ -77,6 +77,7 @@ static void open_fixture(Fixture *f, bool whole, double dropout)
     linear_add(&f->head.linear, &module, SITE_LORA_HEAD);
     f->head.linear.dropout = dropout;
     f->head.below = true;
+    f->head.scale = 1;
     Layout count = { 0 };
     lay_out(f, &count);
     Err err = { 0 };

@@ -133,11 +133,23 @@ static void classes_are_of_the_unicode_that_oniguruma_knows(void **unused)
     expect_pieces("\\b", "a\u0301 b", SPLIT_ISOLATED, "a\u0301| |b");
 }
 
+/* Its members are the outer set's. */
+static void a_set_within_a_set_is_joined(void **unused)
+{
+    (void)unused;
+    expect_pieces("[a[bc]d]+", "xabcdex[]", SPLIT_ISOLATED, "x|abcd|ex[]");
+    expect_pieces(" ?[^(\\s|[.,!?])]+", "ab]c (e[f.", SPLIT_ISOLATED, "ab]c| (|e[f|.");
+    expect_pieces("[a[-c]]+", "abc-", SPLIT_ISOLATED, "a|b|c-");
+    expect_pieces("[a[b-]c]+", "abxc-", SPLIT_ISOLATED, "ab|x|c-");
+    expect_pieces("[[a]-c]+", "b-ac", SPLIT_ISOLATED, "b|-ac");
+}
+
 static void what_cannot_be_said_to_pcre2_is_refused(void **unused)
 {
     (void)unused;
     static const char *const cases[][2] = {
-        { "[a[bc]]", "a set within a set is not supported" },
+        { "[a[^bc]]", "'[^' within a set is not supported" },
+        { "[a[]bc]]", "'[]' within a set is not supported" },
         { "[a&&b]", "'&&' within a set is not supported" },
         { "a{1,2}+", "'}+' is not supported" },
         { "\\K", "'\\K' is not supported" },
@@ -162,6 +174,7 @@ int main(void)
         cmocka_unit_test(scanners_find_what_the_expressions_find),
         cmocka_unit_test(matches_become_pieces_as_the_behavior_says),
         cmocka_unit_test(classes_are_of_the_unicode_that_oniguruma_knows),
+        cmocka_unit_test(a_set_within_a_set_is_joined),
         cmocka_unit_test(what_cannot_be_said_to_pcre2_is_refused),
     };
     return cmocka_run_group_tests_name("pattern", tests, NULL, NULL);
