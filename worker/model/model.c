@@ -441,9 +441,8 @@ static void fill_alibi(Model *model)
     arch_alibi_slopes(arch, slopes);
     for (int64_t i = 0; model->alibi && i < arch->H * T; i++) {
         const float slope = slopes[i / T], j = (float)(i % T);
-        model->alibi[i] = arch->alibi == ALIBI_PLAIN
-                              ? slope * j
-                              : bf16_rounded(bf16_rounded(slope) * j) * (float)arch->scales[0];
+        model->alibi[i] =
+            arch->alibi == ALIBI_PLAIN ? slope * j : bf16_rounded(bf16_rounded(slope) * j) * (float)arch->scales[0];
     }
     free(slopes);
 }
