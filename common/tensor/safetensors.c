@@ -420,7 +420,24 @@ const char *safetensors_metadata(const SafeTensors *st, const char *key)
     return json_string_value(json_object_get(json_object_get(st->files[0].header, "__metadata__"), key));
 }
 
+uint64_t safetensors_digest_at(const SafeTensors *st, int64_t i)
+{
+    const TensorView *t = safetensors_at(st, i);
+    uint64_t digest = digest_fast(t->name, strlen(t->name));
+    digest = digest_fast_more(digest, t->dtype_name, strlen(t->dtype_name));
+    digest = digest_fast_more(digest, t->dim, (size_t)t->dims * sizeof *t->dim);
+    return digest_fast_more(digest, t->data, (size_t)t->bytes);
+}
+
 uint64_t safetensors_digest(const SafeTensors *st)
+{
+    uint64_t digest = 0;
+    for (int64_t i = 0; i < st->count; i++)
+        digest += safetensors_digest_at(st, i);
+    return digest;
+}
+
+uint64_t safetensors_digest_of_files(const SafeTensors *st)
 {
     uint64_t digest = 0;
     for (int i = 0; i < st->file_count; i++)

@@ -52,8 +52,14 @@ const TensorView *safetensors_find(const SafeTensors *st, const char *name); /* 
 /* Value of "__metadata__"'s key in the first file, or NULL. */
 const char *safetensors_metadata(const SafeTensors *st, const char *key);
 
-/* XXH3 of all files' bytes, in name order (what HELLO compares base models by). */
+/* Of tensor i: name, dtype, shape, bytes. */
+uint64_t safetensors_digest_at(const SafeTensors *st, int64_t i);
+
+/* The sum of those of all tensors, mod 2^64, so that several may share the work (what HELLO compares base models by). */
 uint64_t safetensors_digest(const SafeTensors *st);
+
+/* XXH3 of all files' bytes, in name order: what models were compared by up to protocol 5. */
+uint64_t safetensors_digest_of_files(const SafeTensors *st);
 
 /* out[0,n) = elements [begin, begin+n) as float. F32, F16, BF16, F64. False with
  * *err for another dtype: names tensor, file and dtype. */

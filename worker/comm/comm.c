@@ -62,6 +62,13 @@ static int most(void *self, int number)
     return all;
 }
 
+static uint64_t sum(void *self, uint64_t number)
+{
+    uint64_t all = number;
+    MPI_Allreduce(&number, &all, 1, MPI_UINT64_T, MPI_SUM, ((Circle *)self)->handle);
+    return all;
+}
+
 static void share(void *self, void *bytes, size_t size)
 {
     REQUIRE(size < 1 << 30);
@@ -137,7 +144,7 @@ static void wait_for(void *self, int ticket)
     courier_wait(((Circle *)self)->comm->courier, ticket);
 }
 
-static const Exchange exchange = { barrier, most, share, memory, split, post, wait_for };
+static const Exchange exchange = { barrier, most, sum, share, memory, split, post, wait_for };
 
 static Group group_of(Circle *circle)
 {

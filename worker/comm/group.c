@@ -14,6 +14,11 @@ int group_most(const Group *g, int number)
     return g->exchange->most(g->self, number);
 }
 
+uint64_t group_sum(const Group *g, uint64_t number)
+{
+    return g->exchange->sum(g->self, number);
+}
+
 bool group_agree(const Group *g, bool ok)
 {
     return group_most(g, !ok) == 0;

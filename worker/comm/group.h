@@ -24,6 +24,7 @@ typedef struct Parcel {
 typedef struct Exchange {
     void (*barrier)(void *self); /* returns when all have called */
     int (*most)(void *self, int number); /* the largest */
+    uint64_t (*sum)(void *self, uint64_t number); /* mod 2^64 */
     void (*share)(void *self, void *bytes, size_t size); /* the first rank's, on all */
     void *(*memory)(void *self, size_t size, Err *err); /* group_memory */
     void *(*split)(void *self, int colour, int *rank, int *size); /* group_split: of the group that comes of it */
@@ -45,6 +46,9 @@ bool group_agree(const Group *group, bool ok);
 
 /* The largest of all ranks' numbers. */
 int group_most(const Group *group, int number);
+
+/* The sum of all ranks' numbers, mod 2^64. */
+uint64_t group_sum(const Group *group, uint64_t number);
 
 /* The first rank's text on every rank (owned by the caller; NULL where it has NULL), and its number. */
 char *group_share_text(const Group *group, const char *text);

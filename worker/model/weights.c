@@ -178,7 +178,7 @@ static bool check_finite(const float *values, int64_t from, int64_t to, const Te
 }
 
 /* The bytes [begin, end) of the block, as far as they lie in this tensor's place: whole floats. */
-static bool load_tensor(const Weights *w, const TensorView *t, int64_t offset, int64_t count, int64_t transposed_in,
+static bool load_tensor(Weights *w, const TensorView *t, int64_t offset, int64_t count, int64_t transposed_in,
                         int64_t begin, int64_t end, Err *err)
 {
     const int64_t size = sizeof(float), last = offset + count * size;
@@ -187,6 +187,7 @@ static bool load_tensor(const Weights *w, const TensorView *t, int64_t offset, i
     if (from >= to)
         return true;
     float *out = floats_at(w, offset);
+    w->read += t ? (to - from) * dtype_bytes(t->dtype) : 0;
     if (t)
         return (transposed_in > 0 ? load_transposed(out, t, transposed_in, from, to, err)
                                   : tensor_to_f32(out + from, t, from, to - from, err)) &&
@@ -201,7 +202,7 @@ static int64_t part_begin(const Weights *w, int part, int parts)
     return w->bytes / ALIGN * part / parts * ALIGN;
 }
 
-bool weights_load(const Weights *w, const SafeTensors *files, int part, int parts, Err *err)
+bool weights_load(Weights *w, const SafeTensors *files, int part, int parts, Err *err)
 {
     if (w->bytes == 0)
         return true;
@@ -220,6 +221,40 @@ bool weights_load(const Weights *w, const SafeTensors *files, int part, int part
             return false;
     }
     return true;
+}
+
+/* owner[tensors]: the module that reads each, -1: none. */
+static void find_owners(int *owner, const ModelArch *arch, const SafeTensors *files)
+{
+    const TensorView *first = safetensors_at(files, 0);
+    for (int64_t t = 0; t < safetensors_count(files); t++)
+        owner[t] = -1;
+    for (int i = arch->module_count - 1; i >= 0; i--)
+        for (int bias = 0; bias < 2; bias++) {
+            const TensorView *t = stored_find(files, arch, &arch->modules[i], bias);
+            if (t)
+                owner[t - first] = i;
+        }
+}
+
+uint64_t weights_digest(Weights *w, const SafeTensors *files, int part, int parts)
+{
+    const int64_t count = safetensors_count(files);
+    int *owner = xcalloc((size_t)count + 1, sizeof *owner);
+    uint64_t digest = 0;
+    int64_t mine = 0;
+    if (count > 0)
+        find_owners(owner, w->arch, files);
+    for (int64_t t = 0; t < count; t++) {
+        const bool held =
+            owner[t] >= 0 ? is_held(w, &w->arch->modules[owner[t]]) : !w->stage || stage_is_first(w->stage);
+        if (!held || mine++ % parts != part)
+            continue;
+        digest += safetensors_digest_at(files, t);
+        w->read += owner[t] < 0 ? safetensors_at(files, t)->bytes : 0; /* others are loaded */
+    }
+    free(owner);
+    return digest;
 }
 
 Frozen weights_frozen(const Weights *w, int module)

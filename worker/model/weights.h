@@ -30,6 +30,7 @@ typedef struct Weights {
     WeightSpan *modules; /* [module_count], owned */
     int64_t bytes;
     void *data; /* [bytes], borrowed: set by the caller before weights_load */
+    int64_t read; /* bytes of the files' tensors that were looked at */
 } Weights;
 
 /* Lays out; data is NULL. False when the files are not what config.json says (common/model/base). */
@@ -42,7 +43,11 @@ MUST_USE bool weights_plan_beside(Weights *weights, const SlotTable *table, cons
 
 /* Loads share `part` of `parts` (by bytes) into data. A new head that is absent is zero. ERR_TRAINING where a tensor
  * holds NaN or infinity. */
-MUST_USE bool weights_load(const Weights *weights, const SafeTensors *files, int part, int parts, Err *err);
+MUST_USE bool weights_load(Weights *weights, const SafeTensors *files, int part, int parts, Err *err);
+
+/* Of the stage's tensors every parts-th from `part` on: over all parts and stages these add up to safetensors_digest. A
+ * tensor is the first module's that reads it, one that none does the first stage's. */
+uint64_t weights_digest(Weights *weights, const SafeTensors *files, int part, int parts);
 void weights_release(Weights *weights); /* not data */
 
 /* The module's weight [out,in], a norm's [out,1]. */

@@ -38,6 +38,11 @@ bool opened_load(Opened *o, void *data, int part, int parts, Err *err)
     return weights_load(&o->weights, o->adapted.files, part, parts, err);
 }
 
+uint64_t opened_digest(Opened *o, int part, int parts)
+{
+    return weights_digest(&o->weights, o->adapted.files, part, parts);
+}
+
 bool opened_shift(Opened *o, const LoraConfig *lora, uint64_t seed, int part, int parts, Err *err)
 {
     bool ok = true;

@@ -27,6 +27,9 @@ void opened_release(Opened *opened); /* not data */
 /* Loads share `part` of `parts` into data[weights.bytes], which is lent until the release. */
 MUST_USE bool opened_load(Opened *opened, void *data, int part, int parts, Err *err);
 
+/* What of the base's files is this share's to name (weights_digest); the files are open. */
+uint64_t opened_digest(Opened *opened, int part, int parts);
+
 /* Behind the load of all parts, and before anybody computes: takes from the matrices what the adapter of `lora` began
  * with, where that came from them (common/slots/inits.h); every parts-th module from `part` on. */
 MUST_USE bool opened_shift(Opened *opened, const LoraConfig *lora, uint64_t seed, int part, int parts, Err *err);

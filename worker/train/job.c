@@ -1,5 +1,6 @@
 #include "worker/train/job.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "worker/train/stages.h"
 
@@ -13,6 +14,28 @@ static bool split_groups(Job *job, Err *err)
            (stages_of(&job->run.config) == 1 || groups_split(groups, stages_of(&job->run.config), 1, err));
 }
 
+/* The digest of the base, to which every rank of a replica gives its share, and what was read for it and for the
+ * weights. */
+static void name_base(Job *job)
+{
+    const Groups *g = &job->run.groups;
+    const uint64_t mine = opened_digest(&job->base, g->team.rank, g->team.size);
+    const uint64_t files = group_sum(&g->pipeline, group_sum(&g->team, mine));
+    const uint64_t held = (uint64_t)job->base.weights.bytes,
+                   read = group_sum(&g->team, (uint64_t)job->base.weights.read);
+    job->base_digest = adapted_digest_with(&job->base.adapted, files);
+    for (int s = 0; s < g->pipeline.size && g->pipeline.size > 1; s++) {
+        const bool it = s == g->place.stage;
+        const uint64_t numbers[] = { (uint64_t)job->base.stage.first, (uint64_t)job->base.stage.end, held, read };
+        uint64_t all[4];
+        for (int k = 0; k < 4; k++)
+            all[k] = group_sum(&g->pipeline, it ? numbers[k] : 0);
+        log_info("stage", "%d of %d: blocks %llu..%llu, holds %.1f MB, read %.1f MB", s + 1, g->pipeline.size,
+                 (unsigned long long)all[0], (unsigned long long)all[1] - 1, (double)all[2] / 1e6,
+                 (double)all[3] / 1e6);
+    }
+}
+
 /* The ranks of a node load a part each, and all read the whole. */
 static bool open_base(Job *job, Err *err)
 {
@@ -24,11 +47,12 @@ static bool open_base(Job *job, Err *err)
     const bool none = job->base.weights.bytes == 0; /* every weight is trained */
     void *data = none ? NULL : group_memory(team, (size_t)job->base.weights.bytes, err);
     const bool loaded = (none || data) && opened_load(&job->base, data, team->rank, team->size, err);
-    if (loaded && groups_lead(&job->run.groups))
-        job->base_digest = adapted_digest(&job->base.adapted);
-    adapted_close_files(&job->base.adapted);
-    if (!group_agree(all, loaded)) /* also the barrier behind which all may read all */
+    if (!group_agree(all, loaded)) { /* also the barrier behind which all may read all */
+        adapted_close_files(&job->base.adapted);
         return false;
+    }
+    name_base(job);
+    adapted_close_files(&job->base.adapted);
     const Config *c = &job->run.config;
     return group_agree(all, opened_shift(&job->base, &c->lora, c->train.seed, team->rank, team->size, err));
 }

@@ -13,7 +13,7 @@
 typedef struct Job {
     JobRun run;
     Opened base;
-    uint64_t base_digest; /* the leader's: weights and config.json */
+    uint64_t base_digest; /* weights and config.json */
     JobData data;
     JobStep step;
     Node node;

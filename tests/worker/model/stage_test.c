@@ -25,6 +25,7 @@ typedef struct Part {
     Weights weights;
     Model *model;
     float *values; /* [stage.size] */
+    uint64_t digest;
 } Part;
 
 static void load_part(Part *part, const Subject *s)
@@ -36,6 +37,7 @@ static void load_part(Part *part, const Subject *s)
     must(weights_plan_beside(&part->weights, s->c.table, &part->stage, files, &err), &err);
     part->weights.data = xcalloc(1, (size_t)part->weights.bytes + 1);
     must(weights_load(&part->weights, files, 0, 1, &err), &err);
+    part->digest = weights_digest(&part->weights, files, 0, 2) + weights_digest(&part->weights, files, 1, 2);
     for (int i = 0; inits_shift(&s->c.lora) && i < s->c.arch->module_count; i++)
         if (stage_holds(&part->stage, &s->c.arch->modules[i]))
             must(inits_shift_base(weights_room(&part->weights, i), s->c.table, i, &s->c.lora, 1, &err), &err);
@@ -174,6 +176,18 @@ static void predict_in_stages(const Subject *s, Model *whole, Part *parts, int s
     unpack(&p);
 }
 
+static uint64_t digest_of_files(const Subject *s)
+{
+    Err err = { 0 };
+    char *folder = file_of(s, "model");
+    SafeTensors *files = safetensors_open_model(folder, &err);
+    must(files != NULL, &err);
+    const uint64_t digest = safetensors_digest(files);
+    safetensors_close(files);
+    free(folder);
+    return digest;
+}
+
 static void with_stages(Subject *s, int stages)
 {
     Part parts[MOST_STAGES] = { 0 };
@@ -183,10 +197,13 @@ static void with_stages(Subject *s, int stages)
     Model *whole = model_open(s->c.arch, s->c.table, &s->weights, &o, &err);
     must(whole != NULL, &err);
     int64_t size = 0;
+    uint64_t digest = 0;
     for (int k = 0; k < stages; k++) {
         open_part(&parts[k], s, &most, k, stages);
         size += parts[k].stage.size;
+        digest += parts[k].digest;
     }
+    assert_true(digest == digest_of_files(s));
     assert_int_equal(size, s->c.table->size);
     train_in_stages(s, whole, parts, stages);
     predict_in_stages(s, whole, parts, stages);

@@ -24,6 +24,7 @@ enum { MOST_RANKS = 8, MOST_PUSHES = 64, TEXT_ROOM = 1 << 16, POOL = 64 << 20, M
 typedef struct Meeting {
     pthread_barrier_t gate;
     atomic_int most;
+    atomic_ullong sum;
     char shared[TEXT_ROOM];
 } Meeting;
 
@@ -52,6 +53,25 @@ static int most(void *self, int number)
     return all;
 }
 
+static uint64_t sum(void *self, uint64_t number)
+{
+    Meeting *m = ((Rank *)self)->meeting;
+    m->sum += number;
+    barrier(self);
+    const uint64_t all = m->sum;
+    barrier(self);
+    m->sum = 0;
+    barrier(self);
+    return all;
+}
+
+/* Of a group of one. */
+static uint64_t sum_alone(void *self, uint64_t number)
+{
+    (void)self;
+    return number;
+}
+
 static void share(void *self, void *bytes, size_t size)
 {
     Meeting *m = ((Rank *)self)->meeting;
@@ -75,8 +95,9 @@ static void *memory(void *self, size_t size, Err *err)
 
 static Groups groups_of(Rank *rank)
 {
-    static const Exchange exchange = { .barrier = barrier, .most = most, .share = share, .memory = memory };
-    const Group all = { rank->rank, rank->size, &exchange, rank }, alone = { 0, 1, &exchange, rank };
+    static const Exchange exchange = { .barrier = barrier, .most = most, .sum = sum, .share = share, .memory = memory };
+    static const Exchange alone_exchange = { .sum = sum_alone };
+    const Group all = { rank->rank, rank->size, &exchange, rank }, alone = { 0, 1, &alone_exchange, rank };
     return (Groups){ .job = all, .node = all, .nodes = 1, .data = all, .pipeline = alone, .team = all };
 }
 
