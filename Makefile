@@ -179,6 +179,10 @@ test-mutants: ## breaks the programs on purpose, each time a test must be red; T
 test-load: all ## 200 clients for 2 minutes at `lora serve`: leaks, texts, p50 and p99
 	LIMIT=600 tests/run tests/load/serve_test.sh
 
+.PHONY: test-large
+test-large: all $(B)/tests/dist/make_model ## a Llama of 3.4 GB over 4 ranks, none of whom may have half of it (5 minutes; as root, 8 GB of memory)
+	BUILD=$(B) LIMIT=1800 tests/run tests/large/stages_test.sh
+
 .PHONY: test-arithmetic
 test-arithmetic: all $(B)/tests/dist/wrong_blas.so ## units, sanitizers and bits under all arithmetics of this machine (about 15 minutes)
 	BUILD=$(B) tests/arithmetic

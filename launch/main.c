@@ -12,6 +12,7 @@
 #include "launch/cmd_keys.h"
 #include "launch/cmd_merge.h"
 #include "launch/cmd_order.h"
+#include "launch/cmd_plan.h"
 #include "launch/cmd_predict.h"
 #include "launch/cmd_schema.h"
 #include "launch/cmd_serve.h"
@@ -43,6 +44,7 @@ static const Verb commands[] = {
     { "inspect", cmd_inspect, "what an adapter, a model folder or a safetensors file holds" },
     { "targets", cmd_targets, "which modules of a model would be adapted" },
     { "schema", cmd_schema, "the JSON Schema of the run file, for editors" },
+    { "plan", cmd_plan, "what a run takes of so many nodes: stages, memory, time, bytes" },
     { "doctor", cmd_doctor, "whether a run would work on this machine, and what to do" },
     { "status", cmd_status, "the live state of a run: who works, how far it is, what it costs" },
     { "checkpoint", cmd_checkpoint, "has a parameter server make a checkpoint now" },
@@ -53,7 +55,7 @@ static const Verb commands[] = {
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 /* Known names of what is to come: refused as such. */
-static const char *const later[] = { "plan", "sweep" };
+static const char *const later[] = { "sweep" };
 
 static void usage(FILE *out)
 {

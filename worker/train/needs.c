@@ -14,19 +14,17 @@ static int64_t most(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Tokens of the longest example, by the settings: the data are not looked at. */
-static int64_t longest(const Config *c, const ModelArch *arch)
+int64_t needs_longest(const Config *c, const ModelArch *arch)
 {
     if (arch->image_size > 0)
         return arch->positions;
     return least(c->data.block_size > 0 ? c->data.block_size : c->data.max_length, arch->positions);
 }
 
-/* As job.c sizes its model, with every row as long as it may be. */
-static ModelOptions options_of(const Config *c, const ModelArch *arch, int64_t ranks)
+ModelOptions needs_options(const Config *c, const ModelArch *arch, int64_t ranks)
 {
     const ParallelConfig *p = &c->parallel;
-    const int64_t T = longest(c, arch), batch = c->train.batch_size;
+    const int64_t T = needs_longest(c, arch), batch = c->train.batch_size;
     const int64_t M =
         p->micro_batches > 0 ? p->micro_batches : steps_micro_batches(batch, T, p->micro_batch_tokens, ranks);
     int64_t tokens = most((batch + M - 1) / M * T, T);
@@ -43,7 +41,7 @@ static ModelOptions options_of(const Config *c, const ModelArch *arch, int64_t r
 static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const SlotTable *table, const Weights *weights,
                    int64_t ranks)
 {
-    const ModelOptions o = options_of(c, arch, ranks);
+    const ModelOptions o = needs_options(c, arch, ranks);
     const int64_t slots = table->size * (int64_t)sizeof(float), sums = 8; /* gradients that lie in a tree, a rank */
     needs->shared = weights->bytes + (1 + ranks * sums) * slots;
     needs->rank = model_bytes(arch, table, &o) + sums * slots;

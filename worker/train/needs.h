@@ -5,6 +5,7 @@
 #define WORKER_TRAIN_NEEDS_H
 
 #include "common/config/config.h"
+#include "worker/model/model.h"
 
 typedef struct Needs {
     int64_t shared; /* bytes that the ranks of a node share, in /dev/shm */
@@ -12,6 +13,12 @@ typedef struct Needs {
     int64_t server;
     int64_t disk; /* a checkpoint, the one that replaces it, the adapter */
 } Needs;
+
+/* Tokens of the longest example, by the settings: the data are not looked at. */
+int64_t needs_longest(const Config *config, const ModelArch *arch);
+
+/* As a job of so many ranks that work side by side sizes its model, with every row as long as it may be. */
+ModelOptions needs_options(const Config *config, const ModelArch *arch, int64_t ranks);
 
 /* For so many ranks on the node. False: the model cannot be opened. */
 MUST_USE bool needs_of(Needs *needs, const Config *config, int64_t ranks, Err *err);

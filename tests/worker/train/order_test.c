@@ -4,6 +4,7 @@
 #include "worker/train/order.h"
 
 #include "common/base/rng.h"
+#include "worker/train/simulate.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -82,6 +83,21 @@ static void equal_ones_take_the_time_of_1f1b(void **state)
             assert_true(play(stages, m, costs) == (m > 0 ? (double)(m + stages - 1) * 3 : 0));
 }
 
+/* What `lora plan` goes by, beside the same lists played here. */
+static void the_simulation_takes_that_time_too(void **state)
+{
+    (void)state;
+    StageTimes times[STAGES];
+    for (int s = 0; s < STAGES; s++)
+        times[s] = (StageTimes){ 1, 2 };
+    for (int stages = 1; stages <= STAGES; stages++)
+        for (int64_t m = 0; m <= BATCHES; m++)
+            assert_true(simulate(times, stages, m, 0) == (m > 0 ? (double)(m + stages - 1) * 3 : 0));
+    times[1] = (StageTimes){ 3, 4 };
+    assert_true(simulate(times, 2, 1, 0.25) == 1 + 0.25 + 3 + 4 + 0.25 + 2);
+    assert_true(simulate(times, 2, 5, 0) == 1 + 5 * 7 + 2); /* the slow stage never waits */
+}
+
 static void whatever_they_cost_all_come_back(void **state)
 {
     (void)state;
@@ -99,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_ones_take_the_time_of_1f1b),
+        cmocka_unit_test(the_simulation_takes_that_time_too),
         cmocka_unit_test(whatever_they_cost_all_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
