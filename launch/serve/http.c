@@ -1,11 +1,15 @@
 /* DESIGN. A connection that waits is suspended, and resumed by http_wake. Both happen under one lock, with a flag for a
  * wake that came first: else one that falls between "there is nothing yet" and the suspension would be lost. A
- * suspended connection is not polled, so that its client has left shows only when somebody looks (http_left). */
+ * suspended connection is not polled, so that its client has left shows only when somebody looks (http_left).
+ *
+ * libmicrohttpd gives up a connection that is silent; that one which sends a byte now and then comes to no end, is
+ * patience's. */
 #include "launch/serve/http.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "launch/serve/patience.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,6 +25,7 @@ struct HttpServer {
     struct MHD_Daemon *daemon;
     HttpHandler handler;
     HttpOptions options;
+    Patience *patience;
     pthread_mutex_t lock; /* of `suspended` and `woken` of all requests */
     int port, listener; /* listener: -1 once it is closed or the daemon's */
 };
@@ -183,8 +188,7 @@ static HttpRequest *new_request(HttpServer *server, struct MHD_Connection *conne
 static void take_body(HttpRequest *request, const char *data, size_t n)
 {
     const HttpOptions *o = &request->inside->server->options;
-    request->too_slow = request->too_slow || clock_now() - request->begun > o->body_seconds;
-    if (request->too_large || request->too_slow)
+    if (request->too_large)
         return;
     if (request->body.size + n > (size_t)o->most_body) {
         request->too_large = true;
@@ -192,6 +196,23 @@ static void take_body(HttpRequest *request, const char *data, size_t n)
         return;
     }
     text_add(&request->body, data, n);
+}
+
+static PatienceGuest *guest_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info->socket_context;
+}
+
+static void on_connection(void *self, struct MHD_Connection *connection, void **guest,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    HttpServer *server = self;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        *guest = patience_join(server->patience,
+                               MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+    else
+        patience_leave(server->patience, *guest);
 }
 
 static enum MHD_Result on_request(void *self, struct MHD_Connection *connection, const char *url, const char *method,
@@ -210,6 +231,8 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
         *n = 0;
         return MHD_YES;
     }
+    if (!in->whole)
+        patience_asked(server->patience, guest_of(connection));
     in->whole = true;
     for (;;) {
         server->handler.ask(server->handler.self, request);
@@ -226,12 +249,12 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
 static void on_completed(void *self, struct MHD_Connection *connection, void **held,
                          enum MHD_RequestTerminationCode code)
 {
-    (void)connection;
     (void)code;
     HttpServer *server = self;
     HttpRequest *request = *held;
     if (!request)
         return;
+    patience_answered(server->patience, guest_of(connection));
     server->handler.end(server->handler.self, request);
     text_release(&request->body);
     text_release(&request->inside->out);
@@ -290,7 +313,8 @@ HttpServer *http_open(const HttpOptions *options, const HttpHandler *handler, Er
     HttpServer *server = xcalloc(1, sizeof *server);
     *server = (HttpServer){ .handler = *handler, .options = *options };
     pthread_mutex_init(&server->lock, NULL);
-    server->listener = listen_at(options, &server->port, err);
+    server->patience = patience_open(options->body_seconds, err);
+    server->listener = server->patience ? listen_at(options, &server->port, err) : -1;
     const struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)options->certificate },
         { MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)options->key },
@@ -300,12 +324,13 @@ HttpServer *http_open(const HttpOptions *options, const HttpHandler *handler, Er
     unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_ITC;
     flags |= options->certificate ? MHD_USE_TLS : 0;
     if (server->listener >= 0)
-        server->daemon = MHD_start_daemon(
-            flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, say_error, NULL,
-            MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
-            MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->connections, MHD_OPTION_CONNECTION_TIMEOUT,
-            (unsigned)options->body_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536, MHD_OPTION_ARRAY,
-            options->certificate ? tls : tls + 2, MHD_OPTION_END);
+        server->daemon =
+            MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, say_error, NULL,
+                             MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+                             server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
+                             (unsigned)options->connections, MHD_OPTION_CONNECTION_TIMEOUT,
+                             (unsigned)options->body_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536,
+                             MHD_OPTION_ARRAY, options->certificate ? tls : tls + 2, MHD_OPTION_END);
     if (server->daemon)
         return server;
     if (server->listener >= 0)
@@ -338,6 +363,7 @@ void http_close(HttpServer *server)
         MHD_stop_daemon(server->daemon);
     else if (server->listener >= 0)
         close(server->listener);
+    patience_close(server->patience);
     pthread_mutex_destroy(&server->lock);
     free(server);
 }

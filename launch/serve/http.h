@@ -16,7 +16,7 @@ typedef struct HttpRequest {
     char *method, *path; /* path: without what is behind '?' */
     char client[64]; /* address */
     Text body;
-    bool too_large, too_slow; /* the body was not kept; it did not come in time */
+    bool too_large; /* the body was not kept */
     double begun; /* clock_now when it began */
     int status; /* of the answer; 0: there is none yet */
     void *data; /* the handler's */
@@ -38,7 +38,7 @@ typedef struct HttpOptions {
     int port; /* 0: any that is free */
     const char *certificate, *key; /* PEM texts; NULL: no TLS */
     int64_t most_body; /* bytes */
-    double body_seconds; /* in which a request has to come */
+    double body_seconds; /* in which a request has to come; else its connection is closed */
     int connections;
 } HttpOptions;
 

@@ -258,8 +258,6 @@ static bool check(Service *s, const HttpRequest *request, const ServeRoute *rout
         return false;
     if (request->too_large)
         return refuse(r, 413, NULL, NULL, "the body is larger than the server takes");
-    if (request->too_slow)
-        return refuse(r, 408, NULL, NULL, "the body did not come in time");
     const bool speaks = s->options.session->base.adapted.arch->head.task->speaks;
     if (route->models != ANY && (route->models == SPEAKS) != speaks)
         return refuse(r, 404, NULL, "not_found",

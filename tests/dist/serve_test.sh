@@ -55,7 +55,13 @@ for one in expected init; do
     "$root/bin/lora" predict --adapter="$golden/gpt2-text/$one" --model="$golden/gpt2-text/model" \
         --data.max_new_tokens=16 "$work/prompts" >"$work/$one" 2>>"$work/log" || fail "lora predict of $one"
 done
-ask load mine,start 3 20 "$work/prompts" "$work/expected,$work/init" $server
+ask load mine,start 4 40 "$work/prompts" "$work/expected,$work/init" $server
+kill $server
+ended 0
+
+# who sends no whole request in time
+serve "${texts[@]}" --body_timeout=1
+ask dribble mine 1
 kill $server
 ended 0
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# 200 clients for two minutes at `lora serve`: no leak of memory or descriptors, each text is that of `lora predict`;
+# 200 clients for two minutes at `lora serve`, half of which leave in the middle: no leak of memory or descriptors, each text is that of `lora predict`;
 # prints p50 and p99. SECONDS_EACH, CLIENTS: other numbers.
 # Alone: it takes all cores.
 . "$(dirname "$0")/../dist/lib.sh"

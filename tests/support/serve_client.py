@@ -5,6 +5,7 @@
     serve_client.py URL KEY classes MODEL                  every route of one that classifies
     serve_client.py URL KEY leave MODEL                    clients that leave, before and behind the first token
     serve_client.py URL KEY slow MODEL                     clients that send and read slowly hold no one up
+    serve_client.py URL KEY dribble MODEL SECONDS          clients that never send a whole request lose their connection
     serve_client.py URL KEY malformed MODEL COUNT SEED     requests of all kinds of damage
     serve_client.py URL KEY load MODELS SECONDS CLIENTS PROMPTS WANTED PID
                                                            many clients; each text is that of `lora predict`
@@ -293,6 +294,51 @@ def slow(model):
     await_idle("slow clients")
 
 
+def closed_after(c, most, send=b""):
+    """Seconds until the server closes, while a byte of `send` goes out now and then."""
+    begin = time.time()
+    c.settimeout(0.3)
+    for i in range(int(most / 0.2)):
+        try:
+            if send:
+                c.sendall(send[i % len(send):][:1])
+            if c.recv(1000) == b"":
+                return time.time() - begin
+        except TimeoutError:
+            pass
+        except OSError:
+            return time.time() - begin
+        if time.time() - begin > most:
+            break
+    return None
+
+
+def dribble(model, seconds):
+    right = {"model": model, "prompt": "hello there", "max_tokens": 4, "temperature": 0}
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + KEY.encode() + b"\r\n"
+    cases = {"nothing": (b"", b""), "a head by bytes": (b"POST /v1/completions HTTP/1.1\r\nX-A: ", b"a"),
+             "heads without end": (head, b"X: a\r\n"),
+             "a huge body and one byte": (head + b"Content-Length: 1000000000000\r\n\r\n{", b""),
+             "a body by bytes": (head + b"Content-Length: 4000000\r\n\r\n", b" "),
+             "pieces without end": (head + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n")}
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        def one(item):
+            c = raw_connection()
+            c.sendall(item[1][0])
+            return item[0], closed_after(c, seconds + 8, item[1][1])
+        waits = list(pool.map(one, cases.items()))
+    for name, after in waits:
+        check(f"{name}: the connection is closed", after is not None and after > seconds - 0.5, after)
+    kept = http.client.HTTPConnection(URL.hostname, URL.port, timeout=30)
+    kept.connect()
+    first = kept.sock
+    for _ in range(4):  # together longer than one may take
+        kept.request("POST", "/v1/completions", json.dumps(right), {"Authorization": f"Bearer {KEY}"})
+        check("one that asks again and again keeps its connection", kept.getresponse().read() != b"" and kept.sock is first)
+        time.sleep(seconds * 0.4)
+    await_idle("them")
+
+
 def damage(rng, data):
     data = bytearray(data)
     for _ in range(rng.randrange(1, 8)):
@@ -373,10 +419,15 @@ def load(models, seconds, clients, prompts, wanted, pid):
             body = {"model": model, "prompt": prompt, "max_tokens": 16, "temperature": 0, "stream": stream}
             begin = time.time()
             try:
-                if rng.random() < 0.02:  # leaves
+                if number % 2:  # half of them leave before the answer, behind its first bytes, or with half a request
                     c = raw_connection()
-                    c.sendall(post("/v1/completions", body))
-                    time.sleep(rng.random() * 0.05)
+                    message = post("/v1/completions", body)
+                    half = rng.random() < 0.1
+                    c.sendall(message[:rng.randrange(len(message))] if half else message)
+                    if stream and not half and rng.random() < 0.5:
+                        c.recv(20)
+                    else:
+                        time.sleep(rng.random() * 0.5)
                     c.close()
                     continue
                 status, _, data = ask("POST", "/v1/completions", body, timeout=120)
@@ -416,6 +467,8 @@ def load(models, seconds, clients, prompts, wanted, pid):
 what, rest = sys.argv[3], sys.argv[4:]
 if what == "malformed":
     malformed(rest[0], int(rest[1]), int(rest[2]))
+elif what == "dribble":
+    dribble(rest[0], float(rest[1]))
 elif what == "load":
     load(rest[0], float(rest[1]), int(rest[2]), rest[3], rest[4], int(rest[5]))
 else:
