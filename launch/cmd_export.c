@@ -31,9 +31,18 @@ static char *name_of(const MergedModel *m, const char *out)
     return xstrndup(name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
 }
 
+/* An option that would be passed over. */
+static bool no_sense(const char *option, const char *why, Err *err)
+{
+    err_set(err, ERR_INPUT, "it has no sense %s", why);
+    return err_at(err, "--%s", option);
+}
+
 static bool gguf_of(const ExportArguments *a, const char *out, GgufType *type, Err *err)
 {
     *type = GGUF_F32;
+    if (a->onnx.no_cache || a->onnx.external)
+        return no_sense(a->onnx.no_cache ? "no-cache" : "external", "in a GGUF file: it is of --format=onnx", err);
     if (file_exists(out)) {
         err_set(err, ERR_INPUT, "'%s' is there already", out);
         return err_hint(err, "name a file that is not there yet");
@@ -66,6 +75,8 @@ static bool write_onnx(MergedModel *m, const ExportArguments *a, const char *out
         err_hint(err, "onnxruntime.quantization and onnxruntime.transformers.float16 make other types of it");
         return err_at(err, "--type");
     }
+    if (a->onnx.no_cache && !m->saved.arch->head.task->speaks)
+        return no_sense("no-cache", "with a classifier, whose graph has no cache", err);
     char *begun = folder_begin(out, err);
     if (!begun)
         return false;
@@ -129,7 +140,7 @@ int cmd_export(int argc, char **argv)
         { "format", "FORMAT",
           "onnx (a folder, for onnxruntime and Optimum), gguf (a file, for llama.cpp), gguf-lora (the adapter alone, for it)",
           &a.format, NULL },
-        { "type", "TYPE", "of a GGUF file's numbers: f32 (default), f16, bf16, q8_0", &a.type, NULL },
+        { "type", "TYPE", "of a GGUF file's numbers: f32 (default), f16; of a whole model also bf16, q8_0", &a.type, NULL },
         { "no-cache", NULL, "onnx, of a language model: without keys and values of before", NULL, &a.onnx.no_cache },
         { "external", NULL, "onnx: weights in a file of their own, also below 1.5 GB", NULL, &a.onnx.external },
         { "model", "DIR", "the base model; default: the one the adapter names", &a.model, NULL },

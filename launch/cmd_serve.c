@@ -59,7 +59,9 @@ static const struct {
     [QUEUE_SECONDS] = { "queue_timeout", "seconds in the queue; default 60", 60, 1, 86400 },
     [REQUEST_SECONDS] = { "request_timeout", "seconds of a request; default 600", 600, 1, 86400 },
     [DRAIN_SECONDS] = { "drain_timeout", "seconds that requests get on SIGTERM; default 30", 30, 0, 86400 },
-    [BODY_SECONDS] = { "body_timeout", "seconds in which a request has to come, or its connection is closed; default 30", 30, 1, 86400 },
+    [BODY_SECONDS] = { "body_timeout",
+                       "seconds in which a request has to come, or its connection is closed; default 30", 30, 1,
+                       86400 },
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
