@@ -2,7 +2,9 @@
 
 #include "common/base/maths.h"
 #include "common/base/mem.h"
+#include "worker/tokenizer/byte_level.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,8 +80,8 @@ int64_t token_log_within(const TokenLog *log, int64_t count, size_t size)
 
 /* ---- names ---------------------------------------------------------------------------------------- */
 
-/* What `id` adds behind `before` (-1: nothing stands there). */
-static json_t *name_of(const TokenLogPart *part, int32_t before, int32_t id)
+/* What `id` adds behind `before` (-1: nothing stands there). NULL: it is part of a character. */
+static json_t *text_of(const TokenLogPart *part, int32_t before, int32_t id)
 {
     Text first = { 0 }, both = { 0 };
     const int32_t ids[] = { before, id };
@@ -92,10 +94,48 @@ static json_t *name_of(const TokenLogPart *part, int32_t before, int32_t id)
         text_clear(&both);
         tokenizer_decode(part->tokenizer, &id, 1, false, &both);
     }
-    json_t *name = json_stringn(both.data ? both.data + first.size : "", both.size - first.size);
+    const char *added = both.data ? both.data + first.size : "";
+    json_t *text = strstr(added, "\xef\xbf\xbd") ? NULL : json_stringn(added, both.size - first.size);
     text_release(&first);
     text_release(&both);
-    return name ? name : json_string("\xef\xbf\xbd");
+    return text;
+}
+
+/* Of a token that is part of a character: "<0xE2>" of byte fallback, or GPT-2's alphabet. */
+static void add_part_bytes(const TokenLogPart *part, int32_t id, Text *out)
+{
+    unsigned byte;
+    int end = 0;
+    const char *token = tokenizer_token(part->tokenizer, id);
+    if (token && sscanf(token, "<0x%2x>%n", &byte, &end) == 1 && end == 6 && !token[6])
+        text_add(out, (const char[]){ (char)byte }, 1);
+    else if (token && !byte_level_decode(token, strlen(token), out))
+        text_add(out, token, strlen(token));
+}
+
+/* What the token adds; *whole: it is characters. */
+static void add_bytes(const TokenLogPart *part, int32_t before, int32_t id, bool *whole, Text *out)
+{
+    json_t *text = text_of(part, before, id);
+    *whole = text != NULL;
+    if (text)
+        text_add(out, json_string_value(text), json_string_length(text));
+    else
+        add_part_bytes(part, id, out);
+    json_decref(text);
+}
+
+static json_t *name_of(const Text *bytes, bool whole)
+{
+    if (whole)
+        return json_stringn(bytes->data ? bytes->data : "", bytes->size);
+    Text name = { 0 };
+    text_adds(&name, "bytes:");
+    for (size_t i = 0; i < bytes->size; i++)
+        text_addf(&name, "\\x%02x", (unsigned char)bytes->data[i]);
+    json_t *text = json_stringn(name.data, name.size);
+    text_release(&name);
+    return text;
 }
 
 static int32_t before(const TokenLogPart *part, int64_t i)
@@ -103,22 +143,29 @@ static int32_t before(const TokenLogPart *part, int64_t i)
     return i > 0 ? part->log->tokens[i - 1].id : part->before;
 }
 
-static json_t *bytes_of(const json_t *name)
+static json_t *numbers_of(const Text *bytes)
 {
-    const char *text = json_string_value(name);
-    if (strstr(text, "\xef\xbf\xbd"))
-        return json_null();
-    json_t *bytes = json_array();
-    for (size_t i = 0; i < json_string_length(name); i++)
-        json_array_append_new(bytes, json_integer((unsigned char)text[i]));
-    return bytes;
+    json_t *numbers = json_array();
+    for (size_t i = 0; i < bytes->size; i++)
+        json_array_append_new(numbers, json_integer((unsigned char)bytes->data[i]));
+    return numbers;
+}
+
+static json_t *name_at(const TokenLogPart *part, int64_t i, int32_t id)
+{
+    Text bytes = { 0 };
+    bool whole;
+    add_bytes(part, before(part, i), id, &whole, &bytes);
+    json_t *name = name_of(&bytes, whole);
+    text_release(&bytes);
+    return name;
 }
 
 /* ---- forms ---------------------------------------------------------------------------------------- */
 
 static void add_top(json_t *all, const TokenLogPart *part, int64_t i, const LoggedToken *token)
 {
-    json_t *name = name_of(part, before(part, i), token->id);
+    json_t *name = name_at(part, i, token->id);
     if (!json_object_get(all, json_string_value(name)))
         json_object_set_new(all, json_string_value(name), json_real(token->logprob));
     json_decref(name);
@@ -141,7 +188,7 @@ json_t *token_log_completion(const TokenLogPart *part)
         for (int64_t k = 0; k < log->tops; k++)
             add_top(top, part, i, &log->top[i * log->tops + k]);
         add_top(top, part, i, &log->tokens[i]); /* the one that was chosen is always there */
-        json_array_append_new(names, name_of(part, before(part, i), log->tokens[i].id));
+        json_array_append_new(names, name_at(part, i, log->tokens[i].id));
         json_array_append_new(values, json_real(log->tokens[i].logprob));
         json_array_append_new(tops, top);
         json_array_append_new(offsets, json_integer(characters(part->text, log->at[i])));
@@ -152,8 +199,13 @@ json_t *token_log_completion(const TokenLogPart *part)
 
 static json_t *entry_of(const TokenLogPart *part, int64_t i, const LoggedToken *token)
 {
-    json_t *name = name_of(part, before(part, i), token->id);
-    return json_pack("{s:o, s:f, s:o}", "token", name, "logprob", token->logprob, "bytes", bytes_of(name));
+    Text bytes = { 0 };
+    bool whole;
+    add_bytes(part, before(part, i), token->id, &whole, &bytes);
+    json_t *entry = json_pack("{s:o, s:f, s:o}", "token", name_of(&bytes, whole), "logprob", token->logprob, "bytes",
+                              numbers_of(&bytes));
+    text_release(&bytes);
+    return entry;
 }
 
 json_t *token_log_chat(const TokenLogPart *part)

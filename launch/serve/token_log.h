@@ -1,8 +1,8 @@
 /* token_log - logarithms of probabilities of a text's tokens, and of those that were likely beside them, as OpenAI gives
  * them: of the softmax of the model's own logits, before temperature, penalties and choice.
  *
- * A token's name is what it adds to the text behind the token before it. One that is part of a character has U+FFFD in
- * it, and no bytes.
+ * A token's name is what it adds to the text behind the token before it; one that is part of a character is called
+ * "bytes:\\x.." as OpenAI calls it.
  *
  * Owner: its job. Threads: one adds; another may read what it knows to be added. */
 #ifndef LAUNCH_SERVE_TOKEN_LOG_H
