@@ -4,7 +4,6 @@
 #include "common/base/mem.h"
 #include "worker/tokenizer/byte_level.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,10 +103,10 @@ static json_t *text_of(const TokenLogPart *part, int32_t before, int32_t id)
 /* Of a token that is part of a character: "<0xE2>" of byte fallback, or GPT-2's alphabet. */
 static void add_part_bytes(const TokenLogPart *part, int32_t id, Text *out)
 {
-    unsigned byte;
-    int end = 0;
     const char *token = tokenizer_token(part->tokenizer, id);
-    if (token && sscanf(token, "<0x%2x>%n", &byte, &end) == 1 && end == 6 && !token[6])
+    char *rest = NULL;
+    const unsigned long byte = token && text_starts(token, "<0x") ? strtoul(token + 3, &rest, 16) : 0;
+    if (rest && rest == token + 5 && strcmp(rest, ">") == 0)
         text_add(out, (const char[]){ (char)byte }, 1);
     else if (token && !byte_level_decode(token, strlen(token), out))
         text_add(out, token, strlen(token));
