@@ -180,7 +180,7 @@ test-load: all ## 200 clients for 2 minutes at `lora serve`: leaks, texts, p50 a
 	LIMIT=600 tests/run tests/load/serve_test.sh
 
 .PHONY: test-large
-test-large: all $(B)/tests/dist/make_model ## a Llama of 3.4 GB over 4 ranks, none of whom may have half of it (5 minutes; as root, 8 GB of memory)
+test-large: all $(B)/tests/dist/make_model ## a Llama of 3.4 GB over 4 ranks, none of whom may have half of it (11 minutes on a busy machine; as root, 10 GB of memory)
 	BUILD=$(B) LIMIT=1800 tests/run tests/large/stages_test.sh
 
 .PHONY: test-arithmetic

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Through launch/hosts on four hosts with two ranks each: the bits of one machine, with a killed rank,
-# and with a cable that is pulled for ten seconds.
+# with a cable that is pulled for ten seconds, and with the model in two stages, each on a host.
+place=${TMPDIR:-/tmp} # each host has a /dev/shm of its own
 . "$(dirname "$0")/../dist/lib.sh"
 . "$(dirname "$0")/../dist/net.sh"
 steps=6000
@@ -14,7 +15,9 @@ cat >"$work/rsh" <<EOF
 #!/bin/sh
 host=\$1
 shift
-exec ip netns exec $net-\$host sh -c "\$*"
+mkdir -p $work/tmp\$host
+export TMPDIR=$work/tmp\$host OMPI_MCA_btl=self,vader,tcp
+exec ip netns exec $net-\$host unshare -m -u sh -c "hostname node\$host && mount -t tmpfs tmpfs /dev/shm && \$*"
 EOF
 chmod +x "$work/rsh"
 
@@ -39,6 +42,16 @@ ends_with 0 "launch/hosts with a killed rank" wait $launch
 says "the workers of 2 ended with .*, starting them again" || fail "nothing was started again"
 [ "$(grep -c "joined client" "$work/log")" -ge 5 ] || fail "not four hosts and the one again have joined"
 same_bits "$work/killed" "a killed rank"
+
+: >"$work/log"
+printf '%s\n' '1 slots=2' '2 slots=2' '3 slots=2' '4 slots=2' >"$work/hosts"
+start_hosts "$work/staged" --parallel.pipeline=2
+await 60 reached "$work/staged" 50
+kill -9 "$(ip netns pids $net-2 | xargs -n 1 pgrep -x lora_worker -P | head -n 1)" || fail "no rank to kill on host 2"
+ends_with 0 "launch/hosts with stages and a killed rank" wait $launch
+says "the workers of 1,2 ended with .*, starting them again" || fail "no replica was started again"
+[ "$(grep -c "stage 2 of 2: blocks 1..1" "$work/log")" -ge 3 ] || fail "not two replicas and the one again have held the model"
+same_bits "$work/staged" "a model over two hosts"
 
 : >"$work/log"
 start_hosts "$work/cut" --ps.lease_timeout=2

@@ -39,7 +39,7 @@ run() { # OUT RANKS STAGES PROGRAM; $address
 watch_ranks() {
     local pid
     while kill -0 $job 2>/dev/null; do
-        for pid in $(pgrep -x lora_worker); do
+        for pid in $(pgrep -P $job -x lora_worker); do
             awk -v p=$pid '/^(RssAnon|RssShmem):/ { sum += $2 } END { print p, int(sum / 1000) }' /proc/$pid/status 2>/dev/null
         done
         sleep 0.2
