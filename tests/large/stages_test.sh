@@ -69,3 +69,11 @@ run "$work/one" 1 1 "$root/bin/lora_worker"
 wait $job || fail "one rank ended with $?"
 wait $ps || fail "the server ended with $?"
 [ "$(sha "$work/one")" = "$(sha "$work/four")" ] || fail "4 stages give another adapter than one"
+
+# room for a stage, but not for both
+mount -o remount,size=2g /dev/shm
+run "$work/narrow" 2 2 "$root/bin/lora_worker"
+ends_with 1 "two stages of 1.7 GB in a /dev/shm of 2 GB" wait $job
+grep -q "/dev/shm has room for 2147.5 MB, the ranks of this node share 34" "$work/log" || fail "it does not say what is missing"
+kill $ps
+wait $ps

@@ -91,10 +91,11 @@ static bool check_room(size_t size, Err *err)
 
 static void *memory(void *self, size_t size, Err *err)
 {
-    Circle *circle = self;
+    Circle *circle = self, *node = circle->comm->node;
     REQUIRE(circle->near);
-    const bool ok = circle->rank != 0 || check_room(size, err);
-    if (most(circle, !ok) != 0) {
+    const uint64_t all = sum(node, circle->rank == 0 ? size : 0); /* several groups may take memory of one node */
+    const bool ok = node->rank != 0 || check_room(all, err);
+    if (most(node, !ok) != 0) {
         if (ok)
             err_set(err, ERR_MEMORY, "the first rank of this node found no room in /dev/shm");
         return NULL;

@@ -65,8 +65,9 @@ MUST_USE int group_receive(const Group *group, int peer, int kind, void *bytes, 
 /* Sleeps until the bytes may be used again, or are there. */
 void group_wait(const Group *group, int ticket);
 
-/* Zeroed memory that the ranks share, who are on one node; page-aligned. Checks the room in /dev/shm first; fails on
- * all alike. Lives as long as the group's Comm. */
+/* Zeroed memory that the ranks share, who are on one node; page-aligned. Every rank of the node calls, each of a group of
+ * its own: there has to be room in /dev/shm for what all of them take, which is checked first; fails on all alike. Lives
+ * as long as the group's Comm. */
 MUST_USE void *group_memory(const Group *group, size_t size, Err *err);
 
 #endif
