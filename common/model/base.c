@@ -313,12 +313,9 @@ static size_t stem_size(const char *class_name)
 }
 
 /* Qwen2MoeForCausalLM is no Qwen2. Old files write LLaMAForCausalLM. */
-static bool is_of_family(const Family *family, const char *name)
+static bool is_like(const char *ours, const char *name)
 {
     static const char *const ends[] = { "For", "Model", "LMHead", "DoubleHeads", "PreTrained" };
-    const char *ours = NULL;
-    for (int task = 0; !ours; task++)
-        ours = family->task_class[task];
     const size_t n = stem_size(ours);
     if (strncasecmp(name, ours, n) != 0)
         return false;
@@ -326,6 +323,15 @@ static bool is_of_family(const Family *family, const char *name)
         if (text_starts(name + n, ends[i]))
             return true;
     return name[n] == '\0';
+}
+
+/* Classes of one family may begin differently (Gemma3ForCausalLM, Gemma3TextForSequenceClassification). */
+static bool is_of_family(const Family *family, const char *name)
+{
+    for (size_t task = 0; task < LENGTH(family->task_class); task++)
+        if (family->task_class[task] && is_like(family->task_class[task], name))
+            return true;
+    return false;
 }
 
 static void doubt_architectures(const ModelArch *arch, Text *out)

@@ -25,7 +25,12 @@ AUTO = {"SEQ_CLS": transformers.AutoModelForSequenceClassification, "TOKEN_CLS":
 TASKS = {"bert-seqcls": ["SEQ_CLS", "TOKEN_CLS"], "roberta-pair": ["SEQ_CLS", "TOKEN_CLS"], "distilbert-regress": ["SEQ_CLS", "TOKEN_CLS"],
          "gpt2-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "llama-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"],
          "qwen2-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "qwen3-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "opt-clm": ["SEQ_CLS", "CAUSAL_LM"],
-         "vit-imgcls": ["IMAGE_CLS"]}
+         "vit-imgcls": ["IMAGE_CLS"],
+         "gemma-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "gemma2-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "gemma3-clm": ["SEQ_CLS", "CAUSAL_LM"],
+         "phi3-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "gpt_neox-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "phi-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"],
+         "granite-clm": ["CAUSAL_LM"], "olmo2-clm": ["SEQ_CLS", "CAUSAL_LM"], "stablelm-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"],
+         "smollm3-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "falcon-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "falcon_new-clm": ["SEQ_CLS", "CAUSAL_LM"],
+         "bloom-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "gptj-clm": ["SEQ_CLS", "CAUSAL_LM"], "cohere-clm": ["CAUSAL_LM"]}
 
 
 def model_of(case, task, **more):
@@ -58,7 +63,7 @@ def settings():
     norm = {"bert-seqcls": "LayerNorm", "roberta-pair": "LayerNorm", "distilbert-regress": "sa_layer_norm", "gpt2-clm": "ln_f", "llama-clm": "norm", "qwen2-clm": "input_layernorm", "qwen3-clm": "q_norm", "opt-clm": "final_layer_norm",
             "vit-imgcls": "layernorm_before"}
     for case, tasks in TASKS.items():
-        for task in tasks:
+        for task in tasks if case in Q else []:
             head = {"modules_to_save": ["classifier"]} if task == "IMAGE_CLS" else {}
             yield case, task, dict()
             yield case, task, dict(target_modules="all-linear", **head)
