@@ -43,5 +43,5 @@ static void feed(void *self, const DecodeFeed *given, float *logits)
 
 GenerateEngine text_engine(TextEngine *e)
 {
-    return (GenerateEngine){ e, e->V, e->lanes, e->most_tokens, begin, join, leave, feed };
+    return (GenerateEngine){ e, e->V, e->lanes, e->most_tokens, begin, join, leave, feed, decode_turn(e->decoder) };
 }

@@ -157,6 +157,18 @@ void writer_leave(TextWriter *w, Writing *writing)
     w->engine.leave(w->engine.self, writing->lane);
 }
 
+/* One that has just grown past the engine's turn: nothing of it is read any more. The room that it leaves is the room
+ * that it takes. */
+static void turn_over(TextWriter *w, Writing *writing)
+{
+    const GenerateEngine *e = &w->engine;
+    const GenerateOptions *o = writing->options;
+    e->leave(e->self, writing->lane);
+    writing->lane = e->join(e->self, writing->adapter, least(writing->prompt + o->max_new_tokens, o->positions));
+    REQUIRE(writing->lane >= 0);
+    writing->read = 0;
+}
+
 /* A feed of what each has not read yet: those that write first, a token each, then prompts as far as there is room. */
 static DecodeFeed next_feed(TextWriter *w)
 {
@@ -187,9 +199,15 @@ bool writer_step(TextWriter *w)
         return false;
     const DecodeFeed feed = next_feed(w);
     w->engine.feed(w->engine.self, &feed, w->logits);
-    for (int64_t i = 0; i < feed.count; i++)
-        if (w->fed[i]->read == w->fed[i]->count)
-            add_token(w, w->fed[i], w->logits + i * w->engine.V);
+    for (int64_t i = 0; i < feed.count; i++) {
+        Writing *writing = w->fed[i];
+        const int64_t before = writing->count;
+        if (writing->read != before)
+            continue;
+        add_token(w, writing, w->logits + i * w->engine.V);
+        if (writing->end == WRITING_ON && before == w->engine.turn)
+            turn_over(w, writing);
+    }
     for (int64_t i = 0; i < feed.count; i++)
         if (w->fed[i]->end != WRITING_ON)
             writer_leave(w, w->fed[i]);

@@ -33,6 +33,7 @@ typedef struct GenerateEngine {
     int64_t (*join)(void *self, Adapter *adapter, int64_t most);
     void (*leave)(void *self, int64_t lane);
     void (*feed)(void *self, const DecodeFeed *feed, float *logits);
+    int64_t turn; /* a text that grows past so many tokens is read anew, as all of it turns otherwise then; 0: never */
 } GenerateEngine;
 
 typedef enum {

@@ -88,6 +88,12 @@ int64_t decode_join(Decoder *d, Adapter *adapter, int64_t most)
     return lane;
 }
 
+int64_t decode_turn(const Decoder *d)
+{
+    const Rope *rope = &d->model->pass->ropes[0];
+    return rope->arch && rope->of_batch && rope->stretches ? rope->same : 0;
+}
+
 void decode_leave(Decoder *d, int64_t lane)
 {
     lanes_leave(&d->lanes, lane);

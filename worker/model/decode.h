@@ -39,6 +39,10 @@ void decode_close(Decoder *decoder);
 int64_t decode_join(Decoder *decoder, Adapter *adapter, int64_t most);
 void decode_leave(Decoder *decoder, int64_t lane);
 
+/* Tokens up to which a text turns as short ones do, where all of it turns otherwise beyond ("longrope"): whoever lets
+ * one grow past that feeds it anew. 0: no such length. */
+int64_t decode_turn(const Decoder *decoder);
+
 /* Tokens that lanes were promised, and that there are. */
 int64_t decode_promised(const Decoder *decoder);
 int64_t decode_room(const Decoder *decoder);

@@ -61,14 +61,14 @@ static void add_up(void *self, const DecodeFeed *feed, float *logits)
     }
 }
 
-static int64_t lanes = LANES, most_tokens = 64;
+static int64_t lanes = LANES, most_tokens = 64, turn = 0;
 
 static void make(Generated *texts, const GenerateOptions *o, int64_t B, const int64_t *start, const int32_t *ids,
                  const int64_t *example)
 {
     Err err = { 0 };
     Adder adder = { .feeds = 0 };
-    const GenerateEngine engine = { &adder, V, lanes, most_tokens, NULL, join, leave, add_up };
+    const GenerateEngine engine = { &adder, V, lanes, most_tokens, NULL, join, leave, add_up, turn };
     const GeneratePrompts prompts = { B, start, ids, example, NULL };
     assert_true(generate(texts, o, &prompts, &engine, NULL, &err));
     assert_true(adder.widest <= B && adder.widest <= lanes);
@@ -109,6 +109,25 @@ static void the_likeliest_token_goes_on_until_the_most(void **state)
     expect(&texts[0], (int32_t[]){ 3, 6, 12, 24 }, 4);
     expect(&texts[1], (int32_t[]){ 7, 14, 28, 6 }, 4);
     expect(&texts[2], (int32_t[]){ 47, 44, 38, 26 }, 4);
+}
+
+/* The adder knows only what its lane was given since it was taken: nothing is missing, nothing is given twice. */
+static void a_text_that_grows_past_the_turn_is_read_anew(void **state)
+{
+    (void)state;
+    const GenerateOptions o = {
+        .sample = { false, 1, 1, 1, 50, 0 }, .max_new_tokens = 4, .positions = 100, .stop = &none
+    };
+    Generated texts[3];
+    for (turn = 1; turn < 9; turn++)
+        for (lanes = most_tokens = 2; lanes <= LANES; lanes += 3, most_tokens = 64) {
+            make(texts, &o, 3, starts, ids, examples);
+            expect(&texts[0], (int32_t[]){ 3, 6, 12, 24 }, 4);
+            expect(&texts[1], (int32_t[]){ 7, 14, 28, 6 }, 4);
+            expect(&texts[2], (int32_t[]){ 47, 44, 38, 26 }, 4);
+        }
+    turn = 0;
+    lanes = LANES;
 }
 
 static void a_text_ends_at_an_end_token_or_at_the_last_position(void **state)
@@ -212,7 +231,7 @@ static void a_stop_string_is_the_end_of_a_text(void **state)
     char *word = xstrdup("bridge");
     StringList stop = { &word, 1 };
     Speaker speaker = { &e, 0, tokenizer_size(tokenizer) };
-    const GenerateEngine engine = { &speaker, speaker.V, 1, 1, NULL, only_lane, let_go, speak };
+    const GenerateEngine engine = { &speaker, speaker.V, 1, 1, NULL, only_lane, let_go, speak, 0 };
     const GenerateOptions o = {
         .sample = { false, 1, 1, 1, 50, 0 }, .max_new_tokens = e.count, .positions = 1000, .stop = &stop
     };
@@ -264,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_likeliest_token_goes_on_until_the_most),
+        cmocka_unit_test(a_text_that_grows_past_the_turn_is_read_anew),
         cmocka_unit_test(a_text_ends_at_an_end_token_or_at_the_last_position),
         cmocka_unit_test(draws_do_not_depend_on_the_batch),
         cmocka_unit_test(prompts_that_find_no_lane_take_turns),
