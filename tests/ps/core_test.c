@@ -2,7 +2,9 @@
 #include "tests/ps/core_sim.h"
 
 #include "common/slots/tree.h"
+
 #include "ps/trust.h"
+#include <time.h>
 
 typedef struct Fake {
     uint64_t id; /* 0: not there */
@@ -507,6 +509,41 @@ static void offers_of_ten_times_the_room_wait_for_it(void **state)
     core_free(core);
 }
 
+/* Seconds of the processor that a step of n clients takes, one micro-batch each: all ask, and all bring a sum. */
+static double step_of(int64_t n)
+{
+    Sim sim = { .M = n, .steps = 3, .evaluated_at = -1 };
+    PsCore *core = start(&sim);
+    for (int64_t id = 1; id <= n; id++)
+        hello(core, (uint64_t)id, 0);
+    double least = 1e9;
+    for (int64_t step = 0; step < 3; step++) {
+        Msg reply;
+        const double begin = (double)clock() / CLOCKS_PER_SEC;
+        for (int64_t m = 0; m < n; m++) {
+            pull(core, 1 + (uint64_t)m, 0);
+            beat(core, 1 + (uint64_t)m, 0);
+            offer(core, m, step, false, 0);
+            while (core_reply(core, &reply))
+                continue;
+        }
+        const double seconds = (double)clock() / CLOCKS_PER_SEC - begin;
+        least = seconds < least ? seconds : least;
+    }
+    assert_int_equal(sim.applied, 3);
+    core_free(core);
+    return least;
+}
+
+/* Eight times as many take eight times as long, not 64 times. */
+static void a_message_costs_as_much_with_many_clients(void **state)
+{
+    (void)state;
+    const double few = step_of(1250), many = step_of(10000);
+    print_message("a step of 1250 clients %.1f ms, of 10000 %.1f ms\n", 1e3 * few, 1e3 * many);
+    assert_true(many < 24 * few + 0.001);
+}
+
 static void the_end_is_told_to_those_that_do_not_ask(void **state)
 {
     (void)state;
@@ -539,6 +576,7 @@ int main(void)
         cmocka_unit_test(leases_say_their_plan),
         cmocka_unit_test(another_run_s_messages_change_nothing),
         cmocka_unit_test(offers_of_ten_times_the_room_wait_for_it),
+        cmocka_unit_test(a_message_costs_as_much_with_many_clients),
         cmocka_unit_test(the_end_is_told_to_those_that_do_not_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,12 +40,12 @@ typedef struct Fake {
     char address[256];
     pthread_t thread;
     atomic_bool over;
-    int lose; /* this piece, once; -1: none */
-    int moves_at; /* from this piece on the version is another; -1: never */
-    double slow; /* seconds that each answer takes */
+    atomic_int lose; /* this piece, once; -1: none */
+    atomic_int moves_at; /* from this piece on the version is another; -1: never */
+    _Atomic double slow; /* seconds that each answer takes */
     int64_t version;
-    int asked, pushed; /* with data, or for it */
-    int words; /* that ask whether something arrived */
+    atomic_int asked, pushed; /* with data, or for it */
+    atomic_int words; /* that ask whether something arrived */
     bool has[PIECES];
     float *values, *got; /* [SIZE] */
 } Fake;
