@@ -16,7 +16,12 @@
 
 #include <cmocka.h>
 
-enum { SCHEDULES = 4000, MOST_PROCESSES = 64 };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SCHEDULES = 500 };
+#else
+enum { SCHEDULES = 4000 };
+#endif
+enum { MOST_PROCESSES = 64 };
 
 /* What a process found; in memory that is shared with it. */
 typedef struct Found {
