@@ -210,6 +210,20 @@ static void measure(PsCore *core, Client *client, const Msg *msg, double now)
         core->longest_piece = msg->seconds;
 }
 
+/* Who waits for room is told when there is some. */
+static void offer_room(PsCore *core, double now)
+{
+    RoomWait wait;
+    while (core->phase == PHASE_TRAIN && room_offer(&core->room, &core->gather, &core->pieces, now, &wait))
+        for (int i = 0; i < wait.count; i++) {
+            Msg *need = reply_to(core, wait.client, MSG_NEED);
+            need->step = core->version;
+            need->range[0] = wait.range;
+            need->range_count = 1;
+            need->at = wait.at[i];
+        }
+}
+
 static void finish_step(PsCore *core, double now)
 {
     const GatherSum *root = gather_root(&core->gather);
@@ -275,6 +289,7 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
     if (leases_count(&core->leases, client->id) == 0)
         trust_sum(client, now);
     finish_step(core, now);
+    offer_room(core, now);
 }
 
 static void on_eval(PsCore *core, Client *client, Msg *msg, double now)
@@ -452,6 +467,7 @@ void core_tick(PsCore *core, double now)
     greet_begin_when_complete(core, now);
     take_from_late(core, now);
     room_tick(&core->room, core->options.lease_timeout, now);
+    offer_room(core, now);
     serve_all(core, now);
 }
 
@@ -524,6 +540,7 @@ void core_free(PsCore *core)
     leases_release(&core->leases);
     gather_release(&core->gather);
     pieces_release(&core->pieces);
+    room_release(&core->room);
     clients_release(&core->clients);
     free(core->text);
     free(core);
