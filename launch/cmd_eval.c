@@ -11,6 +11,7 @@
 #include "launch/session.h"
 #include "worker/eval/engine.h"
 #include "worker/eval/measure.h"
+#include "worker/train/class_balance.h"
 #include "worker/train/settings.h"
 
 #include <stdlib.h>
@@ -132,13 +133,18 @@ static bool evaluate(const Config *c, const EvalRun *run, const Arguments *given
                       (c->data.generate ? c->data.max_new_tokens : 0),
         .most_tokens = c->parallel.micro_batch_tokens,
         .loss = settings_loss(c),
+        .class_weights = c->train.class_weights,
         .arithmetic = c->parallel.arithmetic,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
     };
     Session session = { 0 };
     Metrics metrics = { 0 };
-    bool ok = session_open(&session, &o, err) && open_set(&set, c, &data, &session, run, err);
+    double *weights = NULL;
+    bool ok = session_open(&session, &o, err) &&
+              class_balance_alone(&weights, c, session.base.adapted.arch, session.base.tokenizer, err) &&
+              open_set(&set, c, &data, &session, run, err);
     if (ok) {
+        model_weigh_classes(session.model, weights);
         const MetricsSpec spec = measure_spec(session.base.adapted.arch);
         metrics_init(&metrics, &spec);
         ok = measure_all(&session, &set, c, &metrics, err);
@@ -148,6 +154,7 @@ static bool evaluate(const Config *c, const EvalRun *run, const Arguments *given
     metrics_release(&metrics);
     release_set(&set);
     session_close(&session);
+    free(weights);
     return ok;
 }
 

@@ -24,6 +24,7 @@ typedef struct SessionOptions {
     int threads; /* 0: all cores */
     int64_t most_rank, most_labels; /* of adapters beside the session's (named_adapter.h); 0: none come */
     LossOptions loss; /* of measurements */
+    const json_t *class_weights; /* of the run file, which have to fit the model; NULL: none */
     const char *arithmetic; /* parallel.arithmetic; NULL: this machine's best */
 } SessionOptions;
 

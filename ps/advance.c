@@ -65,9 +65,9 @@ void advance_step(Run *run, const StepMade *step, float *gradient)
     rates_set(run->store.rates, run->adapted.table->count, &run->schedule, highest, step->reduced);
     const AdamW adam = { 0, train->adam_beta1, train->adam_beta2, train->adam_epsilon, 0, step->step + 1 };
     double penalty;
-    const double norm = store_apply(&run->store, gradient, step->count, train->max_grad_norm, &adam, &penalty);
+    const double norm = store_apply(&run->store, gradient, step->weight, train->max_grad_norm, &adam, &penalty);
     allocator_step(&run->store.allocator, run->store.value, gradient, step->step, run->total);
-    double loss = (step->count > 0 ? step->loss / (double)step->count : 0) + penalty;
+    double loss = (step->weight > 0 ? step->loss / step->weight : 0) + penalty;
     const double seconds = step->seconds - s->seconds;
     double speed = seconds > 0 ? (double)step->tokens / seconds : 0;
     s->version = step->step + 1;

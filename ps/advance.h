@@ -10,8 +10,8 @@
 /* A step that has its gradients. seconds: of training, behind it. reduced: how often the learning rates were, before it
  * (plateau.h). */
 typedef struct StepMade {
-    int64_t step, count, tokens, reduced;
-    double loss, seconds;
+    int64_t step, tokens, reduced;
+    double weight, loss, seconds; /* weight: what gradient and loss are divided by */
 } StepMade;
 
 /* What the first worker has, and M micro-batches a step. total: steps of the run; 0: as its configuration says. */

@@ -229,7 +229,7 @@ static void finish_step(PsCore *core, double now)
     const GatherSum *root = gather_root(&core->gather);
     if (!root)
         return;
-    const StepSums sums = { core->version, root->gradient, root->count, root->tokens, root->loss };
+    const StepSums sums = { core->version, root->gradient, root->weight, root->tokens, root->loss };
     int code = 1;
     const char *text = NULL;
     const bool ok = core->world.apply(core->world.self, &sums, &code, &text);
@@ -255,7 +255,7 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
     const Range range = msg->range[0];
     const int64_t piece = msg_piece(core->gather.size, msg->at);
     const bool whole = msg->data && msg->size == (size_t)piece * sizeof(float), asks = msg->again && msg->size == 0;
-    if (piece == 0 || (!whole && !asks) || msg->count < 0) {
+    if (piece == 0 || (!whole && !asks) || !(msg->weight >= 0 && msg->weight < (double)INFINITY)) {
         refuse(core, msg, "a gradient of another size than the run's");
         return;
     }
@@ -273,7 +273,7 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
         answer_push(core, msg, here ? MSG_ACK : MSG_NEED);
         return;
     }
-    GatherSum sum = { .count = msg->count, .tokens = msg->tokens, .loss = msg->loss };
+    GatherSum sum = { .weight = msg->weight, .tokens = msg->tokens, .loss = msg->loss };
     const PiecesAnswer pieces =
         answer == GATHER_KNOWN ? PIECES_MORE : pieces_add(&core->pieces, &sum.gradient, msg, core->gather.size);
     if (pieces == PIECES_NO_ROOM)

@@ -17,7 +17,8 @@ typedef struct PsCore PsCore;
 typedef struct StepSums {
     int64_t step; /* 0-based: version that they were computed at */
     float *gradient; /* [slot_size]; what becomes of it is the world's affair */
-    int64_t count, tokens;
+    double weight; /* that gradient and loss are divided by */
+    int64_t tokens;
     double loss;
 } StepSums;
 

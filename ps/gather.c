@@ -54,7 +54,7 @@ static void join(Gather *gather, int64_t left, int64_t right)
     for (int64_t i = 0; i < gather->size; i++)
         sum[i] += more[i];
     a->loss += b->loss;
-    a->count += b->count;
+    a->weight += b->weight;
     a->tokens += b->tokens;
     a->end = b->end;
     drop(gather, right);

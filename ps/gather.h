@@ -15,8 +15,8 @@
 typedef struct GatherSum {
     float *gradient; /* [size]; malloc'ed; NULL: no node here */
     int64_t end;
-    int64_t count, tokens;
-    double loss;
+    int64_t tokens;
+    double weight, loss; /* as in a PUSH */
 } GatherSum;
 
 typedef struct Gather {

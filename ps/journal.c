@@ -25,7 +25,7 @@ typedef struct Begin {
     int64_t M, total; /* steps of the run, when this log was started */
 } Begin;
 
-_Static_assert(WAL_VERSION == 5 && sizeof(JournalHead) == 32 && sizeof(Begin) == 256 && sizeof(StepMade) == 48,
+_Static_assert(WAL_VERSION == 6 && sizeof(JournalHead) == 32 && sizeof(Begin) == 256 && sizeof(StepMade) == 48,
                "other records are another WAL_VERSION");
 
 /* ---- writing --------------------------------------------------------------------------------- */

@@ -133,10 +133,10 @@ static void apply_block(Store *store, float *mean, int64_t begin, int64_t end, f
     }
 }
 
-double store_apply(Store *store, float *sums, int64_t count, double max_norm, const AdamW *o, double *penalty)
+double store_apply(Store *store, float *sums, double over, double max_norm, const AdamW *o, double *penalty)
 {
     const int64_t n = store->table->size, blocks = adamw_blocks(n);
-    adamw_mean(sums, n, count);
+    adamw_mean(sums, n, over);
     const double weight = store->penalty_weight;
     const double of = weight > 0 ? weight * orthogonality(sums, store->table, store->value, weight) : 0;
     if (penalty)

@@ -49,10 +49,10 @@ int store_parts(const Store *store, StorePart parts[STORE_PARTS]);
 /* First slot with a gradient that is not finite, or NULL. */
 const Slot *store_bad_slot(const Store *store, const float *gradient);
 
-/* One step by all threads, whose number changes no bit: gradient sums[size] / count, with the regulariser's, clipped to
+/* One step by all threads, whose number changes no bit: gradient sums[size] / over, with the regulariser's, clipped to
  * max_norm (it is left in sums), AdamW with each slot's own learning rate (rates_set) and weight decay (those of *o are
  * not looked at). Returns the norm before clipping; *penalty, where it is given: what the regulariser added to the
  * loss. */
-double store_apply(Store *store, float *sums, int64_t count, double max_norm, const AdamW *o, double *penalty);
+double store_apply(Store *store, float *sums, double over, double max_norm, const AdamW *o, double *penalty);
 
 #endif

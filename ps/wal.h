@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WAL_VERSION = 5 }; /* of the records and of what is in them, 1 to 15 */
+enum { WAL_VERSION = 6 }; /* of the records and of what is in them, 1 to 15 */
 
 typedef enum { WAL_HEADER = 1, WAL_BEGIN, WAL_STEP, WAL_EVAL } WalType;
 

@@ -115,9 +115,8 @@ static bool world_apply(void *self, const StepSums *sums, int *code, const char 
                     code, text);
     if (!isfinite(sums->loss))
         return fail(run, xprintf("the loss is not finite in step %lld; the step was not applied", number), code, text);
-    const StepMade step = { sums->step,   sums->count,
-                            sums->tokens, run->state.plateau.reduced,
-                            sums->loss,   run->clock_before + clock_now() - run->clock_start };
+    const StepMade step = { sums->step,   sums->tokens, run->state.plateau.reduced,
+                            sums->weight, sums->loss,   run->clock_before + clock_now() - run->clock_start };
     journal_step(run, &step, sums->gradient);
     advance_step(run, &step, sums->gradient);
     return true;

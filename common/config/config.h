@@ -114,6 +114,8 @@ typedef struct TrainConfig {
     int64_t max_steps; /* -1: by epochs */
     double learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm;
     double label_smoothing; /* label_smoothing_factor */
+    json_t
+        *class_weights; /* a list, a map, or the text "balanced" (common/model/class_weights.h); owned; empty: none */
     double neftune_alpha; /* 0: off */
     double loraplus_lr_ratio; /* 0: plain; else LoRA+ (ps/rates.h) */
     double loraplus_lr_embedding, loraplus_weight_decay;

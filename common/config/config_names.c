@@ -273,7 +273,6 @@ static const PeerName names[] = {
     ONLY("train.assistant_only_loss", NULL, "true",
          "remove it: of data.messages what the assistant says is learnt; texts that are learnt whole are data.text"),
     ONLY("train.chat_template_path", NULL, NULL, "put it into the model's folder, as chat_template.jinja"),
-    LATER("train.class_weights", NULL, "weights of the classes in the loss"),
     LATER("train.on_nan", NULL, "what follows a loss that is not finite"),
 };
 /* clang-format on */

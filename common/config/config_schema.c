@@ -81,6 +81,12 @@ static json_t *from_yaml(const char *text)
     return value;
 }
 
+static json_t *object_of(const ConfigKey *key)
+{
+    json_t *schema = key->flags & KEY_LISTED ? json_pack("{s:[s,s]}", "type", "object", "array") : type("object");
+    return key->words ? or_else(words_of(key), schema) : schema;
+}
+
 /* ---- one key ---- */
 
 static json_t *kind_of(const ConfigKey *key)
@@ -109,7 +115,7 @@ static json_t *kind_of(const ConfigKey *key)
     case KEY_LAYERS:
         return one_or_many(number(key, true));
     case KEY_OBJECT:
-        return key->flags & KEY_LISTED ? json_pack("{s:[s,s]}", "type", "object", "array") : type("object");
+        return object_of(key);
     case KEY_WORD:
         return words_of(key);
     case KEY_FIXED:
@@ -121,7 +127,7 @@ static json_t *kind_of(const ConfigKey *key)
 static json_t *values_of(const ConfigKey *key)
 {
     json_t *schema = kind_of(key);
-    const bool listed = key->type == KEY_WORD || key->type == KEY_FIXED;
+    const bool listed = key->type == KEY_WORD || key->type == KEY_FIXED || (key->type == KEY_OBJECT && key->words);
     if (key->flags & KEY_AUTO)
         schema = or_else(schema, json_pack("{s:s}", "const", "auto"));
     return key->flags & KEY_NULL && !listed ? or_else(schema, type("null")) : schema;

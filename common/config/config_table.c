@@ -23,6 +23,10 @@ static const KeyWord trained_words[] = {
     { "full", MODE_FULL, false },
     { NULL, 0, false },
 };
+static const KeyWord balanced_words[] = {
+    { "balanced", 0, false },
+    { NULL, 0, false },
+};
 static const KeyWord bias_words[] = {
     { "none", BIAS_NONE, false },
     { "all", BIAS_ALL, false },
@@ -255,6 +259,9 @@ static const ConfigKey keys[] = {
       "gradients are clipped to this norm; 0: not clipped" },
     { "train.label_smoothing_factor", KEY_REAL, AT(train.label_smoothing), "0.0", KEY_BELOW, 0, 1, NULL,
       "this share of a goal is spread over all classes, or the whole vocabulary; in evaluations' loss too" },
+    { "train.class_weights", KEY_OBJECT, AT(train.class_weights), "null", KEY_NULL | KEY_LISTED, 0, 0, balanced_words,
+      "what the loss of a class counts, in training and evaluations: a list in the order of labels, {label: weight}, or "
+      "balanced: rows / (labels * rows of the class)" },
     { "train.neftune_noise_alpha", KEY_REAL, AT(train.neftune_alpha), "null", KEY_NULL | KEY_ABOVE, 0, 1e6, NULL,
       "NEFTune: in training words' rows get uniform noise up to alpha / sqrt(length * width) of the text; null: off" },
     { "train.lr_scheduler_type", KEY_WORD, AT(train.schedule), "linear", 0, 0, 0, schedule_words,
@@ -436,6 +443,8 @@ void config_allowed(const ConfigKey *key, Text *out)
         break;
     case KEY_OBJECT:
         text_adds(out, key->flags & KEY_LISTED ? "a list, or a map" : "a map");
+        for (const KeyWord *word = key->words; word && word->name; word++)
+            text_addf(out, ", or %s", word->name);
         break;
     case KEY_FIXED:
         text_adds(out, key->initial);

@@ -43,7 +43,7 @@ enum {
     KEY_ADDRESS = 64, /* a text of the form tcp://HOST:PORT */
     KEY_GOING = 256, /* may be changed when a run goes on */
     KEY_ROWS = 1024, /* decides which rows there are, or which of them are held back */
-    KEY_LISTED = 1024, /* an object that may be a list */
+    KEY_LISTED = 2048, /* an object that may be a list, or one of `words` */
     KEY_ALIKE = 512, /* so too, but all who compute must have it alike: the length, what is generated */
 };
 

@@ -383,8 +383,16 @@ static bool read_patterns(const ConfigKey *key, const YamlNode *node, PatternMap
 static bool read_object(const ConfigKey *key, const YamlNode *node, json_t **object, Err *err)
 {
     const bool listed = key->flags & KEY_LISTED;
+    for (const KeyWord *word = key->words; word && word->name && node->kind == YAML_SCALAR; word++)
+        if (strcasecmp(node->text, word->name) == 0) {
+            *object = json_string(word->name);
+            return true;
+        }
     if (node->kind != YAML_MAP && !(listed && node->kind == YAML_LIST))
-        return wrong(node, err, listed ? "a list, or a map" : "a map");
+        return wrong(node, err,
+                     key->words ? "a list, a map, or one of the words"
+                     : listed   ? "a list, or a map"
+                                : "a map");
     *object = value_json(node, err);
     return *object != NULL;
 }

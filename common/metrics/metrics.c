@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXAMPLES, LOSS, HEAD };
+enum { EXAMPLES, LOSS, WEIGHT, HEAD };
 
 /* Behind the head of a row: */
 enum { TAGS, TAGS_RIGHT, ENTITIES_BOTH, ENTITIES_GUESSED, ENTITIES_WANTED, TAGS_SIZE };
@@ -111,13 +111,19 @@ static void add_labels(Metrics *m, const float *logits, const float *goal)
     m->sums[HEAD] += exact;
 }
 
-void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, double loss)
+static void add_loss(Metrics *m, int64_t B, MetricsLoss loss)
+{
+    m->sums[EXAMPLES] += (double)B;
+    m->sums[LOSS] += loss.sum;
+    m->sums[WEIGHT] += loss.weight;
+}
+
+void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, MetricsLoss loss)
 {
     const int64_t L = m->spec.labels;
     const CountedKind kind = kind_of(&m->spec);
     REQUIRE(kind != ROW_TAGS && kind != ROW_TOKENS);
-    m->sums[EXAMPLES] += (double)B;
-    m->sums[LOSS] += loss;
+    add_loss(m, B, loss);
     for (int64_t b = 0; b < B; b++) {
         if (kind == ROW_PAIRS) {
             reserve(m, m->size + 2);
@@ -132,7 +138,7 @@ void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, 
 }
 
 void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, const int64_t *start, int64_t B,
-                      double loss)
+                      MetricsLoss loss)
 {
     const int64_t L = m->spec.labels;
     REQUIRE(kind_of(&m->spec) == ROW_TAGS && m->spec.label_names);
@@ -141,8 +147,7 @@ void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, cons
         longest = start[b + 1] - start[b] > longest ? start[b + 1] - start[b] : longest;
     int32_t *wanted = xmalloc((size_t)(2 * longest) * sizeof *wanted), *guessed = wanted + longest;
     double *sums = m->sums + HEAD;
-    m->sums[EXAMPLES] += (double)B;
-    m->sums[LOSS] += loss;
+    add_loss(m, B, loss);
     for (int64_t b = 0; b < B; b++) {
         int64_t n = 0, right = 0;
         for (int64_t t = start[b]; t < start[b + 1]; t++) {
@@ -166,8 +171,7 @@ void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, cons
 void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss, double plain)
 {
     REQUIRE(kind_of(&m->spec) == ROW_TOKENS);
-    m->sums[EXAMPLES] += (double)B;
-    m->sums[LOSS] += loss;
+    add_loss(m, B, (MetricsLoss){ loss, (double)tokens });
     m->sums[HEAD + TOKENS] += (double)tokens;
     m->sums[HEAD + PLAIN] += plain;
 }
@@ -379,10 +383,7 @@ static int token_figures(const Metrics *m, Figure *figures, int n)
 int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES])
 {
     const CountedKind kind = kind_of(&m->spec);
-    const double over = kind == ROW_TAGS     ? m->sums[HEAD + TAGS]
-                        : kind == ROW_TOKENS ? m->sums[HEAD + TOKENS]
-                                             : m->sums[EXAMPLES];
-    const int n = put(figures, 0, "loss", ratio(m->sums[LOSS], over));
+    const int n = put(figures, 0, "loss", ratio(m->sums[LOSS], m->sums[WEIGHT]));
     switch (kind) {
     case ROW_PAIRS:
         return regression_figures(m, figures, n);

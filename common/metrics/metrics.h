@@ -4,7 +4,7 @@
  * are added in chunk order and turned into figures at the end. Counts are whole numbers, so only
  * the order of the chunks matters, not who measured them.
  *
- *   all        [0] examples  [1] sum of losses
+ *   all        [0] examples  [1] sum of losses  [2] what that is divided by
  *   classes    confusion[L*L] (goal, guess)                        SEQ_CLS, IMAGE_CLS
  *   multi      exact matches, then L times (true pos, false pos, false neg)
  *   regression pairs (guess, goal) of the chunk: rows are joined, not added
@@ -15,7 +15,8 @@
  * Definitions: scikit-learn's (f1, precision and recall binary for 2 labels, macro for more,
  * 0 where undefined; matthews as matthews_corrcoef), scipy's pearson and spearman, seqeval's
  * (entities.h), sacrebleu's and rouge_score's (overlap.h). `loss` is a mean over examples, for
- * TOKEN_CLS and CAUSAL_LM over tokens; perplexity is the exponential of what it is without smoothing.
+ * TOKEN_CLS and CAUSAL_LM over tokens, by the weights of their classes where those have some; perplexity is the
+ * exponential of what it is without smoothing.
  *
  * Owner: whoever measures. Threads: one at a time. */
 #ifndef COMMON_METRICS_METRICS_H
@@ -43,14 +44,18 @@ void metrics_init(Metrics *m, const MetricsSpec *spec);
 void metrics_release(Metrics *m);
 void metrics_clear(Metrics *m);
 
-/* SEQ_CLS, IMAGE_CLS: adds B examples: logits[B, labels], goal as in worker/model's Batch, loss
- * their sum. */
-void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, double loss);
+/* A sum of losses, and what it is divided by: how many they are of, or the weights of their classes. */
+typedef struct MetricsLoss {
+    double sum, weight;
+} MetricsLoss;
+
+/* SEQ_CLS, IMAGE_CLS: adds B examples: logits[B, labels], goal as in worker/model's Batch. */
+void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, MetricsLoss loss);
 
 /* TOKEN_CLS: B sentences of start[B+1] tokens, logits[N, labels]; goal[N] is a label or -100. The
- * tags of a sentence are its labelled tokens, in order. loss: sum over labelled tokens. */
+ * tags of a sentence are its labelled tokens, in order. loss: of labelled tokens. */
 void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, const int64_t *start, int64_t B,
-                      double loss);
+                      MetricsLoss loss);
 
 /* CAUSAL_LM: loss is the sum over the `tokens` predicted tokens of B sequences; plain: without smoothing. */
 void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss, double plain);

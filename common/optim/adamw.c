@@ -41,9 +41,9 @@ int64_t adamw_blocks(int64_t n)
     return (n + ADAMW_BLOCK - 1) / ADAMW_BLOCK;
 }
 
-void adamw_mean(float *g, int64_t n, int64_t count)
+void adamw_mean(float *g, int64_t n, double over)
 {
-    const float whole = count > 0 ? (float)count : 1.0F;
+    const float whole = over > 0 ? (float)over : 1.0F;
 #pragma omp parallel for simd schedule(static) if (n > ADAMW_BLOCK)
     for (int64_t i = 0; i < n; i++)
         g[i] /= whole;

@@ -19,8 +19,8 @@ void adamw_update(float *value, float *m, float *v, const float *g, int64_t n, c
 enum { ADAMW_BLOCK = 1 << 20 };
 int64_t adamw_blocks(int64_t n);
 
-/* g[n], sums over `count`, become means; count 0: they stay. */
-void adamw_mean(float *g, int64_t n, int64_t count);
+/* g[n], sums, become means: divided by `over`; 0: they stay. */
+void adamw_mean(float *g, int64_t n, double over);
 
 /* sqrt of the sum of squares of g[n], added in double in one fixed order. */
 double adamw_norm(const float *g, int64_t n);

@@ -1,6 +1,7 @@
 #include "common/slots/adapted.h"
 
 #include "common/base/digest.h"
+#include "common/model/class_weights.h"
 
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@ AdaptedOptions adapted_of(const Config *c)
                              .label_count = c->label_count,
                              .problem = c->problem_type,
                              .label_smoothing = c->train.label_smoothing,
+                             .class_weights = c->train.class_weights,
                              .lora = &c->lora };
 }
 
@@ -34,7 +36,7 @@ bool adapted_open(Adapted *s, const AdaptedOptions *o, Err *err)
     if (folder)
         s->arch = arch_open(folder, o->model_config, o->task, o->labels, o->label_count, o->problem, err);
     free(folder);
-    if (s->arch && !check_loss(s->arch, o, err)) {
+    if (s->arch && !(check_loss(s->arch, o, err) && class_weights_check(o->class_weights, s->arch, err))) {
         adapted_release(s);
         return false;
     }

@@ -16,6 +16,7 @@ typedef struct AdaptedOptions {
     int64_t label_count; /* where labels are empty; 0: from the model */
     ProblemType problem;
     double label_smoothing; /* of a loss that has to be one of classes */
+    const json_t *class_weights; /* of that loss; may be NULL */
     const LoraConfig *lora; /* NULL: no slot table */
     const char *lora_from; /* folder that `lora` was read from, said where it does not fit; NULL: a run file */
 } AdaptedOptions;

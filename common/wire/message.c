@@ -54,7 +54,7 @@ static const Field fields[] = {
     { "ranges",   FIELD_RANGES, 0,             WORK, 0, 0 },
     { "kind",     FIELD_INT,    AT(kind),      BIT(LEASE) | BIT(ACK) | BIT(NEED), LEASE_TRAIN, LEASE_STOP },
     { "code",     FIELD_INT,    AT(code),      BIT(LEASE), 0, 255 },
-    { "count",    FIELD_INT,    AT(count),     BIT(PUSH), 0, MOST_COUNT },
+    { "weight",   FIELD_REAL,   AT(weight),    BIT(PUSH), 0, 0 },
     { "tokens",   FIELD_INT,    AT(tokens),    BIT(PUSH), 0, MOST_COUNT },
     { "loss",     FIELD_REAL,   AT(loss),      BIT(PUSH), 0, 0 },
     { "seconds",  FIELD_REAL,   AT(seconds),   BIT(PUSH) | BIT(EVAL), 0, 0 },

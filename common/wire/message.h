@@ -48,7 +48,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PROTOCOL 6
+#define WIRE_PROTOCOL 7
 #define WIRE_FRAME_BYTES (4 << 20)
 #define WIRE_HEADER_BYTES (1088 << 10) /* headers carry run files, of 1 MB at the most */
 #ifndef WIRE_PIECE /* the simulation's are small */
@@ -115,7 +115,7 @@ typedef struct Msg {
     Range range[WIRE_RANGES]; /* PUSH, EVAL, ACK: one; LEASE: range_count */
     int range_count;
     LeaseKind kind; /* LEASE; ACK: of which kind was the push (an EVAL is decoded with LEASE_EVAL) */
-    int64_t count; /* PUSH: what the gradient sums over */
+    double weight; /* PUSH: of what the gradient sums over: how many, or their classes' weights; not negative */
     int64_t tokens; /* PUSH: tokens computed */
     double loss; /* PUSH: sum of losses; may be NaN, which is the run's to report */
     double seconds; /* PUSH, EVAL: time that computing took */

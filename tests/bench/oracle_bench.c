@@ -21,8 +21,9 @@ struct PsClient {
     SlotTable *table;
     Store store;
     float *sums;
-    int64_t step, total, count, tokens;
+    int64_t step, total, tokens;
     double begin; /* when the steps that count began */
+    double weight; /* that the sums are divided by */
 };
 
 PsClient *ps_client_open(const PsClientOptions *options, Err *err)
@@ -100,8 +101,8 @@ static void update(PsClient *client)
     const AdamW adam = { t->learning_rate, t->adam_beta1,   t->adam_beta2,
                          t->adam_epsilon,  t->weight_decay, client->step + 1 };
     rates_set(client->store.rates, client->store.table->count, &(Schedule){ 0 }, t->learning_rate, 0);
-    store_apply(&client->store, client->sums, client->count, t->max_grad_norm, &adam, NULL);
-    client->count = 0;
+    store_apply(&client->store, client->sums, client->weight, t->max_grad_norm, &adam, NULL);
+    client->weight = 0;
     client->step++;
     if (client->step == t->logging_steps) {
         client->begin = clock_now();
@@ -129,7 +130,7 @@ bool ps_client_push(PsClient *client, const Push *push, Err *err)
     if (push->range.begin != 0 || push->range.end != client->config.parallel.micro_batches)
         return err_set(err, ERR_INPUT, "one job on one node computes whole steps");
     memcpy(client->sums, push->data, push->size);
-    client->count = push->count;
+    client->weight = push->weight;
     client->tokens += push->tokens;
     return true;
 }

@@ -3,14 +3,13 @@
 # a longer run change no bit of it, and the base on disk stays as it is.
 . "$(dirname "$0")/lib.sh"
 
-# NAME CASE [option...]: the case's run is bits, checkpoints every 5 steps
-method() {
+# NAME CASE [option...]: the case's run by 1, 2 and 4 ranks is bits, checkpoints every 5 steps
+alike() {
     local name=$1 ranks
     case_dir=$root/tests/golden/$2 steps=24
     shift 2
     bits=(--parallel.micro_batches=8 --lora.lora_dropout=0.1 --train.save_strategy=steps --train.save_steps=5
         --train.save_total_limit=2 "--model_config={hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1}" "$@")
-    local before=$(sha256sum "$case_dir/model/model.safetensors")
     reference "$work/$name-one"
     want=$(sha "$work/$name-one")
     for ranks in 2 4; do
@@ -20,8 +19,12 @@ method() {
         wait $job || fail "$name, $ranks ranks: mpirun ended with $?"
         same_bits "$work/$name-$ranks" "$name with $ranks ranks"
     done
+}
 
-    # a worker dies, then the server behind a checkpoint and before the next
+# the same, and kills: a worker dies, then the server behind a checkpoint and before the next
+method() {
+    local name=$1 before=$(sha256sum "$root/tests/golden/$2/model/model.safetensors")
+    alike "$@"
     steps=300 bits+=(--train.num_train_epochs=30)
     reference "$work/$name-long"
     want=$(sha "$work/$name-long")
@@ -58,6 +61,23 @@ best() {
     [ "$step" -lt "$4" ] || fail "$1: the best is the last"
 }
 
+# classes are balanced over what is not held back, and `lora eval` counts the same
+balanced() {
+    "$root/bin/lora" train "$root/tests/golden/bert-tokcls-balanced/run.yaml" --train.output_dir="$work/balanced" --train.max_steps=8 \
+        --data.validation=null --data.validation_split=0.25 >"$work/log" 2>&1 || fail "balanced classes: ended with $?"
+    "$root/bin/lora" eval "$work/balanced" >"$work/eval.json" 2>"$work/log" || fail "lora eval of balanced classes ended with $?"
+    python3 - "$work/eval.json" "$work/balanced/metrics.jsonl" >"$work/log" <<'END' || fail "balanced classes are others in lora eval"
+import json, sys
+here = json.load(open(sys.argv[1]))["eval_loss"]
+there = [row["eval_loss"] for row in map(json.loads, open(sys.argv[2])) if "eval_loss" in row][-1]
+print(here, there)
+sys.exit(abs(here - there) > 1e-6)
+END
+}
+
+balanced
+alike weights bert-tokcls-balanced --train.eval_strategy=no
+alike dora bert-rslora-dora --train.loraplus_lr_ratio=4 --train.weight_decay=0 --train.loraplus_weight_decay=0.05
 method pissa bert-pissa
 best pissa bert-pissa eval_loss 39
 method adalora bert-adalora --lora.total_step=null --lora.tfinal=5 --lora.deltaT=2

@@ -72,7 +72,7 @@ static Msg near_message(Fuzz *fuzz, double *data)
                 .client = 1 + chance_below(chance, MEMBERS),
                 .step = chance_below(chance, 3) ? fuzz->world.version : number(fuzz),
                 .kind = (LeaseKind)chance_below(chance, 3),
-                .count = number(fuzz),
+                .weight = (double)number(fuzz),
                 .tokens = number(fuzz),
                 .loss = (double)number(fuzz),
                 .seconds = (double)number(fuzz),

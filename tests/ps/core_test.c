@@ -29,7 +29,7 @@ static void push(PsCore *core, const Fake *fake, int64_t begin, int64_t end, dou
     } else {
         msg.size = SIZE * sizeof(float);
         msg.data = xmalloc(msg.size);
-        msg.count = end - begin;
+        msg.weight = (double)(end - begin);
         plain(msg.data, &msg.loss, msg.step, begin, power(end - begin), end);
     }
     core_message(core, &msg, now);
@@ -341,7 +341,7 @@ static void push_whole_step(PsCore *core, Sim *sim, int64_t step, uint64_t plan)
     msg.step = step;
     msg.range[0] = (Range){ 0, sim->M };
     msg.range_count = 1;
-    msg.count = sim->M;
+    msg.weight = (double)sim->M;
     msg.size = sizeof sums;
     plain(sums, &msg.loss, step, 0, power(sim->M), sim->M);
     msg.data = xmalloc(sizeof sums);
@@ -462,7 +462,7 @@ static void offer(PsCore *core, int64_t m, int64_t step, bool again, double now)
     msg.step = step;
     msg.range[0] = (Range){ m, m + 1 };
     msg.range_count = 1;
-    msg.count = 1;
+    msg.weight = 1;
     msg.again = again;
     if (!again) {
         msg.size = SIZE * sizeof(float);

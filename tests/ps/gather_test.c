@@ -24,7 +24,7 @@ static int64_t sums_held(size_t before)
 static void add(Gather *gather, int64_t m)
 {
     Err err = { 0 };
-    GatherSum sum = { .gradient = mem_alloc(SIZE * sizeof(float), &err), .count = 1, .tokens = 2, .loss = 0.5 };
+    GatherSum sum = { .gradient = mem_alloc(SIZE * sizeof(float), &err), .weight = 1, .tokens = 2, .loss = 0.5 };
     assert_non_null(sum.gradient);
     for (int64_t i = 0; i < SIZE; i++)
         sum.gradient[i] = (float)(m + 1);
@@ -48,7 +48,7 @@ static void sums_that_wait_for_nobody_are_given_back(void **state)
         }
         const GatherSum *root = gather_root(&gather);
         assert_non_null(root);
-        assert_true(root->count == M && root->tokens == 2 * M && root->loss == 0.5 * M);
+        assert_true(root->weight == M && root->tokens == 2 * M && root->loss == 0.5 * M);
         assert_true(root->gradient[0] == 36 && root->gradient[SIZE - 1] == 36);
         gather_clear(&gather);
         assert_int_equal(sums_held(before), 0);

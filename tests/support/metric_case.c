@@ -45,7 +45,7 @@ static void add_classes(Metrics *m, const Rows *rows)
         REQUIRE(numbers(logits + b * rows->labels, row(rows, "logits", b)) == rows->labels);
         at += numbers(goal + at, row(rows, "goal", b));
     }
-    metrics_add(m, logits, goal, rows->count, losses(rows));
+    metrics_add(m, logits, goal, rows->count, (MetricsLoss){ losses(rows), (double)rows->count });
     free(logits);
     free(goal);
 }
@@ -64,7 +64,10 @@ static void add_tags(Metrics *m, const Rows *rows)
             goal[t] = (int32_t)json_integer_value(json_array_get(row(rows, "goal", b), i));
             logits[t * rows->labels + json_integer_value(json_array_get(row(rows, "guess", b), i))] = 1;
         }
-    metrics_add_tags(m, logits, goal, start, rows->count, losses(rows));
+    double labelled = 0;
+    for (size_t i = 0; i < total; i++)
+        labelled += goal[i] >= 0;
+    metrics_add_tags(m, logits, goal, start, rows->count, (MetricsLoss){ losses(rows), labelled });
     free(start);
     free(goal);
     free(logits);

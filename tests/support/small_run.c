@@ -45,7 +45,7 @@ static void evaluate(const CoreWorld *world, int64_t version)
     Metrics one;
     metrics_init(&one, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 3, NULL });
     const float logits[3] = { 0, (float)version, 1 }, goal[1] = { 1 };
-    metrics_add(&one, logits, goal, 1, loss_of(version));
+    metrics_add(&one, logits, goal, 1, (MetricsLoss){ loss_of(version), 1 });
     const double *sums[] = { one.sums, one.sums };
     const int64_t sizes[] = { one.size, one.size };
     world->evaluated(world->self, version, sums, sizes, 2);

@@ -34,12 +34,13 @@ int64_t measure_logits(const ModelArch *arch, int64_t tokens, int64_t examples)
 
 static void add_examples(Metrics *metrics, const Batch *batch, const float *logits, BatchLoss loss)
 {
-    metrics_add(metrics, logits, batch->goal, batch->B, loss.sum);
+    metrics_add(metrics, logits, batch->goal, batch->B, (MetricsLoss){ loss.sum, loss.weight });
 }
 
 static void add_tags(Metrics *metrics, const Batch *batch, const float *logits, BatchLoss loss)
 {
-    metrics_add_tags(metrics, logits, batch->token_goal, batch->start, batch->B, loss.sum);
+    metrics_add_tags(metrics, logits, batch->token_goal, batch->start, batch->B,
+                     (MetricsLoss){ loss.sum, loss.weight });
 }
 
 static void add_tokens(Metrics *metrics, const Batch *batch, const float *logits, BatchLoss loss)

@@ -8,12 +8,14 @@
 
 typedef struct LossOptions {
     double smoothing; /* of goals that are classes or tokens: train.label_smoothing_factor */
+    const double *weights; /* [labels] of the classes: train.class_weights; lent; NULL: all alike */
 } LossOptions;
 
 typedef struct BatchLoss {
     double sum; /* of the losses of what was counted */
     double plain; /* CAUSAL_LM: the same without smoothing, which perplexity is of */
     int64_t count; /* examples, or labelled tokens */
+    double weight; /* of what was counted: what the sums are divided by; count, where classes have none */
 } BatchLoss;
 
 #endif

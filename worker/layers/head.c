@@ -1,6 +1,7 @@
 #include "worker/layers/head.h"
 
 #include "worker/kernels/kernels.h"
+#include "worker/layers/class_loss.h"
 
 static bool pools(const Head *head)
 {
@@ -98,15 +99,14 @@ BatchLoss head_loss(const Head *head, HeadKeep *keep, const float *goal, const i
 {
     const int64_t M = pass->reads.N, labels = head->classifier.out;
     float *dlogits = keep ? keep->dlogits : NULL;
-    BatchLoss loss = { .count = M };
+    BatchLoss loss = { .count = M, .weight = (double)M };
     if (head->problem == PROBLEM_REGRESSION) {
         loss.sum = kernels->mean_square(dlogits, pass->logits, goal, M);
     } else if (head->problem == PROBLEM_MULTI_LABEL) {
         loss.sum = kernels->binary_cross_entropy(dlogits, pass->logits, goal, M, labels);
     } else {
         collect_classes(goal, token_goal, pass);
-        loss.sum =
-            kernels->cross_entropy(dlogits, pass->logits, pass->classes, M, labels, head->loss.smoothing, &loss.count);
+        loss = class_loss(dlogits, pass->logits, pass->classes, M, labels, &head->loss);
     }
     return loss;
 }

@@ -176,7 +176,7 @@ static void clear_the_others(const VocabHead *head, int64_t count, const Pass *p
 BatchLoss vocab_head_loss(VocabHead *head, const int32_t *token_goal, Pass *pass)
 {
     const int64_t V = head->linear.out, L = list_rows(head, token_goal, false, pass);
-    BatchLoss loss = { .count = L };
+    BatchLoss loss = { .count = L, .weight = (double)L };
     for (int64_t first = 0; first < L; first += head->piece) {
         const int64_t N = L - first < head->piece ? L - first : head->piece;
         const Rows rows = rows_of_piece(head, first, N, pass);
@@ -212,5 +212,6 @@ BatchLoss vocab_head_logits(VocabHead *head, float *logits, const int32_t *token
         for (int64_t i = first; i < first + N; i++)
             loss.count += head->goal[i] >= 0;
     }
+    loss.weight = (double)loss.count;
     return loss;
 }

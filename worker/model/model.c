@@ -515,6 +515,11 @@ void model_close(Model *model)
     free(model);
 }
 
+void model_weigh_classes(Model *model, const double *weights)
+{
+    model->head.loss.weights = weights;
+}
+
 int64_t model_most_tokens(const Model *model)
 {
     return model->options.most_tokens;

@@ -45,6 +45,9 @@ int64_t model_most_tokens(const Model *model);
 /* Floats of values and gradients. */
 int64_t model_slot_size(const Model *model);
 
+/* weights[labels] of the classes in losses to come, as LossOptions has them; lent while the model is open. */
+void model_weigh_classes(Model *model, const double *weights);
+
 /* Bytes of arenas that model_open takes for these options. */
 int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOptions *options);
 

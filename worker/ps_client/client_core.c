@@ -121,7 +121,7 @@ static Pending *pending_of(const ClientCore *core, const Push *push)
     msg->step = push->step;
     msg->range[0] = push->range;
     msg->range_count = 1;
-    msg->count = push->count;
+    msg->weight = push->weight;
     msg->tokens = push->tokens;
     msg->loss = push->loss;
     msg->seconds = push->seconds;

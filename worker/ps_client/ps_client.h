@@ -60,8 +60,8 @@ typedef struct Push {
     bool eval;
     int64_t step;
     Range range; /* TRAIN: one node of the sum tree (tree_node in common/slots/tree.h) */
-    int64_t count, tokens;
-    double loss, seconds;
+    int64_t tokens;
+    double weight, loss, seconds;
     const void *data; /* f32 gradient sums or f64 metric sums */
     size_t size; /* bytes */
 } Push;

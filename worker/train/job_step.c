@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/plan/steps.h"
 #include "worker/eval/measure.h"
+#include "worker/train/class_balance.h"
 #include "worker/train/settings.h"
 
 #include <stdlib.h>
@@ -93,6 +94,16 @@ static bool take_memory(JobStep *step, const JobStepOptions *o, int64_t tokens, 
     return step->logits && flights_open(&step->flights, &flights, err);
 }
 
+static bool weigh_classes(JobStep *step, const JobStepOptions *o, Err *err)
+{
+    const TrainSet *train = &o->data->train;
+    const ModelArch *arch = o->base->adapted.arch;
+    if (!class_balance(&step->class_weights, o->config, arch, &train->data, train->rows, train->count, err))
+        return false;
+    model_weigh_classes(step->model, step->class_weights);
+    return true;
+}
+
 bool job_step_open(JobStep *step, const JobStepOptions *o, Err *err)
 {
     const MetricsSpec spec = measure_spec(o->base->adapted.arch);
@@ -103,7 +114,7 @@ bool job_step_open(JobStep *step, const JobStepOptions *o, Err *err)
     limits_of(step, o, &tokens, &trained, &rows);
     const bool looks = o->data->train.data.images && o->lane->rank == 0;
     return (!looks || pictures_start(&o->data->train.pictures, trained, o->threads, err)) &&
-           take_memory(step, o, tokens, rows, err);
+           take_memory(step, o, tokens, rows, err) && weigh_classes(step, o, err);
 }
 
 bool job_step_open_texts(JobStep *step, const JobStepOptions *o, const float *values, Err *err)
@@ -135,5 +146,6 @@ void job_step_release(JobStep *step)
     plan_close(step->plan);
     metrics_release(&step->metrics);
     free(step->logits);
+    free(step->class_weights);
     *step = (JobStep){ 0 };
 }

@@ -23,6 +23,7 @@ typedef struct JobStep {
     GenerateOptions generate;
     References references; /* of what is evaluated */
     float *logits; /* of one evaluation chunk */
+    double *class_weights; /* [labels]; NULL: all alike */
 } JobStep;
 
 typedef struct JobStepOptions { /* all borrowed while the step is open */

@@ -11,7 +11,7 @@ void join_add(JoinPiece *left, const JoinPiece *right, int64_t size)
         sum[i] += more[i];
     left->sum.range.end = right->sum.range.end;
     left->sum.loss += right->sum.loss;
-    left->sum.count += right->sum.count;
+    left->sum.weight += right->sum.weight;
     left->sum.tokens += right->sum.tokens;
 }
 

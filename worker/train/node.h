@@ -20,8 +20,8 @@ enum { NODE_SUMS = 40 }; /* most tree nodes that a contiguous range falls into *
 /* A sum that a rank has computed: a node of the tree. */
 typedef struct NodeSum {
     Range range;
-    int64_t count, tokens;
-    double loss;
+    int64_t tokens;
+    double weight, loss;
 } NodeSum;
 
 typedef struct NodeShared {

@@ -89,7 +89,7 @@ static void end(void *self, int64_t i, const Flight *flight, const BatchLoss *lo
 {
     MyPart *part = self;
     const int64_t m = part->full[i];
-    const NodeSum sum = { { m, m + 1 }, loss->count, flight->failed ? 0 : flight->batch.N, loss->sum };
+    const NodeSum sum = { { m, m + 1 }, flight->failed ? 0 : flight->batch.N, loss->weight, loss->sum };
     add_leaf(part, &sum);
 }
 

@@ -126,7 +126,7 @@ static void add_report(ReplicaReport *all, const ReplicaReport *other)
         const Range mine = all->sums[i].range, its = other->sums[i].range;
         REQUIRE(its.begin == mine.begin && its.end == mine.end);
         all->sums[i].loss = other->sums[i].loss;
-        all->sums[i].count = other->sums[i].count;
+        all->sums[i].weight = other->sums[i].weight;
     }
 }
 

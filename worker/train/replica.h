@@ -43,7 +43,7 @@ void replica_lease(Replica *replica, const Stage *stage, Lease *lease, bool fres
 void replica_report(const Replica *replica, const ReplicaReport *report);
 void replica_give(const Replica *replica, const Stage *stage, const float *gradient);
 
-/* The leader's: adds the reports of all other stages to its own. Loss and count are the last stage's. With a failure
+/* The leader's: adds the reports of all other stages to its own. Loss and weight are the last stage's. With a failure
  * in it no sums are to be joined. */
 void replica_collect(const Replica *replica, ReplicaReport *report);
 

@@ -64,7 +64,7 @@ static bool push_sum(Job *job, int64_t step, const NodeSum *s, double seconds, c
     const Push push = {
         .step = step,
         .range = s->range,
-        .count = s->count,
+        .weight = s->weight,
         .tokens = s->tokens,
         .loss = s->loss,
         .seconds = seconds,

@@ -105,17 +105,17 @@ static void sums_do_not_depend_on_the_chunks(void **state)
 static void rows_of_another_size_are_refused(void **state)
 {
     (void)state;
-    const double row[16] = { 2, 1, 0, 0, 0, 0 };
+    const double row[17] = { 2, 1, 0, 0, 0, 0 };
     const struct {
         MetricsSpec spec;
         int64_t fits, more;
     } cases[] = {
-        { { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL }, 6, 7 },
-        { { TASK_IMAGE_CLS, PROBLEM_SINGLE_LABEL, 3, NULL }, 11, 12 },
-        { { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL }, 9, 8 },
-        { { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL }, 6, 5 }, /* two pairs, as row[0] says */
-        { { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, NULL }, 7, 6 },
-        { { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 2, NULL }, 16, 15 },
+        { { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL }, 7, 8 },
+        { { TASK_IMAGE_CLS, PROBLEM_SINGLE_LABEL, 3, NULL }, 12, 13 },
+        { { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL }, 10, 9 },
+        { { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL }, 7, 6 }, /* two pairs, as row[0] says */
+        { { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, NULL }, 8, 7 },
+        { { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 2, NULL }, 17, 16 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Metrics m;
@@ -156,10 +156,10 @@ static void clearing_begins_anew(void **state)
     Metrics m;
     metrics_init(&m, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL });
     const float logits[] = { 1, 2 }, goal[] = { 1, 3 };
-    metrics_add(&m, logits, goal, 2, 1);
+    metrics_add(&m, logits, goal, 2, (MetricsLoss){ 1, 2 });
     near(figure(&m, "mse"), 0.5);
     metrics_clear(&m);
-    metrics_add(&m, logits, goal, 1, 0.25);
+    metrics_add(&m, logits, goal, 1, (MetricsLoss){ 0.25, 1 });
     near(figure(&m, "mse"), 0);
     near(figure(&m, "loss"), 0.25);
     metrics_release(&m);

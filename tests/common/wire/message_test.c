@@ -41,7 +41,7 @@ static Msg example(MsgType type)
         msg.code = 143;
     }
     if (type == MSG_PUSH) {
-        msg.count = 32;
+        msg.weight = 32.5;
         msg.tokens = 4096;
         msg.loss = 12.5;
     }
@@ -210,7 +210,7 @@ static void another_protocol_version_is_named(void **state)
     Err err;
     assert_false(decode(&msg, header, size, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
-    assert_string_equal(err.what, "protocol version 6 here, 9 there");
+    assert_string_equal(err.what, "protocol version 7 here, 9 there");
     free(header);
 }
 

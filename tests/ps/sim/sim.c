@@ -206,7 +206,7 @@ static void node_computes(Sim *sim, Node *node)
         world_node(&sim->world, node->values, push.step, push.range, node->gradient, &push.loss);
         push.data = node->gradient;
         push.size = (size_t)sim->world.size * sizeof *node->gradient;
-        push.count = end - node->at;
+        push.weight = (double)(end - node->at);
     }
     sim->result.needed += (int64_t)push.size;
     sim->result.computed += end - node->at;

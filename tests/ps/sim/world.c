@@ -205,7 +205,7 @@ static bool apply(void *self, const StepSums *sums, int *code, const char **text
     world_node(world, world->values, sums->step, (Range){ 0, world->M }, right, &loss);
     SIM_CHECK(memcmp(right, sums->gradient, (size_t)world->size * sizeof *right) == 0);
     SIM_CHECK(memcmp(&loss, &sums->loss, sizeof loss) == 0);
-    SIM_CHECK(sums->count == world->M);
+    SIM_CHECK(sums->weight == (double)world->M);
     const WalPart parts[] = { { &sums->step, sizeof sums->step },
                               { sums->gradient, (size_t)world->size * sizeof *sums->gradient } };
     world->version++;

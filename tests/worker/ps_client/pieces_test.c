@@ -238,7 +238,7 @@ static void push(Fake *fake, PsClient *client)
     float *gradient = xcalloc(SIZE, sizeof *gradient);
     for (int64_t i = 0; i < SIZE; i++)
         gradient[i] = (float)-i;
-    const Push one = { .step = 3, .range = { 0, 4 }, .count = 8, .data = gradient, .size = SIZE * sizeof *gradient };
+    const Push one = { .step = 3, .range = { 0, 4 }, .weight = 8, .data = gradient, .size = SIZE * sizeof *gradient };
     memset(fake->got, 0, SIZE * sizeof(float));
     memset(fake->has, 0, sizeof fake->has);
     assert_true(ps_client_push(client, &one, &err));

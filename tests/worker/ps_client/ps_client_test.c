@@ -239,7 +239,7 @@ static bool hello(PsClient *client, Err *err)
 static void push_gradient(PsClient *client)
 {
     const float gradient[SLOTS] = { -1, -2, -3, -4, -5 };
-    const Push push = { .step = 3, .range = { 0, 4 }, .count = 8, .data = gradient, .size = sizeof gradient };
+    const Push push = { .step = 3, .range = { 0, 4 }, .weight = 8, .data = gradient, .size = sizeof gradient };
     Err err = { 0 };
     assert_true(ps_client_push(client, &push, &err));
 }

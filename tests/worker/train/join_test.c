@@ -20,7 +20,7 @@ static JoinPiece leaf(int64_t m, float grad[SIZE])
 {
     static const float deviations[] = { 1.0F, 1e-3F, 1e4F, 0.1F, 30.0F };
     rng_normal(grad, SIZE, deviations[m % 5], rng_key(3, 0, m, 0));
-    return (JoinPiece){ { { m, m + 1 }, m + 1, 10 * m + 3, 0.25 * (double)m }, grad };
+    return (JoinPiece){ { { m, m + 1 }, 10 * m + 3, (double)m + 1, 0.25 * (double)m }, grad };
 }
 
 /* Left half + right half at every node, the halves of the next power of two: the definition. */
@@ -71,7 +71,7 @@ static void expect_piece(const JoinPiece *piece, int64_t M)
         tokens += 10 * m + 3;
         loss += 0.25 * (double)m;
     }
-    assert_int_equal(piece->sum.count, count);
+    assert_true(piece->sum.weight == (double)count);
     assert_int_equal(piece->sum.tokens, tokens);
     assert_true(piece->sum.loss == loss); /* quarters: exact */
 }
