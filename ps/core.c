@@ -233,6 +233,8 @@ static void finish_step(PsCore *core, double now)
     int code = 1;
     const char *text = NULL;
     const bool ok = core->world.apply(core->world.self, &sums, &code, &text);
+    if (core->gather.size > WIRE_PIECE)
+        pieces_keep(&core->pieces, gather_take_root(&core->gather));
     gather_clear(&core->gather);
     pieces_clear(&core->pieces);
     if (ok) {

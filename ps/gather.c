@@ -109,3 +109,11 @@ const GatherSum *gather_root(const Gather *gather)
     const GatherSum *root = gather->nodes;
     return gather->M > 0 && root->gradient && root->end == gather->M ? root : NULL;
 }
+
+float *gather_take_root(Gather *gather)
+{
+    REQUIRE(gather_root(gather));
+    float *gradient = gather->nodes[0].gradient;
+    gather->nodes[0] = (GatherSum){ 0 };
+    return gradient;
+}

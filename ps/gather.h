@@ -45,4 +45,7 @@ int64_t gather_first_missing(const Gather *gather);
 /* The whole step's sum, or NULL. Lent until the next call. */
 const GatherSum *gather_root(const Gather *gather);
 
+/* Its gradient, which becomes the caller's. There must be a root. */
+float *gather_take_root(Gather *gather);
+
 #endif

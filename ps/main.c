@@ -98,6 +98,7 @@ int main(int argc, char **argv)
                                 0 };
     Err err = { 0 };
     log_setup("ps", LOG_INFO);
+    mem_keep_freed();
     const bool read = options_read(&given.rest, &table, argc, argv, &err);
     const int code = read || given.help ? run_command(&given, &table, &err) : err_exit_code(&err);
     if (code != 0 && err.kind != ERR_NONE)

@@ -55,7 +55,8 @@ static Puzzle *open_puzzle(GradientPieces *pieces, const Msg *push, int64_t size
         return puzzle;
     if (puzzle)
         take_away(pieces, puzzle);
-    float *gradient = mem_alloc((size_t)size * sizeof *gradient, &err);
+    float *gradient = pieces->spare ? pieces->spare : mem_alloc((size_t)size * sizeof *gradient, &err);
+    pieces->spare = NULL;
     if (!gradient) {
         log_error("server", "a gradient is dropped: %s", err.what);
         return NULL;
@@ -90,6 +91,12 @@ PiecesAnswer pieces_add(GradientPieces *pieces, float **gradient, Msg *push, int
     return PIECES_WHOLE;
 }
 
+void pieces_keep(GradientPieces *pieces, float *gradient)
+{
+    free(pieces->spare);
+    pieces->spare = gradient;
+}
+
 void pieces_drop(GradientPieces *pieces, uint64_t client)
 {
     Puzzle *puzzle = find(pieces, client);
@@ -107,5 +114,6 @@ void pieces_release(GradientPieces *pieces)
 {
     pieces_clear(pieces);
     free(pieces->items);
+    free(pieces->spare);
     *pieces = (GradientPieces){ 0 };
 }

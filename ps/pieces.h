@@ -18,6 +18,7 @@ typedef struct Puzzle {
 typedef struct GradientPieces {
     Puzzle *items; /* [count], owned */
     int count;
+    float *spare; /* [size], owned: the next gradient's room, whose pages are there; NULL: none */
 } GradientPieces;
 
 typedef enum { PIECES_WHOLE, PIECES_MORE, PIECES_NO_ROOM } PiecesAnswer;
@@ -33,8 +34,11 @@ bool pieces_has(const GradientPieces *pieces, const Msg *push);
 /* Has a piece of this PUSH's gradient come before? */
 bool pieces_is_begun(const GradientPieces *pieces, const Msg *push);
 
+/* Takes a gradient of as many floats that is of no use any more, for one to come. */
+void pieces_keep(GradientPieces *pieces, float *gradient);
+
 void pieces_drop(GradientPieces *pieces, uint64_t client); /* what it has begun */
-void pieces_clear(GradientPieces *pieces); /* of all, behind a step */
+void pieces_clear(GradientPieces *pieces); /* of all, behind a step; what is kept stays */
 void pieces_release(GradientPieces *pieces);
 
 #endif

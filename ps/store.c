@@ -133,15 +133,24 @@ static void apply_block(Store *store, float *mean, int64_t begin, int64_t end, f
     }
 }
 
+/* The regulariser's gradient is one of the mean: where there is any, the sums become means, which *over then says. */
+static double add_penalty(const Store *store, float *sums, double *over)
+{
+    const double weight = store->penalty_weight;
+    if (weight <= 0)
+        return 0;
+    adamw_mean(sums, store->table->size, *over);
+    *over = 1;
+    return weight * orthogonality(sums, store->table, store->value, weight);
+}
+
 double store_apply(Store *store, float *sums, double over, double max_norm, const AdamW *o, double *penalty)
 {
     const int64_t n = store->table->size, blocks = adamw_blocks(n);
-    adamw_mean(sums, n, over);
-    const double weight = store->penalty_weight;
-    const double of = weight > 0 ? weight * orthogonality(sums, store->table, store->value, weight) : 0;
+    const double of = add_penalty(store, sums, &over);
     if (penalty)
         *penalty = of;
-    const double norm = adamw_norm(sums, n);
+    const double norm = adamw_mean_norm(sums, n, over);
     const float factor = adamw_clip(norm, max_norm);
 #pragma omp parallel for schedule(static) if (blocks > 1)
     for (int64_t b = 0; b < blocks; b++) {

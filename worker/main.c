@@ -226,6 +226,7 @@ int main(int argc, char **argv)
                                 0 };
     Err err = { 0 };
     int code;
+    mem_keep_freed();
     const bool read =
         options_read(&given.rest, &table, argc, argv, &err) && arguments_expect(&given.rest, &table, 0, 1, &err);
     if (given.help || given.version) {

@@ -25,6 +25,10 @@ char *xprintf(const char *format, ...) PRINTF_LIKE(1, 2);
  * cleared, NULL with *err set when there is no room. free() it. */
 MUST_USE void *mem_alloc(size_t size, Err *err);
 
+/* From now on the process keeps what is freed of blocks up to 4 MB, 16 MB of it, for those to come: for programs that take and
+ * free buffers of the wire all the time, each of which would be mapped and cleared anew. Before threads begin. */
+void mem_keep_freed(void);
+
 /* a * b, false when it does not fit. */
 MUST_USE bool mem_mul(size_t a, size_t b, size_t *product);
 

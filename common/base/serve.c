@@ -29,6 +29,19 @@ static bool await_address(ServerProcess *server, const char *file, Err *err)
     return err_set(err, ERR_IO, "lora_ps did not listen within %.0f s", patience);
 }
 
+/* The server's threads sleep between two steps, as the ranks compute then, on the same cores; unless the environment says
+ * otherwise. */
+static pid_t start_beside_ranks(char *const *argv, Err *err)
+{
+    static const char policy[] = "OMP_WAIT_POLICY";
+    const bool said = getenv(policy) != NULL;
+    setenv(policy, "passive", 0);
+    const pid_t pid = process_start(argv, err);
+    if (!said)
+        unsetenv(policy);
+    return pid;
+}
+
 bool serve_start(ServerProcess *server, const char *const *words, int count, Err *err)
 {
     *server = (ServerProcess){ .pid = -1, .code = 1 };
@@ -40,7 +53,7 @@ bool serve_start(ServerProcess *server, const char *const *words, int count, Err
     for (int i = 0; i < count; i++)
         argv[i + 1] = xstrdup(words[i]);
     argv[count + 1] = option;
-    server->pid = process_start(argv, err);
+    server->pid = start_beside_ranks(argv, err);
     const bool ok = server->pid > 0 && await_address(server, file, err);
     unlink(file);
     for (int i = 0; i < count; i++)

@@ -23,16 +23,35 @@ void adamw_update(float *value, float *m, float *v, const float *g, int64_t n, c
     }
 }
 
-/* Eight partial sums, so that the order is written here and not chosen by the compiler. */
-static double block_square(const float *g, int64_t n)
+static void divide(float *g, int64_t n, float whole)
 {
-    double part[8] = { 0 };
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        g[i] /= whole;
+}
+
+/* Eight partial sums, so that the order is written here and not chosen by the compiler. */
+static void add_squares(double part[8], const float *g, int64_t n)
+{
     int64_t i = 0;
     for (; i + 8 <= n; i += 8)
         for (int k = 0; k < 8; k++)
             part[k] += (double)g[i + k] * (double)g[i + k];
     for (int k = 0; i < n; i++, k++)
         part[k] += (double)g[i] * (double)g[i];
+}
+
+/* Divided, where it is not by 1, a little at a time, while it lies in the cache. */
+static double block_square(float *g, int64_t n, float whole)
+{
+    enum { PIECE = 4096 }; /* a multiple of 8 */
+    double part[8] = { 0 };
+    for (int64_t at = 0; at < n; at += PIECE) {
+        const int64_t left = n - at < PIECE ? n - at : PIECE;
+        if (whole != 1.0F)
+            divide(g + at, left, whole);
+        add_squares(part, g + at, left);
+    }
     return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
 }
 
@@ -41,22 +60,25 @@ int64_t adamw_blocks(int64_t n)
     return (n + ADAMW_BLOCK - 1) / ADAMW_BLOCK;
 }
 
-void adamw_mean(float *g, int64_t n, double over)
+static float divisor(double over)
 {
-    const float whole = over > 0 ? (float)over : 1.0F;
-#pragma omp parallel for simd schedule(static) if (n > ADAMW_BLOCK)
-    for (int64_t i = 0; i < n; i++)
-        g[i] /= whole;
+    return over > 0 ? (float)over : 1.0F;
 }
 
-double adamw_norm(const float *g, int64_t n)
+void adamw_mean(float *g, int64_t n, double over)
 {
+    divide(g, n, divisor(over));
+}
+
+double adamw_mean_norm(float *g, int64_t n, double over)
+{
+    const float whole = divisor(over);
     const int64_t blocks = adamw_blocks(n);
     double *square = xcalloc((size_t)blocks + 1, sizeof *square), sum = 0;
 #pragma omp parallel for schedule(static) if (blocks > 1)
     for (int64_t b = 0; b < blocks; b++) {
         const int64_t begin = b * ADAMW_BLOCK, left = n - begin;
-        square[b] = block_square(g + begin, left < ADAMW_BLOCK ? left : ADAMW_BLOCK);
+        square[b] = block_square(g + begin, left < ADAMW_BLOCK ? left : ADAMW_BLOCK, whole);
     }
     for (int64_t b = 0; b < blocks; b++)
         sum += square[b];

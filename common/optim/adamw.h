@@ -22,8 +22,8 @@ int64_t adamw_blocks(int64_t n);
 /* g[n], sums, become means: divided by `over`; 0: they stay. */
 void adamw_mean(float *g, int64_t n, double over);
 
-/* sqrt of the sum of squares of g[n], added in double in one fixed order. */
-double adamw_norm(const float *g, int64_t n);
+/* The same, and sqrt of the sum of squares of the means, added in double in one fixed order; by all threads. */
+double adamw_mean_norm(float *g, int64_t n, double over);
 
 /* torch.nn.utils.clip_grad_norm_: what each element is multiplied by. most <= 0: never clip. */
 float adamw_clip(double norm, double most);

@@ -78,6 +78,23 @@ static void what_is_given_up_is_begun_anew(void **state)
     pieces_release(&pieces);
 }
 
+static void what_is_kept_is_the_next_ones_room(void **state)
+{
+    (void)state;
+    GradientPieces pieces = { 0 };
+    float *gradient = NULL, *kept = xcalloc(SIZE, sizeof *kept);
+    const Range a = { 0, 4 };
+    pieces_keep(&pieces, xcalloc(SIZE, sizeof *kept));
+    pieces_keep(&pieces, kept);
+    pieces_clear(&pieces);
+    for (int piece = 0; piece < PIECES; piece++)
+        add(&pieces, &gradient, 1, a, piece);
+    assert_ptr_equal(gradient, kept);
+    pieces_keep(&pieces, gradient);
+    pieces_release(&pieces);
+    assert_null(pieces.spare);
+}
+
 static void pieces_tile_a_buffer(void **state)
 {
     (void)state;
@@ -94,6 +111,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gradient_is_whole_with_its_last_piece),
         cmocka_unit_test(what_is_given_up_is_begun_anew),
+        cmocka_unit_test(what_is_kept_is_the_next_ones_room),
         cmocka_unit_test(pieces_tile_a_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
  *
  * Every rank of the node takes an equal part of a leased range, adds its micro-batches up in the
  * fixed tree (common/slots/tree.h) and lays the sums of the largest whole subtrees into its box.
- * The leader then joins subtrees whose siblings lie in the node, in the same tree, and pushes what
+ * Subtrees whose siblings lie in the node are then joined, in the same tree, and the leader pushes what
  * is left: one push for a range that is a subtree. So the bits do not depend on how many ranks
  * there are, or who computed what.
  *
@@ -28,23 +28,47 @@ static void compute_part(Job *job, int64_t step, Range range)
 
 /* ---- the leader joins and pushes ------------------------------------------------ */
 
+/* Floats [begin, end) of the sums of all ranks of the team, joined as far as the tree goes: pieces[0, return value), of which
+ * each lends all of its gradient. The same numbers whoever joins which floats. */
+static int join_sums(const Node *node, int64_t begin, int64_t end, JoinPiece *pieces)
+{
+    int count = 0;
+    for (int r = 0; r < node->size; r++) {
+        const NodeBox *box = node_box(node, r);
+        for (int i = 0; i < box->count; i++) {
+            REQUIRE(count < 2 * NODE_SUMS);
+            pieces[count++] = (JoinPiece){ box->sums[i], node_sum(node, r, i) + begin };
+            count = join_siblings(pieces, count, node->shared->micro_batches, end - begin);
+        }
+    }
+    for (int i = 0; i < count; i++)
+        pieces[i].grad -= begin;
+    return count;
+}
+
+/* Large sums are joined by all ranks, each a part of the floats; small ones by the first. */
+static bool join_is_shared(const Node *node)
+{
+    enum { LARGE = 1 << 20 };
+    return node->size > 1 && node->slot_size >= LARGE;
+}
+
+static void join_part(const Node *node)
+{
+    JoinPiece pieces[2 * NODE_SUMS];
+    const int64_t part = node->slot_size / node->size, begin = part * node->rank;
+    join_sums(node, begin, node->rank + 1 == node->size ? node->slot_size : begin + part, pieces);
+}
+
 /* The sums of all ranks of the team, as far joined as the tree goes: pieces[0, report->count), and what is to be
  * said of them. */
 static void join_team(const Job *job, ReplicaReport *report, JoinPiece *pieces)
 {
     const Node *node = &job->node;
-    int count = 0;
     *report = (ReplicaReport){ .memory = team_memory(job) };
     if (team_failed(job, &report->failure))
         return;
-    for (int r = 0; r < node->size; r++) {
-        const NodeBox *box = node_box(node, r);
-        for (int i = 0; i < box->count; i++) {
-            REQUIRE(count < 2 * NODE_SUMS);
-            pieces[count++] = (JoinPiece){ box->sums[i], node_sum(node, r, i) };
-            count = join_siblings(pieces, count, node->shared->micro_batches, node->slot_size);
-        }
-    }
+    const int count = join_sums(node, 0, join_is_shared(node) ? 0 : node->slot_size, pieces);
     report->count = count;
     for (int i = 0; i < count; i++)
         report->sums[i] = pieces[i].sum;
@@ -109,6 +133,10 @@ static bool train_range(Job *job, int64_t step, Range range, Err *err)
 {
     compute_part(job, step, range);
     node_gate(&job->node);
+    if (join_is_shared(&job->node)) {
+        join_part(&job->node);
+        node_gate(&job->node);
+    }
     const bool ok = job->node.rank != 0 || give_sums(job, step, err);
     node_gate(&job->node); /* boxes are free again */
     return ok;
