@@ -215,8 +215,8 @@ static bool write_adapter(const CombinedAdapters *p, const CombineOptions *o, co
     if (ok) {
         ok = folder_commit(begun, out, err);
         if (ok)
-            printf("%s: %d adapters as one of rank %lld, %lld parameters\n", out, p->count, (long long)lora->r,
-                   (long long)table->trainable);
+            printf("%s: %d adapter%s as one of rank %lld, %lld parameters\n", out, p->count, p->count == 1 ? "" : "s",
+                   (long long)lora->r, (long long)table->trainable);
     } else {
         folder_abandon(begun);
     }

@@ -15,7 +15,7 @@
 
 /* What people look for in the two kinds of folders, in this order. */
 static const char *const adapter_keys[] = {
-    "peft_type",    "task_type",      "base_model_name_or_path", "r",    "lora_alpha",
+    "peft_type",    "task_type",      "base_model_name_or_path", "r",    "init_r", "target_r", "lora_alpha",
     "lora_dropout", "target_modules", "modules_to_save",         "bias", NULL
 };
 static const char *const model_keys[] = { "model_type",          "architectures",
@@ -92,6 +92,8 @@ static json_t *look_at_tensors(const char *path, Err *err)
     } else if (file_exists(adapter)) {
         json_object_set_new(out, "kind", json_string("adapter"));
         ok = add_config(out, adapter, adapter_keys, err) && (st = safetensors_open(weights, err));
+        if (json_object_get(out, "init_r")) /* PEFT writes an r that AdaLoRA does not look at */
+            json_object_del(out, "r");
         add_doubt(out, path);
     } else if (file_exists(config)) {
         json_object_set_new(out, "kind", json_string("model"));

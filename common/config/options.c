@@ -30,7 +30,9 @@ static bool unknown_option(const OptionTable *table, const char *name, Err *err)
         near = config_nearest(name);
     free(names);
     err_set(err, ERR_INPUT, "unknown option '--%.80s'", name);
-    if (near)
+    if (table->keys && config_is_section(name))
+        err_hint(err, "its keys are options: --%s.KEY=VALUE", name);
+    else if (near)
         err_hint(err, "did you mean '--%s'?", near);
     else
         err_hint(err, "%s --help lists the options", table->program);

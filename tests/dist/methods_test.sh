@@ -78,6 +78,11 @@ END
 balanced
 alike weights bert-tokcls-balanced --train.eval_strategy=no
 alike dora bert-rslora-dora --train.loraplus_lr_ratio=4 --train.weight_decay=0 --train.loraplus_weight_decay=0.05
+method plateau bert-seqcls --train.lr_scheduler_type=reduce_lr_on_plateau "--train.lr_scheduler_kwargs={factor: 0.5, patience: 0}" \
+    --train.warmup_steps=0 --train.eval_strategy=steps --train.eval_steps=7
+cmp -s <(grep -o '"learning_rate":[^,}]*' "$work/plateau-killed/metrics.jsonl") <(grep -o '"learning_rate":[^,}]*' "$work/plateau-long/metrics.jsonl") ||
+    fail "plateau: kills change a learning rate"
+[ "$(grep -o '"learning_rate":[^,}]*' "$work/plateau-long/metrics.jsonl" | sort -u | wc -l)" -gt 2 ] || fail "plateau: no rate fell"
 method pissa bert-pissa
 best pissa bert-pissa eval_loss 39
 method adalora bert-adalora --lora.total_step=null --lora.tfinal=5 --lora.deltaT=2

@@ -101,6 +101,7 @@ static void an_unknown_option_names_the_nearest(void **state)
     expect_bad(own, "--overwrit", "unknown option '--overwrit'", "'--overwrite'");
     expect_bad(own, "--lora.lora_alhpa=3", "unknown option '--lora.lora_alhpa'", "'--lora.lora_alpha'");
     expect_bad(own, "--learning_rate=3", "unknown option", "'--train.learning_rate'");
+    expect_bad(own, "--lora={r: 3}", "unknown option '--lora'", "--lora.KEY=VALUE");
     expect_bad(own, "--qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq", "unknown option", "--help");
     expect_bad(own, "-x", "unknown option '-x'", "two dashes");
     own->table.keys = false; /* a program without a run file */
