@@ -305,7 +305,7 @@ static void forge(Sim *sim, int node)
                 .step = sim->world.version,
                 .range = { { 0, sim->world.M } },
                 .range_count = 1,
-                .count = sim->world.M,
+                .weight = sim->world.M,
                 .data = wrong,
                 .size = (size_t)(sim->world.size < WIRE_PIECE ? sim->world.size : WIRE_PIECE) * sizeof *wrong };
     if (net_draw(&sim->net, 2)) {
