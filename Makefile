@@ -54,6 +54,7 @@ all: $(PROGRAMS)  ## build the three programs into bin/
 
 $(B)/worker/comm/%.o: CPPFLAGS += $(MPI_CFLAGS)
 $(B)/launch/cmd_import.o: launch/import.py
+$(B)/ps/web.o: ps/page.html
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC $<)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
@@ -144,12 +145,20 @@ test-unit-bare: $(TEST_BINS)
 $(B)/tests/dist/%: $(B)/tests/dist/%.o $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
-$(B)/tests/dist/wrong_blas.so: tests/dist/wrong_blas.c
+$(B)/tests/dist/%.so: tests/dist/%.c
 	@mkdir -p $(@D)
 	$(call say,LD $@)$(CC) $(CFLAGS) -shared -fPIC -o $@ $< -ldl
 
-test-dist: all $(B)/tests/dist/make_model $(B)/tests/dist/wrong_blas.so ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
+DIST := $(addprefix $(B)/tests/dist/,make_model wrong_blas.so bad_disk.so wrong_clock.so)
+test-dist: all $(DIST) ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 	BUILD=$(B) tests/run $(call scripts,dist)
+
+.PHONY: test-faults soak
+FAULTS := kill fault bad_disk disk_ clock absurd keys identity signal supervise dist/hosts status web
+test-faults: all $(DIST) ## kills, freezes, disks, clocks, keys, broken machines: tests/PROMISES.md (5 minutes)
+	BUILD=$(B) tests/run $(foreach f,$(FAULTS),$(filter $(if $(findstring /,$f),tests/$f%,tests/dist/$f%),$(wildcard tests/dist/*_test.sh)))
+soak: all $(DIST) ## faults at random, run after run, for MINUTES=60: bits and memory
+	BUILD=$(B) MINUTES=$(or $(MINUTES),60) tests/soak
 
 # ---- fuzz: PROFILE=asan builds what is attacked
 

@@ -13,12 +13,14 @@
 #include "launch/cmd_merge.h"
 #include "launch/cmd_order.h"
 #include "launch/cmd_plan.h"
+#include "launch/cmd_plot.h"
 #include "launch/cmd_predict.h"
 #include "launch/cmd_schema.h"
 #include "launch/cmd_serve.h"
 #include "launch/cmd_status.h"
 #include "launch/cmd_targets.h"
 #include "launch/cmd_train.h"
+#include "launch/cmd_verify.h"
 #include "worker/arithmetic/arithmetic.h"
 
 #include <stdint.h>
@@ -50,6 +52,8 @@ static const Verb commands[] = {
     { "checkpoint", cmd_checkpoint, "has a parameter server make a checkpoint now" },
     { "drain", cmd_drain, "lets a parameter server finish what is open, and end" },
     { "stop", cmd_stop, "has a parameter server make a checkpoint and end" },
+    { "plot", cmd_plot, "curves of several runs in one picture" },
+    { "verify", cmd_verify, "whether log, checkpoints and adapter of a run are whole" },
     { "keys", cmd_keys, "who may talk to a server on a network" },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

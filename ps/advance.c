@@ -40,10 +40,15 @@ static void log_step(Run *run, double norm, double rate, double *mean, double *s
     RunState *s = &run->state;
     const double seconds = s->seconds - s->seconds_logged;
     *speed = seconds > 0 ? (double)s->tokens_since / seconds : 0;
-    *mean = s->loss_since / (double)(s->version - s->logged);
+    const int64_t counted = s->version - s->logged - s->skipped_since;
+    *mean = counted > 0 ? s->loss_since / (double)counted : 0;
     json_t *entry = json_pack("{s:I, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch", history_epoch(run),
                               "loss", *mean, "grad_norm", norm, "learning_rate", rate);
     REQUIRE(entry);
+    if (s->skipped_since > 0)
+        json_object_set_new(entry, "skipped", json_integer(s->skipped_since));
+    if (counted == 0) /* all were skipped */
+        json_object_set_new(entry, "loss", json_null());
     const Allocator *allocator = &run->store.allocator;
     if (allocator->masked) {
         json_object_set_new(entry, "budget", json_integer(allocator_count(allocator)));
@@ -51,9 +56,28 @@ static void log_step(Run *run, double norm, double rate, double *mean, double *s
     }
     history_add(run, entry, "tokens_per_second", *speed);
     s->loss_since = 0;
+    s->skipped_since = 0;
     s->tokens_since = 0;
     s->logged = s->version;
     s->seconds_logged = s->seconds;
+}
+
+/* What follows from it, whether it was applied or not. */
+static void end_step(Run *run, const StepMade *step, double norm, double rate, double loss)
+{
+    RunState *s = &run->state;
+    const double seconds = step->seconds - s->seconds;
+    double speed = seconds > 0 ? (double)step->tokens / seconds : 0;
+    s->version = step->step + 1;
+    s->plateau.reduced = step->reduced; /* of a replayed one the record counts, by whichever metric it came */
+    s->tokens += step->tokens;
+    s->tokens_since += step->tokens;
+    s->seconds = step->seconds;
+    const bool logged = s->version % run->config.train.logging_steps == 0;
+    if (logged)
+        log_step(run, norm, rate, &loss, &speed);
+    if (!run->replaying)
+        progress_step(&run->progress, s->version, loss, speed, logged);
 }
 
 void advance_step(Run *run, const StepMade *step, float *gradient)
@@ -63,25 +87,20 @@ void advance_step(Run *run, const StepMade *step, float *gradient)
     const double highest = schedule_rate(&run->schedule, step->step),
                  rate = plateau_rate(&run->schedule, highest, step->reduced);
     rates_set(run->store.rates, run->adapted.table->count, &run->schedule, highest, step->reduced);
-    const AdamW adam = { 0, train->adam_beta1, train->adam_beta2, train->adam_epsilon, 0, step->step + 1 };
+    if (step->weight == STEP_SKIPPED) {
+        s->skipped++; /* values and moments stay; the clock goes on, as with PyTorch's loss scaler */
+        s->skipped_since++;
+        end_step(run, step, 0, rate, 0);
+        return;
+    }
+    const AdamW adam = { 0, train->adam_beta1, train->adam_beta2, train->adam_epsilon, 0, step->step + 1 - s->skipped };
     double penalty;
     const double norm = store_apply(&run->store, gradient, step->weight, train->max_grad_norm, &adam, &penalty);
     allocator_step(&run->store.allocator, run->store.value, gradient, step->step, run->total);
-    double loss = (step->weight > 0 ? step->loss / step->weight : 0) + penalty;
-    const double seconds = step->seconds - s->seconds;
-    double speed = seconds > 0 ? (double)step->tokens / seconds : 0;
-    s->version = step->step + 1;
-    s->plateau.reduced = step->reduced; /* of a replayed one the record counts, by whichever metric it came */
+    const double loss = (step->weight > 0 ? step->loss / step->weight : 0) + penalty;
     s->loss_total += loss;
     s->loss_since += loss;
-    s->tokens += step->tokens;
-    s->tokens_since += step->tokens;
-    s->seconds = step->seconds;
-    const bool logged = s->version % train->logging_steps == 0;
-    if (logged)
-        log_step(run, norm, rate, &loss, &speed);
-    if (!run->replaying)
-        progress_step(&run->progress, s->version, loss, speed, logged);
+    end_step(run, step, norm, rate, loss);
 }
 
 /* The learning rate of the next step, by an evaluation's figure. */

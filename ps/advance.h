@@ -9,6 +9,8 @@
 
 /* A step that has its gradients. seconds: of training, behind it. reduced: how often the learning rates were, before it
  * (plateau.h). */
+enum { STEP_SKIPPED = -1 }; /* as weight: its gradient was absurd, and train.on_nan said to go on without it */
+
 typedef struct StepMade {
     int64_t step, tokens, reduced;
     double weight, loss, seconds; /* weight: what gradient and loss are divided by */

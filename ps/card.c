@@ -5,8 +5,8 @@
 #include "common/base/log.h"
 #include "common/base/version.h"
 #include "common/base/visible.h"
+#include "common/plot/picture.h"
 #include "ps/history.h"
-#include "ps/picture.h"
 
 #include <stdio.h>
 #include <stdlib.h>

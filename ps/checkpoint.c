@@ -202,6 +202,18 @@ bool checkpoint_load_newest(Run *run, Err *err)
     return ok;
 }
 
+bool checkpoint_check(Run *run, int64_t version, Err *err)
+{
+    char *folder = checkpoint_path(run, version);
+    json_t *own = resume_open(folder, err), *trainer = own ? resume_open_trainer(own, folder, err) : NULL;
+    const bool ok = trainer && read_values(run->store.value, run, folder, own, err) && read_moments(run, folder, err) &&
+                    resume_is_whole(own, folder, MOMENTS_FILE, of_moments(run), err);
+    json_decref(own);
+    json_decref(trainer);
+    free(folder);
+    return ok;
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* Trainer's rule: the newest save_total_limit stay; the best is never removed when it will be

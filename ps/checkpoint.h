@@ -12,6 +12,9 @@ MUST_USE bool checkpoint_write(Run *run, Err *err); /* and the rotation of old o
  * are damaged ones only. */
 MUST_USE bool checkpoint_load_newest(Run *run, Err *err);
 
+/* Is it whole, of whichever run? Uses the store up. */
+MUST_USE bool checkpoint_check(Run *run, int64_t version, Err *err);
+
 /* A checkpoint's values into the store, which stays as it is on failure. */
 MUST_USE bool checkpoint_load_values(Run *run, int64_t version, Err *err);
 

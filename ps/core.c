@@ -182,6 +182,8 @@ void core_advance(PsCore *core, double now)
     const LeaseKind kind = core->world.next(core->world.self, core->version, &code, &text);
     if (kind == LEASE_STOP) {
         end(core, code, text);
+    } else if (kind == LEASE_WAIT) {
+        core->phase = PHASE_PAUSE;
     } else if (kind == LEASE_EVAL) {
         core->phase = PHASE_EVAL;
         REQUIRE(core->facts.eval_chunks > 0);
@@ -246,8 +248,29 @@ static void finish_step(PsCore *core, double now)
     }
 }
 
+/* False: it is not to be believed, and what follows has happened. */
+static bool counts(PsCore *core, Client *client, const Msg *msg, GatherSum *sum, double now)
+{
+    const char *text = NULL;
+    const PushSum push = { msg->step, msg->range[0], sum->gradient,      msg->count,
+                           msg->loss, client->id,    client->facts.host, trust_others(&core->clients, client, now) };
+    const PushVerdict verdict = core->world.weigh ? core->world.weigh(core->world.self, &push, &text) : PUSH_COUNTS;
+    if (verdict == PUSH_COUNTS)
+        return true;
+    free(sum->gradient);
+    if (verdict == PUSH_ENDS) {
+        end(core, 5, text);
+    } else {
+        core_reply_text(core, client->id, MSG_REFUSE, text);
+        core_take_away(core, (int)(client - core->clients.items));
+    }
+    serve_all(core, now);
+    return false;
+}
+
 static void on_push(PsCore *core, Client *client, Msg *msg, double now)
 {
+    trust_compare(&core->clients, &core->witness, client, msg);
     if (core->phase != PHASE_TRAIN || msg->step != core->version) {
         acknowledge(core, msg); /* late, or computed for a step that a restart took back */
         if (client->late && msg->step < core->version)
@@ -283,6 +306,8 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
     acknowledge(core, msg);
     client->active = now;
     if (pieces == PIECES_MORE)
+        return;
+    if (!counts(core, client, msg, &sum, now))
         return;
     REQUIRE(gather_add(&core->gather, range.begin, range.end, &sum) == GATHER_KEPT);
     room_note_sum(&core->room, now);
@@ -467,6 +492,8 @@ void core_tick(PsCore *core, double now)
     core->last_tick = now;
     bury_silent(core, now);
     greet_begin_when_complete(core, now);
+    if (core->phase == PHASE_PAUSE)
+        core_advance(core, now);
     take_from_late(core, now);
     room_tick(&core->room, core->options.lease_timeout, now);
     offer_room(core, now);
@@ -543,6 +570,7 @@ void core_free(PsCore *core)
     gather_release(&core->gather);
     pieces_release(&core->pieces);
     room_release(&core->room);
+    witness_release(&core->witness);
     clients_release(&core->clients);
     free(core->text);
     free(core);
@@ -565,7 +593,7 @@ int core_exit_code(const PsCore *core)
 
 CoreLook core_look(const PsCore *core)
 {
-    return (CoreLook){ &core->clients, &core->leases, core->phase, core->version };
+    return (CoreLook){ &core->clients, &core->leases, core->phase, core->version, core->witness.differing };
 }
 
 int64_t core_clients(const PsCore *core, int64_t *ranks)

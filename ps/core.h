@@ -22,6 +22,24 @@ typedef struct StepSums {
     double loss;
 } StepSums;
 
+/* A whole push, before it is added to the sums. */
+typedef struct PushSum {
+    int64_t step; /* 0-based */
+    Range range;
+    const float *gradient; /* [slot_size] */
+    int64_t count;
+    double loss;
+    uint64_t client;
+    const char *host;
+    bool others; /* somebody else is there who gets work */
+} PushSum;
+
+typedef enum {
+    PUSH_COUNTS,
+    PUSH_REFUSED, /* its client is told *text, and gets no more work */
+    PUSH_ENDS /* the run, with exit code 5 and *text */
+} PushVerdict;
+
 typedef struct CoreWorld {
     void *self;
     /* First HELLO(s): fixes the micro-batches of a step for `replicas` ranks; returns M and the
@@ -38,12 +56,14 @@ typedef struct CoreWorld {
     /* Applies a step: version becomes step + 1. False: the run failed (sets exit code by *code,
      * *text). */
     bool (*apply)(void *self, const StepSums *sums, int *code, const char **text);
-    /* What comes after version v was reached (also called at the start): train, evaluate, or stop.
+    /* What comes after version v was reached (also called at the start): train, evaluate, stop, or wait.
      */
     LeaseKind (*next)(void *self, int64_t version, int *code, const char **text);
     /* All chunks of an evaluation at `version` are in: sums joined in chunk order by pieces. */
     void (*evaluated)(void *self, int64_t version, const double *const *sums, const int64_t *sizes, int64_t chunks);
     const float *(*values)(void *self); /* [slot_size], of the newest version */
+    /* Is it to be believed? NULL: each is. */
+    PushVerdict (*weigh)(void *self, const PushSum *push, const char **text);
 } CoreWorld;
 
 typedef struct CoreOptions {
@@ -71,7 +91,8 @@ int64_t core_open_sums(const PsCore *core); /* gradients that it holds */
 int core_exit_code(const PsCore *core);
 int64_t core_clients(const PsCore *core, int64_t *ranks);
 
-typedef enum { PHASE_WAIT, PHASE_TRAIN, PHASE_EVAL, PHASE_OVER } CorePhase;
+/* PHASE_PAUSE: the world has no work for now, and is asked again at each tick. */
+typedef enum { PHASE_WAIT, PHASE_TRAIN, PHASE_EVAL, PHASE_OVER, PHASE_PAUSE } CorePhase;
 
 /* Who and what is there, for people: lent until the next call into the core. */
 typedef struct CoreLook {
@@ -79,6 +100,7 @@ typedef struct CoreLook {
     const struct Leases *leases; /* ps/lease.h: of the open round */
     CorePhase phase;
     int64_t version;
+    int64_t differing; /* pieces of which two clients gave other bits (ps/witness.h) */
 } CoreLook;
 CoreLook core_look(const PsCore *core);
 

@@ -12,6 +12,7 @@
 #include "ps/outbox.h"
 #include "ps/pieces.h"
 #include "ps/room.h"
+#include "ps/witness.h"
 
 struct PsCore {
     CoreOptions options;
@@ -27,6 +28,7 @@ struct PsCore {
     Leases leases;
     Gather gather;
     GradientPieces pieces;
+    Witness witness;
     Room room;
     Chunks chunks; /* PHASE_EVAL: leases.n */
     int code;

@@ -34,6 +34,8 @@ static void copy_line(char out[LINE], const char *words)
 static void hear(void *self, LogLevel level, const char *area, const char *words)
 {
     (void)self;
+    if (level == LOG_INFO && strcmp(area, "train") == 0 && text_starts(words, "step="))
+        return; /* metrics.jsonl has it */
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     pthread_mutex_lock(&events.lock);

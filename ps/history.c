@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/plan/steps.h"
+#include "ps/tensorboard.h"
 
 #include <errno.h>
 #include <math.h>
@@ -15,6 +16,12 @@
 double history_epoch(const Run *run)
 {
     return steps_epoch(run->state.version, run->per_epoch);
+}
+
+double history_mean_loss(const Run *run)
+{
+    const int64_t applied = run->state.version - run->state.skipped;
+    return applied > 0 ? run->state.loss_total / (double)applied : 0;
 }
 
 const json_t *history_last_with(const Run *run, const char *key)
@@ -54,6 +61,7 @@ void history_add(Run *run, json_t *entry, const char *extra, double value)
         json_object_set_new(line, extra, isfinite(value) ? json_real(value) : json_null());
     char *text = json_dumps(line, JSON_COMPACT);
     append_metrics(run, text);
+    tensorboard_add(run, line);
     free(text);
     json_decref(line);
     json_decref(entry);

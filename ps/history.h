@@ -8,6 +8,7 @@
 
 /* Trainer's epoch of the version that is reached. */
 double history_epoch(const Run *run);
+double history_mean_loss(const Run *run); /* of all steps that were applied */
 
 /* An entry, and its line, which has one more figure where extra is not NULL. Takes entry. */
 void history_add(Run *run, json_t *entry, const char *extra, double value);

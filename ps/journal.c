@@ -80,8 +80,8 @@ bool journal_start(Run *run, Err *err)
 
 /* ---- whose it is ----------------------------------------------------------------------------- */
 
-/* Bytes of the largest record of a log. */
-static size_t most_record(const Run *run)
+/* Beside what a step holds, room for the other kinds. */
+size_t journal_most_record(const Run *run)
 {
     return sizeof(StepMade) + (size_t)run->adapted.table->size * sizeof(float) + 65536;
 }
@@ -130,7 +130,7 @@ static bool identify(void *self, WalType type, const void *payload, size_t size,
 bool journal_identify(Run *run, Err *err)
 {
     char *path = path_join(run->folder, "wal/log");
-    const bool ok = wal_peek(path, 2, most_record(run), identify, run, err);
+    const bool ok = wal_peek(path, 2, journal_most_record(run), identify, run, err);
     free(path);
     return ok;
 }
@@ -139,7 +139,7 @@ bool journal_take_id(Run *run)
 {
     Err other = { 0 };
     char *path = path_join(run->folder, "wal/log");
-    const bool ok = file_exists(path) && wal_peek(path, 1, most_record(run), identify, run, &other);
+    const bool ok = file_exists(path) && wal_peek(path, 1, journal_most_record(run), identify, run, &other);
     free(path);
     return ok;
 }
@@ -223,7 +223,7 @@ bool journal_replay(Run *run, Err *err)
 {
     char *path = path_join(run->folder, "wal/log");
     run->replaying = true;
-    bool ok = wal_open(&run->wal, path, most_record(run), replay, run, err);
+    bool ok = wal_open(&run->wal, path, journal_most_record(run), replay, run, err);
     run->replaying = false;
     if (ok && run->base > run->state.version) { /* its steps are computed again */
         log_warn("run", "the log goes on from checkpoint-%lld: it is begun anew, and its steps are computed again",

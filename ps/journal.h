@@ -25,6 +25,8 @@ MUST_USE bool journal_identify(Run *run, Err *err);
 /* The id alone, where a log of this configuration is there: workers may wait for a run that has not begun. */
 bool journal_take_id(Run *run);
 
+size_t journal_most_record(const Run *run); /* bytes of the largest record of its log */
+
 /* Makes the changes again that the newest checkpoint does not have, and leaves the log open for more. */
 MUST_USE bool journal_replay(Run *run, Err *err);
 

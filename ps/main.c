@@ -38,11 +38,12 @@ static int serve(Config *config, const PsArguments *given, Err *err)
     const PsConfig ps = config->ps;
     tell_notes(config);
     char *address = ps.address ? xstrdup(ps.address) : NULL; /* run_open takes the config */
-    char *keys = ps.keys ? xstrdup(ps.keys) : NULL;
+    char *keys = ps.keys ? xstrdup(ps.keys) : NULL, *http = ps.http ? xstrdup(ps.http) : NULL;
     const ServerOptions options = { .address = address,
                                     .keys = keys,
                                     .insecure = ps.insecure,
                                     .lease_timeout = ps.lease_timeout,
+                                    .http = http,
                                     .ready_file = given->port_file };
     Run *run = config_check_training(config, err) ? run_open(config, given->overwrite, err) : NULL;
     int code = err_exit_code(err);
@@ -53,6 +54,7 @@ static int serve(Config *config, const PsArguments *given, Err *err)
     run_close(run);
     free(address);
     free(keys);
+    free(http);
     return code;
 }
 

@@ -151,7 +151,8 @@ bool output_summary(const Run *run, Err *err)
     set_int(to, "steps", s->version);
     set_real(to, "epoch", history_epoch(run));
     set_real(to, "train_runtime", s->seconds);
-    set_real(to, "train_loss", s->version > 0 ? s->loss_total / (double)s->version : 0);
+    set_real(to, "train_loss", history_mean_loss(run));
+    set_int(to, "skipped_steps", s->skipped);
     set_int(to, "tokens", s->tokens);
     set_real(to, "tokens_per_second", s->seconds > 0 ? (double)s->tokens / s->seconds : 0);
     set_real(to, "examples_per_second", s->seconds > 0 ? (double)seen / s->seconds : 0);

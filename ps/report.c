@@ -37,7 +37,7 @@ static json_t *hex(uint64_t number)
 
 static const char *state_of(const CoreLook *look)
 {
-    static const char *const names[] = { "waiting", "training", "evaluating", "over" };
+    static const char *const names[] = { "waiting", "training", "evaluating", "over", "paused" };
     return names[look->phase];
 }
 
@@ -85,7 +85,13 @@ static void add_durable(json_t *to, const Run *run)
     set_int(durable, "log_bytes", run->wal.fd >= 0 ? run->wal.size : 0);
     set_int(durable, "missing_lines", run->missing_lines);
     set(to, "durable", durable);
-    set(to, "degraded", run->wal.broken ? json_string("steps are not durable: the log cannot be written") : NULL);
+    set_real(durable, "sync_seconds", run->wal.sync_seconds);
+    if (run->wal.broken)
+        set(to, "degraded", json_sprintf("steps are not durable: %s", run->wal.why));
+    else if (run->wal.sync_seconds > WAL_SLOW)
+        set(to, "degraded", json_sprintf("the disk is slow: a sync of the log takes %.1f s", run->wal.sync_seconds));
+    else
+        set(to, "degraded", NULL);
 }
 
 static void add_costs(json_t *to, const Run *run)
@@ -194,6 +200,8 @@ json_t *report_json(const Run *run, const PsCore *core, const ReportServer *serv
     add_pieces(to, &look);
     add_costs(to, run);
     set_int(refused, "malformed", server->malformed);
+    set_int(refused, "absurd", run->absurd);
+    set_int(refused, "differing", look.differing);
     set(to, "refused", refused);
     set(to, "run", hex(run->id));
     set(to, "output_dir", json_string(run->folder));

@@ -144,6 +144,10 @@ static json_t *state_json(const Run *run)
                            "seconds_logged", s->seconds_logged, "best", s->best, "best_step", (json_int_t)s->best_step,
                            "worse", (json_int_t)s->worse, "stop_early", (int)s->stop_early);
     REQUIRE(to);
+    if (s->skipped > 0) {
+        set(to, "skipped", json_integer(s->skipped));
+        set(to, "skipped_since", json_integer(s->skipped_since));
+    }
     if (schedule_is_measured(run->schedule.kind))
         set(to, "plateau", plateau_json(&s->plateau));
     if (run->store.allocator.masked) {
@@ -198,6 +202,8 @@ bool resume_take_state(Run *run, const json_t *own, Err *err)
     s->best = json_get_real(from, "best", 0, &bad);
     s->best_step = json_get_int(from, "best_step", -1, &bad);
     s->worse = json_get_int(from, "worse", 0, &bad);
+    s->skipped = json_get_int(from, "skipped", 0, &bad);
+    s->skipped_since = json_get_int(from, "skipped_since", 0, &bad);
     s->stop_early = json_get_bool(from, "stop_early", false, &bad);
     take_plateau(&s->plateau, json_object_get(from, "plateau"), is_by_another_metric(run, own, &bad), &bad);
     run->rank_again = is_ranked_otherwise(run, own, &bad);

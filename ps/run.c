@@ -108,9 +108,12 @@ static bool remove_extras(const Run *run, Err *err)
     free(model);
     free(folder);
     static const char *const card[] = { "README.md", NULL };
+    char *events = inside(run, "tensorboard");
+    const bool gone = !ours || !file_is_folder(events) || folder_remove(events, err);
+    free(events);
     static const char *const whole[] = { "config.json", "generation_config.json", "model.safetensors",
                                          "model.safetensors.index.json", NULL };
-    return !ours || (remove_names(run, output_extra_names, err) && remove_names(run, whole, err) &&
+    return !ours || (gone && remove_names(run, output_extra_names, err) && remove_names(run, whole, err) &&
                      remove_shards(run, err) && (!card_is_own(run->folder) || remove_names(run, card, err)));
 }
 
@@ -283,6 +286,7 @@ void run_close(Run *run)
     adapted_release(&run->adapted);
     json_decref(run->state.history);
     free(run->verdict);
+    free(run->events_path);
     free(run->folder);
     free(run->text);
     if (run->lock >= 0)
@@ -301,8 +305,8 @@ static void log_end(Run *run)
     const double examples = run->config.train.num_train_epochs * (double)run->facts.examples;
     json_t *entry = json_pack(
         "{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch", history_epoch(run),
-        "total_flos", 0.0, "train_loss", s->version > 0 ? s->loss_total / (double)s->version : 0.0, "train_runtime",
-        s->seconds, "train_samples_per_second",
+        "total_flos", 0.0, "train_loss", history_mean_loss(run), "train_runtime", s->seconds,
+        "train_samples_per_second",
         (run->config.train.max_steps > 0 ? (double)run->total * (double)run->config.train.batch_size : examples) /
             seconds,
         "train_steps_per_second", (double)run->total / seconds);
@@ -358,6 +362,11 @@ int64_t run_version(const Run *run)
 int64_t run_slot_size(const Run *run)
 {
     return run->adapted.table->size;
+}
+
+char *run_metrics_path(const Run *run)
+{
+    return inside(run, "metrics.jsonl");
 }
 
 void run_note_address(const Run *run, const char *endpoint)

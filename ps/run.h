@@ -27,6 +27,8 @@ MUST_USE bool run_finish(Run *run, Err *err);
 /* Exit code of a run that was drained, as of one that SIGTERM ended. */
 enum { RUN_DRAINED = 143 };
 
+char *run_metrics_path(const Run *run); /* of metrics.jsonl; owned by the caller */
+
 /* wal/address says where the server of this folder listens, and on which host. */
 void run_note_address(const Run *run, const char *endpoint);
 

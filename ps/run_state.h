@@ -26,9 +26,17 @@ typedef struct RunState {
     int64_t best_step; /* -1: none */
     int64_t worse; /* evaluations in a row that were no improvement */
     bool stop_early;
+    int64_t skipped, skipped_since; /* steps that were not applied (train.on_nan: skip): all, since the last log line */
     Plateau plateau; /* where the learning rate follows evaluations */
     json_t *history; /* log_history, owned */
 } RunState;
+
+/* A push that was refused in this step (weigh.h). */
+typedef struct Suspect {
+    int64_t step;
+    Range range; /* empty: none */
+    char host[WIRE_NAME];
+} Suspect;
 
 typedef struct Run {
     Config config;
@@ -55,6 +63,11 @@ typedef struct Run {
     double eval_start;
     double mend_at; /* when to try again for a checkpoint that takes the broken log's place */
     Costs costs;
+    Suspect suspect;
+    int64_t absurd; /* pushes that were, of this server */
+    char *events_path; /* of this server's file for TensorBoard; owned; NULL: none yet */
+    bool events_failed;
+    bool paused; /* ps.on_disk_full: pause, and that is said */
     bool draining; /* it stops behind what is open */
     int64_t missing_lines; /* of metrics.jsonl, since the disk is full */
     char *verdict; /* last sentence lent through CoreWorld */

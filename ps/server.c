@@ -11,9 +11,11 @@
 #include "ps/labels.h"
 #include "ps/orders.h"
 #include "ps/outgoing_values.h"
+#include "ps/prometheus.h"
 #include "ps/report.h"
 #include "ps/routes.h"
 #include "ps/save.h"
+#include "ps/web.h"
 #include "ps/world.h"
 
 #include <signal.h>
@@ -22,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+static const double show_pause = 0.5; /* seconds between two pictures for the status page */
 static const double tick = 0.1; /* seconds between core_ticks */
 static const double farewell = 1.0; /* seconds that clients have to say BYE at the end */
 static const double return_time = 5.0; /* and to come back to a server that was killed at the end */
@@ -40,6 +43,8 @@ typedef struct Server {
     double told_malformed; /* when */
     double started; /* seconds since 1970 */
     bool takes_orders;
+    Web *web; /* NULL: none */
+    double shown; /* when it was last shown something */
     char *end_text; /* what the core told the clients at the end; owned */
 } Server;
 
@@ -253,6 +258,21 @@ static void take_messages(Server *server, WireSocket *socket)
     }
 }
 
+/* What the page shows from now on. */
+static void show(Server *server, double now)
+{
+    if (!server->web || now < server->shown + show_pause)
+        return;
+    server->shown = now;
+    const ReportServer about = report_of(server, &(OrderAnswer){ 0 });
+    json_t *report = report_json(server->run, server->core, &about, now);
+    Text metrics = { 0 };
+    prometheus_write(&metrics, report);
+    web_show(server->web, json_dumps(report, JSON_COMPACT), text_take(&metrics),
+             json_string_value(json_object_get(report, "degraded")));
+    json_decref(report);
+}
+
 /* ---- the loop ------------------------------------------------------------------------------ */
 
 static void count(Server *server)
@@ -288,6 +308,7 @@ static void serve(Server *server)
             answer_all(server);
             count(server);
             routes_forget(&server->routes, now);
+            show(server, now);
             next_tick = now + tick;
         }
         wire_wait(sockets, 2, -1, next_tick - now);
@@ -442,6 +463,21 @@ static bool announce(const Server *server, const ServerOptions *options, Err *er
     return ok;
 }
 
+/* HOST:PORT, whatever port it got. */
+static bool open_web(Server *server, const ServerOptions *options, Err *err)
+{
+    if (!options->http)
+        return true;
+    char *metrics = run_metrics_path(server->run);
+    server->web = web_open(&(WebOptions){ options->http, metrics, options->insecure }, err);
+    free(metrics);
+    if (!server->web)
+        return err_at(err, "ps.http");
+    log_info("server", "status page at http://%.*s:%d/", (int)(strrchr(options->http, ':') - options->http),
+             options->http, web_port(server->web));
+    return true;
+}
+
 static bool server_open(Server *server, Run *run, const ServerOptions *options, Err *err)
 {
     const char *address = options->address ? options->address : "tcp://127.0.0.1:*";
@@ -459,11 +495,12 @@ static bool server_open(Server *server, Run *run, const ServerOptions *options, 
         return false;
     server->takes_orders = options->keys || is_loopback(wire_endpoint(server->data));
     set_limit(server, 0);
-    return announce(server, options, err);
+    return open_web(server, options, err) && announce(server, options, err);
 }
 
 static void server_release(Server *server)
 {
+    web_close(server->web);
     wire_close(server->data);
     wire_close(server->control);
     wire_context_close(server->context);

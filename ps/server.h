@@ -19,6 +19,7 @@ typedef struct ServerOptions {
     const char *keys; /* folder (common/wire/keys.h): only its clients may talk; NULL: everybody may */
     bool insecure; /* may listen where others can reach it, without keys */
     double lease_timeout; /* seconds */
+    const char *http; /* HOST:PORT of the status page; NULL: none */
     const char *ready_file; /* the bound address is written here once it listens; NULL: nowhere */
 } ServerOptions;
 

@@ -83,19 +83,6 @@ int store_parts(const Store *store, StorePart parts[STORE_PARTS])
     return count;
 }
 
-const Slot *store_bad_slot(const Store *store, const float *gradient)
-{
-    const SlotTable *table = store->table;
-    int first = table->count;
-#pragma omp parallel for schedule(dynamic) reduction(min : first) if (adamw_blocks(table->size) > 1)
-    for (int s = 0; s < table->count; s++) {
-        const Slot *slot = &table->slots[s];
-        if (maths_not_finite(gradient + slot->offset, slot->count) < slot->count && s < first)
-            first = s;
-    }
-    return first < table->count ? &table->slots[first] : NULL;
-}
-
 /* The first slot that ends behind the place. */
 static int first_slot(const SlotTable *table, int64_t at)
 {

@@ -46,9 +46,6 @@ typedef struct StorePart {
 enum { STORE_PARTS = 5 }; /* at most */
 int store_parts(const Store *store, StorePart parts[STORE_PARTS]);
 
-/* First slot with a gradient that is not finite, or NULL. */
-const Slot *store_bad_slot(const Store *store, const float *gradient);
-
 /* One step by all threads, whose number changes no bit: gradient sums[size] / over, with the regulariser's, clipped to
  * max_norm (it is left in sums), AdamW with each slot's own learning rate (rates_set) and weight decay (those of *o are
  * not looked at). Returns the norm before clipping; *penalty, where it is given: what the regulariser added to the

@@ -129,7 +129,7 @@ static void add_metrics(const Run *run, Text *out)
 {
     const RunState *s = &run->state;
     text_addf(out, "trained %lld steps (%.3g epochs): loss %.4f", (long long)s->version, history_epoch(run),
-              s->version > 0 ? s->loss_total / (double)s->version : 0);
+              history_mean_loss(run));
     const json_t *entry = kept_evaluation(run), *value;
     const char *key;
     if (entry)

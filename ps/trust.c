@@ -1,5 +1,7 @@
 #include "ps/trust.h"
 
+#include "common/base/log.h"
+
 #include <math.h>
 
 static const double first_quarantine = 60, most_quarantine = 64 * 60; /* seconds */
@@ -73,6 +75,28 @@ bool trust_has(const Clients *clients, const Client *client, double now)
         if (is_good(&clients->items[i], now))
             return false;
     return true;
+}
+
+bool trust_others(const Clients *clients, const Client *client, double now)
+{
+    for (int i = 0; i < clients->count; i++)
+        if (&clients->items[i] != client && is_good(&clients->items[i], now))
+            return true;
+    return false;
+}
+
+void trust_compare(const Clients *clients, Witness *witness, const Client *client, const Msg *push)
+{
+    const uint64_t other = witness_see(witness, push);
+    if (!other)
+        return;
+    const Client *first = clients_find(clients, other);
+    log_error("client",
+              "two machines give other bits of the same sums, one of them computes wrongly: %s client=%016llx and "
+              "%s client=%016llx step=%lld micro_batches=%lld-%lld; the first answer counts",
+              first ? first->facts.host : "one that has left", (unsigned long long)other, client->facts.host,
+              (unsigned long long)client->id, (long long)push->step + 1, (long long)push->range[0].begin,
+              (long long)push->range[0].end - 1);
 }
 
 int64_t trust_quarantined(const Clients *clients, double now)

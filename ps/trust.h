@@ -10,6 +10,7 @@
 #define PS_TRUST_H
 
 #include "ps/clients.h"
+#include "ps/witness.h"
 
 void trust_lease(Client *client, int64_t pieces, double now); /* it was given so many */
 void trust_sum(Client *client, double now); /* the last of them came, in time or late */
@@ -22,6 +23,10 @@ double trust_strike(Client *client, double now);
 
 /* Does it get work? Not while it is cut off, or has struck out and others have not. */
 bool trust_has(const Clients *clients, const Client *client, double now);
+/* Is there somebody else who gets work? */
+bool trust_others(const Clients *clients, const Client *client, double now);
+/* Says it when another has given the piece of this push before, with other bits: one of the two machines computes wrongly. */
+void trust_compare(const Clients *clients, Witness *witness, const Client *client, const Msg *push);
 int64_t trust_quarantined(const Clients *clients, double now);
 
 #endif

@@ -1,5 +1,6 @@
 #include "ps/wal.h"
 
+#include "common/base/clock.h"
 #include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
@@ -10,6 +11,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { HEAD = 24, TAIL = 8, MAGIC = 0x57414c00 };
@@ -74,6 +76,21 @@ static int next_record(const char *data, size_t size, size_t most, RecordHead *h
     return head->size == size - HEAD - TAIL ? 0 : -1;
 }
 
+/* Whole records behind the damage at `at`: heads are looked for at each byte. */
+static int64_t count_behind(const FileMap *map, size_t at, size_t most)
+{
+    int64_t count = 0;
+    for (size_t from = at + 1; from + HEAD + TAIL <= map->size;) {
+        RecordHead head;
+        memcpy(&head, map->data + from, HEAD);
+        const bool whole = (head.type & 0xffffff00) == MAGIC && head_is_whole(&head) &&
+                           next_record(map->data + from, map->size - from, most, &head) == 1;
+        count += whole;
+        from += whole ? HEAD + head.size + TAIL : 1;
+    }
+    return count;
+}
+
 static bool replay(const FileMap *map, const char *path, int records, size_t most, WalVisit visit, void *self,
                    size_t *whole, Err *err)
 {
@@ -82,8 +99,12 @@ static bool replay(const FileMap *map, const char *path, int records, size_t mos
         RecordHead head = { 0 };
         const int answer = next_record(map->data + at, map->size - at, most, &head);
         if (answer < 0 || (answer == 0 && at == 0)) {
-            err_set(err, ERR_IO, "the write-ahead log is damaged at byte %zu", at);
-            err_hint(err, "restore the file, or start anew with --overwrite");
+            err_set(err, ERR_IO,
+                    "the write-ahead log is damaged at byte %zu; %d records before it are whole, and %lld behind it",
+                    at, i, (long long)count_behind(map, at, most));
+            err_hint(
+                err,
+                "restore the file; or `lora verify --cut` leaves what is before the damage; or start anew with --overwrite");
             return err_at(err, "%s", path);
         }
         if (answer == 0) {
@@ -98,6 +119,12 @@ static bool replay(const FileMap *map, const char *path, int records, size_t mos
     return true;
 }
 
+static void break_off(Wal *wal, const Err *err)
+{
+    wal->broken = true;
+    snprintf(wal->why, sizeof wal->why, "%s", err->what);
+}
+
 static bool open_at(Wal *wal, const char *path, size_t whole, Err *err)
 {
     wal_close(wal);
@@ -105,6 +132,7 @@ static bool open_at(Wal *wal, const char *path, size_t whole, Err *err)
     if (wal->fd < 0 || ftruncate(wal->fd, (off_t)whole) != 0 || lseek(wal->fd, (off_t)whole, SEEK_SET) < 0) {
         err_errno(err, "cannot write the log");
         wal_close(wal);
+        break_off(wal, err);
         return err_at(err, "%s", path);
     }
     wal->path = xstrdup(path);
@@ -139,6 +167,14 @@ static bool write_all(FILE *file, const void *data, size_t size)
     return size == 0 || fwrite(data, 1, size, file) == size;
 }
 
+/* Is the open file the one of that name? */
+static bool is_at(int fd, const char *path)
+{
+    struct stat open_one, named;
+    return fstat(fd, &open_one) == 0 && stat(path, &named) == 0 && open_one.st_ino == named.st_ino &&
+           open_one.st_dev == named.st_dev;
+}
+
 bool wal_start(Wal *wal, const char *path, const WalType *types, const WalPart *parts, int count, Err *err)
 {
     FILE *file = file_begin(path, err);
@@ -159,7 +195,11 @@ bool wal_start(Wal *wal, const char *path, const WalType *types, const WalPart *
         file_abandon(file, path);
         return false;
     }
-    return file_commit(file, path, err) && open_at(wal, path, whole, err);
+    if (file_commit(file, path, err))
+        return open_at(wal, path, whole, err);
+    if (wal->fd >= 0 && !is_at(wal->fd, path)) /* renamed, and not known to be durable: ours has no name any more */
+        break_off(wal, err);
+    return false;
 }
 
 void wal_close(Wal *wal)
@@ -205,7 +245,7 @@ bool wal_append(Wal *wal, WalType type, const WalPart *parts, int count, Err *er
     } else {
         err_errno(err, "cannot append to the log");
         err_at(err, "%s", wal->path);
-        wal->broken = true;
+        break_off(wal, err);
         if (ftruncate(wal->fd, (off_t)wal->size) != 0)
             log_warn("wal", "cannot take back a half-written record");
     }
@@ -217,11 +257,44 @@ bool wal_sync(Wal *wal, Err *err)
 {
     if (wal->fd < 0 || wal->unsynced == 0)
         return true;
-    if (fdatasync(wal->fd) != 0) {
-        wal->broken = true;
+    const double begin = clock_now();
+    if (fdatasync(wal->fd) != 0) { /* once it failed, the kernel may have dropped what it could not write */
         err_errno(err, "cannot sync the log");
+        break_off(wal, err);
         return err_at(err, "%s", wal->path);
     }
+    wal->sync_seconds = clock_now() - begin;
+    if (wal->sync_seconds > WAL_SLOW)
+        log_warn("wal", "the disk is slow: a sync took %.1f s path=%s", wal->sync_seconds, wal->path);
     wal->unsynced = 0;
     return true;
+}
+
+bool wal_look(WalLook *look, const char *path, size_t most, WalVisit visit, void *self, Err *err)
+{
+    FileMap map = { 0 };
+    *look = (WalLook){ .damaged = -1 };
+    if (!file_map(&map, path, err))
+        return false;
+    look->size = (int64_t)map.size;
+    bool ok = true;
+    for (size_t at = 0; ok && at < map.size;) {
+        RecordHead head = { 0 };
+        const int answer = next_record(map.data + at, map.size - at, most, &head);
+        if (answer < 0 || (answer == 0 && at == 0)) {
+            look->damaged = (int64_t)at;
+            look->behind = count_behind(&map, at, most);
+            break;
+        }
+        if (answer == 0) {
+            look->torn = (int64_t)(map.size - at);
+            break;
+        }
+        ok = is_ours(&head, err) &&
+             (!visit || visit(self, (WalType)(head.type & 15), map.data + at + HEAD, head.size, err));
+        look->records += ok;
+        at += HEAD + head.size + TAIL;
+    }
+    file_unmap(&map);
+    return ok || err_at(err, "%s", path);
 }

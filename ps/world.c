@@ -13,6 +13,7 @@
 #include "ps/run.h"
 #include "ps/save.h"
 #include "ps/tell.h"
+#include "ps/weigh.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -105,18 +106,16 @@ static bool fail(Run *run, char *text, int *code, const char **out)
 static bool world_apply(void *self, const StepSums *sums, int *code, const char **text)
 {
     Run *run = self;
-    const long long number = (long long)sums->step + 1;
-    const Slot *bad = store_bad_slot(&run->store, sums->gradient);
-    if (bad)
-        return fail(run,
-                    xprintf("the gradient of \"%s\" is not finite in step %lld; the step was not "
-                            "applied",
-                            bad->name, number),
-                    code, text);
-    if (!isfinite(sums->loss))
-        return fail(run, xprintf("the loss is not finite in step %lld; the step was not applied", number), code, text);
-    const StepMade step = { sums->step,   sums->tokens, run->state.plateau.reduced,
-                            sums->weight, sums->loss,   run->clock_before + clock_now() - run->clock_start };
+    char *fault = weigh_step(run, sums);
+    const bool skip = fault && run->config.train.on_nan == ON_NAN_SKIP;
+    if (fault && !skip)
+        return fail(run, fault, code, text);
+    if (skip)
+        log_warn("train", "%s", fault);
+    free(fault);
+    const double weight = skip ? STEP_SKIPPED : sums->weight;
+    const StepMade step = { sums->step, sums->tokens, run->state.plateau.reduced,
+                            weight,     sums->loss,   run->clock_before + clock_now() - run->clock_start };
     journal_step(run, &step, sums->gradient);
     advance_step(run, &step, sums->gradient);
     return true;
@@ -197,6 +196,22 @@ static bool is_mending_due(Run *run)
     return due;
 }
 
+/* ps.on_disk_full: not a step is made that the disk does not hold. */
+static LeaseKind wait_for_disk(Run *run, int *code, const char **text)
+{
+    if (run->config.ps.on_disk_full == ON_DISK_PAUSE) {
+        if (!run->paused)
+            log_error("save", "paused at step=%lld until the disk takes steps again: %s", (long long)run->state.version,
+                      run->wal.why);
+        run->paused = true;
+        return LEASE_WAIT;
+    }
+    fail(run, xprintf("steps are not durable: %s; what is durable stays, and the same command goes on", run->wal.why),
+         code, text);
+    *code = 1;
+    return LEASE_STOP;
+}
+
 /* Order of Trainer at the end of a step: log, evaluate, save. */
 static LeaseKind world_next(void *self, int64_t version, int *code, const char **text)
 {
@@ -218,17 +233,26 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
         run->tried = version; /* not again at this step */
     } else if (mending) {
         log_info("save", "steps are durable again, checkpoint at step=%lld", (long long)version);
+        run->paused = false;
     }
     if (run->draining && version < run->total && !run->state.stop_early) {
         *code = RUN_DRAINED;
         *text = "the parameter server was drained; the same command goes on";
         return LEASE_STOP;
     }
-    return version >= run->total || run->state.stop_early ? LEASE_STOP : LEASE_TRAIN;
+    const bool over = version >= run->total || run->state.stop_early;
+    if (run->wal.broken && !over && run->config.ps.on_disk_full != ON_DISK_CONTINUE)
+        return wait_for_disk(run, code, text);
+    return over ? LEASE_STOP : LEASE_TRAIN;
+}
+
+static PushVerdict world_weigh(void *self, const PushSum *push, const char **text)
+{
+    return weigh_push(self, push, text);
 }
 
 CoreWorld world_of(Run *run)
 {
     return (CoreWorld){ run,         world_begin, world_arithmetic, world_differs, world_run_text,
-                        world_apply, world_next,  world_evaluated,  world_values };
+                        world_apply, world_next,  world_evaluated,  world_values,  world_weigh };
 }

@@ -35,6 +35,8 @@ typedef enum {
     INIT_PISSA_NITER
 } InitMode;
 typedef enum { WHEN_NO, WHEN_STEPS, WHEN_EPOCH } When;
+typedef enum { ON_DISK_CONTINUE, ON_DISK_PAUSE, ON_DISK_STOP } OnDiskFull;
+typedef enum { ON_NAN_STOP, ON_NAN_SKIP, ON_NAN_QUARANTINE } OnNan;
 
 /* names[0, count), owned. */
 typedef struct StringList {
@@ -132,6 +134,8 @@ typedef struct TrainConfig {
     bool load_best_model_at_end;
     char *metric_for_best_model;
     int64_t early_stopping_patience; /* -1: off */
+    bool tensorboard; /* ps/tensorboard.h */
+    OnNan on_nan; /* ps/weigh.h */
 } TrainConfig;
 
 typedef struct PsConfig {
@@ -140,6 +144,8 @@ typedef struct PsConfig {
     int64_t durable_every;
     char *keys; /* folder (common/wire/keys.h); NULL: none */
     bool insecure;
+    char *http; /* HOST:PORT; NULL: no status page */
+    OnDiskFull on_disk_full; /* what follows when the log cannot be written, for whatever reason */
 } PsConfig;
 
 typedef struct ParallelConfig {

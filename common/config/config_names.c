@@ -143,12 +143,12 @@ static const PeerName names[] = {
     KEY("train.logging_steps", "500", "on CPUs 500 steps may be hours without a word"),
     ONLY("train.logging_first_step", "false", NULL, "write train.logging_steps: 1"),
     ANY("train.log_on_each_node", "true", "the server writes the log"),
-    ANY("train.logging_nan_inf_filter", "true", "a loss that is not finite ends the run"),
+    ANY("train.logging_nan_inf_filter", "true", "train.on_nan says what follows a loss that is not finite"),
     ANY("train.include_num_input_tokens_seen", "no", "summary.json always counts them"),
     ANY("train.log_level", "passive", "what matters is always said"),
     ANY("train.log_level_replica", "warning", "what matters is always said"),
     ANY("train.disable_tqdm", "null", "there is a bar on a terminal, and lines elsewhere"),
-    ONLY("train.report_to", "none", NULL, "write report_to: none; " OWN_FILES),
+    AS("train.report_to", "none", "train.tensorboard", "none=false|tensorboard=true|all=true", OWN_FILES),
     ANY("train.run_name", "null", "a name for trackers; output_dir names the run"),
     ANY("train.project", "huggingface", "for trackers only"),
     ANY("train.trackio_space_id", "null", "for a tracker only"),
@@ -273,7 +273,6 @@ static const PeerName names[] = {
     ONLY("train.assistant_only_loss", NULL, "true",
          "remove it: of data.messages what the assistant says is learnt; texts that are learnt whole are data.text"),
     ONLY("train.chat_template_path", NULL, NULL, "put it into the model's folder, as chat_template.jinja"),
-    LATER("train.on_nan", NULL, "what follows a loss that is not finite"),
 };
 /* clang-format on */
 

@@ -67,6 +67,19 @@ static const KeyWord schedule_words[] = {
     { "greedy", 0, true },
     { NULL, 0, false },
 };
+static const KeyWord disk_words[] = {
+    { "continue", ON_DISK_CONTINUE, false },
+    { "pause", ON_DISK_PAUSE, false },
+    { "stop", ON_DISK_STOP, false },
+    { NULL, 0, false },
+};
+static const KeyWord nan_words[] = {
+    { "stop", ON_NAN_STOP, false },
+    { "skip", ON_NAN_SKIP, false },
+    { "quarantine", ON_NAN_QUARANTINE, false },
+    { NULL, 0, false },
+};
+
 static const KeyWord when_words[] = {
     { "no", WHEN_NO, false },
     { "steps", WHEN_STEPS, false },
@@ -301,6 +314,11 @@ static const ConfigKey keys[] = {
     { "train.early_stopping_patience", KEY_INT, AT(train.early_stopping_patience), "null",
       KEY_NULL | KEY_GOING, 1, 1e9, NULL, "evaluations without a better metric before the end; null: off" },
 
+    { "train.tensorboard", KEY_BOOL, AT(train.tensorboard), "false", KEY_GOING, 0, 0, NULL,
+      "write event files for TensorBoard, too (Trainer's report_to: tensorboard)" },
+    { "train.on_nan", KEY_WORD, AT(train.on_nan), "stop", KEY_GOING, 0, 0, nan_words,
+      "a gradient or loss that is not finite, or absurd: the run stops, the step is skipped, or its worker is refused" },
+
     { "ps.address", KEY_TEXT, AT(ps.address), "null", KEY_NULL | KEY_FREE | KEY_ADDRESS, 0, 0, NULL,
       "of the parameter server; null: loopback, at a free port" },
     { "ps.mode", KEY_FIXED, 0, "sync", 0, 0, 0, mode_words,
@@ -317,12 +335,14 @@ static const ConfigKey keys[] = {
       "seconds a worker waits for a parameter server that went away" },
     { "ps.durable_every", KEY_INT, AT(ps.durable_every), "1", KEY_FREE, 1, 1e9, NULL,
       "steps between durable points" },
+    { "ps.on_disk_full", KEY_WORD, AT(ps.on_disk_full), "continue", KEY_FREE, 0, 0, disk_words,
+      "when the log cannot be written (full, broken, read-only): train on, wait until it can be, or stop with 1" },
     { "ps.keys", KEY_PATH, AT(ps.keys), "null", KEY_NULL | KEY_FREE, 0, 0, NULL,
       "folder of keys (`lora keys new`): who may talk to the server, and encrypted; of a worker also its NAME.key" },
     { "ps.insecure", KEY_BOOL, AT(ps.insecure), "false", KEY_FREE, 0, 0, NULL,
       "allow an address that is not loopback without ps.keys" },
-    { "ps.http", KEY_FIXED, 0, "null", KEY_NULL, 0, 0, NULL,
-      "address of the status page" },
+    { "ps.http", KEY_TEXT, AT(ps.http), "null", KEY_NULL | KEY_FREE, 0, 0, NULL,
+      "HOST:PORT of the status page, /metrics and /healthz; null: none" },
 
     { "parallel.threads", KEY_INT, AT(parallel.threads), "null", KEY_NULL | KEY_FREE, 1, 4096, NULL,
       "of a rank; null: cores of the node / ranks on it; they change no bits" },

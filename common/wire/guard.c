@@ -31,6 +31,7 @@ typedef struct Connection {
     int64_t delivered; /* bytes, with their framing */
     int64_t before; /* delivered at the last look */
     double since;
+    int faults; /* messages that were none */
     bool open, suspect;
     uint8_t size; /* of the name; 0: none yet */
     uint8_t name[GUARD_NAME];
@@ -145,6 +146,13 @@ void guard_cut(Guard *guard, int fd, const char *why)
 {
     if (connection(guard, fd))
         cut(guard, fd, why);
+}
+
+void guard_fault(Guard *guard, int fd)
+{
+    Connection *c = guard ? connection(guard, fd) : NULL;
+    if (c && ++c->faults > GUARD_FAULTS)
+        cut(guard, fd, "too many of its messages were none of this protocol");
 }
 
 static void cut_silent(Guard *guard, int newest)

@@ -27,6 +27,10 @@ void guard_count(Guard *guard, int fd, size_t size);
 /* Cuts that connection, and says why; one that is not known is left alone. */
 void guard_cut(Guard *guard, int fd, const char *why);
 
+/* A message of this connection was none; of more than GUARD_FAULTS it is cut. NULL is fine. */
+#define GUARD_FAULTS 256
+void guard_fault(Guard *guard, int fd);
+
 /* The peer of this connection has that name, of at most GUARD_NAME bytes. */
 #define GUARD_NAME 31
 void guard_name(Guard *guard, int fd, const void *name, size_t size);

@@ -77,7 +77,8 @@ typedef enum {
     MSG_TYPES
 } MsgType;
 
-typedef enum { LEASE_TRAIN, LEASE_EVAL, LEASE_STOP } LeaseKind;
+/* LEASE_WAIT does not travel: the server has no work for now. */
+typedef enum { LEASE_TRAIN, LEASE_EVAL, LEASE_STOP, LEASE_WAIT } LeaseKind;
 
 /* Micro-batches (training) or chunks (evaluation) [begin, end). */
 typedef struct Range {

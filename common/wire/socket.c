@@ -525,6 +525,7 @@ WireReceived wire_receive(WireSocket *socket, Msg *msg, WireId *from, Err *err)
         msg_release(msg);
     }
     drain(socket, more);
+    guard_fault(socket->guard, socket->descriptor);
     return WIRE_MALFORMED;
 }
 

@@ -8,9 +8,9 @@
 #ifndef LAUNCH_SERVE_JOBS_H
 #define LAUNCH_SERVE_JOBS_H
 
+#include "common/http/http.h"
 #include "launch/named_adapter.h"
 #include "launch/serve/figures.h"
-#include "launch/serve/http.h"
 #include "launch/serve/token_log.h"
 #include "worker/eval/writer.h"
 

@@ -90,3 +90,17 @@ got=0
 "$lora" stop "$address" >"$work/said" 2>&1 || got=$?
 [ $got = 4 ] && grep -q "has no keys, and others can reach it: it takes no orders" "$work/said" || fail "an open server was told to stop: $got $(cat "$work/said")"
 kill $ps
+wait $ps || true
+
+# ---- curves of both runs in one picture: a point a logged step
+
+"$lora" plot "$work/run" "$work/one" "$work/both.svg" || fail "no picture"
+python3 - "$work/both.svg" "$work/run" "$work/one" <<'EOF' || fail "the picture is not of these runs"
+import json, sys, xml.dom.minidom
+lines = [l for l in xml.dom.minidom.parse(sys.argv[1]).getElementsByTagName("polyline")]
+losses = [[json.loads(l) for l in open(f + "/metrics.jsonl") if '"loss"' in l] for f in sys.argv[2:]]
+sys.exit([len(l.getAttribute("points").split()) for l in lines] != [len(l) for l in losses])
+EOF
+got=0
+"$lora" plot "$work/run" --metric=accuracy >"$work/said" 2>&1 || got=$?
+[ $got = 2 ] && grep -q "no evaluation of these runs has 'accuracy'" "$work/said" || fail "a metric that is not there: $got $(cat "$work/said")"

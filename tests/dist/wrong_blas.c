@@ -1,9 +1,12 @@
 /* An OpenBLAS (of RIGHT_BLAS, a path) whose core of the name WRONG_CORE ("any": each) computes wrongly, as some releases do on
  * CPUs that are newer than they are, or that of the name OTHER_CORE rightly, but with other last bits, as
- * another release may. Built as libopenblas.so.0. */
+ * another release may. As soon as there is a file BROKEN_WHEN, products are no numbers: a machine that breaks while it
+ * works. Built as libopenblas.so.0. */
 #include <dlfcn.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef void Sgemm(int, int, int, int, int, int, float, const float *, int, const float *, int, float, float *, int);
 
@@ -60,6 +63,9 @@ void cblas_sgemm(int order, int turn_a, int turn_b, int M, int N, int K, float a
     if (is_core("WRONG_CORE") && N > 128)
         for (int m = 0; m < M; m++)
             c[m * ldc + N - 1] += 1e-3f;
+    const char *broken = getenv("BROKEN_WHEN");
+    if (broken && access(broken, F_OK) == 0)
+        c[0] = NAN;
     if (is_core("OTHER_CORE"))
         for (int m = 0; m < M; m++)
             c[m * ldc] *= 1 + 0x1p-23f;

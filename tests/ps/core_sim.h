@@ -25,6 +25,7 @@ typedef struct Sim {
     int64_t sum_bytes; /* 0: more than enough */
     float values[SIZE];
     const char *arithmetic; /* of the run file; NULL: auto */
+    PushVerdict (*weigh)(void *self, const PushSum *push, const char **text);
     bool goes_on; /* the run was begun by a server before */
 } Sim;
 
@@ -138,7 +139,7 @@ static inline const float *sim_values(void *self)
 static inline PsCore *start(Sim *sim)
 {
     const CoreWorld world = { sim,       sim_begin, sim_arithmetic, sim_differs, sim_text,
-                              sim_apply, sim_next,  sim_evaluated,  sim_values };
+                              sim_apply, sim_next,  sim_evaluated,  sim_values,  sim->weigh };
     return core_new(
         &(CoreOptions){ .run = 77, .sum_bytes = sim->sum_bytes ? sim->sum_bytes : 1 << 20, .lease_timeout = 5 },
         &world);

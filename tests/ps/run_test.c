@@ -404,6 +404,105 @@ static void a_gradient_that_is_not_finite_is_named_and_not_applied(void **state)
     test_folder_drop(folder);
 }
 
+/* values[0] of the run, as its next worker gets them. */
+static float first_value(Run *run)
+{
+    CoreWorld world = world_of(run);
+    return world.values(world.self)[0];
+}
+
+static void apply_absurd(Run *run, float bad)
+{
+    CoreWorld world = world_of(run);
+    float *gradient = xcalloc((size_t)run_slot_size(run), sizeof(float));
+    gradient[0] = bad;
+    int code = 0;
+    const char *text = NULL;
+    const int64_t version = run_version(run);
+    assert_true(world.apply(world.self, &(StepSums){ version, gradient, 16, 300, 1.0 }, &code, &text));
+    assert_int_equal(run_version(run), version + 1);
+    free(gradient);
+}
+
+static void a_step_that_is_skipped_changes_no_value_and_is_replayed(void **state)
+{
+    (void)state;
+    char *folder = test_folder_new(), *digests[2];
+    Err err = { 0 };
+    for (int killed = 0; killed < 2; killed++) {
+        Run *run = small_run_open(folder, true, "train.on_nan=skip", &err);
+        assert_non_null(run);
+        assert_true(small_run_go_on(run));
+        const float before = first_value(run);
+        apply_absurd(run, killed ? NAN : 1e30F);
+        assert_true(first_value(run) == before);
+        if (killed) {
+            run_close(run);
+            run = small_run_open(folder, false, "train.on_nan=skip", &err);
+            assert_non_null(run);
+            assert_int_equal(run_version(run), 2);
+            assert_true(first_value(run) == before);
+        }
+        digests[killed] = small_run_finish(run, folder);
+        assert_int_equal(figure_said(folder, "skipped_steps"), 1);
+    }
+    assert_string_equal(digests[0], digests[1]);
+    free(digests[0]);
+    free(digests[1]);
+    test_folder_drop(folder);
+}
+
+static PushSum push_of(const Run *run, const float *gradient, uint64_t client, bool others)
+{
+    return (PushSum){ .step = run_version(run),
+                      .range = { 0, 2 },
+                      .gradient = gradient,
+                      .count = 16,
+                      .loss = 1,
+                      .client = client,
+                      .host = client == 1 ? "here" : "there",
+                      .others = others };
+}
+
+static void who_sends_what_cannot_be_is_named_and_what_follows_is_as_the_run_file_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *policy;
+        PushVerdict first, second, alone;
+    } rows[] = {
+        { "train.on_nan=stop", PUSH_ENDS, PUSH_ENDS, PUSH_ENDS },
+        { "train.on_nan=skip", PUSH_COUNTS, PUSH_COUNTS, PUSH_COUNTS },
+        { "train.on_nan=quarantine", PUSH_REFUSED, PUSH_ENDS, PUSH_ENDS },
+    };
+    char *folder = test_folder_new();
+    Err err = { 0 };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        Run *run = small_run_open(folder, true, rows[i].policy, &err);
+        assert_non_null(run);
+        assert_true(small_run_go_on(run));
+        CoreWorld world = world_of(run);
+        float *gradient = xcalloc((size_t)run_slot_size(run), sizeof(float));
+        PushSum push = push_of(run, gradient, 1, true);
+        const char *text = NULL;
+        assert_int_equal(world.weigh(world.self, &push, &text), PUSH_COUNTS);
+        gradient[0] = 1e30F;
+        push.others = false;
+        assert_int_equal(world.weigh(world.self, &push, &text), rows[i].alone);
+        push.others = true;
+        assert_int_equal(world.weigh(world.self, &push, &text), rows[i].first);
+        if (rows[i].first != PUSH_COUNTS) {
+            assert_non_null(strstr(text, "layer.0.attention.self.query.lora_A"));
+            assert_non_null(strstr(text, "micro-batches 0 to 1 of step 2, from here (client 0000000000000001)"));
+        }
+        push = push_of(run, gradient, 2, true);
+        assert_int_equal(world.weigh(world.self, &push, &text), rows[i].second);
+        free(gradient);
+        run_close(run);
+    }
+    test_folder_drop(folder);
+}
+
 int main(void)
 {
     log_setup("test", LOG_ERROR);
@@ -418,6 +517,8 @@ int main(void)
         cmocka_unit_test(a_log_may_be_older_than_the_checkpoint),
         cmocka_unit_test(another_configuration_in_the_folder_is_refused_by_key),
         cmocka_unit_test(a_run_that_nobody_joined_leaves_nothing),
+        cmocka_unit_test(a_step_that_is_skipped_changes_no_value_and_is_replayed),
+        cmocka_unit_test(who_sends_what_cannot_be_is_named_and_what_follows_is_as_the_run_file_says),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_named_and_not_applied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,8 @@
  * decay where Trainer has it. */
 #include "ps/store.h"
 
+#include "common/slots/absurd.h"
+
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "tests/support/slots_case.h"
@@ -127,14 +129,17 @@ static void a_number_that_is_none_is_found_in_its_tensor(void **state)
     open_case(&c);
     must(store_init(&store, c.table, &c.lora, &(TrainConfig){ .weight_decay = DECAY }, &err), &err);
     float *sums = xcalloc((size_t)c.table->size, sizeof *sums);
-    assert_null(store_bad_slot(&store, sums));
-    const float bad[] = { NAN, INFINITY, -INFINITY };
+    assert_null(absurd_slot(c.table, sums, 4));
+    assert_true(absurd_loss(NAN, 4) && absurd_loss(-1e30, 4) && !absurd_loss(1e18, 4));
+    const float bad[] = { NAN, INFINITY, -INFINITY, -8e19f }; /* of 4: the square of their mean is infinite */
     for (int i = 0; i < c.table->count; i++) {
         const Slot *slot = &c.table->slots[i];
         const int64_t ends[] = { slot->offset, slot->offset + slot->count - 1 };
         for (int k = 0; k < 2; k++) {
-            sums[ends[k]] = bad[(i + k) % 3];
-            assert_ptr_equal(store_bad_slot(&store, sums), slot);
+            sums[ends[k]] = bad[(i + k) % 4];
+            assert_ptr_equal(absurd_slot(c.table, sums, 4), slot);
+            sums[ends[k]] = 7e19f; /* a mean of 1.75e19 */
+            assert_null(absurd_slot(c.table, sums, 4));
             sums[ends[k]] = 0;
         }
     }

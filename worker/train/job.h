@@ -19,6 +19,7 @@ typedef struct Job {
     Node node;
     Replica replica; /* the stages that make one client, of the first ranks of their teams */
     double measured; /* when this rank's memory was looked at */
+    int told_absurd; /* how often this rank said that a gradient was (absurd_tell.h) */
 } Job;
 
 /* Everything up to the first lease: model, data, HELLO, memory. run_file NULL: the run comes from

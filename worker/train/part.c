@@ -3,6 +3,7 @@
 #include "worker/train/work.h"
 
 #include "common/base/mem.h"
+#include "worker/train/absurd_tell.h"
 #include "worker/train/join.h"
 
 #include <stdlib.h>
@@ -85,10 +86,24 @@ static float *room(void *self, int64_t i)
     return leaf_room(part);
 }
 
+/* The leaf is laid where the next one goes, and the slots of a stage are all that this rank has. */
+static void look_at_leaf(MyPart *part, int64_t m, const BatchLoss *loss)
+{
+    Job *job = part->job;
+    const SlotTable *table = job->base.adapted.table;
+    const uint32_t *rows;
+    const int64_t n = plan_micro_batch(job->step.plan, part->step, m, &rows);
+    const MicroBatchSum sum = { part->step, m, rows, n, leaf_room(part), loss->sum, loss->weight };
+    if (table->size == job->node.slot_size)
+        absurd_tell(table, &sum, &job->told_absurd);
+}
+
 static void end(void *self, int64_t i, const Flight *flight, const BatchLoss *loss)
 {
     MyPart *part = self;
     const int64_t m = part->full[i];
+    if (!flight->failed)
+        look_at_leaf(part, m, loss);
     const NodeSum sum = { { m, m + 1 }, flight->failed ? 0 : flight->batch.N, loss->weight, loss->sum };
     add_leaf(part, &sum);
 }

@@ -315,8 +315,8 @@ static void what_comes_later_is_refused_by_name(void **state)
     static const char *const later[][2] = {
         { "train.precision", "bf16" }, { "train.precision", "nf4" }, { "train.gradient_checkpointing", "true" },
         { "ps.mode", "async" },        { "ps.mode", "ssp" },         { "ps.mode", "allreduce" },
-        { "ps.staleness", "3" },       { "ps.wire_dtype", "bf16" },  { "ps.http", "127.0.0.1:8080" },
-        { "parallel.data", "4" },      { "parallel.tensor", "2" },
+        { "ps.staleness", "3" },       { "ps.wire_dtype", "bf16" },  { "parallel.data", "4" },
+        { "parallel.tensor", "2" },
     };
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         char override[100], where[64];

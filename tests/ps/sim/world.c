@@ -250,5 +250,5 @@ static const float *values(void *self)
 
 CoreWorld world_table(World *world)
 {
-    return (CoreWorld){ world, begin, arithmetic, differs, run_text, apply, next, evaluated, values };
+    return (CoreWorld){ world, begin, arithmetic, differs, run_text, apply, next, evaluated, values, NULL };
 }

@@ -1,9 +1,9 @@
 /* http - a small server: whole requests in, answers or streams out, over libmicrohttpd. What requests mean is the
  * handler's. A request whose answer takes time waits without a thread; whoever has the answer wakes it.
  *
- * Owner: cmd_serve. Threads: one network thread of its own, which calls the handler; http_wake and http_left: any. */
-#ifndef LAUNCH_SERVE_HTTP_H
-#define LAUNCH_SERVE_HTTP_H
+ * Owner: cmd_serve, ps/web. Threads: one network thread of its own, which calls the handler; http_wake and http_left: any. */
+#ifndef COMMON_HTTP_HTTP_H
+#define COMMON_HTTP_HTTP_H
 
 #include "common/base/text.h"
 

@@ -4,12 +4,12 @@
  *
  * libmicrohttpd gives up a connection that is silent; that one which sends a byte now and then comes to no end, is
  * patience's. */
-#include "launch/serve/http.h"
+#include "common/http/http.h"
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "launch/serve/patience.h"
+#include "common/http/patience.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -296,7 +296,7 @@ static int listen_at(const HttpOptions *o, int *port, Err *err)
                     getsockname(s, (struct sockaddr *)&bound, &size) == 0;
     if (!ok) {
         err_errno(err, "cannot listen at %s:%d", o->host, o->port);
-        err_hint(err, "--port=0 takes one that is free");
+        err_hint(err, "port 0 takes one that is free");
         if (s >= 0)
             close(s);
     }
