@@ -154,9 +154,9 @@ test-dist: all $(DIST) ## real processes: mpirun, lora_ps, kills, restarts; T=wo
 	BUILD=$(B) tests/run $(call scripts,dist)
 
 .PHONY: test-faults soak
-FAULTS := kill fault bad_disk disk_ clock absurd keys identity signal supervise dist/hosts status web
-test-faults: all $(DIST) ## kills, freezes, disks, clocks, keys, broken machines: tests/PROMISES.md (5 minutes)
-	BUILD=$(B) tests/run $(foreach f,$(FAULTS),$(filter $(if $(findstring /,$f),tests/$f%,tests/dist/$f%),$(wildcard tests/dist/*_test.sh)))
+FAULTS := kill fault disk keys identity signal supervise status web
+test-faults: all $(DIST) ## what servers, workers, disks, clocks and machines can do wrong: tests/PROMISES.md (5 minutes)
+	BUILD=$(B) tests/run tests/faults/*_test.sh $(FAULTS:%=tests/dist/%_test.sh)
 soak: all $(DIST) ## faults at random, run after run, for MINUTES=60: bits and memory
 	BUILD=$(B) MINUTES=$(or $(MINUTES),60) tests/soak
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A machine that breaks while it works: its sums are no numbers. It is named on both sides, and train.on_nan says what
 # follows; with `quarantine` the others finish, with the bits of a run without it.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../dist/lib.sh"
 steps=1500
 reference "$work/one"
 want=$(sha "$work/one")

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A disk that fails, is read-only or slow for a while (a library before libc's): the run goes on, pauses or stops as
 # ps.on_disk_full says, the status says why, and it is well again by itself; the bits stay. And `lora verify`.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../dist/lib.sh"
 lora=$root/bin/lora
 steps=400
 reference "$work/one"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # launch/hosts with hosts that are this machine: a killed server is started again, and hosts that no command reaches are
 # told at once. (Hosts in network namespaces: make test-hosts.)
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../dist/lib.sh"
 steps=3000
 reference "$work/one"
 want=$(sha "$work/one")
