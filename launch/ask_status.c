@@ -27,8 +27,8 @@ char *ask_status(const char *address, const char *keys, const char *order, Err *
     WireContext *context = wire_context_open(err);
     if (!context || !secure(context, keys, err) || !wire_connect_pair(context, address, &data, &control, err))
         goto done;
-    const Msg ask = { .type = MSG_STATUS, .client = rng_entropy(), .text = (char *)(uintptr_t)order };
-    const double wait = order ? order_patience : patience, until = clock_now() + wait;
+    Msg ask = { .type = MSG_STATUS, .client = rng_entropy() };
+    double wait = patience, until = clock_now() + wait;
     WireSent sent = WIRE_LATER;
     while (!text && err->kind == ERR_NONE && clock_now() < until) {
         if (sent == WIRE_LATER)
@@ -44,6 +44,11 @@ char *ask_status(const char *address, const char *keys, const char *order, Err *
             *err = bad;
         } else if (received == WIRE_MESSAGE && msg.type == MSG_REFUSE) {
             err_set(err, ERR_REFUSED, "%s", msg.text ? msg.text : "refused");
+        } else if (received == WIRE_MESSAGE && msg.type == MSG_STATUS && msg.text && order && !ask.text) {
+            ask.text = (char *)(uintptr_t)order; /* it is there, and lets us in */
+            sent = WIRE_LATER;
+            wait = order_patience;
+            until = clock_now() + wait;
         } else if (received == WIRE_MESSAGE && msg.type == MSG_STATUS && msg.text) {
             text = msg.text;
             msg.text = NULL;
