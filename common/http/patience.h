@@ -2,8 +2,8 @@
  * of a body of which no end is to be seen, holds its connection for so long and no longer. It is shut down then.
  *
  * Owner: the HTTP server. Threads: one of its own looks once a second; the others' calls come from the network thread. */
-#ifndef LAUNCH_SERVE_PATIENCE_H
-#define LAUNCH_SERVE_PATIENCE_H
+#ifndef COMMON_HTTP_PATIENCE_H
+#define COMMON_HTTP_PATIENCE_H
 
 #include "common/base/err.h"
 

@@ -1,4 +1,4 @@
-#include "launch/serve/patience.h"
+#include "common/http/patience.h"
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
