@@ -1,10 +1,9 @@
 /* DESIGN
  *
- * The server is always in one of four phases: waiting for the first job to be complete, a round of
- * training, a round of evaluation, over. A round is a number of pieces; each piece has at most one
- * owner and is done once. Whatever a message says, it can only lead to (a) a piece done, with bits
- * that do not depend on who did it, or (b) a reply. So repeated, late and lost messages need no
- * bookkeeping of their own. */
+ * The server is always in one of five phases: waiting for the first job to be complete, a round of training, a pause
+ * before the next, a round of evaluation, over. A round is a number of pieces; each piece has at most one owner and is
+ * done once. Whatever a message says, it can only lead to (a) a piece done, with bits that do not depend on who did it,
+ * or (b) a reply. So repeated, late and lost messages need no bookkeeping of their own. */
 #include "ps/core.h"
 
 #include "common/base/log.h"
