@@ -1,8 +1,6 @@
-/* DESIGN
- *
- * The server is always in one of five phases: waiting for the first job to be complete, a round of training, a pause
- * before the next, a round of evaluation, over. A round is a number of pieces; each piece has at most one owner and is
- * done once. Whatever a message says, it can only lead to (a) a piece done, with bits that do not depend on who did it,
+/* DESIGN. The server is always in one of five phases: waiting for the first job to be complete, a round of training, a
+ * pause before the next, a round of evaluation, over. A round is a number of pieces; each piece has at most one owner and
+ * is done once. Whatever a message says, it can only lead to (a) a piece done, with bits that do not depend on who did it,
  * or (b) a reply. So repeated, late and lost messages need no bookkeeping of their own. */
 #include "ps/core.h"
 
@@ -251,7 +249,7 @@ static void finish_step(PsCore *core, double now)
 static bool counts(PsCore *core, Client *client, const Msg *msg, GatherSum *sum, double now)
 {
     const char *text = NULL;
-    const PushSum push = { msg->step, msg->range[0], sum->gradient,      msg->count,
+    const PushSum push = { msg->step, msg->range[0], sum->gradient,      msg->weight,
                            msg->loss, client->id,    client->facts.host, trust_others(&core->clients, client, now) };
     const PushVerdict verdict = core->world.weigh ? core->world.weigh(core->world.self, &push, &text) : PUSH_COUNTS;
     if (verdict == PUSH_COUNTS)

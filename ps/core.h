@@ -27,8 +27,7 @@ typedef struct PushSum {
     int64_t step; /* 0-based */
     Range range;
     const float *gradient; /* [slot_size] */
-    int64_t count;
-    double loss;
+    double weight, loss; /* weight: that gradient and loss are divided by */
     uint64_t client;
     const char *host;
     bool others; /* somebody else is there who gets work */

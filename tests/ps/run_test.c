@@ -457,7 +457,7 @@ static PushSum push_of(const Run *run, const float *gradient, uint64_t client, b
     return (PushSum){ .step = run_version(run),
                       .range = { 0, 2 },
                       .gradient = gradient,
-                      .count = 16,
+                      .weight = 16,
                       .loss = 1,
                       .client = client,
                       .host = client == 1 ? "here" : "there",
