@@ -135,6 +135,7 @@ static bool evaluate(const Config *c, const EvalRun *run, const Arguments *given
         .loss = settings_loss(c),
         .class_weights = c->train.class_weights,
         .arithmetic = c->parallel.arithmetic,
+        .precision = c->train.precision,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
     };
     Session session = { 0 };

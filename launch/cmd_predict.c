@@ -136,6 +136,7 @@ static bool predict(const PredictArguments *given, SeveralAdapters *several, con
                       (task_get(c->task)->speaks ? c->data.max_new_tokens : 0),
         .most_tokens = 4096,
         .arithmetic = c->parallel.arithmetic,
+        .precision = c->train.precision,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
         .lanes = task_get(c->task)->speaks ? PREDICT_BATCH : 0,
         .most_rank = several->count > 0 ? SEVERAL_RANK : 0,

@@ -141,6 +141,7 @@ static bool open_session(Serving *s, Err *err)
         .max_length = longest,
         .most_tokens = s->number[TOKENS_BATCH],
         .arithmetic = c->parallel.arithmetic,
+        .precision = c->train.precision,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
         .most_rank = s->number[RANK],
         .most_labels = LABELS,

@@ -35,6 +35,7 @@ static bool open_base(Session *s, const SessionOptions *o, const char *name, Err
                                .problem = o->problem,
                                .label_smoothing = o->loss.smoothing,
                                .class_weights = o->class_weights,
+                               .precision = o->precision,
                                .lora = &any,
                                .lora_from = o->adapter };
     if (o->labels->count == 0 && o->label_count == 0 && o->adapter && !task_get(o->task)->speaks) {

@@ -34,6 +34,8 @@ typedef enum {
     INIT_OLORA,
     INIT_PISSA_NITER
 } InitMode;
+/* What matrices of the base are stored as, that nobody trains (worker/model/weights.h). */
+typedef enum { PRECISION_FP32, PRECISION_BF16, PRECISION_INT8, PRECISION_NF4 } Precision;
 typedef enum { WHEN_NO, WHEN_STEPS, WHEN_EPOCH } When;
 typedef enum { ON_DISK_CONTINUE, ON_DISK_PAUSE, ON_DISK_STOP } OnDiskFull;
 typedef enum { ON_NAN_STOP, ON_NAN_SKIP, ON_NAN_QUARANTINE } OnNan;
@@ -126,6 +128,8 @@ typedef struct TrainConfig {
     int64_t warmup_steps;
     double warmup_ratio;
     uint64_t seed;
+    Precision precision;
+    bool checkpointing; /* gradient_checkpointing */
     int64_t logging_steps;
     When eval_strategy;
     int64_t eval_steps; /* -1: logging_steps */
@@ -153,7 +157,8 @@ typedef struct ParallelConfig {
     char *arithmetic; /* "auto", "x86-64-v3", "x86-64-v3/Zen" */
     char *fingerprint; /* of it, 16 digits; NULL until the run begins */
     int64_t micro_batches; /* -1: auto */
-    int64_t micro_batch_tokens;
+    int64_t micro_batch_tokens; /* -1: auto */
+    double memory; /* GB of a node; 0: what the machine gives */
     int64_t pipeline; /* stages of a replica; -1: auto */
 } ParallelConfig;
 

@@ -345,6 +345,29 @@ static bool check_schedule(const Config *c, Err *err)
     return true;
 }
 
+/* ---- precision ---- */
+
+/* What reads the base's own numbers, or changes them: a base that is rounded behind its back is another. */
+static bool check_precision(const Config *c, Err *err)
+{
+    const LoraConfig *l = &c->lora;
+    const bool shifts = l->init == INIT_PISSA || l->init == INIT_OLORA || l->init >= INIT_PISSA_NITER;
+    if (c->train.precision == PRECISION_FP32 || !(shifts || l->use_dora || l->mode == MODE_FULL))
+        return true;
+    if (l->mode == MODE_FULL)
+        err_set(err, ERR_INPUT, "every weight is trained, and what is trained is fp32");
+    else if (l->use_dora)
+        err_set(err, ERR_INPUT, "DoRA's lengths are those of the base's rows before they are rounded");
+    else
+        err_set(err, ERR_INPUT, "A and B begin with a part of the base, which is taken from it before it is rounded");
+    err_hint(err, "train.precision: fp32");
+    return at_keys(c, "train.precision",
+                   l->mode == MODE_FULL ? "train.mode"
+                   : l->use_dora        ? "lora.use_dora"
+                                        : "lora.init_lora_weights",
+                   err);
+}
+
 /* ---- arithmetic ---- */
 
 /* LEVEL or LEVEL/CORE; which cores there are, the library knows. */
@@ -506,8 +529,8 @@ bool config_check(const Config *config, Err *err)
         return config->source[0] ? err_at(err, "%s", config->source) : false;
     }
     return check_data(config, err) && check_full(config, err) && check_lora(config, err) &&
-           check_arithmetic(config, err) && check_loraplus(config, err) && check_schedule(config, err) &&
-           check_evaluation(config, err) && check_ps(config, err);
+           check_precision(config, err) && check_arithmetic(config, err) && check_loraplus(config, err) &&
+           check_schedule(config, err) && check_evaluation(config, err) && check_ps(config, err);
 }
 
 bool config_check_training(const Config *config, Err *err)

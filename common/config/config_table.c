@@ -91,7 +91,11 @@ static const KeyWord save_words[] = {
     { NULL, 0, false },
 };
 static const KeyWord precision_words[] = {
-    { "fp32", 0, false }, { "bf16", 0, true }, { "int8", 0, true }, { "nf4", 0, true }, { NULL, 0, false },
+    { "fp32", PRECISION_FP32, false },
+    { "bf16", PRECISION_BF16, false },
+    { "int8", PRECISION_INT8, false },
+    { "nf4", PRECISION_NF4, false },
+    { NULL, 0, false },
 };
 static const KeyWord mode_words[] = {
     { "sync", 0, false }, { "ssp", 0, true }, { "async", 0, true }, { "allreduce", 0, true }, { NULL, 0, false },
@@ -99,11 +103,6 @@ static const KeyWord mode_words[] = {
 static const KeyWord wire_words[] = {
     { "fp32", 0, false },
     { "bf16", 0, true },
-    { NULL, 0, false },
-};
-static const KeyWord checkpointing_words[] = {
-    { "false", 0, false },
-    { "true", 0, true },
     { NULL, 0, false },
 };
 
@@ -289,10 +288,11 @@ static const ConfigKey keys[] = {
       "the same as a share of all steps" },
     { "train.seed", KEY_INT, AT(train.seed), "42", KEY_ROWS, 0, 9223372036854775807.0, NULL,
       "of data order, dropout and fresh weights" },
-    { "train.precision", KEY_FIXED, 0, "fp32", 0, 0, 0, precision_words,
-      "of the frozen weights and their products" },
-    { "train.gradient_checkpointing", KEY_FIXED, 0, "false", KEY_NULL, 0, 0, checkpointing_words,
-      "compute activations twice instead of keeping them" },
+    { "train.precision", KEY_WORD, AT(train.precision), "fp32", 0, 0, 0, precision_words,
+      "what frozen matrices are stored as: bf16; int8 with a scale a row; nf4 with double quantisation, as QLoRA's; all "
+      "else, and every product, is fp32" },
+    { "train.gradient_checkpointing", KEY_BOOL, AT(train.checkpointing), "false", KEY_NULL | KEY_FREE, 0, 0, NULL,
+      "compute blocks again when their backward comes, instead of keeping what they made: less memory, the same bits" },
     { "train.logging_steps", KEY_INT, AT(train.logging_steps), "10", KEY_GOING, 1, 1e12, NULL,
       "steps between two lines of metrics" },
     { "train.eval_strategy", KEY_WORD, AT(train.eval_strategy), "epoch", KEY_GOING, 0, 0, when_words,

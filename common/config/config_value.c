@@ -404,6 +404,7 @@ static void set_null(Config *config, const ConfigKey *key)
     const int64_t none = -1;
     const double zero = 0;
     const int first = 0;
+    const bool no = false;
     void *field = value_field(config, key);
     if (key->type == KEY_INT)
         memcpy(field, &none, sizeof none);
@@ -411,6 +412,8 @@ static void set_null(Config *config, const ConfigKey *key)
         memcpy(field, &zero, sizeof zero);
     else if (key->type == KEY_WORD)
         memcpy(field, &first, sizeof first); /* problem_type: PROBLEM_AUTO */
+    else if (key->type == KEY_BOOL)
+        memcpy(field, &no, sizeof no);
     else if (key->type == KEY_OBJECT)
         *(json_t **)field = json_object();
 }

@@ -2,6 +2,7 @@
 
 #include "common/base/digest.h"
 #include "common/model/class_weights.h"
+#include "common/slots/inits.h"
 
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@ AdaptedOptions adapted_of(const Config *c)
                              .problem = c->problem_type,
                              .label_smoothing = c->train.label_smoothing,
                              .class_weights = c->train.class_weights,
+                             .precision = c->train.precision,
                              .lora = &c->lora };
 }
 
@@ -29,9 +31,22 @@ static bool check_loss(const ModelArch *arch, const AdaptedOptions *o, Err *err)
     return err_hint(err, "remove train.label_smoothing_factor");
 }
 
+/* Of an adapter that was read: a run file was looked at already (common/config). */
+static bool check_precision(const AdaptedOptions *o, Err *err)
+{
+    if (o->precision == PRECISION_FP32 || !o->lora || !(inits_shift(o->lora) || o->lora->use_dora))
+        return true;
+    err_set(err, ERR_INPUT, "this adapter (%s) is over a base of fp32 only",
+            o->lora->use_dora ? "DoRA" : "it began with a part of its base's weights");
+    err_hint(err, "--train.precision=fp32");
+    return o->lora_from ? err_at(err, "%s", o->lora_from) : false;
+}
+
 bool adapted_open(Adapted *s, const AdaptedOptions *o, Err *err)
 {
     *s = (Adapted){ 0 };
+    if (!check_precision(o, err))
+        return false;
     char *folder = model_find(o->model, err);
     if (folder)
         s->arch = arch_open(folder, o->model_config, o->task, o->labels, o->label_count, o->problem, err);

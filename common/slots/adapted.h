@@ -17,6 +17,7 @@ typedef struct AdaptedOptions {
     ProblemType problem;
     double label_smoothing; /* of a loss that has to be one of classes */
     const json_t *class_weights; /* of that loss; may be NULL */
+    Precision precision; /* of what is not trained */
     const LoraConfig *lora; /* NULL: no slot table */
     const char *lora_from; /* folder that `lora` was read from, said where it does not fit; NULL: a run file */
 } AdaptedOptions;

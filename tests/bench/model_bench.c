@@ -248,7 +248,7 @@ static void run(const Shape *shape, const Method *method, double peak, double se
     }
     printf("%-28s %9.0f tokens/s  %6.1f GFLOP/s  %5.1f%% of sgemm  %6.0f MB  loss sum %.4g\n", shape->name,
            tokens / spent, flops / spent * 1e-9, 100 * flops / spent / peak,
-           (double)model_bytes(arch, table, &options) * 1e-6, loss);
+           (double)model_bytes(arch, table, &weights, &options) * 1e-6, loss);
     for (int64_t i = 0; i < count; i++)
         free_piece(&pieces[i]);
     model_close(model);

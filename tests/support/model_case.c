@@ -91,19 +91,33 @@ static void read_rows(Subject *s)
 
 /* ---- a case ------------------------------------------------------------------------- */
 
-static void load(Subject *s)
+static void load_weights(Subject *s, Precision precision, int parts)
 {
     Err err = { 0 };
     char *folder = file_of(s, "model");
     SafeTensors *files = safetensors_open_model(folder, &err);
     must(files != NULL, &err);
-    must(weights_plan_beside(&s->weights, s->c.table, NULL, files, &err), &err);
+    must(weights_plan_beside(&s->weights, s->c.table, NULL, files, precision, &err), &err);
     s->weights.data = s->weights.bytes > 0 ? xcalloc(1, (size_t)s->weights.bytes) : NULL;
-    must(weights_load(&s->weights, files, 0, 1, &err), &err);
-    for (int i = 0; inits_shift(&s->c.lora) && i < s->c.arch->module_count; i++)
-        must(inits_shift_base(weights_room(&s->weights, i), s->c.table, i, &s->c.lora, 1, &err), &err);
+    for (int part = 0; part < parts; part++)
+        must(weights_load(&s->weights, files, part, parts, &err), &err);
     safetensors_close(files);
     free(folder);
+}
+
+void reload_subject(Subject *s, Precision precision, int parts)
+{
+    free(s->weights.data);
+    weights_release(&s->weights);
+    load_weights(s, precision, parts);
+}
+
+static void load(Subject *s)
+{
+    Err err = { 0 };
+    load_weights(s, PRECISION_FP32, 1);
+    for (int i = 0; inits_shift(&s->c.lora) && i < s->c.arch->module_count; i++)
+        must(inits_shift_base(weights_room(&s->weights, i), s->c.table, i, &s->c.lora, 1, &err), &err);
     read_rows(s);
 }
 

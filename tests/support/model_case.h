@@ -37,6 +37,8 @@ Subject *open_subject(int g);
 Subject *open_subject_with(int g, const char *lora);
 /* With settings and values of an adapter's folder. */
 Subject *open_subject_adapter(int g, const char *adapter);
+/* Its base anew, by another precision, loaded as by so many ranks. */
+void reload_subject(Subject *s, Precision precision, int parts);
 void close_subject(Subject *s);
 char *file_of(const Subject *s, const char *file); /* owned */
 

@@ -345,6 +345,25 @@ static void run_losses(const Kernels *k, Results *r, const float *x, const float
         *take(r, 1) = (float)wide[i].loss;
 }
 
+/* Of the bits that some numbers happen to have. */
+static void run_unpacking(const Kernels *k, Results *r)
+{
+    enum { COUNT = 150, BEGIN = 33 };
+    float *y = numbers_new(COUNT, 7);
+    uint16_t halves[COUNT];
+    uint8_t bytes[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        uint32_t bits;
+        memcpy(&bits, &y[i], sizeof bits);
+        halves[i] = (uint16_t)(bits >> 16);
+        bytes[i] = (uint8_t)(bits >> 12);
+    }
+    k->unpack_bf16(take(r, COUNT), halves, COUNT);
+    k->unpack_int8(take(r, COUNT), (const int8_t *)bytes, y[0], COUNT);
+    k->unpack_nf4(take(r, COUNT), bytes, y, BEGIN, COUNT - BEGIN);
+    free(y);
+}
+
 static void run_kernels(const Kernels *k, Results *results)
 {
     float *x = numbers_new(N * W, 4), *y = numbers_new(N * W, 5);
@@ -365,6 +384,18 @@ static void run_kernels(const Kernels *k, Results *results)
     free(y);
 }
 
+/* Unpacked numbers are exact: there is one right answer for all levels, and no more to be known by. */
+static bool unpacking_is_right(const Kernels *k)
+{
+    Results *results = xcalloc(2, sizeof *results), *lowest = results + 1;
+    run_unpacking(k, results);
+    run_unpacking(levels[level_count - 1].kernels, lowest);
+    const bool right =
+        digest_fast(results->at, sizeof results->at) == digest_fast(lowest->at, sizeof lowest->at); /* to the bit */
+    free(results);
+    return right;
+}
+
 bool fingerprint_kernels(uint64_t *digest, const Level *level, char *wrong, size_t room)
 {
     Results *results = xmalloc(2 * sizeof *results), *lowest = results + 1;
@@ -377,6 +408,10 @@ bool fingerprint_kernels(uint64_t *digest, const Level *level, char *wrong, size
         right = fabs(got - expected) <= 1e-4 * (1 + fabs(expected));
         if (!right)
             snprintf(wrong, room, "number %lld of the kernels' is %g, not %g", (long long)i, got, expected);
+    }
+    if (right && !unpacking_is_right(level->kernels)) {
+        snprintf(wrong, room, "packed weights are not unpacked to what they stand for");
+        right = false;
     }
     *digest = digest_fast_more(*digest, results->at, (size_t)results->count * sizeof *results->at);
     free(results);

@@ -15,7 +15,7 @@ bool fingerprint_products(uint64_t *digest, char *wrong, size_t room);
 /* Does BLAS give the same bits for a product and for its tiles (gemm.h)? */
 bool fingerprint_tiles_join(void);
 
-/* Every kernel of a level, against the lowest level's. */
+/* Every kernel of a level, against the lowest level's; of what is exact (unpack_...) the digest knows nothing. */
 bool fingerprint_kernels(uint64_t *digest, const Level *level, char *wrong, size_t room);
 
 /* What exp, sin and their like give (common/base/maths): the same everywhere, if the compiler keeps to IEEE 754. */

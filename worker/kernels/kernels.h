@@ -233,6 +233,18 @@ void tile_product(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb
  * to whole vectors are zero. */
 void tile_transpose(float *dst, int64_t stride, const float *src, int64_t ld, int64_t T, int64_t D);
 
+/* ---- packed numbers (layers/frozen.h) ------------------------------------------ */
+
+/* out[n] as floats, exactly. */
+void unpack_bf16(float *out, const uint16_t *in, int64_t n);
+
+/* out[n] = in * scale */
+void unpack_int8(float *out, const int8_t *in, float scale, int64_t n);
+
+/* out[n] = numbers [begin, begin + n) of a matrix, two codes a byte (common/base/nf4.h), times the scale of their
+ * block; scales[0] is that of the block which `begin` lies in. */
+void unpack_nf4(float *out, const uint8_t *codes, const float *scales, int64_t begin, int64_t n);
+
 /* ---- losses (sums, not means; double) ------------------------------------- */
 
 /* Sum over rows of -log softmax(logits[n])[goal[n]]; dlogits[N,V] written as the
@@ -282,6 +294,7 @@ float peak_rounds(int64_t rounds, int64_t *operations);
     K(patches_embed) K(rope_apply) K(attention_scratch) K(attention_forward) \
     K(attention_backward) K(attention_rows) K(scale_columns) K(dot_columns) \
     K(adapted_row_norms) K(adapted_column_squares) K(row_products) K(tile_product) K(tile_transpose) \
+    K(unpack_bf16) K(unpack_int8) K(unpack_nf4) \
     K(cross_entropy) K(wide_cross_entropy) K(bend_logits) K(bend_logits_backward) K(mean_square) K(binary_cross_entropy) \
     K(peak_rounds)
 /* clang-format on */

@@ -82,6 +82,20 @@ void block_keep_layout(BlockKeep *keep, const Block *block, Layout *layout, cons
     }
 }
 
+bool block_is_needed(const Block *block)
+{
+    bool needed = false;
+    for (int i = 0; i < block->count; i++)
+        needed = needed || block->sublayers[i].needs_out;
+    return needed;
+}
+
+bool block_keeps_outlet(const Block *block, bool above)
+{
+    const Sublayer *last = &block->sublayers[block->count - 1];
+    return last->place == NORM_BEHIND && (last->needs_out || above);
+}
+
 void block_bind(Block *block, const float *values)
 {
     for (int i = 0; i < block->count; i++) {
@@ -217,6 +231,10 @@ void block_forward(const Block *block, const BlockCall *call, Pass *pass)
         const Meets next = meets(block, i, call, keep);
         if (s->place == NORM_BEFORE && !pass->normed)
             norm_apply(&s->norm, &k->norm, pass->x, &stream, in, pass);
+        if (call->again && i + 1 == block->count && s->kind == BODY_MLP) {
+            mlp_keep_again(&s->mlp, &k->mlp, out, pass);
+            return;
+        }
         if (s->kind == BODY_ATTENTION)
             attention_body_forward(&s->attention, &k->attention, call->tail, pass);
         else

@@ -75,6 +75,7 @@ typedef struct BlockKeep {
 typedef struct BlockCall {
     BlockKeep *keep; /* forward: NULL: no backward follows */
     bool tail;
+    bool again; /* forward: its stream behind is known: only what is kept is wanted */
     const Norm *next; /* NORM_BEFORE, forward: the norm that the last sum meets; NULL: the sum goes on alone */
     NormKeep *next_keep; /* NULL: nothing is kept of it */
     Inlet input; /* NORM_BEHIND, backward: from where the block's input is made again */
@@ -102,6 +103,12 @@ void block_forward(const Block *block, const BlockCall *call, Pass *pass);
 
 /* The gradient at the stream behind it -> at the one before it, if that is needed. */
 void block_backward(const Block *block, const BlockCall *call, Pass *pass);
+
+/* A gradient goes through it, or comes to an end in it. */
+bool block_is_needed(const Block *block);
+
+/* Rows of its last norm are kept, for its own gradient or for the next block (above). */
+bool block_keeps_outlet(const Block *block, bool above);
 
 /* The norm of its last sublayer that its output has passed; NULL: it is a sum. */
 Inlet block_outlet(const Block *block, const BlockKeep *keep);

@@ -15,3 +15,23 @@ float *layout_floats_if(Layout *layout, bool wanted, int64_t count)
 {
     return wanted ? layout_floats(layout, count) : NULL;
 }
+
+Shared layout_share(const Layout *layout)
+{
+    return (Shared){ .bytes = layout->bytes, .used = layout->arena ? layout->arena->used : 0 };
+}
+
+void layout_again(Layout *layout, Shared *shared)
+{
+    const size_t took = layout->bytes - shared->bytes;
+    shared->most = took > shared->most ? took : shared->most;
+    layout->bytes = shared->bytes;
+    if (layout->arena)
+        layout->arena->used = shared->used;
+}
+
+void layout_end(Layout *layout, Shared *shared)
+{
+    layout_again(layout, shared);
+    layout_take(layout, shared->most);
+}

@@ -17,6 +17,17 @@ typedef struct Layout {
 void *layout_take(Layout *layout, size_t size);
 float *layout_floats(Layout *layout, int64_t count);
 
+/* Parts that share a place, as they are not used at a time: each begins where `start` was taken, and the longest counts.
+ *     Shared shared = layout_share(layout); for (...) { layout_again(layout, &shared); ... } layout_end(layout, &shared); */
+typedef struct Shared {
+    size_t bytes, used; /* of the layout and its arena, where it begins */
+    size_t most;
+} Shared;
+
+Shared layout_share(const Layout *layout);
+void layout_again(Layout *layout, Shared *shared);
+void layout_end(Layout *layout, Shared *shared);
+
 /* layout_floats when wanted, else NULL. */
 float *layout_floats_if(Layout *layout, bool wanted, int64_t count);
 

@@ -81,7 +81,9 @@ void linear_measure(const Linear *linear, bool drops, PassSizes *sizes)
 {
     const int64_t da = a_is_made(linear) ? linear->R * linear->in : 0;
     sizes->most_R = linear->R > sizes->most_R ? linear->R : sizes->most_R;
+    const int64_t room = linear->parts > 0 ? frozen_room(&linear->weight) : 0;
     sizes->da = da > sizes->da ? da : sizes->da;
+    sizes->unpacked = room > sizes->unpacked ? room : sizes->unpacked;
     if (drops && linear->R > 0)
         sizes->dropped_in = linear->in > sizes->dropped_in ? linear->in : sizes->dropped_in;
 }
@@ -211,12 +213,12 @@ static const float *drop_input(const Linear *linear, const LinearPart *part, con
 static void base_forward(const Linear *linear, float *y, int64_t ldy, const float *x, int64_t N, const Pass *pass)
 {
     if (!linear->whole || !linear->values) {
-        frozen_product(y, ldy, x, &linear->weight, N, pass->apart);
+        frozen_product(y, ldy, x, &linear->weight, N, pass->apart, pass->unpacked);
         return;
     }
     for (int i = 0; i < linear->parts; i++) {
         const Frozen weight = module_weight(&linear->part[i].module, linear->values);
-        frozen_product(y + linear->part[i].at, ldy, x, &weight, N, pass->apart);
+        frozen_product(y + linear->part[i].at, ldy, x, &weight, N, pass->apart, pass->unpacked);
     }
 }
 
@@ -237,16 +239,32 @@ static void dropped_magnitude(const Linear *linear, const LinearPart *part, cons
 {
     const ModuleView *m = &part->module;
     float *z = keep->z + part->at;
-    frozen_product(z, linear->out, pass->dropped, &m->weight, N, false);
+    frozen_product(z, linear->out, pass->dropped, &m->weight, N, false, pass->unpacked);
     subtract(y, ldy, z, linear->out, N, m->out);
     gemm_nt(z, linear->out, u, linear->R, linear->values + m->b_at, m->R, N, m->out, m->R, m->scale, 1);
     kernels->scale_columns(y, ldy, z, linear->out, linear->c + part->at, N, m->out, true);
 }
 
+/* all[N, R], of one part = dropout(x) A^T */
+static void dropped_u(const Linear *linear, const LinearPart *part, float *all, const float *x, const Rows *rows,
+                      Pass *pass)
+{
+    const int64_t in = linear->in;
+    gemm_nt(all + part->r_at, linear->R, drop_input(linear, part, x, rows, pass), in, linear->a + part->r_at * in, in,
+            rows->N, part->module.R, in, 1, 0);
+}
+
+/* all[N, R] = x A^T of all parts */
+static void plain_u(const Linear *linear, float *all, const float *x, int64_t N, const Pass *pass)
+{
+    const int64_t in = linear->in, R = linear->R;
+    pass_product(pass)(all, R, x, in, linear->a, in, N, R, in, 1, 0);
+}
+
 void linear_forward(const Linear *linear, LinearKeep *keep, float *y, int64_t ldy, const float *x, const Rows *rows,
                     Pass *pass)
 {
-    const int64_t N = rows->N, in = linear->in, R = linear->R;
+    const int64_t N = rows->N, R = linear->R;
     float *all = keep && keep->u ? keep->u : pass->lora; /* [N, R] */
     const bool dropped = drops(linear, pass), kept = linear->c && keep && keep->z && !dropped;
     float *z = kept ? keep->z : y;
@@ -257,16 +275,15 @@ void linear_forward(const Linear *linear, LinearKeep *keep, float *y, int64_t ld
     if (!linear->a || R == 0)
         return;
     if (!dropped)
-        pass_product(pass)(all, R, x, in, linear->a, in, N, R, in, 1, 0);
+        plain_u(linear, all, x, N, pass);
     for (int i = 0; i < linear->parts; i++) {
         const LinearPart *part = &linear->part[i];
         const ModuleView *m = &part->module;
         if (m->R == 0)
             continue;
-        float *u = all + part->r_at; /* [N, m->R] */
+        const float *u = all + part->r_at; /* [N, m->R] */
         if (dropped)
-            gemm_nt(u, R, drop_input(linear, part, x, rows, pass), in, linear->a + part->r_at * in, in, N, m->R, in, 1,
-                    0);
+            dropped_u(linear, part, all, x, rows, pass);
         if (dropped && linear->c)
             dropped_magnitude(linear, part, keep, y + part->at, ldy, u, N, pass);
         else
@@ -274,6 +291,21 @@ void linear_forward(const Linear *linear, LinearKeep *keep, float *y, int64_t ld
     }
     if (linear->c && !dropped)
         kernels->scale_columns(y, ldy, z, ldz, linear->c, N, linear->out, false);
+}
+
+void linear_keep_again(const Linear *linear, LinearKeep *keep, float *y, const float *x, const Rows *rows, Pass *pass)
+{
+    if (keep->z) {
+        linear_forward(linear, keep, y, linear->out, x, rows, pass);
+        return;
+    }
+    if (!keep->u || !linear->a)
+        return;
+    if (!drops(linear, pass))
+        plain_u(linear, keep->u, x, rows->N, pass);
+    for (int i = 0; drops(linear, pass) && i < linear->parts; i++)
+        if (linear->part[i].module.R > 0)
+            dropped_u(linear, &linear->part[i], keep->u, x, rows, pass);
 }
 
 /* The column sums of dy, times scale, added. */
@@ -383,15 +415,15 @@ static void lora_gradients(const Linear *linear, const float *u, const LinearGra
 }
 
 /* dx = beta dx + dy W */
-static void base_backward(const Linear *linear, const LinearGrad *g, int64_t N)
+static void base_backward(const Linear *linear, const LinearGrad *g, int64_t N, const Pass *pass)
 {
     if (!linear->whole) {
-        frozen_pull(g->dx, g->dy, g->ldy, &linear->weight, N, g->beta);
+        frozen_pull(g->dx, g->dy, g->ldy, &linear->weight, N, g->beta, pass->unpacked);
         return;
     }
     for (int i = 0; i < linear->parts; i++) {
         const Frozen weight = module_weight(&linear->part[i].module, linear->values);
-        frozen_pull(g->dx, g->dy + linear->part[i].at, g->ldy, &weight, N, i == 0 ? g->beta : 1);
+        frozen_pull(g->dx, g->dy + linear->part[i].at, g->ldy, &weight, N, i == 0 ? g->beta : 1, pass->unpacked);
     }
 }
 
@@ -420,7 +452,7 @@ static void lora_backward(const Linear *linear, const LinearKeep *keep, const Li
         if (linear->c) {
             float *more = keep->z + part->at;
             subtract(more, linear->out, g->dy + part->at, g->ldy, N, part->module.out);
-            frozen_pull(pass->dropped, more, linear->out, &part->module.weight, N, 1);
+            frozen_pull(pass->dropped, more, linear->out, &part->module.weight, N, 1, pass->unpacked);
         }
         add_to(g->dx, drop_input(linear, part, pass->dropped, rows, pass), N * in);
     }
@@ -436,7 +468,7 @@ void linear_backward(const Linear *linear, const LinearKeep *keep, const LinearG
         lora_gradients(linear, keep->u, &scaled, rows, pass);
     if (!grad->dx)
         return;
-    base_backward(linear, drops(linear, pass) ? grad : &scaled, rows->N);
+    base_backward(linear, drops(linear, pass) ? grad : &scaled, rows->N, pass);
     if (linear->R > 0)
         lora_backward(linear, keep, grad, rows, pass);
 }

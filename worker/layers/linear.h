@@ -82,6 +82,9 @@ void linear_bind(Linear *linear, const float *values);
 void linear_forward(const Linear *linear, LinearKeep *keep, float *y, int64_t ldy, const float *x, const Rows *rows,
                     Pass *pass);
 
+/* What forward keeps, without y where that can be: as before a backward that comes later. y[N,out]: room. */
+void linear_keep_again(const Linear *linear, LinearKeep *keep, float *y, const float *x, const Rows *rows, Pass *pass);
+
 /* The bias in force, [out]; NULL: none. */
 const float *linear_bias(const Linear *linear);
 

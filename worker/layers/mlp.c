@@ -47,7 +47,8 @@ void mlp_bind(Mlp *mlp, const float *values)
     linear_bind(&mlp->down, values);
 }
 
-void mlp_forward(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass)
+/* pass->g = act(x Wup + b) */
+static void activate(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass)
 {
     const float *bias = linear_bias(&mlp->up);
     float *pre = keep->pre ? keep->pre : mlp->gated ? pass->pre : pass->g;
@@ -56,7 +57,18 @@ void mlp_forward(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass)
         kernels->gated_act_forward(pass->g, pre, pre, bias, rows->N, mlp->F, mlp->act);
     else
         kernels->bias_act_forward(pass->g, keep->pre, pre, bias, rows->N, mlp->F, mlp->act);
+}
+
+void mlp_forward(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass)
+{
+    activate(mlp, keep, rows, pass);
     linear_forward(&mlp->down, &keep->down, pass->o, mlp->C, pass->g, rows, pass);
+}
+
+void mlp_keep_again(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass)
+{
+    activate(mlp, keep, rows, pass);
+    linear_keep_again(&mlp->down, &keep->down, pass->o, pass->g, rows, pass);
 }
 
 /* The activation's output in pass->g, made again for the gradients of `down`. */

@@ -37,6 +37,9 @@ void mlp_bind(Mlp *mlp, const float *values);
 /* pass->x[rows,C] -> pass->o[rows,C], without the bias. */
 void mlp_forward(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass);
 
+/* What forward keeps, of the same pass->x, without pass->o. */
+void mlp_keep_again(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass);
+
 /* -> pass->x[rows,C], where the gradient at the input is needed (body.h). */
 void mlp_backward(const Mlp *mlp, MlpKeep *keep, const Rows *rows, const BodyGrad *grad, Pass *pass);
 

@@ -11,6 +11,7 @@ void pass_layout(Pass *pass, Layout *layout, const PassSizes *sizes)
     pass->o = layout_floats(layout, N * W);
     pass->r = layout_floats_if(layout, sizes->stream, N * W);
     pass->side = layout_floats_if(layout, sizes->side, N * W);
+    pass->aside = layout_floats_if(layout, sizes->again, N * W);
     pass->g = layout_floats(layout, N * sizes->wide);
     pass->pre = layout_floats_if(layout, sizes->pre > 0, N * sizes->pre);
     pass->row_a = layout_floats(layout, sizes->most_read * W);
@@ -20,6 +21,7 @@ void pass_layout(Pass *pass, Layout *layout, const PassSizes *sizes)
     pass->lora_room = N * sizes->most_R;
     pass->dropped = layout_floats(layout, N * sizes->dropped_in);
     pass->da = layout_floats_if(layout, sizes->da > 0, sizes->da);
+    pass->unpacked = layout_floats_if(layout, sizes->unpacked > 0, sizes->unpacked);
     pass->logits = layout_floats_if(layout, sizes->labels > 0, sizes->most_read * sizes->labels);
     pass->classes = sizes->labels > 0 ? layout_take(layout, (size_t)sizes->most_read * sizeof(int32_t)) : NULL;
     pass->keys = layout_take(layout, (size_t)B * sizeof(RngKey));

@@ -53,9 +53,11 @@ typedef struct PassSizes {
     int64_t most_R; /* of any product, parts together */
     int64_t dropped_in; /* widest input of a LoRA with dropout, 0: none */
     int64_t da; /* most floats of A's that share a product, 0: none */
+    int64_t unpacked; /* room of products with packed weights (frozen.h), 0: there are none */
     int64_t labels; /* outputs of the head, 0: the vocabulary's */
     bool stream; /* the residual is not the blocks' input (pre-norm) */
     bool side; /* sublayers stand side by side */
+    bool again; /* blocks are computed again before their backward */
     bool places; /* there is a table of positions */
     size_t attention; /* bytes of attention's scratch */
 } PassSizes;
@@ -83,6 +85,7 @@ typedef struct Pass {
     float *x, *y, *o; /* [most_tokens, across] */
     float *r; /* the same: the residual stream of a pre-norm model */
     float *side; /* the same: its gradient, while bodies that stand side by side add to it */
+    float *aside; /* the same: where the gradient waits while a block is computed again */
     float *g; /* [most_tokens, wide] */
     float *pre; /* [most_tokens, pre] */
     float *row_a, *row_b; /* [most_read, across] */
@@ -91,6 +94,7 @@ typedef struct Pass {
     int64_t lora_room; /* floats of it */
     float *dropped; /* [most_tokens, dropped_in] */
     float *da; /* the gradient of A's that share a product */
+    float *unpacked; /* rows of the frozen weight that is multiplied with */
     float *logits; /* [most_read, labels]: what the head gives */
     int32_t *classes; /* [most_read] */
     struct Lanes *lanes; /* where sequences go on behind earlier calls (lanes.h), borrowed; NULL: they stand alone */

@@ -278,6 +278,7 @@ static PassSizes pass_sizes(const Model *model)
         .wide = most((arch->H + 2 * arch->K) * arch->D, arch->F),
         .most_R = most(model->opens ? embedding_most_R(&model->embedding) : 0, o->most_R),
         .stream = arch->pre_norm,
+        .again = o->training && o->checkpointing,
         .places = has(model, -1, ROLE_POSITION) && !arch->image_size,
         .labels = model->speaks || !model->closes ? 0 : most(arch->head.labels, o->most_labels),
     };
@@ -290,25 +291,6 @@ static PassSizes pass_sizes(const Model *model)
     if (model->closes)
         measure_head(model, drops, &sizes);
     return sizes;
-}
-
-/* The parts of a keep, for one micro-batch. */
-static void keep_layout(Keep *keep, const Model *model, Layout *layout, const PassSizes *sizes)
-{
-    const int64_t layers = model->arch->layers;
-    if (model->opens)
-        embedding_keep_layout(&keep->embedding, &model->embedding, layout, sizes,
-                              embedding_is_trained(&model->embedding) || block_needs_input(&model->blocks[0]));
-    for (int64_t l = model->first; l < model->end; l++) {
-        const bool above = l + 1 < layers && block_needs_input(&model->blocks[l + 1]);
-        block_keep_layout(&keep->blocks[l], &model->blocks[l], layout, sizes, l + 1 == layers, above);
-    }
-    if (!model->closes)
-        return;
-    if (model->ends && model->below)
-        norm_keep_layout(&keep->final, &model->final, layout, sizes->most_read);
-    if (!model->speaks)
-        head_keep_layout(&keep->head, &model->head, layout, sizes->most_read);
 }
 
 static void layers_layout(Model *model, Layout *layout)
@@ -366,34 +348,6 @@ static size_t count_bytes(Model *model, void (*lay_out)(Model *, Layout *))
     return layout.bytes;
 }
 
-static size_t count_keep(Keep *keep, const Model *model)
-{
-    const PassSizes sizes = pass_sizes(model);
-    Layout layout = { 0 };
-    keep_layout(keep, model, &layout, &sizes);
-    return layout.bytes;
-}
-
-bool keep_init(Keep *keep, const Model *model, Err *err)
-{
-    const PassSizes sizes = pass_sizes(model);
-    *keep = (Keep){ .blocks = xcalloc((size_t)model->arch->layers, sizeof *keep->blocks) };
-    if (!arena_init(&keep->arena, count_keep(keep, model), err)) {
-        keep_release(keep);
-        return false;
-    }
-    Layout layout = { .arena = &keep->arena };
-    keep_layout(keep, model, &layout, &sizes);
-    return true;
-}
-
-void keep_release(Keep *keep)
-{
-    arena_release(&keep->arena);
-    free(keep->blocks);
-    *keep = (Keep){ 0 };
-}
-
 /* Micro-batches that may be on their way; 0: it does not train. */
 static int flights_of(const ModelOptions *o)
 {
@@ -401,15 +355,15 @@ static int flights_of(const ModelOptions *o)
     return o->training ? given : 0;
 }
 
-int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOptions *options)
+int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const Weights *weights, const ModelOptions *options)
 {
     Model model = { .arch = arch, .table = table, .options = *options };
-    Keep keep = { .blocks = xcalloc((size_t)arch->layers, sizeof *keep.blocks) };
     model.blocks = xcalloc((size_t)arch->layers, sizeof *model.blocks);
-    make_layers(&model, NULL);
-    const size_t bytes = count_bytes(&model, model_layout) + (size_t)flights_of(options) * count_keep(&keep, &model);
+    make_layers(&model, weights);
+    size_t bytes = count_bytes(&model, model_layout);
+    if (options->training)
+        bytes += (size_t)flights_of(options) * keep_bytes(&model);
     free(model.blocks);
-    free(keep.blocks);
     return (int64_t)bytes;
 }
 

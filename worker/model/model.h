@@ -22,6 +22,7 @@
 typedef struct ModelOptions {
     int64_t most_tokens, most_sequences, longest; /* of any micro-batch to come */
     bool training; /* room for backward */
+    bool checkpointing; /* blocks are computed again when their backward comes (again.h): the same bits, less memory */
     int threads;
     double lora_dropout;
     uint64_t seed; /* of dropout */
@@ -48,8 +49,8 @@ int64_t model_slot_size(const Model *model);
 /* weights[labels] of the classes in losses to come, as LossOptions has them; lent while the model is open. */
 void model_weigh_classes(Model *model, const double *weights);
 
-/* Bytes of arenas that model_open takes for these options. */
-int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const ModelOptions *options);
+/* Bytes of arenas that model_open takes for these options. weights: planned; NULL: all of it is floats. */
+int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const Weights *weights, const ModelOptions *options);
 
 /* ---- the whole: forward and backward in one call --------------------------------------------------- */
 

@@ -2,6 +2,7 @@
  * of a forward is in the keep; all else that a call leaves behind is scratch. */
 #include "worker/model/model.h"
 
+#include "worker/model/again.h"
 #include "worker/model/model_parts.h"
 
 #include <string.h>
@@ -155,6 +156,8 @@ void model_up(Model *model, Keep *keep, const ModelInput *input)
         take_rows(model, input->rows);
     for (int64_t l = model->first; l < model->end; l++) {
         const BlockCall call = call_of(model, keep, l);
+        if (keep)
+            again_note(model, keep, l);
         block_forward(&model->blocks[l], &call, model->pass);
     }
 }
@@ -189,6 +192,7 @@ void model_down(Model *model, Keep *keep, const ModelInput *input)
         BlockCall call = call_of(model, keep, l);
         call.input = l > model->first ? block_outlet(&model->blocks[l - 1], &keep->blocks[l - 1])
                                       : first_inlet(model, keep, input);
+        again_compute(model, keep, l);
         block_backward(&model->blocks[l], &call, pass);
     }
     if (model->opens && embedding_is_trained(&model->embedding))

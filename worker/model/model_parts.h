@@ -16,6 +16,8 @@ typedef struct Keep {
     Arena arena;
     EmbeddingKeep embedding;
     BlockKeep *blocks; /* [arch->layers], those of the stage laid out */
+    float **inputs; /* [arch->layers] of blocks that are computed again: the stream before them; NULL: of those that
+                       are not */
     NormKeep final;
     HeadKeep head;
 } Keep;
@@ -58,6 +60,9 @@ MUST_USE Model *model_beside(Model *base, const ModelArch *arch, const SlotTable
 /* Takes memory for one more micro-batch of a model that trains; false with *err set when there is none. */
 MUST_USE bool keep_init(Keep *keep, const Model *model, Err *err);
 void keep_release(Keep *keep);
+
+/* Bytes that keep_init takes, once the model's sizes are known. */
+size_t keep_bytes(const Model *model);
 
 /* Takes a micro-batch: its rows, what the head reads of it (`all`: every token), and the values. A backward
  * that does not follow its forward at once begins anew. */

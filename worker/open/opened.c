@@ -15,7 +15,8 @@ bool opened_open_stage(Opened *o, const AdaptedOptions *options, int index, int 
     return adapted_open(&o->adapted, options, err) && open_tokenizer(&o->tokenizer, o->adapted.arch, err) &&
            stage_init(&o->stage, o->adapted.arch, o->adapted.table, index, count, err) &&
            adapted_open_files(&o->adapted, err) &&
-           weights_plan_beside(&o->weights, o->adapted.table, count > 1 ? &o->stage : NULL, o->adapted.files, err);
+           weights_plan_beside(&o->weights, o->adapted.table, count > 1 ? &o->stage : NULL, o->adapted.files,
+                               options->precision, err);
 }
 
 bool opened_open(Opened *o, const AdaptedOptions *options, Err *err)

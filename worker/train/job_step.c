@@ -67,6 +67,7 @@ static bool open_model(JobStep *step, const JobStepOptions *o, int64_t tokens, i
                                  .most_sequences = rows,
                                  .longest = longest_of(o),
                                  .training = true,
+                                 .checkpointing = c->train.checkpointing,
                                  .threads = o->threads,
                                  .lora_dropout = c->lora.dropout,
                                  .seed = c->train.seed,

@@ -1,8 +1,8 @@
 #include "worker/train/layout.h"
 
 #include "common/base/mem.h"
-#include "common/model/stored.h"
 #include "worker/model/stage.h"
+#include "worker/model/weights.h"
 #include "worker/train/needs.h"
 #include "worker/train/order.h"
 #include "worker/train/simulate.h"
@@ -16,6 +16,7 @@ typedef struct Question {
     const ModelArch *arch;
     const SlotTable *table;
     ModelOptions model; /* of a node that holds it whole */
+    Precision precision;
     int64_t T, m; /* tokens of a sequence; micro-batches of a lane */
 } Question;
 
@@ -58,7 +59,8 @@ static double weights_of(const Question *q, const Stage *stage)
         const Module *m = &q->arch->modules[i];
         const bool shared = m->tied && stage->count == 1; /* its matrix is the word table */
         if (stage_holds(stage, m))
-            sum += 4 * ((shared ? 0 : (double)stored_count(m)) + (m->bias ? (double)m->out : 0));
+            sum += (shared ? 0 : (double)weights_module_bytes(m, q->table->modules[i].weight >= 0, q->precision)) +
+                   (m->bias ? 4 * (double)m->out : 0);
     }
     return sum;
 }
@@ -74,9 +76,9 @@ static void fill_memory(LayoutStage *to, const Question *q, const Stage *stage)
     ModelOptions o = q->model;
     o.stage = stage->count > 1 ? stage : NULL;
     o.flights = 1;
-    const double one = (double)model_bytes(q->arch, q->table, &o);
+    const double one = (double)model_bytes(q->arch, q->table, NULL, &o);
     o.flights = 2;
-    const double each = (double)model_bytes(q->arch, q->table, &o) - one;
+    const double each = (double)model_bytes(q->arch, q->table, NULL, &o) - one;
     const int flights = order_flights(stage->count, stage->index, q->m);
     const double slots = 4 * (double)stage->size, whole = 4 * (double)q->table->size;
     const double sums = 3 + 2 * ceil(log2((double)q->m + 1)); /* values, and gradients that wait in the tree */
@@ -133,7 +135,9 @@ bool layout_of(RunLayout *layout, const LayoutMachine *machine, const Config *c,
     *layout = (RunLayout){ .stages = stages, .replicas = machine->nodes / stages };
     if (machine->nodes % stages != 0)
         return err_set(err, ERR_INPUT, "%d stages do not divide %lld nodes", stages, (long long)machine->nodes);
-    Question q = { .machine = machine, .arch = arch, .table = table, .T = needs_longest(c, arch) };
+    Question q = {
+        .machine = machine, .arch = arch, .table = table, .precision = c->train.precision, .T = needs_longest(c, arch)
+    };
     q.model = needs_options(c, arch, layout->replicas);
     q.model.threads = (int)machine->cores;
     const int64_t tokens = c->train.batch_size * q.T;

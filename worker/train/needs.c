@@ -34,6 +34,7 @@ ModelOptions needs_options(const Config *c, const ModelArch *arch, int64_t ranks
                            .most_sequences = batch,
                            .longest = T,
                            .training = true,
+                           .checkpointing = c->train.checkpointing,
                            .threads = 1,
                            .lora_dropout = c->lora.dropout };
 }
@@ -44,7 +45,7 @@ static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const S
     const ModelOptions o = needs_options(c, arch, ranks);
     const int64_t slots = table->size * (int64_t)sizeof(float), sums = 8; /* gradients that lie in a tree, a rank */
     needs->shared = weights->bytes + (1 + ranks * sums) * slots;
-    needs->rank = model_bytes(arch, table, &o) + sums * slots;
+    needs->rank = model_bytes(arch, table, weights, &o) + sums * slots;
     needs->server = (3 + sums) * slots + 20 * 1000 * 1000;
     needs->disk = 3 * 3 * slots; /* values and two moments */
 }
@@ -56,7 +57,7 @@ bool needs_of(Needs *needs, const Config *c, int64_t ranks, Err *err)
     Weights weights = { 0 };
     const bool open = adapted_open(&adapted, &o, err);
     const bool ok = open && adapted_open_files(&adapted, err) &&
-                    weights_plan_beside(&weights, adapted.table, NULL, adapted.files, err);
+                    weights_plan_beside(&weights, adapted.table, NULL, adapted.files, o.precision, err);
     if (ok)
         add_up(needs, c, adapted.arch, adapted.table, &weights, ranks);
     weights_release(&weights);

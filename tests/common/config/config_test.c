@@ -313,10 +313,8 @@ static void what_comes_later_is_refused_by_name(void **state)
 {
     (void)state;
     static const char *const later[][2] = {
-        { "train.precision", "bf16" }, { "train.precision", "nf4" }, { "train.gradient_checkpointing", "true" },
-        { "ps.mode", "async" },        { "ps.mode", "ssp" },         { "ps.mode", "allreduce" },
-        { "ps.staleness", "3" },       { "ps.wire_dtype", "bf16" },  { "parallel.data", "4" },
-        { "parallel.tensor", "2" },
+        { "ps.mode", "async" },      { "ps.mode", "ssp" },     { "ps.mode", "allreduce" }, { "ps.staleness", "3" },
+        { "ps.wire_dtype", "bf16" }, { "parallel.data", "4" }, { "parallel.tensor", "2" },
     };
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         char override[100], where[64];
@@ -340,6 +338,12 @@ static void what_comes_later_may_be_given_as_it_is_now(void **state)
               "parallel: {data: auto, pipeline: auto, tensor: auto, micro_batches: auto}\n",
               NULL);
     config_release(&c);
+    expect_refused("model: m\ntrain: {precision: nf4}\nlora: {use_dora: true}\n", NULL, "before they are rounded",
+                   "train.precision", "train.precision: fp32");
+    expect_refused("model: m\ntrain: {precision: bf16}\nlora: {init_lora_weights: pissa}\n", NULL, "a part of the base",
+                   "lora.init_lora_weights", "train.precision: fp32");
+    expect_refused("model: m\ntrain: {precision: bf16, mode: full}\n", NULL, "every weight is trained", "train.mode",
+                   "train.precision: fp32");
     expect_refused("model: m\ntrain: {precision: fp64}\n", NULL, "'fp64' is not one of", "precision", "fp32");
 }
 

@@ -47,7 +47,7 @@ static void joined_matrices_are_one_product(void **state)
     assert_int_equal(f.both.out, OUT + MORE);
     for (int i = 0; i < N * LD; i++)
         y[i] = 9;
-    frozen_product(y, LD, f.x, &f.both, N, false);
+    frozen_product(y, LD, f.x, &f.both, N, false, NULL);
     for (int n = 0; n < N; n++)
         for (int o = 0; o < LD; o++) {
             double sum = o < OUT + MORE ? 0 : 9;
@@ -66,7 +66,7 @@ static void the_gradient_is_added_to_what_beta_leaves(void **state)
         float dx[N * IN];
         for (int i = 0; i < N * IN; i++)
             dx[i] = beta ? 2 : NAN;
-        frozen_pull(dx, f.g, LD, &f.first, N, (float)beta);
+        frozen_pull(dx, f.g, LD, &f.first, N, (float)beta, NULL);
         for (int n = 0; n < N; n++)
             for (int i = 0; i < IN; i++) {
                 double sum = beta ? 2 : 0;

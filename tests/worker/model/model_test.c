@@ -469,7 +469,7 @@ static int64_t bytes_with_layer(int64_t layer, bool training)
     const ModelOptions options = {
         .most_tokens = 4096, .most_sequences = 32, .longest = 512, .training = training, .threads = 1
     };
-    const int64_t bytes = model_bytes(c->arch, c->table, &options);
+    const int64_t bytes = model_bytes(c->arch, c->table, NULL, &options);
     case_close(c);
     return bytes;
 }

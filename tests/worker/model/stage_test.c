@@ -34,7 +34,7 @@ static void load_part(Part *part, const Subject *s)
     char *folder = file_of(s, "model");
     SafeTensors *files = safetensors_open_model(folder, &err);
     must(files != NULL, &err);
-    must(weights_plan_beside(&part->weights, s->c.table, &part->stage, files, &err), &err);
+    must(weights_plan_beside(&part->weights, s->c.table, &part->stage, files, PRECISION_FP32, &err), &err);
     part->weights.data = xcalloc(1, (size_t)part->weights.bytes + 1);
     must(weights_load(&part->weights, files, 0, 1, &err), &err);
     part->digest = weights_digest(&part->weights, files, 0, 2) + weights_digest(&part->weights, files, 1, 2);
