@@ -231,7 +231,7 @@ void block_forward(const Block *block, const BlockCall *call, Pass *pass)
         const Meets next = meets(block, i, call, keep);
         if (s->place == NORM_BEFORE && !pass->normed)
             norm_apply(&s->norm, &k->norm, pass->x, &stream, in, pass);
-        if (call->again && i + 1 == block->count && s->kind == BODY_MLP) {
+        if (call->again && i + 1 == block->count && s->kind == BODY_MLP && !norm_is_there(&s->after)) {
             mlp_keep_again(&s->mlp, &k->mlp, out, pass);
             return;
         }
