@@ -63,10 +63,9 @@ static const char *const later[] = { "sweep" };
 
 static void usage(FILE *out)
 {
-    fputs("usage: lora COMMAND [ARGUMENTS]\n\n", out);
+    fputs("usage: lora COMMAND [ARGUMENTS]          (lora COMMAND --help tells more)\n\n", out);
     for (int i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
-    fputs("\n`lora COMMAND --help` tells more.\n", out);
 }
 
 /* lora(1): a part a command. */
