@@ -158,7 +158,6 @@ typedef struct ParallelConfig {
     char *fingerprint; /* of it, 16 digits; NULL until the run begins */
     int64_t micro_batches; /* -1: auto */
     int64_t micro_batch_tokens; /* -1: auto */
-    double memory; /* GB of a node; 0: what the machine gives */
     int64_t pipeline; /* stages of a replica; -1: auto */
 } ParallelConfig;
 
