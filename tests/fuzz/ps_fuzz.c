@@ -94,7 +94,7 @@ static Msg odd_message(Fuzz *fuzz, char *text, float *data)
                 .client = chance_below(chance, 2) ? 1 + chance_below(chance, 100) : chance_bits(chance),
                 .step = odd_number(fuzz),
                 .kind = (LeaseKind)chance_below(chance, 3),
-                .count = odd_number(fuzz),
+                .weight = (double)odd_number(fuzz),
                 .tokens = odd_number(fuzz),
                 .loss = (double)odd_number(fuzz),
                 .seconds = (double)odd_number(fuzz),
