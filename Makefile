@@ -121,7 +121,7 @@ scripts = $(wildcard tests/$(1)/*$(T)*_test.sh)
 PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: test test-unit test-dist test-interop
-test: ## install what is missing, build, run every test (about 9 minutes)
+test: ## install what is missing, build, run every test (9 to 14 minutes on two cores)
 	launch/setup
 	$(MAKE) lint
 	$(MAKE) $(PARALLEL) test-unit
