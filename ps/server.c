@@ -27,6 +27,7 @@
 static const double show_pause = 0.5; /* seconds between two pictures for the status page */
 static const double tick = 0.1; /* seconds between core_ticks */
 static const double farewell = 1.0; /* seconds that clients have to say BYE at the end */
+static const double hearing = 5.0; /* and who ordered the end, to have the answer */
 static const double return_time = 5.0; /* and to come back to a server that was killed at the end */
 static const int64_t sum_bytes = 256 << 20; /* for gradients that wait for others */
 enum { ROUND_MESSAGES = 256 };
@@ -43,6 +44,7 @@ typedef struct Server {
     double told_malformed; /* when */
     double started; /* seconds since 1970 */
     bool takes_orders;
+    WireId ordered_by; /* who had it stop, on control; size 0: nobody */
     Web *web; /* NULL: none */
     double shown; /* when it was last shown something */
     char *end_text; /* what the core told the clients at the end; owned */
@@ -162,8 +164,10 @@ static void answer_status(Server *server, WireSocket *socket, const WireId *from
     char *text = report_text(server->run, server->core, &report, clock_now());
     const Msg reply = { .type = MSG_STATUS, .run = run_id(server->run), .client = msg->client, .text = text };
     answer_on(socket, from, &reply);
-    if (order.stop && !interrupted)
+    if (order.stop && !interrupted) {
         interrupted = SIGTERM;
+        server->ordered_by = *from;
+    }
     free(order.said);
     free(text);
 }
@@ -376,6 +380,21 @@ static void say_farewell(Server *server, int code, char *text, bool tell)
     }
 }
 
+/* Who ordered the end leaves when it has the answer: what has come in is dropped where ZeroMQ sees the end of the
+ * connection before its reader has it. */
+static void await_orderer(Server *server, int code, char *text)
+{
+    const double until = clock_now() + hearing;
+    bool gone = server->ordered_by.size == 0;
+    for (double now = clock_now(); !gone && now < until; now = clock_now()) {
+        WireId id;
+        wire_wait(&server->control, 1, -1, tick / 10);
+        take_farewells(server, server->control, code, text);
+        while (!gone && wire_gone(server->control, &id))
+            gone = wire_same_id(&id, &server->ordered_by);
+    }
+}
+
 static int leave_interrupted(Server *server, Err *err)
 {
     const int code = 128 + interrupted; /* as shells count: 130, 143 */
@@ -385,6 +404,7 @@ static int leave_interrupted(Server *server, Err *err)
     const bool saved = save_checkpoint(server->run, err);
     char text[] = "the parameter server was interrupted; the same command goes on";
     say_farewell(server, code, text, true);
+    await_orderer(server, code, text);
     return saved ? code : err_exit_code(err);
 }
 

@@ -10,7 +10,7 @@ is() { # FILE EXPRESSION WANT
     got=$(field "$1" "$2") || fail "no $2 in $(cat "$1")"
     [ "$got" = "$3" ] || fail "$2 is '$got', not '$3'"
 }
-steps=1200
+steps=3000 # more than are made before it is stopped
 reference "$work/one"
 want=$(sha "$work/one")
 
@@ -23,7 +23,7 @@ start_job 2
 await 30 reached "$work/run" 50
 "$lora" status "$address" --json >"$work/status" || fail "no status of a run that trains"
 is "$work/status" 's["state"], s["clients"], s["ranks"], s["total_steps"], s["micro_batches"], s["degraded"]' "('training', 1, 2, $steps, 8, None)"
-is "$work/status" 'len(s["workers"]), s["workers"][0]["ranks"], s["workers"][0]["lag"] <= 1, s["workers"][0]["memory"] > 1e6' "(1, 2, True, True)"
+is "$work/status" 'len(s["workers"]), s["workers"][0]["ranks"], 0 <= s["workers"][0]["lag"] <= 8, s["workers"][0]["memory"] > 1e6' "(1, 2, True, True)"
 is "$work/status" 'any("joined client" in e["text"] for e in s["events"])' True
 is "$work/status" 's["traffic"]["up"] > 1000 and s["traffic"]["share"] > 0 and s["pieces"]["total"] == 8' True
 python3 - "$work/status" "$work/run/metrics.jsonl" <<'EOF' || fail "the status is not what metrics.jsonl says"
@@ -53,6 +53,7 @@ start_job 1
 await 30 reached "$work/run" 100
 "$lora" stop "$address" >"$work/said" || fail "it is not stopped: $(cat "$work/said")"
 ends_with 143 "a server that is stopped" wait $ps
+kill $job # it would wait for the server to come back
 wait $job
 start_ps "$work/run"
 "$lora" drain "$address" >"$work/said" && grep -q "nobody works: it stops now" "$work/said" || fail "nobody works, and it is not drained: $(cat "$work/said")"
