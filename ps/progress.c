@@ -23,6 +23,10 @@ static int write_words(char words[WORDS], const ProgressFigures *f, int parts)
     if (parts > 2)
         snprintf(rate, sizeof rate, " %.0f tokens/s", f->tokens_per_second);
     int n = snprintf(words, WORDS, "%lld/%lld", (long long)f->step, (long long)f->total);
+    if (f->pieces > 0)
+        return n + (parts > 0 ? snprintf(words + n, WORDS - (size_t)n, " evaluating %lld/%lld", (long long)f->evaluated,
+                                         (long long)f->pieces)
+                              : 0);
     if (parts > 0)
         n += snprintf(words + n, WORDS - (size_t)n, " loss %.4f%s", f->loss, rate);
     if (parts > 1)
@@ -54,15 +58,13 @@ void progress_draw(char *out, size_t size, int columns, const ProgressFigures *f
     snprintf(out, size, "[%s] %s", bar, words);
 }
 
-static void show(Progress *progress, const ProgressFigures *figures, int columns)
+static void draw(Progress *progress, const ProgressFigures *figures, int columns)
 {
-    const double now = clock_now();
     char line[256];
-    if (now < progress->drawn + pause && figures->step < figures->total)
-        return;
-    progress->drawn = now;
+    progress->drawn = clock_now();
     progress_draw(line, sizeof line, columns, figures);
     log_bar(line);
+    progress->evaluating = figures->pieces > 0;
 }
 
 void progress_step(Progress *progress, int64_t step, double loss, double tokens_per_second, bool logged)
@@ -76,14 +78,26 @@ void progress_step(Progress *progress, int64_t step, double loss, double tokens_
         .left = done > 0 ? (clock_now() - progress->start) / done * (double)(progress->total - step) : 0,
     };
     const int columns = log_columns();
-    if (columns > 0)
-        show(progress, &f, columns);
-    else if (logged)
+    progress->last = f;
+    if (columns > 0 && (step >= progress->total || clock_now() >= progress->drawn + pause))
+        draw(progress, &f, columns);
+    else if (columns == 0 && logged)
         log_info("train", "step=%lld/%lld loss=%.4f tokens_per_second=%.0f left=%.0fs", (long long)step,
                  (long long)progress->total, loss, tokens_per_second, f.left);
 }
 
-void progress_end(void)
+void progress_evaluation(Progress *progress, int64_t step, int64_t done, int64_t pieces)
 {
+    const ProgressFigures f = { .step = step, .total = progress->total, .evaluated = done, .pieces = pieces };
+    const int columns = log_columns();
+    if (columns > 0 && pieces > 0)
+        draw(progress, &f, columns);
+    else if (columns > 0 && progress->evaluating && progress->last.total > 0)
+        draw(progress, &progress->last, columns);
+}
+
+void progress_end(Progress *progress)
+{
+    progress_evaluation(progress, 0, 0, 0);
     log_bar_end();
 }

@@ -277,7 +277,7 @@ void run_close(Run *run)
 {
     if (!run)
         return;
-    progress_end();
+    progress_end(&run->progress);
     costs_keep(run);
     wal_close(&run->wal);
     if (run->fresh && !run->begun)
@@ -316,7 +316,7 @@ static void log_end(Run *run)
 
 bool run_finish(Run *run, Err *err)
 {
-    progress_end();
+    progress_end(&run->progress);
     if (run->complete)
         return true;
     best_load(run);
@@ -389,4 +389,9 @@ void run_drain(Run *run)
 bool run_is_draining(const Run *run)
 {
     return run->draining;
+}
+
+void run_show_evaluation(Run *run, int64_t done, int64_t pieces)
+{
+    progress_evaluation(&run->progress, run->state.version, done, pieces);
 }

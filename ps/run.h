@@ -36,4 +36,7 @@ void run_note_address(const Run *run, const char *endpoint);
 void run_drain(Run *run);
 bool run_is_draining(const Run *run);
 
+/* For the bar: done of the pieces of the evaluation that goes on; pieces 0: none does. */
+void run_show_evaluation(Run *run, int64_t done, int64_t pieces);
+
 #endif

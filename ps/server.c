@@ -9,6 +9,7 @@
 #include "ps/costs.h"
 #include "ps/events.h"
 #include "ps/labels.h"
+#include "ps/lease.h"
 #include "ps/orders.h"
 #include "ps/outgoing_values.h"
 #include "ps/prometheus.h"
@@ -300,6 +301,13 @@ static void count(Server *server)
         interrupted = SIGTERM; /* who had the open work is gone */
 }
 
+static void show_evaluation(Server *server)
+{
+    const CoreLook look = core_look(server->core);
+    const bool goes_on = look.phase == PHASE_EVAL;
+    run_show_evaluation(server->run, goes_on ? look.leases->done : 0, goes_on ? look.leases->n : 0);
+}
+
 static void serve(Server *server)
 {
     WireSocket *const sockets[] = { server->control, server->data };
@@ -313,6 +321,7 @@ static void serve(Server *server)
             count(server);
             routes_forget(&server->routes, now);
             show(server, now);
+            show_evaluation(server);
             next_tick = now + tick;
         }
         wire_wait(sockets, 2, -1, next_tick - now);

@@ -53,6 +53,15 @@ for how in "44 --interrupt=left" "80 --interrupt=[#" "80 --interrupt=[# --twice=
     rm -rf "$work/stopped"
 done
 
+# an evaluation says how far it is, as its chunks come in: 4 of some tenths of a second, two at a time
+{
+    head -n 1 "$case_dir/dev.tsv"
+    for ((i = 0; i < 2000; i++)); do tail -n +2 "$case_dir/dev.tsv"; done
+} >"$work/long.tsv"
+tokens=$((2000 * $(tail -n +2 "$case_dir/dev.tsv" | wc -w) / 3))
+see evaluated 80 "--interrupt=13/13 evaluating 2/" -- --train.num_train_epochs=1 --data.validation="$work/long.tsv" --parallel.micro_batch_tokens=$tokens
+grep -q " 0 130$" "$work/end" || fail "Ctrl-C within an evaluation: the cursor and the code are $(cat "$work/end")"
+
 # in a file
 "$root/bin/lora" train "$case_dir/run.yaml" --ranks=2 --train.output_dir="$work/file" >"$work/log" 2>&1 ||
     fail "a run ended with $?"

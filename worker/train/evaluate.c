@@ -1,6 +1,6 @@
-/* DESIGN. The ranks of a team take a chunk each, and again, until the range is done. Where a replica has stages, chunks go
- * up a lane one behind the other; the last stage measures them, and when the range is done its first rank gives the
- * leader the figures of all. */
+/* DESIGN. The ranks of a team take a chunk each, and again, until the range is done; figures go to the server as they come.
+ * Where a replica has stages, chunks go up a lane one behind the other; the last stage measures them, and when the range
+ * is done its first rank gives the leader the figures of all. */
 #include "worker/train/work.h"
 
 #include "common/base/clock.h"
@@ -75,11 +75,14 @@ static void take_figures(const Job *job, Range range, int64_t at, double *all)
     }
 }
 
-static bool push_figures(Job *job, int64_t step, Range range, double *all, Err *err)
+/* The leader: chunks of the range whose figures `all` begins with. */
+static bool push_figures(Job *job, int64_t step, Range chunks, double *all, Err *err)
 {
+    if (team_failed(job, err))
+        return false;
     ps_client_memory(job->run.client, team_memory(job));
-    for (int64_t chunk = range.begin; chunk < range.end; chunk++) {
-        const double *figures = figures_of(job, all, chunk - range.begin);
+    for (int64_t chunk = chunks.begin; chunk < chunks.end; chunk++) {
+        const double *figures = figures_of(job, all, chunk - chunks.begin);
         const Push push = {
             .eval = true,
             .step = step,
@@ -98,28 +101,32 @@ static bool push_figures(Job *job, int64_t step, Range range, double *all, Err *
 static bool give_figures(Job *job, int64_t step, Range range, double *all, Err *err)
 {
     const size_t bytes = (size_t)((range.end - range.begin) * (CHUNK_SUMS + job->data.eval.width)) * sizeof *all;
-    const bool last = stage_is_last(&job->base.stage);
-    if (last && !job->run.client)
+    if (stage_is_last(&job->base.stage))
         replica_give_chunks(&job->replica, all, bytes);
-    if (!last && job->run.client)
+    else if (job->run.client)
         replica_take_chunks(&job->replica, all, bytes);
-    return !job->run.client || (!team_failed(job, err) && push_figures(job, step, range, all, err));
+    return !job->run.client || push_figures(job, step, range, all, err);
 }
 
 bool evaluate(Job *job, int64_t step, Range range, Err *err)
 {
-    const bool last = stage_is_last(&job->base.stage);
+    const bool last = stage_is_last(&job->base.stage), first = job->node.rank == 0;
     double *all = xcalloc((size_t)((range.end - range.begin) * (CHUNK_SUMS + job->data.eval.width)), sizeof *all);
+    bool ok = true;
     for (int64_t at = range.begin; at < range.end; at += job->node.size) {
+        const Range round = { at, at + job->node.size < range.end ? at + job->node.size : range.end };
         if (at + job->node.rank < range.end)
             evaluate_chunk(job, at + job->node.rank);
         node_gate(&job->node);
-        if (job->node.rank == 0 && last)
+        if (first && last)
             take_figures(job, range, at, all);
+        if (first && last && job->run.client)
+            ok = ok && push_figures(job, step, round, figures_of(job, all, at - range.begin), err);
         node_gate(&job->node);
     }
     flights_settle(&job->step.flights);
-    const bool ok = job->node.rank != 0 || give_figures(job, step, range, all, err);
+    if (first && !(last && job->run.client))
+        ok = give_figures(job, step, range, all, err);
     free(all);
     return ok;
 }
