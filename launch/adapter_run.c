@@ -31,7 +31,7 @@ char *adapter_run_base(const char *adapter, Err *err)
 static bool read_task(TaskType *task, const json_t *config, Err *err)
 {
     const char *name = json_get_string(config, "task_type", NULL, err);
-    for (TaskType t = TASK_SEQ_CLS; name && t <= TASK_IMAGE_CLS; t++)
+    for (TaskType t = TASK_SEQ_CLS; name && t < TASK_COUNT; t++)
         if (strcmp(config_task_name(t), name) == 0) {
             *task = t;
             return true;
@@ -44,13 +44,13 @@ static bool read_task(TaskType *task, const json_t *config, Err *err)
         return false;
     if (name) {
         err_set(err, ERR_INPUT, "task_type '%s' is not supported", name);
-        return err_hint(err, "adapters of SEQ_CLS, TOKEN_CLS, CAUSAL_LM and images are");
+        return err_hint(err, "adapters of SEQ_CLS, TOKEN_CLS, CAUSAL_LM, SEQ_2_SEQ_LM and images are");
     }
     if (class_name)
         err_set(err, ERR_INPUT, "the adapter's task_type is null, and '%s' is the class of no task here", class_name);
     else
         err_set(err, ERR_INPUT, "the adapter does not say what it is for: its task_type is null");
-    return err_hint(err, "give --task_type=SEQ_CLS, TOKEN_CLS, CAUSAL_LM or IMAGE_CLS");
+    return err_hint(err, "give --task_type=SEQ_CLS, TOKEN_CLS, CAUSAL_LM, SEQ_2_SEQ_LM or IMAGE_CLS");
 }
 
 bool adapter_run_check(const char *adapter, Err *err)

@@ -19,6 +19,15 @@ void config_release(Config *config)
 
 const char *config_task_name(TaskType task)
 {
-    static const char *const names[] = { "SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM", "IMAGE_CLS" };
+    static const char *const names[TASK_COUNT] = { [TASK_SEQ_CLS] = "SEQ_CLS",
+                                                   [TASK_TOKEN_CLS] = "TOKEN_CLS",
+                                                   [TASK_CAUSAL_LM] = "CAUSAL_LM",
+                                                   [TASK_IMAGE_CLS] = "IMAGE_CLS",
+                                                   [TASK_SEQ_2_SEQ_LM] = "SEQ_2_SEQ_LM" };
     return names[task];
+}
+
+bool config_is_language(TaskType task)
+{
+    return task == TASK_CAUSAL_LM || task == TASK_SEQ_2_SEQ_LM;
 }

@@ -20,7 +20,7 @@
 
 #include <stdint.h>
 
-typedef enum { TASK_SEQ_CLS, TASK_TOKEN_CLS, TASK_CAUSAL_LM, TASK_IMAGE_CLS } TaskType;
+typedef enum { TASK_SEQ_CLS, TASK_TOKEN_CLS, TASK_CAUSAL_LM, TASK_IMAGE_CLS, TASK_SEQ_2_SEQ_LM, TASK_COUNT } TaskType;
 typedef enum { PROBLEM_AUTO, PROBLEM_SINGLE_LABEL, PROBLEM_REGRESSION, PROBLEM_MULTI_LABEL } ProblemType;
 typedef enum { MODE_LORA, MODE_FULL } TrainMode;
 typedef enum { BIAS_NONE, BIAS_ALL, BIAS_LORA_ONLY } BiasMode;
@@ -57,10 +57,11 @@ typedef struct DataConfig {
     StringList train, validation, test; /* files, absolute */
     double validation_split; /* 0: none */
     char *text, *text_pair, *label; /* text_pair may be NULL */
-    char *prompt, *completion; /* CAUSAL_LM: both or neither (NULL) */
+    char *prompt, *completion; /* CAUSAL_LM: both or neither (NULL); SEQ_2_SEQ_LM: source and target, both */
     char *messages; /* CAUSAL_LM; may be NULL */
     char *tokens, *tags; /* TOKEN_CLS */
     int64_t max_length;
+    int64_t max_target_length; /* SEQ_2_SEQ_LM: tokens of a target; max_length is its source's */
     int64_t block_size; /* CAUSAL_LM on plain text, or of packs; -1: none */
     bool packing;
     char *template_text, *system; /* NULL: none */
@@ -260,5 +261,6 @@ MUST_USE bool config_set(Config *config, const char *key, const char *value, Err
 MUST_USE bool config_set_all(Config *config, const char *const *overrides, int count, Err *err);
 
 const char *config_task_name(TaskType task); /* "SEQ_CLS" */
+bool config_is_language(TaskType task); /* what is learnt are words */
 
 #endif

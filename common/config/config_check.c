@@ -33,22 +33,22 @@ static bool check_task_keys(const Config *c, Err *err)
     const struct {
         const char *key;
         bool set;
-        TaskType task;
+        TaskType task, other; /* that it is a key of; the same: of one alone */
     } rows[] = {
-        { "data.text_pair", d->text_pair != NULL, TASK_SEQ_CLS },
-        { "data.prompt", d->prompt != NULL, TASK_CAUSAL_LM },
-        { "data.completion", d->completion != NULL, TASK_CAUSAL_LM },
-        { "data.messages", d->messages != NULL, TASK_CAUSAL_LM },
-        { "data.template", d->template_text != NULL, TASK_CAUSAL_LM },
-        { "data.system", d->system != NULL, TASK_CAUSAL_LM },
-        { "data.packing", d->packing, TASK_CAUSAL_LM },
-        { "data.block_size", d->block_size > 0, TASK_CAUSAL_LM },
-        { "data.generate", d->generate, TASK_CAUSAL_LM },
-        { "data.random_crop", d->random_crop, TASK_IMAGE_CLS },
-        { "data.random_flip", d->random_flip, TASK_IMAGE_CLS },
+        { "data.text_pair", d->text_pair != NULL, TASK_SEQ_CLS, TASK_SEQ_CLS },
+        { "data.prompt", d->prompt != NULL, TASK_CAUSAL_LM, TASK_SEQ_2_SEQ_LM },
+        { "data.completion", d->completion != NULL, TASK_CAUSAL_LM, TASK_SEQ_2_SEQ_LM },
+        { "data.messages", d->messages != NULL, TASK_CAUSAL_LM, TASK_CAUSAL_LM },
+        { "data.template", d->template_text != NULL, TASK_CAUSAL_LM, TASK_SEQ_2_SEQ_LM },
+        { "data.system", d->system != NULL, TASK_CAUSAL_LM, TASK_CAUSAL_LM },
+        { "data.packing", d->packing, TASK_CAUSAL_LM, TASK_CAUSAL_LM },
+        { "data.block_size", d->block_size > 0, TASK_CAUSAL_LM, TASK_CAUSAL_LM },
+        { "data.generate", d->generate, TASK_CAUSAL_LM, TASK_SEQ_2_SEQ_LM },
+        { "data.random_crop", d->random_crop, TASK_IMAGE_CLS, TASK_IMAGE_CLS },
+        { "data.random_flip", d->random_flip, TASK_IMAGE_CLS, TASK_IMAGE_CLS },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!rows[i].set || rows[i].task == c->task)
+        if (!rows[i].set || rows[i].task == c->task || rows[i].other == c->task)
             continue;
         err_set(err, ERR_INPUT, "%s is a key of %s, the task is %s", rows[i].key, config_task_name(rows[i].task),
                 config_task_name(c->task));
@@ -62,7 +62,7 @@ static bool check_task_keys(const Config *c, Err *err)
 static bool check_labels(const Config *c, Err *err)
 {
     const bool any = c->labels.count > 0 || c->label_count > 0;
-    if (c->task == TASK_CAUSAL_LM && any) {
+    if (config_is_language(c->task) && any) {
         err_set(err, ERR_INPUT, "a language model has no labels");
         err_hint(err, "remove labels, or set task_type: SEQ_CLS");
         return at_keys(c, "labels", "task_type", err);
@@ -179,6 +179,11 @@ static bool check_language(const Config *c, Err *err)
                                           : NULL;
     if (!check_prompts(c, err) || !check_blocks(c, rows, err))
         return false;
+    if (c->task == TASK_SEQ_2_SEQ_LM && d->train.count > 0 && !d->completion) {
+        err_set(err, ERR_INPUT, "which columns hold sources and targets is not said");
+        err_hint(err, "set data.prompt (or data.template) to the source's, data.completion to the target's");
+        return at_key(c, "data.completion", err);
+    }
     if (d->generate && !d->completion && !d->messages) {
         err_set(err, ERR_INPUT, "there are no prompts to generate from");
         err_hint(err, "set data.prompt (or data.template) and data.completion, or data.messages");
@@ -404,7 +409,7 @@ static void metric_names(const Config *c, const char *names[8])
     static const char *const of_values[] = { "pearson", "spearman", "mse" };
     int n = 0;
     names[n++] = "loss";
-    if (c->task == TASK_CAUSAL_LM) {
+    if (config_is_language(c->task)) {
         names[n++] = "perplexity";
         if (c->data.generate) {
             names[n++] = "bleu";
@@ -439,7 +444,7 @@ static bool check_metric(const Config *c, Err *err)
              c->task != TASK_SEQ_CLS                 ? config_task_name(c->task)
              : c->problem_type == PROBLEM_REGRESSION ? "regression"
                                                      : "classification",
-             list.data, c->task == TASK_CAUSAL_LM && !c->data.generate ? "; data.generate adds bleu, rougeL" : "");
+             list.data, config_is_language(c->task) && !c->data.generate ? "; data.generate adds bleu, rougeL" : "");
     text_release(&list);
     return at_key(c, "train.metric_for_best_model", err);
 }

@@ -6,11 +6,9 @@
 #include <string.h>
 
 static const KeyWord task_words[] = {
-    { "SEQ_CLS", TASK_SEQ_CLS, false },
-    { "TOKEN_CLS", TASK_TOKEN_CLS, false },
-    { "CAUSAL_LM", TASK_CAUSAL_LM, false },
-    { "IMAGE_CLS", TASK_IMAGE_CLS, false },
-    { NULL, 0, false },
+    { "SEQ_CLS", TASK_SEQ_CLS, false },           { "TOKEN_CLS", TASK_TOKEN_CLS, false },
+    { "CAUSAL_LM", TASK_CAUSAL_LM, false },       { "IMAGE_CLS", TASK_IMAGE_CLS, false },
+    { "SEQ_2_SEQ_LM", TASK_SEQ_2_SEQ_LM, false }, { NULL, 0, false },
 };
 static const KeyWord problem_words[] = {
     { "single_label_classification", PROBLEM_SINGLE_LABEL, false },
@@ -138,19 +136,21 @@ static const ConfigKey keys[] = {
       "column or field of the label" },
     { "data.max_length", KEY_INT, AT(data.max_length), "512", 0, 1, 1048576, NULL,
       "tokens of an example, special ones included; longer ones are cut" },
+    { "data.max_target_length", KEY_INT, AT(data.max_target_length), "128", 0, 1, 1048576, NULL,
+      "SEQ_2_SEQ_LM: tokens of a target, special ones included; longer ones are cut; data.max_length is the source's" },
     { "data.block_size", KEY_INT, AT(data.block_size), "null", KEY_NULL | KEY_ROWS, 2, 1048576, NULL,
       "CAUSAL_LM on plain text: the corpus is cut into blocks of this many tokens; with data.packing: of a pack" },
     { "data.packing", KEY_BOOL, AT(data.packing), "false", 0, 0, 0, NULL,
       "CAUSAL_LM: an example of a step is a pack of short rows, up to data.block_size tokens; no row sees another" },
     { "data.template", KEY_TEXT, AT(data.template_text), "null", KEY_NULL, 0, 0, NULL,
-      "CAUSAL_LM: the prompt (without data.completion: the text) of a row, in quotes: {NAME} is a field, "
+      "CAUSAL_LM, SEQ_2_SEQ_LM: the prompt (without data.completion: the text) of a row, in quotes: {NAME} is a field, "
       "{?NAME}...{/} a part only where the field is not empty" },
     { "data.system", KEY_TEXT, AT(data.system), "null", KEY_NULL, 0, 0, NULL,
       "CAUSAL_LM: the system's message of conversations that begin without one" },
     { "data.prompt", KEY_TEXT, AT(data.prompt), "null", KEY_NULL, 0, 0, NULL,
-      "CAUSAL_LM: column or field of the prompt, which is not learnt" },
+      "CAUSAL_LM, SEQ_2_SEQ_LM: column or field of the prompt (the source), which is not learnt" },
     { "data.completion", KEY_TEXT, AT(data.completion), "null", KEY_NULL, 0, 0, NULL,
-      "CAUSAL_LM: column or field of what follows the prompt, which is learnt" },
+      "CAUSAL_LM, SEQ_2_SEQ_LM: column or field of what follows the prompt (the target), which is learnt" },
     { "data.messages", KEY_TEXT, AT(data.messages), "null", KEY_NULL, 0, 0, NULL,
       "CAUSAL_LM: field of a conversation, a list of {role, content}; the model's chat template "
       "makes a text of it" },
@@ -169,7 +169,7 @@ static const ConfigKey keys[] = {
     { "data.random_flip", KEY_BOOL, AT(data.random_flip), "false", 0, 0, 0, NULL,
       "IMAGE_CLS: mirror half of the training images (RandomHorizontalFlip)" },
     { "data.generate", KEY_BOOL, AT(data.generate), "false", KEY_ALIKE, 0, 0, NULL,
-      "CAUSAL_LM on prompts: evaluations also generate completions, for BLEU and ROUGE-L; one beside the "
+      "CAUSAL_LM on prompts, SEQ_2_SEQ_LM: evaluations also generate completions, for BLEU and ROUGE-L; one beside the "
       "completions of all rows of the same prompt" },
     { "data.max_new_tokens", KEY_INT, AT(data.max_new_tokens), "128", KEY_ALIKE, 1, 1048576, NULL,
       "generation ends after this many tokens" },

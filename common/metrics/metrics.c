@@ -30,8 +30,10 @@ typedef enum { ROW_CLASSES, ROW_LABELS, ROW_PAIRS, ROW_TAGS, ROW_TOKENS } Counte
 
 static CountedKind kind_of(const MetricsSpec *spec)
 {
-    if (spec->task == TASK_TOKEN_CLS || spec->task == TASK_CAUSAL_LM)
-        return spec->task == TASK_TOKEN_CLS ? ROW_TAGS : ROW_TOKENS;
+    if (spec->task == TASK_TOKEN_CLS)
+        return ROW_TAGS;
+    if (spec->task == TASK_CAUSAL_LM || spec->task == TASK_SEQ_2_SEQ_LM)
+        return ROW_TOKENS;
     if (spec->problem == PROBLEM_REGRESSION)
         return ROW_PAIRS;
     return spec->problem == PROBLEM_MULTI_LABEL ? ROW_LABELS : ROW_CLASSES;

@@ -24,7 +24,7 @@ enum { READERS = sizeof readers / sizeof *readers };
 bool arch_class_task(const char *class_name, TaskType *task)
 {
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
-        for (TaskType t = TASK_SEQ_CLS; t <= TASK_IMAGE_CLS; t++) {
+        for (TaskType t = TASK_SEQ_CLS; t < TASK_COUNT; t++) {
             const char *name = readers[i]->family->task_class[t];
             if (name && strcmp(name, class_name) == 0) {
                 *task = t;

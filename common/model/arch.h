@@ -93,7 +93,7 @@ typedef struct Family {
     const Rename *renames; /* all that fit apply, {NULL} behind them; NULL: none */
     const char *const *default_targets; /* PEFT's, NULL-terminated; NULL: must be given */
     const char *target_hint; /* what to give then: "q_lin, v_lin" */
-    const char *task_class[4]; /* Transformers' class by TaskType, NULL: not offered */
+    const char *task_class[TASK_COUNT]; /* Transformers' class by TaskType, NULL: not offered */
     /* Tensors that files may hold and no task of ours reads, as fnmatch patterns, NULL-terminated:
      * of the body, without its prefix (buffers, a pooler), and beside it (heads of Transformers'). */
     const char *const *idle, *const *heads;

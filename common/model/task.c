@@ -18,6 +18,12 @@ static const Task tasks[] = {
                          .auto_class = "CausalLM",
                          .of_tokens = true,
                          .speaks = true },
+    [TASK_SEQ_2_SEQ_LM] = { .type = TASK_SEQ_2_SEQ_LM,
+                            .peft_name = "SEQ_2_SEQ_LM",
+                            .auto_class = "Seq2SeqLM",
+                            .of_tokens = true,
+                            .speaks = true,
+                            .two_texts = true },
     [TASK_IMAGE_CLS] = { .type = TASK_IMAGE_CLS, .auto_class = "ImageClassification" },
 };
 

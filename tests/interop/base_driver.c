@@ -8,7 +8,7 @@
 
 static bool task_of(const char *name, TaskType *task)
 {
-    for (*task = TASK_SEQ_CLS; *task <= TASK_IMAGE_CLS; (*task)++)
+    for (*task = TASK_SEQ_CLS; *task < TASK_COUNT; (*task)++)
         if (strcmp(name, config_task_name(*task)) == 0)
             return true;
     return false;

@@ -46,6 +46,7 @@ static void the_task_is_the_adapters(void **state)
         { "{\"peft_type\": \"LORA\", \"task_type\": \"SEQ_CLS\"}", TASK_SEQ_CLS },
         { "{\"peft_type\": \"LORA\", \"task_type\": \"TOKEN_CLS\"}", TASK_TOKEN_CLS },
         { "{\"peft_type\": \"LORA\", \"task_type\": \"CAUSAL_LM\"}", TASK_CAUSAL_LM },
+        { "{\"peft_type\": \"LORA\", \"task_type\": \"SEQ_2_SEQ_LM\"}", TASK_SEQ_2_SEQ_LM },
         /* PEFT has no word for images: the class says it */
         { "{\"task_type\": null, \"auto_mapping\": {\"base_model_class\": \"ViTForImageClassification\"}}",
           TASK_IMAGE_CLS },
@@ -63,7 +64,7 @@ static void the_task_is_the_adapters(void **state)
 static void a_task_that_is_none_is_refused_with_its_file(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "{\"peft_type\": \"LORA\", \"task_type\": \"SEQ_2_SEQ_LM\"}",
+    static const char *const bad[] = { "{\"peft_type\": \"LORA\", \"task_type\": \"MASKED_LM\"}",
                                        "{\"peft_type\": \"LORA\", \"task_type\": 3}", "{\"task_type\"",
                                        "{\"peft_type\": \"LORA\", \"task_type\": null}",
                                        "{\"auto_mapping\": {\"base_model_class\": \"BertModel\"}}" };
@@ -76,7 +77,7 @@ static void a_task_that_is_none_is_refused_with_its_file(void **state)
             fail_msg("%s: %s (%s)", bad[i], err.what, err.where);
     }
     assert_false(task_of(bad[0], &task, &err));
-    assert_string_equal(err.what, "task_type 'SEQ_2_SEQ_LM' is not supported");
+    assert_string_equal(err.what, "task_type 'MASKED_LM' is not supported");
     assert_false(task_of(bad[3], &task, &err));
     assert_non_null(strstr(err.what, "its task_type is null"));
     assert_non_null(strstr(err.hint, "--task_type=SEQ_CLS"));

@@ -55,7 +55,8 @@ void measure_batch(Metrics *metrics, Model *model, const Batch *batch, const flo
                                BatchLoss) = { [TASK_SEQ_CLS] = add_examples,
                                               [TASK_TOKEN_CLS] = add_tags,
                                               [TASK_CAUSAL_LM] = add_tokens,
-                                              [TASK_IMAGE_CLS] = add_examples };
+                                              [TASK_IMAGE_CLS] = add_examples,
+                                              [TASK_SEQ_2_SEQ_LM] = add_tokens };
     const Task *task = task_get(metrics->spec.task);
     const BatchLoss loss = model_predict(model, batch, values, task->speaks ? NULL : logits);
     add[task->type](metrics, batch, logits, loss);

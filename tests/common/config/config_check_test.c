@@ -405,6 +405,7 @@ static void keys_belong_to_their_task(void **state)
         { "TOKEN_CLS", "data.messages=m", "CAUSAL_LM" },       { "SEQ_CLS", "data.template={a}", "CAUSAL_LM" },
         { "TOKEN_CLS", "data.packing=true", "CAUSAL_LM" },     { "SEQ_CLS", "data.system=s", "CAUSAL_LM" },
         { "TOKEN_CLS", "data.text_pair=b", "SEQ_CLS" },        { "IMAGE_CLS", "data.generate=true", "CAUSAL_LM" },
+        { "SEQ_2_SEQ_LM", "data.packing=true", "CAUSAL_LM" },  { "SEQ_2_SEQ_LM", "data.messages=m", "CAUSAL_LM" },
         { "CAUSAL_LM", "data.random_flip=true", "IMAGE_CLS" }, { "CAUSAL_LM", "data.random_crop=true", "IMAGE_CLS" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -422,6 +423,20 @@ static void keys_belong_to_their_task(void **state)
               OVERRIDES("data.random_flip=true", "problem_type=single_label_classification"));
     assert_true(c.data.random_flip && !c.data.random_crop);
     config_release(&c);
+}
+
+static void targets_are_learnt_from_sources(void **state)
+{
+    (void)state;
+    const char *pairs = "model: m\ntask_type: SEQ_2_SEQ_LM\n";
+    Config c;
+    load_good(&c, pairs, OVERRIDES("data.train=t", "data.prompt=s", "data.completion=t", "data.generate=true"));
+    assert_int_equal(c.data.max_target_length, 128);
+    config_release(&c);
+    load_good(&c, pairs, OVERRIDES("data.template={a}", "data.completion=t", "train.metric_for_best_model=perplexity"));
+    config_release(&c);
+    expect_refused(pairs, OVERRIDES("data.train=t"), "sources and targets", "data.completion", "set data.prompt");
+    expect_refused(pairs, OVERRIDES("labels=[a, b]"), "has no labels", "--labels", "SEQ_CLS");
 }
 
 static void a_language_model_learns_from_one_kind_of_text(void **state)
@@ -553,6 +568,7 @@ int main(void)
         cmocka_unit_test(a_single_label_is_no_choice),
         cmocka_unit_test(training_needs_data_and_a_folder),
         cmocka_unit_test(keys_belong_to_their_task),
+        cmocka_unit_test(targets_are_learnt_from_sources),
         cmocka_unit_test(a_language_model_learns_from_one_kind_of_text),
         cmocka_unit_test(a_template_is_a_prompt_or_a_text),
         cmocka_unit_test(words_and_tags_are_two_fields),

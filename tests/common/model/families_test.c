@@ -80,7 +80,7 @@ static void expect_refused(const char *config, TaskType task, const char *what)
 static TaskType task_of(const json_t *row)
 {
     const char *name = json_string_value(json_object_get(row, "task"));
-    for (TaskType t = TASK_SEQ_CLS; t <= TASK_IMAGE_CLS; t++)
+    for (TaskType t = TASK_SEQ_CLS; t < TASK_COUNT; t++)
         if (strcmp(config_task_name(t), name) == 0)
             return t;
     fail_msg("no task '%s'", name);
