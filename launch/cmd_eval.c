@@ -8,6 +8,7 @@
 #include "launch/adapter_run.h"
 #include "launch/command.h"
 #include "launch/eval_rows.h"
+#include "launch/named_adapter.h"
 #include "launch/session.h"
 #include "worker/eval/engine.h"
 #include "worker/eval/measure.h"
@@ -93,7 +94,8 @@ static bool measure_all(Session *s, MeasuredSet *set, const Config *c, Metrics *
     return ok;
 }
 
-static void print_figures(const Metrics *metrics, const Session *s)
+/* New. */
+static json_t *figures_of(const Metrics *metrics, const Session *s)
 {
     Figure figures[METRICS_FIGURES];
     const int n = metrics_figures(metrics, figures);
@@ -108,13 +110,11 @@ static void print_figures(const Metrics *metrics, const Session *s)
     if (penalty > 0)
         json_object_set_new(out, "eval_loss_plain", json_real(plain));
     json_object_set_new(out, "eval_samples", json_integer((json_int_t)metrics->sums[0]));
-    char *text = json_dumps(out, JSON_INDENT(2));
-    puts(text);
-    free(text);
-    json_decref(out);
+    return out;
 }
 
-static bool evaluate(const Config *c, const EvalRun *run, const Arguments *given, Err *err)
+/* *figures is new. */
+static bool evaluate(json_t **figures, const Config *c, const EvalRun *run, const Arguments *given, Err *err)
 {
     MeasuredSet set = { 0 };
     if (!eval_rows_choose(&set.rows, c, given, run, err))
@@ -151,7 +151,7 @@ static bool evaluate(const Config *c, const EvalRun *run, const Arguments *given
         ok = measure_all(&session, &set, c, &metrics, err);
     }
     if (ok)
-        print_figures(&metrics, &session);
+        *figures = figures_of(&metrics, &session);
     metrics_release(&metrics);
     release_set(&set);
     session_close(&session);
@@ -180,30 +180,78 @@ static char *run_file(const char *given, const char **adapter, Err *err)
     return NULL;
 }
 
-static bool run(void *self, const Arguments *given, Err *err)
+/* *figures is new: of one adapter, or of the base alone. */
+static bool measure_one(json_t **figures, EvalRun of, const Arguments *given, Err *err)
 {
-    EvalRun of = *(const EvalRun *)self;
     char *file = run_file(given->positionals[0], &of.adapter, err);
     const ConfigSources sources = { .file = file,
                                     .overrides = given->overrides,
                                     .override_count = given->override_count };
     Config config = { 0 };
-    const bool ok = file && (!of.adapter || adapter_run_check(of.adapter, err)) &&
-                    config_load(&config, &sources, err) &&
-                    (!of.adapter || run_folder_labels(&config, of.adapter, err)) && evaluate(&config, &of, given, err);
+    const bool ok =
+        file && (!of.adapter || adapter_run_check(of.adapter, err)) && config_load(&config, &sources, err) &&
+        (!of.adapter || run_folder_labels(&config, of.adapter, err)) && evaluate(figures, &config, &of, given, err);
     config_release(&config);
     free(file);
     return ok;
 }
 
+typedef struct EvalArguments {
+    const char *adapters[OPTION_MOST + 1]; /* as they were given, NULL behind the last */
+    bool other_base;
+} EvalArguments;
+
+/* NAME=DIR of each, one behind the other on the same rows: figures by name. */
+static bool measure_several(json_t *figures, const EvalArguments *own, const Arguments *given, Err *err)
+{
+    for (int i = 0; own->adapters[i]; i++) {
+        char *name = NULL, *folder = NULL;
+        json_t *one = NULL;
+        bool ok = named_adapter_split(own->adapters[i], &name, &folder, err);
+        if (ok && json_object_get(figures, name))
+            ok = err_set(err, ERR_INPUT, "two adapters are called '%s'", name);
+        ok = ok && measure_one(&one, (EvalRun){ folder, own->other_base }, given, err);
+        if (ok)
+            json_object_set_new(figures, name, one);
+        free(name);
+        free(folder);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool run(void *self, const Arguments *given, Err *err)
+{
+    const EvalArguments *own = self;
+    const char *first = own->adapters[0];
+    const bool several = first && strchr(first, '=') && (own->adapters[1] || !file_exists(first));
+    if (!several && first && own->adapters[1]) {
+        err_set(err, ERR_INPUT, "several adapters need a name each");
+        return err_hint(err, "--adapter=NAME=DIR --adapter=OTHER=DIR");
+    }
+    json_t *figures = several ? json_object() : NULL;
+    const bool ok = several ? measure_several(figures, own, given, err)
+                            : measure_one(&figures, (EvalRun){ first, own->other_base }, given, err);
+    if (ok) {
+        char *text = json_dumps(figures, JSON_INDENT(2));
+        puts(text);
+        free(text);
+    }
+    json_decref(figures);
+    return ok;
+}
+
 int cmd_eval(int argc, char **argv)
 {
-    EvalRun of = { 0 };
+    EvalArguments given = { 0 };
     bool help = false;
     const Option own[] = {
-        { "adapter", "DIR", "the adapter, or the model that was trained whole, to measure; without it: the base model",
-          &of.adapter, NULL },
-        { "other_base", NULL, "take the base though the adapter was trained on another", NULL, &of.other_base },
+        { "adapter", "DIR...",
+          "the adapter, or the model that was trained whole, to measure; without it: the base model; NAME=DIR, repeated: "
+          "several on the same rows, figures by name",
+          given.adapters, NULL },
+        { "other_base", NULL, "take the base though the adapter was trained on another", NULL, &given.other_base },
         { "help", NULL, "this text", NULL, &help },
     };
     const OptionTable table = {
@@ -216,5 +264,5 @@ int cmd_eval(int argc, char **argv)
         true,
         0
     };
-    return command_main(&(Command){ &table, &help, 1, 1, run, &of }, argc, argv);
+    return command_main(&(Command){ &table, &help, 1, 1, run, &given }, argc, argv);
 }

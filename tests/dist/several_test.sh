@@ -53,3 +53,23 @@ echo river >"$work/lines"
 refused "do not say which of several" "${both[@]}" "$work/lines"
 refused "several adapters need a name each" --adapter="$golden/combine/a" --adapter="$golden/combine/b" "$work/lines"
 refused "two adapters are called 'a'" --adapter=a="$golden/combine/a" --adapter=a="$golden/combine/b" "$work/lines"
+
+# `lora eval`: figures by name, each as its adapter's alone
+case_dir=$golden/bert-seqcls
+for one in init expected; do
+    "$root/bin/lora" eval "$case_dir/run.yaml" --adapter="$case_dir/$one" >"$work/$one.json" 2>"$work/log" || fail "lora eval of $one"
+done
+"$root/bin/lora" eval "$case_dir/run.yaml" --adapter=a="$case_dir/init" --adapter=b="$case_dir/expected" >"$work/both.json" 2>"$work/log" ||
+    fail "lora eval of two adapters"
+python3 - "$work" >"$work/log" 2>&1 <<'END' || fail "two adapters have other figures than each alone"
+import json, sys
+init, expected, both = (json.load(open(f"{sys.argv[1]}/{name}.json")) for name in ("init", "expected", "both"))
+assert both == {"a": init, "b": expected} and init != expected, both
+END
+evaluates() { # PATTERN ADAPTERS...
+    "$root/bin/lora" eval "$case_dir/run.yaml" "${@:2}" >"$work/log" 2>"$work/error"
+    [ $? = 2 ] && grep -q -- "$1" "$work/error" && [ ! -s "$work/log" ] || fail "not refused with '$1': $(cat "$work/error")"
+}
+evaluates "several adapters need a name each" --adapter="$case_dir/init" --adapter="$case_dir/expected"
+evaluates "two adapters are called 'a'" --adapter=a="$case_dir/init" --adapter=a="$case_dir/expected"
+evaluates "there is no adapter" --adapter=a="$case_dir/init" --adapter=b="$work"
