@@ -1,10 +1,10 @@
 #include "launch/cmd_plot.h"
 
 #include "common/base/file.h"
-#include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/plot/picture.h"
 #include "launch/command.h"
+#include "launch/trials/figures.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,58 +22,19 @@ typedef struct PlottedRun {
 
 static bool read_run(PlottedRun *run, const char *folder, Err *err)
 {
-    char *path = path_join(folder, "metrics.jsonl"), *whole = path_absolute(folder), *text = NULL;
+    char *whole = path_absolute(folder);
     run->name = xstrdup(path_name(whole));
-    run->lines = json_array();
-    if (file_exists(path)) {
-        text = file_read(path, NULL, err);
-    } else {
-        err_set(err, ERR_INPUT, "there is no run in this folder: it has no metrics.jsonl");
-        err_at(err, "%s", folder);
-    }
-    for (char *at = text; at && *at;) {
-        const size_t n = strcspn(at, "\n");
-        json_t *line = at[n] == '\n' ? json_loadb(at, n, 0, NULL) : NULL; /* half a line is none */
-        if (json_is_object(line))
-            json_array_append(run->lines, line);
-        json_decref(line);
-        at += n + (at[n] == '\n');
-    }
-    free(text);
-    free(path);
     free(whole);
-    return err->kind == ERR_NONE;
-}
-
-static bool has(const PlottedRun *run, const char *key)
-{
-    for (size_t i = 0; i < json_array_size(run->lines); i++)
-        if (json_is_number(json_object_get(json_array_get(run->lines, i), key)))
-            return true;
-    return false;
-}
-
-/* The metric that is asked for, or the first of these that a run has; the caller's. */
-static char *choose(const PlottedRun *runs, int count, const char *metric, Err *err)
-{
-    static const char *const usual[] = { "accuracy", "f1", "pearson", "mse", "bleu", "perplexity" };
-    for (size_t m = 0; m < (metric ? 1 : LENGTH(usual)); m++) {
-        const char *name = metric ? metric : usual[m];
-        char *key = text_starts(name, "eval_") ? xstrdup(name) : xprintf("eval_%s", name);
-        for (int i = 0; i < count; i++)
-            if (has(&runs[i], key))
-                return key;
-        free(key);
-    }
-    if (metric)
-        err_set(err, ERR_INPUT, "no evaluation of these runs has '%s'", metric);
-    return NULL;
+    return figures_lines(&run->lines, folder, err);
 }
 
 static bool draw(Text *svg, const PlottedRun *runs, int count, const char *metric, Err *err)
 {
     PictureLine losses[2 * MOST_RUNS], metrics[MOST_RUNS];
-    char *labels[3 * MOST_RUNS], *key = choose(runs, count, metric, err);
+    json_t *lists[MOST_RUNS];
+    for (int i = 0; i < count; i++)
+        lists[i] = runs[i].lines;
+    char *labels[3 * MOST_RUNS], *key = figures_metric(lists, count, metric, err);
     for (int i = 0; i < count; i++) {
         labels[3 * i] = xprintf("%s loss", runs[i].name);
         labels[3 * i + 1] = xprintf("%s eval_loss", runs[i].name);

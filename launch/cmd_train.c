@@ -7,6 +7,7 @@
 #include "common/base/version.h"
 #include "common/config/options.h"
 #include "common/wire/keys.h"
+#include "launch/command_words.h"
 #include "launch/supervise.h"
 #include "launch/workers.h"
 #include "worker/train/preflight.h"
@@ -23,40 +24,19 @@ typedef struct TrainArguments {
     Arguments rest;
 } TrainArguments;
 
-/* Words that grow one by one; owned. */
-typedef struct ArgumentList {
-    char **items;
-    int count;
-} ArgumentList;
-
-static void add_word(ArgumentList *words, char *owned)
-{
-    words->items = xrealloc(words->items, (size_t)(words->count + 2) * sizeof *words->items);
-    words->items[words->count++] = owned;
-    words->items[words->count] = NULL;
-}
-
-static void words_release(ArgumentList *words)
-{
-    for (int i = 0; i < words->count; i++)
-        free(words->items[i]);
-    free(words->items);
-    *words = (ArgumentList){ 0 };
-}
-
 /* ---- what is checked before anything starts --------------------------------------- */
 
-static bool prepare(const TrainArguments *given, ArgumentList *server, Err *err)
+static bool prepare(const TrainArguments *given, CommandWords *server, Err *err)
 {
     const ConfigSources sources = { .file = given->file,
                                     .overrides = given->rest.overrides,
                                     .override_count = given->rest.override_count };
     Config config = { 0 };
-    add_word(server, xstrdup(given->file));
+    command_words_add(server, xstrdup(given->file));
     for (int i = 0; i < given->rest.override_count; i++)
-        add_word(server, xprintf("--%s", given->rest.overrides[i]));
+        command_words_add(server, xprintf("--%s", given->rest.overrides[i]));
     if (given->overwrite)
-        add_word(server, xstrdup("--overwrite"));
+        command_words_add(server, xstrdup("--overwrite"));
     const bool ok = config_load(&config, &sources, err) && config_check_training(&config, err) &&
                     stages_check_ranks(&config, given->rank_count, err) && preflight(&config, err);
     if (ok && config.ps.keys) /* for the workers, and for what we ask the server ourselves */
@@ -69,7 +49,7 @@ static bool prepare(const TrainArguments *given, ArgumentList *server, Err *err)
 
 static int train(const TrainArguments *given, Err *err)
 {
-    ArgumentList words = { 0 };
+    CommandWords words = { 0 };
     ServerProcess server = { .pid = -1 };
     int code;
     log_setup("lora", LOG_INFO);
@@ -86,7 +66,7 @@ static int train(const TrainArguments *given, Err *err)
         workers_environment(given->rank_count, cores);
         code = supervise(&server, (const char *const *)words.items, words.count, given->rank_count, err);
     }
-    words_release(&words);
+    command_words_release(&words);
     free(server.address);
     return code;
 }

@@ -3,6 +3,7 @@
 #include "common/base/version.h"
 #include "common/config/roff.h"
 #include "launch/cmd_combine.h"
+#include "launch/cmd_compare.h"
 #include "launch/cmd_doctor.h"
 #include "launch/cmd_encode.h"
 #include "launch/cmd_eval.h"
@@ -52,6 +53,7 @@ static const Verb commands[] = {
     { "checkpoint", cmd_checkpoint, "has a parameter server make a checkpoint now" },
     { "drain", cmd_drain, "lets a parameter server finish what is open, and end" },
     { "stop", cmd_stop, "has a parameter server make a checkpoint and end" },
+    { "compare", cmd_compare, "LoRA, its relatives and full fine-tuning on one task, in one table" },
     { "plot", cmd_plot, "curves of several runs in one picture" },
     { "verify", cmd_verify, "whether log, checkpoints and adapter of a run are whole" },
     { "keys", cmd_keys, "who may talk to a server on a network" },

@@ -18,10 +18,11 @@
 #include <unistd.h>
 
 /* In the child: only calls that are safe after fork. `report` tells errno of a failed exec. */
-static _Noreturn void become(char *const *argv, pid_t parent, int report, int errors)
+static _Noreturn void become(char *const *argv, pid_t parent, int report, const int out[2])
 {
-    if (errors >= 0)
-        dup2(errors, STDERR_FILENO);
+    for (int i = 0; i < 2; i++)
+        if (out[i] >= 0)
+            dup2(out[i], STDOUT_FILENO + i);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
@@ -33,8 +34,8 @@ static _Noreturn void become(char *const *argv, pid_t parent, int report, int er
     _exit(127);
 }
 
-/* errors: what becomes its stderr; -1: ours. */
-static pid_t start(char *const *argv, int errors, Err *err)
+/* out: what becomes its stdout and its stderr; -1: ours. */
+static pid_t start(char *const *argv, const int out[2], Err *err)
 {
     int report[2];
     if (pipe2(report, O_CLOEXEC) != 0) {
@@ -43,7 +44,7 @@ static pid_t start(char *const *argv, int errors, Err *err)
     }
     const pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        become(argv, parent, report[1], errors);
+        become(argv, parent, report[1], out);
     close(report[1]);
     int code = 0;
     if (pid < 0) {
@@ -59,7 +60,7 @@ static pid_t start(char *const *argv, int errors, Err *err)
 
 pid_t process_start(char *const *argv, Err *err)
 {
-    return start(argv, -1, err);
+    return start(argv, (const int[]){ -1, -1 }, err);
 }
 
 pid_t process_start_heard(char *const *argv, int *heard, Err *err)
@@ -69,11 +70,24 @@ pid_t process_start_heard(char *const *argv, int *heard, Err *err)
         err_errno(err, "cannot start '%s'", argv[0]);
         return -1;
     }
-    const pid_t pid = start(argv, ends[1], err);
+    const pid_t pid = start(argv, (const int[]){ -1, ends[1] }, err);
     close(ends[1]);
     if (pid < 0)
         close(ends[0]);
     *heard = pid < 0 ? -1 : ends[0];
+    return pid;
+}
+
+pid_t process_start_logged(char *const *argv, const char *log, Err *err)
+{
+    const int file = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (file < 0) {
+        err_errno(err, "cannot write what '%s' says", argv[0]);
+        err_at(err, "%s", log);
+        return -1;
+    }
+    const pid_t pid = start(argv, (const int[]){ file, file }, err);
+    close(file);
     return pid;
 }
 

@@ -16,6 +16,9 @@ pid_t process_start(char *const *argv, Err *err);
 /* The same; *heard is the reading end of its stderr, the caller's to close. */
 pid_t process_start_heard(char *const *argv, int *heard, Err *err);
 
+/* As process_start; what it says on stdout and stderr goes behind what is in the file `log`. */
+pid_t process_start_logged(char *const *argv, const char *log, Err *err);
+
 /* Exit code (128 + signal for a signal) when it has ended, -1 while it runs. */
 int process_ended(pid_t pid);
 

@@ -222,6 +222,10 @@ bool config_is_given(const Config *config, const char *key);
 /* "run.yaml:12: lora.r", "--lora.r", or "lora.r (default)": for err_at. */
 const char *config_where(const Config *config, const char *key, char *room, size_t size);
 
+/* Of the keys that say how an adapter is made (lora.*, LoRA+'s) those with another value than by default: a line "KEY=DEFAULT"
+ * each, which as overrides take them back. */
+void config_plain_adapter(const Config *config, Text *out);
+
 typedef enum {
     COMPARE_FOLDER, /* going on in a folder: all but what may be changed then (KEY_GOING, KEY_ALIKE) */
     COMPARE_WORKER, /* of a worker and its run: all but where model and data lie (their digests tell), and

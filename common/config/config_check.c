@@ -210,12 +210,6 @@ static bool check_data(const Config *c, Err *err)
 
 /* ---- lora ---- */
 
-/* Keys that say how an adapter is made. */
-static bool is_of_adapter(const char *key)
-{
-    return text_starts(key, "lora.") || text_starts(key, "train.loraplus_");
-}
-
 /* Where every weight is trained there is no adapter: its keys are as if nobody had set them. */
 static bool check_full(const Config *c, Err *err)
 {
@@ -228,7 +222,7 @@ static bool check_full(const Config *c, Err *err)
         return false;
     for (int i = 0; i < count && !other; i++) {
         Text here = { 0 }, usual = { 0 };
-        if (!is_of_adapter(keys[i].name))
+        if (!config_key_of_adapter(keys[i].name))
             continue;
         config_print_key(c, keys[i].name, &here);
         config_print_key(&plain, keys[i].name, &usual);

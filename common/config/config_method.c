@@ -91,6 +91,20 @@ static bool check_course(const Config *c, Err *err)
     return true;
 }
 
+bool config_key_of_adapter(const char *key)
+{
+    return text_starts(key, "lora.") || text_starts(key, "train.loraplus_");
+}
+
+void config_plain_adapter(const Config *config, Text *out)
+{
+    int count;
+    const ConfigKey *keys = config_keys(&count);
+    for (int i = 0; i < count; i++)
+        if (config_key_of_adapter(keys[i].name) && keys[i].type != KEY_FIXED && is_set(config, keys[i].name))
+            text_addf(out, "%s=%s\n", keys[i].name, keys[i].initial);
+}
+
 bool config_check_method(const Config *c, Err *err)
 {
     return c->lora.method == METHOD_ADALORA ? check_others(c, err) && check_course(c, err) : check_off(c, err);

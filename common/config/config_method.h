@@ -6,6 +6,9 @@
 
 #include "common/config/config.h"
 
+/* Does the key say how an adapter is made (lora.*, LoRA+)? */
+bool config_key_of_adapter(const char *key);
+
 MUST_USE bool config_check_method(const Config *config, Err *err);
 
 #endif

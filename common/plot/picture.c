@@ -1,20 +1,20 @@
 #include "common/plot/picture.h"
 
 #include "common/base/mem.h"
+#include "common/plot/svg.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Of a field, and of what is inside its axes. */
-enum { WIDTH = 720, HEIGHT = 360, LEFT = 64, RIGHT = 16, TOP = 28, BOTTOM = 44, TICKS = 5, LETTER = 7 };
+enum { TICKS = 5, LETTER = 7 };
 
 const char *const picture_colours[8] = { "#1f5fa8", "#c4501b", "#2c7a4b", "#7a4aa8",
                                          "#a8811f", "#1f8fa8", "#a81f5f", "#555555" };
 
 typedef struct Frame {
-    double most_step, least, most; /* of the values */
+    double most_step;
+    SvgScale scale;
     int points;
-    int top; /* of this field in the picture */
 } Frame;
 
 /* False: the entry has no such figure. */
@@ -43,47 +43,34 @@ static void widen(Frame *f, const PictureLine *line)
             continue;
         f->points++;
         f->most_step = fmax(f->most_step, step);
-        f->least = fmin(f->least, value);
-        f->most = fmax(f->most, value);
+        f->scale.least = fmin(f->scale.least, value);
+        f->scale.most = fmax(f->scale.most, value);
     }
 }
 
 static Frame frame_of(const PictureField *field, int top)
 {
-    Frame f = { 1, INFINITY, -INFINITY, 0, top };
+    Frame f = { 1, { INFINITY, -INFINITY, top }, 0 };
     for (int i = 0; i < field->count; i++)
         widen(&f, &field->lines[i]);
-    if (f.points > 0 && f.most - f.least < 1e-6) {
-        f.least -= 0.5;
-        f.most += 0.5;
-    }
+    if (f.points > 0)
+        f.scale = svg_scale(f.scale.least, f.scale.most, top);
     return f;
 }
 
 static double x_of(const Frame *f, double step)
 {
-    return LEFT + step / f->most_step * (WIDTH - LEFT - RIGHT);
-}
-
-static double y_of(const Frame *f, double value)
-{
-    return f->top + TOP + (f->most - value) / (f->most - f->least) * (HEIGHT - TOP - BOTTOM);
+    return SVG_LEFT + step / f->most_step * (SVG_WIDTH - SVG_LEFT - SVG_RIGHT);
 }
 
 static void draw_axes(Text *svg, const Frame *f)
 {
     for (int i = 0; i <= TICKS; i++) {
-        const double value = f->least + (f->most - f->least) * i / TICKS, step = f->most_step * i / TICKS;
-        const double x = x_of(f, step), y = y_of(f, value);
-        text_addf(svg, "<path d=\"M%d %.1fH%d\" stroke=\"#ddd\"/>", LEFT, y, WIDTH - RIGHT);
-        text_addf(svg, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.3g</text>", LEFT - 8, y + 4, value);
-        text_addf(svg, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n", x,
-                  f->top + HEIGHT - BOTTOM + 18, step);
+        const double step = f->most_step * i / TICKS;
+        text_addf(svg, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n", x_of(f, step),
+                  f->scale.top + SVG_HEIGHT - SVG_BOTTOM + 18, step);
     }
-    text_addf(svg, "<path d=\"M%d %dV%dH%d\" stroke=\"#333\" fill=\"none\"/>\n", LEFT, f->top + TOP,
-              f->top + HEIGHT - BOTTOM, WIDTH - RIGHT);
-    text_addf(svg, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">step</text>\n", (LEFT + WIDTH - RIGHT) / 2,
-              f->top + HEIGHT - 8);
+    svg_axes(svg, &f->scale, "step");
 }
 
 static void draw_line(Text *svg, const Frame *f, const PictureLine *line)
@@ -94,38 +81,26 @@ static void draw_line(Text *svg, const Frame *f, const PictureLine *line)
         if (!point(json_array_get(line->history, i), line->key, &step, &value))
             continue;
         text_adds(svg, count++ == 0 ? "<polyline points=\"" : " ");
-        text_addf(svg, "%.1f,%.1f", x_of(f, step), y_of(f, value));
+        text_addf(svg, "%.1f,%.1f", x_of(f, step), svg_y(&f->scale, value));
     }
     if (count > 0)
         text_addf(svg, "\" fill=\"none\" stroke=\"%s\" stroke-width=\"%s\"/>\n", line->colour,
                   line->dots ? "2.5" : "1.5");
     for (size_t i = 0; line->dots && i < json_array_size(line->history); i++)
         if (point(json_array_get(line->history, i), line->key, &step, &value))
-            text_addf(svg, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"%s\"/>\n", x_of(f, step), y_of(f, value),
-                      line->colour);
-}
-
-/* As XML has it. */
-static void add_escaped(Text *svg, const char *text)
-{
-    for (; *text; text++) {
-        const char *as = *text == '<' ? "&lt;" : *text == '&' ? "&amp;" : *text == '"' ? "&quot;" : NULL;
-        if (as)
-            text_adds(svg, as);
-        else if ((unsigned char)*text >= ' ')
-            text_add(svg, text, 1);
-    }
+            text_addf(svg, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"%s\"/>\n", x_of(f, step),
+                      svg_y(&f->scale, value), line->colour);
 }
 
 static void draw_names(Text *svg, const Frame *f, const PictureField *field)
 {
-    int x = LEFT;
+    int x = SVG_LEFT;
     for (int i = 0; i < field->count; i++) {
         const PictureLine *line = &field->lines[i];
         if (count_points(line) == 0)
             continue;
-        text_addf(svg, "<text x=\"%d\" y=\"%d\" fill=\"%s\">", x, f->top + 18, line->colour);
-        add_escaped(svg, line->label);
+        text_addf(svg, "<text x=\"%d\" y=\"%d\" fill=\"%s\">", x, f->scale.top + 18, line->colour);
+        svg_escaped(svg, line->label);
         text_adds(svg, "</text>\n");
         x += LETTER * (int)strlen(line->label) + 18;
     }
@@ -136,7 +111,7 @@ bool picture_draw(Text *svg, const PictureField *fields, int count)
     int shown = 0;
     Text inside = { 0 };
     for (int i = 0; i < count; i++) {
-        const Frame f = frame_of(&fields[i], shown * HEIGHT);
+        const Frame f = frame_of(&fields[i], shown * SVG_HEIGHT);
         if (f.points == 0)
             continue;
         shown++;
@@ -146,11 +121,7 @@ bool picture_draw(Text *svg, const PictureField *fields, int count)
         draw_names(&inside, &f, &fields[i]);
     }
     if (shown > 0)
-        text_addf(svg,
-                  "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
-                  "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n"
-                  "%s</svg>\n",
-                  WIDTH, shown * HEIGHT, WIDTH, shown * HEIGHT, WIDTH, shown * HEIGHT, inside.data);
+        svg_page(svg, shown, &inside);
     text_release(&inside);
     return shown > 0;
 }
