@@ -1,7 +1,7 @@
 /* DESIGN
  *
- * The log starts from its base version (0, or a checkpoint's): a head, what the run began with once a worker has
- * joined, then steps and evaluations as they come. What is in a record is laid out as the compiler does it: another
+ * The log starts from its base version (0, a checkpoint's, or that of the state behind its head): a head, what the run
+ * began with once a worker has joined, the state where the log was cut, then steps and evaluations as they come. What is in a record is laid out as the compiler does it: another
  * layout is another WAL_VERSION. */
 #include "ps/journal.h"
 
@@ -9,15 +9,19 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "ps/log_state.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { FRONT = 2 }; /* records before a state: WAL_HEADER, WAL_BEGIN */
 
 typedef struct JournalHead {
     uint64_t id;
     uint64_t configuration; /* config_digest */
     uint64_t initial; /* XXH3 of the first values */
     int64_t base; /* version that the log starts from */
+    int64_t state; /* records of the state behind WAL_BEGIN; 0: there is a checkpoint of the base, or it is 0 */
 } JournalHead;
 
 typedef struct Begin {
@@ -25,7 +29,7 @@ typedef struct Begin {
     int64_t M, total; /* steps of the run, when this log was started */
 } Begin;
 
-_Static_assert(WAL_VERSION == 6 && sizeof(JournalHead) == 32 && sizeof(Begin) == 256 && sizeof(StepMade) == 48,
+_Static_assert(WAL_VERSION == 7 && sizeof(JournalHead) == 40 && sizeof(Begin) == 256 && sizeof(StepMade) == 48,
                "other records are another WAL_VERSION");
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -64,18 +68,50 @@ void journal_evaluation(Run *run, const json_t *entry)
     free(text);
 }
 
-bool journal_start(Run *run, Err *err)
+static bool start(Run *run, bool with_state, Err *err)
 {
-    const JournalHead head = { run->id, config_digest(&run->config, false), run->initial, run->state.version };
+    const JournalHead head = { run->id, config_digest(&run->config, false), run->initial, run->state.version,
+                               with_state ? log_state_count(run) : 0 };
     const Begin begin = { run->facts, run->M, run->total };
-    const WalType types[] = { WAL_HEADER, WAL_BEGIN };
-    const WalPart parts[] = { { &head, sizeof head }, { &begin, sizeof begin } };
-    char *path = path_join(run->folder, "wal/log");
-    const bool ok = wal_start(&run->wal, path, types, parts, run->begun ? 2 : 1, err);
+    WalType types[FRONT + LOG_STATE_RECORDS] = { WAL_HEADER, WAL_BEGIN };
+    WalPart parts[FRONT + LOG_STATE_RECORDS] = { { &head, sizeof head }, { &begin, sizeof begin } };
+    char *path = path_join(run->folder, "wal/log"), *counts = NULL;
+    int count = run->begun ? FRONT : 1;
+    if (with_state)
+        count += log_state_make(types + count, parts + count, &counts, run);
+    const bool ok = wal_start(&run->wal, path, types, parts, count, err);
+    free(counts);
     free(path);
     if (ok)
-        run->base = head.base;
+        run->base = run->cut_tried = head.base;
     return ok;
+}
+
+bool journal_start(Run *run, Err *err)
+{
+    return start(run, false, err);
+}
+
+bool journal_cut(Run *run, Err *err)
+{
+    REQUIRE(run->begun);
+    run->cut_tried = run->state.version;
+    return start(run, true, err);
+}
+
+/* Steps that a log holds: a cut writes the state, of 3 gradients or a little more, so that it is to be worth it. */
+static int64_t most_steps(const Run *run)
+{
+    const int64_t bytes = 256 << 20, least = 16, fit = bytes / (int64_t)journal_most_record(run);
+    const int64_t asked = run->config.ps.log_steps;
+    return asked > 0 ? asked : fit > least ? fit : least;
+}
+
+bool journal_is_long(const Run *run)
+{
+    const int64_t most = most_steps(run), since = run->state.version - run->cut_tried;
+    return run->begun && run->wal.fd >= 0 && !run->wal.broken && !run->adapted.table->whole &&
+           run->state.version - run->base >= most && (run->cut_tried == run->base || since > most / 4);
 }
 
 /* ---- whose it is ----------------------------------------------------------------------------- */
@@ -192,7 +228,10 @@ static bool replay_evaluation(Run *run, const void *payload, size_t size, Err *e
 
 static bool replay_head(Run *run, const JournalHead *head, Err *err)
 {
-    run->base = head->base;
+    run->base = run->cut_tried = head->base;
+    if (head->base > run->state.version && run->saved < 0 && head->state > 0)
+        return err_set(err, ERR_IO, "the state of step %lld, which the log starts from, is not whole",
+                       (long long)head->base);
     if (head->base > run->state.version && run->saved < 0)
         return err_set(err, ERR_IO, "checkpoint-%lld, which the log starts from, is gone", (long long)head->base);
     if (run->saved < 0 && head->initial != run->initial)
@@ -211,12 +250,41 @@ static bool replay(void *self, WalType type, const void *payload, size_t size, E
         return replay_step(run, payload, size, err);
     if (type == WAL_EVAL)
         return replay_evaluation(run, payload, size, err);
-    if (type == WAL_BEGIN) /* identify took it */
+    if (type == WAL_BEGIN || type == WAL_STATE || type == WAL_FLOATS) /* identify took it, journal_take_state */
         return true;
     if (type != WAL_HEADER || size != sizeof head)
         return err_set(err, ERR_IO, "the write-ahead log holds a record that this program did not write");
     memcpy(&head, payload, sizeof head);
     return replay_head(run, &head, err);
+}
+
+int64_t journal_state_records(WalType type, const void *payload, size_t size)
+{
+    JournalHead head = { 0 };
+    if (type == WAL_HEADER && size == sizeof head)
+        memcpy(&head, payload, sizeof head);
+    return head.state;
+}
+
+static bool count_state(void *self, WalType type, const void *payload, size_t size, Err *err)
+{
+    (void)err;
+    *(int64_t *)self = journal_state_records(type, payload, size);
+    return true;
+}
+
+bool journal_take_state(Run *run, Err *err)
+{
+    char *path = path_join(run->folder, "wal/log");
+    int64_t records = 0;
+    bool ok = wal_peek(path, 1, journal_most_record(run), count_state, &records, err);
+    if (ok && records > 0 && records != log_state_count(run)) {
+        err_set(err, ERR_IO, "the write-ahead log goes on from a state of another run");
+        ok = err_at(err, "%s", path);
+    }
+    ok = ok && (records == 0 || log_state_take(run, path, journal_most_record(run), FRONT, (int)records, err));
+    free(path);
+    return ok;
 }
 
 bool journal_replay(Run *run, Err *err)

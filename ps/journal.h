@@ -10,6 +10,12 @@
 /* The log anew from the version that is reached, in place of the one that is there. */
 MUST_USE bool journal_start(Run *run, Err *err);
 
+/* So too, but with where the run is in front: no checkpoint is needed below it. */
+MUST_USE bool journal_cut(Run *run, Err *err);
+
+/* Does the log hold as many steps as it may (ps.log_steps)? */
+bool journal_is_long(const Run *run);
+
 /* A record each, where the log still takes one; a failure is said, and the run goes on without. */
 void journal_begin(Run *run); /* behind advance_begin */
 /* Nothing, where every weight is trained. */
@@ -26,6 +32,12 @@ MUST_USE bool journal_identify(Run *run, Err *err);
 bool journal_take_id(Run *run);
 
 size_t journal_most_record(const Run *run); /* bytes of the largest record of its log */
+
+/* Where the log begins with a newer state than the checkpoint that was taken, takes that. */
+MUST_USE bool journal_take_state(Run *run, Err *err);
+
+/* Of a log's first record: how many records of a state are behind WAL_BEGIN. */
+int64_t journal_state_records(WalType type, const void *payload, size_t size);
 
 /* Makes the changes again that the newest checkpoint does not have, and leaves the log open for more. */
 MUST_USE bool journal_replay(Run *run, Err *err);

@@ -212,18 +212,25 @@ bool resume_take_state(Run *run, const json_t *own, Err *err)
     return bad.kind == ERR_NONE;
 }
 
+json_t *resume_counts(const Run *run)
+{
+    const TrainConfig *t = &run->config.train;
+    json_t *own = json_pack("{s:o, s:{s:s, s:b}}", "state", state_json(run), "ranked", "metric",
+                            t->metric_for_best_model, "kept", (int)t->load_best_model_at_end);
+    REQUIRE(own);
+    return own;
+}
+
 /* ---- the file --------------------------------------------------------------------------------- */
 
 bool resume_write(const Run *run, const json_t *trainer, const char *folder, const FileDigest *files, int count,
                   Err *err)
 {
-    const TrainConfig *t = &run->config.train;
-    json_t *own =
-        json_pack("{s:i, s:I, s:I, s:o, s:o, s:{s:s, s:b}}", "format", FORMAT, "micro_batches", (json_int_t)run->M,
-                  "steps", (json_int_t)run->total, "facts", facts_json(&run->facts), "state", state_json(run), "ranked",
-                  "metric", t->metric_for_best_model, "kept", (int)t->load_best_model_at_end);
-    json_t *digests = json_object();
-    REQUIRE(own);
+    json_t *own = json_pack("{s:i, s:I, s:I, s:o}", "format", FORMAT, "micro_batches", (json_int_t)run->M, "steps",
+                            (json_int_t)run->total, "facts", facts_json(&run->facts));
+    json_t *counts = resume_counts(run), *digests = json_object();
+    REQUIRE(own && json_object_update(own, counts) == 0);
+    json_decref(counts);
     set(own, "run", in_hex(run->id));
     set(own, "plan", in_hex(run->basis));
     set(own, "digests", digests);

@@ -18,6 +18,7 @@ MUST_USE bool resume_write(const Run *run, const json_t *trainer, const char *fo
                            int count, Err *err);
 MUST_USE json_t *resume_open(const char *folder, Err *err); /* NULL: not there, or not whole */
 MUST_USE json_t *resume_open_trainer(const json_t *own, const char *folder, Err *err);
+json_t *resume_counts(const Run *run); /* what goes on counting, as resume_take_state reads it; json_decref */
 const char *resume_foreign(const Run *run, const json_t *own); /* NULL: it is this run's; else why not */
 MUST_USE bool resume_is_whole(const json_t *own, const char *folder, const char *name, uint64_t digest, Err *err);
 MUST_USE bool resume_take_kept(Run *run, const json_t *own, Err *err); /* AdaLoRA: which triplets, with the values */

@@ -1,7 +1,8 @@
 /* DESIGN
  *
  * What is on disk of a run that is not complete: run.yaml, wal/log, and perhaps checkpoints. The
- * log starts from its base version (0, or a checkpoint's) and holds every step since. A crash
+ * log starts from its base version (0, a checkpoint's, or where it was cut: then it begins with the
+ * state of that version) and holds every step since. A crash
  * between writing a checkpoint and starting the log anew leaves a log that also has older steps:
  * they are skipped. summary.json without a log is a run that is complete.
  *
@@ -143,8 +144,8 @@ static bool load_checkpoint(Run *run, Err *err)
 
 static bool recover(Run *run, Err *err)
 {
-    const bool ok =
-        journal_identify(run, err) && load_checkpoint(run, err) && history_cut(run, err) && journal_replay(run, err);
+    const bool ok = journal_identify(run, err) && load_checkpoint(run, err) && journal_take_state(run, err) &&
+                    history_cut(run, err) && journal_replay(run, err);
     costs_take(run);
     if (ok)
         log_info("run", "goes on at step=%lld checkpoint=%lld", (long long)run->state.version, (long long)run->saved);

@@ -59,6 +59,7 @@ typedef struct Run {
     int64_t saved, tried; /* newest version with a checkpoint, with a failed one; -1 */
     uint64_t initial; /* XXH3 of the first values */
     int64_t base; /* version that the log starts from */
+    int64_t cut_tried; /* version at which it was last cut, or could not be */
     double clock_before, clock_start; /* state.seconds and the clock when this process began */
     double eval_start;
     double mend_at; /* when to try again for a checkpoint that takes the broken log's place */

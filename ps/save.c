@@ -1,6 +1,7 @@
 #include "ps/save.h"
 
 #include "common/base/file.h"
+#include "common/base/log.h"
 #include "ps/checkpoint.h"
 #include "ps/journal.h"
 
@@ -25,4 +26,17 @@ bool save_checkpoint(Run *run, Err *err)
     if ((!run->wal.broken && !wal_sync(&run->wal, err)) || !checkpoint_write(run, err))
         return false;
     return journal_start(run, err); /* on failure the old log still holds all that the new one would */
+}
+
+void save_cut(Run *run)
+{
+    Err err = { 0 };
+    const int64_t before = run->wal.size;
+    if (!journal_is_long(run))
+        return;
+    if (!journal_cut(run, &err))
+        log_warn("save", "the log grows on: %s (%s)", err.what, err.where);
+    else
+        log_debug("save", "log cut at step=%lld bytes=%lld before=%lld", (long long)run->state.version,
+                  (long long)run->wal.size, (long long)before);
 }

@@ -39,16 +39,29 @@ static void say_err(Verify *v, const char *what, const Err *err)
 
 /* ---- the log ------------------------------------------------------------------------------------ */
 
-/* Steps that the whole records of a log hold. */
+/* Steps that the whole records of a log hold; version of the state that they go on from (-1: none), and its records. */
 typedef struct LogSteps {
-    int64_t first, last, count, evaluations;
+    int64_t first, last, count, evaluations, state, wanted, found;
 } LogSteps;
+
+/* The version that a state is of. */
+static bool read_state(LogSteps *steps, const void *payload, size_t size, Err *err)
+{
+    json_t *own = json_bytes(payload, size, "state of the run", err);
+    steps->state = own ? json_get_int(json_object_get(own, "state"), "version", -1, err) : -1;
+    json_decref(own);
+    return own && err->kind == ERR_NONE;
+}
 
 static bool count_record(void *self, WalType type, const void *payload, size_t size, Err *err)
 {
     LogSteps *steps = self;
     StepMade step;
-    (void)err;
+    if (type == WAL_HEADER)
+        steps->wanted = journal_state_records(type, payload, size);
+    steps->found += type == WAL_STATE || type == WAL_FLOATS;
+    if (type == WAL_STATE)
+        return read_state(steps, payload, size, err);
     steps->evaluations += type == WAL_EVAL;
     if (type != WAL_STEP || size < sizeof step)
         return true;
@@ -71,6 +84,8 @@ static bool copy_and_cut(const char *path, int64_t at, Err *err)
 
 static void describe_log(Text *more, const WalLook *look, const LogSteps *steps)
 {
+    if (steps->state >= 0)
+        text_addf(more, "the state of step %lld, ", (long long)steps->state);
     if (steps->count > 0)
         text_addf(more, "steps %lld to %lld, ", (long long)steps->first, (long long)steps->last);
     else
@@ -89,7 +104,7 @@ static bool verify_log(Verify *v, Err *err)
 {
     char *path = path_join(v->options->folder, "wal/log");
     WalLook look;
-    LogSteps steps = { 0 };
+    LogSteps steps = { .state = -1 };
     Err bad = { 0 };
     bool ok = true;
     if (!file_exists(path)) {
@@ -103,12 +118,16 @@ static bool verify_log(Verify *v, Err *err)
         const bool cut = look.damaged > 0 && v->options->cut;
         describe_log(&more, &look, &steps);
         ok = !cut || copy_and_cut(path, look.damaged, err);
+        const bool torn = steps.found < steps.wanted;
+        if (torn)
+            text_adds(&more,
+                      "; the state in front is not whole: steps behind the newest checkpoint are computed again");
         if (cut && ok)
             text_addf(&more, "; cut there, the old one is wal/log.damaged: the run goes on at step %lld",
                       (long long)steps.last);
         else if (look.damaged > 0)
             text_adds(&more, "; --cut leaves what is before it, and the steps behind it are computed again");
-        say(v, look.damaged < 0 || (cut && ok), "wal/log", more.data);
+        say(v, !torn && (look.damaged < 0 || (cut && ok)), "wal/log", more.data);
         text_release(&more);
     }
     free(path);

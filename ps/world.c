@@ -235,6 +235,8 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
         log_info("save", "steps are durable again, checkpoint at step=%lld", (long long)version);
         run->paused = false;
     }
+    if (version < run->total)
+        save_cut(run);
     if (run->draining && version < run->total && !run->state.stop_early) {
         *code = RUN_DRAINED;
         *text = "the parameter server was drained; the same command goes on";

@@ -147,6 +147,7 @@ typedef struct PsConfig {
     char *address; /* NULL: loopback, free port */
     double heartbeat, lease_timeout, patience;
     int64_t durable_every;
+    int64_t log_steps; /* -1: auto */
     char *keys; /* folder (common/wire/keys.h); NULL: none */
     bool insecure;
     char *http; /* HOST:PORT; NULL: no status page */

@@ -335,6 +335,8 @@ static const ConfigKey keys[] = {
       "seconds a worker waits for a parameter server that went away" },
     { "ps.durable_every", KEY_INT, AT(ps.durable_every), "1", KEY_FREE, 1, 1e9, NULL,
       "steps between durable points" },
+    { "ps.log_steps", KEY_INT, AT(ps.log_steps), "auto", KEY_AUTO | KEY_FREE, 1, 1e9, NULL,
+      "steps that the log on the disk holds before it is begun anew, a gradient each; auto: what 256 MB hold, at least 16" },
     { "ps.on_disk_full", KEY_WORD, AT(ps.on_disk_full), "continue", KEY_FREE, 0, 0, disk_words,
       "when the log cannot be written (full, broken, read-only): train on, wait until it can be, or stop with 1" },
     { "ps.keys", KEY_PATH, AT(ps.keys), "null", KEY_NULL | KEY_FREE, 0, 0, NULL,

@@ -30,14 +30,18 @@ wait $ps || fail "a worker was killed: the server with a long patience ended wit
 wait $a $b
 [ "$(sha "$work/closed")" = "$want" ] || fail "a worker whose connection ended changes the adapter"
 
-# the server dies, workers wait for the next one
-start_ps "$work/server"
+# the server dies, workers wait for the next one; its log is cut at every fifth step, and stays as short
+start_ps "$work/server" --ps.log_steps=5
 start_job 2
 for at in 100 500 1000; do
     await 30 reached "$work/server" $at
     kill -9 $ps
     wait $ps 2>/dev/null
-    start_ps "$work/server" --ps.address="$address"
+    "$root/bin/lora" verify "$work/server" >"$work/said" || fail "killed at step $at: $(cat "$work/said")"
+    grep -Eq "^ok +wal/log: (the state of step [0-9]+, )?(no steps|steps [0-9]+ to [0-9]+), [0-9]+ evaluations, [0-9]+ records" "$work/said" ||
+        fail "verify does not say what the log holds: $(cat "$work/said")"
+    [ "$(sed -n 's/.* \([0-9]*\) records.*/\1/p' "$work/said")" -le $((2 + 4 + 6)) ] || fail "the log was not cut: $(cat "$work/said")"
+    start_ps "$work/server" --ps.address="$address" --ps.log_steps=5
 done
 wait $ps || fail "the server was killed: its successor ended with $?"
 wait $job || fail "the server was killed: the workers ended with $?"

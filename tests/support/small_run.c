@@ -15,22 +15,28 @@
 
 #include <cmocka.h>
 
+bool small_run_gets_worse;
+const char *const *small_run_more;
+const char *small_run_file = "tests/golden/bert-seqcls/run.yaml";
+
 Run *small_run_open(const char *folder, bool overwrite, const char *extra, Err *err)
 {
     char *output = xprintf("train.output_dir=%s", folder);
-    const char *overrides[] = { output, "train.num_train_epochs=2", "train.save_strategy=epoch", extra };
+    const char *overrides[12] = { output, "train.num_train_epochs=2", "train.save_strategy=epoch" };
+    int count = 3;
+    for (const char *const *more = small_run_more; more && *more; more++)
+        overrides[count++] = *more;
+    if (extra)
+        overrides[count++] = extra;
     Config config = { 0 };
-    assert_true(config_load(&config,
-                            &(ConfigSources){ .file = "tests/golden/bert-seqcls/run.yaml",
-                                              .overrides = overrides,
-                                              .override_count = extra ? 4 : 3 },
-                            err));
+    const ConfigSources sources = { .file = small_run_file, .overrides = overrides, .override_count = count };
+    if (!config_load(&config, &sources, err))
+        fail_msg("%s (%s)", err->what, err->where);
     Run *run = run_open(&config, overwrite, err);
     free(output);
     return run;
 }
 
-bool small_run_gets_worse;
 const double *small_run_losses;
 
 static double loss_of(int64_t version)

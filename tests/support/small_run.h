@@ -13,6 +13,9 @@ enum { SMALL_EXAMPLES = 40, SMALL_STEPS = 6 };
 extern bool small_run_gets_worse; /* later evaluations have more loss, not less */
 extern const double *small_run_losses; /* of evaluations in turn, one behind 3 steps each; NULL: by the line above */
 
+extern const char *small_run_file; /* of the case */
+extern const char *const *small_run_more; /* overrides of all runs, NULL behind the last; NULL: none */
+
 /* extra: one more override, or NULL. */
 Run *small_run_open(const char *folder, bool overwrite, const char *extra, Err *err);
 HelloFacts small_run_facts(const Run *run);

@@ -470,6 +470,7 @@ static void draw(Sim *sim, uint64_t seed)
                           .steps = 2 + net_draw(net, 6),
                           .every = net_draw(net, 4),
                           .durable_every = 1 + 2 * net_draw(net, 2),
+                          .log_steps = net_draw(net, 3),
                           .plan = PLAN };
     net->weather = (NetWeather){ .wild = net_draw(net, 4) == 0,
                                  .delay = net_draw(net, 3) == 0 ? 0.2 : 0.001,

@@ -88,6 +88,37 @@ static void record(World *world, WalType type, const WalPart *parts, int count, 
     world->synced_version = world->version;
 }
 
+/* What a log that was cut goes on from. */
+typedef struct State {
+    int64_t version, evaluated_at, evaluations;
+    float values[WORLD_SIZE];
+} State;
+
+static void take_state(World *world, const void *payload, size_t size)
+{
+    State state;
+    SIM_CHECK(size == sizeof state);
+    memcpy(&state, payload, size);
+    world->version = world->base = state.version;
+    world->evaluated_at = state.evaluated_at;
+    world->evaluations = state.evaluations;
+    memcpy(world->values, state.values, sizeof state.values);
+}
+
+/* As ps/save does: the log anew, with the state in front. */
+static void cut(World *world)
+{
+    State state = { world->version, world->evaluated_at, world->evaluations, { 0 } };
+    Err err = { 0 };
+    const int64_t zero = 0;
+    const WalType types[] = { WAL_HEADER, WAL_BEGIN, WAL_STATE };
+    const WalPart parts[] = { { &zero, sizeof zero }, { &world->M, sizeof world->M }, { &state, sizeof state } };
+    memcpy(state.values, world->values, sizeof state.values);
+    SIM_CHECK(wal_start(&world->wal, world->path, types, parts, 3, &err));
+    world->base = world->synced_version = world->version;
+    world->synced = world->wal.size;
+}
+
 static bool visit(void *self, WalType type, const void *payload, size_t size, Err *err)
 {
     World *world = self;
@@ -103,6 +134,8 @@ static bool visit(void *self, WalType type, const void *payload, size_t size, Er
         memcpy(gradient, (const char *)payload + sizeof number, size - sizeof number);
         step_values(world, world->values, gradient);
         world->version++;
+    } else if (type == WAL_STATE) {
+        take_state(world, payload, size);
     } else if (type == WAL_EVAL) {
         world->evaluated_at = number;
         world->evaluations++;
@@ -113,7 +146,7 @@ static bool visit(void *self, WalType type, const void *payload, size_t size, Er
 static void forget(World *world)
 {
     memset(world->values, 0, sizeof world->values);
-    world->version = world->evaluations = 0;
+    world->version = world->base = world->evaluations = 0;
     world->evaluated_at = -1;
     world->begun = false;
 }
@@ -150,6 +183,7 @@ void world_restart(World *world)
     SIM_CHECK(wal_open(&world->wal, world->path, 4096, visit, world, &err));
     world_values_at(world, world->version, right);
     SIM_CHECK(memcmp(world->values, right, (size_t)world->size * sizeof *right) == 0);
+    SIM_CHECK(world->log_steps == 0 || world->version - world->base <= world->log_steps);
     SIM_CHECK(world->version >= world->synced_version); /* every step that was durable is there */
     world->synced = world->wal.size; /* what was read was on the disk */
     world->whole_version = world->synced_version = world->version;
@@ -219,12 +253,14 @@ static bool apply(void *self, const StepSums *sums, int *code, const char **text
 
 static LeaseKind next(void *self, int64_t version, int *code, const char **text)
 {
-    const World *world = self;
+    World *world = self;
     (void)text;
     *code = 0;
     SIM_CHECK(version == world->version);
     if (version > 0 && world->every > 0 && version % world->every == 0 && world->evaluated_at != version)
         return LEASE_EVAL;
+    if (world->log_steps > 0 && version < world->steps && version - world->base >= world->log_steps)
+        cut(world);
     return version == world->steps ? LEASE_STOP : LEASE_TRAIN;
 }
 

@@ -13,6 +13,7 @@ enum { WORLD_SIZE = 5, WORLD_CHUNKS = 3, WORLD_STEPS = 24, WORLD_RUN = 77 };
 typedef struct World {
     int64_t M, size, steps, every; /* of a step; floats; in all; an evaluation after so many steps, 0: none */
     int64_t durable_every;
+    int64_t log_steps, base; /* steps that a log holds before it is cut, 0: any number; version that it starts from */
     uint64_t plan;
     bool begun;
     int64_t version, evaluated_at, evaluations;
@@ -31,7 +32,7 @@ double world_chunk(const World *world, const float *values, int64_t version, int
 /* Sum over the node [begin, end) of the tree, by halves. */
 void world_node(const World *world, const float *values, int64_t step, Range node, float out[WORLD_SIZE], double *loss);
 
-void world_open(World *world); /* a new log; M, size, steps, every, durable_every are set */
+void world_open(World *world); /* a new log; M, size, steps, every, durable_every, log_steps are set */
 CoreWorld world_table(World *world);
 
 /* The server's process is gone. power: so is the machine; keep: 0 .. 1, how much of what was not synced is there. */
