@@ -46,3 +46,23 @@ bool tree_parent(int64_t begin, int64_t end, int64_t M, int64_t *parent_begin, i
         width *= 2;
     }
 }
+
+/* Nodes that n neighbouring leaves fall into, at most: widths 1, 2, 4 ... and back to 1 take the fewest leaves. */
+static int nodes_within(int64_t n)
+{
+    int count = 0;
+    int64_t side = 0; /* leaves of the rising half */
+    for (int64_t width = 1; 2 * side + width <= n; width *= 2) {
+        count++;
+        if (2 * (side + width) <= n)
+            count++;
+        side += width;
+    }
+    return count;
+}
+
+int tree_room(int64_t n)
+{
+    const int before_last = nodes_within(n - 1) + 1, all = nodes_within(n);
+    return all > before_last ? all : before_last;
+}

@@ -22,4 +22,8 @@ int64_t tree_node_end(int64_t begin, int64_t end, int64_t M);
 bool tree_parent(int64_t begin, int64_t end, int64_t M, int64_t *parent_begin, int64_t *parent_end,
                  int64_t *sibling_begin, int64_t *sibling_end, bool *left);
 
+/* Sums that lie side by side, the next leaf's among them, while n neighbouring leaves are added up from left to right,
+ * wherever they stand: at most. */
+int tree_room(int64_t n);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include "common/plan/steps.h"
 #include "common/slots/adapted.h"
+#include "common/slots/tree.h"
 #include "worker/model/model.h"
 
 static int64_t least(int64_t a, int64_t b)
@@ -21,12 +22,18 @@ int64_t needs_longest(const Config *c, const ModelArch *arch)
     return least(c->data.block_size > 0 ? c->data.block_size : c->data.max_length, arch->positions);
 }
 
+static int64_t micro_batches(const Config *c, const ModelArch *arch, int64_t ranks)
+{
+    const ParallelConfig *p = &c->parallel;
+    return p->micro_batches > 0
+               ? p->micro_batches
+               : steps_micro_batches(c->train.batch_size, needs_longest(c, arch), p->micro_batch_tokens, ranks);
+}
+
 ModelOptions needs_options(const Config *c, const ModelArch *arch, int64_t ranks)
 {
     const ParallelConfig *p = &c->parallel;
-    const int64_t T = needs_longest(c, arch), batch = c->train.batch_size;
-    const int64_t M =
-        p->micro_batches > 0 ? p->micro_batches : steps_micro_batches(batch, T, p->micro_batch_tokens, ranks);
+    const int64_t T = needs_longest(c, arch), batch = c->train.batch_size, M = micro_batches(c, arch, ranks);
     int64_t tokens = most((batch + M - 1) / M * T, T);
     if (c->train.eval_strategy != WHEN_NO)
         tokens = most(tokens, p->micro_batch_tokens);
@@ -43,11 +50,14 @@ static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const S
                    int64_t ranks)
 {
     const ModelOptions o = needs_options(c, arch, ranks);
-    const int64_t slots = table->size * (int64_t)sizeof(float), sums = 8; /* gradients that lie in a tree, a rank */
+    const int64_t slots = table->size * (int64_t)sizeof(float), M = micro_batches(c, arch, ranks);
+    const int64_t sums = tree_room((M + ranks - 1) / ranks); /* gradients that lie in a tree, a rank */
     needs->shared = weights->bytes + (1 + ranks * sums) * slots;
     needs->rank = model_bytes(arch, table, weights, &o) + sums * slots;
-    needs->server = (3 + sums) * slots + 20 * 1000 * 1000;
-    needs->disk = 3 * 3 * slots; /* values and two moments */
+    needs->server = (3 + tree_room(M)) * slots + 20 * 1000 * 1000;
+    const int64_t log_steps =
+        16; /* of a large adapter (ps.log_steps); behind the state, and that once more beside it */
+    needs->disk = (3 * 3 + log_steps + 2 * 3) * slots; /* checkpoints: values and two moments */
 }
 
 bool needs_of(Needs *needs, const Config *c, int64_t ranks, Err *err)

@@ -1,14 +1,14 @@
 #include "worker/train/node.h"
 
 #include "common/base/mem.h"
+#include "common/slots/tree.h"
 
-/* A contiguous range falls into at most 2 log2(M) tree nodes. */
-static int sums_needed(int64_t micro_batches)
+/* For the largest part that a rank is given of a range: with as many ranks as micro-batches it is one buffer each. */
+static int sums_needed(int64_t micro_batches, int ranks)
 {
-    int n = 2;
-    for (int64_t width = 1; width < micro_batches; width *= 2)
-        n += 2;
-    return n < NODE_SUMS ? n : NODE_SUMS;
+    const int n = tree_room((micro_batches + ranks - 1) / ranks);
+    REQUIRE(n <= NODE_SUMS);
+    return n;
 }
 
 bool node_open(Node *node, const Group *team, int64_t slot_size, int64_t eval_width, int64_t micro_batches, Err *err)
@@ -18,7 +18,7 @@ bool node_open(Node *node, const Group *team, int64_t slot_size, int64_t eval_wi
         .size = team->size,
         .slot_size = slot_size,
         .eval_width = eval_width,
-        .sums_room = sums_needed(micro_batches),
+        .sums_room = sums_needed(micro_batches, team->size),
     };
     const size_t slots = arena_cost((size_t)slot_size * sizeof(float));
     node->box_bytes =

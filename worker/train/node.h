@@ -15,7 +15,7 @@
 
 #include <pthread.h>
 
-enum { NODE_SUMS = 40 }; /* most tree nodes that a contiguous range falls into */
+enum { NODE_SUMS = 42 }; /* most tree nodes that a contiguous range falls into, and a leaf */
 
 /* A sum that a rank has computed: a node of the tree. */
 typedef struct NodeSum {
@@ -43,7 +43,7 @@ typedef struct NodeBox {
 typedef struct Node {
     int rank, size;
     int64_t slot_size, eval_width;
-    int sums_room; /* gradient buffers a rank has */
+    int sums_room; /* gradient buffers a rank has: for its part of all micro-batches */
     NodeShared *shared;
     float *values; /* [slot_size] shared */
     char *boxes; /* size times box_bytes */

@@ -110,12 +110,38 @@ static void parents_and_siblings_are_as_defined(void **state)
     assert_true(checked > 1000);
 }
 
+/* Leaves of any range come one by one, siblings become one: what lies there, the next leaf included, needs as much room
+ * as is said, and for some range all of it. */
+static void there_is_as_much_room_as_sums_take(void **state)
+{
+    (void)state;
+    for (int64_t n = 1; n <= MOST / 2; n++) {
+        int most = 0;
+        for (int64_t M = n; M <= MOST; M++)
+            for (int64_t begin = 0; begin + n <= M; begin++)
+                for (int64_t end = begin + 1; end <= begin + n; end++) {
+                    int before = 1, all = 0; /* the leaf before it is added; behind that */
+                    for (int64_t at = begin; at < end - 1; at = tree_node_end(at, end - 1, M))
+                        before++;
+                    for (int64_t at = begin; at < end; at = tree_node_end(at, end, M))
+                        all++;
+                    most = before > most ? before : most;
+                    most = all > most ? all : most;
+                }
+        assert_int_equal(tree_room(n), most);
+    }
+    assert_int_equal(tree_room(1), 1); /* as many ranks as micro-batches */
+    assert_int_equal(tree_room(4), 3);
+    assert_true(tree_room(1 << 20) <= 42);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_are_nodes_as_defined),
         cmocka_unit_test(the_largest_node_of_a_range_is_found),
         cmocka_unit_test(parents_and_siblings_are_as_defined),
+        cmocka_unit_test(there_is_as_much_room_as_sums_take),
     };
     return cmocka_run_group_tests_name("tree", tests, NULL, NULL);
 }
