@@ -241,7 +241,7 @@ format-check:
 
 SHARE = $(DESTDIR)$(PREFIX)/share
 # by the places that they have here: launchers, demo, run files, and what the demo takes where there is no network
-SHARED = launch/demo launch/hosts launch/slurm/lora.sbatch $(wildcard configs/*) \
+SHARED = launch/demo launch/hosts launch/slurm/lora.sbatch launch/slurm/sweep.sbatch $(wildcard configs/*) \
          $(shell find tests/golden/bert-seqcls -type f -not -path '*/expected/*')
 install: all ## programs, launchers, demo, manual pages, bash completion; PREFIX=/usr/local, DESTDIR=
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/bash-completion/completions

@@ -19,6 +19,7 @@
 #include "launch/cmd_schema.h"
 #include "launch/cmd_serve.h"
 #include "launch/cmd_status.h"
+#include "launch/cmd_sweep.h"
 #include "launch/cmd_targets.h"
 #include "launch/cmd_train.h"
 #include "launch/cmd_verify.h"
@@ -54,14 +55,12 @@ static const Verb commands[] = {
     { "drain", cmd_drain, "lets a parameter server finish what is open, and end" },
     { "stop", cmd_stop, "has a parameter server make a checkpoint and end" },
     { "compare", cmd_compare, "LoRA, its relatives and full fine-tuning on one task, in one table" },
+    { "sweep", cmd_sweep, "runs of one run file with other settings, and which is best" },
     { "plot", cmd_plot, "curves of several runs in one picture" },
     { "verify", cmd_verify, "whether log, checkpoints and adapter of a run are whole" },
     { "keys", cmd_keys, "who may talk to a server on a network" },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
-
-/* Known names of what is to come: refused as such. */
-static const char *const later[] = { "sweep" };
 
 static void usage(FILE *out)
 {
@@ -110,12 +109,6 @@ static int words(void)
 static int unknown(const char *word)
 {
     const char *names[COMMANDS];
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-        if (strcmp(word, later[i]) == 0) {
-            fprintf(stderr, "error: 'lora %s' is not supported\n", word);
-            return 2;
-        }
-    }
     for (int i = 0; i < COMMANDS; i++)
         names[i] = commands[i].name;
     const char *near = text_nearest(word, names, COMMANDS);

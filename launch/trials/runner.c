@@ -184,6 +184,8 @@ static void end_all(Runner *r)
 bool runner_run(TrialList *trials, const RunnerOptions *options, Err *err)
 {
     Runner r = { .trials = trials, .options = options };
+    if (options->jobs > 1) /* each job of ranks would take the first cores */
+        setenv("OMPI_MCA_hwloc_base_binding_policy", "none", 0);
     bool ok = true;
     for (Trial *next = next_waiting(trials); ok && !ended_by && (next || r.running > 0); next = next_waiting(trials)) {
         if (next && r.running < options->jobs) {

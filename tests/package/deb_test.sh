@@ -13,7 +13,7 @@ deb=$root/$(sed -n 's/^deb: \([^;]*\);.*/\1/p' "$work/log")
 dpkg-deb -c "$deb" >"$work/list"
 for f in bin/lora bin/lora_ps bin/lora_worker share/man/man1/lora.1.gz share/man/man1/lora_ps.1.gz \
     share/man/man1/lora_worker.1.gz share/man/man5/run.yaml.5.gz share/bash-completion/completions/lora \
-    share/doc/lora/copyright share/lora/launch/demo share/lora/launch/hosts share/lora/launch/slurm/lora.sbatch \
+    share/doc/lora/copyright share/lora/launch/demo share/lora/launch/hosts share/lora/launch/slurm/lora.sbatch share/lora/launch/slurm/sweep.sbatch \
     share/lora/configs/demo.yaml; do
     grep -q " \./usr/$f$" "$work/list" || fail "the package has no $f"
 done

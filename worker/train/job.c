@@ -2,6 +2,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/slots/inits.h"
 #include "worker/train/stages.h"
 
 #include <unistd.h>
@@ -36,7 +37,20 @@ static void name_base(Job *job)
     }
 }
 
-/* The ranks of a node load a part each, and all read the whole. */
+/* The ranks of a node load a part each, and all read the whole; where other jobs do, too, they may have it already. */
+static bool load_base(Job *job, const Group *team, Err *err)
+{
+    Opened *base = &job->base;
+    const bool none = base->weights.bytes == 0; /* every weight is trained */
+    const bool own = inits_shift(&job->run.config.lora) || job->run.groups.pipeline.size > 1;
+    if (!shared_base_open(&job->shared, base, own, team, err))
+        return false;
+    if (job->shared.map)
+        return true;
+    void *data = none ? NULL : group_memory(team, (size_t)base->weights.bytes, err);
+    return (none || data) && opened_load(base, data, team->rank, team->size, err);
+}
+
 static bool open_base(Job *job, Err *err)
 {
     const Group *all = &job->run.groups.job, *team = &job->run.groups.team;
@@ -44,10 +58,7 @@ static bool open_base(Job *job, Err *err)
     const Group *lane = &job->run.groups.pipeline;
     if (!group_agree(all, opened_open_stage(&job->base, &o, lane->rank, lane->size, err)))
         return false;
-    const bool none = job->base.weights.bytes == 0; /* every weight is trained */
-    void *data = none ? NULL : group_memory(team, (size_t)job->base.weights.bytes, err);
-    const bool loaded = (none || data) && opened_load(&job->base, data, team->rank, team->size, err);
-    if (!group_agree(all, loaded)) { /* also the barrier behind which all may read all */
+    if (!group_agree(all, load_base(job, team, err))) { /* also the barrier behind which all may read all */
         adapted_close_files(&job->base.adapted);
         return false;
     }
@@ -148,6 +159,7 @@ void job_close(Job *job)
     job_step_release(&job->step);
     job_data_release(&job->data);
     opened_release(&job->base);
+    shared_base_close(&job->shared);
     job_run_release(&job->run);
     *job = (Job){ 0 };
 }

@@ -9,10 +9,12 @@
 #include "worker/train/job_step.h"
 #include "worker/train/node.h"
 #include "worker/train/replica.h"
+#include "worker/train/shared_base.h"
 
 typedef struct Job {
     JobRun run;
     Opened base;
+    SharedBase shared; /* where its weights lie, if other jobs have them, too */
     uint64_t base_digest; /* weights and config.json */
     JobData data;
     JobStep step;
