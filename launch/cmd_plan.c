@@ -18,7 +18,6 @@ typedef struct PlanArguments {
 } PlanArguments;
 
 enum { MOST_LAYOUTS = 64 };
-static const double REACHED = 0.8; /* of a core's products, of a step beside all that is no product */
 static const double ROOM = 0.85; /* of a node's memory */
 static const double SAME = 1.02; /* a layout of fewer stages is taken when it is no slower than this */
 
@@ -50,7 +49,7 @@ static bool read_machine(LayoutMachine *m, Planned *p, const PlanArguments *give
     static const Unit net[] = { { "Gbit", 1e9 / 8 }, { "Mbit", 1e6 / 8 }, { NULL, 0 } };
     static const Unit plain[] = { { "", 1 }, { NULL, 0 } };
     double room = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    *m = (LayoutMachine){ .nodes = 1, .cores = sysconf(_SC_NPROCESSORS_ONLN), .net = 1e9 / 8 };
+    *m = (LayoutMachine){ .nodes = 1, .lanes = 1, .cores = sysconf(_SC_NPROCESSORS_ONLN), .net = 1e9 / 8 };
     if ((given->nodes && !option_int("nodes", given->nodes, 1, 4096, &m->nodes, err)) ||
         (given->cores && !option_int("cores", given->cores, 1, 4096, &m->cores, err)) ||
         (given->memory && !read_quantity("memory", given->memory, memory, &room, err)) ||
@@ -62,7 +61,7 @@ static bool read_machine(LayoutMachine *m, Planned *p, const PlanArguments *give
         p->measured = true;
         p->given = speed_measure().products;
     }
-    m->flops = p->given * 1e9 * REACHED;
+    m->flops = p->given * 1e9 * LAYOUT_REACHED;
     return true;
 }
 
@@ -94,7 +93,9 @@ static bool lay_out(Planned *p, RunLayout layouts[MOST_LAYOUTS], Err *err)
     for (int64_t stages = 1; stages <= p->machine.nodes && p->count < MOST_LAYOUTS; stages++) {
         if (!may_be_asked(p->config, p->machine.nodes, stages, p->arch->layers))
             continue;
-        if (!layout_of(&layouts[p->count], &p->machine, p->config, p->arch, p->table, (int)stages, err))
+        const LayoutWork work = layout_work(p->config, p->arch, p->machine.nodes / stages);
+        if (!layout_of(&layouts[p->count], &p->machine, &work, p->config->train.precision, p->arch, p->table,
+                       (int)stages, err))
             return false;
         p->count++;
     }

@@ -20,8 +20,9 @@ typedef struct Kept {
 
 #define AT(f) offsetof(Costs, f)
 static const Kept kept[] = {
-    { "wire_bytes_up", AT(up) }, { "wire_bytes_down", AT(down) },         { "replicas", AT(clients) },
-    { "ranks", AT(ranks) },      { "peak_rss_worker", AT(worker_bytes) }, { "peak_rss_ps", AT(server_bytes) },
+    { "wire_bytes_up", AT(up) },    { "wire_bytes_down", AT(down) },         { "replicas", AT(clients) },
+    { "plan_step", AT(plan_step) }, { "plan_memory", AT(plan_memory) },      { "plan_bytes", AT(plan_bytes) },
+    { "ranks", AT(ranks) },         { "peak_rss_worker", AT(worker_bytes) }, { "peak_rss_ps", AT(server_bytes) },
 };
 enum { KEPT = sizeof kept / sizeof *kept };
 
@@ -64,6 +65,32 @@ static void raise_to(int64_t *most, int64_t value, bool *changed)
     *most = value > *most ? value : *most;
 }
 
+bool costs_may_foresee(const Foreseen *foreseen)
+{
+    const double most = 1e9; /* s, which in ns fit into 64 bits; a NaN passes no comparison */
+    return foreseen->seconds > 0 && foreseen->seconds <= most;
+}
+
+void costs_foresee(Foreseen *all, const Foreseen *one)
+{
+    if (!costs_may_foresee(one))
+        return;
+    all->seconds = all->seconds > 0 ? 1 / (1 / all->seconds + 1 / one->seconds) : one->seconds;
+    all->memory += one->memory;
+    all->bytes += one->bytes;
+}
+
+/* More clients, or more memory: the larger group is what the measured figures are of. */
+static void take_foreseen(Costs *costs, const Foreseen *foreseen)
+{
+    if (!costs_may_foresee(foreseen) || foreseen->memory <= costs->plan_memory)
+        return;
+    costs->plan_step = (int64_t)(foreseen->seconds * 1e9);
+    costs->plan_memory = foreseen->memory;
+    costs->plan_bytes = foreseen->bytes;
+    costs->changed = true;
+}
+
 void costs_count(Run *run, const CostsSeen *seen)
 {
     Costs *costs = &run->costs;
@@ -74,6 +101,7 @@ void costs_count(Run *run, const CostsSeen *seen)
     raise_to(&costs->clients, seen->clients, &costs->changed);
     raise_to(&costs->ranks, seen->ranks, &costs->changed);
     raise_to(&costs->worker_bytes, seen->worker_bytes, &costs->changed);
+    take_foreseen(costs, &seen->foreseen);
     raise_to(&costs->server_bytes, (int64_t)usage.ru_maxrss * 1024, &costs->changed);
     if (clock_now() >= costs->kept_at + keep_pause)
         costs_keep(run);

@@ -24,6 +24,14 @@ double history_mean_loss(const Run *run)
     return applied > 0 ? run->state.loss_total / (double)applied : 0;
 }
 
+double history_train_seconds(const Run *run)
+{
+    double seconds = run->state.seconds;
+    for (size_t i = 0; i < json_array_size(run->state.history); i++)
+        seconds -= json_number_value(json_object_get(json_array_get(run->state.history, i), "eval_runtime"));
+    return seconds > 0 ? seconds : 0;
+}
+
 const json_t *history_last_with(const Run *run, const char *key)
 {
     for (size_t i = json_array_size(run->state.history); i-- > 0;) {

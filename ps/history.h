@@ -13,6 +13,9 @@ double history_mean_loss(const Run *run); /* of all steps that were applied */
 /* An entry, and its line, which has one more figure where extra is not NULL. Takes entry. */
 void history_add(Run *run, json_t *entry, const char *extra, double value);
 
+/* Of the run so far, but for evaluations. */
+double history_train_seconds(const Run *run);
+
 /* The newest entry with this key; NULL: none. */
 const json_t *history_last_with(const Run *run, const char *key);
 

@@ -115,6 +115,27 @@ static void set_costs(const Run *run, json_t *to)
     set_int(to, "peak_rss_ps", costs->server_bytes);
 }
 
+static json_t *figures(double step_seconds, int64_t memory, double bytes)
+{
+    json_t *all = json_object();
+    set_real(all, "step_seconds", step_seconds);
+    set_int(all, "memory", memory);
+    set_real(all, "bytes", bytes);
+    return all;
+}
+
+/* What the workers expected of a step, and of their memory; beside it what it was. */
+static void set_plan(const Run *run, json_t *to)
+{
+    const Costs *costs = &run->costs;
+    const double steps = run->state.version > 0 ? (double)run->state.version : 1;
+    set(to, "plan",
+        costs->plan_step > 0 ? figures((double)costs->plan_step * 1e-9, costs->plan_memory, (double)costs->plan_bytes)
+                             : NULL);
+    set(to, "measured",
+        figures(history_train_seconds(run) / steps, costs->worker_bytes, (double)(costs->up + costs->down) / steps));
+}
+
 /* What was trained, by the file that holds it; a model in shards has none. */
 /* AdaLoRA: what is left of each module. */
 static void set_ranks(const Run *run, json_t *to)
@@ -162,6 +183,7 @@ bool output_summary(const Run *run, Err *err)
     set_int(to, "trainable_parameters", run->adapted.table->trainable);
     set_int(to, "all_parameters", arch_parameters(run->adapted.arch));
     set_costs(run, to);
+    set_plan(run, to);
     set_ranks(run, to);
     set_best(run, to);
     set(to, "metric_for_best_model", json_string(run->config.train.metric_for_best_model));

@@ -14,6 +14,7 @@ typedef struct Route {
     WireId data, control; /* size 0: never heard there */
     double seen;
     int64_t eval_width, rss_bytes;
+    Foreseen foreseen;
     bool member; /* was welcomed and did not say BYE */
 } Route;
 

@@ -225,6 +225,8 @@ static void take_message(Server *server, WireSocket *socket, const WireId *from,
         route->eval_width = msg->facts.eval_width;
     if (msg->rss_bytes > 0)
         route->rss_bytes = msg->rss_bytes;
+    if (msg->type == MSG_BEAT && costs_may_foresee(&msg->foreseen))
+        route->foreseen = msg->foreseen;
     if (msg->type == MSG_BYE)
         route->member = false;
     if (!take_labels(server, msg))
@@ -284,8 +286,13 @@ static void count(Server *server)
 {
     int64_t ranks, rss = 0, out[2], in[2];
     const int64_t clients = core_clients(server->core, &ranks);
-    for (int i = 0; i < server->routes.count; i++)
-        rss += server->routes.items[i].member ? server->routes.items[i].rss_bytes : 0;
+    Foreseen foreseen = { 0 };
+    for (int i = 0; i < server->routes.count; i++) {
+        const Route *route = &server->routes.items[i];
+        rss += route->member ? route->rss_bytes : 0;
+        if (route->member)
+            costs_foresee(&foreseen, &route->foreseen);
+    }
     if (clients > server->most_clients)
         server->most_clients = clients;
     if (ranks > server->most_ranks)
@@ -294,8 +301,8 @@ static void count(Server *server)
         server->most_rss = rss;
     wire_traffic(server->data, &out[0], &in[0]);
     wire_traffic(server->control, &out[1], &in[1]);
-    const CostsSeen seen = { in[0] + in[1], out[0] + out[1], server->most_clients, server->most_ranks,
-                             server->most_rss };
+    const CostsSeen seen = { in[0] + in[1],      out[0] + out[1],  server->most_clients,
+                             server->most_ranks, server->most_rss, foreseen };
     costs_count(server->run, &seen);
     if (run_is_draining(server->run) && clients == 0 && !interrupted)
         interrupted = SIGTERM; /* who had the open work is gone */

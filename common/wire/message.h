@@ -48,7 +48,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PROTOCOL 7
+#define WIRE_PROTOCOL 8
 #define WIRE_FRAME_BYTES (4 << 20)
 #define WIRE_HEADER_BYTES (1088 << 10) /* headers carry run files, of 1 MB at the most */
 #ifndef WIRE_PIECE /* the simulation's are small */
@@ -104,6 +104,13 @@ typedef struct HelloFacts {
     uint64_t fingerprint; /* of the arithmetic: what it gives */
 } HelloFacts;
 
+/* What a client expects of itself. */
+typedef struct Foreseen {
+    double seconds; /* of a step, if it alone made all of it; 0: it has not said */
+    int64_t memory; /* bytes of its ranks */
+    int64_t bytes; /* to the server and back, in a step */
+} Foreseen;
+
 typedef struct Msg {
     MsgType type;
     uint64_t run; /* id of the run; 0: not known yet */
@@ -121,6 +128,7 @@ typedef struct Msg {
     double loss; /* PUSH: sum of losses; may be NaN, which is the run's to report */
     double seconds; /* PUSH, EVAL: time that computing took */
     int64_t rss_bytes; /* BEAT, HELLO, PUSH, EVAL: memory of the client's ranks (sum of Pss) */
+    Foreseen foreseen; /* BEAT from the client */
     bool known; /* BEAT from the server */
     int code; /* LEASE_STOP: exit code */
     HelloFacts facts; /* HELLO */

@@ -141,6 +141,12 @@ void ps_client_memory(PsClient *client, int64_t bytes)
     (void)bytes;
 }
 
+void ps_client_foresee(PsClient *client, const Foreseen *foreseen)
+{
+    (void)client;
+    (void)foreseen;
+}
+
 void ps_client_traffic(const PsClient *client, int64_t *up, int64_t *down)
 {
     (void)client;

@@ -34,5 +34,10 @@ assert summary['steps'] == int(sys.argv[3]) and summary['trainable_parameters'] 
 assert summary['all_parameters'] - summary['trainable_parameters'] <= weights
 assert (up + down) / full <= 0.01
 assert abs(said['up'] / up - 1) <= 0.03 and abs(said['down'] / down - 1) <= 0.03
+plan, measured = summary['plan'], summary['measured']
+print('  planned %(step_seconds).3g s a step, %(memory)d bytes of memory, %(bytes)d on the wire; measured %%(step_seconds).3g s, %%(memory)d, %%(bytes)d' % plan % measured)
+assert abs(plan['memory'] / measured['memory'] - 1) <= 0.1
+assert abs(plan['bytes'] / measured['bytes'] - 1) <= 0.15  # the values that a run begins with are over and above its 8 steps
+assert plan['step_seconds'] > 0
 assert abs(summary['wire_share'] / ((up + down) / full) - 1) <= 0.03
 EOF

@@ -142,11 +142,14 @@ static void what_was_counted_outlives_a_kill_at_the_last_step(void **state)
     Run *run = small_run_open(folder, true, NULL, &err);
     assert_non_null(run);
     while (small_run_go_on(run))
-        costs_count(run, &(CostsSeen){ 10, 10, 1, 2, 1000000 * (run_version(run) + 1) });
+        costs_count(
+            run,
+            &(CostsSeen){
+                .up = 10, .down = 10, .clients = 1, .ranks = 2, .worker_bytes = 1000000 * (run_version(run) + 1) });
     run_close(run); /* killed: no worker comes back */
     run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
-    costs_count(run, &(CostsSeen){ 7, 5, 0, 0, 0 });
+    costs_count(run, &(CostsSeen){ .up = 7, .down = 5 });
     free(small_run_finish(run, folder));
     assert_int_equal(figure_said(folder, "peak_rss_worker"), 1000000 * (SMALL_STEPS + 1));
     assert_int_equal(figure_said(folder, "wire_bytes_up"), 17);
@@ -162,10 +165,64 @@ static void what_was_counted_outlives_a_kill_at_the_last_step(void **state)
     run_close(run);
     run = small_run_open(folder, false, NULL, &err);
     assert_non_null(run);
-    costs_count(run, &(CostsSeen){ 0, 0, 1, 1, 5000 });
+    costs_count(run, &(CostsSeen){ .clients = 1, .ranks = 1, .worker_bytes = 5000 });
     free(small_run_finish(run, folder));
     assert_int_equal(figure_said(folder, "peak_rss_worker"), 5000);
     free(path);
+    assert_true(folder_remove(folder, NULL));
+}
+
+/* ---- what was planned ------------------------------------------------------------------------------ */
+
+static void clients_who_share_a_step_expect_it_together(void **state)
+{
+    (void)state;
+    Foreseen all = { 0 };
+    const Foreseen fast = { 1.5, 300, 20 }, slow = { 3, 500, 30 },
+                   bad[] = { { NAN, 1, 1 }, { -1, 1, 1 }, { 1e12, 1, 1 } };
+    costs_foresee(&all, &fast);
+    assert_true(all.seconds == 1.5 && all.memory == 300 && all.bytes == 20);
+    costs_foresee(&all, &slow);
+    for (size_t i = 0; i < LENGTH(bad); i++) {
+        assert_false(costs_may_foresee(&bad[i]));
+        costs_foresee(&all, &bad[i]);
+    }
+    assert_true(fabs(all.seconds - 1) < 1e-12 && all.memory == 800 && all.bytes == 50);
+}
+
+static double planned(const char *folder, const char *which, const char *key)
+{
+    Err err = { 0 };
+    char *path = path_join(folder, "summary.json");
+    json_t *summary = json_file(path, &err);
+    assert_non_null(summary);
+    const double value = json_number_value(json_object_get(json_object_get(summary, which), key));
+    json_decref(summary);
+    free(path);
+    return value;
+}
+
+static void the_summary_has_the_plan_of_the_most_beside_what_was(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/run_test.XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    Err err = { 0 };
+    Run *run = small_run_open(folder, true, NULL, &err);
+    assert_non_null(run);
+    const Foreseen two = { 0.25, 4000, 90 }, one = { 0.5, 2000, 45 };
+    assert_true(small_run_go_on(run));
+    costs_count(run, &(CostsSeen){ .up = 100, .down = 50, .worker_bytes = 4100, .foreseen = two });
+    costs_count(run, &(CostsSeen){ .up = 200, .down = 100, .worker_bytes = 4100, .foreseen = one }); /* one left */
+    run_close(run); /* killed */
+    run = small_run_open(folder, false, NULL, &err);
+    assert_non_null(run);
+    free(small_run_finish(run, folder));
+    assert_true(fabs(planned(folder, "plan", "step_seconds") - 0.25) < 1e-9);
+    assert_true(planned(folder, "plan", "memory") == 4000 && planned(folder, "plan", "bytes") == 90);
+    assert_true(planned(folder, "measured", "memory") == 4100);
+    assert_true(fabs(planned(folder, "measured", "bytes") - 300.0 / SMALL_STEPS) < 1e-9);
+    assert_true(planned(folder, "measured", "step_seconds") > 0);
     assert_true(folder_remove(folder, NULL));
 }
 
@@ -510,6 +567,8 @@ int main(void)
         cmocka_unit_test(a_run_killed_after_every_step_ends_with_the_same_adapter),
         cmocka_unit_test(starting_anew_takes_all_that_a_run_wrote_and_nothing_else),
         cmocka_unit_test(what_was_counted_outlives_a_kill_at_the_last_step),
+        cmocka_unit_test(clients_who_share_a_step_expect_it_together),
+        cmocka_unit_test(the_summary_has_the_plan_of_the_most_beside_what_was),
         cmocka_unit_test(a_damaged_checkpoint_costs_steps_but_no_bits),
         cmocka_unit_test(a_checkpoint_that_is_gone_costs_the_same),
         cmocka_unit_test(with_every_checkpoint_damaged_it_does_not_begin),

@@ -305,7 +305,11 @@ static void send_beat(ClientCore *core, const ClientWay *way, double now)
     if (!core->welcome || !core->known || now < core->next_beat)
         return;
     const Msg beat = {
-        .type = MSG_BEAT, .run = core->run, .client = core->options.client, .rss_bytes = core->rss_bytes
+        .type = MSG_BEAT,
+        .run = core->run,
+        .client = core->options.client,
+        .rss_bytes = core->rss_bytes,
+        .foreseen = core->foreseen,
     };
     Err err = { 0 };
     if (way->send(way->self, false, &beat, &err) == WIRE_SENT)
@@ -372,6 +376,12 @@ void client_core_plan(ClientCore *core, uint64_t plan)
 void client_core_memory(ClientCore *core, int64_t bytes)
 {
     core->rss_bytes = bytes;
+}
+
+void client_core_foresee(ClientCore *core, const Foreseen *foreseen)
+{
+    core->foreseen = *foreseen;
+    core->next_beat = 0;
 }
 
 int64_t client_core_slot_size(const ClientCore *core)

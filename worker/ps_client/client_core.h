@@ -73,6 +73,7 @@ void client_core_fail(ClientCore *core, const Err *err);
 
 void client_core_plan(ClientCore *core, uint64_t plan); /* what will be computed (facts_plan) */
 void client_core_memory(ClientCore *core, int64_t bytes); /* goes with heartbeats */
+void client_core_foresee(ClientCore *core, const Foreseen *foreseen); /* goes with heartbeats, the first at once */
 int64_t client_core_slot_size(const ClientCore *core); /* 0: before HELLO */
 bool client_core_may_leave(const ClientCore *core); /* is known to a server that would miss it */
 

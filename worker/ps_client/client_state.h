@@ -26,6 +26,7 @@ struct ClientCore {
     bool known; /* and does so now, as far as we know */
     uint64_t run, plan; /* 0: not known yet */
     int64_t slot_size, rss_bytes;
+    Foreseen foreseen;
     Silence silence; /* the server's */
     double next_beat;
     Err failed;

@@ -173,6 +173,14 @@ void ps_client_memory(PsClient *client, int64_t bytes)
     atomic_store(&client->rss_bytes, bytes);
 }
 
+void ps_client_foresee(PsClient *client, const Foreseen *foreseen)
+{
+    pthread_mutex_lock(&client->lock);
+    client_core_foresee(client->core, foreseen);
+    pthread_mutex_unlock(&client->lock);
+    wake(client);
+}
+
 void ps_client_traffic(const PsClient *client, int64_t *up, int64_t *down)
 {
     *up = atomic_load(&client->up);

@@ -72,6 +72,9 @@ MUST_USE bool ps_client_push(PsClient *client, const Push *push, Err *err);
 /* Memory of the ranks behind this client, told to the server with the heartbeats. */
 void ps_client_memory(PsClient *client, int64_t bytes);
 
+/* What the server sets beside what it counts: once, before the first lease. */
+void ps_client_foresee(PsClient *client, const Foreseen *foreseen);
+
 /* Bytes sent and received so far, framing included. */
 void ps_client_traffic(const PsClient *client, int64_t *up, int64_t *down);
 

@@ -3,6 +3,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/slots/inits.h"
+#include "worker/train/foresee.h"
 #include "worker/train/stages.h"
 
 #include <unistd.h>
@@ -127,13 +128,29 @@ static int threads_of(const Job *job)
     return each > 1 ? (int)each : 1;
 }
 
+/* The leader: before any of it is taken. */
+static bool say_plan(Job *job, const JobStepOptions *o, Err *err)
+{
+    Foreseen foreseen;
+    if (!job->run.client)
+        return true;
+    if (!foresee(&foreseen, &job->step, o, job->run.groups.team.size, err))
+        return false;
+    log_info("plan", "step_seconds=%.3g memory_mb=%.0f wire_mb=%.3g", foreseen.seconds, (double)foreseen.memory / 1e6,
+             (double)foreseen.bytes / 1e6);
+    ps_client_foresee(job->run.client, &foreseen);
+    return true;
+}
+
 static bool open_step(Job *job, Err *err)
 {
     const Groups *g = &job->run.groups;
     const JobStepOptions o = { &job->run.config, &job->base, &job->data, threads_of(job), &g->pipeline, lanes_of(job) };
     const int64_t slots = job->base.stage.size, M = job->run.config.parallel.micro_batches;
+    const bool planned = job_step_plan(&job->step, &o, err) && say_plan(job, &o, err);
     arithmetic_threads(o.threads);
-    return group_agree(&job->run.groups.job, job_step_open(&job->step, &o, err)) &&
+    return group_agree(&job->run.groups.job, planned) &&
+           group_agree(&job->run.groups.job, job_step_open(&job->step, &o, err)) &&
            group_agree(&job->run.groups.job,
                        node_open(&job->node, &job->run.groups.team, slots, job->data.eval.width, M, err)) &&
            group_agree(&job->run.groups.job, job_step_open_texts(&job->step, &o, job->node.values, err)) &&

@@ -43,13 +43,13 @@ static bool open_plan(JobStep *step, const JobStepOptions *o, Err *err)
 }
 
 /* The largest micro-batch of the run or chunk of an evaluation. */
-static void limits_of(const JobStep *step, const JobStepOptions *o, int64_t *tokens, int64_t *trained, int64_t *rows)
+static void take_limits(JobStep *step, const JobStepOptions *o, int64_t *tokens, int64_t *rows)
 {
     const TrainConfig *t = &o->config->train;
     const int64_t steps = steps_total(plan_steps_per_epoch(step->plan), t->num_train_epochs, t->max_steps);
-    plan_limits(step->plan, steps, tokens, trained);
-    *tokens = larger(larger(*tokens, o->data->eval.most_tokens), longest_of(o));
-    *rows = larger(*trained, o->data->eval.most_rows);
+    plan_limits(step->plan, steps, &step->trained_tokens, &step->trained_rows);
+    *tokens = larger(larger(step->trained_tokens, o->data->eval.most_tokens), longest_of(o));
+    *rows = larger(step->trained_rows, o->data->eval.most_rows);
 }
 
 /* Between forward and backward at a time: as many as are this rank's of a whole step, and no more than the stages ask
@@ -60,30 +60,36 @@ static int flights_of(const JobStepOptions *o)
     return order_flights(o->lane->size, o->lane->rank, mine);
 }
 
-static bool open_model(JobStep *step, const JobStepOptions *o, int64_t tokens, int64_t rows, Err *err)
+static ModelOptions options_of(const JobStepOptions *o, int64_t tokens, int64_t rows)
 {
     const Config *c = o->config;
-    const ModelOptions model = { .most_tokens = tokens,
-                                 .most_sequences = rows,
-                                 .longest = longest_of(o),
-                                 .training = true,
-                                 .checkpointing = c->train.checkpointing,
-                                 .threads = o->threads,
-                                 .lora_dropout = c->lora.dropout,
-                                 .seed = c->train.seed,
-                                 .loss = settings_loss(c),
-                                 .noise = c->train.neftune_alpha,
-                                 .stage = o->lane->size > 1 ? &o->base->stage : NULL,
-                                 .flights = flights_of(o) };
+    return (ModelOptions){ .most_tokens = tokens,
+                           .most_sequences = rows,
+                           .longest = longest_of(o),
+                           .training = true,
+                           .checkpointing = c->train.checkpointing,
+                           .threads = o->threads,
+                           .lora_dropout = c->lora.dropout,
+                           .seed = c->train.seed,
+                           .loss = settings_loss(c),
+                           .noise = c->train.neftune_alpha };
+}
+
+static bool open_model(JobStep *step, const JobStepOptions *o, Err *err)
+{
+    ModelOptions model = step->options;
+    model.stage = o->lane->size > 1 ? &o->base->stage : NULL;
+    model.flights = flights_of(o);
     step->model = model_open(o->base->adapted.arch, o->base->adapted.table, &o->base->weights, &model, err);
     return step->model != NULL;
 }
 
-static bool take_memory(JobStep *step, const JobStepOptions *o, int64_t tokens, int64_t rows, Err *err)
+static bool take_memory(JobStep *step, const JobStepOptions *o, Err *err)
 {
     const ModelArch *arch = o->base->adapted.arch;
+    const int64_t tokens = step->options.most_tokens, rows = step->options.most_sequences;
     const int64_t pixels = o->lane->rank == 0 ? pictures_floats(arch) : 0;
-    if (!open_model(step, o, tokens, rows, err))
+    if (!open_model(step, o, err))
         return false;
     const FlightsOptions flights = { .lane = o->lane,
                                      .model = step->model,
@@ -105,17 +111,23 @@ static bool weigh_classes(JobStep *step, const JobStepOptions *o, Err *err)
     return true;
 }
 
+bool job_step_plan(JobStep *step, const JobStepOptions *o, Err *err)
+{
+    int64_t tokens, rows;
+    if (!open_plan(step, o, err))
+        return false;
+    take_limits(step, o, &tokens, &rows);
+    step->options = options_of(o, tokens, rows);
+    return true;
+}
+
 bool job_step_open(JobStep *step, const JobStepOptions *o, Err *err)
 {
     const MetricsSpec spec = measure_spec(o->base->adapted.arch);
-    int64_t tokens, trained, rows;
     metrics_init(&step->metrics, &spec);
-    if (!open_plan(step, o, err))
-        return false;
-    limits_of(step, o, &tokens, &trained, &rows);
     const bool looks = o->data->train.data.images && o->lane->rank == 0;
-    return (!looks || pictures_start(&o->data->train.pictures, trained, o->threads, err)) &&
-           take_memory(step, o, tokens, rows, err) && weigh_classes(step, o, err);
+    return (!looks || pictures_start(&o->data->train.pictures, step->trained_rows, o->threads, err)) &&
+           take_memory(step, o, err) && weigh_classes(step, o, err);
 }
 
 bool job_step_open_texts(JobStep *step, const JobStepOptions *o, const float *values, Err *err)

@@ -16,6 +16,8 @@
 /* Zeroed is empty. */
 typedef struct JobStep {
     Plan *plan;
+    int64_t trained_tokens, trained_rows; /* most of a micro-batch */
+    ModelOptions options; /* of its whole model */
     Model *model; /* of the stage */
     Flights flights; /* micro-batches that it works on; chunks of evaluations are in the first */
     Metrics metrics;
@@ -35,6 +37,10 @@ typedef struct JobStepOptions { /* all borrowed while the step is open */
     int lanes; /* of all ranks: micro-batches of a step are theirs to share */
 } JobStepOptions;
 
+/* Which examples a step has, and how large it gets: no memory of the model yet. */
+MUST_USE bool job_step_plan(JobStep *step, const JobStepOptions *options, Err *err);
+
+/* Behind job_step_plan. */
 MUST_USE bool job_step_open(JobStep *step, const JobStepOptions *options, Err *err);
 
 /* data.generate: evaluations write behind the prompts, with values[slot_size] as they are then. */

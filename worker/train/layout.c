@@ -1,6 +1,7 @@
 #include "worker/train/layout.h"
 
 #include "common/base/mem.h"
+#include "common/slots/tree.h"
 #include "worker/model/stage.h"
 #include "worker/model/weights.h"
 #include "worker/train/needs.h"
@@ -13,11 +14,11 @@
 /* What is asked. */
 typedef struct Question {
     const LayoutMachine *machine;
+    const LayoutWork *work;
     const ModelArch *arch;
     const SlotTable *table;
-    ModelOptions model; /* of a node that holds it whole */
     Precision precision;
-    int64_t T, m; /* tokens of a sequence; micro-batches of a lane */
+    int64_t m; /* micro-batches of a lane */
 } Question;
 
 static bool is_product(const Module *m)
@@ -43,11 +44,12 @@ static double operations(const Question *q, int module, bool back)
 static double seconds_of(const Question *q, const Stage *stage, bool back)
 {
     const ModelArch *arch = q->arch;
-    const double each = (back ? 10 : 4) * (double)(q->T * arch->H * arch->D) * (arch->causal ? 0.5 : 1);
+    const double each = (back ? 10 : 4) * q->work->T * (double)(arch->H * arch->D) * (arch->causal ? 0.5 : 1);
     double sum = each * (double)(stage->end - stage->first);
     for (int i = 0; i < arch->module_count; i++)
         sum += stage_holds(stage, &arch->modules[i]) ? operations(q, i, back) : 0;
-    return sum * (double)q->model.most_tokens / (q->machine->flops * (double)q->machine->cores);
+    const double tokens = q->work->tokens / (double)q->work->micro_batches, lanes = (double)q->machine->lanes;
+    return sum * tokens * lanes / (q->machine->flops * (double)q->machine->cores);
 }
 
 /* ---- memory --------------------------------------------------------------------------------------------- */
@@ -65,29 +67,50 @@ static double weights_of(const Question *q, const Stage *stage)
     return sum;
 }
 
+/* Of a process beside its model: libraries, buffers of OpenBLAS and Open MPI. */
+static const double process_bare = 24e6;
+
 /* Floats that a token takes over a boundary: those of the stream, and with norms behind their blocks again, at most. */
 static double boundary(const Question *q)
 {
     return (double)(q->arch->pre_norm ? q->arch->C : 2 * q->arch->C);
 }
 
+static int threads_of(const LayoutMachine *m)
+{
+    return m->cores > m->lanes ? (int)(m->cores / m->lanes) : 1;
+}
+
+/* A piece of an evaluation keeps nothing, and may be larger: bytes besides. */
+static double beyond(const Question *q, ModelOptions o)
+{
+    const int64_t trained = o.most_tokens, more = q->work->evaluated;
+    if (more <= trained)
+        return 0;
+    o.training = false;
+    const double small = (double)model_bytes(q->arch, q->table, NULL, &o);
+    o.most_tokens = more;
+    o.most_sequences = o.most_sequences * more / trained;
+    return (double)model_bytes(q->arch, q->table, NULL, &o) - small;
+}
+
 static void fill_memory(LayoutStage *to, const Question *q, const Stage *stage)
 {
-    ModelOptions o = q->model;
+    ModelOptions o = q->work->model;
+    o.threads = threads_of(q->machine);
     o.stage = stage->count > 1 ? stage : NULL;
     o.flights = 1;
     const double one = (double)model_bytes(q->arch, q->table, NULL, &o);
     o.flights = 2;
-    const double each = (double)model_bytes(q->arch, q->table, NULL, &o) - one;
+    const double each = (double)model_bytes(q->arch, q->table, NULL, &o) - one, lanes = (double)q->machine->lanes;
     const int flights = order_flights(stage->count, stage->index, q->m);
     const double slots = 4 * (double)stage->size, whole = 4 * (double)q->table->size;
-    const double sums = 3 + 2 * ceil(log2((double)q->m + 1)); /* values, and gradients that wait in the tree */
-    const double rows = 4 * (double)q->model.most_tokens * boundary(q);
+    const double rows = 4 * (double)o.most_tokens * boundary(q);
     to->weights = weights_of(q, stage);
-    to->kept = flights * (each + (stage_is_first(stage) ? 0 : rows));
-    to->other = one - each + sums * slots + (stage_is_first(stage) ? 3 * whole : 0);
+    to->kept = lanes * flights * (each + (stage_is_first(stage) ? 0 : rows));
+    to->other = slots + lanes * (one - each + beyond(q, o) + (double)tree_room(q->m) * slots + process_bare);
     if (stage->count > 1)
-        to->other += 4 * rows;
+        to->other += lanes * 4 * rows + (stage_is_first(stage) ? 3 * whole : 0);
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------------------- */
@@ -103,7 +126,7 @@ static bool fill_stages(RunLayout *layout, const Question *q, Err *err)
         *to = (LayoutStage){ .first = stage.first, .end = stage.end };
         fill_memory(to, q, &stage);
         to->up = seconds_of(q, &stage, false);
-        to->back = seconds_of(q, &stage, true);
+        to->back = seconds_of(q, &stage, true) + (q->work->model.checkpointing ? to->up : 0);
         layout->fits = layout->fits && to->weights + to->kept + to->other <= q->machine->memory;
         stage_release(&stage);
     }
@@ -113,8 +136,8 @@ static bool fill_stages(RunLayout *layout, const Question *q, Err *err)
 static void fill_time(RunLayout *layout, const Question *q)
 {
     const int p = layout->stages;
-    const double up = 4 * (double)q->model.most_tokens * boundary(q),
-                 down = 4 * (double)(q->model.most_tokens * q->arch->C);
+    const double tokens = q->work->tokens / (double)q->work->micro_batches;
+    const double up = 4 * tokens * boundary(q), down = 4 * tokens * (double)q->arch->C, m = (double)q->m;
     StageTimes *times = xcalloc((size_t)p, sizeof *times);
     double most = 0;
     for (int s = 0; s < p; s++) {
@@ -123,30 +146,36 @@ static void fill_time(RunLayout *layout, const Question *q)
     }
     layout->wire = 4 * (double)(q->table->size * layout->replicas);
     layout->server = 2 * layout->wire / q->machine->net;
-    layout->compute = most * (double)q->m;
-    layout->mpi = p == 1 ? 0 : (double)q->m * (p > 2 ? up + down : up);
+    layout->compute = most * m;
+    layout->mpi = p == 1 ? 0 : (double)q->machine->lanes * m * (p > 2 ? up + down : up);
     layout->seconds = simulate(times, p, q->m, p > 1 ? up / q->machine->net : 0) + layout->server;
     free(times);
 }
 
-bool layout_of(RunLayout *layout, const LayoutMachine *machine, const Config *c, const ModelArch *arch,
-               const SlotTable *table, int stages, Err *err)
+LayoutWork layout_work(const Config *c, const ModelArch *arch, int64_t ranks)
+{
+    LayoutWork work = { .model = needs_options(c, arch, ranks), .T = (double)needs_longest(c, arch) };
+    work.evaluated = needs_evaluated(c, arch);
+    work.micro_batches = needs_micro_batches(c, arch, ranks);
+    work.tokens = (double)(c->train.batch_size * needs_longest(c, arch));
+    return work;
+}
+
+bool layout_of(RunLayout *layout, const LayoutMachine *machine, const LayoutWork *work, Precision precision,
+               const ModelArch *arch, const SlotTable *table, int stages, Err *err)
 {
     *layout = (RunLayout){ .stages = stages, .replicas = machine->nodes / stages };
     if (machine->nodes % stages != 0)
         return err_set(err, ERR_INPUT, "%d stages do not divide %lld nodes", stages, (long long)machine->nodes);
-    Question q = {
-        .machine = machine, .arch = arch, .table = table, .precision = c->train.precision, .T = needs_longest(c, arch)
-    };
-    q.model = needs_options(c, arch, layout->replicas);
-    q.model.threads = (int)machine->cores;
-    const int64_t tokens = c->train.batch_size * q.T;
-    q.model.most_tokens = c->parallel.micro_batches > 0
-                              ? (tokens + c->parallel.micro_batches - 1) / c->parallel.micro_batches
-                              : q.model.most_tokens;
-    layout->tokens = tokens;
-    layout->micro_batches = (tokens + q.model.most_tokens - 1) / q.model.most_tokens;
-    q.m = (layout->micro_batches + layout->replicas - 1) / layout->replicas;
+    const int64_t lanes = layout->replicas * machine->lanes;
+    const Question q = { .machine = machine,
+                         .work = work,
+                         .arch = arch,
+                         .table = table,
+                         .precision = precision,
+                         .m = (work->micro_batches + lanes - 1) / lanes };
+    layout->tokens = (int64_t)work->tokens;
+    layout->micro_batches = work->micro_batches;
     layout->stage = xcalloc((size_t)stages, sizeof *layout->stage);
     if (!fill_stages(layout, &q, err)) {
         layout_release(layout);
@@ -154,6 +183,14 @@ bool layout_of(RunLayout *layout, const LayoutMachine *machine, const Config *c,
     }
     fill_time(layout, &q);
     return true;
+}
+
+double layout_memory(const RunLayout *layout)
+{
+    double sum = 0;
+    for (int s = 0; s < layout->stages; s++)
+        sum += layout->stage[s].weights + layout->stage[s].kept + layout->stage[s].other;
+    return sum;
 }
 
 void layout_release(RunLayout *layout)

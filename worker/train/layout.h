@@ -1,8 +1,9 @@
 /* layout - what a run would take of so many nodes, by how many stages hold its model: memory, time, bytes.
  *
  * Memory is what model_bytes and the slot table say. Time is on paper: operations over what a core is said to do, the
- * stages' lists played against each other (simulate.h), messages over the links' speed; every example is as long as the
- * settings let it be, and a rank has all cores of its node. Operations of a token, by the shapes of the model:
+ * stages' lists played against each other (simulate.h), messages over the links' speed. A step's work is what the data
+ * make of it, or, where they are not looked at, of examples that are as long as the settings let them be. Operations of a
+ * token, by the shapes of the model:
  *
  *   forward   2 out in + 2 r (in + out) a linear,  4 T H D a block (causal: half)
  *   backward  2 out in + 4 r (in + out),          10 T H D         (causal: half)
@@ -13,10 +14,15 @@
 #ifndef WORKER_TRAIN_LAYOUT_H
 #define WORKER_TRAIN_LAYOUT_H
 
-#include "common/slots/slots.h"
+#include "worker/model/model.h"
+
+/* Of what a core's products do: a step, with all in it that is no product. */
+#define LAYOUT_REACHED 0.8
 
 typedef struct LayoutMachine {
     int64_t nodes, cores; /* of a node */
+    int64_t
+        lanes; /* ranks of a node that work side by side, on one copy of the weights; its cores are theirs to share */
     double memory; /* bytes of a node that may be used */
     double net; /* bytes/s of a node's link, each way */
     double flops; /* a core's, reached */
@@ -24,9 +30,18 @@ typedef struct LayoutMachine {
 
 typedef struct LayoutStage {
     int64_t first, end; /* blocks */
-    double weights, kept, other; /* bytes: the base; of micro-batches that are on their way; all else */
+    double weights, kept, other; /* bytes of a node: the base; of micro-batches that are on their way; all else */
     double up, back; /* seconds of a micro-batch */
 } LayoutStage;
+
+/* What there is to do in a step. */
+typedef struct LayoutWork {
+    ModelOptions model; /* of a rank that holds it whole, its largest micro-batch */
+    int64_t evaluated; /* most tokens of a piece of an evaluation; 0: there is none */
+    int64_t micro_batches;
+    double tokens; /* of a step */
+    double T; /* of the sequence that a token stands in, on the average */
+} LayoutWork;
 
 /* Zeroed is empty. */
 typedef struct RunLayout {
@@ -39,9 +54,15 @@ typedef struct RunLayout {
     double wire; /* bytes into the server in a step; as many out of it */
 } RunLayout;
 
-/* False with *err: the model cannot be held in so many stages, or they do not divide the nodes. */
-MUST_USE bool layout_of(RunLayout *layout, const LayoutMachine *machine, const Config *config, const ModelArch *arch,
-                        const SlotTable *table, int stages, Err *err);
+/* A step by the settings alone, for so many ranks that work side by side. */
+LayoutWork layout_work(const Config *config, const ModelArch *arch, int64_t ranks);
+
+/* The precision is what the base is stored in. False with *err: the model cannot be held in so many stages, or they do not divide the nodes. */
+MUST_USE bool layout_of(RunLayout *layout, const LayoutMachine *machine, const LayoutWork *work, Precision precision,
+                        const ModelArch *arch, const SlotTable *table, int stages, Err *err);
 void layout_release(RunLayout *layout);
+
+/* Bytes of a replica, all its ranks together. */
+double layout_memory(const RunLayout *layout);
 
 #endif

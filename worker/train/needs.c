@@ -22,7 +22,7 @@ int64_t needs_longest(const Config *c, const ModelArch *arch)
     return least(c->data.block_size > 0 ? c->data.block_size : c->data.max_length, arch->positions);
 }
 
-static int64_t micro_batches(const Config *c, const ModelArch *arch, int64_t ranks)
+int64_t needs_micro_batches(const Config *c, const ModelArch *arch, int64_t ranks)
 {
     const ParallelConfig *p = &c->parallel;
     return p->micro_batches > 0
@@ -30,15 +30,17 @@ static int64_t micro_batches(const Config *c, const ModelArch *arch, int64_t ran
                : steps_micro_batches(c->train.batch_size, needs_longest(c, arch), p->micro_batch_tokens, ranks);
 }
 
+int64_t needs_evaluated(const Config *c, const ModelArch *arch)
+{
+    return c->train.eval_strategy == WHEN_NO ? 0 : most(c->parallel.micro_batch_tokens, needs_longest(c, arch));
+}
+
 ModelOptions needs_options(const Config *c, const ModelArch *arch, int64_t ranks)
 {
-    const ParallelConfig *p = &c->parallel;
-    const int64_t T = needs_longest(c, arch), batch = c->train.batch_size, M = micro_batches(c, arch, ranks);
-    int64_t tokens = most((batch + M - 1) / M * T, T);
-    if (c->train.eval_strategy != WHEN_NO)
-        tokens = most(tokens, p->micro_batch_tokens);
-    return (ModelOptions){ .most_tokens = tokens,
-                           .most_sequences = batch,
+    const int64_t T = needs_longest(c, arch), batch = c->train.batch_size;
+    const int64_t M = needs_micro_batches(c, arch, ranks);
+    return (ModelOptions){ .most_tokens = (batch + M - 1) / M * T,
+                           .most_sequences = (batch + M - 1) / M,
                            .longest = T,
                            .training = true,
                            .checkpointing = c->train.checkpointing,
@@ -49,8 +51,10 @@ ModelOptions needs_options(const Config *c, const ModelArch *arch, int64_t ranks
 static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const SlotTable *table, const Weights *weights,
                    int64_t ranks)
 {
-    const ModelOptions o = needs_options(c, arch, ranks);
-    const int64_t slots = table->size * (int64_t)sizeof(float), M = micro_batches(c, arch, ranks);
+    ModelOptions o = needs_options(c, arch, ranks);
+    o.most_tokens = most(o.most_tokens, needs_evaluated(c, arch));
+    o.most_sequences = c->train.batch_size;
+    const int64_t slots = table->size * (int64_t)sizeof(float), M = needs_micro_batches(c, arch, ranks);
     const int64_t sums = tree_room((M + ranks - 1) / ranks); /* gradients that lie in a tree, a rank */
     needs->shared = weights->bytes + (1 + ranks * sums) * slots;
     needs->rank = model_bytes(arch, table, weights, &o) + sums * slots;

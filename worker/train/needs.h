@@ -17,7 +17,13 @@ typedef struct Needs {
 /* Tokens of the longest example, by the settings: the data are not looked at. */
 int64_t needs_longest(const Config *config, const ModelArch *arch);
 
-/* As a job of so many ranks that work side by side sizes its model, with every row as long as it may be. */
+/* Of a step of a job whose ranks work side by side. */
+int64_t needs_micro_batches(const Config *config, const ModelArch *arch, int64_t ranks);
+
+/* Tokens of a piece of an evaluation; 0: there is none. */
+int64_t needs_evaluated(const Config *config, const ModelArch *arch);
+
+/* As a job of so many ranks that work side by side sizes its model for training, with every row as long as it may be. */
 ModelOptions needs_options(const Config *config, const ModelArch *arch, int64_t ranks);
 
 /* For so many ranks on the node. False: the model cannot be opened. */

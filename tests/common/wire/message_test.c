@@ -49,6 +49,7 @@ static Msg example(MsgType type)
         msg.seconds = 0.25;
     if (type == MSG_BEAT) {
         msg.rss_bytes = 1 << 30;
+        msg.foreseen = (Foreseen){ 0.5, 1 << 29, 12345 };
         msg.known = true;
     }
     if (type == MSG_HELLO)
@@ -210,7 +211,7 @@ static void another_protocol_version_is_named(void **state)
     Err err;
     assert_false(decode(&msg, header, size, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
-    assert_string_equal(err.what, "protocol version 7 here, 9 there");
+    assert_string_equal(err.what, "protocol version 8 here, 9 there");
     free(header);
 }
 

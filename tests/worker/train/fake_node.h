@@ -123,6 +123,7 @@ typedef struct Script {
     Pushed pushes[MOST_PUSHES];
     int count;
     int64_t memory;
+    Foreseen foreseen;
 } Script;
 
 static Script script;
@@ -230,6 +231,12 @@ void ps_client_memory(PsClient *client, int64_t bytes)
 {
     (void)client;
     script.memory = bytes;
+}
+
+void ps_client_foresee(PsClient *client, const Foreseen *foreseen)
+{
+    (void)client;
+    script.foreseen = *foreseen;
 }
 
 static void forget(void)

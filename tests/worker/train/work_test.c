@@ -134,6 +134,21 @@ static void expect_push(Job *job, const Push *push)
 }
 
 /* The leases are answered, in order, by as few pushes as the tree allows. */
+/* Small models are mostly what a process takes without one: what the job has is in the figure, and little besides. */
+static void expect_plan(const Job *job)
+{
+    const Foreseen *plan = &script.foreseen;
+    const int64_t slots = job->node.slot_size * (int64_t)sizeof(float), weights = job->base.weights.bytes;
+    ModelOptions o = job->step.options;
+    o.most_tokens = job->step.trained_tokens;
+    o.most_sequences = job->step.trained_rows;
+    const int64_t process =
+        24 * 1000 * 1000 + model_bytes(job->base.adapted.arch, job->base.adapted.table, &job->base.weights, &o);
+    const int64_t least = weights + slots + job->node.size * (process + slots);
+    assert_true(plan->seconds > 0 && plan->bytes == 2 * slots);
+    assert_true(plan->memory >= least * 99 / 100 && plan->memory <= least + job->node.size * 3 * slots + least / 100);
+}
+
 static void expect_answers(Job *job, Ended *ended)
 {
     expect_good_end(ended, job->node.size);
@@ -152,6 +167,7 @@ static void expect_answers(Job *job, Ended *ended)
             }
     assert_int_equal(push, script.count);
     assert_true(script.memory > 0);
+    expect_plan(job);
 }
 
 static void a_step_is_one_push_with_the_trees_bits_whoever_computes(void **state)

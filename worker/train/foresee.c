@@ -1,0 +1,57 @@
+#include "worker/train/foresee.h"
+
+#include "worker/arithmetic/speed.h"
+#include "worker/train/layout.h"
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What the training examples make of a step on the average. */
+static LayoutWork work_of(const JobStep *step, const JobStepOptions *o)
+{
+    const TrainSet *train = &o->data->train;
+    const int64_t *start = train->data.start;
+    double tokens = 0, squares = 0;
+    for (int64_t i = 0; i < train->count; i++) {
+        const double T = (double)(start[train->rows[i] + 1] - start[train->rows[i]]);
+        tokens += T;
+        squares += T * T;
+    }
+    const double examples = (double)(train->examples > 0 ? train->examples : 1);
+    ModelOptions model = step->options;
+    model.most_tokens = step->trained_tokens;
+    model.most_sequences = step->trained_rows;
+    return (LayoutWork){ .model = model,
+                         .evaluated = o->config->train.eval_strategy == WHEN_NO ? 0 : o->data->eval.most_tokens,
+                         .micro_batches = o->config->parallel.micro_batches,
+                         .tokens = tokens / examples * (double)least(o->config->train.batch_size, train->examples),
+                         .T = tokens > 0 ? squares / tokens : 1 };
+}
+
+/* A product of a micro-batch with a matrix of the model's width. */
+static double core_flops(const JobStepOptions *o, double tokens)
+{
+    enum { ROWS = 512, WIDTH = 1024 }; /* of larger ones the speed is the same */
+    const int64_t C = least(o->base->adapted.arch->C, WIDTH), rows = tokens < ROWS ? (int64_t)tokens : ROWS;
+    return speed_of_products(rows > 0 ? rows : 1, C, C) * 1e9 * LAYOUT_REACHED;
+}
+
+bool foresee(Foreseen *foreseen, const JobStep *step, const JobStepOptions *o, int lanes, Err *err)
+{
+    const LayoutWork work = work_of(step, o);
+    const LayoutMachine machine = { .nodes = o->lane->size,
+                                    .lanes = lanes,
+                                    .cores = (int64_t)lanes * o->threads,
+                                    .memory = 0,
+                                    .net = 1e9, /* between nodes: not measured, taken for 8 Gbit/s */
+                                    .flops = core_flops(o, work.tokens / (double)work.micro_batches) };
+    const Adapted *base = &o->base->adapted;
+    RunLayout layout;
+    if (!layout_of(&layout, &machine, &work, o->config->train.precision, base->arch, base->table, o->lane->size, err))
+        return false;
+    *foreseen = (Foreseen){ layout.seconds, (int64_t)layout_memory(&layout), (int64_t)(2 * layout.wire) };
+    layout_release(&layout);
+    return true;
+}
