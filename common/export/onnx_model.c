@@ -68,6 +68,15 @@ static const char *unknown_feature(const ModelArch *arch)
         { has[1], "a product of gate and up" },
         { q_norm && q_norm->out != arch->D, "a norm of all heads together" },
         { arch->norm_bare, "a layer norm without a bias" },
+        { arch_module(arch, -1, ROLE_EMBED_PROJECT), "embeddings of another width than the model" },
+        { arch->physical, "layers that run the same weights" },
+        { arch_module(arch, -1, ROLE_SCORE_TABLE), "scores with a table of distances" },
+        { arch_module(arch, -1, ROLE_DISTANCE), "scores with terms of distances" },
+        { arch_module(arch, 0, ROLE_Q_BIAS), "biases of q and v alone" },
+        { arch->windows && !arch->causal, "a window to both sides" },
+        { arch_module(arch, -1, ROLE_CONV), "a convolution" },
+        { arch_module(arch, -1, ROLE_HEAD_NORM), "a head with a norm" },
+        { arch->head.rows == READ_MEAN, "a head that reads the mean of all tokens" },
     };
     for (size_t i = 0; i < LENGTH(features); i++)
         if (features[i].is)

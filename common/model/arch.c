@@ -11,11 +11,12 @@
 enum { MOST_LABELS = 1 << 20 };
 
 static const FamilyReader *const readers[] = {
-    &bert_reader,    &bloom_reader,   &cohere_reader,      &distilbert_reader, &falcon_reader,
-    &gemma_reader,   &gemma2_reader,  &gemma3_text_reader, &gpt2_reader,       &gpt_neox_reader,
-    &gptj_reader,    &granite_reader, &llama_reader,       &mistral_reader,    &olmo2_reader,
-    &opt_reader,     &phi_reader,     &phi3_reader,        &qwen2_reader,      &qwen3_reader,
-    &roberta_reader, &smollm3_reader, &stablelm_reader,    &vit_reader,        &xlm_roberta_reader,
+    &albert_reader,      &bert_reader,     &bloom_reader,   &cohere_reader,  &deberta_reader,  &deberta_v2_reader,
+    &distilbert_reader,  &electra_reader,  &falcon_reader,  &gemma_reader,   &gemma2_reader,   &gemma3_text_reader,
+    &gpt2_reader,        &gpt_neox_reader, &gptj_reader,    &granite_reader, &llama_reader,    &mistral_reader,
+    &modernbert_reader,  &mpnet_reader,    &olmo2_reader,   &opt_reader,     &phi_reader,      &phi3_reader,
+    &qwen2_reader,       &qwen3_reader,    &roberta_reader, &smollm3_reader, &stablelm_reader, &vit_reader,
+    &xlm_roberta_reader,
 };
 enum { READERS = sizeof readers / sizeof *readers };
 
@@ -309,6 +310,7 @@ void arch_close(ModelArch *arch)
     free(arch->windows);
     free(arch->scales);
     free(arch->rope_sets);
+    free(arch->physical);
     json_decref(arch->config);
     free(arch->folder);
     free(arch);
@@ -342,6 +344,16 @@ const Module *arch_module(const ModelArch *arch, int layer, Role role)
 {
     const int i = arch_module_index(arch, layer, role);
     return i < 0 ? NULL : &arch->modules[i];
+}
+
+int64_t arch_table_width(const ModelArch *arch)
+{
+    return arch->table_width > 0 ? arch->table_width : arch->C;
+}
+
+int arch_physical(const ModelArch *arch, int64_t layer)
+{
+    return arch->physical && layer >= 0 ? arch->physical[layer] : (int)layer;
 }
 
 int64_t arch_parameters(const ModelArch *arch)

@@ -51,6 +51,17 @@ typedef enum {
     ROLE_GATE_UP, /* gate and up in one module, instead of ROLE_FF_GATE, _UP */
     ROLE_ATTN_AFTER, /* a norm of what attention gives, before it meets the stream */
     ROLE_FF_AFTER, /* and of what the MLP gives */
+    ROLE_EMBED_PROJECT, /* from the width of the tables to the model's */
+    ROLE_SCORE_TABLE, /* [buckets of distances, heads]: what is added to the scores of all layers */
+    ROLE_HEAD_NORM, /* behind ROLE_POOLER's activation */
+    ROLE_DISTANCE, /* a table of distances, a row each, whose projections meet those of tokens in scores */
+    ROLE_DISTANCE_NORM,
+    ROLE_DISTANCE_K, /* its keys and queries, where they are not made by ROLE_K and ROLE_Q */
+    ROLE_DISTANCE_Q,
+    ROLE_Q_BIAS, /* of ROLE_QKV's q and v, where they are tensors of their own */
+    ROLE_V_BIAS,
+    ROLE_CONV, /* along the sequence, of the embeddings; behind the first block */
+    ROLE_CONV_NORM,
     ROLE_COUNT
 } Role;
 
@@ -79,6 +90,7 @@ enum { ROPE_SETS = 2, ROPE_STANDS = -1 };
 typedef enum {
     READ_FIRST, /* [CLS] */
     READ_LAST, /* the last token of a sequence that is no padding's */
+    READ_MEAN, /* the mean of all rows */
     READ_LABELLED /* every token that has a goal */
 } HeadRows;
 
@@ -121,6 +133,9 @@ typedef struct ModelArch {
     json_t *config; /* config.json with the overrides put in; owned */
     HeadArch head;
     int64_t C, layers, H, D, F, V; /* width, blocks, heads, head size, feed-forward width, vocabulary (0: images) */
+    int *physical; /* [layers] which layer's modules a block runs, where several run the same; NULL: each its own */
+    int64_t table_width; /* of the embeddings' rows, where ROLE_EMBED_PROJECT widens them; 0: C */
+    bool project_first; /* before their norm, not behind it and the dropout */
     int64_t K; /* key/value heads; H/K query heads share one. H*D need not be C */
     int64_t positions, types; /* longest sequence; rows of the token type table, 0: none */
     int64_t position_offset; /* row of the position table for the first token (RoBERTa: pad_id + 1; OPT: 2) */
@@ -133,13 +148,20 @@ typedef struct ModelArch {
     bool gated; /* MLP with ROLE_FF_GATE */
     bool causal;
     bool layers_chosen; /* by model_config: files may hold more */
-    int64_t *windows; /* [layers]: row i sees keys above i - window; 0: all. NULL: all 0 */
+    int64_t *
+        windows; /* [layers]: row i sees keys above i - window, and, not causal, below i + window; 0: all. NULL: all 0 */
     bool rope; /* rotary positions (arch_rope) instead of a table */
     int64_t rotated; /* of a head's D the first that turn; 0: all */
     bool rope_neighbours; /* pairs are (2j, 2j + 1), not (j, j + half) */
     int8_t *rope_sets; /* [layers] the set of frequencies a layer turns by, or ROPE_STANDS; NULL: all by set 0 */
     Alibi alibi;
     double *scales; /* [layers] of the attention's scores */
+    int64_t score_furthest; /* from this distance on all have the last rows of ROLE_SCORE_TABLE */
+    bool distance_keys, distance_queries; /* scores have terms q . k(distance), k . q(distance) */
+    int64_t distance_span, distance_buckets; /* ROLE_DISTANCE has 2 span rows; buckets 0: a distance each */
+    int64_t distance_furthest; /* of buckets */
+    int64_t conv_kernel; /* of ROLE_CONV, an odd number */
+    Activation conv_act;
     double score_cap; /* scores become cap tanh(s / cap), before any is hidden; 0: none */
     bool qkv_grouped; /* rows of ROLE_QKV: of every key head its heads of q, then k, then v; else q | k | v */
     double embed_scale; /* of the words' rows */
@@ -150,6 +172,8 @@ typedef struct ModelArch {
     Activation act;
     double embed_dropout, hidden_dropout, attention_dropout;
     bool attention_stays; /* hidden_dropout is of what the MLP gives alone */
+    bool mlp_stays; /* or of what attention gives alone */
+    double inner_dropout; /* of what goes into ROLE_FF_DOWN */
     int64_t image_size, patch, channels; /* 0: texts */
     int64_t pad_id, bos_id, eos_id; /* -1: none */
     int64_t padding_row; /* of the word table, without a gradient (padding_idx); -1: none */
@@ -198,6 +222,18 @@ double arch_rope(const ModelArch *arch, int set, int64_t length, double *inverse
 
 /* Whether all sequences of a batch turn as the longest of them does ("longrope"), not each by its own length. */
 bool arch_rope_of_batch(const ModelArch *arch);
+
+/* Width of the rows of the embeddings' tables. */
+int64_t arch_table_width(const ModelArch *arch);
+
+/* Which layer's modules a block runs. */
+int arch_physical(const ModelArch *arch, int64_t layer);
+
+/* The row of ROLE_SCORE_TABLE for a key that stands so far behind its query (below 0: before it). */
+int64_t arch_score_row(const ModelArch *arch, int64_t distance);
+
+/* The row of ROLE_DISTANCE for a query that stands so far behind its key (below 0: before it). */
+int64_t arch_distance_row(const ModelArch *arch, int64_t distance);
 
 /* The slope of each head, out[H] (Press et al. 2021). */
 void arch_alibi_slopes(const ModelArch *arch, float *out);

@@ -39,14 +39,18 @@ static const Family bert = {
     .task_class = { [TASK_SEQ_CLS] = "BertForSequenceClassification", [TASK_TOKEN_CLS] = "BertForTokenClassification" },
 };
 
-static bool read_sizes(ModelArch *arch, int64_t words, Err *err)
+static const BertDefaults defaults = { .V = 30522, .positions = 512, .types = 2, .dropout = 0.1 };
+
+static bool read_sizes(ModelArch *arch, const BertDefaults *d, Err *err)
 {
-    return arch_size(arch, "hidden_size", 768, &arch->C, err) && arch_layers(arch, "num_hidden_layers", 12, err) &&
-           arch_size(arch, "num_attention_heads", 12, &arch->H, err) &&
-           arch_size(arch, "intermediate_size", 3072, &arch->F, err) &&
-           arch_size(arch, "vocab_size", words, &arch->V, err) &&
-           arch_size(arch, "max_position_embeddings", 512, &arch->positions, err) &&
-           arch_size(arch, "type_vocab_size", 2, &arch->types, err) &&
+    return arch_size(arch, "hidden_size", d->C > 0 ? d->C : 768, &arch->C, err) &&
+           arch_layers(arch, "num_hidden_layers", d->layers > 0 ? d->layers : 12, err) &&
+           arch_size(arch, "num_attention_heads", d->H > 0 ? d->H : 12, &arch->H, err) &&
+           arch_size(arch, "intermediate_size", d->F > 0 ? d->F : 3072, &arch->F, err) &&
+           arch_size(arch, "vocab_size", d->V, &arch->V, err) &&
+           arch_size(arch, "max_position_embeddings", d->positions, &arch->positions, err) &&
+           (d->types == 0 || arch_size(arch, "type_vocab_size", d->types, &arch->types, err)) &&
+           (d->table_width == 0 || arch_size(arch, "embedding_size", d->table_width, &arch->table_width, err)) &&
            arch_heads(arch, "hidden_size", "num_attention_heads", err);
 }
 
@@ -59,24 +63,38 @@ static bool check_positions(const ModelArch *arch, Err *err)
     return err_set(err, ERR_INPUT, "position_embedding_type '%s' is not supported, only 'absolute'", kind);
 }
 
-bool bert_read(ModelArch *arch, int64_t words, Err *err)
+bool bert_read(ModelArch *arch, const BertDefaults *d, Err *err)
 {
     arch->head.rows = arch->head.task->of_tokens ? READ_LABELLED : READ_FIRST;
     arch->head.pooler_act = ACT_TANH;
-    if (!read_sizes(arch, words, err) || !check_positions(arch, err) || !arch_no_decoder(arch, err) ||
-        !arch_norms(arch, "layer_norm_eps", 1e-12, err) ||
-        !arch_activation(arch, "hidden_act", "gelu", &arch->act, err) ||
-        !arch_dropout(arch, "hidden_dropout_prob", 0.1, &arch->hidden_dropout, err) ||
-        !arch_dropout(arch, "attention_probs_dropout_prob", 0.1, &arch->attention_dropout, err) ||
+    if (!read_sizes(arch, d, err) || !check_positions(arch, err) || !arch_no_decoder(arch, err) ||
+        !arch_norms(arch, "layer_norm_eps", d->eps > 0 ? d->eps : 1e-12, err) ||
+        !arch_activation(arch, "hidden_act", d->act ? d->act : "gelu", &arch->act, err) ||
+        !arch_dropout(arch, "hidden_dropout_prob", d->dropout, &arch->hidden_dropout, err) ||
+        !arch_dropout(arch, "attention_probs_dropout_prob", d->dropout, &arch->attention_dropout, err) ||
         !arch_dropout(arch, "classifier_dropout", arch->hidden_dropout, &arch->head.dropout, err))
         return false;
     arch->embed_dropout = arch->hidden_dropout;
     return true;
 }
 
+bool bert_read_places(ModelArch *arch, Err *err)
+{
+    if (arch->pad_id < 0)
+        return err_set(err, ERR_INPUT, "no pad_token_id: positions are counted from it");
+    arch->padding_row = arch->pad_id;
+    arch->position_offset = arch->pad_id + 1;
+    arch->padding_stands = true;
+    if (arch->positions <= arch->position_offset)
+        return err_set(err, ERR_INPUT, "max_position_embeddings %lld leaves no position behind pad_token_id %lld",
+                       (long long)arch->positions, (long long)arch->pad_id);
+    arch->positions -= arch->position_offset;
+    return true;
+}
+
 static bool read(ModelArch *arch, Err *err)
 {
-    if (!bert_read(arch, 30522, err) || !arch_tokens(arch, 0, -1, -1, err))
+    if (!bert_read(arch, &defaults, err) || !arch_tokens(arch, 0, -1, -1, err))
         return false;
     arch->padding_row = arch->pad_id;
     return true;
@@ -106,12 +124,18 @@ void bert_list_layers(ModelArch *arch)
         list_layer(arch, layer);
 }
 
+void bert_list_tables(ModelArch *arch)
+{
+    const char *prefix = arch->family->prefix;
+    arch_add_table(arch, xprintf("%sembeddings.word_embeddings", prefix), ROLE_WORD, arch->V);
+    arch_add_table(arch, xprintf("%sembeddings.position_embeddings", prefix), ROLE_POSITION, arch->positions);
+    arch_add_table(arch, xprintf("%sembeddings.token_type_embeddings", prefix), ROLE_TYPE, arch->types);
+    arch_add_embed_norm(arch, xprintf("%sembeddings.LayerNorm", prefix));
+}
+
 static void list(ModelArch *arch)
 {
-    arch_add_table(arch, xstrdup("bert.embeddings.word_embeddings"), ROLE_WORD, arch->V);
-    arch_add_table(arch, xstrdup("bert.embeddings.position_embeddings"), ROLE_POSITION, arch->positions);
-    arch_add_table(arch, xstrdup("bert.embeddings.token_type_embeddings"), ROLE_TYPE, arch->types);
-    arch_add_norm(arch, xstrdup("bert.embeddings.LayerNorm"), -1, ROLE_EMBED_NORM);
+    bert_list_tables(arch);
     bert_list_layers(arch);
     if (!arch->head.task->of_tokens) /* BertForTokenClassification has no pooler */
         arch_add_linear(arch, xstrdup("bert.pooler.dense"), -1, ROLE_POOLER, arch->C, arch->C, true);

@@ -96,7 +96,7 @@ static void list(ModelArch *arch)
     for (int layer = 0; layer < arch->layers; layer++)
         list_layer(arch, layer);
     if (!arch->head.task->of_tokens)
-        arch_add_head_pooler(arch, xstrdup("pre_classifier"));
+        arch_add_head_pooler(arch, xstrdup("pre_classifier"), true);
     arch_add_head(arch, xstrdup("classifier"), true);
 }
 

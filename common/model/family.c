@@ -210,7 +210,9 @@ void arch_add_linear(ModelArch *arch, char *path, int layer, Role role, int64_t 
 
 void arch_add_table(ModelArch *arch, char *path, Role role, int64_t rows)
 {
-    arch_add(arch, path, &(Module){ .kind = MODULE_EMBEDDING, .role = role, .layer = -1, .out = rows, .in = arch->C });
+    arch_add(
+        arch, path,
+        &(Module){ .kind = MODULE_EMBEDDING, .role = role, .layer = -1, .out = rows, .in = arch_table_width(arch) });
 }
 
 void arch_add_norm(ModelArch *arch, char *path, int layer, Role role)
@@ -221,6 +223,13 @@ void arch_add_norm(ModelArch *arch, char *path, int layer, Role role)
                         .layer = layer,
                         .out = arch->C,
                         .bias = arch->norm == NORM_LAYER && !arch->norm_bare });
+}
+
+void arch_add_embed_norm(ModelArch *arch, char *path)
+{
+    arch_add_norm(arch, path, -1, ROLE_EMBED_NORM);
+    if (!arch->project_first)
+        arch->modules[arch->module_count - 1].out = arch_table_width(arch);
 }
 
 void arch_add_layer(ModelArch *arch, const char *stack, int layer, const LayerModule *modules, int count)
@@ -258,9 +267,19 @@ void arch_add_head(ModelArch *arch, char *path, bool bias)
     add_new(arch, path, ROLE_HEAD, arch->head.labels, bias);
 }
 
-void arch_add_head_pooler(ModelArch *arch, char *path)
+void arch_add_head_pooler(ModelArch *arch, char *path, bool bias)
 {
-    add_new(arch, path, ROLE_POOLER, arch->C, true);
+    add_new(arch, path, ROLE_POOLER, arch->C, bias);
+}
+
+void arch_add_head_two(ModelArch *arch)
+{
+    if (arch->head.task->tags) {
+        arch_add_head(arch, xstrdup("classifier"), true);
+        return;
+    }
+    arch_add_head_pooler(arch, xstrdup("classifier.dense"), true);
+    arch_add_head(arch, xstrdup("classifier.out_proj"), true);
 }
 
 void arch_add_lm_head(ModelArch *arch, bool bias)

@@ -19,10 +19,11 @@ typedef struct FamilyReader {
     void (*list)(ModelArch *arch);
 } FamilyReader;
 
-extern const FamilyReader bert_reader, bloom_reader, cohere_reader, distilbert_reader, falcon_reader, gemma_reader,
-    gemma2_reader, gemma3_text_reader, gpt2_reader, gpt_neox_reader, gptj_reader, granite_reader, llama_reader,
-    mistral_reader, olmo2_reader, opt_reader, phi_reader, phi3_reader, qwen2_reader, qwen3_reader, roberta_reader,
-    smollm3_reader, stablelm_reader, vit_reader, xlm_roberta_reader;
+extern const FamilyReader albert_reader, bert_reader, bloom_reader, cohere_reader, deberta_reader, deberta_v2_reader,
+    distilbert_reader, electra_reader, falcon_reader, gemma_reader, gemma2_reader, gemma3_text_reader, gpt2_reader,
+    gpt_neox_reader, gptj_reader, granite_reader, llama_reader, mistral_reader, modernbert_reader, mpnet_reader,
+    olmo2_reader, opt_reader, phi_reader, phi3_reader, qwen2_reader, qwen3_reader, roberta_reader, smollm3_reader,
+    stablelm_reader, vit_reader, xlm_roberta_reader;
 
 /* ---- reading config.json: the fallback is Transformers' ------------------------ */
 
@@ -61,9 +62,22 @@ MUST_USE bool arch_token_dropout(ModelArch *arch, Err *err);
 /* Refuses a decoder of an encoder family: it attends causally, or to another model. */
 MUST_USE bool arch_no_decoder(const ModelArch *arch, Err *err);
 
-/* BERT's keys and blocks, which RoBERTa has too; all but the special tokens. */
-MUST_USE bool bert_read(ModelArch *arch, int64_t words, Err *err);
+/* BERT's keys and blocks, which its relatives have too: what a config.json without the key means. All but the special
+ * tokens. */
+typedef struct BertDefaults {
+    int64_t V, positions, types; /* types 0: there is no such key */
+    int64_t C, H, layers, F; /* 0: 768, 12, 12, 3072 */
+    int64_t table_width; /* embedding_size; 0: there is no such key */
+    double eps; /* 0: 1e-12 */
+    double dropout; /* hidden and attention's */
+    const char *act; /* NULL: gelu */
+} BertDefaults;
+MUST_USE bool bert_read(ModelArch *arch, const BertDefaults *defaults, Err *err);
 extern const char *const bert_keys[];
+
+/* Positions that are counted from pad_id + 1, whose row is the padding's. */
+MUST_USE bool bert_read_places(ModelArch *arch, Err *err);
+void bert_list_tables(ModelArch *arch); /* words, positions, types, their norm */
 void bert_list_layers(ModelArch *arch);
 
 /* A factor above 0. */
@@ -115,6 +129,8 @@ MUST_USE bool llama_read_layer_windows(ModelArch *arch, Err *err); /* Qwen's: la
 /* Windows of sliding_window tokens (null: none) in the layers that layer_types says, else in those that `slides` says. */
 MUST_USE bool llama_read_windows(ModelArch *arch, int64_t fallback, bool (*slides)(const ModelArch *, int64_t layer),
                                  Err *err);
+MUST_USE bool llama_read_layer_types(ModelArch *arch, const json_t *types, int64_t window,
+                                     Err *err); /* arch->windows is there */
 void llama_list(ModelArch *arch, const LlamaLayer *has);
 
 /* ---- listing modules: each takes `path` ------------------------------------------ */
@@ -123,6 +139,7 @@ void arch_add(ModelArch *arch, char *path, const Module *module);
 void arch_add_linear(ModelArch *arch, char *path, int layer, Role role, int64_t out, int64_t in, bool bias);
 void arch_add_table(ModelArch *arch, char *path, Role role, int64_t rows); /* an embedding */
 void arch_add_norm(ModelArch *arch, char *path, int layer, Role role); /* biased: NORM_LAYER */
+void arch_add_embed_norm(ModelArch *arch, char *path); /* as wide as the tables, where it stands before a projection */
 
 /* A layer by a table, under STACK.layer. (NAME NULL: a row that is not there; in 0: a norm). */
 typedef struct LayerModule {
@@ -134,7 +151,10 @@ typedef struct LayerModule {
 void arch_add_layer(ModelArch *arch, const char *stack, int layer, const LayerModule *modules, int count);
 
 void arch_add_head(ModelArch *arch, char *path, bool bias); /* the task's, new */
-void arch_add_head_pooler(ModelArch *arch, char *path); /* the square layer before it, where that is new too */
+void arch_add_head_pooler(ModelArch *arch, char *path,
+                          bool bias); /* the square layer before it, where that is new too */
+void arch_add_head_two(
+    ModelArch *arch); /* classifier.dense and out_proj, of a task that reads sequences; else classifier */
 void arch_add_lm_head(ModelArch *arch, bool bias); /* tied as arch->tied says */
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "common/model/rope.h"
 
 #include <math.h>
 
@@ -52,25 +53,13 @@ static bool slides(const ModelArch *arch, int64_t layer)
     return every > 0 && (layer + 1) % every != 0;
 }
 
-/* What one kind of layer turns by: of rope_parameters, else from keys of before. */
-static void set_kind(json_t *both, const ModelArch *arch, const char *kind, const json_t *before, const char *key,
-                     double theta)
-{
-    const json_t *given = json_object_get(json_object_get(arch->config, "rope_parameters"), kind);
-    json_t *own = json_is_object(given) ? json_deep_copy(given) : before ? json_deep_copy(before) : json_object();
-    const json_t *base = json_object_get(arch->config, key);
-    if (!json_object_get(own, "rope_theta"))
-        json_object_set_new(own, "rope_theta", json_real(json_is_number(base) ? json_number_value(base) : theta));
-    json_object_set_new(both, kind, own);
-}
-
 /* rope_scaling is of the full layers alone. */
 static void read_ropes(ModelArch *arch)
 {
     const json_t *before = json_object_get(arch->config, "rope_scaling");
     json_t *both = json_object();
-    set_kind(both, arch, "full_attention", json_is_object(before) ? before : NULL, "rope_theta", 1e6);
-    set_kind(both, arch, "sliding_attention", NULL, "rope_local_base_freq", 10000);
+    rope_read_kind(both, arch, "full_attention", before, "rope_theta", 1e6);
+    rope_read_kind(both, arch, "sliding_attention", NULL, "rope_local_base_freq", 10000);
     json_object_del(arch->config, "rope_scaling");
     json_object_set_new(arch->config, "rope_parameters", both);
 }

@@ -147,7 +147,7 @@ static bool read_mistral(ModelArch *arch, Err *err)
 }
 
 /* layer_types, where it is there, says which layers have the window. */
-static bool read_layer_types(ModelArch *arch, const json_t *types, int64_t window, Err *err)
+bool llama_read_layer_types(ModelArch *arch, const json_t *types, int64_t window, Err *err)
 {
     if (!json_is_array(types) || (int64_t)json_array_size(types) != arch->layers)
         return err_set(err, ERR_INPUT, "'layer_types' is not a list of %lld names", (long long)arch->layers);
@@ -178,7 +178,7 @@ bool llama_read_layer_windows(ModelArch *arch, Err *err)
     arch->windows = xcalloc((size_t)arch->layers, sizeof *arch->windows);
     const json_t *types = json_object_get(arch->config, "layer_types");
     if (types && !json_is_null(types))
-        return read_layer_types(arch, types, window, err);
+        return llama_read_layer_types(arch, types, window, err);
     for (int64_t l = 0; l < arch->layers; l++)
         arch->windows[l] = l >= full ? window : 0;
     return true;
@@ -192,7 +192,7 @@ bool llama_read_windows(ModelArch *arch, int64_t fallback, bool (*slides)(const 
     arch->windows = xcalloc((size_t)arch->layers, sizeof *arch->windows);
     const json_t *types = json_object_get(arch->config, "layer_types");
     if (types && !json_is_null(types))
-        return read_layer_types(arch, types, window, err);
+        return llama_read_layer_types(arch, types, window, err);
     for (int64_t l = 0; l < arch->layers; l++)
         arch->windows[l] = slides(arch, l) ? window : 0;
     return true;

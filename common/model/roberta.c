@@ -4,7 +4,6 @@
 #include "common/model/family.h"
 
 #include "common/base/mem.h"
-#include "common/base/text.h"
 
 static const char *const default_targets[] = { "query", "value", NULL };
 
@@ -33,17 +32,9 @@ static const Family xlm_roberta = {
 
 static bool read_kind(ModelArch *arch, int64_t words, Err *err)
 {
-    if (!bert_read(arch, words, err) || !arch_tokens(arch, 1, 0, 2, err))
+    const BertDefaults defaults = { .V = words, .positions = 512, .types = 2, .dropout = 0.1 };
+    if (!bert_read(arch, &defaults, err) || !arch_tokens(arch, 1, 0, 2, err) || !bert_read_places(arch, err))
         return false;
-    if (arch->pad_id < 0)
-        return err_set(err, ERR_INPUT, "no pad_token_id: positions are counted from it");
-    arch->padding_row = arch->pad_id;
-    arch->position_offset = arch->pad_id + 1;
-    arch->padding_stands = true;
-    if (arch->positions <= arch->position_offset)
-        return err_set(err, ERR_INPUT, "max_position_embeddings %lld leaves no position behind pad_token_id %lld",
-                       (long long)arch->positions, (long long)arch->pad_id);
-    arch->positions -= arch->position_offset;
     arch->head.pooler_dropout = arch->head.dropout;
     return true;
 }
@@ -58,16 +49,6 @@ static bool read_xlm(ModelArch *arch, Err *err)
     return read_kind(arch, 30522, err);
 }
 
-static void list_head(ModelArch *arch)
-{
-    if (arch->head.task->tags) {
-        arch_add_head(arch, xstrdup("classifier"), true);
-        return;
-    }
-    arch_add_head_pooler(arch, xstrdup("classifier.dense"));
-    arch_add_head(arch, xstrdup("classifier.out_proj"), true);
-}
-
 static void list(ModelArch *arch)
 {
     arch_add_table(arch, xstrdup("roberta.embeddings.word_embeddings"), ROLE_WORD, arch->V);
@@ -76,7 +57,7 @@ static void list(ModelArch *arch)
     arch_add_table(arch, xstrdup("roberta.embeddings.position_embeddings"), ROLE_POSITION,
                    arch->positions + arch->position_offset);
     bert_list_layers(arch);
-    list_head(arch);
+    arch_add_head_two(arch);
 }
 
 const FamilyReader roberta_reader = { &roberta, bert_keys, read_roberta, list };

@@ -188,6 +188,19 @@ static bool read(RopeSettings *rope, const ModelArch *arch, int set, Err *err)
            read_stretch(rope, arch, err);
 }
 
+void rope_read_kind(json_t *both, const ModelArch *arch, const char *kind, const json_t *scaling, const char *key,
+                    double theta)
+{
+    const json_t *given = json_object_get(json_object_get(arch->config, "rope_parameters"), kind);
+    const json_t *base = json_object_get(arch->config, key);
+    json_t *own = json_is_object(given) ? json_deep_copy(given) : json_object();
+    if (json_is_object(scaling))
+        json_object_update(own, (json_t *)(uintptr_t)scaling);
+    if (!json_object_get(own, "rope_theta"))
+        json_object_set_new(own, "rope_theta", json_real(json_is_number(base) ? json_number_value(base) : theta));
+    json_object_set_new(both, kind, own);
+}
+
 bool rope_read_part(ModelArch *arch, const char *key, double fallback, Err *err)
 {
     const json_t *from;

@@ -39,9 +39,16 @@ int stored_shape(const ModelArch *arch, const Module *module, bool bias, int64_t
     if (bias || module->kind == MODULE_NORM)
         return 1;
     if (module->kind == MODULE_TENSOR) {
+        if (module->in == 1) /* a vector */
+            return 1;
         dim[0] = 1;
         dim[1] = module->out;
         dim[2] = module->in;
+        return 3;
+    }
+    if (module->role == ROLE_CONV) {
+        dim[1] = module->in / arch->conv_kernel;
+        dim[2] = arch->conv_kernel;
         return 3;
     }
     if (module->kind == MODULE_CONV) {

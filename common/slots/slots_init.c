@@ -47,7 +47,9 @@ static bool init_base(float *values, const Slot *slot, const ModelArch *arch, co
         return slot_read(values, slot, tensor, err) && check_finite(values, slot, tensor, err);
     if (!module->is_new)
         return no_tensor(arch, module, bias, err);
-    if (!bias)
+    for (int64_t i = 0; module->kind == MODULE_NORM && i < slot->count; i++)
+        values[i] = bias ? 0 : 1;
+    if (!bias && module->kind != MODULE_NORM)
         rng_normal(values, slot->count, (float)arch->initializer_range, slot_key(seed, slot));
     return true;
 }

@@ -154,6 +154,18 @@ static bool is_transformed(const LoraConfig *lora, int layer)
     return false;
 }
 
+/* The first number that is a part of the path, as PEFT counts layers; -1: none. */
+static int layer_in(const char *path)
+{
+    for (const char *part = path; part; part = strchr(part, '.')) {
+        part += *part == '.';
+        const size_t n = strspn(part, "0123456789");
+        if (n > 0 && n < 9 && (part[n] == '.' || part[n] == '\0'))
+            return (int)strtol(part, NULL, 10);
+    }
+    return -1;
+}
+
 /* The module or one of its parents ends with the name (no dot is needed). */
 static bool ends_somewhere(const ModelArch *arch, int i, const char *name)
 {
@@ -177,7 +189,7 @@ static bool match_name(Rules *rules, const ModelArch *arch, const LoraConfig *lo
         if (!is_meant(rules, arch, i, name, &exact))
             continue;
         any = true;
-        if (exact || is_transformed(lora, arch->modules[i].layer))
+        if (exact || is_transformed(lora, layer_in(arch->modules[i].path)))
             rules->named[i] = true;
     }
     return any || lora->published || near_error(arch, "target_modules", name, err);
@@ -360,6 +372,11 @@ static bool check_target(const ModelArch *arch, const Rules *rules, int i, Err *
     }
     if (module->kind == MODULE_NORM) {
         err_set(err, ERR_INPUT, "a LoRA on '%s', which is a norm, is not supported", module->path);
+        err_hint(err, "modules_to_save trains it whole");
+        return err_at(err, "lora.target_modules");
+    }
+    if (module->role == ROLE_SCORE_TABLE || module->role == ROLE_DISTANCE || module->role == ROLE_CONV) {
+        err_set(err, ERR_INPUT, "a LoRA on '%s' is not supported", module->path);
         err_hint(err, "modules_to_save trains it whole");
         return err_at(err, "lora.target_modules");
     }

@@ -103,7 +103,9 @@ static void check(const Hill *h, const Slot *slot, const float *direction)
 
 bool is_noise(const ModelArch *arch, const Slot *slot)
 {
-    return slot->kind == SLOT_BIAS && arch->modules[slot->module].role == ROLE_K && !arch->rope;
+    const Role role = arch->modules[slot->module].role;
+    const bool of_keys = role == ROLE_DISTANCE_K || (role == ROLE_K && !arch->rope && !arch->distance_queries);
+    return slot->kind == SLOT_BIAS && of_keys;
 }
 
 static double largest(const float *x, int64_t n)

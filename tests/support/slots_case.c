@@ -27,7 +27,11 @@ const GoldenCase golden[GOLDEN_ALL] = {
     { "bert-rslora-dora", TASK_SEQ_CLS, 3 },   { "llama-dora", TASK_CAUSAL_LM, 0 },
     { "gpt2-dora", TASK_CAUSAL_LM, 0 },        { "vit-dora", TASK_IMAGE_CLS, 3 },
     { "gpt2-tokens", TASK_CAUSAL_LM, 0 },      { "bert-adalora", TASK_SEQ_CLS, 3 },
-    { "gpt2-adalora-clm", TASK_CAUSAL_LM, 0 }, { "gemma-clm", TASK_CAUSAL_LM, 0 },
+    { "gpt2-adalora-clm", TASK_CAUSAL_LM, 0 }, { "electra-pair", TASK_SEQ_CLS, 2 },
+    { "mpnet-seqcls", TASK_SEQ_CLS, 3 },       { "albert-seqcls", TASK_SEQ_CLS, 3 },
+    { "modernbert-seqcls", TASK_SEQ_CLS, 3 },  { "modernbert-tokcls", TASK_TOKEN_CLS, 7 },
+    { "deberta-v3-seqcls", TASK_SEQ_CLS, 3 },  { "deberta-v2-tokcls", TASK_TOKEN_CLS, 7 },
+    { "deberta-v1-seqcls", TASK_SEQ_CLS, 3 },  { "gemma-clm", TASK_CAUSAL_LM, 0 },
     { "gemma2-clm", TASK_CAUSAL_LM, 0 },       { "gemma3-clm", TASK_CAUSAL_LM, 0 },
     { "phi3-clm", TASK_CAUSAL_LM, 0 },         { "gpt_neox-clm", TASK_CAUSAL_LM, 0 },
     { "phi-clm", TASK_CAUSAL_LM, 0 },          { "granite-clm", TASK_CAUSAL_LM, 0 },
@@ -101,6 +105,9 @@ static void sort_list(const json_t *list)
         qsort(items, n, sizeof *items, by_text);
     for (size_t i = 0; i < n; i++)
         json_array_set_new((json_t *)(uintptr_t)list, i, items[i]);
+    for (size_t i = n; i > 1 && json_is_string(items[0]); i--) /* PEFT writes a name twice that the user gave, too */
+        if (json_equal(json_array_get(list, i - 1), json_array_get(list, i - 2)))
+            json_array_remove((json_t *)(uintptr_t)list, i - 1);
     free(items);
 }
 

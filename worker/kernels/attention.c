@@ -5,6 +5,7 @@
  *
  * all keys at a time, so that a block's S is the largest thing kept (64 x 512
  * floats, 128 kB: the second-level cache) and softmax needs no rescaling. */
+#include "worker/kernels/attention_distances.h"
 #include "worker/kernels/attention_parts.h"
 #include "worker/kernels/vmath.h"
 
@@ -30,7 +31,7 @@ static int64_t thread_floats(int64_t D, int64_t longest)
 
 int64_t attention_scratch(const AttentionShape *shape, int64_t longest, int threads)
 {
-    return threads * thread_floats(shape->D, longest) * (int64_t)sizeof(float);
+    return threads * (thread_floats(shape->D, longest) + distance_floats(shape, longest)) * (int64_t)sizeof(float);
 }
 
 static ForwardRoom packed_of(float *scratch, int64_t D, int64_t T)
@@ -116,6 +117,7 @@ typedef struct HeadForward {
     const float *q; /* its first row */
     float *out, *lse;
     int64_t b, h, T;
+    const DistanceRoom *distances;
 } HeadForward;
 
 static void forward_block(const HeadForward *head, const ForwardRoom *p, int64_t first, int64_t rows)
@@ -127,11 +129,13 @@ static void forward_block(const HeadForward *head, const ForwardRoom *p, int64_t
 
     pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
     tile_product(p->s, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys + keys.first, p->stride, rows, width, D, false);
+    distance_take_block(head->distances, p->q, rows);
     float factor[QUERY_BLOCK];
     for (int64_t r = 0; r < rows; r++) {
         const int64_t i = first + r;
         float *s = p->s + r * p->stride;
-        bend_scores(s, NULL, shape, head->h, keys, width);
+        distance_add(head->distances, s, r, i, keys);
+        bend_scores(s, NULL, shape, head->h, i, keys, width);
         hide_before(s, shape, keys, i);
         const float max = row_max(s, (int32_t)(keys_seen(shape, i, T) - keys.first), (int32_t)width);
         const float sum = head->dropout->p > 0.0f
@@ -155,7 +159,7 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
                        Dropout dropout, void *scratch)
 {
     const int64_t H = shape->H, K = shape->K, D = shape->D, group = H / K;
-    const int64_t floats = thread_floats(D, rows->longest);
+    const int64_t own = thread_floats(D, rows->longest), floats = own + distance_floats(shape, rows->longest);
     const int threads = attention_threads(shape);
 
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
@@ -166,11 +170,14 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
         if (wanted.first >= wanted.end)
             continue;
         const float *base = qkv + start * shape->ldqkv;
-        const ForwardRoom p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
+        float *room = (float *)scratch + omp_get_thread_num() * floats;
+        const ForwardRoom p = packed_of(room, D, T);
+        DistanceRoom distances;
 
         tile_transpose(p.keys, p.stride, base + attention_k_at(shape, k), shape->ldqkv, T, D);
         pack_rows(p.values, base + attention_v_at(shape, k), shape->ldqkv, T, D, 1.0f);
         for (int64_t h = k * group; h < (k + 1) * group; h++) {
+            distance_begin(&distances, room + own, shape, h, T, p.keys, p.stride);
             const HeadForward head = { .shape = shape,
                                        .dropout = &dropout,
                                        .q = base + attention_q_at(shape, h),
@@ -178,7 +185,8 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
                                        .lse = lse + h * rows->N + start,
                                        .b = b,
                                        .h = h,
-                                       .T = T };
+                                       .T = T,
+                                       .distances = &distances };
             for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
                 forward_block(&head, &p, i, wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
         }

@@ -8,6 +8,7 @@
  *
  * (FlashAttention, Dao et al. 2022, appendix B.4). The scale of the scores is
  * put into the packed Q, so that dK needs none and dQ gets it at the end. */
+#include "worker/kernels/attention_distances.h"
 #include "worker/kernels/attention_parts.h"
 #include "worker/kernels/vmath.h"
 
@@ -109,7 +110,18 @@ typedef struct HeadBackward {
     const float *q, *dout, *lse;
     float *dq;
     int64_t b, h, T;
+    const DistanceRoom *distances;
 } HeadBackward;
+
+/* Of what is added by distance: the gradient is that of each score. */
+static void pull_added(const AttentionShape *shape, const float *ds, int64_t h, int64_t i, KeyRange keys)
+{
+    if (shape->dadded == NULL)
+        return;
+    float *to = shape->dadded + h * shape->ldadded + shape->origin - i;
+    for (int64_t j = keys.first; j < keys.end; j++)
+        to[j] += ds[j - keys.first];
+}
 
 /* P (with its mask) and dS of the block, from its packed q and dout. */
 static void block_scores(const HeadBackward *head, const BackwardRoom *p, KeyRange keys, int64_t first, int64_t rows)
@@ -126,7 +138,8 @@ static void block_scores(const HeadBackward *head, const BackwardRoom *p, KeyRan
         const int64_t i = first + r;
         const int32_t seen = (int32_t)(keys_seen(shape, i, T) - keys.first);
         float *p_r = p->p + r * p->stride, *ds_r = p->ds + r * p->stride;
-        bend_scores(p_r, p->slope, shape, head->h, keys, width);
+        distance_add(head->distances, p_r, r, i, keys);
+        bend_scores(p_r, p->slope, shape, head->h, i, keys, width);
         hide_before(p_r, shape, keys, i);
         if (head->dropout->p > 0.0f)
             row_backward_drop(p_r, ds_r, head->lse[i],
@@ -135,6 +148,8 @@ static void block_scores(const HeadBackward *head, const BackwardRoom *p, KeyRan
             row_backward(p_r, ds_r, head->lse[i], seen, (int32_t)width);
         for (int64_t j = 0; shape->cap > 0.0f && j < width; j++)
             ds_r[j] *= p->slope[j];
+        pull_added(shape, ds_r, head->h, i, keys);
+        distance_pull_row(head->distances, ds_r, r, i, keys);
     }
 }
 
@@ -147,11 +162,13 @@ static void backward_block(const HeadBackward *head, const BackwardRoom *p, int6
 
     pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
     pack_rows(p->dout, head->dout + first * shape->ldout, shape->ldout, rows, D, 1.0f);
+    distance_take_block(head->distances, p->q, rows);
     block_scores(head, p, keys, first, rows);
 
     tile_product(p->dvalues + keys.first * DP, DP, (TileLeft){ p->p, 1, p->stride }, p->dout, DP, seen, DP, rows, true);
     tile_product(p->dkeys + keys.first * DP, DP, (TileLeft){ p->ds, 1, p->stride }, p->q, DP, seen, DP, rows, true);
     tile_product(p->dq, DP, (TileLeft){ p->ds, p->stride, 1 }, p->keys + keys.first * DP, DP, rows, DP, seen, false);
+    distance_pull_block(head->distances, p->dq, p->q, rows);
     for (int64_t r = 0; r < rows; r++) {
         float *dq = head->dq + (first + r) * shape->ldqkv;
 #pragma omp simd
@@ -167,46 +184,87 @@ static void unpack_rows(float *dst, int64_t lddst, const float *src, int64_t T, 
         memcpy(dst + j * lddst, src + j * lanes_up(D), (size_t)D * sizeof *dst);
 }
 
+/* What all tasks see. */
+typedef struct BackwardCall {
+    float *dqkv;
+    const float *dout, *lse, *qkv;
+    const Rows *rows;
+    const AttentionShape *shape;
+    const Dropout *dropout;
+    float *scratch;
+    int64_t own, floats; /* of a thread's scratch: without what is of distances, all */
+} BackwardCall;
+
+static void backward_head(HeadBackward *head, const BackwardRoom *p, QueryRange wanted)
+{
+    const int64_t ld = head->shape->ldqkv;
+    for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
+        backward_block(head, p, i, wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
+    for (int64_t i = 0; i < head->T; i++) {
+        if (i < wanted.first || i >= wanted.end)
+            memset(head->dq + i * ld, 0, (size_t)head->shape->D * sizeof(float));
+    }
+}
+
+/* One sequence and one key/value head. */
+static void backward_task(const BackwardCall *call, int64_t b, int64_t k)
+{
+    const AttentionShape *shape = call->shape;
+    const int64_t D = shape->D, group = shape->H / shape->K, ld = shape->ldqkv;
+    const int64_t start = call->rows->start[b], T = call->rows->start[b + 1] - start;
+    const float *keys = call->qkv + start * ld + attention_k_at(shape, k);
+    const float *values = call->qkv + start * ld + attention_v_at(shape, k);
+    float *room = call->scratch + omp_get_thread_num() * call->floats;
+    const BackwardRoom p = packed_of(room, D, T);
+    DistanceRoom distances;
+
+    tile_transpose(p.keys_t, p.stride, keys, ld, T, D);
+    tile_transpose(p.values_t, p.stride, values, ld, T, D);
+    pack_rows(p.keys, keys, ld, T, D, 1.0f);
+    memset(p.dkeys, 0, (size_t)(2 * T * p.DP) * sizeof(float));
+    for (int64_t h = k * group; h < (k + 1) * group; h++) {
+        const int64_t at = start * shape->ldout + h * D, q_at = start * ld + attention_q_at(shape, h);
+        HeadBackward head = { .shape = shape,
+                              .dropout = call->dropout,
+                              .q = call->qkv + q_at,
+                              .dout = call->dout + at,
+                              .lse = call->lse + h * call->rows->N + start,
+                              .dq = call->dqkv + q_at,
+                              .b = b,
+                              .h = h,
+                              .T = T,
+                              .distances = &distances };
+        distance_begin(&distances, room + call->own, shape, h, T, p.keys_t, p.stride);
+        distance_backward_begin(&distances, h);
+        backward_head(&head, &p, queries_of(shape, b, T));
+        distance_end(&distances, p.dkeys, p.keys, shape, h);
+    }
+    unpack_rows(call->dqkv + start * ld + attention_k_at(shape, k), ld, p.dkeys, T, D);
+    unpack_rows(call->dqkv + start * ld + attention_v_at(shape, k), ld, p.dvalues, T, D);
+}
+
+/* Gradients of what depends on distances are sums over sequences: then a head is one task, so that their order is
+ * fixed. */
 void attention_backward(float *dqkv, const float *dout, const float *lse, const float *qkv, const Rows *rows,
                         const AttentionShape *shape, Dropout dropout, void *scratch)
 {
-    const int64_t H = shape->H, K = shape->K, D = shape->D, group = H / K, ld = shape->ldqkv;
-    const int64_t floats = attention_scratch(shape, rows->longest, 1) / (int64_t)sizeof(float);
+    const int64_t sequences = shape->distances != NULL || shape->dadded != NULL ? rows->B : 1,
+                  tasks = rows->B * shape->K / sequences;
     const int threads = attention_threads(shape);
+    const int64_t floats = attention_scratch(shape, rows->longest, 1) / (int64_t)sizeof(float);
+    const BackwardCall call = { .dqkv = dqkv,
+                                .dout = dout,
+                                .lse = lse,
+                                .qkv = qkv,
+                                .rows = rows,
+                                .shape = shape,
+                                .dropout = &dropout,
+                                .scratch = scratch,
+                                .own = floats - distance_floats(shape, rows->longest),
+                                .floats = floats };
 
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (int64_t task = 0; task < rows->B * K; task++) {
-        const int64_t b = task / K, k = task % K;
-        const int64_t start = rows->start[b], T = rows->start[b + 1] - start;
-        const QueryRange wanted = queries_of(shape, b, T);
-        const float *keys = qkv + start * ld + attention_k_at(shape, k);
-        const float *values = qkv + start * ld + attention_v_at(shape, k);
-        float *dkeys = dqkv + start * ld + attention_k_at(shape, k);
-        const BackwardRoom p = packed_of((float *)scratch + omp_get_thread_num() * floats, D, T);
-
-        tile_transpose(p.keys_t, p.stride, keys, ld, T, D);
-        tile_transpose(p.values_t, p.stride, values, ld, T, D);
-        pack_rows(p.keys, keys, ld, T, D, 1.0f);
-        memset(p.dkeys, 0, (size_t)(2 * T * p.DP) * sizeof(float));
-        for (int64_t h = k * group; h < (k + 1) * group; h++) {
-            const int64_t at = start * shape->ldout + h * D, q_at = start * ld + attention_q_at(shape, h);
-            const HeadBackward head = { .shape = shape,
-                                        .dropout = &dropout,
-                                        .q = qkv + q_at,
-                                        .dout = dout + at,
-                                        .lse = lse + h * rows->N + start,
-                                        .dq = dqkv + q_at,
-                                        .b = b,
-                                        .h = h,
-                                        .T = T };
-            for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
-                backward_block(&head, &p, i, wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
-            for (int64_t i = 0; i < T; i++) {
-                if (i < wanted.first || i >= wanted.end)
-                    memset(head.dq + i * ld, 0, (size_t)D * sizeof(float));
-            }
-        }
-        unpack_rows(dkeys, ld, p.dkeys, T, D);
-        unpack_rows(dqkv + start * ld + attention_v_at(shape, k), ld, p.dvalues, T, D);
-    }
+    for (int64_t task = 0; task < tasks; task++)
+        for (int64_t i = 0; i < sequences; i++)
+            backward_task(&call, sequences > 1 ? i : task / shape->K, task % shape->K);
 }

@@ -51,7 +51,9 @@ static inline RowMask attention_mask(const Dropout *dropout, int64_t b, int64_t 
 /* Keys that query row i sees: [keys_from, keys_seen). */
 static inline int64_t keys_seen(const AttentionShape *shape, int64_t i, int64_t T)
 {
-    return shape->causal ? i + 1 : T;
+    if (shape->causal)
+        return i + 1;
+    return shape->window > 0 && i + shape->window < T ? i + shape->window : T;
 }
 static inline int64_t keys_from(const AttentionShape *shape, int64_t i)
 {
@@ -69,13 +71,14 @@ static inline KeyRange keys_of_block(const AttentionShape *shape, int64_t first,
     return (KeyRange){ .first = keys_from(shape, first) / LANES * LANES, .end = keys_seen(shape, first + rows - 1, T) };
 }
 
-/* A row's scores of keys [keys.first, + width): what is added to them, then the cap, whose slope goes to `slope`
+/* Scores of keys [keys.first, + width) to query row i: what is added to them, then the cap, whose slope goes to `slope`
  * (NULL: not wanted; only where there is a cap). */
-static inline void bend_scores(float *s, float *slope, const AttentionShape *shape, int64_t h, KeyRange keys,
+static inline void bend_scores(float *s, float *slope, const AttentionShape *shape, int64_t h, int64_t i, KeyRange keys,
                                int64_t width)
 {
     if (shape->added != NULL) {
-        const float *added = shape->added + h * shape->ldadded + keys.first;
+        const float *added =
+            shape->added + h * shape->ldadded + (shape->by_distance ? shape->origin - i : 0) + keys.first;
         for (int64_t j = 0; j < keys.end - keys.first; j++)
             s[j] += added[j];
     }

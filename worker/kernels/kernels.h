@@ -131,9 +131,11 @@ void rope_apply(float *x, int64_t ld, const RopeHeads *heads, const Rows *rows, 
  * for backward. Blocked: no T x T matrix is kept; dropout on probabilities by
  * counters: element (query i, key j) of head h of example e uses
  * rng_bits(keys[e], (h * T + i) * T + j).
- * window: query i sees keys above i - window only; 0: no such bound.
+ * window: query i sees keys above i - window only, and, not causal, those below i + window; 0: no such bound.
  * cap: scores s become cap tanh(s / cap) before any is hidden; 0: they stay.
- * added[H, ldadded]: what is added to the scores of key j; NULL: nothing.
+ * added[H, ldadded]: what is added to the scores of key j, or with `by_distance` of key j to query i, at
+ * origin - i + j; NULL: nothing.
+ * distances: terms of scores by distance, as below; NULL: none. As many query heads as key heads then.
  * q_first, q_end [B]: the query rows [q_first, q_end) of each sequence that are wanted
  * (NULL: all); other out rows and lse are not written.
  * scratch: attention_scratch() bytes (for all `threads`), aligned to 64 for speed;
@@ -150,7 +152,21 @@ typedef struct AttentionShape {
     float cap;
     const float *added;
     int64_t ldadded;
+    bool by_distance;
+    int64_t origin;
+    float *dadded; /* [H, ldadded] backward, by_distance: added to; NULL: not wanted */
+    const struct AttentionDistances *distances; /* NULL: none */
 } AttentionShape;
+
+/* Terms of scores that depend on the distance of key and query (He et al. 2021): to scale q_i . k_j come
+ * scale q_i . keys[row] and scale k_j . queries[row], row = rows[origin + i - j]; keys, queries [count, H*D]
+ * (row stride ld), NULL: no such term. dkeys, dqueries: of backward, added to. */
+typedef struct AttentionDistances {
+    const float *keys, *queries;
+    float *dkeys, *dqueries;
+    const int32_t *rows; /* [2 origin + 1] */
+    int64_t origin, count, ld;
+} AttentionDistances;
 
 /* Where in a row of qkv head h of q begins, and head k of keys and of values. */
 static inline int64_t attention_q_at(const AttentionShape *s, int64_t h)

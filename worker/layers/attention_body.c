@@ -19,12 +19,37 @@ static int64_t normed_k(const Attention *attention)
     return attention->shape.K * attention->shape.D / attention->k_norm.C;
 }
 
+/* What distances are projected by. */
+static DistanceLinears distance_linears(const Attention *attention)
+{
+    DistanceLinears by = { .keys = attention->distance_k, .queries = attention->distance_q };
+    if (attention->distances->has_keys && by.keys.parts == 0)
+        by.keys = linear_slice(&attention->qkv, 1, 1);
+    if (attention->distances->has_queries && by.queries.parts == 0)
+        by.queries = linear_slice(&attention->qkv, 0, 1);
+    return by;
+}
+
+static bool is_biased(const Attention *attention)
+{
+    return attention->q_bias.out > 0;
+}
+
+/* What makes q, k, v besides their product. */
+static bool scores_are_trained(const Attention *attention)
+{
+    return attention->trains_added ||
+           (has_norms(attention) &&
+            (module_is_trained(&attention->q_norm.module) || module_is_trained(&attention->k_norm.module))) ||
+           (attention->distances && attention->distances->is_trained) || linear_is_trained(&attention->distance_k) ||
+           linear_is_trained(&attention->distance_q) || module_is_trained(&attention->q_bias) ||
+           module_is_trained(&attention->v_bias);
+}
+
 bool attention_body_plan(Attention *attention, bool below)
 {
     attention->needs_in = below;
-    attention->needs_qkv = below || linear_is_trained(&attention->qkv) ||
-                           (has_norms(attention) && (module_is_trained(&attention->q_norm.module) ||
-                                                     module_is_trained(&attention->k_norm.module)));
+    attention->needs_qkv = below || linear_is_trained(&attention->qkv) || scores_are_trained(attention);
     return attention->needs_qkv || linear_is_trained(&attention->out);
 }
 
@@ -54,6 +79,8 @@ void attention_body_layout(Attention *attention, Layout *layout)
 {
     linear_layout(&attention->qkv, layout);
     linear_layout(&attention->out, layout);
+    linear_layout(&attention->distance_k, layout);
+    linear_layout(&attention->distance_q, layout);
     norm_layout(&attention->q_norm, layout);
     norm_layout(&attention->k_norm, layout);
 }
@@ -72,6 +99,10 @@ void attention_body_keep_layout(AttentionKeep *keep, const Attention *attention,
         head_norm_keep_layout(&keep->q_norm, &attention->q_norm, layout, rows, normed_q(attention));
         head_norm_keep_layout(&keep->k_norm, &attention->k_norm, layout, N, normed_k(attention));
     }
+    if (attention->distances && attention->needs_qkv) {
+        const DistanceLinears by = distance_linears(attention);
+        distances_keep_layout(&keep->distances, attention->distances, &by, layout);
+    }
     keep->rows = layout_floats_if(layout, attention->needs_qkv, N * attention->QKV);
     keep->att = layout_floats_if(layout, linear_needs_input(&attention->out), M * attention->E);
     keep->lse = layout_floats_if(layout, attention->needs_qkv, N * attention->shape.H);
@@ -79,9 +110,14 @@ void attention_body_keep_layout(AttentionKeep *keep, const Attention *attention,
 
 void attention_body_measure(const Attention *attention, bool drops, int threads, PassSizes *sizes)
 {
-    const size_t scratch = (size_t)kernels->attention_scratch(&attention->shape, sizes->longest, threads);
+    AttentionShape shape = attention->shape;
+    AttentionDistances distances = { .count = attention->distances ? attention->distances->count : 0 };
+    shape.distances = attention->distances ? &distances : NULL;
+    const size_t scratch = (size_t)kernels->attention_scratch(&shape, sizes->longest, threads);
     linear_measure(&attention->qkv, drops, sizes);
     linear_measure(&attention->out, drops, sizes);
+    linear_measure(&attention->distance_k, drops, sizes);
+    linear_measure(&attention->distance_q, drops, sizes);
     sizes->attention = scratch > sizes->attention ? scratch : sizes->attention;
 }
 
@@ -89,6 +125,8 @@ void attention_body_bind(Attention *attention, const float *values)
 {
     linear_bind(&attention->qkv, values);
     linear_bind(&attention->out, values);
+    linear_bind(&attention->distance_k, values);
+    linear_bind(&attention->distance_q, values);
     norm_bind(&attention->q_norm, values);
     norm_bind(&attention->k_norm, values);
 }
@@ -99,7 +137,9 @@ static AttentionShape shape_of(const Attention *attention, bool tail, const Pass
     shape.q_first = tail ? pass->read_first : NULL;
     shape.q_end = tail ? pass->read_end : NULL;
     shape.added = pass->added;
-    shape.ldadded = pass->longest;
+    shape.ldadded = pass->added_width;
+    shape.by_distance = pass->by_distance;
+    shape.origin = pass->longest - 1;
     return shape;
 }
 
@@ -124,6 +164,38 @@ static void project_q(const Attention *attention, AttentionKeep *keep, float *qk
     pass_scatter(pass, qkv, attention->QKV, q, E);
 }
 
+/* Biases of q and of v alone, each head's to its place in the fused rows. */
+static void add_own_biases(const Attention *attention, float *qkv, const Pass *pass)
+{
+    const AttentionShape *shape = &attention->shape;
+    if (!is_biased(attention))
+        return;
+    const float *q = module_floats(&attention->q_bias, pass->values);
+    const float *v = module_floats(&attention->v_bias, pass->values);
+    for (int64_t n = 0; n < pass->rows.N; n++)
+        for (int64_t i = 0; i < attention->E; i++) {
+            const int64_t h = i / shape->D, d = i % shape->D;
+            qkv[n * attention->QKV + attention_q_at(shape, h) + d] += q[i];
+            qkv[n * attention->QKV + attention_v_at(shape, h) + d] += v[i];
+        }
+}
+
+/* Their gradients, from dqkv. */
+static void pull_own_biases(const Attention *attention, const float *dqkv, const Pass *pass)
+{
+    const AttentionShape *shape = &attention->shape;
+    float *dq = module_grad(pass->grad, attention->q_bias.weight_at);
+    float *dv = module_grad(pass->grad, attention->v_bias.weight_at);
+    for (int64_t h = 0; is_biased(attention) && h < shape->H; h++) {
+        if (dq)
+            kernels->bias_backward(dq + h * shape->D, dqkv + attention_q_at(shape, h), attention->QKV, pass->rows.N,
+                                   shape->D);
+        if (dv)
+            kernels->bias_backward(dv + h * shape->D, dqkv + attention_v_at(shape, h), attention->QKV, pass->rows.N,
+                                   shape->D);
+    }
+}
+
 /* qkv[N,QKV] from pass->x. */
 static void project(const Attention *attention, AttentionKeep *keep, bool tail, float *qkv, Pass *pass)
 {
@@ -132,6 +204,7 @@ static void project(const Attention *attention, AttentionKeep *keep, bool tail, 
     float *to = fewer_q ? qkv + attention->E : qkv;
     linear_forward(&linear, &keep->qkv, to, attention->QKV, pass->x, &pass->rows, pass);
     linear_add_bias(&linear, to, attention->QKV, pass->rows.N);
+    add_own_biases(attention, qkv, pass);
     if (has_norms(attention)) {
         head_norm_forward(&attention->k_norm, &keep->k_norm, qkv + attention->E, attention->QKV, normed_k(attention),
                           pass->rows.N, pass);
@@ -152,7 +225,13 @@ static Rope *rope_of(const Attention *attention, Pass *pass)
 /* att[N,E] of qkv[N,QKV], whose q and k are turned by their places. */
 static void attend(const Attention *attention, AttentionKeep *keep, bool tail, float *att, float *qkv, Pass *pass)
 {
-    const AttentionShape shape = shape_of(attention, tail, pass);
+    AttentionShape shape = shape_of(attention, tail, pass);
+    AttentionDistances distances;
+    if (attention->distances) {
+        const DistanceLinears by = distance_linears(attention);
+        distances = distances_project(attention->distances, &by, &keep->distances, attention->layer, pass);
+        shape.distances = &distances;
+    }
     if (pass->lanes) {
         lanes_attend(pass->lanes, attention->layer, att, qkv, &shape, rope_of(attention, pass), pass);
         return;
@@ -183,7 +262,13 @@ void attention_body_forward(const Attention *attention, AttentionKeep *keep, boo
 static void attend_backward(const Attention *attention, const AttentionKeep *keep, bool tail, const float *datt,
                             Pass *pass)
 {
-    const AttentionShape shape = shape_of(attention, tail, pass);
+    AttentionShape shape = shape_of(attention, tail, pass);
+    AttentionDistances distances;
+    shape.dadded = pass->dadded;
+    if (attention->distances) {
+        distances = distances_begin_backward(attention->distances, &keep->distances);
+        shape.distances = &distances;
+    }
     const float *dout = datt;
     if (tail) {
         pass_scatter(pass, pass->o, attention->E, datt, attention->E);
@@ -193,6 +278,7 @@ static void attend_backward(const Attention *attention, const AttentionKeep *kee
                                 weights_dropout(attention, pass), pass->attention);
     if (rope_of(attention, pass))
         rope_turn(rope_of(attention, pass), pass->g, &shape, &pass->rows, pass->batch_longest, true);
+    pull_own_biases(attention, pass->g, pass);
     if (!has_norms(attention))
         return;
     head_norm_backward(&attention->k_norm, &keep->k_norm, pass->g + attention->E, attention->QKV, normed_k(attention),
@@ -257,6 +343,10 @@ void attention_body_backward(const Attention *attention, const AttentionKeep *ke
     if (!attention->needs_qkv)
         return;
     attend_backward(attention, keep, tail, datt, pass);
+    if (attention->distances) {
+        const DistanceLinears by = distance_linears(attention);
+        distances_pull(attention->distances, &by, &keep->distances, attention->layer, pass);
+    }
     const float *x =
         attention_body_needs_input(attention) ? inlet_restore(&grad->input, pass->y, &pass->rows, pass) : NULL;
     if (tail) {

@@ -5,6 +5,8 @@
  *
  * Heads of q and of k may have a norm each, or one for all (head_norm.h), before they turn by their places.
  *
+ * Scores may have terms by distance (distances.h).
+ *
  * In a tail q is made of the read rows alone, where it is a module of its own, and only
  * they come out.
  *
@@ -16,6 +18,7 @@
 #define WORKER_LAYERS_ATTENTION_BODY_H
 
 #include "worker/layers/body.h"
+#include "worker/layers/distances.h"
 #include "worker/layers/linear.h"
 
 typedef struct Attention {
@@ -28,6 +31,10 @@ typedef struct Attention {
     Linear out;
     Norm q_norm, k_norm; /* of a head, or of all heads; width 0: none */
     int rope_set; /* of pass->ropes; below 0: they stand */
+    bool trains_added; /* what heads add to scores is trained */
+    const Distances *distances; /* borrowed; NULL: scores are of places alone */
+    Linear distance_k, distance_q; /* of distances; without parts: q and k are made by those of tokens */
+    ModuleView q_bias, v_bias; /* of the fused product; out 0: there are none */
     bool needs_in, needs_qkv; /* a gradient at the input, at q|k|v as they attend */
 } Attention;
 
@@ -36,6 +43,7 @@ typedef struct AttentionKeep {
     LinearKeep qkv; /* in a tail where q is computed for fewer rows: of k, v */
     LinearKeep q, out;
     NormKeep q_norm, k_norm;
+    DistanceKeep distances;
     float *rows; /* q|k|v [N, QKV] */
     float *att; /* [M, E], M: rows that come out */
     float *lse; /* [H, N] */

@@ -22,6 +22,16 @@ static bool ends_in_norm(const Embedding *embedding)
     return normalises(embedding) && !embedding->streams;
 }
 
+static bool projects(const Embedding *embedding)
+{
+    return embedding->project.parts > 0;
+}
+
+static bool projects_behind(const Embedding *embedding)
+{
+    return projects(embedding) && !embedding->project_first;
+}
+
 /* Patches of an image. */
 static int64_t patch_count(const Embedding *embedding)
 {
@@ -71,6 +81,10 @@ void embedding_keep_layout(EmbeddingKeep *keep, const Embedding *embedding, Layo
     table_keep_layout(&keep->position, &embedding->position, layout, N);
     table_keep_layout(&keep->type, &embedding->type, layout, N);
     linear_keep_layout(&keep->patches, &embedding->patches, layout, N);
+    linear_keep_layout(&keep->project, &embedding->project, layout, N);
+    const bool reads_sum = projects(embedding) && embedding->project_first && linear_needs_input(&embedding->project);
+    keep->sum = layout_floats_if(layout, reads_sum, N * embedding->C);
+    keep->rows = layout_floats_if(layout, needed && projects_behind(embedding), N * embedding->project.out);
 }
 
 void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *sizes)
@@ -80,6 +94,7 @@ void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *siz
     table_layout(&embedding->word, layout);
     table_layout(&embedding->position, layout);
     table_layout(&embedding->type, layout);
+    linear_layout(&embedding->project, layout);
     if (!shows_images(embedding))
         return;
     linear_layout(&embedding->patches, layout);
@@ -91,10 +106,32 @@ void embedding_layout(Embedding *embedding, Layout *layout, const PassSizes *siz
 void embedding_bind(Embedding *embedding, const float *values)
 {
     linear_bind(&embedding->patches, values);
+    linear_bind(&embedding->project, values);
     norm_bind(&embedding->norm, values);
     table_bind(&embedding->word, values);
     table_bind(&embedding->position, values);
     table_bind(&embedding->type, values);
+}
+
+static int64_t width_of_norm(const Embedding *embedding)
+{
+    return projects(embedding) && embedding->project_first ? embedding->project.out : embedding->C;
+}
+
+/* A table, or what reads patches. */
+static bool is_trained_below(const Embedding *embedding)
+{
+    return (shows_images(embedding) && module_is_trained(&embedding->first)) ||
+           module_is_trained(&embedding->word.module) || module_is_trained(&embedding->position.module) ||
+           module_is_trained(&embedding->type.module) || linear_is_trained(&embedding->patches);
+}
+
+/* Rows behind the norm and its dropout. */
+static Inlet norm_outlet(const Embedding *embedding, const EmbeddingKeep *keep)
+{
+    return (Inlet){
+        .norm = &embedding->norm, .keep = &keep->norm, .layer = embedding->layer, .dropout = embedding->dropout
+    };
 }
 
 static Dropout output_dropout(const Embedding *embedding, Pass *pass)
@@ -223,8 +260,35 @@ static void sum_patches(const Embedding *embedding, EmbeddingKeep *keep, float *
                            embedding->C);
 }
 
+/* The sum in pass->y, as it goes into the norm. */
+static float *project_sum(const Embedding *embedding, EmbeddingKeep *keep, Pass *pass)
+{
+    const Linear *project = &embedding->project;
+    if (!projects(embedding) || !embedding->project_first)
+        return pass->y;
+    if (keep && keep->sum)
+        memcpy(keep->sum, pass->y, (size_t)(pass->rows.N * embedding->C) * sizeof(float));
+    linear_forward(project, keep ? &keep->project : NULL, pass->o, project->out, pass->y, &pass->rows, pass);
+    linear_add_bias(project, pass->o, project->out, pass->rows.N);
+    return pass->o;
+}
+
+/* pass->x behind the norm and the dropout, to the model's width. */
+static void project_rows(const Embedding *embedding, EmbeddingKeep *keep, Pass *pass)
+{
+    const Linear *project = &embedding->project;
+    if (!projects_behind(embedding))
+        return;
+    linear_forward(project, keep ? &keep->project : NULL, pass->y, project->out, pass->x, &pass->rows, pass);
+    linear_add_bias(project, pass->y, project->out, pass->rows.N);
+    pass_exchange(&pass->x, &pass->y);
+    if (keep && keep->rows)
+        memcpy(keep->rows, pass->x, (size_t)(pass->rows.N * project->out) * sizeof(float));
+}
+
 void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass)
 {
+    REQUIRE(!projects(embedding) || ends_in_norm(embedding));
     float *sum = normalises(embedding) ? pass->y : pass->r, *out = sum;
     if (shows_images(embedding))
         sum_patches(embedding, keep, sum, input->pixels, pass);
@@ -232,13 +296,14 @@ void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const Em
         sum_tokens(embedding, keep, sum, input, pass);
     pass->normed = false;
     if (normalises(embedding)) {
-        const NormInput normed = { .x = sum };
+        const NormInput normed = { .x = project_sum(embedding, keep, pass) };
         out = ends_in_norm(embedding) ? pass->x : pass->r;
         norm_apply(&embedding->norm, keep ? &keep->norm : NULL, out, &normed, &pass->rows, pass);
     }
     const Dropout dropout = output_dropout(embedding, pass);
     if (dropout.p > 0)
-        kernels->dropout_apply(out, out, &pass->rows, dropout, embedding->C);
+        kernels->dropout_apply(out, out, &pass->rows, dropout, width_of_norm(embedding));
+    project_rows(embedding, keep, pass);
 }
 
 /* ---- backward -------------------------------------------------------------- */
@@ -327,14 +392,33 @@ static void patches_backward(const Embedding *embedding, const EmbeddingKeep *ke
     linear_backward(&embedding->patches, &keep->patches, &grad, &rows, pass);
 }
 
+/* The gradient at what the linear gave, in pass->x, -> at what it read. */
+static void project_backward(const Embedding *embedding, const EmbeddingKeep *keep, const float *x, Pass *pass)
+{
+    const LinearGrad grad = { .dy = pass->x, .ldy = embedding->project.out, .x = x, .dx = pass->o };
+    linear_backward(&embedding->project, &keep->project, &grad, &pass->rows, pass);
+    pass_exchange(&pass->x, &pass->o);
+}
+
 void embedding_backward(const Embedding *embedding, const EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass)
 {
+    if (projects_behind(embedding)) {
+        const Inlet inlet = norm_outlet(embedding, keep);
+        const bool reads = linear_needs_input(&embedding->project);
+        project_backward(embedding, keep, reads ? inlet_restore(&inlet, pass->y, &pass->rows, pass) : NULL, pass);
+        if (!is_trained_below(embedding) && !module_is_trained(&embedding->norm.module))
+            return;
+    }
     const Dropout dropout = output_dropout(embedding, pass);
     float *dsum = ends_in_norm(embedding) ? pass->x : pass->r;
     if (dropout.p > 0)
-        kernels->dropout_apply(dsum, dsum, &pass->rows, dropout, embedding->C);
+        kernels->dropout_apply(dsum, dsum, &pass->rows, dropout, width_of_norm(embedding));
     if (normalises(embedding))
         norm_pull(&embedding->norm, &keep->norm, dsum, dsum, NULL, &pass->rows, pass);
+    if (projects(embedding) && embedding->project_first) {
+        project_backward(embedding, keep, keep->sum, pass);
+        dsum = pass->x;
+    }
     if (shows_images(embedding)) {
         patches_backward(embedding, keep, dsum, input->pixels, pass);
         return;
@@ -348,16 +432,12 @@ void embedding_backward(const Embedding *embedding, const EmbeddingKeep *keep, c
 
 Inlet embedding_outlet(const Embedding *embedding, const EmbeddingKeep *keep)
 {
-    return (Inlet){
-        .norm = &embedding->norm, .keep = &keep->norm, .layer = embedding->layer, .dropout = embedding->dropout
-    };
+    return projects_behind(embedding) ? (Inlet){ .rows = keep->rows } : norm_outlet(embedding, keep);
 }
 
 bool embedding_is_trained(const Embedding *embedding)
 {
-    return (shows_images(embedding) && module_is_trained(&embedding->first)) ||
-           module_is_trained(&embedding->word.module) || module_is_trained(&embedding->position.module) ||
-           module_is_trained(&embedding->type.module) || linear_is_trained(&embedding->patches) ||
+    return is_trained_below(embedding) || linear_is_trained(&embedding->project) ||
            (normalises(embedding) && module_is_trained(&embedding->norm.module));
 }
 

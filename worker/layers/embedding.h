@@ -1,5 +1,6 @@
 /* embedding - from a batch to the first rows: word + position + token type, or the
- * patches of images behind a row that belongs to none; then its norm, where it has one.
+ * patches of images behind a row that belongs to none; then its norm, where it has one. Tables may be of another width
+ * than the model: then a linear stands before the norm, or behind it and the dropout.
  *
  * Tables may have a LoRA, y = E[x] + scale (A^T[x]) B^T without dropout, that times a magnitude (magnitude.h), or be
  * trained whole (PEFT, tuners/lora/layer.py: Embedding). The row of padding has no
@@ -28,7 +29,9 @@ typedef struct Embedding {
     ModuleView first; /* the row before the patches */
     int64_t image_size, patch, channels;
     int64_t *patch_start; /* [most_sequences + 1]: rows of patches alone */
-    int64_t C;
+    int64_t C; /* of the tables */
+    Linear project; /* to the model's width; without parts: it is C */
+    bool project_first; /* before the norm */
     Norm norm; /* width 0: none, and the sum is the stream, in pass->r */
     bool streams; /* the norm's output is the stream of sums, in pass->r too */
     int64_t layer; /* the number that its random stream goes by */
@@ -47,7 +50,9 @@ typedef struct TableKeep {
 /* What backward needs of a forward. */
 typedef struct EmbeddingKeep {
     NormKeep norm;
-    LinearKeep patches;
+    LinearKeep patches, project;
+    float *sum; /* [N, C] what is projected before the norm; NULL: nobody needs it */
+    float *rows; /* [N, out] what is projected behind it */
     TableKeep word, position, type;
 } EmbeddingKeep;
 
@@ -64,14 +69,14 @@ void embedding_keep_layout(EmbeddingKeep *keep, const Embedding *embedding, Layo
                            bool needed);
 void embedding_bind(Embedding *embedding, const float *values);
 
-/* The stream: pass->x[N,C] behind a norm that begins no sums, else pass->r; positions are in pass->places. keep NULL: no backward
+/* The stream: pass->x[N,out] behind a norm that begins no sums, else pass->r; positions are in pass->places. keep NULL: no backward
  * follows. */
 void embedding_forward(const Embedding *embedding, EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass);
 
 /* From the gradient at the stream, which it overwrites. */
 void embedding_backward(const Embedding *embedding, const EmbeddingKeep *keep, const EmbeddingInput *input, Pass *pass);
 
-/* From where its output is made again, behind its norm. */
+/* From where its output is made again. */
 Inlet embedding_outlet(const Embedding *embedding, const EmbeddingKeep *keep);
 
 bool embedding_is_trained(const Embedding *embedding);

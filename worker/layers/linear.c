@@ -53,7 +53,9 @@ Linear linear_slice(const Linear *linear, int first, int count)
 {
     REQUIRE(first >= 0 && first + count <= linear->parts);
     const LinearPart *from = &linear->part[first];
-    Linear slice = { .layer = linear->layer, .dropout = linear->dropout, .values = linear->values };
+    Linear slice = {
+        .layer = linear->layer, .dropout = linear->dropout, .values = linear->values, .summed = linear->summed
+    };
     for (int i = first; i < first + count; i++)
         linear_add(&slice, &linear->part[i].module, linear->part[i].site);
     if (linear->a) /* a single A is not laid out with others */
@@ -371,6 +373,13 @@ static void take_apart(const ModuleView *m, const float *d, int64_t in, bool add
     }
 }
 
+static void add_to(float *x, const float *y, int64_t n)
+{
+#pragma omp parallel for simd
+    for (int64_t i = 0; i < n; i++)
+        x[i] += y[i];
+}
+
 /* da[R,in] of all parts -> each part's place. */
 static void spread_da(const Linear *linear, bool add, const Pass *pass)
 {
@@ -379,6 +388,8 @@ static void spread_da(const Linear *linear, bool add, const Pass *pass)
         const float *da = pass->da + part->r_at * linear->in;
         if (part->module.R > 0 && part->module.triplets)
             take_apart(&part->module, da, linear->in, add, linear, pass);
+        else if (part->module.R > 0 && add)
+            add_to(pass->grad + part->module.a_at, da, part->module.R * linear->in);
         else if (part->module.R > 0)
             memcpy(pass->grad + part->module.a_at, da, (size_t)(part->module.R * linear->in) * sizeof(float));
     }
@@ -406,7 +417,6 @@ static void lora_gradients(const Linear *linear, const float *u, const LinearGra
     const LinearPart *last = NULL;
     const bool made = adapted_parts(linear, &last) > 1 || linear->triplets;
     if (!drops(linear, pass)) {
-        REQUIRE(!made || linear->triplets || !g->add);
         gemm_tn(made ? pass->da : pass->grad + last->module.a_at, in, pass->lora, R, g->x, in, R, in, N, 1,
                 made ? 0 : beta);
     }
@@ -425,13 +435,6 @@ static void base_backward(const Linear *linear, const LinearGrad *g, int64_t N, 
         const Frozen weight = module_weight(&linear->part[i].module, linear->values);
         frozen_pull(g->dx, g->dy + linear->part[i].at, g->ldy, &weight, N, i == 0 ? g->beta : 1, pass->unpacked);
     }
-}
-
-static void add_to(float *x, const float *y, int64_t n)
-{
-#pragma omp parallel for simd
-    for (int64_t i = 0; i < n; i++)
-        x[i] += y[i];
 }
 
 /* dx += dropout(p A), a mask a part; with a magnitude dx += dropout(p A + (c - 1) dy W), where keep->z = c dy. */
@@ -462,8 +465,10 @@ void linear_backward(const Linear *linear, const LinearKeep *keep, const LinearG
 {
     REQUIRE(linear->values && pass->grad);
     REQUIRE(grad->x || !linear_needs_input(linear));
-    base_gradients(linear, grad, rows->N, pass);
-    const LinearGrad scaled = linear->c ? magnitude_gradients(linear, keep, grad, rows->N, pass) : *grad;
+    LinearGrad own = *grad;
+    own.add = grad->add || linear->summed;
+    base_gradients(linear, &own, rows->N, pass);
+    const LinearGrad scaled = linear->c ? magnitude_gradients(linear, keep, &own, rows->N, pass) : own;
     if (linear->R > 0)
         lora_gradients(linear, keep->u, &scaled, rows, pass);
     if (!grad->dx)

@@ -46,6 +46,7 @@ typedef struct Linear {
     bool whole; /* a part's weight is trained: one product a part */
     bool has_lora_bias, has_magnitude; /* a part does */
     bool triplets; /* a part's A is diag(E) A */
+    bool summed; /* its modules are run elsewhere, too: gradients are added to those that are there */
     float *a_room; /* [R, in] the parts' A's together, or diag(E) A */
     float *bias_room; /* [out] */
     float *sums; /* [out] for the gradient of a bias of B */

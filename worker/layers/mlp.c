@@ -47,6 +47,14 @@ void mlp_bind(Mlp *mlp, const float *values)
     linear_bind(&mlp->down, values);
 }
 
+/* pass->g, or the gradient at it, with its mask. */
+static void drop_inside(const Mlp *mlp, const Rows *rows, Pass *pass)
+{
+    const Dropout dropout = pass_dropout(pass, mlp->layer, SITE_FF_INSIDE, mlp->dropout);
+    if (dropout.p > 0)
+        kernels->dropout_apply(pass->g, pass->g, rows, dropout, mlp->F);
+}
+
 /* pass->g = act(x Wup + b) */
 static void activate(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass)
 {
@@ -57,6 +65,7 @@ static void activate(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass
         kernels->gated_act_forward(pass->g, pre, pre, bias, rows->N, mlp->F, mlp->act);
     else
         kernels->bias_act_forward(pass->g, keep->pre, pre, bias, rows->N, mlp->F, mlp->act);
+    drop_inside(mlp, rows, pass);
 }
 
 void mlp_forward(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass)
@@ -80,12 +89,14 @@ static const float *input_of_down(const Mlp *mlp, const MlpKeep *keep, const Row
         kernels->gated_act_forward(pass->g, keep->pre, keep->pre, NULL, rows->N, mlp->F, mlp->act);
     else
         kernels->bias_act_forward(pass->g, NULL, keep->pre, NULL, rows->N, mlp->F, mlp->act);
+    drop_inside(mlp, rows, pass);
     return pass->g;
 }
 
 /* pass->g: gradient of the activation's output -> of its input (which it returns). */
 static const float *activate_backward(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass)
 {
+    drop_inside(mlp, rows, pass);
     if (!mlp->gated) {
         kernels->act_backward(pass->g, pass->g, keep->pre, rows->N, mlp->F, mlp->act);
         return pass->g;

@@ -2,7 +2,7 @@
  *
  *   g = act(x Wup + b)       o = g Wdown       (bias of Wdown: by who comes next)
  *
- * Gated: g = act(x Wgate) * (x Wup). Kept for backward is the activation's input.
+ * Gated: g = act(x Wgate) * (x Wup). g may be dropped. Kept for backward is the activation's input.
  *
  * Owner: a sublayer. Threads: the caller's one. */
 #ifndef WORKER_LAYERS_MLP_H
@@ -12,7 +12,8 @@
 #include "worker/layers/linear.h"
 
 typedef struct Mlp {
-    int64_t C, F;
+    int64_t layer, C, F;
+    double dropout; /* of what goes into down */
     Activation act;
     bool gated;
     Linear up, down; /* up: gate | up when gated, as two parts or one module */

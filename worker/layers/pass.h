@@ -33,6 +33,13 @@ typedef enum {
     SITE_LORA_PATCH,
     SITE_POOLER,
     SITE_NOISE,
+    SITE_FF_INSIDE,
+    SITE_LORA_EMBED,
+    SITE_DISTANCES,
+    SITE_LORA_DISTANCE_K,
+    SITE_LORA_DISTANCE_Q,
+    SITE_CONV,
+    SITE_LORA_CONV,
     SITE_COUNT
 } Site;
 
@@ -78,7 +85,11 @@ typedef struct Pass {
     int64_t segment_count; /* 0: the layers' own values are all there is */
     Rope ropes[ROPE_SETS];
     int64_t batch_longest; /* the longest sequence of the batch that the rows are of; 0: it is among them */
-    const float *added; /* [H, longest] what heads add to the scores of each key; NULL: nothing */
+    const float *added; /* [H, added_width] what heads add to the scores of each key, or by_distance of each key and
+                           query (AttentionShape); NULL: nothing */
+    int64_t added_width;
+    bool by_distance;
+    float *dadded; /* [H, added_width] its gradient, summed over layers; NULL: not wanted */
     int64_t longest; /* of any sequence to come */
 
     bool normed; /* x is the norm of r that the next sublayer reads through, already */

@@ -12,6 +12,8 @@ static void keep_layout(Keep *keep, const Model *model, Layout *layout)
     if (model->opens)
         embedding_keep_layout(&keep->embedding, &model->embedding, layout, sizes,
                               embedding_is_trained(&model->embedding) || block_needs_input(&model->blocks[0]));
+    if (model->first == 0)
+        conv_keep_layout(&keep->conv, &model->conv, layout, sizes);
     if (keep->inputs)
         again_layout(keep, model, layout, sizes, model->first, model->end);
     for (int64_t l = model->first; !keep->inputs && l < model->end; l++) {

@@ -22,13 +22,13 @@ static int64_t slot_offset(const Model *model, int slot)
 
 static bool has(const Model *model, int64_t layer, Role role)
 {
-    return arch_module(model->arch, (int)layer, role) != NULL;
+    return arch_module(model->arch, arch_physical(model->arch, layer), role) != NULL;
 }
 
 /* The module with this role as the layers see it; weights NULL: for planning only. */
 static ModuleView view(const Model *model, const Weights *weights, int64_t layer, Role role)
 {
-    const int index = arch_module_index(model->arch, (int)layer, role);
+    const int index = arch_module_index(model->arch, arch_physical(model->arch, layer), role);
     REQUIRE(index >= 0);
     const Module *module = &model->arch->modules[index];
     const ModuleSlots *slots = &model->table->modules[index];
@@ -59,6 +59,7 @@ static void add_linear(const Model *model, const Weights *weights, Linear *linea
     const ModuleView module = view(model, weights, layer, role);
     linear->layer = layer < 0 ? model->arch->layers : layer;
     linear->dropout = model->options.lora_dropout;
+    linear->summed = layer >= 0 && model->arch->physical;
     linear_add(linear, &module, site);
 }
 
@@ -94,7 +95,8 @@ static void make_embedding(Model *model, const Weights *weights)
         .word = make_table(model, weights, ROLE_WORD, arch->padding_row),
         .position = make_table(model, weights, ROLE_POSITION, arch->padding_stands ? arch->position_offset - 1 : -1),
         .type = make_table(model, weights, ROLE_TYPE, -1),
-        .C = arch->C,
+        .C = arch_table_width(arch),
+        .project_first = arch->project_first,
         .streams = arch->pre_norm,
         .layer = arch->layers,
         .dropout = arch->embed_dropout,
@@ -104,6 +106,8 @@ static void make_embedding(Model *model, const Weights *weights)
     };
     if (has(model, -1, ROLE_EMBED_NORM))
         embedding->norm = make_norm(model, weights, -1, ROLE_EMBED_NORM);
+    if (has(model, -1, ROLE_EMBED_PROJECT))
+        add_linear(model, weights, &embedding->project, -1, ROLE_EMBED_PROJECT, SITE_LORA_EMBED);
     if (!has(model, -1, ROLE_PATCH))
         return;
     add_linear(model, weights, &embedding->patches, -1, ROLE_PATCH, SITE_LORA_PATCH);
@@ -111,6 +115,46 @@ static void make_embedding(Model *model, const Weights *weights)
     embedding->image_size = arch->image_size;
     embedding->patch = arch->patch;
     embedding->channels = arch->channels;
+}
+
+static void make_distances(Model *model, const Weights *weights)
+{
+    const ModelArch *arch = model->arch;
+    const bool are = has(model, -1, ROLE_DISTANCE);
+    model->distances = (Distances){ .table = are ? view(model, weights, -1, ROLE_DISTANCE) : module_none(),
+                                    .norm = make_norm(model, weights, -1, ROLE_DISTANCE_NORM),
+                                    .C = arch->C,
+                                    .E = arch->H * arch->D,
+                                    .dropout = arch->hidden_dropout,
+                                    .has_keys = arch->distance_keys,
+                                    .has_queries = arch->distance_queries,
+                                    .arch = arch,
+                                    .longest = model->options.longest };
+    Distances *d = &model->distances;
+    d->count = d->table.out;
+    d->is_trained =
+        are && (module_is_trained(&d->table) || (norm_is_there(&d->norm) && module_is_trained(&d->norm.module)));
+}
+
+static void make_conv(Model *model, const Weights *weights)
+{
+    const ModelArch *arch = model->arch;
+    if (!has(model, -1, ROLE_CONV))
+        return;
+    model->conv = (Conv){ .norm = make_norm(model, weights, -1, ROLE_CONV_NORM),
+                          .layer = arch->layers,
+                          .C = arch->C,
+                          .kernel = arch->conv_kernel,
+                          .act = arch->conv_act,
+                          .dropout = arch->hidden_dropout };
+    add_linear(model, weights, &model->conv.linear, -1, ROLE_CONV, SITE_LORA_CONV);
+}
+
+/* q or k of tokens make those of distances, too. */
+static bool makes_distances(const Attention *a)
+{
+    return a->distances && ((a->distances->has_keys && a->distance_k.parts == 0) ||
+                            (a->distances->has_queries && a->distance_q.parts == 0));
 }
 
 static Attention make_attention(const Model *model, const Weights *weights, int64_t layer)
@@ -136,6 +180,14 @@ static Attention make_attention(const Model *model, const Weights *weights, int6
         .cap = (float)arch->score_cap,
     };
     a.rope_set = arch_rope_set(arch, layer);
+    a.trains_added = has(model, -1, ROLE_SCORE_TABLE) && module_is_trained(&model->score_table);
+    a.distances = distances_are_there(&model->distances) ? &model->distances : NULL;
+    a.q_bias = has(model, layer, ROLE_Q_BIAS) ? view(model, weights, layer, ROLE_Q_BIAS) : module_none();
+    a.v_bias = has(model, layer, ROLE_V_BIAS) ? view(model, weights, layer, ROLE_V_BIAS) : module_none();
+    if (has(model, layer, ROLE_DISTANCE_K))
+        add_linear(model, weights, &a.distance_k, layer, ROLE_DISTANCE_K, SITE_LORA_DISTANCE_K);
+    if (has(model, layer, ROLE_DISTANCE_Q))
+        add_linear(model, weights, &a.distance_q, layer, ROLE_DISTANCE_Q, SITE_LORA_DISTANCE_Q);
     if (has(model, layer, ROLE_QKV)) {
         add_linear(model, weights, &a.qkv, layer, ROLE_QKV, SITE_LORA_Q);
     } else {
@@ -144,6 +196,7 @@ static Attention make_attention(const Model *model, const Weights *weights, int6
         add_linear(model, weights, &a.qkv, layer, ROLE_V, SITE_LORA_V);
     }
     add_linear(model, weights, &a.out, layer, ROLE_ATTN_OUT, SITE_LORA_ATTN_OUT);
+    a.qkv.summed = a.qkv.summed || makes_distances(&a);
     a.q_norm = make_norm(model, weights, layer, ROLE_Q_NORM);
     a.k_norm = make_norm(model, weights, layer, ROLE_K_NORM);
     return a;
@@ -152,7 +205,12 @@ static Attention make_attention(const Model *model, const Weights *weights, int6
 static Mlp make_mlp(const Model *model, const Weights *weights, int64_t layer)
 {
     const ModelArch *arch = model->arch;
-    Mlp m = { .C = arch->C, .F = arch->F, .act = arch->act, .gated = arch->gated };
+    Mlp m = { .layer = layer,
+              .C = arch->C,
+              .F = arch->F,
+              .act = arch->act,
+              .gated = arch->gated,
+              .dropout = arch->inner_dropout };
     const bool one = has(model, layer, ROLE_GATE_UP);
     if (one)
         add_linear(model, weights, &m.up, layer, ROLE_GATE_UP, SITE_LORA_FF_GATE);
@@ -188,7 +246,8 @@ static void make_block(Model *model, const Weights *weights, int64_t layer)
     for (int i = 0; i < block->count; i++) {
         block->sublayers[i].place = arch->pre_norm ? NORM_BEFORE : NORM_BEHIND;
         block->sublayers[i].factor = (float)arch->residual_scale;
-        block->sublayers[i].dropout = i == 0 && arch->attention_stays ? 0 : arch->hidden_dropout;
+        const bool stays = i == 0 ? arch->attention_stays : arch->mlp_stays;
+        block->sublayers[i].dropout = stays ? 0 : arch->hidden_dropout;
     }
 }
 
@@ -209,7 +268,9 @@ static void make_head(Model *model, const Weights *weights, bool below)
                           .act = arch->head.pooler_act,
                           .pooler_dropout = arch->head.pooler_dropout,
                           .dropout = arch->head.dropout,
-                          .below = below };
+                          .below = below,
+                          .mean = arch->head.rows == READ_MEAN,
+                          .norm = make_norm(model, weights, -1, ROLE_HEAD_NORM) };
     if (has(model, -1, ROLE_POOLER))
         add_linear(model, weights, &model->head.pooler, -1, ROLE_POOLER, SITE_LORA_POOLER);
     add_linear(model, weights, &model->head.classifier, -1, ROLE_HEAD, SITE_LORA_HEAD);
@@ -230,12 +291,19 @@ static void make_layers(Model *model, const Weights *weights)
     choose_stage(model);
     model->speaks = model->arch->head.task->speaks;
     make_embedding(model, weights);
+    if (has(model, -1, ROLE_SCORE_TABLE))
+        model->score_table = view(model, weights, -1, ROLE_SCORE_TABLE);
+    make_distances(model, weights);
+    make_conv(model, weights);
     bool below = embedding_is_trained(&model->embedding);
+    const bool at_conv = below;
     for (int64_t l = 0; l < model->arch->layers; l++) {
         make_block(model, weights, l);
         if (l == model->first)
             model->below_first = below;
         below = block_plan(&model->blocks[l], below);
+        if (l == 0)
+            below = conv_plan(&model->conv, at_conv, below);
         if (l + 1 == model->end)
             model->below_end = below;
     }
@@ -268,13 +336,14 @@ static PassSizes pass_sizes(const Model *model)
     const ModelOptions *o = &model->options;
     const bool drops = o->training && o->lora_dropout > 0;
     PassSizes sizes = {
-        .most_tokens = o->most_tokens,
+        .most_tokens = most(o->most_tokens, model->distances.count),
         .most_sequences = o->most_sequences,
         .longest = o->longest,
-        .most_read = arch->head.rows == READ_LABELLED ? o->most_tokens : o->most_sequences,
+        .most_read =
+            arch->head.rows == READ_LABELLED || arch->head.rows == READ_MEAN ? o->most_tokens : o->most_sequences,
         .C = arch->C,
         .H = arch->H,
-        .across = most(arch->C, arch->H * arch->D),
+        .across = most(most(arch->C, arch_table_width(arch)), arch->H * arch->D),
         .wide = most((arch->H + 2 * arch->K) * arch->D, arch->F),
         .most_R = most(model->opens ? embedding_most_R(&model->embedding) : 0, o->most_R),
         .stream = arch->pre_norm,
@@ -284,8 +353,10 @@ static PassSizes pass_sizes(const Model *model)
     };
     for (int64_t l = model->first; l < model->end; l++)
         block_measure(&model->blocks[l], drops, o->threads, &sizes);
+    conv_measure(&model->conv, drops, &sizes);
     if (model->opens) {
         sizes.wide = most(sizes.wide, model->embedding.patches.in);
+        linear_measure(&model->embedding.project, drops, &sizes);
         linear_measure(&model->embedding.patches, drops, &sizes);
     }
     if (model->closes)
@@ -297,12 +368,14 @@ static void layers_layout(Model *model, Layout *layout)
 {
     if (model->opens)
         embedding_layout(&model->embedding, layout, &model->sizes);
+    distances_layout(&model->distances, layout, model->options.training);
+    conv_layout(&model->conv, layout, &model->sizes);
     for (int64_t l = model->first; l < model->end; l++)
         block_layout(&model->blocks[l], layout);
     if (model->closes && model->ends)
         norm_layout(&model->final, layout);
     if (model->closes && !model->speaks)
-        head_layout(&model->head, layout);
+        head_layout(&model->head, layout, &model->sizes);
 }
 
 static bool turns_by(const ModelArch *arch, int set)
@@ -319,8 +392,14 @@ static void places_layout(Model *model, Layout *layout)
     for (int set = 0; set < ROPE_SETS; set++)
         if (turns_by(model->arch, set))
             rope_layout(&model->room.ropes[set], layout, model->arch, set, longest);
-    model->alibi = layout_floats_if(layout, model->arch->alibi != ALIBI_NONE, model->arch->H * longest);
-    model->room.added = model->alibi;
+    const bool by_distance = has(model, -1, ROLE_SCORE_TABLE), by_key = model->arch->alibi != ALIBI_NONE;
+    model->room.added_width = by_distance ? 2 * longest - 1 : longest;
+    model->added = layout_floats_if(layout, by_distance || by_key, model->arch->H * model->room.added_width);
+    model->room.added = model->added;
+    model->room.by_distance = by_distance;
+    const bool trains = by_distance && model->options.training && module_is_trained(&model->score_table);
+    model->room.dadded = layout_floats_if(layout, trains, model->arch->H * model->room.added_width);
+    model->score_rows = by_distance ? layout_take(layout, (size_t)model->room.added_width * sizeof(int32_t)) : NULL;
 }
 
 static void model_layout(Model *model, Layout *layout)
@@ -386,6 +465,14 @@ static float bf16_rounded(float x)
     return x;
 }
 
+/* Of a key d behind the query, below 0 before it. */
+static void fill_rows(Model *model)
+{
+    const int64_t T = model->sizes.longest;
+    for (int64_t d = 1 - T; model->score_rows && d < T; d++)
+        model->score_rows[T - 1 + d] = (int32_t)arch_score_row(model->arch, d);
+}
+
 /* Of head h and key j: slope j; rounded, as Falcon's code has it even where all else is float32. */
 static void fill_alibi(Model *model)
 {
@@ -393,9 +480,9 @@ static void fill_alibi(Model *model)
     const int64_t T = model->sizes.longest;
     float *slopes = xmalloc((size_t)arch->H * sizeof *slopes);
     arch_alibi_slopes(arch, slopes);
-    for (int64_t i = 0; model->alibi && i < arch->H * T; i++) {
+    for (int64_t i = 0; i < arch->H * T; i++) {
         const float slope = slopes[i / T], j = (float)(i % T);
-        model->alibi[i] =
+        model->added[i] =
             arch->alibi == ALIBI_PLAIN ? slope * j : bf16_rounded(bf16_rounded(slope) * j) * (float)arch->scales[0];
     }
     free(slopes);
@@ -431,7 +518,10 @@ Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *
     model_layout(model, &layout);
     for (int set = 0; set < ROPE_SETS; set++)
         rope_fill(&model->room.ropes[set]);
-    fill_alibi(model);
+    if (model->arch->alibi != ALIBI_NONE)
+        fill_alibi(model);
+    fill_rows(model);
+    distances_fill(&model->distances);
     model->pass = &model->room;
     return model;
 }
@@ -453,6 +543,7 @@ Model *model_beside(Model *base, const ModelArch *arch, const SlotTable *table, 
     }
     Layout layout = { .arena = &model->arena };
     beside_layout(model, &layout);
+    distances_fill(&model->distances);
     return model;
 }
 

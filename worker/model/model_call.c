@@ -46,10 +46,10 @@ static void choose_reads(Model *model, const Batch *batch, bool all)
         if (model->arch->head.rows == READ_LAST) {
             pass->read_first[b] = last_word(model->arch, batch->ids + batch->start[b], T);
             pass->read_end[b] = pass->read_first[b] + 1;
-        } else if (model->arch->head.rows != READ_LABELLED) {
+        } else if (model->arch->head.rows == READ_FIRST) {
             pass->read_first[b] = 0;
             pass->read_end[b] = 1;
-        } else if (all) {
+        } else if (all || model->arch->head.rows == READ_MEAN) {
             pass->read_first[b] = 0;
             pass->read_end[b] = T;
         } else {
@@ -74,9 +74,35 @@ static void find_places(Model *model, const Batch *batch)
     }
 }
 
+/* What heads add to scores, by distance. */
+static void bind_scores(Model *model)
+{
+    if (!model->score_rows)
+        return;
+    const int64_t H = model->arch->H, width = model->room.added_width;
+    const float *rows = module_floats(&model->score_table, model->pass->values);
+    for (int64_t h = 0; h < H; h++)
+        for (int64_t d = 0; d < width; d++)
+            model->added[h * width + d] = rows[model->score_rows[d] * H + h];
+}
+
+/* The gradient of what heads add, by layers, -> of the table's rows. */
+static void pull_scores(const Model *model)
+{
+    const int64_t H = model->arch->H, width = model->pass->added_width;
+    float *to = module_grad(model->pass->grad, model->score_table.weight_at);
+    for (int64_t d = 0; to && d < width; d++)
+        for (int64_t h = 0; h < H; h++)
+            to[model->score_rows[d] * H + h] += model->pass->dadded[h * width + d];
+}
+
 void model_bind(Model *model, const float *values)
 {
     model->pass->values = values;
+    bind_scores(model);
+    distances_bind(&model->distances, model->pass);
+    if (model->first == 0)
+        conv_bind(&model->conv, values);
     if (model->opens)
         embedding_bind(&model->embedding, values);
     for (int64_t l = model->first; l < model->end; l++)
@@ -131,6 +157,14 @@ static BlockCall call_of(const Model *model, Keep *keep, int64_t layer)
     return call;
 }
 
+/* From where the stream behind a block is made again. */
+static Inlet outlet_of(const Model *model, const Keep *keep, int64_t layer)
+{
+    if (layer == 0 && conv_is_there(&model->conv))
+        return (Inlet){ .norm = &model->conv.norm, .keep = &keep->conv.norm };
+    return block_outlet(&model->blocks[layer], &keep->blocks[layer]);
+}
+
 /* The stream between blocks: sums of a pre-norm model, else the norms' outputs. */
 static float *stream_of(const Model *model)
 {
@@ -158,7 +192,11 @@ void model_up(Model *model, Keep *keep, const ModelInput *input)
         const BlockCall call = call_of(model, keep, l);
         if (keep)
             again_note(model, keep, l);
+        if (l == 0)
+            conv_take(&model->conv, keep ? &keep->conv : NULL, model->pass);
         block_forward(&model->blocks[l], &call, model->pass);
+        if (l == 0)
+            conv_forward(&model->conv, keep ? &keep->conv : NULL, model->pass);
     }
 }
 
@@ -188,13 +226,22 @@ void model_down(Model *model, Keep *keep, const ModelInput *input)
     Pass *pass = model->pass;
     if (model->closes && model->ends && model->below)
         norm_pull(&model->final, &keep->final, pass->r, pass->x, NULL, &pass->reads, pass);
+    distances_zero(&model->distances);
+    if (pass->dadded)
+        memset(pass->dadded, 0, (size_t)(model->arch->H * pass->added_width) * sizeof *pass->dadded);
     for (int64_t l = model->end - 1; l >= model->first; l--) {
         BlockCall call = call_of(model, keep, l);
-        call.input = l > model->first ? block_outlet(&model->blocks[l - 1], &keep->blocks[l - 1])
-                                      : first_inlet(model, keep, input);
+        call.input = l > model->first ? outlet_of(model, keep, l - 1) : first_inlet(model, keep, input);
         again_compute(model, keep, l);
+        if (l == 0)
+            conv_backward(&model->conv, &keep->conv, pass);
         block_backward(&model->blocks[l], &call, pass);
+        if (l == 0)
+            conv_give(&model->conv, &keep->conv, pass);
     }
+    distances_backward(&model->distances, pass);
+    if (pass->dadded)
+        pull_scores(model);
     if (model->opens && embedding_is_trained(&model->embedding))
         embedding_backward(&model->embedding, &keep->embedding, &input->embedding, pass);
 }
@@ -245,7 +292,7 @@ static void give_rows(Model *model, Keep *keep, float *out)
     Pass *pass = model->pass;
     memcpy(out, stream_of(model), stream_bytes(model));
     if (keep && block_needs_input(&model->blocks[model->end])) {
-        const Inlet outlet = block_outlet(&model->blocks[model->end - 1], &keep->blocks[model->end - 1]);
+        const Inlet outlet = outlet_of(model, keep, model->end - 1);
         inlet_restore(&outlet, out + pass->rows.N * model->arch->C, &pass->rows, pass);
     }
 }
@@ -323,6 +370,7 @@ BatchLoss model_predict(Model *model, const Batch *batch, const float *values, f
     if (model->speaks && logits)
         return vocab_head_logits(&model->vocab_head, logits, batch->token_goal, pass);
     if (logits)
-        memcpy(logits, pass->logits, (size_t)(pass->reads.N * model->arch->head.labels) * sizeof *logits);
+        memcpy(logits, pass->logits,
+               (size_t)(head_count(&model->head, pass) * model->arch->head.labels) * sizeof *logits);
     return has_goals(model, batch) ? find_loss(model, NULL, batch) : (BatchLoss){ 0 };
 }

@@ -6,6 +6,7 @@
 #define WORKER_MODEL_MODEL_PARTS_H
 
 #include "worker/layers/block.h"
+#include "worker/layers/conv.h"
 #include "worker/layers/embedding.h"
 #include "worker/layers/head.h"
 #include "worker/layers/vocab_head.h"
@@ -18,6 +19,7 @@ typedef struct Keep {
     BlockKeep *blocks; /* [arch->layers], those of the stage laid out */
     float **inputs; /* [arch->layers] of blocks that are computed again: the stream before them; NULL: of those that
                        are not */
+    ConvKeep conv;
     NormKeep final;
     HeadKeep head;
 } Keep;
@@ -38,6 +40,8 @@ struct Model {
     bool below_first, below_end; /* a gradient is needed at what the first of them reads, at what the last gives on */
     Embedding embedding;
     Block *blocks; /* [arch->layers] */
+    Conv conv; /* behind the first of them */
+    Distances distances; /* of all of them */
     bool ends; /* the last sum has a norm of its own */
     Norm final;
     bool apart; /* sums and norms between blocks are not one kernel: the same bits */
@@ -47,7 +51,9 @@ struct Model {
     VocabHead vocab_head; /* instead of head, where it speaks */
     Pass *pass; /* its own; of a model beside another, the other's */
     Pass room;
-    float *alibi; /* [H, longest], where scores have slopes */
+    float *added; /* what heads add to scores (pass.h); NULL: nothing */
+    ModuleView score_table; /* [buckets, H], where that is of distances */
+    int32_t *score_rows; /* [2 longest - 1] its row for each; NULL: there is none */
     PassSizes sizes; /* what its calls need of a pass */
     Keep *keeps; /* [options.flights], of micro-batches between forward and backward; NULL: it does not train */
     Arena arena;

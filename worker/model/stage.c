@@ -18,7 +18,8 @@ typedef struct Shares {
 
 static bool is_behind(const Module *m)
 {
-    return m->layer < 0 && (m->role == ROLE_FINAL_NORM || m->role == ROLE_POOLER || m->role == ROLE_HEAD);
+    return m->layer < 0 &&
+           (m->role == ROLE_FINAL_NORM || m->role == ROLE_POOLER || m->role == ROLE_HEAD_NORM || m->role == ROLE_HEAD);
 }
 
 /* memory: numbers that a stage holds; else: that a token is multiplied with. */
@@ -90,8 +91,15 @@ void stage_split(int64_t *ends, const ModelArch *arch, int count)
 
 /* ---- which tensors ------------------------------------------------------------------------------ */
 
+bool stage_shares(const Module *m)
+{
+    return m->role == ROLE_SCORE_TABLE || m->role == ROLE_DISTANCE || m->role == ROLE_DISTANCE_NORM;
+}
+
 bool stage_holds(const Stage *stage, const Module *m)
 {
+    if (stage_shares(m))
+        return true;
     if (m->layer >= 0)
         return m->layer >= stage->first && m->layer < stage->end;
     return is_behind(m) ? stage_is_last(stage) : stage_is_first(stage);
@@ -114,6 +122,13 @@ static bool refuse_shared(const SlotTable *table, int slot, Err *err)
                          "of what is trained");
 }
 
+static bool refuse_everywhere(const Module *m, Err *err)
+{
+    err_set(err, ERR_INPUT, "'%s' is trained, and all stages of a pipeline have it", m->path);
+    err_at(err, "parallel.pipeline");
+    return err_hint(err, "take parallel.pipeline: 1, or leave it out of what is trained");
+}
+
 /* which[slot]: 1: mine, 2: another stage's. */
 static bool find_owned(char *which, const Stage *stage, const ModelArch *arch, const SlotTable *table, Err *err)
 {
@@ -124,6 +139,8 @@ static bool find_owned(char *which, const Stage *stage, const ModelArch *arch, c
         for (int k = 0; k < MODULE_SLOTS; k++) {
             if (slots[k] < 0)
                 continue;
+            if (stage_shares(&arch->modules[i]))
+                return refuse_everywhere(&arch->modules[i], err);
             if (which[slots[k]] && which[slots[k]] != owner)
                 return refuse_shared(table, slots[k], err);
             which[slots[k]] = owner;
@@ -163,6 +180,12 @@ bool stage_init(Stage *stage, const ModelArch *arch, const SlotTable *table, int
         err_set(err, ERR_INPUT, "the model has %lld blocks, not enough for %d stages", (long long)arch->layers, count);
         err_at(err, "parallel.pipeline");
         return err_hint(err, "a stage holds a block at least: take %lld or fewer", (long long)arch->layers);
+    }
+    if (count > 1 && arch->physical) {
+        err_set(err, ERR_INPUT, "the layers of a %s run the same weights: they cannot lie in several stages",
+                arch->family->model_type);
+        err_at(err, "parallel.pipeline");
+        return err_hint(err, "take parallel.pipeline: 1");
     }
     if (count > 1) {
         int64_t *ends = xcalloc((size_t)count, sizeof *ends);

@@ -18,7 +18,8 @@ typedef struct Stage {
     int64_t size; /* floats of its slots; of a single stage the table's */
 } Stage;
 
-/* Stage `index` of `count`. False with *err: more stages than blocks, or a tensor that two stages would train. */
+/* Stage `index` of `count`. False with *err: more stages than blocks, blocks that run the same modules, or a tensor that
+ * two stages would train. */
 MUST_USE bool stage_init(Stage *stage, const ModelArch *arch, const SlotTable *table, int index, int count, Err *err);
 void stage_release(Stage *stage);
 
@@ -37,6 +38,9 @@ static inline bool stage_is_last(const Stage *stage)
 
 /* The stage reads the module's tensor: a head that is tied to the word table reads that where it stands itself. */
 bool stage_holds(const Stage *stage, const Module *module);
+
+/* Every stage holds it: what scores are of by distance. */
+bool stage_shares(const Module *module);
 
 /* part[stage->size] <- its floats of all[table->size], padding and all; and back. */
 void stage_take(const Stage *stage, const SlotTable *table, float *part, const float *all);

@@ -413,8 +413,9 @@ uint64_t weights_digest(Weights *w, const SafeTensors *files, int part, int part
     if (count > 0)
         find_owners(owner, w->arch, files);
     for (int64_t t = 0; t < count; t++) {
-        const bool held =
-            owner[t] >= 0 ? is_held(w, &w->arch->modules[owner[t]]) : !w->stage || stage_is_first(w->stage);
+        const bool first = !w->stage || stage_is_first(w->stage);
+        const Module *of = owner[t] >= 0 ? &w->arch->modules[owner[t]] : NULL;
+        const bool held = !of || stage_shares(of) ? first : is_held(w, of);
         if (!held || mine++ % parts != part)
             continue;
         digest += safetensors_digest_at(files, t);

@@ -245,6 +245,12 @@ static const TokenizerClass llama_anew = {
 static const TokenizerClass code_llama = {
     "CodeLlamaTokenizer", code_llama_tokens, false, false, NULL, NULL, NULL, NULL
 };
+/* Transformers 5 begins DeBERTa v2's and v3's anew, without the table of characters that the models were trained with;
+ * here tokenizer.json stands. */
+static const TokenizerClass deberta = { "DebertaTokenizer", bert_tokens, true, false, NULL, NULL, NULL, NULL };
+static const TokenizerClass deberta_anew = { "DebertaTokenizer (anew)", bert_tokens, true,        false,
+                                             build_byte_level,          post_bert,   "cls_token", "sep_token" };
+static const TokenizerClass deberta_v2 = { "DebertaV2Tokenizer", bert_tokens, true, false, NULL, NULL, NULL, NULL };
 static const TokenizerClass xlm_roberta = { "XLMRobertaTokenizer", roberta_tokens,   false,       false,
                                             build_xlm_roberta,     post_xlm_roberta, "bos_token", "eos_token" };
 
@@ -265,6 +271,8 @@ static const struct {
     { "LlamaTokenizer", &llama },
     { "CodeLlamaTokenizer", &code_llama },
     { "XLMRobertaTokenizer", &xlm_roberta },
+    { "DebertaTokenizer", &deberta },
+    { "DebertaV2Tokenizer", &deberta_v2 },
 };
 
 /* By config.json's model_type, where no class is named. */
@@ -272,9 +280,9 @@ static const struct {
     const char *model_type;
     const TokenizerClass *class;
 } by_type[] = {
-    { "bert", &bert },   { "distilbert", &bert }, { "electra", &bert },
-    { "gpt2", &gpt2 },   { "roberta", &roberta }, { "xlm-roberta", &xlm_roberta },
-    { "qwen2", &qwen2 }, { "qwen3", &qwen2 },     { "opt", &gpt2 },
+    { "bert", &bert },       { "distilbert", &bert },         { "electra", &bert },          { "gpt2", &gpt2 },
+    { "roberta", &roberta }, { "xlm-roberta", &xlm_roberta }, { "qwen2", &qwen2 },           { "qwen3", &qwen2 },
+    { "opt", &gpt2 },        { "deberta", &deberta },         { "deberta-v2", &deberta_v2 },
 };
 
 static const char *class_name(const TokenizerFolder *files, Err *err)
@@ -345,6 +353,8 @@ bool class_find(const TokenizerClass **found, const TokenizerFolder *files, Err 
     const Family *family = arch_family(type);
     if ((family && family->tokenizer_alone) || (*found == &llama && files->is_byte_level))
         *found = NULL; /* not what their class would make of it */
+    if (*found == &deberta && files->source == FROM_VOCAB_JSON)
+        *found = &deberta_anew;
     if (*found == &llama && is_contradicted(files))
         *found = &llama_anew;
     return files->source == FROM_TOKENIZER_JSON || of_older(found, files, name, err);

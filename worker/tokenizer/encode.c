@@ -258,6 +258,13 @@ static EncodePass run_of(const Tokenizer *tokenizer, Encoding *out, int which, b
     return (EncodePass){ tokenizer, scratch, &scratch->tokens[which], words, 0 };
 }
 
+/* A template may have types that are not among the model's inputs (ALBERT's): then all are 0. */
+static void drop_types(const Tokenizer *tokenizer, Encoding *out)
+{
+    if (!tokenizer->has_types && out->count > 0)
+        memset(out->types, 0, (size_t)out->count * sizeof *out->types);
+}
+
 bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, const char *pair, size_t pair_n,
                       int64_t max_length, Encoding *out, Err *err)
 {
@@ -277,6 +284,7 @@ bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, co
     trim_offsets(post, a.out);
     trim_offsets(post, b.out);
     assemble(template, a.out, b.out, out);
+    drop_types(tokenizer, out);
     return true;
 }
 
@@ -298,6 +306,7 @@ bool tokenizer_encode_words(const Tokenizer *tokenizer, const WordList *words, i
     cut(tokenizer, a.out, room);
     trim_offsets(post, a.out);
     assemble(&post->single, a.out, none.out, out);
+    drop_types(tokenizer, out);
     return true;
 }
 

@@ -119,7 +119,7 @@ static const char *kind_name(const ModelArch *arch, const Module *m)
     case MODULE_EMBEDDING:
         return "Embedding";
     case MODULE_CONV:
-        return "Conv2d";
+        return m->role == ROLE_CONV ? "Conv1d" : "Conv2d";
     case MODULE_TENSOR:
         return "Parameter";
     default:

@@ -30,7 +30,10 @@ TASKS = {"bert-seqcls": ["SEQ_CLS", "TOKEN_CLS"], "roberta-pair": ["SEQ_CLS", "T
          "phi3-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "gpt_neox-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "phi-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"],
          "granite-clm": ["CAUSAL_LM"], "olmo2-clm": ["SEQ_CLS", "CAUSAL_LM"], "stablelm-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"],
          "smollm3-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "falcon-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "falcon_new-clm": ["SEQ_CLS", "CAUSAL_LM"],
-         "bloom-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "gptj-clm": ["SEQ_CLS", "CAUSAL_LM"], "cohere-clm": ["CAUSAL_LM"]}
+         "bloom-clm": ["SEQ_CLS", "TOKEN_CLS", "CAUSAL_LM"], "gptj-clm": ["SEQ_CLS", "CAUSAL_LM"], "cohere-clm": ["CAUSAL_LM"],
+         "electra-pair": ["SEQ_CLS", "TOKEN_CLS"], "mpnet-seqcls": ["SEQ_CLS", "TOKEN_CLS"], "albert-seqcls": ["SEQ_CLS", "TOKEN_CLS"],
+         "modernbert-seqcls": ["SEQ_CLS", "TOKEN_CLS"], "deberta-v3-seqcls": ["SEQ_CLS", "TOKEN_CLS"], "deberta-v2-tokcls": ["SEQ_CLS", "TOKEN_CLS"],
+         "deberta-v1-seqcls": ["SEQ_CLS", "TOKEN_CLS"]}
 
 
 def model_of(case, task, **more):
@@ -55,13 +58,18 @@ def modules():
 
 def settings():
     Q = {"bert-seqcls": ["query", "value"], "roberta-pair": ["query", "value"], "distilbert-regress": ["q_lin", "v_lin"], "gpt2-clm": ["c_attn"],
-         "llama-clm": ["q_proj", "v_proj"], "qwen2-clm": ["q_proj", "v_proj"], "qwen3-clm": ["k_proj", "v_proj"], "opt-clm": ["q_proj", "v_proj"], "vit-imgcls": ["q_proj", "v_proj"]}
+         "llama-clm": ["q_proj", "v_proj"], "qwen2-clm": ["q_proj", "v_proj"], "qwen3-clm": ["k_proj", "v_proj"], "opt-clm": ["q_proj", "v_proj"], "vit-imgcls": ["q_proj", "v_proj"],
+         "electra-pair": ["query", "value"], "mpnet-seqcls": ["q", "v"], "albert-seqcls": ["query", "value"], "modernbert-seqcls": ["Wqkv"],
+         "deberta-v3-seqcls": ["query_proj", "value_proj"], "deberta-v2-tokcls": ["query_proj", "pos_key_proj"], "deberta-v1-seqcls": ["in_proj"]}
     dense = {"bert-seqcls": ["dense"], "roberta-pair": ["dense"], "distilbert-regress": ["lin1", "out_lin"], "gpt2-clm": ["c_proj"], "llama-clm": ["o_proj", "gate_proj"],
-             "qwen2-clm": ["down_proj"], "qwen3-clm": ["o_proj", "down_proj"], "opt-clm": ["out_proj", "fc1"], "vit-imgcls": ["fc2", "projection"]}
+             "qwen2-clm": ["down_proj"], "qwen3-clm": ["o_proj", "down_proj"], "opt-clm": ["out_proj", "fc1"], "vit-imgcls": ["fc2", "projection"],
+             "electra-pair": ["embeddings_project", "dense"], "mpnet-seqcls": ["o", "dense"], "albert-seqcls": ["ffn", "ffn_output", "embedding_hidden_mapping_in"],
+             "modernbert-seqcls": ["Wo", "Wi"], "deberta-v3-seqcls": ["dense"], "deberta-v2-tokcls": ["dense"], "deberta-v1-seqcls": ["pos_proj", "pos_q_proj", "dense"]}
     table = {"bert-seqcls": "word_embeddings", "roberta-pair": "position_embeddings", "distilbert-regress": "word_embeddings", "gpt2-clm": "wte", "llama-clm": "embed_tokens",
-             "qwen2-clm": "embed_tokens", "qwen3-clm": "embed_tokens", "opt-clm": "embed_positions"}
+             "qwen2-clm": "embed_tokens", "qwen3-clm": "embed_tokens", "opt-clm": "embed_positions", "electra-pair": "word_embeddings", "albert-seqcls": "token_type_embeddings", "modernbert-seqcls": "tok_embeddings"}
     norm = {"bert-seqcls": "LayerNorm", "roberta-pair": "LayerNorm", "distilbert-regress": "sa_layer_norm", "gpt2-clm": "ln_f", "llama-clm": "norm", "qwen2-clm": "input_layernorm", "qwen3-clm": "q_norm", "opt-clm": "final_layer_norm",
-            "vit-imgcls": "layernorm_before"}
+            "vit-imgcls": "layernorm_before", "electra-pair": "LayerNorm", "mpnet-seqcls": "LayerNorm", "albert-seqcls": "full_layer_layer_norm",
+            "modernbert-seqcls": "head", "deberta-v3-seqcls": "LayerNorm", "deberta-v2-tokcls": "conv", "deberta-v1-seqcls": "LayerNorm"}
     for case, tasks in TASKS.items():
         for task in tasks if case in Q else []:
             head = {"modules_to_save": ["classifier"]} if task == "IMAGE_CLS" else {}
