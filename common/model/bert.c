@@ -41,7 +41,7 @@ static const Family bert = {
 
 static const BertDefaults defaults = { .V = 30522, .positions = 512, .types = 2, .dropout = 0.1 };
 
-static bool read_sizes(ModelArch *arch, const BertDefaults *d, Err *err)
+bool bert_read_sizes(ModelArch *arch, const BertDefaults *d, Err *err)
 {
     return arch_size(arch, "hidden_size", d->C > 0 ? d->C : 768, &arch->C, err) &&
            arch_layers(arch, "num_hidden_layers", d->layers > 0 ? d->layers : 12, err) &&
@@ -67,7 +67,7 @@ bool bert_read(ModelArch *arch, const BertDefaults *d, Err *err)
 {
     arch->head.rows = arch->head.task->of_tokens ? READ_LABELLED : READ_FIRST;
     arch->head.pooler_act = ACT_TANH;
-    if (!read_sizes(arch, d, err) || !check_positions(arch, err) || !arch_no_decoder(arch, err) ||
+    if (!bert_read_sizes(arch, d, err) || !check_positions(arch, err) || !arch_no_decoder(arch, err) ||
         !arch_norms(arch, "layer_norm_eps", d->eps > 0 ? d->eps : 1e-12, err) ||
         !arch_activation(arch, "hidden_act", d->act ? d->act : "gelu", &arch->act, err) ||
         !arch_dropout(arch, "hidden_dropout_prob", d->dropout, &arch->hidden_dropout, err) ||

@@ -222,7 +222,8 @@ void arch_add_norm(ModelArch *arch, char *path, int layer, Role role)
                         .role = role,
                         .layer = layer,
                         .out = arch->C,
-                        .bias = arch->norm == NORM_LAYER && !arch->norm_bare });
+                        .bias = arch->norm == NORM_LAYER && !arch->norm_bare,
+                        .is_new = role == ROLE_HEAD_NORM });
 }
 
 void arch_add_embed_norm(ModelArch *arch, char *path)

@@ -73,6 +73,7 @@ typedef struct BertDefaults {
     const char *act; /* NULL: gelu */
 } BertDefaults;
 MUST_USE bool bert_read(ModelArch *arch, const BertDefaults *defaults, Err *err);
+MUST_USE bool bert_read_sizes(ModelArch *arch, const BertDefaults *defaults, Err *err); /* of it the first part */
 extern const char *const bert_keys[];
 
 /* Positions that are counted from pad_id + 1, whose row is the padding's. */

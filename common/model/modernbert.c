@@ -1,5 +1,5 @@
-/* ModernBERT: pre-norm blocks with rotary positions and a gated MLP; every so many layers all keys are seen, between
- * them a window to both sides, and each kind turns by frequencies of its own. A head with a norm.
+/* ModernBERT: rotary positions, a gated MLP; every so many layers all keys are seen, between them a window to both sides,
+ * and each kind turns by frequencies of its own. A head with a norm.
  * Source of names and defaults: Transformers 5.23, models/modernbert. */
 #include "common/model/family.h"
 
@@ -30,6 +30,8 @@ static const Family modernbert = {
     .task_class = { [TASK_SEQ_CLS] = "ModernBertForSequenceClassification",
                     [TASK_TOKEN_CLS] = "ModernBertForTokenClassification" },
 };
+
+static const BertDefaults defaults = { .V = 50368, .positions = 8192, .C = 768, .H = 12, .layers = 22, .F = 1152 };
 
 /* Of keys [i - half, i + half] a window; odd sizes round down. */
 static bool read_kinds(ModelArch *arch, Err *err)
@@ -67,32 +69,23 @@ static bool read_pooling(ModelArch *arch, Err *err)
            err_set(err, ERR_INPUT, "classifier_pooling '%s' is not supported, only 'cls' and 'mean'", pooling);
 }
 
-static bool read_sizes(ModelArch *arch, Err *err)
-{
-    return arch_size(arch, "hidden_size", 768, &arch->C, err) && arch_layers(arch, "num_hidden_layers", 22, err) &&
-           arch_size(arch, "num_attention_heads", 12, &arch->H, err) &&
-           arch_size(arch, "intermediate_size", 1152, &arch->F, err) &&
-           arch_size(arch, "vocab_size", 50368, &arch->V, err) &&
-           arch_size(arch, "max_position_embeddings", 8192, &arch->positions, err) &&
-           arch_heads(arch, "hidden_size", "num_attention_heads", err);
-}
-
 /* Flags that listing the modules asks for again. */
 static bool read_flags(ModelArch *arch, Err *err)
 {
-    bool is, biased = false;
-    const bool ok = arch_flag(arch, "norm_bias", false, &biased, err) &&
-                    arch_flag(arch, "attention_bias", false, &is, err) &&
-                    arch_flag(arch, "mlp_bias", false, &is, err) && arch_flag(arch, "classifier_bias", false, &is, err);
-    arch->norm_bare = !biased;
+    static const char *const flags[] = { "norm_bias", "attention_bias", "mlp_bias", "classifier_bias" };
+    bool ok = true, is;
+    for (size_t i = 0; ok && i < LENGTH(flags); i++)
+        ok = arch_flag(arch, flags[i], false, &is, err);
+    arch->norm_bare = !arch_says(arch, "norm_bias", false);
     return ok;
 }
 
 static bool read(ModelArch *arch, Err *err)
 {
     arch->pre_norm = arch->gated = arch->rope = arch->mlp_stays = true;
-    if (!read_sizes(arch, err) || !read_flags(arch, err) || !read_kinds(arch, err) || !read_pooling(arch, err) ||
-        !arch_norms(arch, "norm_eps", 1e-5, err) || !arch_tokens(arch, 50283, 50281, 50282, err) ||
+    if (!bert_read_sizes(arch, &defaults, err) || !read_flags(arch, err) || !read_kinds(arch, err) ||
+        !read_pooling(arch, err) || !arch_norms(arch, "norm_eps", 1e-5, err) ||
+        !arch_tokens(arch, 50283, 50281, 50282, err) ||
         !arch_activation(arch, "hidden_activation", "gelu", &arch->act, err) ||
         !arch_activation(arch, "classifier_activation", "gelu", &arch->head.pooler_act, err) ||
         !arch_dropout(arch, "embedding_dropout", 0, &arch->embed_dropout, err) ||
@@ -123,7 +116,6 @@ static void list(ModelArch *arch)
     arch_add_norm(arch, xstrdup("model.final_norm"), -1, ROLE_FINAL_NORM);
     arch_add_head_pooler(arch, xstrdup("head.dense"), arch_says(arch, "classifier_bias", false));
     arch_add_norm(arch, xstrdup("head.norm"), -1, ROLE_HEAD_NORM);
-    arch->modules[arch->module_count - 1].is_new = true;
     arch_add_head(arch, xstrdup("classifier"), true);
 }
 
