@@ -1,5 +1,5 @@
 /* ModernBERT: rotary positions, a gated MLP; every so many layers all keys are seen, between them a window to both sides,
- * and each kind turns by frequencies of its own. A head with a norm.
+ * and each kind turns by frequencies of its own.
  * Source of names and defaults: Transformers 5.23, models/modernbert. */
 #include "common/model/family.h"
 
