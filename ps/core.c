@@ -275,8 +275,8 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
         return;
     }
     const Range range = msg->range[0];
-    const int64_t piece = msg_piece(core->gather.size, msg->at);
-    const bool whole = msg->data && msg->size == (size_t)piece * sizeof(float), asks = msg->again && msg->size == 0;
+    const size_t piece = sums_bytes(core->gather.dtype, msg_piece(core->gather.size, msg->at));
+    const bool whole = msg->data && msg->size == piece, asks = msg->again && msg->size == 0;
     if (piece == 0 || (!whole && !asks) || !(msg->weight >= 0 && msg->weight < (double)INFINITY)) {
         refuse(core, msg, "a gradient of another size than the run's");
         return;

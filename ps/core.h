@@ -9,6 +9,7 @@
 #ifndef PS_CORE_H
 #define PS_CORE_H
 
+#include "common/config/config.h"
 #include "common/wire/message.h"
 
 typedef struct PsCore PsCore;
@@ -68,6 +69,7 @@ typedef struct CoreWorld {
 typedef struct CoreOptions {
     uint64_t run;
     int64_t version; /* to go on from */
+    WireDtype wire_dtype; /* of the gradients that come */
     int64_t sum_bytes; /* that gradients may take which wait for others (ps/room.h) */
     double lease_timeout; /* seconds of silence until a client's leases go to others */
 } CoreOptions;

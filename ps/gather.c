@@ -5,9 +5,9 @@
 
 #include <stdlib.h>
 
-void gather_init(Gather *gather, int64_t M, int64_t size)
+void gather_init(Gather *gather, int64_t M, int64_t size, WireDtype dtype)
 {
-    *gather = (Gather){ .M = M, .size = size };
+    *gather = (Gather){ .M = M, .size = size, .dtype = dtype };
     gather->nodes = xcalloc((size_t)M, sizeof *gather->nodes);
 }
 
@@ -48,11 +48,7 @@ static bool is_known(const Gather *gather, int64_t begin, int64_t end)
 static void join(Gather *gather, int64_t left, int64_t right)
 {
     GatherSum *a = &gather->nodes[left], *b = &gather->nodes[right];
-    float *restrict sum = a->gradient;
-    const float *restrict more = b->gradient;
-#pragma omp simd
-    for (int64_t i = 0; i < gather->size; i++)
-        sum[i] += more[i];
+    sums_add(gather->dtype, a->gradient, b->gradient, gather->size);
     a->loss += b->loss;
     a->weight += b->weight;
     a->tokens += b->tokens;

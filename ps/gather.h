@@ -8,6 +8,8 @@
 #ifndef PS_GATHER_H
 #define PS_GATHER_H
 
+#include "common/slots/sums.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,13 +24,14 @@ typedef struct GatherSum {
 typedef struct Gather {
     GatherSum *nodes; /* [M], by the node's first leaf */
     int64_t M, size;
+    WireDtype dtype;
     int64_t open; /* nodes with a gradient */
 } Gather;
 
 typedef enum { GATHER_KEPT, GATHER_KNOWN, GATHER_NO_NODE } GatherAnswer;
 
-/* M leaves, sums of `size` floats. */
-void gather_init(Gather *gather, int64_t M, int64_t size);
+/* M leaves, sums of `size` floats, which are joined as sums_add of this dtype does. */
+void gather_init(Gather *gather, int64_t M, int64_t size, WireDtype dtype);
 void gather_release(Gather *gather);
 void gather_clear(Gather *gather);
 

@@ -14,7 +14,8 @@ static void begin(PsCore *core, double now)
     core_clients(core, &ranks);
     core->M = core->world.begin(core->world.self, &core->facts, ranks, &core->plan);
     REQUIRE(core->M > 0);
-    gather_init(&core->gather, core->M, core->facts.slot_size);
+    gather_init(&core->gather, core->M, core->facts.slot_size, core->options.wire_dtype);
+    core->pieces.dtype = core->options.wire_dtype;
     core->room.most = room_most(core->M, core->facts.slot_size, core->options.sum_bytes);
     core->begun = true;
     for (int i = 0; i < core->clients.count; i++) {

@@ -68,20 +68,38 @@ static Puzzle *open_puzzle(GradientPieces *pieces, const Msg *push, int64_t size
     return puzzle;
 }
 
-PiecesAnswer pieces_add(GradientPieces *pieces, float **gradient, Msg *push, int64_t size)
+/* A gradient that is one piece. */
+static PiecesAnswer take_whole(const GradientPieces *pieces, float **gradient, Msg *push, int64_t size)
 {
-    if (size <= WIRE_PIECE) {
+    Err err = { 0 };
+    if (pieces->dtype == WIRE_FP32) {
         *gradient = push->data;
         push->data = NULL;
         return PIECES_WHOLE;
     }
+    *gradient = mem_alloc((size_t)size * sizeof **gradient, &err);
+    if (!*gradient) {
+        log_error("server", "a gradient is dropped: %s", err.what);
+        return PIECES_NO_ROOM;
+    }
+    sums_unpack(*gradient, push->data, size);
+    return PIECES_WHOLE;
+}
+
+PiecesAnswer pieces_add(GradientPieces *pieces, float **gradient, Msg *push, int64_t size)
+{
+    if (size <= WIRE_PIECE)
+        return take_whole(pieces, gradient, push, size);
     Puzzle *puzzle = open_puzzle(pieces, push, size);
     const int64_t number = push->at / WIRE_PIECE;
     if (!puzzle)
         return PIECES_NO_ROOM;
     if (puzzle->have[number])
         return PIECES_MORE;
-    memcpy(puzzle->gradient + push->at, push->data, push->size);
+    if (pieces->dtype == WIRE_FP32)
+        memcpy(puzzle->gradient + push->at, push->data, push->size);
+    else
+        sums_unpack(puzzle->gradient + push->at, push->data, msg_piece(size, push->at));
     puzzle->have[number] = true;
     if (--puzzle->left > 0)
         return PIECES_MORE;

@@ -4,6 +4,7 @@
 #ifndef PS_PIECES_H
 #define PS_PIECES_H
 
+#include "common/slots/sums.h"
 #include "common/wire/message.h"
 
 typedef struct Puzzle {
@@ -18,13 +19,14 @@ typedef struct Puzzle {
 typedef struct GradientPieces {
     Puzzle *items; /* [count], owned */
     int count;
+    WireDtype dtype; /* of what comes; a gradient is floats */
     float *spare; /* [size], owned: the next gradient's room, whose pages are there; NULL: none */
 } GradientPieces;
 
 typedef enum { PIECES_WHOLE, PIECES_MORE, PIECES_NO_ROOM } PiecesAnswer;
 
 /* Takes the piece of a PUSH that has been checked, of a gradient of `size` floats. PIECES_WHOLE: it was the last one, and
- * *gradient[size] is the caller's, to be freed; one that is all of its gradient is taken from the message.
+ * *gradient[size] is the caller's, to be freed; one that is all of its gradient, in floats, is taken from the message.
  * PIECES_NO_ROOM: no memory for the gradient, said. */
 PiecesAnswer pieces_add(GradientPieces *pieces, float **gradient, Msg *push, int64_t size);
 

@@ -365,6 +365,11 @@ int64_t run_slot_size(const Run *run)
     return run->adapted.table->size;
 }
 
+WireDtype run_wire_dtype(const Run *run)
+{
+    return run->config.ps.wire_dtype;
+}
+
 char *run_metrics_path(const Run *run)
 {
     return inside(run, "metrics.jsonl");

@@ -520,9 +520,11 @@ static bool server_open(Server *server, Run *run, const ServerOptions *options, 
     *server = (Server){ .run = run, .started = (double)time(NULL) };
     if (!may_listen(address, options, err))
         return false;
-    const CoreOptions core = {
-        .run = run_id(run), .version = run_version(run), .sum_bytes = sum_bytes, .lease_timeout = options->lease_timeout
-    };
+    const CoreOptions core = { .run = run_id(run),
+                               .version = run_version(run),
+                               .wire_dtype = run_wire_dtype(run),
+                               .sum_bytes = sum_bytes,
+                               .lease_timeout = options->lease_timeout };
     const CoreWorld world = world_of(run);
     server->core = core_new(&core, &world);
     server->context = wire_context_open(err);

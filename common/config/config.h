@@ -37,6 +37,7 @@ typedef enum {
 /* What matrices of the base are stored as, that nobody trains (worker/model/weights.h). */
 typedef enum { PRECISION_FP32, PRECISION_BF16, PRECISION_INT8, PRECISION_NF4 } Precision;
 typedef enum { WHEN_NO, WHEN_STEPS, WHEN_EPOCH } When;
+typedef enum { WIRE_FP32, WIRE_BF16 } WireDtype; /* of gradients that travel (common/slots/sums.h) */
 typedef enum { ON_DISK_CONTINUE, ON_DISK_PAUSE, ON_DISK_STOP } OnDiskFull;
 typedef enum { ON_NAN_STOP, ON_NAN_SKIP, ON_NAN_QUARANTINE } OnNan;
 
@@ -145,6 +146,7 @@ typedef struct TrainConfig {
 
 typedef struct PsConfig {
     char *address; /* NULL: loopback, free port */
+    WireDtype wire_dtype;
     double heartbeat, lease_timeout, patience;
     int64_t durable_every;
     int64_t log_steps; /* -1: auto */

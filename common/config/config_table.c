@@ -99,8 +99,8 @@ static const KeyWord mode_words[] = {
     { "sync", 0, false }, { "ssp", 0, true }, { "async", 0, true }, { "allreduce", 0, true }, { NULL, 0, false },
 };
 static const KeyWord wire_words[] = {
-    { "fp32", 0, false },
-    { "bf16", 0, true },
+    { "fp32", WIRE_FP32, false },
+    { "bf16", WIRE_BF16, false },
     { NULL, 0, false },
 };
 
@@ -325,8 +325,8 @@ static const ConfigKey keys[] = {
       "when an update is made" },
     { "ps.staleness", KEY_FIXED, 0, "2", 0, 0, 0, NULL,
       "for ps.mode ssp: versions a replica may be ahead" },
-    { "ps.wire_dtype", KEY_FIXED, 0, "fp32", 0, 0, 0, wire_words,
-      "of gradients and values on the wire" },
+    { "ps.wire_dtype", KEY_WORD, AT(ps.wire_dtype), "fp32", 0, 0, 0, wire_words,
+      "of gradients on the wire; bf16: half the bytes, every sum is rounded where it is made; other bits than fp32 has" },
     { "ps.heartbeat", KEY_REAL, AT(ps.heartbeat), "1", KEY_FREE | KEY_ABOVE, 0, 86400, NULL,
       "seconds between two signs of life" },
     { "ps.lease_timeout", KEY_REAL, AT(ps.lease_timeout), "5", KEY_FREE | KEY_ABOVE, 0, 86400, NULL,

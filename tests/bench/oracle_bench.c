@@ -89,8 +89,9 @@ bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_
     return true;
 }
 
-void ps_client_plan(PsClient *client, uint64_t plan)
+void ps_client_plan(PsClient *client, uint64_t plan, WireDtype dtype)
 {
+    (void)dtype;
     (void)client;
     (void)plan;
 }

@@ -37,7 +37,7 @@ static void sums_that_wait_for_nobody_are_given_back(void **state)
     (void)state;
     static const int most[M] = { 1, 1, 2, 1, 2, 2, 3, 1 }; /* whole subtrees of the first leaves */
     Gather gather;
-    gather_init(&gather, M, SIZE);
+    gather_init(&gather, M, SIZE, WIRE_FP32);
     const struct mallinfo2 info = mallinfo2();
     const size_t before = info.uordblks + info.hblkhd;
     for (int step = 0; step < 3; step++) {
@@ -61,7 +61,7 @@ static void what_is_known_or_no_node_stays_the_callers(void **state)
     (void)state;
     float one[1] = { 1 };
     Gather gather;
-    gather_init(&gather, 4, 1);
+    gather_init(&gather, 4, 1, WIRE_FP32);
     GatherSum whole = { .gradient = malloc(sizeof *whole.gradient) }, again = { .gradient = one };
     whole.gradient[0] = 3;
     assert_int_equal(gather_add(&gather, 0, 2, &whole), GATHER_KEPT);

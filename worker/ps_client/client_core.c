@@ -12,6 +12,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/slots/sums.h"
 #include "worker/ps_client/client_state.h"
 
 #include <stdlib.h>
@@ -52,6 +53,7 @@ void client_core_free(ClientCore *core)
     pending_free(core->hello);
     msg_release(&core->answer);
     msg_release(&core->stop);
+    free(core->packed);
     free(core);
 }
 
@@ -244,6 +246,18 @@ bool client_core_pushed(ClientCore *core, Err *err)
 
 /* ---- what goes out --------------------------------------------------------------------------- */
 
+/* A gradient, as it travels. */
+static void pack(const ClientCore *core, Msg *msg)
+{
+    const int64_t n = (int64_t)(msg->size / sizeof(float));
+    if (core->dtype == WIRE_FP32 || msg->type != MSG_PUSH || !msg->data)
+        return;
+    REQUIRE(n <= WIRE_PIECE);
+    sums_pack(core->packed, msg->data, n);
+    msg->data = core->packed;
+    msg->size = sums_bytes(core->dtype, n);
+}
+
 static void send_due(ClientCore *core, Pending *pending, bool data, const ClientWay *way, double now)
 {
     if (!pending || pending->due > now)
@@ -258,6 +272,7 @@ static void send_due(ClientCore *core, Pending *pending, bool data, const Client
         msg.data = NULL;
         msg.size = 0;
     }
+    pack(core, &msg);
     switch (way->send(way->self, data, &msg, &err)) {
     case WIRE_SENT:
         pending->sent = true;
@@ -368,8 +383,11 @@ void client_core_tick(ClientCore *core, Door door, const Err *words, double now)
 
 /* ---- small things ---------------------------------------------------------------------------- */
 
-void client_core_plan(ClientCore *core, uint64_t plan)
+void client_core_plan(ClientCore *core, uint64_t plan, WireDtype dtype)
 {
+    core->dtype = dtype;
+    if (dtype == WIRE_BF16 && !core->packed)
+        core->packed = xcalloc(WIRE_PIECE, sizeof *core->packed);
     core->plan = plan;
 }
 

@@ -71,7 +71,8 @@ void client_core_fail(ClientCore *core, const Err *err);
 
 /* ---- what it is told, and asked ---- */
 
-void client_core_plan(ClientCore *core, uint64_t plan); /* what will be computed (facts_plan) */
+/* What will be computed (facts_plan), and how its gradients travel: those of bf16 have been rounded (sums.h). */
+void client_core_plan(ClientCore *core, uint64_t plan, WireDtype dtype);
 void client_core_memory(ClientCore *core, int64_t bytes); /* goes with heartbeats */
 void client_core_foresee(ClientCore *core, const Foreseen *foreseen); /* goes with heartbeats, the first at once */
 int64_t client_core_slot_size(const ClientCore *core); /* 0: before HELLO */

@@ -25,6 +25,8 @@ struct ClientCore {
     bool welcome; /* the server knew us once */
     bool known; /* and does so now, as far as we know */
     uint64_t run, plan; /* 0: not known yet */
+    WireDtype dtype; /* of gradients on the wire */
+    uint16_t *packed; /* [WIRE_PIECE] one of them, as it is sent; owned; NULL: fp32 */
     int64_t slot_size, rss_bytes;
     Foreseen foreseen;
     Silence silence; /* the server's */

@@ -139,10 +139,10 @@ bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_
     return ok;
 }
 
-void ps_client_plan(PsClient *client, uint64_t plan)
+void ps_client_plan(PsClient *client, uint64_t plan, WireDtype dtype)
 {
     pthread_mutex_lock(&client->lock);
-    client_core_plan(client->core, plan);
+    client_core_plan(client->core, plan, dtype);
     pthread_mutex_unlock(&client->lock);
 }
 

@@ -15,6 +15,7 @@
 #ifndef WORKER_PS_CLIENT_PS_CLIENT_H
 #define WORKER_PS_CLIENT_PS_CLIENT_H
 
+#include "common/config/config.h"
 #include "common/wire/message.h"
 
 typedef struct PsClient PsClient;
@@ -40,8 +41,8 @@ MUST_USE bool ps_client_ask(PsClient *client, const char *found, char **run_text
 MUST_USE bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed,
                               char **follow, Err *err);
 
-/* What will be computed (facts_plan), as the run file that HELLO brought says: before the first lease. */
-void ps_client_plan(PsClient *client, uint64_t plan);
+/* What will be computed (facts_plan), and how its gradients travel (ps.wire_dtype), as the run file that HELLO brought says: before the first lease. */
+void ps_client_plan(PsClient *client, uint64_t plan, WireDtype dtype);
 
 typedef struct Lease {
     LeaseKind kind;

@@ -146,13 +146,13 @@ static bool open_step(Job *job, Err *err)
 {
     const Groups *g = &job->run.groups;
     const JobStepOptions o = { &job->run.config, &job->base, &job->data, threads_of(job), &g->pipeline, lanes_of(job) };
-    const int64_t slots = job->base.stage.size, M = job->run.config.parallel.micro_batches;
+    const NodeOptions node = { job->base.stage.size, job->data.eval.width, job->run.config.parallel.micro_batches,
+                               job->run.config.ps.wire_dtype };
     const bool planned = job_step_plan(&job->step, &o, err) && say_plan(job, &o, err);
     arithmetic_threads(o.threads);
     return group_agree(&job->run.groups.job, planned) &&
            group_agree(&job->run.groups.job, job_step_open(&job->step, &o, err)) &&
-           group_agree(&job->run.groups.job,
-                       node_open(&job->node, &job->run.groups.team, slots, job->data.eval.width, M, err)) &&
+           group_agree(&job->run.groups.job, node_open(&job->node, &job->run.groups.team, &node, err)) &&
            group_agree(&job->run.groups.job, job_step_open_texts(&job->step, &o, job->node.values, err)) &&
            group_agree(&g->job, g->team.rank != 0 || replica_open(&job->replica, &g->pipeline, job->base.adapted.arch,
                                                                   job->base.adapted.table, err));

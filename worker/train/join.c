@@ -2,13 +2,9 @@
 
 #include "common/slots/tree.h"
 
-void join_add(JoinPiece *left, const JoinPiece *right, int64_t size)
+void join_add(JoinPiece *left, const JoinPiece *right, int64_t size, WireDtype dtype)
 {
-    float *restrict sum = left->grad;
-    const float *restrict more = right->grad;
-#pragma omp simd
-    for (int64_t i = 0; i < size; i++)
-        sum[i] += more[i];
+    sums_add(dtype, left->grad, right->grad, size);
     left->sum.range.end = right->sum.range.end;
     left->sum.loss += right->sum.loss;
     left->sum.weight += right->sum.weight;
@@ -24,10 +20,10 @@ static bool are_siblings(Range a, Range b, int64_t M)
            sibling == b.begin && sibling_end == b.end;
 }
 
-int join_siblings(JoinPiece *pieces, int count, int64_t M, int64_t size)
+int join_siblings(JoinPiece *pieces, int count, int64_t M, int64_t size, WireDtype dtype)
 {
     while (count >= 2 && are_siblings(pieces[count - 2].sum.range, pieces[count - 1].sum.range, M)) {
-        join_add(&pieces[count - 2], &pieces[count - 1], size);
+        join_add(&pieces[count - 2], &pieces[count - 1], size, dtype);
         count--;
     }
     return count;

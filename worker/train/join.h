@@ -5,6 +5,7 @@
 #ifndef WORKER_TRAIN_JOIN_H
 #define WORKER_TRAIN_JOIN_H
 
+#include "common/slots/sums.h"
 #include "worker/train/node.h"
 
 /* The sum over a node of the tree. */
@@ -13,12 +14,12 @@ typedef struct JoinPiece {
     float *grad; /* [size], lent */
 } JoinPiece;
 
-/* left += right, which begins where left ends. */
-void join_add(JoinPiece *left, const JoinPiece *right, int64_t size);
+/* left += right, which begins where left ends, as sums_add of this dtype does. */
+void join_add(JoinPiece *left, const JoinPiece *right, int64_t size, WireDtype dtype);
 
 /* Joins the last two of pieces[0, count) while they are siblings in a tree of M leaves; how many are
  * left. Pieces go from left to right: called behind each new one, no two siblings
  * are left in the list. */
-int join_siblings(JoinPiece *pieces, int count, int64_t M, int64_t size);
+int join_siblings(JoinPiece *pieces, int count, int64_t M, int64_t size, WireDtype dtype);
 
 #endif

@@ -11,14 +11,16 @@ static int sums_needed(int64_t micro_batches, int ranks)
     return n;
 }
 
-bool node_open(Node *node, const Group *team, int64_t slot_size, int64_t eval_width, int64_t micro_batches, Err *err)
+bool node_open(Node *node, const Group *team, const NodeOptions *options, Err *err)
 {
+    const int64_t slot_size = options->slot_size, eval_width = options->eval_width;
     *node = (Node){
         .rank = team->rank,
         .size = team->size,
         .slot_size = slot_size,
         .eval_width = eval_width,
-        .sums_room = sums_needed(micro_batches, team->size),
+        .dtype = options->dtype,
+        .sums_room = sums_needed(options->micro_batches, team->size),
     };
     const size_t slots = arena_cost((size_t)slot_size * sizeof(float));
     node->box_bytes =
@@ -36,7 +38,7 @@ bool node_open(Node *node, const Group *team, int64_t slot_size, int64_t eval_wi
         pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
         pthread_barrier_init(&node->shared->gate, &shared, (unsigned)node->size);
         pthread_barrierattr_destroy(&shared);
-        node->shared->micro_batches = micro_batches;
+        node->shared->micro_batches = options->micro_batches;
     }
     *node_box(node, node->rank) = (NodeBox){ 0 };
     group_barrier(team);

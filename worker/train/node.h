@@ -10,6 +10,7 @@
 #ifndef WORKER_TRAIN_NODE_H
 #define WORKER_TRAIN_NODE_H
 
+#include "common/config/config.h"
 #include "worker/comm/group.h"
 #include "worker/ps_client/ps_client.h"
 
@@ -43,6 +44,7 @@ typedef struct NodeBox {
 typedef struct Node {
     int rank, size;
     int64_t slot_size, eval_width;
+    WireDtype dtype; /* how sums are added */
     int sums_room; /* gradient buffers a rank has: for its part of all micro-batches */
     NodeShared *shared;
     float *values; /* [slot_size] shared */
@@ -50,9 +52,13 @@ typedef struct Node {
     size_t box_bytes;
 } Node;
 
+typedef struct NodeOptions {
+    int64_t slot_size, eval_width, micro_batches;
+    WireDtype dtype;
+} NodeOptions;
+
 /* team: ranks of one node. */
-MUST_USE bool node_open(Node *node, const Group *team, int64_t slot_size, int64_t eval_width, int64_t micro_batches,
-                        Err *err);
+MUST_USE bool node_open(Node *node, const Group *team, const NodeOptions *options, Err *err);
 
 void node_gate(Node *node);
 NodeBox *node_box(const Node *node, int rank);

@@ -30,8 +30,10 @@ static float *leaf_room(MyPart *part)
 static void add_leaf(MyPart *part, const NodeSum *sum)
 {
     const Node *node = &part->job->node;
+    sums_leaf(node->dtype, leaf_room(part), node->slot_size);
     part->pieces[part->count] = (JoinPiece){ *sum, leaf_room(part) };
-    part->count = join_siblings(part->pieces, part->count + 1, node->shared->micro_batches, node->slot_size);
+    part->count =
+        join_siblings(part->pieces, part->count + 1, node->shared->micro_batches, node->slot_size, node->dtype);
     part->next = sum->range.end;
 }
 

@@ -38,7 +38,7 @@ static int join_sums(const Node *node, int64_t begin, int64_t end, JoinPiece *pi
         for (int i = 0; i < box->count; i++) {
             REQUIRE(count < 2 * NODE_SUMS);
             pieces[count++] = (JoinPiece){ box->sums[i], node_sum(node, r, i) + begin };
-            count = join_siblings(pieces, count, node->shared->micro_batches, end - begin);
+            count = join_siblings(pieces, count, node->shared->micro_batches, end - begin, node->dtype);
         }
     }
     for (int i = 0; i < count; i++)

@@ -313,8 +313,8 @@ static void what_comes_later_is_refused_by_name(void **state)
 {
     (void)state;
     static const char *const later[][2] = {
-        { "ps.mode", "async" },      { "ps.mode", "ssp" },     { "ps.mode", "allreduce" }, { "ps.staleness", "3" },
-        { "ps.wire_dtype", "bf16" }, { "parallel.data", "4" }, { "parallel.tensor", "2" },
+        { "ps.mode", "async" },  { "ps.mode", "ssp" },     { "ps.mode", "allreduce" },
+        { "ps.staleness", "3" }, { "parallel.data", "4" }, { "parallel.tensor", "2" },
     };
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         char override[100], where[64];

@@ -2,6 +2,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/slots/sums.h"
 #include "common/slots/tree.h"
 #include "ps/room.h"
 #include "tests/ps/sim/check.h"
@@ -116,6 +117,7 @@ static void server_starts(Sim *sim)
     say(sim, -1, "server starts");
     sim->core = core_new(&(CoreOptions){ .run = WORLD_RUN,
                                          .version = sim->world.version,
+                                         .wire_dtype = sim->world.dtype,
                                          .sum_bytes = sim->sum_bytes,
                                          .lease_timeout = lease_timeout },
                          &table);
@@ -208,7 +210,7 @@ static void node_computes(Sim *sim, Node *node)
         push.size = (size_t)sim->world.size * sizeof *node->gradient;
         push.weight = (double)(end - node->at);
     }
-    sim->result.needed += (int64_t)push.size;
+    sim->result.needed += (int64_t)(eval ? push.size : sums_bytes(sim->world.dtype, sim->world.size));
     sim->result.computed += end - node->at;
     node->at = end;
     node->state = NODE_PUSHES;
@@ -264,7 +266,7 @@ static void node_turns(Sim *sim, int number)
     bool ok = true;
     if (node->state == NODE_GREETS && (ok = client_core_answer(node->core, &answer, &err))) {
         msg_release(&answer);
-        client_core_plan(node->core, node->kind == KIND_OTHER_PLAN ? PLAN + 1 : PLAN);
+        client_core_plan(node->core, node->kind == KIND_OTHER_PLAN ? PLAN + 1 : PLAN, sim->world.dtype);
         node->state = NODE_ASKS;
         client_core_next(node->core, node->have, node->values, sim->net.now);
     } else if (node->state == NODE_ASKS && (ok = client_core_lease(node->core, &node->lease, &err))) {
@@ -471,6 +473,7 @@ static void draw(Sim *sim, uint64_t seed)
                           .every = net_draw(net, 4),
                           .durable_every = 1 + 2 * net_draw(net, 2),
                           .log_steps = net_draw(net, 3),
+                          .dtype = net_draw(net, 3) == 0 ? WIRE_BF16 : WIRE_FP32,
                           .plan = PLAN };
     net->weather = (NetWeather){ .wild = net_draw(net, 4) == 0,
                                  .delay = net_draw(net, 3) == 0 ? 0.2 : 0.001,

@@ -3,6 +3,7 @@
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/tensor/safetensors.h"
 
 #include "tests/ps/sim/check.h"
 
@@ -17,11 +18,20 @@ static uint64_t digest(const World *world, const float *values)
     return digest_fast(values, (size_t)world->size * sizeof *values);
 }
 
+static float as_sum(const World *world, float x)
+{
+    if (world->dtype == WIRE_FP32)
+        return x;
+    const uint32_t bits = (uint32_t)tensor_bf16(x) << 16;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 void world_leaf(const World *world, const float *values, int64_t step, int64_t m, float out[WORLD_SIZE], double *loss)
 {
     const RngKey key = rng_key(digest(world, values), step, m, 1);
     for (int64_t i = 0; i < world->size; i++)
-        out[i] = rng_uniform(key, (uint32_t)i) - 0.5F;
+        out[i] = as_sum(world, rng_uniform(key, (uint32_t)i) - 0.5F);
     *loss = (double)rng_uniform(key, 99);
 }
 
@@ -45,7 +55,7 @@ void world_node(const World *world, const float *values, int64_t step, Range nod
     world_node(world, values, step, (Range){ node.begin, node.begin + half }, out, loss);
     world_node(world, values, step, (Range){ node.begin + half, node.end }, right, &more);
     for (int64_t i = 0; i < world->size; i++)
-        out[i] += right[i];
+        out[i] = as_sum(world, out[i] + right[i]);
     *loss += more;
 }
 
@@ -55,24 +65,24 @@ static void step_values(const World *world, float *values, const float *gradient
         values[i] -= 0.1F * gradient[i];
 }
 
-/* Computed once for each M and size, and kept. */
+/* Computed once for each dtype, M and size, and kept. */
 void world_values_at(const World *world, int64_t version, float out[WORLD_SIZE])
 {
     static _Thread_local struct {
         float values[WORLD_STEPS + 1][WORLD_SIZE];
         int64_t known;
-    } of[32][WORLD_SIZE + 1];
+    } of[2][32][WORLD_SIZE + 1];
     SIM_CHECK(world->M < 32 && version <= WORLD_STEPS);
-    const int64_t M = world->M, size = world->size;
-    for (; of[M][size].known < version; of[M][size].known++) {
-        const int64_t v = of[M][size].known;
-        float *next = of[M][size].values[v + 1], gradient[WORLD_SIZE];
+    const int64_t M = world->M, size = world->size, d = world->dtype;
+    for (; of[d][M][size].known < version; of[d][M][size].known++) {
+        const int64_t v = of[d][M][size].known;
+        float *next = of[d][M][size].values[v + 1], gradient[WORLD_SIZE];
         double loss;
-        world_node(world, of[M][size].values[v], v, (Range){ 0, M }, gradient, &loss);
-        memcpy(next, of[M][size].values[v], sizeof of[M][size].values[v]);
+        world_node(world, of[d][M][size].values[v], v, (Range){ 0, M }, gradient, &loss);
+        memcpy(next, of[d][M][size].values[v], sizeof of[d][M][size].values[v]);
         step_values(world, next, gradient);
     }
-    memcpy(out, of[M][size].values[version], sizeof of[M][size].values[version]);
+    memcpy(out, of[d][M][size].values[version], sizeof of[d][M][size].values[version]);
 }
 
 /* ---- the log --------------------------------------------------------------------------------- */

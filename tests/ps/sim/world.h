@@ -15,6 +15,7 @@ typedef struct World {
     int64_t durable_every;
     int64_t log_steps, base; /* steps that a log holds before it is cut, 0: any number; version that it starts from */
     uint64_t plan;
+    WireDtype dtype; /* of gradients on the wire */
     bool begun;
     int64_t version, evaluated_at, evaluations;
     float values[WORLD_SIZE];

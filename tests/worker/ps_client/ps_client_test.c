@@ -428,7 +428,7 @@ static void another_run_at_the_address_ends_the_client(void **state)
         Lease lease;
         float values[SLOTS];
         assert_true(hello(client, &err));
-        ps_client_plan(client, 77);
+        ps_client_plan(client, 77, WIRE_FP32);
         replace(&fake, &other);
         if (i == 1) {
             push_gradient(client);
@@ -475,7 +475,7 @@ static void pushes_say_run_and_plan_and_leases_of_another_plan_end_the_client(vo
     float values[SLOTS];
     assert_true(hello(client, &err));
     assert_int_equal(fake.greeted_plan, 0);
-    ps_client_plan(client, 77);
+    ps_client_plan(client, 77, WIRE_FP32);
     push_gradient(client);
     assert_true(ps_client_next(client, -1, &lease, values, SLOTS, &err));
     assert_true(becomes(&fake.pushes, 1, 5));

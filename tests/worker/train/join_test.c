@@ -3,6 +3,7 @@
 
 #include "common/base/rng.h"
 #include "common/slots/tree.h"
+#include "common/tensor/safetensors.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,11 +16,22 @@
 
 enum { SIZE = 3, MOST = 21, DRAWS = 40 };
 
+static WireDtype dtype; /* of the sums */
+
+static void round_all(float grad[SIZE])
+{
+    for (int i = 0; dtype == WIRE_BF16 && i < SIZE; i++) {
+        const uint32_t bits = (uint32_t)tensor_bf16(grad[i]) << 16;
+        memcpy(grad + i, &bits, sizeof bits);
+    }
+}
+
 /* What micro-batch m gives; the deviations lie so far apart that another order has other bits. */
 static JoinPiece leaf(int64_t m, float grad[SIZE])
 {
     static const float deviations[] = { 1.0F, 1e-3F, 1e4F, 0.1F, 30.0F };
     rng_normal(grad, SIZE, deviations[m % 5], rng_key(3, 0, m, 0));
+    round_all(grad);
     return (JoinPiece){ { { m, m + 1 }, 10 * m + 3, (double)m + 1, 0.25 * (double)m }, grad };
 }
 
@@ -38,6 +50,7 @@ static void add_from_the_root(float out[SIZE], int64_t begin, int64_t width, int
     add_from_the_root(right, middle, width / 2, M);
     for (int i = 0; i < SIZE; i++)
         out[i] += right[i];
+    round_all(out);
 }
 
 static int64_t width_of(int64_t begin, int64_t end, int64_t M)
@@ -84,7 +97,7 @@ static void expect_joined(int64_t begin, int64_t end, int64_t M)
     int count = 0;
     for (int64_t m = begin; m < end; m++) {
         pieces[count++] = leaf(m, grads[m]);
-        count = join_siblings(pieces, count, M, SIZE);
+        count = join_siblings(pieces, count, M, SIZE, dtype);
     }
     assert_int_equal(count, nodes_in(begin, end, M));
     int64_t at = begin;
@@ -99,10 +112,12 @@ static void expect_joined(int64_t begin, int64_t end, int64_t M)
 static void any_range_of_any_tree_becomes_its_largest_nodes(void **state)
 {
     (void)state;
-    for (int64_t M = 1; M <= MOST; M++)
-        for (int64_t begin = 0; begin < M; begin++)
-            for (int64_t end = begin + 1; end <= M; end++)
-                expect_joined(begin, end, M);
+    for (dtype = WIRE_FP32; dtype <= WIRE_BF16; dtype++)
+        for (int64_t M = 1; M <= MOST; M++)
+            for (int64_t begin = 0; begin < M; begin++)
+                for (int64_t end = begin + 1; end <= M; end++)
+                    expect_joined(begin, end, M);
+    dtype = WIRE_FP32;
 }
 
 /* Ranks that cut [0, M) anywhere have joined their own parts before. */
@@ -119,11 +134,11 @@ static void a_whole_step_is_one_piece_however_ranks_cut_it(void **state)
                 int own = 0;
                 for (; at < stop; at++) {
                     part[own++] = leaf(at, grads[at]);
-                    own = join_siblings(part, own, M, SIZE);
+                    own = join_siblings(part, own, M, SIZE, dtype);
                 }
                 for (int i = 0; i < own; i++) {
                     all[count++] = part[i];
-                    count = join_siblings(all, count, M, SIZE);
+                    count = join_siblings(all, count, M, SIZE, dtype);
                 }
             }
             assert_int_equal(count, 1);
@@ -144,7 +159,7 @@ static void neighbours_that_are_no_siblings_stay_apart(void **state)
             pieces[k] = leaf(pairs[i][k], grads[k]);
             memcpy(kept[k], grads[k], sizeof kept[k]);
         }
-        assert_int_equal(join_siblings(pieces, 2, 8, SIZE), 2);
+        assert_int_equal(join_siblings(pieces, 2, 8, SIZE, WIRE_FP32), 2);
         assert_memory_equal(grads, kept, 2 * sizeof *grads);
     }
 }
