@@ -1,6 +1,5 @@
-/* ModernBERT: rotary positions, a gated MLP; every so many layers all keys are seen, between them a window to both sides,
- * and each kind turns by frequencies of its own.
- * Source of names and defaults: Transformers 5.23, models/modernbert. */
+/* ModernBERT: every so many layers all keys are seen, between them a window to both sides; each kind turns by frequencies
+ * of its own. Source of names and defaults: Transformers 5.23, models/modernbert. */
 #include "common/model/family.h"
 
 #include "common/base/json.h"
@@ -21,7 +20,6 @@ static const char *const keys[] = {
 /* clang-format on */
 
 static const char *const heads[] = { "decoder.*", "head.*", "classifier.*", NULL };
-
 static const Family modernbert = {
     .model_type = "modernbert",
     .prefix = "model.",

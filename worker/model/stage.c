@@ -182,7 +182,8 @@ bool stage_init(Stage *stage, const ModelArch *arch, const SlotTable *table, int
         return err_hint(err, "a stage holds a block at least: take %lld or fewer", (long long)arch->layers);
     }
     if (count > 1 && arch->physical) {
-        err_set(err, ERR_INPUT, "the layers of a %s run the same weights: they cannot lie in several stages",
+        err_set(err, ERR_INPUT,
+                "layers of a model of type '%s' run the same weights: they cannot lie in several stages",
                 arch->family->model_type);
         err_at(err, "parallel.pipeline");
         return err_hint(err, "take parallel.pipeline: 1");

@@ -458,6 +458,48 @@ static void sizes_that_cannot_be_are_refused(void **state)
     expect_refused(VIT(", \"image_size\": 30"), TASK_IMAGE_CLS, "30 pixels in patches of 16");
 }
 
+#define DEBERTA(more) "{\"model_type\": \"deberta-v2\", \"relative_attention\": true" more "}"
+
+static void encoders_that_are_not_computed_are_refused_by_their_key(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        { DEBERTA(", \"pos_att_type\": \"c2p|p2p\""), "pos_att_type 'p2p'" },
+        { DEBERTA(", \"pos_att_type\": [\"c2p\", \"c2p\"]"), "pos_att_type 'c2p'" },
+        { DEBERTA(", \"pos_att_type\": 3"), "'pos_att_type' is no text" },
+        { DEBERTA(", \"norm_rel_ebd\": \"rms\""), "norm_rel_ebd 'rms'" },
+        { DEBERTA(", \"position_buckets\": 2"), "position_buckets 2" },
+        { DEBERTA(", \"position_buckets\": 64, \"max_relative_positions\": 30"), "max_relative_positions 30" },
+        { DEBERTA(", \"conv_kernel_size\": 4"), "'conv_kernel_size' is 4" },
+        { DEBERTA(", \"conv_kernel_size\": 3, \"conv_groups\": 2"), "'conv_groups' 2" },
+        { DEBERTA(", \"attention_head_size\": 7"), "'attention_head_size' is 7" },
+        { DEBERTA(", \"pooler_hidden_size\": 7"), "'pooler_hidden_size' is 7" },
+        { "{\"model_type\": \"deberta\", \"talking_head\": true}", "'talking_head'" },
+        { "{\"model_type\": \"modernbert\", \"classifier_pooling\": \"max\"}", "classifier_pooling 'max'" },
+        { "{\"model_type\": \"modernbert\", \"layer_types\": [\"full_attention\"]}", "'layer_types'" },
+        { "{\"model_type\": \"mpnet\", \"relative_attention_num_buckets\": 16}", "num_buckets' is 16" },
+        { "{\"model_type\": \"albert\", \"num_hidden_groups\": 13}", "13 groups" },
+        { "{\"model_type\": \"electra\", \"is_decoder\": true}", "'is_decoder'" },
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++)
+        expect_refused(cases[i][0], TASK_SEQ_CLS, cases[i][1]);
+}
+
+static void layers_of_albert_run_by_groups(void **state)
+{
+    (void)state;
+    ModelArch *arch = open_good("{\"model_type\": \"albert\", \"num_hidden_layers\": 5, \"num_hidden_groups\": 3,"
+                                " \"inner_group_num\": 2, \"hidden_size\": 64, \"num_attention_heads\": 2}",
+                                TASK_SEQ_CLS);
+    static const int runs[] = { 0, 1, 0, 1, 2, 3, 2, 3, 4, 5 };
+    assert_int_equal(arch->layers, LENGTH(runs));
+    for (int l = 0; l < arch->layers; l++)
+        assert_int_equal(arch_physical(arch, l), runs[l]);
+    assert_string_equal(arch_module(arch, 3, ROLE_Q)->path,
+                        "albert.encoder.albert_layer_groups.1.albert_layers.1.attention.query");
+    arch_close(arch);
+}
+
 static void ropes_that_cannot_be_are_refused(void **state)
 {
     (void)state;
@@ -496,6 +538,8 @@ int main(void)
         cmocka_unit_test(a_dynamic_rope_stretches_the_model),
         cmocka_unit_test(sizes_that_cannot_be_are_refused),
         cmocka_unit_test(ropes_that_cannot_be_are_refused),
+        cmocka_unit_test(encoders_that_are_not_computed_are_refused_by_their_key),
+        cmocka_unit_test(layers_of_albert_run_by_groups),
     };
     return cmocka_run_group_tests_name("families", tests, NULL, NULL);
 }
