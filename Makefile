@@ -142,14 +142,14 @@ test-tsan: ## the unit tests under the thread sanitizer; CC=clang: what OpenMP's
 test-unit-bare: $(TEST_BINS)
 	tests/run $(CHOSEN)
 
-$(B)/tests/dist/%: $(B)/tests/dist/%.o $(B)/libcommon.a
+$(B)/tests/dist/%: $(B)/tests/dist/%.o $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/tests/dist/%.so: tests/dist/%.c
 	@mkdir -p $(@D)
 	$(call say,LD $@)$(CC) $(CFLAGS) -shared -fPIC -o $@ $< -ldl
 
-DIST := $(addprefix $(B)/tests/dist/,make_model wrong_blas.so bad_disk.so wrong_clock.so)
+DIST := $(addprefix $(B)/tests/dist/,make_model join_many wrong_blas.so bad_disk.so wrong_clock.so)
 test-dist: all $(DIST) ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 	BUILD=$(B) tests/run $(call scripts,dist)
 

@@ -61,9 +61,30 @@ static void append_metrics(Run *run, const char *line)
     free(path);
 }
 
+/* Of the older half every second line of a step goes, where there are very many; lines of evaluations stay. */
+static void thin(json_t *history)
+{
+    const size_t size = json_array_size(history);
+    if (size < HISTORY_LINES || size % (HISTORY_LINES / 4) != 0)
+        return;
+    json_t *kept = json_array();
+    bool keeps = true; /* the older of a pair */
+    for (size_t i = 0; i < size; i++) {
+        json_t *entry = json_array_get(history, i);
+        const bool step = i < size / 2 && json_object_get(entry, "loss") && !json_object_get(entry, "eval_loss");
+        if (!step || keeps)
+            json_array_append(kept, entry);
+        keeps = step ? !keeps : keeps;
+    }
+    json_array_clear(history);
+    json_array_extend(history, kept);
+    json_decref(kept);
+}
+
 void history_add(Run *run, json_t *entry, const char *extra, double value)
 {
     json_array_append(run->state.history, entry);
+    thin(run->state.history);
     json_t *line = json_copy(entry);
     if (extra)
         json_object_set_new(line, extra, isfinite(value) ? json_real(value) : json_null());

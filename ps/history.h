@@ -6,6 +6,10 @@
 
 #include "ps/run_state.h"
 
+/* Lines of steps that are kept in memory, and in trainer_state.json, at the most: older ones are thinned out. metrics.jsonl
+ * has all. */
+enum { HISTORY_LINES = 16384 };
+
 /* Trainer's epoch of the version that is reached. */
 double history_epoch(const Run *run);
 double history_mean_loss(const Run *run); /* of all steps that were applied */
