@@ -44,13 +44,15 @@ static bool read_task(TaskType *task, const json_t *config, Err *err)
         return false;
     if (name) {
         err_set(err, ERR_INPUT, "task_type '%s' is not supported", name);
-        return err_hint(err, "adapters of SEQ_CLS, TOKEN_CLS, CAUSAL_LM, SEQ_2_SEQ_LM and images are");
+        return err_hint(err,
+                        "adapters of SEQ_CLS, TOKEN_CLS, CAUSAL_LM, SEQ_2_SEQ_LM, FEATURE_EXTRACTION and images are");
     }
     if (class_name)
         err_set(err, ERR_INPUT, "the adapter's task_type is null, and '%s' is the class of no task here", class_name);
     else
         err_set(err, ERR_INPUT, "the adapter does not say what it is for: its task_type is null");
-    return err_hint(err, "give --task_type=SEQ_CLS, TOKEN_CLS, CAUSAL_LM, SEQ_2_SEQ_LM or IMAGE_CLS");
+    return err_hint(err,
+                    "give --task_type=SEQ_CLS, TOKEN_CLS, CAUSAL_LM, SEQ_2_SEQ_LM, FEATURE_EXTRACTION or IMAGE_CLS");
 }
 
 bool adapter_run_check(const char *adapter, Err *err)

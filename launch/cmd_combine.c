@@ -167,7 +167,8 @@ static bool open_parts(CombinedAdapters *p, const CombineArguments *a, const Arg
     AdaptedOptions o = adapted_of(&p->config);
     o.model = p->base;
     o.lora = NULL;
-    if (p->config.labels.count == 0 && p->config.label_count == 0 && !task_get(p->config.task)->speaks)
+    if (p->config.labels.count == 0 && p->config.label_count == 0 && !task_get(p->config.task)->speaks &&
+        !task_get(p->config.task)->embeds)
         o.label_count = adapter_run_outputs(p->part[0].name, err);
     bool ok = err->kind == ERR_NONE && adapted_open(&p->adapted, &o, err);
     for (int k = 0; ok && k < p->count; k++)

@@ -55,7 +55,8 @@ static bool measure(Session *session, MeasuredSet *set, const MeasureTexts *text
 {
     const uint32_t *rows = set->rows.row;
     int64_t *ends;
-    const int64_t chunks = plan_chunks(set->data.start, rows, set->rows.count, session->most_tokens, &ends);
+    const int64_t chunks =
+        plan_chunks(set->data.start, rows, set->rows.count, set->data.columns, session->most_tokens, &ends);
     bool ok = true;
     for (int64_t i = 0, begin = 0; ok && i < chunks; begin = ends[i++]) {
         Batch batch = batch_fill(&session->room, &set->data, rows + begin, ends[i] - begin);
@@ -113,6 +114,13 @@ static json_t *figures_of(const Metrics *metrics, const Session *s)
     return out;
 }
 
+/* Texts that are compared go through the model together. */
+static int64_t most_tokens(const Config *c)
+{
+    const int64_t row = task_get(c->task)->embeds ? c->data.columns.count * c->data.max_length : 0;
+    return row > c->parallel.micro_batch_tokens ? row : c->parallel.micro_batch_tokens;
+}
+
 /* *figures is new. */
 static bool evaluate(json_t **figures, const Config *c, const EvalRun *run, const Arguments *given, Err *err)
 {
@@ -131,7 +139,8 @@ static bool evaluate(json_t **figures, const Config *c, const EvalRun *run, cons
         .problem = c->problem_type,
         .max_length = (data.kind == ROWS_BLOCKS ? data.block_size : data.max_length) +
                       (c->data.generate ? c->data.max_new_tokens : 0),
-        .most_tokens = c->parallel.micro_batch_tokens,
+        .most_tokens = most_tokens(c),
+        .embed = adapted_embed(c),
         .loss = settings_loss(c),
         .class_weights = c->train.class_weights,
         .arithmetic = c->parallel.arithmetic,

@@ -6,7 +6,6 @@
 #include "launch/adapter_run.h"
 #include "launch/command.h"
 #include "launch/predict.h"
-#include "worker/data/source.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,47 +22,21 @@ typedef struct PredictArguments {
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
+static bool refuse(Session *session, const PredictInput *input, Err *err)
+{
+    (void)session, (void)input;
+    err_set(err, ERR_INPUT, "this adapter makes embeddings of texts, and answers nothing");
+    return err_hint(err, "lora embed --adapter=DIR FILE");
+}
+
 static bool answer(Session *session, const PredictInput *input, Err *err)
 {
     static bool (*const answers[])(Session *, const PredictInput *, Err *) = { [TASK_SEQ_CLS] = predict_texts,
                                                                                [TASK_TOKEN_CLS] = predict_words,
                                                                                [TASK_CAUSAL_LM] = predict_prompts,
-                                                                               [TASK_IMAGE_CLS] = predict_images };
+                                                                               [TASK_IMAGE_CLS] = predict_images,
+                                                                               [TASK_FEATURE_EXTRACTION] = refuse };
     return answers[session->base.adapted.arch->head.task->type](session, input, err);
-}
-
-/* packed: what input->file reads where the input is a .gz or .zst file. */
-static bool open_input(PredictInput *input, Source *packed, Err *err)
-{
-    const char *path = input->path;
-    if (path && (text_ends_any(path, ".parquet") || text_ends_any(path, ".arrow")))
-        return records_format(path, ROWS_LABELLED, err) != NULL; /* says what to do */
-    if (path && file_is_folder(path))
-        return true;
-    if (path && (text_ends_any(path, ".gz") || text_ends_any(path, ".zst"))) {
-        if (!source_open(packed, path, err))
-            return false;
-        input->file =
-            packed->size > 0 ? fmemopen((void *)(uintptr_t)packed->data, packed->size, "r") : fopen("/dev/null", "r");
-    } else {
-        input->file = path ? fopen(path, "re") : stdin;
-    }
-    if (input->file)
-        return true;
-    if (file_exists(path)) {
-        err_errno(err, "cannot open");
-        err->kind = ERR_INPUT;
-    } else {
-        file_missing(path, "file or folder", NULL, err);
-    }
-    return err_at(err, "%s", path);
-}
-
-static void close_input(PredictInput *input, Source *packed)
-{
-    if (input->file && input->file != stdin)
-        fclose(input->file);
-    source_close(packed);
 }
 
 static const char base_name[] = "__base__"; /* in the field of a row: the base of a language model by itself */
@@ -147,14 +120,14 @@ static bool predict(const PredictArguments *given, SeveralAdapters *several, con
     input.name = input.path ? input.path : "standard input";
     Source packed = { 0 };
     Session session = { 0 };
-    bool ok =
-        open_input(&input, &packed, err) && session_open(&session, &o, err) && open_several(several, &session, &o, err);
+    bool ok = predict_open(&input, &packed, err) && session_open(&session, &o, err) &&
+              open_several(several, &session, &o, err);
     input.named = several->named;
     input.named_count = several->open;
     ok = ok && answer(&session, &input, err);
     release_several(several);
     session_close(&session);
-    close_input(&input, &packed);
+    predict_close(&input, &packed);
     return ok;
 }
 

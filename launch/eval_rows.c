@@ -86,7 +86,7 @@ static bool are_the_runs(const EvalRows *rows, const Dataset *data, const Config
     Text ignored = { 0 };
     const bool alike = !data->images && config_same_run(c, there, COMPARE_READING, &ignored);
     text_release(&ignored);
-    if (facts->known && rows->count != facts->eval_examples)
+    if (facts->known && rows->count / data->columns != facts->eval_examples)
         return false;
     return facts->known && alike ? data->digest == facts->data : same_paths(&c->data.train, &there->data.train);
 }
@@ -107,14 +107,14 @@ static bool check_data(const EvalRows *rows, const Dataset *data, const Config *
     return ok;
 }
 
-static void tell(const EvalRows *rows)
+static void tell(const EvalRows *rows, int64_t columns)
 {
     const StringList *files = rows->files;
     if (rows->share > 0)
         fprintf(stderr, "held-back %g%% of %s: %lld of %lld rows, seed %llu", 100 * rows->share, rows->key,
-                (long long)rows->count, (long long)rows->all, (unsigned long long)rows->seed);
+                (long long)(rows->count / columns), (long long)(rows->all / columns), (unsigned long long)rows->seed);
     else
-        fprintf(stderr, "%s: %lld rows", rows->key, (long long)rows->count);
+        fprintf(stderr, "%s: %lld rows", rows->key, (long long)(rows->count / columns));
     fprintf(stderr, " (%s", files->items[0]);
     if (files->count > 1)
         fprintf(stderr, " and %d more", files->count - 1);
@@ -125,12 +125,13 @@ bool eval_rows_take(EvalRows *rows, const Dataset *data, const Pictures *picture
                     Err *err)
 {
     rows->row = rows_usable(data, pictures, &rows->all);
-    const int64_t trained = rows->share > 0 ? rows_split(rows->row, rows->all, rows->share, rows->seed) : 0;
+    const int64_t trained =
+        rows->share > 0 ? rows_split(rows->row, rows->all, data->columns, rows->share, rows->seed) : 0;
     rows->count = rows->all - trained;
     memmove(rows->row, rows->row + trained, (size_t)rows->count * sizeof *rows->row);
     if (rows->share > 0 && !check_data(rows, data, c, run, err))
         return false;
-    tell(rows);
+    tell(rows, data->columns);
     return true;
 }
 

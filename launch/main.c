@@ -5,6 +5,7 @@
 #include "launch/cmd_combine.h"
 #include "launch/cmd_compare.h"
 #include "launch/cmd_doctor.h"
+#include "launch/cmd_embed.h"
 #include "launch/cmd_encode.h"
 #include "launch/cmd_eval.h"
 #include "launch/cmd_export.h"
@@ -39,6 +40,7 @@ static const Verb commands[] = {
     { "train", cmd_train, "the whole run on this machine: server, workers, verdict" },
     { "eval", cmd_eval, "metrics of an adapter, as JSON" },
     { "predict", cmd_predict, "one JSON line an input line" },
+    { "embed", cmd_embed, "the embedding of each text, as JSON lines or a NumPy file" },
     { "serve", cmd_serve, "an HTTP server for adapters over one base: OpenAI's and TEI's routes" },
     { "merge", cmd_merge, "an adapter and its base as one model folder" },
     { "export", cmd_export, "the model for another runtime: ONNX, GGUF" },

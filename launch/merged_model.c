@@ -30,7 +30,8 @@ static bool open_base(MergedModel *m, const MergedOptions *o, const char *name, 
     adapted.model = name;
     adapted.lora = whole ? NULL : &m->lora;
     adapted.lora_from = o->adapter;
-    if (!whole && c->labels.count == 0 && c->label_count == 0 && !task_get(c->task)->speaks) {
+    if (!whole && c->labels.count == 0 && c->label_count == 0 && !task_get(c->task)->speaks &&
+        !task_get(c->task)->embeds) {
         adapted.label_count = adapter_run_outputs(o->adapter, err);
         if (err->kind != ERR_NONE)
             return false;

@@ -39,7 +39,8 @@ static bool describe(NamedAdapter *a, const Session *s, const SessionOptions *o,
                                .problem = run.problem_type,
                                .lora = &a->lora,
                                .lora_from = a->folder };
-    if (ok && run.labels.count == 0 && run.label_count == 0 && !task_get(o->task)->speaks) {
+    if (ok && run.labels.count == 0 && run.label_count == 0 && !task_get(o->task)->speaks &&
+        !task_get(o->task)->embeds) {
         adapted.label_count = adapter_run_outputs(a->folder, err);
         ok = err->kind == ERR_NONE;
     }

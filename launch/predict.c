@@ -1,12 +1,46 @@
 #include "launch/predict.h"
-#include "common/base/maths.h"
 
+#include "common/base/file.h"
+#include "common/base/maths.h"
 #include "common/base/mem.h"
 #include "worker/data/source.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+bool predict_open(PredictInput *input, Source *packed, Err *err)
+{
+    const char *path = input->path;
+    if (path && (text_ends_any(path, ".parquet") || text_ends_any(path, ".arrow")))
+        return records_format(path, ROWS_LABELLED, err) != NULL; /* says what to do */
+    if (path && file_is_folder(path))
+        return true;
+    if (path && (text_ends_any(path, ".gz") || text_ends_any(path, ".zst"))) {
+        if (!source_open(packed, path, err))
+            return false;
+        input->file =
+            packed->size > 0 ? fmemopen((void *)(uintptr_t)packed->data, packed->size, "r") : fopen("/dev/null", "r");
+    } else {
+        input->file = path ? fopen(path, "re") : stdin;
+    }
+    if (input->file)
+        return true;
+    if (file_exists(path)) {
+        err_errno(err, "cannot open");
+        err->kind = ERR_INPUT;
+    } else {
+        file_missing(path, "file or folder", NULL, err);
+    }
+    return err_at(err, "%s", path);
+}
+
+void predict_close(PredictInput *input, Source *packed)
+{
+    if (input->file && input->file != stdin)
+        fclose(input->file);
+    source_close(packed);
+}
 
 bool predict_lines(const PredictInput *input, PredictLine visit, void *self, Err *err)
 {

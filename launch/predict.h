@@ -8,6 +8,7 @@
 #include "common/base/json.h"
 #include "launch/named_adapter.h"
 #include "worker/data/records.h"
+#include "worker/data/source.h"
 
 #include <stdio.h>
 
@@ -21,11 +22,23 @@ typedef struct PredictInput {
     const Config *run; /* of the adapter; defaults where it has none */
     NamedAdapter *const *named; /* [named_count] several adapters: each row says which (its field "adapter") */
     int named_count;
+    const char *prompt; /* stands before every text; NULL: nothing */
 } PredictInput;
+
+/* Opens what input->path names, or standard input. *packed: what input->file reads where that is a .gz or .zst file. */
+MUST_USE bool predict_open(PredictInput *input, Source *packed, Err *err);
+void predict_close(PredictInput *input, Source *packed);
 
 /* Lines: a text, or two with a TAB between; or the texts of a .csv, .tsv, .jsonl or .json file, or of class
  * folders, by the run's columns. */
 MUST_USE bool predict_texts(Session *session, const PredictInput *input, Err *err);
+
+/* Called with what the model makes of each text (measure_logits), in order. */
+typedef bool (*PredictGive)(void *self, const float *logits, Err *err);
+
+/* The same texts, or those of another column. */
+MUST_USE bool predict_each(Session *session, const PredictInput *input, const char *column, PredictGive give,
+                           void *self, Err *err);
 
 /* Lines of words between spaces; or a .conll, .jsonl or .json file. */
 MUST_USE bool predict_words(Session *session, const PredictInput *input, Err *err);

@@ -12,7 +12,10 @@ typedef struct WaitingTexts {
     int64_t count, tokens;
     int64_t start[PREDICT_BATCH + 1], example[PREDICT_BATCH];
     NamedAdapter *named[PREDICT_BATCH]; /* of several adapters who answers */
+    PredictGive give;
+    void *self; /* of give */
     Encoding encoding;
+    Text joined; /* a prompt with its text */
 } WaitingTexts;
 
 /* Of several adapters: each answers by its own labels. */
@@ -46,9 +49,7 @@ static bool print_answers(WaitingTexts *p, Err *err)
     const bool mixed = p->input->named_count > 0;
     bool ok = p->count == 0 || (mixed ? print_mixed(p, &batch, err) : session_predict(s, &batch, err));
     for (int64_t b = 0; ok && !mixed && b < p->count; b++)
-        ok = predict_print(
-            predict_classes(s->base.adapted.arch, s->logits + b * s->base.adapted.arch->head.labels, p->input->logits),
-            err);
+        ok = p->give(p->self, s->logits + b * s->base.adapted.arch->head.labels, err);
     p->count = p->tokens = 0;
     return ok;
 }
@@ -77,6 +78,13 @@ static bool add_text(WaitingTexts *p, NamedAdapter *named, const char *text, siz
                      Err *err)
 {
     const Session *s = p->session;
+    if (p->input->prompt) {
+        text_clear(&p->joined);
+        text_adds(&p->joined, p->input->prompt);
+        text_add(&p->joined, text, n);
+        text = p->joined.data ? p->joined.data : "";
+        n = p->joined.size;
+    }
     if (!tokenizer_encode(s->base.tokenizer, text, n, pair, pair_n, s->max_length, &p->encoding, err) ||
         !examples_check_some(&p->encoding, err) || !add_encoding(p, err))
         return false;
@@ -102,19 +110,42 @@ static bool add_row(void *self, const Record *r, Err *err)
            add_text(self, named, r->text, r->text_size, r->pair, r->pair_size, err);
 }
 
-bool predict_texts(Session *session, const PredictInput *input, Err *err)
+bool predict_each(Session *session, const PredictInput *input, const char *column, PredictGive give, void *self,
+                  Err *err)
 {
     WaitingTexts *p = xcalloc(1, sizeof *p);
     p->session = session;
     p->input = input;
+    p->give = give;
+    p->self = self;
     const DataConfig *d = &input->run->data;
-    const RecordColumns columns = {
-        .kind = ROWS_LABELLED, .text = d->text, .pair = d->text_pair, .label = input->named_count > 0 ? "adapter" : NULL
-    };
+    const RecordColumns columns = { .kind = ROWS_LABELLED,
+                                    .text = column ? column : d->text,
+                                    .pair = column ? NULL : d->text_pair,
+                                    .label = input->named_count > 0 ? "adapter" : NULL };
     const bool read = predict_as_rows(input, columns.kind) ? predict_rows(input, &columns, add_row, p, err)
                                                            : predict_lines(input, add_line, p, err);
     const bool ok = read && print_answers(p, err);
     encoding_release(&p->encoding);
+    text_release(&p->joined);
     free(p);
     return ok;
+}
+
+/* Whose classes an answer is of. */
+typedef struct Answers {
+    const Session *session;
+    const PredictInput *input;
+} Answers;
+
+static bool print_classes(void *self, const float *logits, Err *err)
+{
+    const Answers *a = self;
+    return predict_print(predict_classes(a->session->base.adapted.arch, logits, a->input->logits), err);
+}
+
+bool predict_texts(Session *session, const PredictInput *input, Err *err)
+{
+    Answers answers = { session, input };
+    return predict_each(session, input, NULL, print_classes, &answers, err);
 }

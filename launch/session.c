@@ -35,10 +35,12 @@ static bool open_base(Session *s, const SessionOptions *o, const char *name, Err
                                .problem = o->problem,
                                .label_smoothing = o->loss.smoothing,
                                .class_weights = o->class_weights,
+                               .embed = o->embed,
                                .precision = o->precision,
                                .lora = &any,
                                .lora_from = o->adapter };
-    if (o->labels->count == 0 && o->label_count == 0 && o->adapter && !task_get(o->task)->speaks) {
+    if (o->labels->count == 0 && o->label_count == 0 && o->adapter && !task_get(o->task)->speaks &&
+        !task_get(o->task)->embeds) {
         adapted.label_count = adapter_run_outputs(o->adapter, err);
         if (err->kind != ERR_NONE)
             return false;

@@ -23,6 +23,7 @@ typedef struct SessionOptions {
     int64_t lanes; /* texts that it will write at a time (session_writes); 0: one */
     int threads; /* 0: all cores */
     int64_t most_rank, most_labels; /* of adapters beside the session's (named_adapter.h); 0: none come */
+    EmbedHead embed; /* of a task that embeds */
     Precision precision; /* of the base, as the adapter's run had it */
     LossOptions loss; /* of measurements */
     const json_t *class_weights; /* of the run file, which have to fit the model; NULL: none */

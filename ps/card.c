@@ -91,7 +91,7 @@ static void add_code(const Run *run, const char *folder, Text *card)
         snprintf(head, sizeof head, "%s",
                  ", ignore_mismatched_sizes=True, id2label=dict(enumerate(labels)), "
                  "label2id={name: i for i, name in enumerate(labels)}");
-    } else if (!task->speaks) {
+    } else if (!task->speaks && !task->embeds) {
         snprintf(head, sizeof head, ", ignore_mismatched_sizes=True, num_labels=%lld",
                  (long long)run->adapted.arch->head.labels);
     }

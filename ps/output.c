@@ -3,6 +3,7 @@
 #include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
+#include "common/model/sentence.h"
 #include "common/plan/steps.h"
 #include "ps/card.h"
 #include "ps/checkpoint_files.h"
@@ -98,6 +99,8 @@ bool output_extras(const Run *run, const char *folder, Err *err)
         free(from);
         free(to);
     }
+    const ModelArch *arch = run->adapted.arch;
+    ok = ok && (!arch->head.task->embeds || sentence_write(folder, arch, run->config.data.max_length, err));
     return ok && card_write(run, folder, err);
 }
 

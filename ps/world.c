@@ -129,7 +129,7 @@ static void world_evaluated(void *self, int64_t version, const double *const *su
     Run *run = self;
     const ModelArch *arch = run->adapted.arch;
     const MetricsSpec spec = { arch->head.task->type, arch->head.problem, arch->head.labels,
-                               (const char *const *)arch->head.label_names };
+                               (const char *const *)arch->head.label_names, arch->head.embed };
     Metrics metrics;
     metrics_init(&metrics, &spec);
     for (int64_t i = 0; i < chunks; i++)

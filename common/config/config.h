@@ -20,7 +20,15 @@
 
 #include <stdint.h>
 
-typedef enum { TASK_SEQ_CLS, TASK_TOKEN_CLS, TASK_CAUSAL_LM, TASK_IMAGE_CLS, TASK_SEQ_2_SEQ_LM, TASK_COUNT } TaskType;
+typedef enum {
+    TASK_SEQ_CLS,
+    TASK_TOKEN_CLS,
+    TASK_CAUSAL_LM,
+    TASK_IMAGE_CLS,
+    TASK_SEQ_2_SEQ_LM,
+    TASK_FEATURE_EXTRACTION,
+    TASK_COUNT
+} TaskType;
 typedef enum { PROBLEM_AUTO, PROBLEM_SINGLE_LABEL, PROBLEM_REGRESSION, PROBLEM_MULTI_LABEL } ProblemType;
 typedef enum { MODE_LORA, MODE_FULL } TrainMode;
 typedef enum { BIAS_NONE, BIAS_ALL, BIAS_LORA_ONLY } BiasMode;
@@ -36,6 +44,11 @@ typedef enum {
 } InitMode;
 /* What matrices of the base are stored as, that nobody trains (worker/model/weights.h). */
 typedef enum { PRECISION_FP32, PRECISION_BF16, PRECISION_INT8, PRECISION_NF4 } Precision;
+/* FEATURE_EXTRACTION (common/model/embed.h): AUTO is what the model's folder says. */
+typedef enum { POOLING_AUTO, POOLING_MEAN, POOLING_CLS, POOLING_LAST } Pooling;
+typedef enum { NORMALIZE_AUTO, NORMALIZE_NO, NORMALIZE_YES } Normalize;
+typedef enum { EMBED_NEGATIVES, EMBED_COSENT, EMBED_COSINE, EMBED_TRIPLET } EmbedLossKind;
+typedef enum { DISTANCE_EUCLIDEAN, DISTANCE_COSINE } EmbedDistance;
 typedef enum { WHEN_NO, WHEN_STEPS, WHEN_EPOCH } When;
 typedef enum { WIRE_FP32, WIRE_BF16 } WireDtype; /* of gradients that travel (common/slots/sums.h) */
 typedef enum { ON_DISK_CONTINUE, ON_DISK_PAUSE, ON_DISK_STOP } OnDiskFull;
@@ -61,6 +74,8 @@ typedef struct DataConfig {
     char *prompt, *completion; /* CAUSAL_LM: both or neither (NULL); SEQ_2_SEQ_LM: source and target, both */
     char *messages; /* CAUSAL_LM; may be NULL */
     char *tokens, *tags; /* TOKEN_CLS */
+    StringList columns; /* FEATURE_EXTRACTION: texts of a row, in the order of the loss */
+    char *score; /* of a pair; NULL: none */
     int64_t max_length;
     int64_t max_target_length; /* SEQ_2_SEQ_LM: tokens of a target; max_length is its source's */
     int64_t block_size; /* CAUSAL_LM on plain text, or of packs; -1: none */
@@ -113,6 +128,23 @@ typedef struct LoraConfig {
     bool published; /* an adapter's own settings: names that mean nothing are no error, its tensors tell */
 } LoraConfig;
 
+/* FEATURE_EXTRACTION */
+typedef struct EmbedConfig {
+    Pooling pooling;
+    Normalize normalize;
+    EmbedLossKind loss;
+    double scale, margin;
+    EmbedDistance distance;
+} EmbedConfig;
+
+/* The same, and the rows that it is learnt from. */
+typedef struct EmbedHead {
+    EmbedConfig how;
+    int64_t columns; /* texts of a row */
+    bool scored; /* rows have a number */
+    int64_t batch; /* rows whose losses are one, in evaluations too */
+} EmbedHead;
+
 typedef struct TrainConfig {
     char *output_dir;
     int64_t batch_size;
@@ -142,6 +174,7 @@ typedef struct TrainConfig {
     int64_t early_stopping_patience; /* -1: off */
     bool tensorboard; /* ps/tensorboard.h */
     OnNan on_nan; /* ps/weigh.h */
+    EmbedConfig embed;
 } TrainConfig;
 
 typedef struct PsConfig {

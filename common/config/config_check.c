@@ -2,6 +2,7 @@
 
 #include "common/base/address.h"
 #include "common/base/form.h"
+#include "common/config/config_embed.h"
 #include "common/config/config_method.h"
 #include "common/config/config_table.h"
 
@@ -62,6 +63,11 @@ static bool check_task_keys(const Config *c, Err *err)
 static bool check_labels(const Config *c, Err *err)
 {
     const bool any = c->labels.count > 0 || c->label_count > 0;
+    if (c->task == TASK_FEATURE_EXTRACTION && any) {
+        err_set(err, ERR_INPUT, "embeddings have no labels");
+        err_hint(err, "remove labels, or set task_type: SEQ_CLS");
+        return at_keys(c, "labels", "task_type", err);
+    }
     if (config_is_language(c->task) && any) {
         err_set(err, ERR_INPUT, "a language model has no labels");
         err_hint(err, "remove labels, or set task_type: SEQ_CLS");
@@ -205,7 +211,8 @@ static bool check_data(const Config *c, Err *err)
         err_hint(err, "keep data.validation or data.validation_split");
         return at_keys(c, "data.validation", "data.validation_split", err);
     }
-    return check_task_keys(c, err) && check_columns(c, err) && check_language(c, err) && check_labels(c, err);
+    return check_task_keys(c, err) && check_columns(c, err) && check_language(c, err) && check_labels(c, err) &&
+           config_check_embed(c, err);
 }
 
 /* ---- lora ---- */
@@ -403,7 +410,10 @@ static void metric_names(const Config *c, const char *names[8])
     static const char *const of_values[] = { "pearson", "spearman", "mse" };
     int n = 0;
     names[n++] = "loss";
-    if (config_is_language(c->task)) {
+    if (c->task == TASK_FEATURE_EXTRACTION) {
+        for (const char *const *name = config_embed_metrics(c); *name; name++)
+            names[n++] = *name;
+    } else if (config_is_language(c->task)) {
         names[n++] = "perplexity";
         if (c->data.generate) {
             names[n++] = "bleu";

@@ -6,9 +6,39 @@
 #include <string.h>
 
 static const KeyWord task_words[] = {
-    { "SEQ_CLS", TASK_SEQ_CLS, false },           { "TOKEN_CLS", TASK_TOKEN_CLS, false },
-    { "CAUSAL_LM", TASK_CAUSAL_LM, false },       { "IMAGE_CLS", TASK_IMAGE_CLS, false },
-    { "SEQ_2_SEQ_LM", TASK_SEQ_2_SEQ_LM, false }, { NULL, 0, false },
+    { "SEQ_CLS", TASK_SEQ_CLS, false },
+    { "TOKEN_CLS", TASK_TOKEN_CLS, false },
+    { "CAUSAL_LM", TASK_CAUSAL_LM, false },
+    { "IMAGE_CLS", TASK_IMAGE_CLS, false },
+    { "SEQ_2_SEQ_LM", TASK_SEQ_2_SEQ_LM, false },
+    { "FEATURE_EXTRACTION", TASK_FEATURE_EXTRACTION, false },
+    { NULL, 0, false },
+};
+static const KeyWord loss_words[] = {
+    { "multiple_negatives_ranking", EMBED_NEGATIVES, false },
+    { "cosent", EMBED_COSENT, false },
+    { "cosine_mse", EMBED_COSINE, false },
+    { "triplet", EMBED_TRIPLET, false },
+    { NULL, 0, false },
+};
+static const KeyWord pooling_words[] = {
+    { "mean", POOLING_MEAN, false },
+    { "cls", POOLING_CLS, false },
+    { "lasttoken", POOLING_LAST, false },
+    { "max", 0, true },
+    { "weightedmean", 0, true },
+    { "mean_sqrt_len", 0, true },
+    { NULL, 0, false },
+};
+static const KeyWord normalize_words[] = {
+    { "true", NORMALIZE_YES, false },
+    { "false", NORMALIZE_NO, false },
+    { NULL, 0, false },
+};
+static const KeyWord distance_words[] = {
+    { "euclidean", DISTANCE_EUCLIDEAN, false },
+    { "cosine", DISTANCE_COSINE, false },
+    { NULL, 0, false },
 };
 static const KeyWord problem_words[] = {
     { "single_label_classification", PROBLEM_SINGLE_LABEL, false },
@@ -158,6 +188,10 @@ static const ConfigKey keys[] = {
       "TOKEN_CLS: field of the list of words, in a .jsonl file" },
     { "data.tags", KEY_TEXT, AT(data.tags), "tags", 0, 0, 0, NULL,
       "TOKEN_CLS: field of the list of their tags, in a .jsonl file" },
+    { "data.columns", KEY_NAMES, AT(data.columns), "null", KEY_NULL, 0, 0, NULL,
+      "FEATURE_EXTRACTION: columns or fields of the texts: [anchor, positive, negative...], or the two that are compared" },
+    { "data.score", KEY_TEXT, AT(data.score), "null", KEY_NULL, 0, 0, NULL,
+      "FEATURE_EXTRACTION: column or field of how alike the two are" },
     { "data.shuffle", KEY_BOOL, AT(data.shuffle), "true", 0, 0, 0, NULL,
       "a new order each epoch, the one of Trainer" },
     { "data.limit", KEY_INT, AT(data.limit), "null", KEY_NULL | KEY_ROWS, 1, 1e12, NULL,
@@ -310,7 +344,8 @@ static const ConfigKey keys[] = {
     { "train.metric_for_best_model", KEY_TEXT, AT(train.metric_for_best_model), "loss", KEY_GOING, 0, 0,
       NULL, "loss; classes: accuracy, f1, precision, recall, matthews; regression: pearson, "
       "spearman, mse; TOKEN_CLS: accuracy, f1, precision, recall; CAUSAL_LM: perplexity, and "
-      "bleu, rougeL of generated texts" },
+      "bleu, rougeL of generated texts; FEATURE_EXTRACTION: recall_at_1, recall_at_5, mrr_at_10, pearson_cosine, "
+      "spearman_cosine, cosine_accuracy, by the loss" },
     { "train.early_stopping_patience", KEY_INT, AT(train.early_stopping_patience), "null",
       KEY_NULL | KEY_GOING, 1, 1e9, NULL, "evaluations without a better metric before the end; null: off" },
 
@@ -318,6 +353,21 @@ static const ConfigKey keys[] = {
       "write event files for TensorBoard, too (Trainer's report_to: tensorboard)" },
     { "train.on_nan", KEY_WORD, AT(train.on_nan), "stop", KEY_GOING, 0, 0, nan_words,
       "a gradient or loss that is not finite, or absurd: the run stops, the step is skipped, or its worker is refused" },
+
+    { "train.loss", KEY_WORD, AT(train.embed.loss), "multiple_negatives_ranking", 0, 0, 0, loss_words,
+      "FEATURE_EXTRACTION: all positives and negatives of a step beside each anchor; pairs with a score in their order "
+      "(cosent) or near it (cosine_mse); a positive nearer than a negative (triplet)" },
+    { "train.loss_scale", KEY_REAL, AT(train.embed.scale), "20.0", KEY_ABOVE, 0, 1e6, NULL,
+      "FEATURE_EXTRACTION: cosines are multiplied by it (1 / temperature)" },
+    { "train.margin", KEY_REAL, AT(train.embed.margin), "5.0", 0, 0, 1e6, NULL,
+      "FEATURE_EXTRACTION, triplet: how much nearer a positive has to be" },
+    { "train.distance", KEY_WORD, AT(train.embed.distance), "euclidean", 0, 0, 0, distance_words,
+      "FEATURE_EXTRACTION, triplet: how far texts are from each other" },
+    { "train.pooling", KEY_WORD, AT(train.embed.pooling), "null", KEY_NULL, 0, 0, pooling_words,
+      "FEATURE_EXTRACTION: tokens become an embedding: their mean, the first, the last; null: as the model's folder "
+      "says (1_Pooling), else mean" },
+    { "train.normalize", KEY_WORD, AT(train.embed.normalize), "null", KEY_NULL, 0, 0, normalize_words,
+      "FEATURE_EXTRACTION: embeddings have length 1; null: as the model's folder says (2_Normalize), else false" },
 
     { "ps.address", KEY_TEXT, AT(ps.address), "null", KEY_NULL | KEY_FREE | KEY_ADDRESS, 0, 0, NULL,
       "of the parameter server; null: loopback, at a free port" },

@@ -2,6 +2,8 @@
 #include "common/base/maths.h"
 
 #include "common/base/mem.h"
+#include "common/metrics/correlation.h"
+#include "common/metrics/embeddings.h"
 #include "common/metrics/entities.h"
 #include "common/metrics/overlap.h"
 
@@ -26,10 +28,12 @@ enum {
 };
 
 /* What a row holds. */
-typedef enum { ROW_CLASSES, ROW_LABELS, ROW_PAIRS, ROW_TAGS, ROW_TOKENS } CountedKind;
+typedef enum { ROW_CLASSES, ROW_LABELS, ROW_PAIRS, ROW_TAGS, ROW_TOKENS, ROW_EMBEDDINGS } CountedKind;
 
 static CountedKind kind_of(const MetricsSpec *spec)
 {
+    if (spec->task == TASK_FEATURE_EXTRACTION)
+        return ROW_EMBEDDINGS;
     if (spec->task == TASK_TOKEN_CLS)
         return ROW_TAGS;
     if (spec->task == TASK_CAUSAL_LM || spec->task == TASK_SEQ_2_SEQ_LM)
@@ -43,6 +47,7 @@ static int64_t fixed_size(const MetricsSpec *spec)
 {
     switch (kind_of(spec)) {
     case ROW_PAIRS:
+    case ROW_EMBEDDINGS:
         return HEAD;
     case ROW_LABELS:
         return HEAD + 1 + 3 * spec->labels;
@@ -56,9 +61,16 @@ static int64_t fixed_size(const MetricsSpec *spec)
     return HEAD + spec->labels * spec->labels;
 }
 
+/* Doubles that each example adds to a row. */
+static int64_t joined_size(const MetricsSpec *spec)
+{
+    const CountedKind kind = kind_of(spec);
+    return kind == ROW_PAIRS ? 2 : kind == ROW_EMBEDDINGS ? embeddings_width(spec->embed.columns, spec->labels) : 0;
+}
+
 int64_t metrics_width(const MetricsSpec *spec, int64_t examples)
 {
-    return fixed_size(spec) + (kind_of(spec) == ROW_PAIRS ? 2 * examples : 0);
+    return fixed_size(spec) + joined_size(spec) * examples;
 }
 
 static void reserve(Metrics *m, int64_t size)
@@ -124,7 +136,7 @@ void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, 
 {
     const int64_t L = m->spec.labels;
     const CountedKind kind = kind_of(&m->spec);
-    REQUIRE(kind != ROW_TAGS && kind != ROW_TOKENS);
+    REQUIRE(kind != ROW_TAGS && kind != ROW_TOKENS && kind != ROW_EMBEDDINGS);
     add_loss(m, B, loss);
     for (int64_t b = 0; b < B; b++) {
         if (kind == ROW_PAIRS) {
@@ -193,13 +205,24 @@ void metrics_add_text(Metrics *m, const char *text, const char *const *reference
     sums[ROUGE] += rouge_l(text, references, count);
 }
 
+void metrics_add_embeddings(Metrics *m, const float *e, const float *score, int64_t B)
+{
+    const int64_t n = m->spec.embed.columns * m->spec.labels;
+    REQUIRE(kind_of(&m->spec) == ROW_EMBEDDINGS);
+    m->sums[EXAMPLES] += (double)B;
+    reserve(m, m->size + B * joined_size(&m->spec));
+    for (int64_t b = 0; b < B; b++) {
+        for (int64_t i = 0; i < n; i++)
+            m->sums[m->size++] = (double)e[b * n + i];
+        m->sums[m->size++] = score ? (double)score[b * m->spec.embed.columns] : 0;
+    }
+}
+
 bool metrics_merge(Metrics *m, const double *sums, int64_t size)
 {
     const int64_t fixed = fixed_size(&m->spec);
-    const bool joins = kind_of(&m->spec) == ROW_PAIRS;
-    if (size < fixed || (!joins && size != fixed))
-        return false;
-    if (joins && (double)(size - fixed) != 2 * sums[EXAMPLES])
+    const double joined = (double)joined_size(&m->spec);
+    if (size < fixed || (double)(size - fixed) != (joined > 0 ? joined * sums[EXAMPLES] : 0))
         return false;
     for (int64_t i = 0; i < fixed; i++)
         m->sums[i] += sums[i];
@@ -224,18 +247,12 @@ static void add_prf(double prf[3], double hit, double extra, double missed)
     prf[2] += ratio(2 * hit, 2 * hit + extra + missed);
 }
 
-static int put(Figure *figures, int n, const char *name, double value)
-{
-    figures[n] = (Figure){ name, value };
-    return n + 1;
-}
-
 static int put_prf(Figure *figures, int n, double accuracy, const double prf[3], double labels)
 {
-    n = put(figures, n, "accuracy", accuracy);
-    n = put(figures, n, "f1", prf[2] / labels);
-    n = put(figures, n, "precision", prf[0] / labels);
-    return put(figures, n, "recall", prf[1] / labels);
+    n = figure_put(figures, n, "accuracy", accuracy);
+    n = figure_put(figures, n, "f1", prf[2] / labels);
+    n = figure_put(figures, n, "precision", prf[0] / labels);
+    return figure_put(figures, n, "recall", prf[1] / labels);
 }
 
 /* Matthews correlation for many classes (Gorodkin 2004), as scikit-learn has it. */
@@ -282,7 +299,7 @@ static int class_figures(const Metrics *m, Figure *figures, int n)
     }
     const double total = m->sums[EXAMPLES];
     n = put_prf(figures, n, ratio(right, total), prf, L == 2 || present == 0 ? 1 : present);
-    return put(figures, n, "matthews", matthews(confusion, L, total, right));
+    return figure_put(figures, n, "matthews", matthews(confusion, L, total, right));
 }
 
 static int label_figures(const Metrics *m, Figure *figures, int n)
@@ -294,65 +311,19 @@ static int label_figures(const Metrics *m, Figure *figures, int n)
     return put_prf(figures, n, ratio(m->sums[HEAD], m->sums[EXAMPLES]), prf, (double)m->spec.labels);
 }
 
-static double pearson(const double *x, const double *y, int64_t n)
-{
-    double mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
-    for (int64_t i = 0; i < n; i++) {
-        mx += x[i] / (double)n;
-        my += y[i] / (double)n;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        xx += (x[i] - mx) * (x[i] - mx);
-        yy += (y[i] - my) * (y[i] - my);
-        xy += (x[i] - mx) * (y[i] - my);
-    }
-    return xx == 0 || yy == 0 ? 0.0 : xy / sqrt(xx * yy);
-}
-
-typedef struct RankedValue {
-    double value;
-    int64_t index;
-} RankedValue;
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = ((const RankedValue *)a)->value, y = ((const RankedValue *)b)->value;
-    return (x > y) - (x < y);
-}
-
-/* Ranks from 1, equal values share the mean of theirs. */
-static void ranks(double *out, const double *x, int64_t n)
-{
-    RankedValue *order = xmalloc((size_t)n * sizeof *order);
-    for (int64_t i = 0; i < n; i++)
-        order[i] = (RankedValue){ x[i], i };
-    qsort(order, (size_t)n, sizeof *order, by_value);
-    for (int64_t i = 0; i < n;) {
-        int64_t j = i;
-        while (j < n && order[j].value == order[i].value)
-            j++;
-        for (int64_t k = i; k < j; k++)
-            out[order[k].index] = 0.5 * (double)(i + j + 1);
-        i = j;
-    }
-    free(order);
-}
-
 static int regression_figures(const Metrics *m, Figure *figures, int n)
 {
     const int64_t count = (m->size - HEAD) / 2;
-    double *x = xcalloc((size_t)(4 * count + 1), sizeof(double)), *y = x + count;
+    double *x = xcalloc((size_t)(2 * count + 1), sizeof(double)), *y = x + count;
     double square = 0;
     for (int64_t i = 0; i < count; i++) {
         x[i] = m->sums[HEAD + 2 * i];
         y[i] = m->sums[HEAD + 2 * i + 1];
         square += (x[i] - y[i]) * (x[i] - y[i]);
     }
-    ranks(y + count, x, count);
-    ranks(y + 2 * count, y, count);
-    n = put(figures, n, "mse", ratio(square, (double)count));
-    n = put(figures, n, "pearson", pearson(x, y, count));
-    n = put(figures, n, "spearman", pearson(y + count, y + 2 * count, count));
+    n = figure_put(figures, n, "mse", ratio(square, (double)count));
+    n = figure_put(figures, n, "pearson", correlation_pearson(x, y, count));
+    n = figure_put(figures, n, "spearman", correlation_spearman(x, y, count));
     free(x);
     return n;
 }
@@ -363,29 +334,33 @@ static int tag_figures(const Metrics *m, Figure *figures, int n)
     const double *sums = m->sums + HEAD;
     const double precision = ratio(sums[ENTITIES_BOTH], sums[ENTITIES_GUESSED]);
     const double recall = ratio(sums[ENTITIES_BOTH], sums[ENTITIES_WANTED]);
-    n = put(figures, n, "accuracy", ratio(sums[TAGS_RIGHT], sums[TAGS]));
-    n = put(figures, n, "f1", ratio(2 * precision * recall, precision + recall));
-    n = put(figures, n, "precision", precision);
-    return put(figures, n, "recall", recall);
+    n = figure_put(figures, n, "accuracy", ratio(sums[TAGS_RIGHT], sums[TAGS]));
+    n = figure_put(figures, n, "f1", ratio(2 * precision * recall, precision + recall));
+    n = figure_put(figures, n, "precision", precision);
+    return figure_put(figures, n, "recall", recall);
 }
 
 static int token_figures(const Metrics *m, Figure *figures, int n)
 {
     const double *sums = m->sums + HEAD;
-    n = put(figures, n, "perplexity", maths_exp(ratio(sums[PLAIN], sums[TOKENS])));
+    n = figure_put(figures, n, "perplexity", maths_exp(ratio(sums[PLAIN], sums[TOKENS])));
     if (sums[TEXTS] == 0)
         return n;
     BleuCounts counts = { sums[BLEU_WORDS], sums[BLEU_REFERENCE], { 0 }, { 0 } };
     memcpy(counts.matched, sums + BLEU_MATCHED, sizeof counts.matched);
     memcpy(counts.total, sums + BLEU_TOTAL, sizeof counts.total);
-    n = put(figures, n, "bleu", bleu_score(&counts));
-    return put(figures, n, "rougeL", sums[ROUGE] / sums[TEXTS]);
+    n = figure_put(figures, n, "bleu", bleu_score(&counts));
+    return figure_put(figures, n, "rougeL", sums[ROUGE] / sums[TEXTS]);
 }
 
 int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES])
 {
     const CountedKind kind = kind_of(&m->spec);
-    const int n = put(figures, 0, "loss", ratio(m->sums[LOSS], m->sums[WEIGHT]));
+    if (kind == ROW_EMBEDDINGS) {
+        const EmbeddingRows rows = { m->sums + HEAD, (int64_t)m->sums[EXAMPLES], m->spec.labels };
+        return embeddings_figures(figures, &rows, &m->spec.embed);
+    }
+    const int n = figure_put(figures, 0, "loss", ratio(m->sums[LOSS], m->sums[WEIGHT]));
     switch (kind) {
     case ROW_PAIRS:
         return regression_figures(m, figures, n);
@@ -395,6 +370,7 @@ int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES])
         return tag_figures(m, figures, n);
     case ROW_TOKENS:
         return token_figures(m, figures, n);
+    case ROW_EMBEDDINGS:
     case ROW_CLASSES:
         break;
     }

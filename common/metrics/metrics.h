@@ -11,10 +11,12 @@
  *   tags       labelled tokens, right ones, entities: both, guessed, wanted      TOKEN_CLS
  *   tokens     predicted tokens, sum of losses without smoothing, then of generated texts: their number, BLEU's words here and in
  *              the nearest reference, n-grams matched[4], n-grams[4], sum of ROUGE-L  CAUSAL_LM
+ *   embeddings of each row its texts' and its score: rows are joined, not added       FEATURE_EXTRACTION
  *
  * Definitions: scikit-learn's (f1, precision and recall binary for 2 labels, macro for more,
  * 0 where undefined; matthews as matthews_corrcoef), scipy's pearson and spearman, seqeval's
- * (entities.h), sacrebleu's and rouge_score's (overlap.h). `loss` is a mean over examples, for
+ * (entities.h), sacrebleu's and rouge_score's (overlap.h), those of
+ * embeddings in embeddings.h. `loss` is a mean over examples, for
  * TOKEN_CLS and CAUSAL_LM over tokens, by the weights of their classes where those have some; perplexity is the
  * exponential of what it is without smoothing.
  *
@@ -23,6 +25,7 @@
 #define COMMON_METRICS_METRICS_H
 
 #include "common/config/config.h"
+#include "common/metrics/figure.h"
 
 #include <stdint.h>
 
@@ -32,6 +35,7 @@ typedef struct MetricsSpec {
     ProblemType problem; /* SEQ_CLS, IMAGE_CLS */
     int64_t labels; /* outputs of the head; CAUSAL_LM: not used */
     const char *const *label_names; /* [labels], TOKEN_CLS only; else may be NULL */
+    EmbedHead embed; /* FEATURE_EXTRACTION; labels: its width */
 } MetricsSpec;
 
 typedef struct Metrics {
@@ -64,22 +68,22 @@ void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss, doub
  * special tokens. Does not count as an example: call metrics_add_tokens too. */
 void metrics_add_text(Metrics *m, const char *text, const char *const *references, int64_t count);
 
+/* FEATURE_EXTRACTION: e[B * columns, C] of the texts of B rows, score[B * columns] as the data set has it. */
+void metrics_add_embeddings(Metrics *m, const float *e, const float *score, int64_t B);
+
 /* Adds what another Metrics of the same spec summed; false when the size does not fit. */
 bool metrics_merge(Metrics *m, const double *sums, int64_t size);
 
 /* Most doubles that a chunk of `examples` can take. */
 int64_t metrics_width(const MetricsSpec *spec, int64_t examples);
 
-typedef struct Figure {
-    const char *name; /* "loss", "accuracy", ... */
-    double value;
-} Figure;
 enum { METRICS_FIGURES = 8 };
 
 /* figures[0, return value): `loss`, then
  *   classes and TOKEN_CLS  accuracy f1 precision recall, classes also matthews
  *   multi label            accuracy f1 precision recall
  *   regression             mse pearson spearman
+ *   FEATURE_EXTRACTION     those of embeddings.h
  *   CAUSAL_LM              perplexity, and with generated texts bleu (0..100), rougeL (0..1) */
 int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES]);
 

@@ -174,8 +174,8 @@ static void drop_labels(ModelArch *arch)
  * config.json agrees with keeps the names from there. */
 static bool read_labels(ModelArch *arch, const StringList *names, int64_t count, Err *err)
 {
-    if (arch->head.task->speaks) { /* the words are the labels */
-        arch->head.labels = arch->V;
+    if (arch->head.task->speaks || arch->head.task->embeds) { /* the words are the labels, or there are none */
+        arch->head.labels = arch->head.task->speaks ? arch->V : arch->C;
         return true;
     }
     const json_t *map = json_object_get(arch->config, "id2label");
@@ -229,6 +229,10 @@ static bool read_problem(ModelArch *arch, ProblemType problem, Err *err)
  * that read tokens know one loss. */
 static bool resolve_problem(ModelArch *arch, Err *err)
 {
+    if (arch->head.task->embeds) {
+        arch->head.problem = PROBLEM_REGRESSION; /* a row's goal is a number */
+        return true;
+    }
     if (arch->head.task->of_tokens)
         arch->head.problem = PROBLEM_SINGLE_LABEL;
     if (arch->head.problem == PROBLEM_AUTO)
@@ -269,6 +273,26 @@ static bool refuse_quantized(const ModelArch *arch, Err *err)
     return err_hint(err, "take the model that it was made from, with weights in F32, F16 or BF16");
 }
 
+/* The bare model's modules have names without the family's prefix. */
+static void bare_names(ModelArch *arch)
+{
+    const size_t n = strlen(arch->family->prefix);
+    for (int i = 0; i < arch->module_count; i++) {
+        char *path = arch->modules[i].path;
+        if (strncmp(path, arch->family->prefix, n) == 0)
+            memmove(path, path + n, strlen(path + n) + 1);
+    }
+}
+
+void arch_embed(ModelArch *arch, const EmbedHead *embed)
+{
+    static const HeadRows rows[] = {
+        [POOLING_AUTO] = READ_MEAN, [POOLING_MEAN] = READ_MEAN, [POOLING_CLS] = READ_FIRST, [POOLING_LAST] = READ_END
+    };
+    arch->head.embed = *embed;
+    arch->head.rows = rows[embed->how.pooling];
+}
+
 ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task, const StringList *labels,
                      int64_t label_count, ProblemType problem, Err *err)
 {
@@ -293,9 +317,13 @@ ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
         arch_close(arch);
         return NULL;
     }
-    arch->head.labels_open = !arch->head.task->speaks && !arch->head.labels_known && labels->count == 0 &&
-                             label_count == 0 && arch->head.problem != PROBLEM_REGRESSION;
+    arch->head.labels_open = !arch->head.task->speaks && !arch->head.task->embeds && !arch->head.labels_known &&
+                             labels->count == 0 && label_count == 0 && arch->head.problem != PROBLEM_REGRESSION;
     reader->list(arch);
+    if (arch->head.task->embeds) {
+        bare_names(arch);
+        arch_embed(arch, &(EmbedHead){ .how = { .pooling = POOLING_MEAN, .normalize = NORMALIZE_NO }, .columns = 1 });
+    }
     return arch;
 }
 
@@ -376,6 +404,8 @@ uint64_t arch_digest(const ModelArch *arch)
     json_t *numbers = json_copy(arch->config);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         json_object_del(numbers, words[i]);
+    if (arch->head.task->embeds)
+        json_object_set_new(numbers, "1_Pooling", json_integer(arch->head.embed.how.pooling));
     char *text = json_dumps(numbers, JSON_COMPACT | JSON_SORT_KEYS);
     REQUIRE(text);
     const uint64_t digest = digest_fast(text, strlen(text));

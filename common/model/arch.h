@@ -62,6 +62,7 @@ typedef enum {
     ROLE_V_BIAS,
     ROLE_CONV, /* along the sequence, of the embeddings; behind the first block */
     ROLE_CONV_NORM,
+    ROLE_IDLE, /* of the bare model, and no task here reads it (BERT's pooler): what stands on it stays as it began */
     ROLE_COUNT
 } Role;
 
@@ -91,7 +92,8 @@ typedef enum {
     READ_FIRST, /* [CLS] */
     READ_LAST, /* the last token of a sequence that is no padding's */
     READ_MEAN, /* the mean of all rows */
-    READ_LABELLED /* every token that has a goal */
+    READ_LABELLED, /* every token that has a goal */
+    READ_END /* the last token, whatever it is */
 } HeadRows;
 
 /* A part of a module's path, and what it was in an earlier Transformers. */
@@ -124,6 +126,7 @@ typedef struct HeadArch {
     bool labels_known; /* names came from run file or config.json, not "LABEL_0" */
     bool labels_open; /* neither names nor count came from anywhere: they are to be found in the data */
     ProblemType problem; /* resolved, never AUTO */
+    EmbedHead embed; /* of a task that embeds: `labels` is its width, and its names NULL */
 } HeadArch;
 
 /* The body, and the head of the task. */
@@ -200,6 +203,9 @@ const Family *arch_family(const char *model_type);
 MUST_USE ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task, const StringList *labels,
                               int64_t label_count, ProblemType problem, Err *err);
 void arch_close(ModelArch *arch);
+
+/* Of a task that embeds: how. pooling and normalize are resolved. */
+void arch_embed(ModelArch *arch, const EmbedHead *embed);
 
 /* What `path` was called before the family's renames; owned; NULL: nothing else. */
 char *arch_old_path(const ModelArch *arch, const char *path);

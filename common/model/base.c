@@ -135,7 +135,7 @@ static void find_stack(BaseWalk *w)
 /* The first part of the head's path. A new head that is not in the files has no place there. */
 static void take_head(BaseWalk *w, const Module *m, bool found)
 {
-    if (w->head || text_starts(m->path, w->arch->family->prefix) || (m->is_new && !found))
+    if (w->head || w->arch->head.task->embeds || text_starts(m->path, w->arch->family->prefix) || (m->is_new && !found))
         return;
     w->head = xprintf("%.*s.", (int)strcspn(m->path, "."), m->path);
     w->head_is_new = m->is_new;

@@ -36,7 +36,9 @@ static const Family bert = {
     .default_targets = default_targets,
     .idle = idle,
     .heads = heads,
-    .task_class = { [TASK_SEQ_CLS] = "BertForSequenceClassification", [TASK_TOKEN_CLS] = "BertForTokenClassification" },
+    .task_class = { [TASK_SEQ_CLS] = "BertForSequenceClassification",
+                    [TASK_TOKEN_CLS] = "BertForTokenClassification",
+                    [TASK_FEATURE_EXTRACTION] = "BertModel" },
 };
 
 static const BertDefaults defaults = { .V = 30522, .positions = 512, .types = 2, .dropout = 0.1 };
@@ -137,7 +139,8 @@ static void list(ModelArch *arch)
 {
     bert_list_tables(arch);
     bert_list_layers(arch);
-    if (!arch->head.task->of_tokens) /* BertForTokenClassification has no pooler */
+    arch_add_idle_pooler(arch, xstrdup("bert.pooler.dense"));
+    if (!arch->head.task->of_tokens && !arch->head.task->embeds) /* BertForTokenClassification has no pooler */
         arch_add_linear(arch, xstrdup("bert.pooler.dense"), -1, ROLE_POOLER, arch->C, arch->C, true);
     arch_add_head(arch, xstrdup("classifier"), true);
 }

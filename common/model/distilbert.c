@@ -39,7 +39,8 @@ static const Family distilbert = {
     .idle = idle,
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "DistilBertForSequenceClassification",
-                    [TASK_TOKEN_CLS] = "DistilBertForTokenClassification" },
+                    [TASK_TOKEN_CLS] = "DistilBertForTokenClassification",
+                    [TASK_FEATURE_EXTRACTION] = "DistilBertModel" },
 };
 
 static bool read_sizes(ModelArch *arch, Err *err)

@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* No product or sum of sizes below these overflows 64 bits. */
@@ -265,12 +266,26 @@ static void add_new(ModelArch *arch, char *path, Role role, int64_t out, bool bi
 
 void arch_add_head(ModelArch *arch, char *path, bool bias)
 {
-    add_new(arch, path, ROLE_HEAD, arch->head.labels, bias);
+    if (!arch->head.task->embeds)
+        add_new(arch, path, ROLE_HEAD, arch->head.labels, bias);
+    else
+        free(path);
 }
 
 void arch_add_head_pooler(ModelArch *arch, char *path, bool bias)
 {
-    add_new(arch, path, ROLE_POOLER, arch->C, bias);
+    if (!arch->head.task->embeds)
+        add_new(arch, path, ROLE_POOLER, arch->C, bias);
+    else
+        free(path);
+}
+
+void arch_add_idle_pooler(ModelArch *arch, char *path)
+{
+    if (arch->head.task->embeds)
+        add_new(arch, path, ROLE_IDLE, arch->C, true);
+    else
+        free(path);
 }
 
 void arch_add_head_two(ModelArch *arch)

@@ -81,6 +81,9 @@ MUST_USE bool bert_read_places(ModelArch *arch, Err *err);
 void bert_list_tables(ModelArch *arch); /* words, positions, types, their norm */
 void bert_list_layers(ModelArch *arch);
 
+/* Of the bare model, that files need not hold and nobody reads: nothing, where the task has another. */
+void arch_add_idle_pooler(ModelArch *arch, char *path);
+
 /* A factor above 0. */
 MUST_USE bool arch_factor(const ModelArch *arch, const char *key, double fallback, double *out, Err *err);
 

@@ -56,7 +56,8 @@ const char *const llama_heads[] = { "lm_head.*", "score.*", "qa_outputs.*", NULL
         .tokenizer_alone = (alone),                                                                                    \
         .task_class = { [TASK_SEQ_CLS] = class_name "ForSequenceClassification",                                       \
                         [TASK_TOKEN_CLS] = class_name "ForTokenClassification",                                        \
-                        [TASK_CAUSAL_LM] = class_name "ForCausalLM" },                                                 \
+                        [TASK_CAUSAL_LM] = class_name "ForCausalLM",                                                   \
+                        [TASK_FEATURE_EXTRACTION] = class_name "Model" },                                              \
     }
 
 FAMILY(llama, "Llama", false);

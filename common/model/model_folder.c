@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/model/saved_config.h"
+#include "common/model/sentence.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -125,7 +126,8 @@ bool model_folder_files(const char *folder, const SavedModel *saved, Err *err)
 {
     json_t *config = saved_config(saved, err);
     char *path = path_join(folder, "config.json");
-    const bool ok = config && json_write(path, config, err) && copy_files(folder, saved->arch->folder, err);
+    const bool ok = config && json_write(path, config, err) && copy_files(folder, saved->arch->folder, err) &&
+                    (!saved->arch->head.task->embeds || sentence_write(folder, saved->arch, 0, err));
     free(path);
     json_decref(config);
     return ok;

@@ -25,7 +25,8 @@ static const Family modernbert = {
     .prefix = "model.",
     .target_hint = "Wqkv, Wo, Wi",
     .heads = heads,
-    .task_class = { [TASK_SEQ_CLS] = "ModernBertForSequenceClassification",
+    .task_class = { [TASK_FEATURE_EXTRACTION] = "ModernBertModel",
+                    [TASK_SEQ_CLS] = "ModernBertForSequenceClassification",
                     [TASK_TOKEN_CLS] = "ModernBertForTokenClassification" },
 };
 
@@ -113,7 +114,8 @@ static void list(ModelArch *arch)
     }
     arch_add_norm(arch, xstrdup("model.final_norm"), -1, ROLE_FINAL_NORM);
     arch_add_head_pooler(arch, xstrdup("head.dense"), arch_says(arch, "classifier_bias", false));
-    arch_add_norm(arch, xstrdup("head.norm"), -1, ROLE_HEAD_NORM);
+    if (!arch->head.task->embeds)
+        arch_add_norm(arch, xstrdup("head.norm"), -1, ROLE_HEAD_NORM);
     arch_add_head(arch, xstrdup("classifier"), true);
 }
 

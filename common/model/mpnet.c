@@ -23,7 +23,8 @@ static const Family mpnet = {
     .target_hint = "q, k, v, o",
     .idle = idle,
     .heads = heads,
-    .task_class = { [TASK_SEQ_CLS] = "MPNetForSequenceClassification",
+    .task_class = { [TASK_FEATURE_EXTRACTION] = "MPNetModel",
+                    [TASK_SEQ_CLS] = "MPNetForSequenceClassification",
                     [TASK_TOKEN_CLS] = "MPNetForTokenClassification" },
 };
 
@@ -64,6 +65,7 @@ static void list(ModelArch *arch)
     arch_add(
         arch, xstrdup("mpnet.encoder.relative_attention_bias"),
         &(Module){ .kind = MODULE_EMBEDDING, .role = ROLE_SCORE_TABLE, .layer = -1, .out = BUCKETS, .in = arch->H });
+    arch_add_idle_pooler(arch, xstrdup("mpnet.pooler.dense"));
     arch_add_head_two(arch);
 }
 

@@ -12,7 +12,8 @@ static const Family qwen3 = {
     .heads = llama_heads,
     .task_class = { [TASK_SEQ_CLS] = "Qwen3ForSequenceClassification",
                     [TASK_TOKEN_CLS] = "Qwen3ForTokenClassification",
-                    [TASK_CAUSAL_LM] = "Qwen3ForCausalLM" },
+                    [TASK_CAUSAL_LM] = "Qwen3ForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "Qwen3Model" },
 };
 
 static const LlamaDefaults defaults = {

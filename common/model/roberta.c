@@ -17,7 +17,8 @@ static const Family roberta = {
     .idle = idle,
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "RobertaForSequenceClassification",
-                    [TASK_TOKEN_CLS] = "RobertaForTokenClassification" },
+                    [TASK_TOKEN_CLS] = "RobertaForTokenClassification",
+                    [TASK_FEATURE_EXTRACTION] = "RobertaModel" },
 };
 
 static const Family xlm_roberta = {
@@ -27,7 +28,8 @@ static const Family xlm_roberta = {
     .idle = idle,
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "XLMRobertaForSequenceClassification",
-                    [TASK_TOKEN_CLS] = "XLMRobertaForTokenClassification" },
+                    [TASK_TOKEN_CLS] = "XLMRobertaForTokenClassification",
+                    [TASK_FEATURE_EXTRACTION] = "XLMRobertaModel" },
 };
 
 static bool read_kind(ModelArch *arch, int64_t words, Err *err)
@@ -57,6 +59,7 @@ static void list(ModelArch *arch)
     arch_add_table(arch, xstrdup("roberta.embeddings.position_embeddings"), ROLE_POSITION,
                    arch->positions + arch->position_offset);
     bert_list_layers(arch);
+    arch_add_idle_pooler(arch, xstrdup("roberta.pooler.dense"));
     arch_add_head_two(arch);
 }
 

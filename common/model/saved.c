@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As the base's file has it, with the family's prefix. Owned. */
+/* As the base's file has it, with the family's prefix, or, of the bare model, without. Owned. */
 static char *saved_name(const ModelArch *arch, const Module *m, bool bias, const TensorView *own)
 {
     const char *prefix = arch->family->prefix;
     if (!own)
         return stored_name(arch, m, bias, 0);
+    if (arch->head.task->embeds)
+        return xstrdup(own->name + (text_starts(own->name, prefix) ? strlen(prefix) : 0));
     const bool bare = text_starts(m->path, prefix) && !text_starts(own->name, prefix);
     return xprintf("%s%s", bare ? prefix : "", own->name);
 }

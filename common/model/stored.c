@@ -9,17 +9,18 @@
 char *stored_name(const ModelArch *arch, const Module *module, bool bias, int k)
 {
     static const char *const ends[2][2] = { { ".weight", ".gamma" }, { ".bias", ".beta" } };
-    const int prefixes = text_starts(module->path, arch->family->prefix) ? 2 : 1;
+    const bool body = arch->head.task->embeds; /* a path without the prefix, which files may have all the same */
+    const int prefixes = body || text_starts(module->path, arch->family->prefix) ? 2 : 1;
     const int kinds = module->kind == MODULE_NORM && arch->norm == NORM_LAYER ? 2 : 1;
     char *old = arch_old_path(arch, module->path);
     const int paths = old ? 2 : 1;
     char *name = NULL;
     if (k < paths * prefixes * kinds) {
         const char *path = k % paths == 1 ? old : module->path;
-        const bool bare = k / paths % prefixes == 1;
-        const char *end = ends[bias][k / paths / prefixes];
-        name =
-            xprintf("%s%s", path + (bare ? strlen(arch->family->prefix) : 0), module->kind == MODULE_TENSOR ? "" : end);
+        const bool other = k / paths % prefixes == 1;
+        const char *end = module->kind == MODULE_TENSOR ? "" : ends[bias][k / paths / prefixes];
+        name = xprintf("%s%s%s", other && body ? arch->family->prefix : "",
+                       path + (other && !body ? strlen(arch->family->prefix) : 0), end);
     }
     free(old);
     return name;

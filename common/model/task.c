@@ -24,6 +24,10 @@ static const Task tasks[] = {
                             .of_tokens = true,
                             .speaks = true,
                             .two_texts = true },
+    [TASK_FEATURE_EXTRACTION] = { .type = TASK_FEATURE_EXTRACTION,
+                                  .peft_name = "FEATURE_EXTRACTION",
+                                  .auto_class = "FeatureExtraction",
+                                  .embeds = true },
     [TASK_IMAGE_CLS] = { .type = TASK_IMAGE_CLS, .auto_class = "ImageClassification" },
 };
 

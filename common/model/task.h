@@ -14,6 +14,7 @@ typedef struct Task {
     bool of_tokens; /* a goal is a token's, not an example's */
     bool speaks; /* the vocabulary is its labels, lm_head its head: nothing of it is new */
     bool two_texts; /* what is read and what is learnt are texts of their own, of two stacks of the model */
+    bool embeds; /* a text becomes a vector: there is no head, and names are those of the bare model */
     bool tags; /* labels are classes of tokens */
     bool numbers; /* an example's goal may be a number (regression) */
     bool saves_head; /* PEFT trains "classifier" and "score" whole, as if they stood in modules_to_save */

@@ -378,11 +378,16 @@ void plan_limits(Plan *p, int64_t steps, int64_t *tokens, int64_t *rows)
         bound(p, tokens, rows);
 }
 
-int64_t plan_chunks(const int64_t *start, const uint32_t *rows, int64_t count, int64_t most_tokens, int64_t **ends)
+int64_t plan_chunks(const int64_t *start, const uint32_t *rows, int64_t count, int64_t columns, int64_t most_tokens,
+                    int64_t **ends)
 {
     int64_t *out = xmalloc((size_t)(count + 1) * sizeof *out), n = 0, sum = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t row = rows ? rows[i] : i, T = start[row + 1] - start[row];
+    for (int64_t i = 0; i < count; i += columns) {
+        int64_t T = 0;
+        for (int64_t k = i; k < i + columns; k++) {
+            const int64_t row = rows ? rows[k] : k;
+            T += start[row + 1] - start[row];
+        }
         if (sum > 0 && sum + T > most_tokens) {
             out[n++] = i;
             sum = 0;

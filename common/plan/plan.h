@@ -46,7 +46,8 @@ void plan_limits(Plan *plan, int64_t steps, int64_t *tokens, int64_t *rows);
 int64_t plan_steps_per_epoch(const Plan *plan);
 
 /* Ends of the evaluation chunks over `count` rows: consecutive rows until `most_tokens` would be
- * passed. ends[0, return value); the caller frees it. */
-int64_t plan_chunks(const int64_t *start, const uint32_t *rows, int64_t count, int64_t most_tokens, int64_t **ends);
+ * passed, in whole examples of `columns` rows. ends[0, return value); the caller frees it. */
+int64_t plan_chunks(const int64_t *start, const uint32_t *rows, int64_t count, int64_t columns, int64_t most_tokens,
+                    int64_t **ends);
 
 #endif

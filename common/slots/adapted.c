@@ -2,9 +2,38 @@
 
 #include "common/base/digest.h"
 #include "common/model/class_weights.h"
+#include "common/model/sentence.h"
 #include "common/slots/inits.h"
 
 #include <stdlib.h>
+
+EmbedHead adapted_embed(const Config *c)
+{
+    return (EmbedHead){ .how = c->train.embed,
+                        .columns = c->data.columns.count > 0 ? c->data.columns.count : 1,
+                        .scored = c->data.score != NULL,
+                        .batch = c->train.batch_size };
+}
+
+/* What the run leaves open the folder says, or it is the mean, as it is. */
+static bool set_embed(ModelArch *arch, const EmbedHead *given, Err *err)
+{
+    EmbedHead embed = *given;
+    EmbedConfig *how = &embed.how;
+    SentenceFolder folder;
+    if (!arch->head.task->embeds)
+        return true;
+    if (how->pooling == POOLING_AUTO || how->normalize == NORMALIZE_AUTO) {
+        if (!sentence_read(&folder, arch->folder, err))
+            return false;
+        if (how->pooling == POOLING_AUTO)
+            how->pooling = folder.pooling == POOLING_AUTO ? POOLING_MEAN : folder.pooling;
+        if (how->normalize == NORMALIZE_AUTO)
+            how->normalize = folder.normalize == NORMALIZE_AUTO ? NORMALIZE_NO : folder.normalize;
+    }
+    arch_embed(arch, &embed);
+    return true;
+}
 
 AdaptedOptions adapted_of(const Config *c)
 {
@@ -16,6 +45,7 @@ AdaptedOptions adapted_of(const Config *c)
                              .problem = c->problem_type,
                              .label_smoothing = c->train.label_smoothing,
                              .class_weights = c->train.class_weights,
+                             .embed = adapted_embed(c),
                              .precision = c->train.precision,
                              .lora = &c->lora };
 }
@@ -51,7 +81,8 @@ bool adapted_open(Adapted *s, const AdaptedOptions *o, Err *err)
     if (folder)
         s->arch = arch_open(folder, o->model_config, o->task, o->labels, o->label_count, o->problem, err);
     free(folder);
-    if (s->arch && !(check_loss(s->arch, o, err) && class_weights_check(o->class_weights, s->arch, err))) {
+    if (s->arch && !(set_embed(s->arch, &o->embed, err) && check_loss(s->arch, o, err) &&
+                     class_weights_check(o->class_weights, s->arch, err))) {
         adapted_release(s);
         return false;
     }

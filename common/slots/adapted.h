@@ -17,6 +17,7 @@ typedef struct AdaptedOptions {
     ProblemType problem;
     double label_smoothing; /* of a loss that has to be one of classes */
     const json_t *class_weights; /* of that loss; may be NULL */
+    EmbedHead embed; /* of a task that embeds; zeroed: as the folder says */
     Precision precision; /* of what is not trained */
     const LoraConfig *lora; /* NULL: no slot table */
     const char *lora_from; /* folder that `lora` was read from, said where it does not fit; NULL: a run file */
@@ -31,6 +32,9 @@ typedef struct Adapted {
 
 /* As the run file says; borrows it. */
 AdaptedOptions adapted_of(const Config *config);
+
+/* What a run file says of embeddings. */
+EmbedHead adapted_embed(const Config *config);
 
 /* Description and slot table. On failure *adapted is empty. */
 MUST_USE bool adapted_open(Adapted *adapted, const AdaptedOptions *options, Err *err);

@@ -21,7 +21,7 @@ enum { SLOT_ALIGN = 16 };
  * (transformers 5, Trainer.get_decay_parameter_names). */
 static bool decays(const Module *module, const char *name)
 {
-    if (module->kind == MODULE_NORM)
+    if (module->kind == MODULE_NORM || module->role == ROLE_IDLE) /* without a gradient AdamW leaves it alone */
         return false;
     char *lower = xstrdup(name);
     for (char *c = lower; *c != '\0'; c++)

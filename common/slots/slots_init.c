@@ -68,7 +68,8 @@ static bool is_of_files(const Slot *slot)
 /* A new head that is not trained whole has to be in the files. */
 static bool is_untrained_head(const SlotTable *table, const ModelArch *arch, int module)
 {
-    return arch->modules[module].is_new && table->modules[module].weight < 0;
+    const Module *m = &arch->modules[module];
+    return m->is_new && m->role != ROLE_IDLE && table->modules[module].weight < 0;
 }
 
 static bool needs_files(const SlotTable *table, const ModelArch *arch, const LoraConfig *lora)

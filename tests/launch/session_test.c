@@ -52,6 +52,7 @@ static void the_task_is_the_adapters(void **state)
           TASK_IMAGE_CLS },
         { "{\"auto_mapping\": {\"base_model_class\": \"GPT2LMHeadModel\"}}", TASK_CAUSAL_LM },
         { "{\"auto_mapping\": {\"base_model_class\": \"RobertaForTokenClassification\"}}", TASK_TOKEN_CLS },
+        { "{\"auto_mapping\": {\"base_model_class\": \"BertModel\"}}", TASK_FEATURE_EXTRACTION },
     };
     Err err;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -67,7 +68,7 @@ static void a_task_that_is_none_is_refused_with_its_file(void **state)
     static const char *const bad[] = { "{\"peft_type\": \"LORA\", \"task_type\": \"MASKED_LM\"}",
                                        "{\"peft_type\": \"LORA\", \"task_type\": 3}", "{\"task_type\"",
                                        "{\"peft_type\": \"LORA\", \"task_type\": null}",
-                                       "{\"auto_mapping\": {\"base_model_class\": \"BertModel\"}}" };
+                                       "{\"auto_mapping\": {\"base_model_class\": \"BertForMaskedLM\"}}" };
     TaskType task;
     Err err;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -82,7 +83,7 @@ static void a_task_that_is_none_is_refused_with_its_file(void **state)
     assert_non_null(strstr(err.what, "its task_type is null"));
     assert_non_null(strstr(err.hint, "--task_type=SEQ_CLS"));
     assert_false(task_of(bad[4], &task, &err));
-    assert_non_null(strstr(err.what, "'BertModel' is the class of no task"));
+    assert_non_null(strstr(err.what, "'BertForMaskedLM' is the class of no task"));
 }
 
 static const StringList no_names = { 0 };

@@ -54,10 +54,31 @@ static void read_pixels(Subject *s, Row *row, const char *split, const char *nam
     free(folder);
 }
 
+/* The texts of a row, in order, each with its score. */
+static void read_columns(Set *set, const json_t *from)
+{
+    const char *key;
+    json_t *text;
+    json_object_foreach((json_t *)(uintptr_t)from, key, text)
+    {
+        if (!json_is_object(text))
+            continue;
+        assert_true(set->count < MOST_ROWS);
+        Row *row = &set->rows[set->count++];
+        row->length = ints(row->ids, json_object_get(text, "input_ids"));
+        ints(row->types, json_object_get(text, "token_type_ids"));
+        row->goal[0] = (float)json_number_value(json_object_get(from, "score"));
+    }
+}
+
 static void read_row(Subject *s, const json_t *from)
 {
     const char *split = json_string_value(json_object_get(from, "split"));
     Set *set = strcmp(split, "train") == 0 ? &s->train : &s->dev;
+    if (s->c.arch->head.task->embeds) {
+        read_columns(set, from);
+        return;
+    }
     assert_true(set->count < MOST_ROWS);
     Row *row = &set->rows[set->count++];
     const json_t *labels = json_object_get(from, "labels"), *name = json_object_get(from, "file");
@@ -131,22 +152,26 @@ static void settle(Subject *s)
         arch->head.problem = PROBLEM_MULTI_LABEL;
 }
 
-/* Settings and values may be of two folders. */
-static Subject *open_from(int g, const char *settings_of, const char *values_of)
+Subject *open_subject_of(const GoldenCase *of, const char *settings_of, const char *values_of)
 {
     Err err = { 0 };
     Subject *s = xcalloc(1, sizeof *s);
-    s->name = golden[g].name;
+    s->name = of->name;
     char *folder = file_of(s, "model");
-    s->c.arch = open_arch(folder, golden[g].task, golden[g].labels);
+    s->c.arch = open_arch(folder, of->task, of->labels);
     s->c.lora = (LoraConfig){ .mode = MODE_FULL };
-    must(g >= GOLDEN || lora_config_read(&s->c.lora, settings_of, &err), &err);
+    must(!settings_of || lora_config_read(&s->c.lora, settings_of, &err), &err);
     open_table(&s->c);
     settle(s);
     must(slots_read(s->c.values, s->c.table, values_of, &err), &err);
     load(s);
     free(folder);
     return s;
+}
+
+static Subject *open_from(int g, const char *settings_of, const char *values_of)
+{
+    return open_subject_of(&golden[g], g < GOLDEN ? settings_of : NULL, values_of);
 }
 
 const char *first_values_of(int g)

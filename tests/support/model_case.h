@@ -31,6 +31,10 @@ typedef struct Subject {
 /* Where a case's first values are: its init adapter, or the model itself. */
 const char *first_values_of(int g);
 
+/* Settings (NULL: trained whole) and values may be of two folders. Of a row of several texts each is a row of the sets,
+ * one behind the other. */
+Subject *open_subject_of(const GoldenCase *of, const char *settings_of, const char *values_of);
+
 /* golden[g] with dropout off and its first values. */
 Subject *open_subject(int g);
 /* The same with other LoRA settings (keys of adapter_config.json; NULL: trained whole); values are zero. */

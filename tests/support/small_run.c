@@ -49,7 +49,7 @@ static double loss_of(int64_t version)
 static void evaluate(const CoreWorld *world, int64_t version)
 {
     Metrics one;
-    metrics_init(&one, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 3, NULL });
+    metrics_init(&one, &(MetricsSpec){ .task = TASK_SEQ_CLS, .problem = PROBLEM_SINGLE_LABEL, .labels = 3 });
     const float logits[3] = { 0, (float)version, 1 }, goal[1] = { 1 };
     metrics_add(&one, logits, goal, 1, (MetricsLoss){ loss_of(version), 1 });
     const double *sums[] = { one.sums, one.sums };

@@ -21,6 +21,7 @@ RecordColumns dataset_columns(const DatasetOptions *o)
                             .tags = o->tags,
                             .messages = o->messages,
                             .labelled = o->labelled,
+                            .texts = o->kind == ROWS_COLUMNS ? o->columns : NULL,
                             .form = o->form };
 }
 
@@ -159,6 +160,8 @@ static void describe(const DatasetOptions *o, const ModelArch *arch, Text *words
     text_addf(words, "%d %d %lld %lld %lld %d %d %d %lld %lld %lld", RULES, (int)o->kind, (long long)o->max_length,
               (long long)o->block_size, (long long)o->limit, o->skip_bad_rows, o->labelled, (int)arch->head.problem,
               (long long)arch->types, (long long)arch->image_size, (long long)arch->patch);
+    for (int i = 0; o->kind == ROWS_COLUMNS && i < o->columns->count; i++)
+        text_addf(words, "\n%s", o->columns->items[i]);
     for (int64_t i = 0; arch->head.label_names && i < arch->head.labels; i++)
         text_addf(words, "\n%s", arch->head.label_names[i]);
 }
@@ -218,8 +221,11 @@ bool dataset_open(Dataset *data, const DatasetOptions *options, const ModelArch 
     uint64_t key;
     if (!check_length(options, arch, err) || !content_key(&key, options, arch, tokenizer, err))
         return false;
-    if (cache_open(data, key))
+    const int64_t columns = options->kind == ROWS_COLUMNS ? options->columns->count : 1;
+    if (cache_open(data, key)) {
+        data->columns = columns;
         return true;
+    }
     ChatTemplate *chat = NULL;
     if (options->kind == ROWS_MESSAGES && !(chat = chat_template_open(arch->folder, NULL, err)))
         return false;
@@ -229,6 +235,7 @@ bool dataset_open(Dataset *data, const DatasetOptions *options, const ModelArch 
     chat_template_close(chat);
     if (!ok)
         dataset_release(data);
+    data->columns = columns;
     return ok;
 }
 

@@ -15,7 +15,8 @@
 #include "worker/tokenizer/tokenizer.h"
 
 typedef struct Dataset {
-    int64_t count; /* examples */
+    int64_t count; /* examples; COLUMNS: texts, those of a row one behind the other */
+    int64_t columns; /* texts of a row; 1 but for COLUMNS */
     int64_t goal_width; /* floats of goal an example: 1, labels when multi-label, 0 when goals are a token's */
     const int64_t *start; /* [count+1] rows of the model: tokens; of an image 1 + patches */
     const int32_t *ids; /* tokens; NULL for images */
@@ -40,6 +41,7 @@ typedef struct DatasetOptions {
     const char *form; /* TEXTS, COMPLETIONS: makes the text of the columns it names (form.h); `text` is NULL then */
     const char *system; /* MESSAGES: of conversations without one */
     const char *tokens, *tags, *messages;
+    const StringList *columns; /* COLUMNS; the number is `label` */
     int64_t max_length, block_size;
     int64_t limit; /* rows of each file, -1: all */
     bool skip_bad_rows;

@@ -154,7 +154,8 @@ static bool read_folder(RecordReader *reader)
 /* ---- which file holds what ----------------------------------------------------------- */
 
 #define HOLDS(kind) (1u << (kind))
-#define HOLDS_TEXTS (HOLDS(ROWS_LABELLED) | HOLDS(ROWS_TEXTS) | HOLDS(ROWS_BLOCKS) | HOLDS(ROWS_COMPLETIONS))
+#define HOLDS_TEXTS                                                                                                    \
+    (HOLDS(ROWS_LABELLED) | HOLDS(ROWS_TEXTS) | HOLDS(ROWS_BLOCKS) | HOLDS(ROWS_COMPLETIONS) | HOLDS(ROWS_COLUMNS))
 
 typedef struct Format {
     const char *ending; /* "/": a folder */
@@ -199,6 +200,7 @@ static bool refuse_kind(const char *path, RowKind kind, bool known, Err *err)
         [ROWS_BLOCKS] = "name it .txt, .csv, .tsv, .jsonl or .json",
         [ROWS_COMPLETIONS] = "name it .csv, .tsv, .jsonl or .json",
         [ROWS_MESSAGES] = "name it .jsonl or .json: objects with a list of {role, content}",
+        [ROWS_COLUMNS] = "name it .csv, .tsv, .jsonl or .json",
         [ROWS_IMAGES] = "give a folder with a folder of images a class",
     };
     err_set(err, ERR_INPUT,

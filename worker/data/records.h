@@ -13,6 +13,7 @@
 #include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
+#include "common/config/config.h"
 #include "worker/tokenizer/tokenizer.h"
 
 #include <stdint.h>
@@ -24,6 +25,7 @@ typedef enum {
     ROWS_BLOCKS, /* texts that are joined and cut into blocks */
     ROWS_COMPLETIONS, /* a prompt and its completion */
     ROWS_MESSAGES, /* a conversation */
+    ROWS_COLUMNS, /* texts that belong together, and perhaps a number: how alike they are */
     ROWS_IMAGES /* an image file and a label */
 } RowKind;
 
@@ -34,7 +36,7 @@ typedef struct Record {
     const char *label; /* LABELLED, IMAGES: as text, '\0' behind it; NULL: absent */
     size_t label_size;
     const json_t *label_json; /* of JSON: the value itself, else NULL */
-    WordList words; /* WORDS */
+    WordList words; /* WORDS; COLUMNS: the texts */
     const char *const *tags; /* [words.count]; NULL: absent */
     bool line_a_word; /* word i stands on line + i */
     const json_t *messages; /* MESSAGES: an array */
@@ -48,6 +50,7 @@ typedef struct RecordColumns {
     RowKind kind;
     const char *text, *pair, *label; /* COMPLETIONS: text is the prompt, pair the completion */
     const char *tokens, *tags, *messages;
+    const StringList *texts; /* COLUMNS; the number is `label` */
     bool labelled; /* a missing label column, or missing tags, are an error */
     const char *form; /* the text is this, filled in (form.h), and `text` is NULL; NULL: none */
 } RecordColumns;

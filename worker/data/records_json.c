@@ -96,6 +96,8 @@ static const char *field_keys(const RecordColumns *c)
     case ROWS_TEXTS:
     case ROWS_BLOCKS:
         return "data.text names the field; or set data.prompt and data.completion, or data.messages";
+    case ROWS_COLUMNS:
+        return "data.columns and data.score name the fields";
     case ROWS_LABELLED:
     case ROWS_IMAGES:
         break;
@@ -180,17 +182,32 @@ static bool fill_words(Record *r, JsonRow *w, const json_t *row, const RecordCol
     return true;
 }
 
+/* The field c->label, where there is one. */
+static void fill_label(Record *r, JsonRow *w, const json_t *row, const RecordColumns *c, Err *bad)
+{
+    const json_t *v = c->label ? json_object_get(row, c->label) : NULL;
+    if (!v && c->label && c->labelled && bad->kind == ERR_NONE)
+        err_set(bad, ERR_INPUT, "no field '%s'", c->label);
+    r->label_json = v;
+    r->label = v ? scalar_text(v, w->number, &r->label_size) : NULL;
+}
+
+static void fill_columns(Record *r, JsonRow *w, const json_t *row, const RecordColumns *c, Err *bad)
+{
+    words_reserve(w, (size_t)c->texts->count);
+    for (int i = 0; i < c->texts->count; i++)
+        w->text[i] = text_field(row, c->texts->items[i], c, &w->size[i], bad);
+    fill_label(r, w, row, c, bad);
+    r->words = (WordList){ w->text, w->size, bad->kind == ERR_NONE ? c->texts->count : 0 };
+}
+
 static void fill_texts(Record *r, JsonRow *w, const json_t *row, const RecordColumns *c, Err *bad)
 {
     r->text = text_field(row, c->text, c, &r->text_size, bad);
     r->pair = text_field(row, c->pair, c, &r->pair_size, bad);
-    const json_t *v = c->label ? json_object_get(row, c->label) : NULL;
-    if (!v && c->label && c->labelled && bad->kind == ERR_NONE)
-        err_set(bad, ERR_INPUT, "no field '%s'", c->label);
+    fill_label(r, w, row, c, bad);
     if (c->form && bad->kind == ERR_NONE)
         records_fill(r, &w->filled, c, form_field, w, bad);
-    r->label_json = v;
-    r->label = v ? scalar_text(v, w->number, &r->label_size) : NULL;
 }
 
 /* ---- one object ------------------------------------------------------------------ */
@@ -254,6 +271,8 @@ static bool give_object(JsonRow *w, const char *json, size_t n, int64_t number)
             err_hint(&bad, "an object stands in one line; or the file is a list of objects, in [ ]");
     } else if (c->kind == ROWS_WORDS) {
         fill_words(&r, w, row, c, &bad);
+    } else if (c->kind == ROWS_COLUMNS) {
+        fill_columns(&r, w, row, c, &bad);
     } else if (c->kind == ROWS_MESSAGES) {
         r.messages = list_field(row, c->messages, c, &bad);
     } else {

@@ -154,6 +154,9 @@ typedef struct TableFile {
     char **names; /* header, owned */
     size_t columns;
     int text, pair, label; /* column numbers, -1: none */
+    int *texts; /* [columns->texts] the same, owned */
+    const char **cells; /* of the current row, owned */
+    size_t *sizes;
     Text filled; /* the form of the current row */
 } TableFile;
 
@@ -167,7 +170,9 @@ static int find_name(const TableFile *t, const char *name)
 
 static const char *column_keys(const RecordColumns *c)
 {
-    return c->kind == ROWS_COMPLETIONS ? "data.prompt and data.completion" : "data.text and data.label";
+    return c->kind == ROWS_COMPLETIONS ? "data.prompt and data.completion"
+           : c->kind == ROWS_COLUMNS   ? "data.columns and data.score"
+                                       : "data.text and data.label";
 }
 
 static bool no_column(const TableFile *t, const char *name)
@@ -181,6 +186,8 @@ static bool no_column(const TableFile *t, const char *name)
     bool any = false;
     for (size_t i = 0; i < 3; i++)
         any = any || (wanted[i] && find_name(t, wanted[i]) >= 0);
+    for (int i = 0; c->texts && i < c->texts->count; i++)
+        any = any || find_name(t, c->texts->items[i]) >= 0;
     err_set(err, ERR_INPUT, "no column '%s'", name);
     err_at(err, "%s:1", t->reader->path);
     if (any || c->form)
@@ -200,6 +207,20 @@ static bool find_column(const TableFile *t, const char *name, bool needed, int *
     return !name || *column >= 0 || !needed || no_column(t, name);
 }
 
+/* Where the texts of a row stand. */
+static bool find_texts(TableFile *t, const StringList *names)
+{
+    bool ok = true;
+    if (!names)
+        return true;
+    t->texts = xcalloc((size_t)names->count, sizeof *t->texts);
+    t->cells = xcalloc((size_t)names->count, sizeof *t->cells);
+    t->sizes = xcalloc((size_t)names->count, sizeof *t->sizes);
+    for (int i = 0; ok && i < names->count; i++)
+        ok = find_column(t, names->items[i], true, &t->texts[i]);
+    return ok;
+}
+
 static bool read_header(TableFile *t)
 {
     const RecordColumns *c = t->reader->columns;
@@ -215,7 +236,7 @@ static bool read_header(TableFile *t)
         t->names[i] = xstrndup(name, n);
     }
     return find_column(t, c->text, true, &t->text) && find_column(t, c->pair, true, &t->pair) &&
-           find_column(t, c->label, c->labelled, &t->label);
+           find_column(t, c->label, c->labelled, &t->label) && find_texts(t, c->texts);
 }
 
 /* ---- records ---------------------------------------------------------------------------- */
@@ -261,6 +282,10 @@ static bool give_row(TableFile *t)
             r.text = lend(t, t->text, &r.text_size);
         r.pair = lend(t, t->pair, &r.pair_size);
         r.label = lend(t, t->label, &r.label_size);
+        for (int i = 0; c->texts && i < c->texts->count; i++)
+            t->cells[i] = lend(t, t->texts[i], &t->sizes[i]);
+        if (c->texts)
+            r.words = (WordList){ t->cells, t->sizes, c->texts->count };
         if (c->form)
             records_fill(&r, &t->filled, c, field, t, &bad);
     }
@@ -281,6 +306,9 @@ static bool read_table(RecordReader *reader, char delimiter)
     for (size_t i = 0; i < t.columns; i++)
         free(t.names[i]);
     free(t.names);
+    free(t.texts);
+    free(t.cells);
+    free(t.sizes);
     text_release(&t.filled);
     scan_release(&t.scan);
     source_close(&source);

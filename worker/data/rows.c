@@ -1,5 +1,6 @@
 #include "worker/data/rows.h"
 
+#include "worker/data/rows_columns.h"
 #include "worker/data/rows_labelled.h"
 #include "worker/data/rows_language.h"
 #include "worker/data/rows_messages.h"
@@ -18,6 +19,8 @@ bool rows_add(Examples *x, const Record *record, Err *bad)
         return rows_add_to_blocks(x, record, bad);
     case ROWS_COMPLETIONS:
         return rows_add_completion(x, record, bad);
+    case ROWS_COLUMNS:
+        return rows_add_columns(x, record, bad);
     case ROWS_IMAGES:
         return rows_add_image(x, record, bad);
     case ROWS_MESSAGES:

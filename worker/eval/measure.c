@@ -8,7 +8,7 @@
 MetricsSpec measure_spec(const ModelArch *arch)
 {
     return (MetricsSpec){ arch->head.task->type, arch->head.problem, arch->head.labels,
-                          (const char *const *)arch->head.label_names };
+                          (const char *const *)arch->head.label_names, arch->head.embed };
 }
 
 /* Source: seqeval 1.2, sequence_labeling.get_entities, _validate_chunk. */
@@ -49,6 +49,12 @@ static void add_tokens(Metrics *metrics, const Batch *batch, const float *logits
     metrics_add_tokens(metrics, batch->B, loss.count, loss.sum, loss.plain);
 }
 
+static void add_embeddings(Metrics *metrics, const Batch *batch, const float *logits, BatchLoss loss)
+{
+    (void)loss;
+    metrics_add_embeddings(metrics, logits, batch->goal, batch->B / metrics->spec.embed.columns);
+}
+
 void measure_batch(Metrics *metrics, Model *model, const Batch *batch, const float *values, float *logits)
 {
     static void (*const add[])(Metrics *, const Batch *, const float *,
@@ -56,7 +62,9 @@ void measure_batch(Metrics *metrics, Model *model, const Batch *batch, const flo
                                               [TASK_TOKEN_CLS] = add_tags,
                                               [TASK_CAUSAL_LM] = add_tokens,
                                               [TASK_IMAGE_CLS] = add_examples,
-                                              [TASK_SEQ_2_SEQ_LM] = add_tokens };
+                                              [TASK_SEQ_2_SEQ_LM] = add_tokens,
+
+                                              [TASK_FEATURE_EXTRACTION] = add_embeddings };
     const Task *task = task_get(metrics->spec.task);
     const BatchLoss loss = model_predict(model, batch, values, task->speaks ? NULL : logits);
     add[task->type](metrics, batch, logits, loss);

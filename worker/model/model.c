@@ -254,6 +254,8 @@ static void make_block(Model *model, const Weights *weights, int64_t layer)
 static void make_head(Model *model, const Weights *weights, bool below)
 {
     const ModelArch *arch = model->arch;
+    if (model->embeds)
+        return;
     if (model->speaks) {
         model->vocab_head = (VocabHead){ .loss = model->options.loss,
                                          .scale = (float)arch->logit_scale,
@@ -290,6 +292,7 @@ static void make_layers(Model *model, const Weights *weights)
 {
     choose_stage(model);
     model->speaks = model->arch->head.task->speaks;
+    model->embeds = model->arch->head.task->embeds;
     make_embedding(model, weights);
     if (has(model, -1, ROLE_SCORE_TABLE))
         model->score_table = view(model, weights, -1, ROLE_SCORE_TABLE);
@@ -349,7 +352,7 @@ static PassSizes pass_sizes(const Model *model)
         .stream = arch->pre_norm,
         .again = o->training && o->checkpointing,
         .places = has(model, -1, ROLE_POSITION) && !arch->image_size,
-        .labels = model->speaks || !model->closes ? 0 : most(arch->head.labels, o->most_labels),
+        .labels = model->speaks || model->embeds || !model->closes ? 0 : most(arch->head.labels, o->most_labels),
     };
     for (int64_t l = model->first; l < model->end; l++)
         block_measure(&model->blocks[l], drops, o->threads, &sizes);

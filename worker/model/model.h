@@ -12,6 +12,7 @@
 #ifndef WORKER_MODEL_MODEL_H
 #define WORKER_MODEL_MODEL_H
 
+#include "common/metrics/embed_loss.h"
 #include "common/model/arch.h"
 #include "common/slots/slots.h"
 #include "worker/layers/batch_loss.h"
@@ -59,7 +60,8 @@ int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const Weights
 BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad, int64_t step);
 
 /* logits, dropout off: [B, labels] for SEQ_CLS and IMAGE_CLS; [N, labels] for TOKEN_CLS; [N, V] for
- * CAUSAL_LM, where NULL is the usual case: only labelled rows meet the vocabulary then, in blocks.
+ * CAUSAL_LM, where NULL is the usual case: only labelled rows meet the vocabulary then, in blocks; [B, C] embeddings
+ * for FEATURE_EXTRACTION, without a loss.
  * values NULL: the base without LoRA (a new head is then zero). Loss as in training when goals are
  * given. */
 BatchLoss model_predict(Model *model, const Batch *batch, const float *values, float *logits);
@@ -80,13 +82,18 @@ bool model_pulls(const Model *model);
 void model_bind(Model *model, const float *values);
 
 /* Dropout on, as of `step`; what backward needs is kept in flight [0, options.flights). out[N, model_width_out]
- * (written) NULL: the last stage, whose backward has to be the next call. */
+ * (written) NULL: the last stage, whose backward has to be the next call. FEATURE_EXTRACTION: out[B, C] are the
+ * embeddings, before they are normalised. */
 void model_forward(Model *model, int flight, const Batch *batch, int64_t step, float *out);
 
 /* Of that flight's batch: grad[stage->size] (written); dout[N,C]: the gradient at out, NULL: there is none or it is the
- * last stage, which gives the loss; dx[N,C] (written): that at batch->rows, NULL: not wanted. */
+ * last stage, which gives the loss (FEATURE_EXTRACTION: at the embeddings; the loss is the caller's); dx[N,C] (written): that at batch->rows, NULL: not wanted. */
 BatchLoss model_backward(Model *model, int flight, const Batch *batch, int64_t step, const float *dout, float *grad,
                          float *dx);
+
+/* FEATURE_EXTRACTION: the losses of a step's rows and the gradient at their embeddings (common/metrics/embed_loss.h,
+ * which says what is written where). */
+void model_embed_loss(double *each, float *de, const EmbedBatch *batch, const EmbedConfig *how, float *room);
 
 /* Dropout off, nothing is kept: what model_predict does not say of a stage that is not the last. */
 void model_give_on(Model *model, const Batch *batch, const float *values, float *out);

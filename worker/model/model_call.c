@@ -2,6 +2,7 @@
  * of a forward is in the keep; all else that a call leaves behind is scratch. */
 #include "worker/model/model.h"
 
+#include "worker/layers/pool.h"
 #include "worker/model/again.h"
 #include "worker/model/model_parts.h"
 
@@ -43,13 +44,14 @@ static void choose_reads(Model *model, const Batch *batch, bool all)
     Pass *pass = model->pass;
     for (int64_t b = 0; b < batch->B; b++) {
         const int64_t T = batch->start[b + 1] - batch->start[b];
-        if (model->arch->head.rows == READ_LAST) {
-            pass->read_first[b] = last_word(model->arch, batch->ids + batch->start[b], T);
+        const HeadRows rows = model->arch->head.rows;
+        if (rows == READ_LAST || rows == READ_END) {
+            pass->read_first[b] = rows == READ_END ? T - 1 : last_word(model->arch, batch->ids + batch->start[b], T);
             pass->read_end[b] = pass->read_first[b] + 1;
-        } else if (model->arch->head.rows == READ_FIRST) {
+        } else if (rows == READ_FIRST) {
             pass->read_first[b] = 0;
             pass->read_end[b] = 1;
-        } else if (all || model->arch->head.rows == READ_MEAN) {
+        } else if (all || rows == READ_MEAN) {
             pass->read_first[b] = 0;
             pass->read_end[b] = T;
         } else {
@@ -110,6 +112,8 @@ void model_bind(Model *model, const float *values)
     if (!model->closes)
         return;
     norm_bind(&model->final, values);
+    if (model->embeds)
+        return;
     if (model->speaks)
         vocab_head_bind(&model->vocab_head, values);
     else
@@ -300,12 +304,14 @@ static void give_rows(Model *model, Keep *keep, float *out)
 void model_forward(Model *model, int flight, const Batch *batch, int64_t step, float *out)
 {
     REQUIRE(model->options.training && flight >= 0 && flight < (model->options.flights ? model->options.flights : 1));
-    REQUIRE(!model->closes == (out != NULL) && !model->opens == (batch->rows != NULL));
+    REQUIRE((!model->closes || model->embeds) == (out != NULL) && !model->opens == (batch->rows != NULL));
     Keep *keep = &model->keeps[flight];
     const ModelInput input = input_of(batch);
     begin_training(model, batch, step);
     model_up(model, keep, &input);
-    if (out)
+    if (out && model->closes)
+        pool_forward(out, model->arch->C, model->pass);
+    else if (out)
         give_rows(model, keep, out);
     else if (!model->speaks)
         head_forward(&model->head, &keep->head, model->pass);
@@ -320,12 +326,14 @@ BatchLoss model_backward(Model *model, int flight, const Batch *batch, int64_t s
     BatchLoss loss = { 0 };
     memset(grad, 0, (size_t)model_slot_size(model) * sizeof *grad);
     pass->grad = grad;
-    if (model->closes) {
+    if (model->closes && !model->embeds) {
         REQUIRE(has_goals(model, batch));
         loss = find_loss(model, keep, batch);
     } else {
         begin_training(model, batch, step);
-        if (dout)
+        if (model->embeds)
+            pool_backward(dout, model->arch->C, pass);
+        else if (dout)
             memcpy(stream_of(model), dout, stream_bytes(model));
     }
     if (model->closes || dout)
@@ -334,6 +342,11 @@ BatchLoss model_backward(Model *model, int flight, const Batch *batch, int64_t s
     if (dx)
         memcpy(dx, stream_of(model), stream_bytes(model));
     return loss;
+}
+
+void model_embed_loss(double *each, float *de, const EmbedBatch *batch, const EmbedConfig *how, float *room)
+{
+    pool_loss(each, de, batch, how, room);
 }
 
 BatchLoss model_train(Model *model, const Batch *batch, const float *values, float *grad, int64_t step)
@@ -365,6 +378,10 @@ BatchLoss model_predict(Model *model, const Batch *batch, const float *values, f
     Pass *pass = model->pass;
     REQUIRE(model->closes);
     go_up(model, batch, values, logits != NULL);
+    if (model->embeds) {
+        pool_forward(logits, model->arch->C, pass);
+        return (BatchLoss){ 0 };
+    }
     if (!model->speaks)
         head_forward(&model->head, NULL, pass);
     if (model->speaks && logits)

@@ -47,6 +47,7 @@ struct Model {
     bool apart; /* sums and norms between blocks are not one kernel: the same bits */
     bool below; /* something under the head is trained */
     bool speaks; /* its outputs are the vocabulary */
+    bool embeds; /* its outputs are embeddings, and there is no head */
     Head head;
     VocabHead vocab_head; /* instead of head, where it speaks */
     Pass *pass; /* its own; of a model beside another, the other's */

@@ -144,8 +144,8 @@ static void go_up(Flights *f, const FlightsWork *work, int64_t i)
     float *out = width > 0 ? belt_room(f, &f->up, i) : NULL;
     await_rows(f, flight);
     work->begin(work->self, i, flight);
-    if (!flight->failed)
-        model_forward(f->model, (int)(i % f->count), &flight->batch, work->step, out);
+    if (!flight->failed && !(work->ready && i == 0))
+        model_forward(f->model, (int)(i % f->count), &flight->batch, work->step, work->out ? work->out : out);
     else if (out)
         memset(out, 0, bytes_of(flight, width));
     if (out)
@@ -158,7 +158,7 @@ static void come_back(Flights *f, const FlightsWork *work, int64_t i)
 {
     const int slot = (int)(i % f->count);
     Flight *flight = &f->flights[slot];
-    const float *dout = f->back.rows[0] ? belt_room(f, &f->back, i) : NULL;
+    const float *dout = work->pull ? work->pull(work->self, i) : f->back.rows[0] ? belt_room(f, &f->back, i) : NULL;
     float *dx = f->down.rows[0] ? belt_room(f, &f->down, i) : NULL, *grad = work->room(work->self, i);
     BatchLoss loss = { 0 };
     if (flight->failed)

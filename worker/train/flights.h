@@ -63,6 +63,10 @@ typedef struct FlightsWork {
     void (*begin)(void *self, int64_t i, Flight *flight); /* before its forward: pixels; may say that it failed */
     float *(*room)(void *self, int64_t i); /* where its gradient goes */
     void (*end)(void *self, int64_t i, const Flight *flight, const BatchLoss *loss); /* which is there now */
+    /* Of a model that embeds, else NULL: the gradient at its outputs; where those of a forward go. */
+    const float *(*pull)(void *self, int64_t i);
+    float *out;
+    bool ready; /* the first one's forward is made, and kept in flights[0] */
 } FlightsWork;
 
 /* Forward and backward of all; the model is bound to the values. Backwards end in the order of the numbers. */

@@ -105,7 +105,7 @@ static HelloFacts facts(const Job *job)
         .examples = train->examples,
         .longest = train->longest,
         .eval_chunks = eval->chunks,
-        .eval_examples = eval->count,
+        .eval_examples = eval->examples,
         .eval_width = eval->width,
         .ranks = job->run.groups.team.size,
         .job_ranks = lanes_of(job),
@@ -146,13 +146,19 @@ static bool open_step(Job *job, Err *err)
 {
     const Groups *g = &job->run.groups;
     const JobStepOptions o = { &job->run.config, &job->base, &job->data, threads_of(job), &g->pipeline, lanes_of(job) };
-    const NodeOptions node = { job->base.stage.size, job->data.eval.width, job->run.config.parallel.micro_batches,
-                               job->run.config.ps.wire_dtype };
+    const ModelArch *arch = job->base.adapted.arch;
+    const Config *c = &job->run.config;
+    const NodeOptions node = { job->base.stage.size, job->data.eval.width, c->parallel.micro_batches, c->ps.wire_dtype,
+                               arch->head.task->embeds
+                                   ? arch->C * step_embeddings_texts(&arch->head.embed, c->train.batch_size,
+                                                                     job->data.train.examples)
+                                   : 0 };
     const bool planned = job_step_plan(&job->step, &o, err) && say_plan(job, &o, err);
     arithmetic_threads(o.threads);
     return group_agree(&job->run.groups.job, planned) &&
            group_agree(&job->run.groups.job, job_step_open(&job->step, &o, err)) &&
            group_agree(&job->run.groups.job, node_open(&job->node, &job->run.groups.team, &node, err)) &&
+           group_agree(&job->run.groups.job, job_step_open_embeddings(&job->step, &o, &job->node, err)) &&
            group_agree(&job->run.groups.job, job_step_open_texts(&job->step, &o, job->node.values, err)) &&
            group_agree(&g->job, g->team.rank != 0 || replica_open(&job->replica, &g->pipeline, job->base.adapted.arch,
                                                                   job->base.adapted.table, err));

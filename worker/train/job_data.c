@@ -2,6 +2,7 @@
 
 #include "common/base/digest.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "common/plan/packing.h"
 #include "common/plan/plan.h"
 #include "worker/eval/measure.h"
@@ -92,11 +93,22 @@ static void split(JobData *data, const Config *c)
         eval->rows = eval->own_rows;
     } else if (c->data.validation_split > 0) {
         const int64_t count = train->count;
-        train->count = rows_split(train->rows, count, c->data.validation_split, c->train.seed);
+        train->count = rows_split(train->rows, count, train->data.columns, c->data.validation_split, c->train.seed);
         eval->data = &train->data;
         eval->count = count - train->count;
         eval->rows = train->rows + train->count;
     }
+    eval->examples = eval->data ? eval->count / eval->data->columns : 0;
+}
+
+/* An example of several texts is the pack of them. */
+static int64_t pack_columns(TrainSet *train)
+{
+    const int64_t columns = train->data.columns, examples = train->count / columns;
+    train->pack_ends = xmalloc((size_t)examples * sizeof *train->pack_ends);
+    for (int64_t i = 0; i < examples; i++)
+        train->pack_ends[i] = (i + 1) * columns;
+    return examples;
 }
 
 /* data.packing: an example is a pack of rows. */
@@ -105,9 +117,10 @@ static void pack(TrainSet *train, const DataConfig *d)
     const int64_t *start = train->data.start;
     train->examples = train->count;
     train->longest = train->data.longest;
-    if (!d->packing)
+    if (!d->packing && train->data.columns == 1)
         return;
-    train->examples = packing_group(train->rows, train->count, start, d->block_size, &train->pack_ends);
+    train->examples = d->packing ? packing_group(train->rows, train->count, start, d->block_size, &train->pack_ends)
+                                 : pack_columns(train);
     train->longest = 0;
     for (int64_t p = 0, k = 0; p < train->examples; p++) {
         int64_t tokens = 0;
@@ -130,11 +143,11 @@ static void cut_chunks(EvalSet *eval, const JobDataOptions *o)
     const MetricsSpec spec = measure_spec(o->arch);
     eval->most_tokens = eval->most_rows = 1;
     if (eval->data)
-        eval->chunks = plan_chunks(eval->data->start, eval->rows, eval->count, o->config->parallel.micro_batch_tokens,
-                                   &eval->chunk_ends);
+        eval->chunks = plan_chunks(eval->data->start, eval->rows, eval->count, eval->data->columns,
+                                   o->config->parallel.micro_batch_tokens, &eval->chunk_ends);
     for (int64_t i = 0, begin = 0; i < eval->chunks; begin = eval->chunk_ends[i++]) {
         const int64_t rows = eval->chunk_ends[i] - begin, tokens = tokens_of(eval, begin, eval->chunk_ends[i]);
-        const int64_t width = metrics_width(&spec, rows);
+        const int64_t width = metrics_width(&spec, rows / eval->data->columns);
         eval->most_rows = rows > eval->most_rows ? rows : eval->most_rows;
         eval->most_tokens = tokens > eval->most_tokens ? tokens : eval->most_tokens;
         eval->width = width > eval->width ? width : eval->width;

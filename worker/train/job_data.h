@@ -23,7 +23,7 @@ typedef struct EvalSet {
     Pictures pictures; /* of images, else empty */
     const uint32_t *rows; /* [count] */
     uint32_t *own_rows; /* rows without a split; owned */
-    int64_t count;
+    int64_t count, examples; /* examples: rows of the files, of which each may be several */
     int64_t *chunk_ends; /* [chunks] of rows, owned */
     int64_t chunks;
     int64_t most_rows, most_tokens, width; /* of a chunk; width: doubles of its sums */

@@ -150,8 +150,26 @@ bool job_step_open_texts(JobStep *step, const JobStepOptions *o, const float *va
             references_open(&step->references, eval->data, eval->rows, eval->count, err));
 }
 
+bool job_step_open_embeddings(JobStep *step, const JobStepOptions *o, Node *node, Err *err)
+{
+    const ModelArch *arch = o->base->adapted.arch;
+    const TrainSet *train = &o->data->train;
+    const StepEmbeddingsOptions options = {
+        .plan = step->plan,
+        .data = &train->data,
+        .flights = &step->flights,
+        .node = node,
+        .head = &arch->head.embed,
+        .C = arch->C,
+        .micro_batches = o->config->parallel.micro_batches,
+        .texts = step_embeddings_texts(&arch->head.embed, o->config->train.batch_size, train->examples),
+    };
+    return !arch->head.task->embeds || step_embeddings_open(&step->embeddings, &options, err);
+}
+
 void job_step_release(JobStep *step)
 {
+    step_embeddings_release(&step->embeddings);
     text_engine_close(&step->engine);
     references_release(&step->references);
     flights_release(&step->flights);

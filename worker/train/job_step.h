@@ -12,6 +12,7 @@
 #include "worker/open/opened.h"
 #include "worker/train/flights.h"
 #include "worker/train/job_data.h"
+#include "worker/train/step_embeddings.h"
 
 /* Zeroed is empty. */
 typedef struct JobStep {
@@ -25,6 +26,7 @@ typedef struct JobStep {
     GenerateOptions generate;
     References references; /* of what is evaluated */
     float *logits; /* of one evaluation chunk */
+    StepEmbeddings embeddings; /* of a task that embeds; else zeroed */
     double *class_weights; /* [labels]; NULL: all alike */
 } JobStep;
 
@@ -45,6 +47,9 @@ MUST_USE bool job_step_open(JobStep *step, const JobStepOptions *options, Err *e
 
 /* data.generate: evaluations write behind the prompts, with values[slot_size] as they are then. */
 MUST_USE bool job_step_open_texts(JobStep *step, const JobStepOptions *options, const float *values, Err *err);
+
+/* Of a task that embeds: what its losses are of, with the node's memory. */
+MUST_USE bool job_step_open_embeddings(JobStep *step, const JobStepOptions *options, Node *node, Err *err);
 void job_step_release(JobStep *step);
 
 #endif

@@ -23,14 +23,16 @@ bool node_open(Node *node, const Group *team, const NodeOptions *options, Err *e
         .sums_room = sums_needed(options->micro_batches, team->size),
     };
     const size_t slots = arena_cost((size_t)slot_size * sizeof(float));
+    const size_t embeddings = arena_cost((size_t)options->embeddings * sizeof(float));
     node->box_bytes =
         arena_cost(sizeof(NodeBox)) + (size_t)node->sums_room * slots + arena_cost((size_t)eval_width * sizeof(double));
-    const size_t head = arena_cost(sizeof(NodeShared)) + slots;
+    const size_t head = arena_cost(sizeof(NodeShared)) + slots + embeddings;
     char *base = group_memory(team, head + (size_t)node->size * node->box_bytes, err);
     if (!base)
         return false;
     node->shared = (NodeShared *)(void *)base;
     node->values = (float *)(void *)(base + arena_cost(sizeof(NodeShared)));
+    node->embeddings = (float *)(void *)(base + arena_cost(sizeof(NodeShared)) + slots);
     node->boxes = base + head;
     if (node->rank == 0) {
         pthread_barrierattr_t shared;

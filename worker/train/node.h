@@ -48,6 +48,7 @@ typedef struct Node {
     int sums_room; /* gradient buffers a rank has: for its part of all micro-batches */
     NodeShared *shared;
     float *values; /* [slot_size] shared */
+    float *embeddings; /* [NodeOptions.embeddings] shared */
     char *boxes; /* size times box_bytes */
     size_t box_bytes;
 } Node;
@@ -55,6 +56,7 @@ typedef struct Node {
 typedef struct NodeOptions {
     int64_t slot_size, eval_width, micro_batches;
     WireDtype dtype;
+    int64_t embeddings; /* floats of those of a step (step_embeddings.h); 0: none */
 } NodeOptions;
 
 /* team: ranks of one node. */

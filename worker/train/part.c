@@ -100,21 +100,36 @@ static void look_at_leaf(MyPart *part, int64_t m, const BatchLoss *loss)
         absurd_tell(table, &sum, &job->told_absurd);
 }
 
+/* Of a model that embeds: the gradient at the embeddings, which the loss of the whole step has made. */
+static const float *pull(void *self, int64_t i)
+{
+    const MyPart *part = self;
+    return step_embeddings_gradient(&part->job->step.embeddings, part->full[i]);
+}
+
 static void end(void *self, int64_t i, const Flight *flight, const BatchLoss *loss)
 {
     MyPart *part = self;
     const int64_t m = part->full[i];
+    const StepEmbeddings *embeddings = &part->job->step.embeddings;
+    const BatchLoss of = embeddings->head ? step_embeddings_loss(embeddings, m) : *loss;
     if (!flight->failed)
-        look_at_leaf(part, m, loss);
-    const NodeSum sum = { { m, m + 1 }, flight->failed ? 0 : flight->batch.N, loss->weight, loss->sum };
+        look_at_leaf(part, m, &of);
+    const NodeSum sum = { { m, m + 1 }, flight->failed ? 0 : flight->batch.N, of.weight, of.sum };
     add_leaf(part, &sum);
 }
 
-void part_compute(Job *job, int64_t step, Range range)
+void part_compute(Job *job, int64_t step, Range range, bool ready)
 {
     NodeBox *box = node_box(&job->node, job->node.rank);
+    const bool embeds = job->step.embeddings.head != NULL;
     MyPart part = { .job = job, .step = step, .range = range, .next = range.begin };
     FlightsWork work = { .self = &part, .step = step, .fill = fill, .begin = begin, .room = room, .end = end };
+    if (embeds) {
+        work.pull = pull;
+        work.out = job->step.embeddings.again;
+        work.ready = ready;
+    }
     part.full = xcalloc((size_t)(range.end - range.begin) + 1, sizeof *part.full);
     for (int64_t m = range.begin; m < range.end; m++) {
         const uint32_t *rows;

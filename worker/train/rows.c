@@ -14,13 +14,15 @@ uint32_t *rows_usable(const Dataset *data, const Pictures *pictures, int64_t *co
     return rows;
 }
 
-int64_t rows_split(uint32_t *rows, int64_t count, double share, uint64_t seed)
+int64_t rows_split(uint32_t *rows, int64_t count, int64_t columns, double share, uint64_t seed)
 {
-    uint32_t *order = xmalloc((size_t)count * sizeof *order);
-    const int64_t trained = dataset_split(count, share, seed, order);
+    const int64_t examples = count / columns;
+    uint32_t *order = xmalloc((size_t)examples * sizeof *order), *split = xmalloc((size_t)count * sizeof *split);
+    const int64_t trained = dataset_split(examples, share, seed, order);
     for (int64_t i = 0; i < count; i++)
-        order[i] = rows[order[i]];
-    memcpy(rows, order, (size_t)count * sizeof *rows);
+        split[i] = rows[order[i / columns] * columns + i % columns];
+    memcpy(rows, split, (size_t)count * sizeof *rows);
+    free(split);
     free(order);
-    return trained;
+    return trained * columns;
 }

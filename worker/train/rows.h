@@ -10,7 +10,7 @@
 uint32_t *rows_usable(const Dataset *data, const Pictures *pictures, int64_t *count);
 
 /* rows[0, count) in the order of dataset_split: those that are trained on, whose count it returns, then those
- * held back. */
-int64_t rows_split(uint32_t *rows, int64_t count, double share, uint64_t seed);
+ * held back. Every `columns` of them are one example, and stay together. */
+int64_t rows_split(uint32_t *rows, int64_t count, int64_t columns, double share, uint64_t seed);
 
 #endif

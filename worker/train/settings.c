@@ -10,9 +10,10 @@ static RowKind rows_of_language(const DataConfig *d)
 
 static RowKind kind_of(const Config *config)
 {
-    static const RowKind kinds[] = {
-        [TASK_SEQ_CLS] = ROWS_LABELLED, [TASK_TOKEN_CLS] = ROWS_WORDS, [TASK_IMAGE_CLS] = ROWS_IMAGES
-    };
+    static const RowKind kinds[] = { [TASK_SEQ_CLS] = ROWS_LABELLED,
+                                     [TASK_TOKEN_CLS] = ROWS_WORDS,
+                                     [TASK_IMAGE_CLS] = ROWS_IMAGES,
+                                     [TASK_FEATURE_EXTRACTION] = ROWS_COLUMNS };
     return task_get(config->task)->speaks ? rows_of_language(&config->data) : kinds[config->task];
 }
 
@@ -30,7 +31,10 @@ DatasetOptions settings_data(const Config *config, const StringList *files)
         .form = d->template_text,
         .system = d->system,
         .text_pair = prompts ? d->completion : d->text_pair,
-        .label = kind == ROWS_LABELLED ? d->label : NULL,
+        .label = kind == ROWS_LABELLED  ? d->label
+                 : kind == ROWS_COLUMNS ? d->score
+                                        : NULL,
+        .columns = &d->columns,
         .tokens = d->tokens,
         .tags = d->tags,
         .messages = d->messages,

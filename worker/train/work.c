@@ -20,8 +20,13 @@ static void compute_part(Job *job, int64_t step, Range range)
     Node *node = &job->node;
     const int64_t n = range.end - range.begin;
     const Range part = { range.begin + n * node->rank / node->size, range.begin + n * (node->rank + 1) / node->size };
+    bool ready = false;
+    if (job->step.embeddings.head) {
+        model_bind(job->step.model, node->values);
+        step_embeddings_make(&job->step.embeddings, step, range, part, &ready);
+    }
     const double start = clock_now();
-    part_compute(job, step, part);
+    part_compute(job, step, part, ready);
     node_box(node, node->rank)->seconds = clock_now() - start;
     team_measure(job);
 }
@@ -187,6 +192,7 @@ bool job_work(Job *job, int *code, Err *err)
             ok = take_lease(job, &version, ok, err);
         node_gate(node);
         const Lease lease = node->shared->lease;
+        step_embeddings_forget(&job->step.embeddings);
         if (lease.kind == LEASE_STOP) {
             *code = lease.code;
             if (ok && lease.code != 0 && job->run.client)

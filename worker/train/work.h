@@ -8,8 +8,8 @@
 #include "worker/train/job.h"
 
 /* Micro-batches `part` of a step: their sums, as few as the tree allows, go into this rank's box. Together with the other
- * stages of its lane. */
-void part_compute(Job *job, int64_t step, Range part);
+ * stages of its lane. ready: the first one's forward is made (step_embeddings.h). */
+void part_compute(Job *job, int64_t step, Range part, bool ready);
 
 /* Chunks `range` of the validation set at a version; the leader pushes what was measured. */
 MUST_USE bool evaluate(Job *job, int64_t step, Range range, Err *err);

@@ -110,12 +110,13 @@ static void rows_of_another_size_are_refused(void **state)
         MetricsSpec spec;
         int64_t fits, more;
     } cases[] = {
-        { { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL }, 7, 8 },
-        { { TASK_IMAGE_CLS, PROBLEM_SINGLE_LABEL, 3, NULL }, 12, 13 },
-        { { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL }, 10, 9 },
-        { { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL }, 7, 6 }, /* two pairs, as row[0] says */
-        { { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, NULL }, 8, 7 },
-        { { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 2, NULL }, 17, 16 },
+        { { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 } }, 7, 8 },
+        { { TASK_IMAGE_CLS, PROBLEM_SINGLE_LABEL, 3, NULL, { .batch = 0 } }, 12, 13 },
+        { { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL, { .batch = 0 } }, 10, 9 },
+        { { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL, { .batch = 0 } }, 7, 6 }, /* two pairs, as row[0] says */
+        { { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 } }, 8, 7 },
+        { { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 } }, 17, 16 },
+        { { TASK_FEATURE_EXTRACTION, PROBLEM_REGRESSION, 2, NULL, { .columns = 2 } }, 13, 12 }, /* two rows */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Metrics m;
@@ -134,9 +135,13 @@ static void nothing_measured_gives_figures_that_are_numbers(void **state)
     (void)state;
     const char *const names[] = { "O", "B-A" };
     const MetricsSpec specs[] = {
-        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL },    { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 4, NULL },
-        { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL },     { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL },
-        { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, names }, { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 0, NULL },
+        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 } },
+        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 4, NULL, { .batch = 0 } },
+        { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL, { .batch = 0 } },
+        { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL, { .batch = 0 } },
+        { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, names, { .batch = 0 } },
+        { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 0, NULL, { .batch = 0 } },
+        { TASK_FEATURE_EXTRACTION, PROBLEM_REGRESSION, 2, NULL, { .columns = 2, .batch = 4 } },
     };
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         Metrics m;
@@ -154,7 +159,7 @@ static void clearing_begins_anew(void **state)
 {
     (void)state;
     Metrics m;
-    metrics_init(&m, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL });
+    metrics_init(&m, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL, { .batch = 0 } });
     const float logits[] = { 1, 2 }, goal[] = { 1, 3 };
     metrics_add(&m, logits, goal, 2, (MetricsLoss){ 1, 2 });
     near(figure(&m, "mse"), 0.5);

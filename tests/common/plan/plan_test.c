@@ -434,16 +434,16 @@ static void chunks_are_as_long_as_they_may_be(void **state)
     const int lengths[] = { 4, 4, 2, 1, 30, 5, 5, 10 };
     const Data data = of_lengths(lengths, 8);
     int64_t *ends;
-    assert_int_equal(plan_chunks(data.start, NULL, 8, 10, &ends), 5);
+    assert_int_equal(plan_chunks(data.start, NULL, 8, 1, 10, &ends), 5);
     const int64_t want[] = { 3, 4, 5, 7, 8 }; /* 10 | 1 | 30, longer than allowed | 10 | 10 */
     assert_memory_equal(ends, want, sizeof want);
     free(ends);
     static const uint32_t rows[] = { 7, 2, 3 };
-    assert_int_equal(plan_chunks(data.start, rows, 3, 12, &ends), 2); /* 10 2 | 1 */
+    assert_int_equal(plan_chunks(data.start, rows, 3, 1, 12, &ends), 2); /* 10 2 | 1 */
     assert_int_equal(ends[0], 2);
     assert_int_equal(ends[1], 3);
     free(ends);
-    assert_int_equal(plan_chunks(data.start, NULL, 0, 10, &ends), 0);
+    assert_int_equal(plan_chunks(data.start, NULL, 0, 1, 10, &ends), 0);
     free(ends);
 }
 
