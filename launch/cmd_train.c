@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 typedef struct TrainArguments {
-    const char *ranks, *file;
+    const char *ranks, *file, *trace;
     bool overwrite, help, version, print_config;
     int64_t rank_count;
     Arguments rest;
@@ -37,6 +37,8 @@ static bool prepare(const TrainArguments *given, CommandWords *server, Err *err)
         command_words_add(server, xprintf("--%s", given->rest.overrides[i]));
     if (given->overwrite)
         command_words_add(server, xstrdup("--overwrite"));
+    if (given->trace)
+        command_words_add(server, xprintf("--trace=%s", given->trace));
     const bool ok = config_load(&config, &sources, err) && config_check_training(&config, err) &&
                     stages_check_ranks(&config, given->rank_count, err) && preflight(&config, err);
     if (ok && config.ps.keys) /* for the workers, and for what we ask the server ourselves */
@@ -104,6 +106,7 @@ int cmd_train(int argc, char **argv)
     const Option own[] = {
         { "ranks", "N", "worker processes; default: one a core", &given.ranks, NULL },
         { "overwrite", NULL, "start anew in an output_dir that holds a run", NULL, &given.overwrite },
+        { "trace", "FILE", "write what server and clients do over time, for ui.perfetto.dev", &given.trace, NULL },
         { "print-config", NULL, "print the effective run file and stop", NULL, &given.print_config },
         { "help", NULL, "this text", NULL, &given.help },
     };

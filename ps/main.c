@@ -12,7 +12,7 @@
 
 typedef struct PsArguments {
     bool overwrite, help, version, print_config;
-    const char *port_file;
+    const char *port_file, *trace;
     Arguments rest;
 } PsArguments;
 
@@ -44,6 +44,7 @@ static int serve(Config *config, const PsArguments *given, Err *err)
                                     .insecure = ps.insecure,
                                     .lease_timeout = ps.lease_timeout,
                                     .http = http,
+                                    .trace = given->trace,
                                     .ready_file = given->port_file };
     Run *run = config_check_training(config, err) ? run_open(config, given->overwrite, err) : NULL;
     int code = err_exit_code(err);
@@ -87,6 +88,7 @@ int main(int argc, char **argv)
     const Option own[] = {
         { "overwrite", NULL, "start anew in an output_dir that holds a run", NULL, &given.overwrite },
         { "port-file", "FILE", "write the address here once it listens", &given.port_file, NULL },
+        { "trace", "FILE", "write what server and clients do over time, for ui.perfetto.dev", &given.trace, NULL },
         { "print-config", NULL, "print the effective run file and stop", NULL, &given.print_config },
         { "help", NULL, "this text", NULL, &given.help },
         { "version", NULL, "the version", NULL, &given.version },

@@ -16,6 +16,7 @@
 #include "ps/report.h"
 #include "ps/routes.h"
 #include "ps/save.h"
+#include "ps/trace.h"
 #include "ps/web.h"
 #include "ps/world.h"
 
@@ -47,6 +48,7 @@ typedef struct Server {
     bool takes_orders;
     WireId ordered_by; /* who had it stop, on control; size 0: nobody */
     Web *web; /* NULL: none */
+    Trace *trace; /* NULL: none */
     double shown; /* when it was last shown something */
     char *end_text; /* what the core told the clients at the end; owned */
 } Server;
@@ -133,6 +135,7 @@ static void answer_all(Server *server)
             server->end_text = xstrdup(reply.text);
         }
         reply.run = run_id(server->run);
+        trace_sent(server->trace, &reply, clock_now());
         answer(server, &reply);
     }
 }
@@ -231,7 +234,10 @@ static void take_message(Server *server, WireSocket *socket, const WireId *from,
         route->member = false;
     if (!take_labels(server, msg))
         return;
+    const int64_t before = run_version(server->run);
+    trace_received(server->trace, msg, now);
     core_message(server->core, msg, now);
+    trace_handled(server->trace, before, run_version(server->run), now, clock_now());
     answer_all(server);
 }
 
@@ -518,7 +524,8 @@ static bool server_open(Server *server, Run *run, const ServerOptions *options, 
 {
     const char *address = options->address ? options->address : "tcp://127.0.0.1:*";
     *server = (Server){ .run = run, .started = (double)time(NULL) };
-    if (!may_listen(address, options, err))
+    if (!may_listen(address, options, err) ||
+        (options->trace && !(server->trace = trace_open(options->trace, clock_now(), err))))
         return false;
     const CoreOptions core = { .run = run_id(run),
                                .version = run_version(run),
@@ -546,6 +553,7 @@ static void server_release(Server *server)
     routes_release(&server->routes);
     outgoing_values_release(&server->values);
     free(server->end_text);
+    trace_close(server->trace);
 }
 
 int server_run(Run *run, const ServerOptions *options, Err *err)

@@ -20,6 +20,7 @@ typedef struct ServerOptions {
     bool insecure; /* may listen where others can reach it, without keys */
     double lease_timeout; /* seconds */
     const char *http; /* HOST:PORT of the status page; NULL: none */
+    const char *trace; /* file for ps/trace; NULL: none */
     const char *ready_file; /* the bound address is written here once it listens; NULL: nowhere */
 } ServerOptions;
 
