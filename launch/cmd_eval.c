@@ -81,7 +81,7 @@ static bool measure_all(Session *s, MeasuredSet *set, const Config *c, Metrics *
     GenerateOptions options;
     TextEngine own = { 0 };
     References references = { 0 };
-    bool ok = generate_options(&options, &c->data, c->train.seed, s->base.adapted.arch->folder, s->max_length,
+    bool ok = generate_options(&options, &c->data, c->train.seed, s->base.adapted.arch, s->max_length,
                                s->base.tokenizer, err) &&
               session_writes(s, &own, EVAL_TEXTS, err) &&
               references_open(&references, &set->data, set->rows.row, set->rows.count, err);
@@ -138,6 +138,7 @@ static bool evaluate(json_t **figures, const Config *c, const EvalRun *run, cons
         .label_count = c->label_count,
         .problem = c->problem_type,
         .max_length = (data.kind == ROWS_BLOCKS ? data.block_size : data.max_length) +
+                      (data.kind == ROWS_SOURCES ? data.max_target_length : 0) +
                       (c->data.generate ? c->data.max_new_tokens : 0),
         .most_tokens = most_tokens(c),
         .embed = adapted_embed(c),

@@ -31,11 +31,10 @@ static bool refuse(Session *session, const PredictInput *input, Err *err)
 
 static bool answer(Session *session, const PredictInput *input, Err *err)
 {
-    static bool (*const answers[])(Session *, const PredictInput *, Err *) = { [TASK_SEQ_CLS] = predict_texts,
-                                                                               [TASK_TOKEN_CLS] = predict_words,
-                                                                               [TASK_CAUSAL_LM] = predict_prompts,
-                                                                               [TASK_IMAGE_CLS] = predict_images,
-                                                                               [TASK_FEATURE_EXTRACTION] = refuse };
+    static bool (*const answers[])(Session *, const PredictInput *, Err *) = {
+        [TASK_SEQ_CLS] = predict_texts,    [TASK_TOKEN_CLS] = predict_words,      [TASK_CAUSAL_LM] = predict_prompts,
+        [TASK_IMAGE_CLS] = predict_images, [TASK_SEQ_2_SEQ_LM] = predict_prompts, [TASK_FEATURE_EXTRACTION] = refuse
+    };
     return answers[session->base.adapted.arch->head.task->type](session, input, err);
 }
 
@@ -106,7 +105,7 @@ static bool predict(const PredictArguments *given, SeveralAdapters *several, con
         .labels = &c->labels,
         .problem = c->problem_type,
         .max_length = (given->max_length > 0 ? given->max_length : c->data.max_length) +
-                      (task_get(c->task)->speaks ? c->data.max_new_tokens : 0),
+                      (task_get(c->task)->two_texts ? 1 : 0) + (task_get(c->task)->speaks ? c->data.max_new_tokens : 0),
         .most_tokens = 4096,
         .arithmetic = c->parallel.arithmetic,
         .precision = c->train.precision,

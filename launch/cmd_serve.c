@@ -130,6 +130,11 @@ static bool open_session(Serving *s, Err *err)
 {
     const Config *c = &s->run;
     const bool speaks = task_get(c->task)->speaks;
+    if (task_get(c->task)->two_texts) {
+        err_set(err, ERR_INPUT, "a model of the task %s is not served: its prompts are no texts that go on",
+                config_task_name(c->task));
+        return err_hint(err, "lora predict answers files of sources");
+    }
     const int64_t longest = s->number[LENGTH_MOST] > 0 ? s->number[LENGTH_MOST] : speaks ? CONTEXT : c->data.max_length;
     s->options = (SessionOptions){
         .model = s->given->model,

@@ -16,6 +16,7 @@ typedef struct Writer {
     ChatTemplate *chat; /* opened with the first conversation */
     Encoding encoding;
     Int32s ids;
+    int64_t most; /* tokens that a source is cut to; 0: a prompt, which is not cut */
     int64_t count, done; /* waiting; answered before them, which keys the draws */
     int64_t start[PREDICT_BATCH + 1], example[PREDICT_BATCH];
     NamedAdapter *next, *named[PREDICT_BATCH]; /* of several adapters who writes: the row's, and of those that wait */
@@ -77,10 +78,13 @@ static bool add_prompt(Writer *w, Err *err)
     }
     if (!examples_check_ids(arch, e, err))
         return false;
+    const int64_t begin = w->ids.count;
     int32s_add(&w->ids, e->ids, e->count);
+    if (w->options.two_texts)
+        int32s_put(&w->ids, (int32_t)arch->start_id);
     w->example[w->count] = w->done + w->count;
     w->named[w->count] = w->next;
-    w->start[w->count + 1] = w->start[w->count] + e->count;
+    w->start[w->count + 1] = w->start[w->count] + w->ids.count - begin;
     w->count++;
     return (w->count < PREDICT_BATCH && w->input->path) || print_answers(w, err);
 }
@@ -88,7 +92,8 @@ static bool add_prompt(Writer *w, Err *err)
 static bool add_line(void *self, const char *line, size_t n, Err *err)
 {
     Writer *w = self;
-    return tokenizer_encode(w->session->base.tokenizer, line, n, NULL, 0, 0, &w->encoding, err) && add_prompt(w, err);
+    return tokenizer_encode(w->session->base.tokenizer, line, n, NULL, 0, w->most, &w->encoding, err) &&
+           add_prompt(w, err);
 }
 
 static bool add_conversation(Writer *w, const json_t *messages, Err *err)
@@ -129,9 +134,11 @@ bool predict_prompts(Session *session, const PredictInput *input, Err *err)
     Writer *w = xcalloc(1, sizeof *w);
     w->session = session;
     w->input = input;
-    bool ok = generate_options(&w->options, d, input->run->train.seed, session->base.adapted.arch->folder,
-                               session->max_length, session->base.tokenizer, err) &&
+    bool ok = generate_options(&w->options, d, input->run->train.seed, session->base.adapted.arch, session->max_length,
+                               session->base.tokenizer, err) &&
               session_writes(session, &w->engine, PREDICT_BATCH, err);
+    const int64_t room = session->max_length - d->max_new_tokens - 1, positions = session->base.adapted.arch->positions;
+    w->most = !w->options.two_texts ? 0 : room < positions ? room : positions;
     const bool mixed = input->named_count > 0; /* rows with a second field, which says the adapter */
     const RecordColumns columns = { .kind = d->messages ? ROWS_MESSAGES
                                             : mixed     ? ROWS_LABELLED

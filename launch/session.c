@@ -84,7 +84,8 @@ static bool open_all(Session *s, const SessionOptions *o, Err *err)
     if (!ok)
         return false;
     const bool images = s->base.adapted.arch->image_size > 0; /* each has as many rows as the model has positions */
-    if (s->max_length > s->base.adapted.arch->positions || images)
+    const bool two = s->base.adapted.arch->source_layers > 0; /* each stack has positions of its own */
+    if ((s->max_length > s->base.adapted.arch->positions && !two) || images)
         s->max_length = s->base.adapted.arch->positions;
     const int64_t least = s->max_length * (o->lanes > 1 ? o->lanes : 1);
     if (s->most_tokens < least)

@@ -57,6 +57,7 @@ static const char *unknown_feature(const ModelArch *arch)
     } features[] = {
         { arch->side_by_side, "a block whose attention and MLP stand side by side" },
         { arch->position_offset > 0 && !arch->padding_stands, "a table of positions that begins at another row" },
+        { arch->source_layers > 0, "a model of two stacks" },
         { arch->alibi != ALIBI_NONE, "a slope of scores (alibi)" },
         { arch->score_cap > 0, "a cap of scores" },
         { arch->logit_cap > 0, "a cap of logits" },

@@ -11,12 +11,12 @@
 enum { MOST_LABELS = 1 << 20 };
 
 static const FamilyReader *const readers[] = {
-    &albert_reader,      &bert_reader,     &bloom_reader,   &cohere_reader,  &deberta_reader,  &deberta_v2_reader,
-    &distilbert_reader,  &electra_reader,  &falcon_reader,  &gemma_reader,   &gemma2_reader,   &gemma3_text_reader,
-    &gpt2_reader,        &gpt_neox_reader, &gptj_reader,    &granite_reader, &llama_reader,    &mistral_reader,
-    &modernbert_reader,  &mpnet_reader,    &olmo2_reader,   &opt_reader,     &phi_reader,      &phi3_reader,
-    &qwen2_reader,       &qwen3_reader,    &roberta_reader, &smollm3_reader, &stablelm_reader, &vit_reader,
-    &xlm_roberta_reader,
+    &albert_reader,      &bart_reader,       &bert_reader,        &bloom_reader,   &cohere_reader,  &deberta_reader,
+    &deberta_v2_reader,  &distilbert_reader, &electra_reader,     &falcon_reader,  &gemma_reader,   &gemma2_reader,
+    &gemma3_text_reader, &gpt2_reader,       &gpt_neox_reader,    &gptj_reader,    &granite_reader, &llama_reader,
+    &mistral_reader,     &modernbert_reader, &mpnet_reader,       &olmo2_reader,   &opt_reader,     &phi_reader,
+    &phi3_reader,        &qwen2_reader,      &qwen3_reader,       &roberta_reader, &smollm3_reader, &stablelm_reader,
+    &t5_reader,          &vit_reader,        &xlm_roberta_reader,
 };
 enum { READERS = sizeof readers / sizeof *readers };
 
@@ -101,7 +101,8 @@ static bool is_fixed(const char *key)
 /* The number of layers, by the names that the families give it. */
 static bool is_layers(const char *key)
 {
-    return strcmp(key, "num_hidden_layers") == 0 || strcmp(key, "n_layer") == 0 || strcmp(key, "n_layers") == 0;
+    return strcmp(key, "num_hidden_layers") == 0 || strcmp(key, "n_layer") == 0 || strcmp(key, "n_layers") == 0 ||
+           strcmp(key, "num_layers") == 0 || strcmp(key, "num_decoder_layers") == 0;
 }
 
 static bool override(ModelArch *arch, const FamilyReader *reader, const json_t *overrides, Err *err)

@@ -63,6 +63,15 @@ typedef enum {
     ROLE_CONV, /* along the sequence, of the embeddings; behind the first block */
     ROLE_CONV_NORM,
     ROLE_IDLE, /* of the bare model, and no task here reads it (BERT's pooler): what stands on it stays as it began */
+    ROLE_BUCKETS, /* what a head adds to scores by the distance of query and key; in the first block of a stack */
+    ROLE_CROSS_Q, /* attention of a block to the rows of the stack that reads */
+    ROLE_CROSS_K,
+    ROLE_CROSS_V,
+    ROLE_CROSS_OUT,
+    ROLE_CROSS_NORM,
+    ROLE_SOURCE_POSITION, /* outside the blocks, of the stack that reads */
+    ROLE_SOURCE_EMBED_NORM,
+    ROLE_SOURCE_FINAL_NORM,
     ROLE_COUNT
 } Role;
 
@@ -135,6 +144,10 @@ typedef struct ModelArch {
     char *folder; /* resolved model folder */
     json_t *config; /* config.json with the overrides put in; owned */
     HeadArch head;
+    int64_t source_layers; /* of a model of two stacks (an encoder that reads, a decoder that writes): the first blocks,
+                              which are the encoder's; 0: there is one stack */
+    int64_t start_id; /* the token that a target begins behind, with two stacks */
+    int64_t buckets, bucket_distance; /* of ROLE_BUCKETS: distances from there on share the last; 0: none */
     int64_t C, layers, H, D, F, V; /* width, blocks, heads, head size, feed-forward width, vocabulary (0: images) */
     int *physical; /* [layers] which layer's modules a block runs, where several run the same; NULL: each its own */
     int64_t table_width; /* of the embeddings' rows, where ROLE_EMBED_PROJECT widens them; 0: C */
@@ -174,6 +187,7 @@ typedef struct ModelArch {
     double norm_eps, initializer_range;
     Activation act;
     double embed_dropout, hidden_dropout, attention_dropout;
+    double final_dropout; /* behind final norms */
     bool attention_stays; /* hidden_dropout is of what the MLP gives alone */
     bool mlp_stays; /* or of what attention gives alone */
     double inner_dropout; /* of what goes into ROLE_FF_DOWN */
@@ -243,6 +257,16 @@ int64_t arch_distance_row(const ModelArch *arch, int64_t distance);
 
 /* The slope of each head, out[H] (Press et al. 2021). */
 void arch_alibi_slopes(const ModelArch *arch, float *out);
+
+/* The row of ROLE_BUCKETS for key - query (Raffel et al. 2020); both_ways: keys behind the query have rows of their
+ * own. */
+int64_t arch_bucket(const ModelArch *arch, bool both_ways, int64_t distance);
+
+/* The first block of the stack that writes: behind source_layers. */
+static inline bool arch_is_source(const ModelArch *arch, int64_t layer)
+{
+    return layer < arch->source_layers;
+}
 
 /* Parameters of the whole model with its head. */
 int64_t arch_parameters(const ModelArch *arch);

@@ -4,6 +4,7 @@
 #include "common/model/arch.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* log(n / from) / log(to / from) * parts */
 static double share_of(double n, double from, double to, double parts)
@@ -42,4 +43,18 @@ int64_t arch_distance_row(const ModelArch *arch, int64_t distance)
     const int64_t span = arch->distance_span;
     const int64_t row = span + (arch->distance_buckets > 0 ? bucket_of(arch, distance) : distance);
     return row < 0 ? 0 : row >= 2 * span ? 2 * span - 1 : row;
+}
+
+/* Source: modeling_t5.T5Attention._relative_position_bucket: the logarithm in float, its divisor in double. */
+int64_t arch_bucket(const ModelArch *arch, bool both_ways, int64_t distance)
+{
+    const int64_t n = both_ways ? arch->buckets / 2 : arch->buckets, exact = n / 2;
+    const int64_t base = both_ways && distance > 0 ? n : 0;
+    const int64_t far = both_ways ? llabs(distance) : distance < 0 ? -distance : 0;
+    if (far < exact)
+        return base + far;
+    const float places = (float)maths_log((double)((float)far / (float)exact));
+    const float share = places / (float)maths_log((double)arch->bucket_distance / (double)exact);
+    const int64_t bucket = exact + (int64_t)(share * (float)(n - exact));
+    return base + (bucket < n ? bucket : n - 1);
 }

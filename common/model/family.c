@@ -44,7 +44,7 @@ bool arch_dropout(const ModelArch *arch, const char *key, double fallback, doubl
 }
 
 /* Source: transformers/activations.py, ACT2CLS. */
-bool arch_activation(const ModelArch *arch, const char *key, const char *fallback, Activation *act, Err *err)
+bool arch_activation_named(const char *name, const char *key, Activation *act, Err *err)
 {
     static const struct {
         const char *name;
@@ -63,9 +63,6 @@ bool arch_activation(const ModelArch *arch, const char *key, const char *fallbac
         { "swish", ACT_SILU },
         { "tanh", ACT_TANH },
     };
-    const char *name = json_get_string(arch->config, key, fallback, err);
-    if (err->kind != ERR_NONE)
-        return false;
     Text names = { 0 };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strcmp(name, known[i].name) == 0) {
@@ -79,6 +76,12 @@ bool arch_activation(const ModelArch *arch, const char *key, const char *fallbac
     err_hint(err, "known are %s", names.data);
     text_release(&names);
     return false;
+}
+
+bool arch_activation(const ModelArch *arch, const char *key, const char *fallback, Activation *act, Err *err)
+{
+    const char *name = json_get_string(arch->config, key, fallback, err);
+    return err->kind == ERR_NONE && arch_activation_named(name, key, act, err);
 }
 
 bool arch_flag(const ModelArch *arch, const char *key, bool fallback, bool *out, Err *err)
@@ -155,11 +158,38 @@ bool arch_tokens(ModelArch *arch, int64_t pad, int64_t bos, int64_t eos, Err *er
     return err->kind == ERR_NONE;
 }
 
-void arch_scale(ModelArch *arch)
+bool arch_start(ModelArch *arch, int64_t fallback, Err *err)
+{
+    arch->start_id = read_token(arch, "decoder_start_token_id", fallback, err);
+    if (err->kind != ERR_NONE)
+        return false;
+    return (arch->start_id >= 0 && arch->start_id < arch->V) ||
+           err_set(err, ERR_INPUT, "'decoder_start_token_id' is %lld, the model has %lld words",
+                   (long long)arch->start_id, (long long)arch->V);
+}
+
+bool arch_stacks(ModelArch *arch, const char *source_key, const char *key, int64_t fallback, Err *err)
+{
+    const json_t *own = json_object_get(arch->config, key);
+    if (!arch_layers(arch, source_key, fallback, err))
+        return false;
+    arch->source_layers = arch->layers;
+    if (!json_is_null(own) && !arch_layers(arch, key, own ? fallback : arch->source_layers, err))
+        return false;
+    arch->layers += arch->source_layers;
+    return true;
+}
+
+void arch_scale_by(ModelArch *arch, double scale)
 {
     arch->scales = xcalloc((size_t)arch->layers, sizeof *arch->scales);
     for (int64_t l = 0; l < arch->layers; l++)
-        arch->scales[l] = 1.0 / sqrt((double)arch->D);
+        arch->scales[l] = scale;
+}
+
+void arch_scale(ModelArch *arch)
+{
+    arch_scale_by(arch, 1.0 / sqrt((double)arch->D));
 }
 
 bool arch_heads(ModelArch *arch, const char *width_key, const char *heads_key, Err *err)
@@ -236,12 +266,22 @@ void arch_add_embed_norm(ModelArch *arch, char *path)
 
 void arch_add_layer(ModelArch *arch, const char *stack, int layer, const LayerModule *modules, int count)
 {
+    arch_add_block(arch, stack, layer, 0, modules, count);
+}
+
+void arch_add_block(ModelArch *arch, const char *stack, int number, int first, const LayerModule *modules, int count)
+{
+    const int layer = first + number;
     for (int i = 0; i < count; i++) {
         const LayerModule *m = &modules[i];
         if (!m->name)
             continue;
-        char *path = xprintf("%s.%d.%s", stack, layer, m->name);
-        if (m->in == 0 && m->out == arch->C)
+        char *path = xprintf("%s.%d.%s", stack, number, m->name);
+        if (m->role == ROLE_BUCKETS)
+            arch_add(
+                arch, path,
+                &(Module){ .kind = MODULE_EMBEDDING, .role = m->role, .layer = layer, .out = m->out, .in = m->in });
+        else if (m->in == 0 && m->out == arch->C)
             arch_add_norm(arch, path, layer, m->role);
         else if (m->in == 0)
             arch_add(arch, path,

@@ -19,11 +19,11 @@ typedef struct FamilyReader {
     void (*list)(ModelArch *arch);
 } FamilyReader;
 
-extern const FamilyReader albert_reader, bert_reader, bloom_reader, cohere_reader, deberta_reader, deberta_v2_reader,
-    distilbert_reader, electra_reader, falcon_reader, gemma_reader, gemma2_reader, gemma3_text_reader, gpt2_reader,
-    gpt_neox_reader, gptj_reader, granite_reader, llama_reader, mistral_reader, modernbert_reader, mpnet_reader,
-    olmo2_reader, opt_reader, phi_reader, phi3_reader, qwen2_reader, qwen3_reader, roberta_reader, smollm3_reader,
-    stablelm_reader, vit_reader, xlm_roberta_reader;
+extern const FamilyReader albert_reader, bart_reader, bert_reader, bloom_reader, cohere_reader, deberta_reader,
+    deberta_v2_reader, distilbert_reader, electra_reader, falcon_reader, gemma_reader, gemma2_reader,
+    gemma3_text_reader, gpt2_reader, gpt_neox_reader, gptj_reader, granite_reader, llama_reader, mistral_reader,
+    modernbert_reader, mpnet_reader, olmo2_reader, opt_reader, phi_reader, phi3_reader, qwen2_reader, qwen3_reader,
+    roberta_reader, smollm3_reader, stablelm_reader, t5_reader, vit_reader, xlm_roberta_reader;
 
 /* ---- reading config.json: the fallback is Transformers' ------------------------ */
 
@@ -47,14 +47,23 @@ MUST_USE bool arch_norms(ModelArch *arch, const char *eps_key, double eps, Err *
 /* hidden_act's name, by Transformers' ACT2CLS. */
 MUST_USE bool arch_activation(const ModelArch *arch, const char *key, const char *fallback, Activation *act, Err *err);
 
+MUST_USE bool arch_activation_named(const char *name, const char *key, Activation *act, Err *err);
+
+/* decoder_start_token_id -> start_id. */
+MUST_USE bool arch_start(ModelArch *arch, int64_t fallback, Err *err);
+
 /* pad_token_id, bos_token_id, eos_token_id (of a list the first; null: -1). */
 MUST_USE bool arch_tokens(ModelArch *arch, int64_t pad, int64_t bos, int64_t eos, Err *err);
 
 /* D = C / H, K = H and scales of 1 / sqrt(D); checks that H divides C. */
 MUST_USE bool arch_heads(ModelArch *arch, const char *width_key, const char *heads_key, Err *err);
 
-/* scales[layer] = 1 / sqrt(D) */
+/* Blocks of two stacks -> layers, source_layers. As many as the other where the second key is not there, or null. */
+MUST_USE bool arch_stacks(ModelArch *arch, const char *source_key, const char *key, int64_t fallback, Err *err);
+
+/* scales[layer] = 1 / sqrt(D), or as it is said */
 void arch_scale(ModelArch *arch);
+void arch_scale_by(ModelArch *arch, double scale);
 
 /* The dropout before a head that reads tokens, of families without a key of their own. */
 MUST_USE bool arch_token_dropout(ModelArch *arch, Err *err);
@@ -153,6 +162,9 @@ typedef struct LayerModule {
     bool bias; /* of a norm: as arch_add_norm, whatever it says */
 } LayerModule;
 void arch_add_layer(ModelArch *arch, const char *stack, int layer, const LayerModule *modules, int count);
+
+/* Of one stack of two: its blocks are counted from 0 in paths, from `first` in the model. */
+void arch_add_block(ModelArch *arch, const char *stack, int number, int first, const LayerModule *modules, int count);
 
 void arch_add_head(ModelArch *arch, char *path, bool bias); /* the task's, new */
 void arch_add_head_pooler(ModelArch *arch, char *path,

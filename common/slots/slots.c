@@ -240,10 +240,38 @@ static uint64_t table_hash(const SlotTable *table)
     return hash;
 }
 
+/* With two stacks the blocks' linears alone: tables are both stacks', or of scores. */
+static bool fits_stacks(const ModelArch *arch, const ModuleMatch *matches, const LoraConfig *lora, Err *err)
+{
+    if (arch->source_layers == 0)
+        return true;
+    if (lora->layers_count > 0 && !lora->published) {
+        err_set(err, ERR_INPUT, "layers are numbered in each of the two stacks of a %s", arch->family->model_type);
+        err_hint(err, "name modules by a pattern instead: lora.target_modules: 'decoder\\..*\\.1\\..*\\.q'");
+        return err_at(err, "lora.layers_to_transform");
+    }
+    if (json_object_size(lora->tokens) > 0 || json_array_size(lora->tokens) > 0) {
+        err_set(err, ERR_INPUT, "the word table of a %s is both stacks': none of its rows is trained here",
+                arch->family->model_type);
+        return err_at(err, "lora.trainable_token_indices");
+    }
+    for (int i = 0; i < arch->module_count; i++) {
+        const Module *m = &arch->modules[i];
+        if ((!matches[i].target && !matches[i].saved) || (m->layer >= 0 && m->kind != MODULE_EMBEDDING))
+            continue;
+        err_set(err, ERR_INPUT, "'%s' of a model of two stacks (model_type '%s') is not trained here", m->path,
+                arch->family->model_type);
+        return err_hint(err, methods_is_whole(lora) ? "take train.mode: lora"
+                                                    : "adapt linears of the blocks: take it out of lora.target_modules "
+                                                      "or lora.modules_to_save");
+    }
+    return true;
+}
+
 SlotTable *slots_open(const ModelArch *arch, const LoraConfig *lora, Err *err)
 {
     ModuleMatch *matches = xcalloc((size_t)arch->module_count, sizeof *matches);
-    if (!slots_match(matches, arch, lora, err)) {
+    if (!slots_match(matches, arch, lora, err) || !fits_stacks(arch, matches, lora, err)) {
         free(matches);
         return NULL;
     }

@@ -242,8 +242,8 @@ bool service_open(Service *s, const ServiceOptions *options, Err *err)
                                options->queue_seconds,
                                options->request_seconds };
     if (session->base.adapted.arch->head.task->speaks) {
-        if (!generate_options(&s->generate, &options->run->data, options->run->train.seed,
-                              session->base.adapted.arch->folder, session->max_length, session->base.tokenizer, err))
+        if (!generate_options(&s->generate, &options->run->data, options->run->train.seed, session->base.adapted.arch,
+                              session->max_length, session->base.tokenizer, err))
             return false;
         s->chat = chat_template_open(session->base.adapted.arch->folder, NULL, &s->chat_fault);
     }

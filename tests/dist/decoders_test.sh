@@ -1,5 +1,5 @@
 #!/bin/bash
-# `lora predict` of every decoder's golden case writes what Transformers' greedy search does with the trained adapter.
+# `lora predict` of every golden case of decoders, and of models of two stacks, writes what Transformers' greedy search does with the trained adapter.
 . "$(dirname "$0")/lib.sh"
 
 # rows whose choice was no near draw
@@ -17,8 +17,10 @@ END
 for golden in "$root"/tests/golden/*/expected/generate.jsonl; do
     case=${golden%/expected/*}
     name=$(basename "$case")
+    columns="--data.prompt=prompt --data.completion=completion"
+    [[ $name != *-seq2seq ]] || columns="--data.prompt=source --data.completion=target --data.max_length=40"
     "$root/bin/lora" predict "$case/dev.jsonl" --adapter="$case/expected" --model="$case/model" \
-        --data.prompt=prompt --data.completion=completion --data.max_new_tokens=16 >"$work/texts" 2>"$work/log" ||
+        $columns --data.max_new_tokens=16 >"$work/texts" 2>"$work/log" ||
         fail "lora predict of $name ended with $?"
     same_texts "$golden" "$work/texts" >"$work/log" || fail "$name writes other texts"
 done

@@ -71,6 +71,21 @@ static void read_columns(Set *set, const json_t *from)
     }
 }
 
+/* A source and its target, as rows_sources.h says. */
+static void read_pair(const ModelArch *arch, Row *row, const json_t *labels)
+{
+    const int64_t S = row->length, T = (int64_t)json_array_size(labels);
+    assert_true(S + T <= MOST_LENGTH);
+    for (int64_t t = 0; t < S; t++)
+        row->labels[t] = -100;
+    ints(row->labels + S, labels);
+    row->ids[S] = (int32_t)arch->start_id;
+    memcpy(row->ids + S + 1, row->labels + S, (size_t)(T - 1) * sizeof *row->ids);
+    for (int64_t t = 0; t < T; t++)
+        row->types[S + t] = 1;
+    row->length = S + T;
+}
+
 static void read_row(Subject *s, const json_t *from)
 {
     const char *split = json_string_value(json_object_get(from, "split"));
@@ -86,6 +101,8 @@ static void read_row(Subject *s, const json_t *from)
     ints(row->types, json_object_get(from, "token_type_ids"));
     if (json_is_number(labels))
         row->goal[0] = (float)json_number_value(labels);
+    else if (s->c.arch->source_layers > 0)
+        read_pair(s->c.arch, row, labels);
     else if (s->c.arch->head.rows == READ_LABELLED)
         ints(row->labels, labels);
     for (size_t i = 0; i < json_array_size(labels) && i < MOST_LABELS; i++)
@@ -147,6 +164,7 @@ static void settle(Subject *s)
 {
     ModelArch *arch = s->c.arch;
     arch->embed_dropout = arch->hidden_dropout = arch->attention_dropout = 0;
+    arch->inner_dropout = arch->final_dropout = 0;
     arch->head.pooler_dropout = arch->head.dropout = 0;
     if (strcmp(s->name, "bert-multilabel") == 0)
         arch->head.problem = PROBLEM_MULTI_LABEL;
@@ -242,7 +260,7 @@ Packed pack(const Subject *s, const Set *set, const int *index, int B)
             p.types[N + t] = row->types[t];
             p.labels[N + t] = row->labels[t];
         }
-        if (arch->head.task->speaks)
+        if (arch->head.task->speaks && arch->source_layers == 0)
             for (int64_t t = 0; t < row->length; t++)
                 p.labels[N + t] = t + 1 < row->length ? row->labels[t + 1] : -100;
         memcpy(p.goal + b * width, row->goal, (size_t)width * sizeof *p.goal);
@@ -256,7 +274,7 @@ Packed pack(const Subject *s, const Set *set, const int *index, int B)
                        .N = N,
                        .start = p.start,
                        .ids = arch->image_size ? NULL : p.ids,
-                       .types = arch->types > 0 ? p.types : NULL,
+                       .types = arch->types > 0 || arch->source_layers > 0 ? p.types : NULL,
                        .example = p.example,
                        .goal = tokens ? NULL : p.goal,
                        .token_goal = tokens ? p.labels : NULL,

@@ -39,7 +39,9 @@ const GoldenCase golden[GOLDEN_ALL] = {
     { "smollm3-clm", TASK_CAUSAL_LM, 0 },      { "falcon-clm", TASK_CAUSAL_LM, 0 },
     { "falcon_new-clm", TASK_CAUSAL_LM, 0 },   { "bloom-clm", TASK_CAUSAL_LM, 0 },
     { "gptj-clm", TASK_CAUSAL_LM, 0 },         { "cohere-clm", TASK_CAUSAL_LM, 0 },
-    { "roberta-full", TASK_SEQ_CLS, 2 },       { "gpt2-full-clm", TASK_CAUSAL_LM, 0 },
+    { "t5-seq2seq", TASK_SEQ_2_SEQ_LM, 0 },    { "flan_t5-seq2seq", TASK_SEQ_2_SEQ_LM, 0 },
+    { "bart-seq2seq", TASK_SEQ_2_SEQ_LM, 0 },  { "roberta-full", TASK_SEQ_CLS, 2 },
+    { "gpt2-full-clm", TASK_CAUSAL_LM, 0 },
 };
 
 int golden_index(const char *name)

@@ -162,6 +162,8 @@ static void describe(const DatasetOptions *o, const ModelArch *arch, Text *words
               (long long)arch->types, (long long)arch->image_size, (long long)arch->patch);
     for (int i = 0; o->kind == ROWS_COLUMNS && i < o->columns->count; i++)
         text_addf(words, "\n%s", o->columns->items[i]);
+    if (o->kind == ROWS_SOURCES)
+        text_addf(words, " %lld %lld", (long long)o->max_target_length, (long long)arch->start_id);
     for (int64_t i = 0; arch->head.label_names && i < arch->head.labels; i++)
         text_addf(words, "\n%s", arch->head.label_names[i]);
 }
@@ -202,16 +204,23 @@ static bool content_key(uint64_t *key, const DatasetOptions *o, const ModelArch 
 
 /* ---- opening ---------------------------------------------------------------------- */
 
+static bool fits(const char *key, int64_t length, const ModelArch *arch, Err *err)
+{
+    if (length <= arch->positions)
+        return true;
+    err_set(err, ERR_INPUT, "%s is %lld, the model has %lld positions", key, (long long)length,
+            (long long)arch->positions);
+    return err_hint(err, "set %s to %lld or less", key, (long long)arch->positions);
+}
+
 static bool check_length(const DatasetOptions *o, const ModelArch *arch, Err *err)
 {
-    const bool blocks = o->kind == ROWS_BLOCKS;
-    const int64_t length = blocks ? o->block_size : o->max_length;
-    if (o->kind == ROWS_IMAGES || length <= arch->positions)
+    if (o->kind == ROWS_IMAGES)
         return true;
-    err_set(err, ERR_INPUT, "%s is %lld, the model has %lld positions", blocks ? "data.block_size" : "data.max_length",
-            (long long)length, (long long)arch->positions);
-    return err_hint(err, "set %s to %lld or less", blocks ? "data.block_size" : "data.max_length",
-                    (long long)arch->positions);
+    if (o->kind == ROWS_BLOCKS)
+        return fits("data.block_size", o->block_size, arch, err);
+    return fits("data.max_length", o->max_length, arch, err) &&
+           (o->kind != ROWS_SOURCES || fits("data.max_target_length", o->max_target_length, arch, err));
 }
 
 bool dataset_open(Dataset *data, const DatasetOptions *options, const ModelArch *arch, const Tokenizer *tokenizer,

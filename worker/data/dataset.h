@@ -37,12 +37,13 @@ typedef struct Dataset {
 typedef struct DatasetOptions {
     RowKind kind;
     const StringList *files;
-    const char *text, *text_pair, *label; /* columns; COMPLETIONS: text is the prompt, text_pair the completion */
+    const char *text, *text_pair,
+        *label; /* columns; COMPLETIONS, SOURCES: text is the prompt, text_pair the completion */
     const char *form; /* TEXTS, COMPLETIONS: makes the text of the columns it names (form.h); `text` is NULL then */
     const char *system; /* MESSAGES: of conversations without one */
     const char *tokens, *tags, *messages;
     const StringList *columns; /* COLUMNS; the number is `label` */
-    int64_t max_length, block_size;
+    int64_t max_length, max_target_length, block_size; /* SOURCES: max_length is the source's */
     int64_t limit; /* rows of each file, -1: all */
     bool skip_bad_rows;
     bool labelled; /* false: a missing label column is fine, goal is 0 (prediction) */

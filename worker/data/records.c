@@ -155,7 +155,8 @@ static bool read_folder(RecordReader *reader)
 
 #define HOLDS(kind) (1u << (kind))
 #define HOLDS_TEXTS                                                                                                    \
-    (HOLDS(ROWS_LABELLED) | HOLDS(ROWS_TEXTS) | HOLDS(ROWS_BLOCKS) | HOLDS(ROWS_COMPLETIONS) | HOLDS(ROWS_COLUMNS))
+    (HOLDS(ROWS_LABELLED) | HOLDS(ROWS_TEXTS) | HOLDS(ROWS_BLOCKS) | HOLDS(ROWS_COMPLETIONS) | HOLDS(ROWS_COLUMNS) |   \
+     HOLDS(ROWS_SOURCES))
 
 typedef struct Format {
     const char *ending; /* "/": a folder */
@@ -199,6 +200,7 @@ static bool refuse_kind(const char *path, RowKind kind, bool known, Err *err)
         [ROWS_TEXTS] = "name it .csv, .tsv, .jsonl or .json, or cut plain text into blocks: data.block_size: 512",
         [ROWS_BLOCKS] = "name it .txt, .csv, .tsv, .jsonl or .json",
         [ROWS_COMPLETIONS] = "name it .csv, .tsv, .jsonl or .json",
+        [ROWS_SOURCES] = "name it .csv, .tsv, .jsonl or .json",
         [ROWS_MESSAGES] = "name it .jsonl or .json: objects with a list of {role, content}",
         [ROWS_COLUMNS] = "name it .csv, .tsv, .jsonl or .json",
         [ROWS_IMAGES] = "give a folder with a folder of images a class",

@@ -26,6 +26,7 @@ typedef enum {
     ROWS_COMPLETIONS, /* a prompt and its completion */
     ROWS_MESSAGES, /* a conversation */
     ROWS_COLUMNS, /* texts that belong together, and perhaps a number: how alike they are */
+    ROWS_SOURCES, /* a source and its target, each a text of its own */
     ROWS_IMAGES /* an image file and a label */
 } RowKind;
 

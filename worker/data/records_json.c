@@ -90,6 +90,7 @@ static const char *field_keys(const RecordColumns *c)
     case ROWS_WORDS:
         return "data.tokens and data.tags name the fields";
     case ROWS_COMPLETIONS:
+    case ROWS_SOURCES:
         return "data.prompt and data.completion name the fields";
     case ROWS_MESSAGES:
         return "data.messages names the field";

@@ -170,9 +170,9 @@ static int find_name(const TableFile *t, const char *name)
 
 static const char *column_keys(const RecordColumns *c)
 {
-    return c->kind == ROWS_COMPLETIONS ? "data.prompt and data.completion"
-           : c->kind == ROWS_COLUMNS   ? "data.columns and data.score"
-                                       : "data.text and data.label";
+    return c->kind == ROWS_COMPLETIONS || c->kind == ROWS_SOURCES ? "data.prompt and data.completion"
+           : c->kind == ROWS_COLUMNS                              ? "data.columns and data.score"
+                                                                  : "data.text and data.label";
 }
 
 static bool no_column(const TableFile *t, const char *name)

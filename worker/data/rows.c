@@ -4,6 +4,7 @@
 #include "worker/data/rows_labelled.h"
 #include "worker/data/rows_language.h"
 #include "worker/data/rows_messages.h"
+#include "worker/data/rows_sources.h"
 #include "worker/data/rows_words.h"
 
 bool rows_add(Examples *x, const Record *record, Err *bad)
@@ -21,6 +22,8 @@ bool rows_add(Examples *x, const Record *record, Err *bad)
         return rows_add_completion(x, record, bad);
     case ROWS_COLUMNS:
         return rows_add_columns(x, record, bad);
+    case ROWS_SOURCES:
+        return rows_add_source(x, record, bad);
     case ROWS_IMAGES:
         return rows_add_image(x, record, bad);
     case ROWS_MESSAGES:

@@ -35,17 +35,20 @@ static bool add_ends(GenerateOptions *o, const char *folder, const char *name, E
     return said;
 }
 
-bool generate_options(GenerateOptions *options, const DataConfig *d, uint64_t seed, const char *model_folder,
+bool generate_options(GenerateOptions *options, const DataConfig *d, uint64_t seed, const ModelArch *arch,
                       int64_t positions, const Tokenizer *tokenizer, Err *err)
 {
+    const bool two = arch->head.task->two_texts; /* a target has positions of its own, one for what it begins behind */
+    const int64_t most = two && d->max_new_tokens >= arch->positions ? arch->positions - 1 : d->max_new_tokens;
     *options = (GenerateOptions){
         .sample = { d->do_sample, d->temperature, d->top_p, d->repetition_penalty, d->top_k, seed },
-        .max_new_tokens = d->max_new_tokens,
+        .max_new_tokens = most,
+        .two_texts = two,
         .positions = positions,
         .stop = &d->stop_strings,
     };
-    if (!add_ends(options, model_folder, "generation_config.json", err) && err->kind == ERR_NONE)
-        add_ends(options, model_folder, "config.json", err);
+    if (!add_ends(options, arch->folder, "generation_config.json", err) && err->kind == ERR_NONE)
+        add_ends(options, arch->folder, "config.json", err);
     add_end(options, tokenizer_special(tokenizer, "eos_token"));
     return err->kind == ERR_NONE;
 }

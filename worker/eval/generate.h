@@ -25,9 +25,9 @@ typedef struct Generated {
 } Generated;
 
 /* From the run's keys; end tokens are those of generation_config.json (else of config.json) and the
- * tokenizer's eos_token. */
-MUST_USE bool generate_options(GenerateOptions *options, const DataConfig *data, uint64_t seed,
-                               const char *model_folder, int64_t positions, const Tokenizer *tokenizer, Err *err);
+ * tokenizer's eos_token. positions: tokens of a prompt and its text together. */
+MUST_USE bool generate_options(GenerateOptions *options, const DataConfig *data, uint64_t seed, const ModelArch *arch,
+                               int64_t positions, const Tokenizer *tokenizer, Err *err);
 
 /* texts[B] (written, zeroed first; generated_release each). tokenizer: for stop strings. */
 MUST_USE bool generate(Generated *texts, const GenerateOptions *options, const GeneratePrompts *prompts,

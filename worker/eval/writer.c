@@ -113,9 +113,11 @@ static void add_token(TextWriter *w, Writing *writing, const float *logits)
         writing->end = WRITING_BROKEN;
         return;
     }
+    const int64_t from = o->two_texts ? writing->prompt - 1 : 0; /* a source is another text */
     w->sampler.o = o->sample;
-    w->sampler.prompt = writing->prompt;
-    const int32_t id = sampler_next(&w->sampler, logits, w->engine.V, writing->ids, writing->count, writing->example);
+    w->sampler.prompt = writing->prompt - from;
+    const int32_t id =
+        sampler_next(&w->sampler, logits, w->engine.V, writing->ids + from, writing->count - from, writing->example);
     if (is_end(o, id)) {
         writing->end = WRITING_STOPPED;
         return;

@@ -19,6 +19,7 @@ enum { GENERATE_ENDS = 16 };
 typedef struct GenerateOptions {
     SampleOptions sample;
     int64_t max_new_tokens;
+    bool two_texts; /* a prompt is a source and, last, what the text begins behind */
     int64_t positions; /* of the model: prompt and text together */
     int32_t ends[GENERATE_ENDS]; /* end tokens */
     int end_count;

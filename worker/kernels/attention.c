@@ -116,7 +116,7 @@ typedef struct HeadForward {
     const Dropout *dropout;
     const float *q; /* its first row */
     float *out, *lse;
-    int64_t b, h, T;
+    int64_t b, h, T, first; /* T: keys; first: the head's first row among those of all heads */
     const DistanceRoom *distances;
 } HeadForward;
 
@@ -138,10 +138,11 @@ static void forward_block(const HeadForward *head, const ForwardRoom *p, int64_t
         bend_scores(s, NULL, shape, head->h, i, keys, width);
         hide_before(s, shape, keys, i);
         const float max = row_max(s, (int32_t)(keys_seen(shape, i, T) - keys.first), (int32_t)width);
-        const float sum = head->dropout->p > 0.0f
-                              ? row_exp_drop(s, max, attention_mask(head->dropout, head->b, head->h, i, T, keys.first),
-                                             (int32_t)width)
-                              : row_exp(s, max, (int32_t)width);
+        const float sum =
+            head->dropout->p > 0.0f
+                ? row_exp_drop(s, max, attention_mask(head->dropout, head->b, head->first + i, T, keys.first),
+                               (int32_t)width)
+                : row_exp(s, max, (int32_t)width);
         head->lse[i] = max + vm_log(sum);
         factor[r] = 1.0f / (sum * (1.0f - head->dropout->p));
     }
@@ -159,7 +160,8 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
                        Dropout dropout, void *scratch)
 {
     const int64_t H = shape->H, K = shape->K, D = shape->D, group = H / K;
-    const int64_t own = thread_floats(D, rows->longest), floats = own + distance_floats(shape, rows->longest);
+    const int64_t longest = longest_rows(shape, rows), own = thread_floats(D, longest);
+    const int64_t floats = own + distance_floats(shape, longest);
     const int threads = attention_threads(shape);
 
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
@@ -170,12 +172,13 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
         if (wanted.first >= wanted.end)
             continue;
         const float *base = qkv + start * shape->ldqkv;
+        const KeyRows keys = keys_of(shape, qkv, rows, b);
         float *room = (float *)scratch + omp_get_thread_num() * floats;
-        const ForwardRoom p = packed_of(room, D, T);
+        const ForwardRoom p = packed_of(room, D, keys.T);
         DistanceRoom distances;
 
-        tile_transpose(p.keys, p.stride, base + attention_k_at(shape, k), shape->ldqkv, T, D);
-        pack_rows(p.values, base + attention_v_at(shape, k), shape->ldqkv, T, D, 1.0f);
+        tile_transpose(p.keys, p.stride, keys.at + attention_k_at(shape, k), keys.ld, keys.T, D);
+        pack_rows(p.values, keys.at + attention_v_at(shape, k), keys.ld, keys.T, D, 1.0f);
         for (int64_t h = k * group; h < (k + 1) * group; h++) {
             distance_begin(&distances, room + own, shape, h, T, p.keys, p.stride);
             const HeadForward head = { .shape = shape,
@@ -185,7 +188,8 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
                                        .lse = lse + h * rows->N + start,
                                        .b = b,
                                        .h = h,
-                                       .T = T,
+                                       .T = keys.T,
+                                       .first = h * T,
                                        .distances = &distances };
             for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
                 forward_block(&head, &p, i, wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);

@@ -109,7 +109,8 @@ typedef struct HeadBackward {
     const Dropout *dropout;
     const float *q, *dout, *lse;
     float *dq;
-    int64_t b, h, T;
+    int64_t b, h, T, first; /* as HeadForward's */
+    int64_t queries;
     const DistanceRoom *distances;
 } HeadBackward;
 
@@ -143,7 +144,8 @@ static void block_scores(const HeadBackward *head, const BackwardRoom *p, KeyRan
         hide_before(p_r, shape, keys, i);
         if (head->dropout->p > 0.0f)
             row_backward_drop(p_r, ds_r, head->lse[i],
-                              attention_mask(head->dropout, head->b, head->h, i, T, keys.first), seen, (int32_t)width);
+                              attention_mask(head->dropout, head->b, head->first + i, T, keys.first), seen,
+                              (int32_t)width);
         else
             row_backward(p_r, ds_r, head->lse[i], seen, (int32_t)width);
         for (int64_t j = 0; shape->cap > 0.0f && j < width; j++)
@@ -200,7 +202,7 @@ static void backward_head(HeadBackward *head, const BackwardRoom *p, QueryRange 
     const int64_t ld = head->shape->ldqkv;
     for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
         backward_block(head, p, i, wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
-    for (int64_t i = 0; i < head->T; i++) {
+    for (int64_t i = 0; i < head->queries; i++) {
         if (i < wanted.first || i >= wanted.end)
             memset(head->dq + i * ld, 0, (size_t)head->shape->D * sizeof(float));
     }
@@ -212,35 +214,38 @@ static void backward_task(const BackwardCall *call, int64_t b, int64_t k)
     const AttentionShape *shape = call->shape;
     const int64_t D = shape->D, group = shape->H / shape->K, ld = shape->ldqkv;
     const int64_t start = call->rows->start[b], T = call->rows->start[b + 1] - start;
-    const float *keys = call->qkv + start * ld + attention_k_at(shape, k);
-    const float *values = call->qkv + start * ld + attention_v_at(shape, k);
+    const KeyRows at = keys_of(shape, call->qkv, call->rows, b);
+    const float *keys = at.at + attention_k_at(shape, k), *values = at.at + attention_v_at(shape, k);
+    float *dkeys = (shape->kv != NULL ? shape->dkv : call->dqkv) + at.start * at.ld;
     float *room = call->scratch + omp_get_thread_num() * call->floats;
-    const BackwardRoom p = packed_of(room, D, T);
+    const BackwardRoom p = packed_of(room, D, at.T);
     DistanceRoom distances;
 
-    tile_transpose(p.keys_t, p.stride, keys, ld, T, D);
-    tile_transpose(p.values_t, p.stride, values, ld, T, D);
-    pack_rows(p.keys, keys, ld, T, D, 1.0f);
-    memset(p.dkeys, 0, (size_t)(2 * T * p.DP) * sizeof(float));
+    tile_transpose(p.keys_t, p.stride, keys, at.ld, at.T, D);
+    tile_transpose(p.values_t, p.stride, values, at.ld, at.T, D);
+    pack_rows(p.keys, keys, at.ld, at.T, D, 1.0f);
+    memset(p.dkeys, 0, (size_t)(2 * at.T * p.DP) * sizeof(float));
     for (int64_t h = k * group; h < (k + 1) * group; h++) {
-        const int64_t at = start * shape->ldout + h * D, q_at = start * ld + attention_q_at(shape, h);
+        const int64_t out_at = start * shape->ldout + h * D, q_at = start * ld + attention_q_at(shape, h);
         HeadBackward head = { .shape = shape,
                               .dropout = call->dropout,
                               .q = call->qkv + q_at,
-                              .dout = call->dout + at,
+                              .dout = call->dout + out_at,
                               .lse = call->lse + h * call->rows->N + start,
                               .dq = call->dqkv + q_at,
                               .b = b,
                               .h = h,
-                              .T = T,
+                              .T = at.T,
+                              .queries = T,
+                              .first = h * T,
                               .distances = &distances };
         distance_begin(&distances, room + call->own, shape, h, T, p.keys_t, p.stride);
         distance_backward_begin(&distances, h);
         backward_head(&head, &p, queries_of(shape, b, T));
         distance_end(&distances, p.dkeys, p.keys, shape, h);
     }
-    unpack_rows(call->dqkv + start * ld + attention_k_at(shape, k), ld, p.dkeys, T, D);
-    unpack_rows(call->dqkv + start * ld + attention_v_at(shape, k), ld, p.dvalues, T, D);
+    unpack_rows(dkeys + attention_k_at(shape, k), at.ld, p.dkeys, at.T, D);
+    unpack_rows(dkeys + attention_v_at(shape, k), at.ld, p.dvalues, at.T, D);
 }
 
 /* Gradients of what depends on distances are sums over sequences: then a head is one task, so that their order is
@@ -251,7 +256,8 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
     const int64_t sequences = shape->distances != NULL || shape->dadded != NULL ? rows->B : 1,
                   tasks = rows->B * shape->K / sequences;
     const int threads = attention_threads(shape);
-    const int64_t floats = attention_scratch(shape, rows->longest, 1) / (int64_t)sizeof(float);
+    const int64_t longest = longest_rows(shape, rows);
+    const int64_t floats = attention_scratch(shape, longest, 1) / (int64_t)sizeof(float);
     const BackwardCall call = { .dqkv = dqkv,
                                 .dout = dout,
                                 .lse = lse,
@@ -260,7 +266,7 @@ void attention_backward(float *dqkv, const float *dout, const float *lse, const 
                                 .shape = shape,
                                 .dropout = &dropout,
                                 .scratch = scratch,
-                                .own = floats - distance_floats(shape, rows->longest),
+                                .own = floats - distance_floats(shape, longest),
                                 .floats = floats };
 
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)

@@ -39,11 +39,11 @@ static inline void pack_rows(float *dst, const float *src, int64_t ldsrc, int64_
     }
 }
 
-/* The mask of query row i of head h of an example with T tokens, from key `from` on. */
-static inline RowMask attention_mask(const Dropout *dropout, int64_t b, int64_t h, int64_t i, int64_t T, int64_t from)
+/* The mask of a query row (all heads' rows one behind the other) that sees T keys, from key `from` on. */
+static inline RowMask attention_mask(const Dropout *dropout, int64_t b, int64_t row, int64_t T, int64_t from)
 {
     return (RowMask){ .key = dropout->keys[b],
-                      .first = (uint32_t)((h * T + i) * T + from),
+                      .first = (uint32_t)(row * T + from),
                       .threshold = rng_threshold(dropout->p),
                       .scale = 1.0f / (1.0f - dropout->p) };
 }
@@ -71,14 +71,13 @@ static inline KeyRange keys_of_block(const AttentionShape *shape, int64_t first,
     return (KeyRange){ .first = keys_from(shape, first) / LANES * LANES, .end = keys_seen(shape, first + rows - 1, T) };
 }
 
-/* Scores of keys [keys.first, + width) to query row i: what is added to them, then the cap, whose slope goes to `slope`
+/* Row i's scores of keys [keys.first, + width): what is added to them, then the cap, whose slope goes to `slope`
  * (NULL: not wanted; only where there is a cap). */
 static inline void bend_scores(float *s, float *slope, const AttentionShape *shape, int64_t h, int64_t i, KeyRange keys,
                                int64_t width)
 {
     if (shape->added != NULL) {
-        const float *added =
-            shape->added + h * shape->ldadded + (shape->by_distance ? shape->origin - i : 0) + keys.first;
+        const float *added = attention_added(shape, h, i) + keys.first;
         for (int64_t j = 0; j < keys.end - keys.first; j++)
             s[j] += added[j];
     }
@@ -109,6 +108,27 @@ typedef struct QueryRange {
 static inline QueryRange queries_of(const AttentionShape *shape, int64_t b, int64_t T)
 {
     return shape->q_first != NULL ? (QueryRange){ shape->q_first[b], shape->q_end[b] } : (QueryRange){ 0, T };
+}
+
+/* Where the keys and values of sequence b lie: rows of their own, or those of the queries. */
+typedef struct KeyRows {
+    const float *at;
+    int64_t ld, start, T, longest;
+} KeyRows;
+
+static inline KeyRows keys_of(const AttentionShape *shape, const float *qkv, const Rows *rows, int64_t b)
+{
+    const bool own = shape->kv != NULL;
+    const Rows *of = own ? shape->keys : rows;
+    const int64_t ld = own ? shape->ldkv : shape->ldqkv, start = of->start[b];
+    return (KeyRows){ (own ? shape->kv : qkv) + start * ld, ld, start, of->start[b + 1] - start, of->longest };
+}
+
+/* The longest of all sequences: by which scratch is shared out. */
+static inline int64_t longest_rows(const AttentionShape *shape, const Rows *rows)
+{
+    const int64_t keys = shape->kv != NULL ? shape->keys->longest : 0;
+    return keys > rows->longest ? keys : rows->longest;
 }
 
 /* Threads that share the heads of the micro-batch out. */

@@ -31,10 +31,10 @@ static const float *run_of(const AttentionRow *row, int64_t at, int64_t tokens, 
     return row->pages[j / tokens] + at + in_page * KD;
 }
 
-/* Scores of keys [first, first + n): what is added to them, then the cap. */
-static void bend(float *s, const AttentionShape *shape, int64_t h, int64_t first, int64_t n)
+/* Scores of keys [first, first + n) of query i: what is added to them, then the cap. */
+static void bend(float *s, const AttentionShape *shape, int64_t h, int64_t i, int64_t first, int64_t n)
 {
-    const float *added = shape->added != NULL ? shape->added + h * shape->ldadded + first : NULL;
+    const float *added = shape->added != NULL ? attention_added(shape, h, i) + first : NULL;
     for (int64_t j = 0; added != NULL && j < n; j++)
         s[j] += added[j];
     for (int64_t j = 0; shape->cap > 0.0f && j < n; j++)
@@ -53,7 +53,7 @@ static void attend(float *out, const float *q, const AttentionRow *row, const At
         for (int64_t i = 0; i < count; i++)
             scores[j - first + i] = row_dot(q, k + i * KD, D) * shape->scale;
     }
-    bend(scores, shape, h, first, end - first);
+    bend(scores, shape, h, end - 1, first, end - first);
     const float scale = 1.0f / softmax(scores, end - first);
     for (int64_t d = 0; d < D; d++)
         out[d] = 0.0f;

@@ -17,6 +17,7 @@
 #include "common/base/rng.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Where the sequences of a micro-batch lie, end to end in N = start[B] rows. */
@@ -136,6 +137,8 @@ void rope_apply(float *x, int64_t ld, const RopeHeads *heads, const Rows *rows, 
  * added[H, ldadded]: what is added to the scores of key j, or with `by_distance` of key j to query i, at
  * origin - i + j; NULL: nothing.
  * distances: terms of scores by distance, as below; NULL: none. As many query heads as key heads then.
+ * kv: keys and values of other rows, kv[keys->N, 2K*D] (row stride ldkv, k | v): sequence b's queries see those of
+ * sequence b of `keys`; NULL: they are in qkv.
  * q_first, q_end [B]: the query rows [q_first, q_end) of each sequence that are wanted
  * (NULL: all); other out rows and lse are not written.
  * scratch: attention_scratch() bytes (for all `threads`), aligned to 64 for speed;
@@ -156,6 +159,10 @@ typedef struct AttentionShape {
     int64_t origin;
     float *dadded; /* [H, ldadded] backward, by_distance: added to; NULL: not wanted */
     const struct AttentionDistances *distances; /* NULL: none */
+    const float *kv;
+    int64_t ldkv;
+    const Rows *keys;
+    float *dkv; /* backward: kv's gradient (written) */
 } AttentionShape;
 
 /* Terms of scores that depend on the distance of key and query (He et al. 2021): to scale q_i . k_j come
@@ -177,11 +184,19 @@ static inline int64_t attention_q_at(const AttentionShape *s, int64_t h)
 static inline int64_t attention_k_at(const AttentionShape *s, int64_t k)
 {
     const int64_t group = s->H / s->K;
+    if (s->kv != NULL)
+        return k * s->D;
     return (s->grouped ? k * (group + 2) + group : s->H + k) * s->D;
 }
 static inline int64_t attention_v_at(const AttentionShape *s, int64_t k)
 {
     return attention_k_at(s, k) + (s->grouped ? 1 : s->K) * s->D;
+}
+
+/* What is added to query i's scores of head h, from key 0 on. */
+static inline const float *attention_added(const AttentionShape *s, int64_t h, int64_t i)
+{
+    return s->added + h * s->ldadded + (s->by_distance ? s->origin - i : 0);
 }
 
 int64_t attention_scratch(const AttentionShape *shape, int64_t longest, int threads);

@@ -30,6 +30,7 @@ typedef struct Attention {
     Linear qkv; /* q, k, v, as three parts or as one module */
     Linear out;
     Norm q_norm, k_norm; /* of a head, or of all heads; width 0: none */
+    int added_set; /* of pass->added */
     int rope_set; /* of pass->ropes; below 0: they stand */
     bool trains_added; /* what heads add to scores is trained */
     const Distances *distances; /* borrowed; NULL: scores are of places alone */

@@ -9,12 +9,77 @@ static bool is_trained(const Norm *norm)
     return module_is_trained(&norm->module);
 }
 
+/* ---- bodies ---- */
+
+static bool plan_body(Sublayer *s)
+{
+    if (s->kind == BODY_CROSS)
+        return cross_body_plan(&s->cross, s->needs_in);
+    return s->kind == BODY_ATTENTION ? attention_body_plan(&s->attention, s->needs_in) : mlp_plan(&s->mlp, s->needs_in);
+}
+
+static bool needs_input(const Sublayer *s)
+{
+    if (s->kind == BODY_CROSS)
+        return cross_body_needs_input(&s->cross);
+    return s->kind == BODY_ATTENTION ? attention_body_needs_input(&s->attention) : mlp_needs_input(&s->mlp);
+}
+
+static void lay_out_body(Sublayer *s, Layout *layout)
+{
+    if (s->kind == BODY_CROSS)
+        cross_body_layout(&s->cross, layout);
+    else if (s->kind == BODY_ATTENTION)
+        attention_body_layout(&s->attention, layout);
+    else
+        mlp_layout(&s->mlp, layout);
+}
+
+static void bind_body(Sublayer *s, const float *values)
+{
+    if (s->kind == BODY_CROSS)
+        cross_body_bind(&s->cross, values);
+    else if (s->kind == BODY_ATTENTION)
+        attention_body_bind(&s->attention, values);
+    else
+        mlp_bind(&s->mlp, values);
+}
+
+/* rows: that come out. */
+static void body_forward(const Sublayer *s, SublayerKeep *keep, bool tail, const Rows *rows, Pass *pass)
+{
+    if (s->kind == BODY_CROSS)
+        cross_body_forward(&s->cross, &keep->cross, rows, pass);
+    else if (s->kind == BODY_ATTENTION)
+        attention_body_forward(&s->attention, &keep->attention, tail, pass);
+    else
+        mlp_forward(&s->mlp, &keep->mlp, rows, pass);
+}
+
+static void body_backward(const Sublayer *s, SublayerKeep *keep, bool tail, const Rows *rows, const BodyGrad *grad,
+                          Pass *pass)
+{
+    if (s->kind == BODY_CROSS)
+        cross_body_backward(&s->cross, &keep->cross, rows, grad, pass);
+    else if (s->kind == BODY_ATTENTION)
+        attention_body_backward(&s->attention, &keep->attention, tail, grad, pass);
+    else
+        mlp_backward(&s->mlp, &keep->mlp, rows, grad, pass);
+}
+
+/* The linear that it ends in. */
+static const Linear *last_of(const Sublayer *s)
+{
+    return s->kind == BODY_CROSS ? &s->cross.out : s->kind == BODY_ATTENTION ? &s->attention.out : &s->mlp.down;
+}
+
+/* ---- plan ---- */
+
 static bool plan(Sublayer *s, bool below)
 {
     const bool before = s->place == NORM_BEFORE;
     s->needs_in = below || (before && is_trained(&s->norm));
-    s->needs_body =
-        s->kind == BODY_ATTENTION ? attention_body_plan(&s->attention, s->needs_in) : mlp_plan(&s->mlp, s->needs_in);
+    s->needs_body = plan_body(s);
     s->needs_sum = s->needs_body || (norm_is_there(&s->after) && is_trained(&s->after));
     s->needs_out = s->needs_sum || (!before && is_trained(&s->norm));
     return s->needs_out;
@@ -30,11 +95,6 @@ bool block_plan(Block *block, bool below)
     return needed;
 }
 
-static bool needs_input(const Sublayer *s)
-{
-    return s->kind == BODY_ATTENTION ? attention_body_needs_input(&s->attention) : mlp_needs_input(&s->mlp);
-}
-
 bool block_needs_input(const Block *block)
 {
     return block->sublayers[0].place == NORM_BEHIND && needs_input(&block->sublayers[0]);
@@ -44,10 +104,7 @@ void block_layout(Block *block, Layout *layout)
 {
     for (int i = 0; i < block->count; i++) {
         Sublayer *s = &block->sublayers[i];
-        if (s->kind == BODY_ATTENTION)
-            attention_body_layout(&s->attention, layout);
-        else
-            mlp_layout(&s->mlp, layout);
+        lay_out_body(s, layout);
         norm_layout(&s->norm, layout);
         norm_layout(&s->after, layout);
     }
@@ -70,6 +127,8 @@ void block_keep_layout(BlockKeep *keep, const Block *block, Layout *layout, cons
         narrow = narrow || (tail && s->kind == BODY_ATTENTION);
         if (s->kind == BODY_ATTENTION)
             attention_body_keep_layout(&k->attention, &s->attention, layout, sizes, tail);
+        else if (s->kind == BODY_CROSS)
+            cross_body_keep_layout(&k->cross, &s->cross, layout, sizes, most_rows(narrow, sizes));
         else
             mlp_keep_layout(&k->mlp, &s->mlp, layout, most_rows(narrow, sizes));
         if (norm_is_there(&s->after) && s->needs_sum)
@@ -100,10 +159,7 @@ void block_bind(Block *block, const float *values)
 {
     for (int i = 0; i < block->count; i++) {
         Sublayer *s = &block->sublayers[i];
-        if (s->kind == BODY_ATTENTION)
-            attention_body_bind(&s->attention, values);
-        else
-            mlp_bind(&s->mlp, values);
+        bind_body(s, values);
         norm_bind(&s->norm, values);
         norm_bind(&s->after, values);
     }
@@ -116,6 +172,8 @@ void block_measure(const Block *block, bool drops, int threads, PassSizes *sizes
         const Sublayer *s = &block->sublayers[i];
         if (s->kind == BODY_ATTENTION)
             attention_body_measure(&s->attention, drops, threads, sizes);
+        else if (s->kind == BODY_CROSS)
+            cross_body_measure(&s->cross, drops, threads, sizes);
         else
             mlp_measure(&s->mlp, drops, sizes);
     }
@@ -192,7 +250,7 @@ static void bend(const Sublayer *s, SublayerKeep *keep, const Linear *last, cons
 static void join(const Block *block, const Sublayer *s, SublayerKeep *keep, const Meets *meets, bool narrows,
                  const Rows *rows, Pass *pass)
 {
-    const Linear *last = s->kind == BODY_ATTENTION ? &s->attention.out : &s->mlp.down;
+    const Linear *last = last_of(s);
     if (is_bent(s))
         bend(s, keep, last, rows, pass);
     const NormInput input = {
@@ -235,10 +293,7 @@ void block_forward(const Block *block, const BlockCall *call, Pass *pass)
             mlp_keep_again(&s->mlp, &k->mlp, out, pass);
             return;
         }
-        if (s->kind == BODY_ATTENTION)
-            attention_body_forward(&s->attention, &k->attention, call->tail, pass);
-        else
-            mlp_forward(&s->mlp, &k->mlp, out, pass);
+        body_forward(s, k, call->tail, out, pass);
         const bool beside = block->side_by_side && i + 1 < block->count;
         if (beside)
             read_beside(block, s + 1, &k[1].norm, in != out, out, pass);
@@ -315,10 +370,7 @@ static void sublayer_backward(const Block *block, int i, const BlockCall *call, 
     };
     if (!s->needs_body)
         return;
-    if (s->kind == BODY_ATTENTION)
-        attention_body_backward(&s->attention, &k->attention, call->tail, &grad, pass);
-    else
-        mlp_backward(&s->mlp, &k->mlp, out, &grad, pass);
+    body_backward(s, k, call->tail, out, &grad, pass);
     if (s->needs_in && !behind)
         norm_before_backward(block, s, &k->norm, in != out, in, pass);
 }

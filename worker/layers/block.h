@@ -7,7 +7,7 @@
  * NORM_BEFORE with a width of 0: the body reads the stream as it is. What a body gives may pass a norm of its own
  * (`after`) and a factor before it is added.
  *
- * A sublayer is a body (attention_body.h, mlp.h), its norm, and where that stands. Every
+ * A sublayer is a body (attention_body.h, cross_body.h, mlp.h), its norm, and where that stands. Every
  * family is a list of these. Where norms stand before, the stream is in pass->r, and
  * the sum and the norm of whoever comes next are one kernel: that is a choice of the
  * caller's at the end of a block (BlockCall.next), and gives the same bits as two
@@ -26,11 +26,12 @@
 #define WORKER_LAYERS_BLOCK_H
 
 #include "worker/layers/attention_body.h"
+#include "worker/layers/cross_body.h"
 #include "worker/layers/mlp.h"
 
-enum { BLOCK_SUBLAYERS = 2 };
+enum { BLOCK_SUBLAYERS = 3 };
 
-typedef enum { BODY_ATTENTION, BODY_MLP } BodyKind;
+typedef enum { BODY_ATTENTION, BODY_MLP, BODY_CROSS } BodyKind;
 typedef enum { NORM_BEFORE, NORM_BEHIND } NormPlace;
 
 typedef struct Sublayer {
@@ -38,6 +39,7 @@ typedef struct Sublayer {
     union {
         Attention attention;
         Mlp mlp;
+        Cross cross;
     };
     NormPlace place;
     Norm norm;
@@ -63,6 +65,7 @@ typedef struct SublayerKeep {
     union {
         AttentionKeep attention;
         MlpKeep mlp;
+        CrossKeep cross;
     };
     NormKeep norm, after;
 } SublayerKeep;

@@ -15,7 +15,8 @@ bool lanes_init(Lanes *lanes, const ModelArch *arch, const LanesOptions *o, Err 
     const int64_t each = pages_of(o->longest), all = o->count * each;
     const int64_t pages = o->tokens > 0 && pages_of(o->tokens) < all ? pages_of(o->tokens) : all;
     *lanes = (Lanes){ .count = o->count, .longest = o->longest, .KD = arch->K * arch->D, .threads = o->threads };
-    const int64_t page = arch->layers * 2 * LANES_PAGE * lanes->KD;
+    lanes->first = arch->source_layers;
+    const int64_t page = (arch->layers - arch->source_layers) * 2 * LANES_PAGE * lanes->KD;
     lanes->lanes = xcalloc((size_t)o->count, sizeof *lanes->lanes);
     lanes->spares = xmalloc((size_t)pages * sizeof *lanes->spares);
     lanes->rows = xmalloc((size_t)o->most_rows * sizeof *lanes->rows);
@@ -71,6 +72,14 @@ void lanes_leave(Lanes *lanes, int64_t at)
     lane->taken = false;
 }
 
+/* Until there is room for so many tokens. */
+static void take_pages(Lanes *lanes, Lane *lane, int64_t tokens)
+{
+    REQUIRE(lane->taken && pages_of(tokens) <= lane->promised);
+    while (lane->held < pages_of(tokens))
+        lane->pages[lane->held++] = lanes->spares[--lanes->spare];
+}
+
 void lanes_begin(Lanes *lanes, const Rows *rows, const int64_t *lane, const int64_t *whole)
 {
     lanes->lane = lane;
@@ -78,9 +87,7 @@ void lanes_begin(Lanes *lanes, const Rows *rows, const int64_t *lane, const int6
     for (int64_t b = 0; b < rows->B; b++) {
         Lane *of = &lanes->lanes[lane[b]];
         const int64_t n = rows->start[b + 1] - rows->start[b];
-        REQUIRE(of->taken && pages_of(of->length + n) <= of->promised);
-        while (of->held < pages_of(of->length + n))
-            of->pages[of->held++] = lanes->spares[--lanes->spare];
+        take_pages(lanes, of, of->length + n);
         for (int64_t t = 0; t < n; t++)
             lanes->rows[rows->start[b] + t] = (AttentionRow){ of->pages, of->length + t + 1 };
     }
@@ -126,15 +133,54 @@ static void remember(Lanes *lanes, const AttentionPages *at, const float *qkv, c
     }
 }
 
+/* Where a block's keys and values begin in a page. */
+static AttentionPages pages_at(const Lanes *lanes, int64_t layer)
+{
+    const int64_t half = LANES_PAGE * lanes->KD, at = layer - lanes->first;
+    return (AttentionPages){ LANES_PAGE, 2 * at * half, (2 * at + 1) * half };
+}
+
 void lanes_attend(Lanes *lanes, int64_t layer, float *att, float *qkv, const AttentionShape *shape, Rope *rope,
                   Pass *pass)
 {
-    const int64_t half = LANES_PAGE * lanes->KD;
-    const AttentionPages pages = { LANES_PAGE, 2 * layer * half, (2 * layer + 1) * half };
+    const AttentionPages pages = pages_at(lanes, layer);
     AttentionShape with_room = *shape;
     with_room.threads = lanes->threads;
     if (rope)
         turn(lanes, qkv, shape, rope, pass);
     remember(lanes, &pages, qkv, shape, pass);
     kernels->attention_rows(att, qkv, lanes->rows, pass->rows.N, &pages, &with_room, lanes->scores, lanes->longest);
+}
+
+/* ---- sources ---- */
+
+void lanes_keep_source(Lanes *sources, int64_t at, int64_t layer, const float *kv, const AttentionShape *shape,
+                       int64_t count)
+{
+    Lane *lane = &sources->lanes[at];
+    const AttentionPages pages = pages_at(sources, layer);
+    const int64_t KD = sources->KD;
+    const size_t bytes = (size_t)KD * sizeof(float);
+    take_pages(sources, lane, count);
+    for (int64_t n = 0; n < count; n++) {
+        float *page = lane->pages[n / LANES_PAGE] + n % LANES_PAGE * KD;
+        memcpy(page + pages.keys, kv + n * shape->ldkv, bytes);
+        memcpy(page + pages.values, kv + n * shape->ldkv + KD, bytes);
+    }
+    lane->length = count;
+}
+
+void lanes_attend_sources(Lanes *lanes, int64_t layer, float *att, const float *q, const AttentionShape *shape,
+                          const Rows *rows)
+{
+    Lanes *sources = lanes->sources;
+    const AttentionPages pages = pages_at(sources, layer);
+    AttentionShape with_room = *shape;
+    with_room.threads = lanes->threads;
+    for (int64_t b = 0; b < rows->B; b++) {
+        const Lane *lane = &sources->lanes[lanes->lane[b]];
+        for (int64_t n = rows->start[b]; n < rows->start[b + 1]; n++)
+            sources->rows[n] = (AttentionRow){ lane->pages, lane->length };
+    }
+    kernels->attention_rows(att, q, sources->rows, rows->N, &pages, &with_room, sources->scores, sources->longest);
 }

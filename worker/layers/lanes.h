@@ -16,7 +16,8 @@ typedef struct Lane {
     bool taken;
     int64_t length; /* tokens that it has read before this call */
     int64_t held, promised; /* pages */
-    float **pages; /* [longest / LANES_PAGE, rounded up] each [layers, 2, LANES_PAGE, KD], keys before values */
+    float **pages; /* [longest / LANES_PAGE, rounded up] each [blocks, 2, LANES_PAGE, KD], keys before values, of the
+                      blocks that write */
 } Lane;
 
 typedef struct Lanes {
@@ -30,6 +31,9 @@ typedef struct Lanes {
     int threads;
     float *scores; /* [threads, longest] */
     const int64_t *lane; /* of the call: which lane each sequence of pass->rows is, borrowed */
+    struct Lanes *sources; /* the same lanes' sources, which each block that writes has made keys and values of;
+                              borrowed; NULL: the model is one stack */
+    int64_t first; /* block that writes */
     const int64_t *whole; /* of the call: tokens of each sequence once its prompt is read, borrowed; NULL: now */
 } Lanes;
 
@@ -56,5 +60,13 @@ void lanes_end(Lanes *lanes, const Rows *rows);
  * that the lanes have, and attends to all that each has read. */
 void lanes_attend(Lanes *lanes, int64_t layer, float *att, float *qkv, const AttentionShape *shape, Rope *rope,
                   Pass *pass);
+
+/* Of lanes of sources: what block `layer` has made of source[count], kv[count, ldkv]. */
+void lanes_keep_source(Lanes *sources, int64_t lane, int64_t layer, const float *kv, const AttentionShape *shape,
+                       int64_t count);
+
+/* att[N,ldout] of q[N,ldqkv]: the call's rows attend to all of their lanes' sources. */
+void lanes_attend_sources(Lanes *lanes, int64_t layer, float *att, const float *q, const AttentionShape *shape,
+                          const Rows *rows);
 
 #endif

@@ -93,7 +93,7 @@ static const float *input_of_down(const Mlp *mlp, const MlpKeep *keep, const Row
     return pass->g;
 }
 
-/* pass->g: gradient of the activation's output -> of its input (which it returns). */
+/* pass->g: gradient of the dropped output of the activation -> of its input (which it returns). */
 static const float *activate_backward(const Mlp *mlp, MlpKeep *keep, const Rows *rows, Pass *pass)
 {
     drop_inside(mlp, rows, pass);

@@ -61,6 +61,13 @@ Dropout pass_dropout(Pass *pass, int64_t layer, Site site, double p)
     return (Dropout){ .p = (float)p, .keys = pass->keys };
 }
 
+void pass_drop(Pass *pass, float *x, const Rows *rows, int64_t C, int64_t layer, Site site, double p)
+{
+    const Dropout dropout = pass_dropout(pass, layer, site, p);
+    if (dropout.p > 0)
+        kernels->dropout_apply(x, x, rows, dropout, C);
+}
+
 void pass_scale(float *y, const float *x, float factor, int64_t n)
 {
 #pragma omp parallel for simd

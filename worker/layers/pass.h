@@ -40,6 +40,13 @@ typedef enum {
     SITE_LORA_DISTANCE_Q,
     SITE_CONV,
     SITE_LORA_CONV,
+    SITE_CROSS,
+    SITE_CROSS_OUT,
+    SITE_LORA_CROSS_Q,
+    SITE_LORA_CROSS_K,
+    SITE_LORA_CROSS_V,
+    SITE_LORA_CROSS_OUT,
+    SITE_FINAL,
     SITE_COUNT
 } Site;
 
@@ -49,6 +56,8 @@ static inline uint64_t site_stream(int64_t layer, Site site)
 {
     return (uint64_t)site / 16 << 32 | (uint32_t)(layer * 16 + (int64_t)site % 16);
 }
+
+enum { ADDED_SETS = 2 };
 
 typedef struct PassSizes {
     int64_t most_tokens, most_sequences, longest;
@@ -85,11 +94,15 @@ typedef struct Pass {
     int64_t segment_count; /* 0: the layers' own values are all there is */
     Rope ropes[ROPE_SETS];
     int64_t batch_longest; /* the longest sequence of the batch that the rows are of; 0: it is among them */
-    const float *added; /* [H, added_width] what heads add to the scores of each key, or by_distance of each key and
-                           query (AttentionShape); NULL: nothing */
+    const float *added[ADDED_SETS]; /* [H, added_width] what heads add to the scores of each key, or by_distance of each
+                                       key and query (AttentionShape), of the stack that reads and that which writes, where
+                                       there are two; NULL: nothing */
     int64_t added_width;
     bool by_distance;
     float *dadded; /* [H, added_width] its gradient, summed over layers; NULL: not wanted */
+    Rows memory_rows; /* of the stack that reads, where there are two */
+    const float *memory; /* [memory_rows.N, C] what it gave */
+    float *dmemory; /* the same: the gradient there, added up by those that read it */
     int64_t longest; /* of any sequence to come */
 
     bool normed; /* x is the norm of r that the next sublayer reads through, already */
@@ -132,6 +145,9 @@ void pass_read(Pass *pass);
 
 /* The site's dropout for this call. Its keys are good until the next call of this. */
 Dropout pass_dropout(Pass *pass, int64_t layer, Site site, double p);
+
+/* x[rows,C] with the site's mask, where dropout is on; the same on a gradient is its backward. */
+void pass_drop(Pass *pass, float *x, const Rows *rows, int64_t C, int64_t layer, Site site, double p);
 
 /* y[n] = factor * x[n]; y may be x */
 void pass_scale(float *y, const float *x, float factor, int64_t n);

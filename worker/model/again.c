@@ -5,7 +5,7 @@
 /* The next block makes its input from this one's last norm. */
 static bool is_read_again(const Model *model, int64_t layer)
 {
-    return layer + 1 < model->arch->layers && block_needs_input(&model->blocks[layer + 1]);
+    return model_goes_on(model, layer) && block_needs_input(&model->blocks[layer + 1]);
 }
 
 /* Rows of the last norms lie by themselves, as the next block's backward comes before this one is computed again. */

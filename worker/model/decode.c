@@ -1,7 +1,6 @@
 #include "worker/model/decode.h"
 
-#include "worker/layers/lanes.h"
-#include "worker/model/adapter_parts.h"
+#include "worker/model/decode_sources.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@ struct Decoder {
     DecodeOptions options;
     Model *model; /* borrowed */
     Lanes lanes;
+    DecodeSources sources; /* of a model of two stacks */
     Adapter **adapter; /* [lanes] of each lane, borrowed */
     /* a feed, in the order of its adapters */
     int64_t *order; /* [lanes] */
@@ -24,7 +24,7 @@ struct Decoder {
 
 static bool check(const ModelArch *arch, Err *err)
 {
-    if (arch->head.task->speaks && arch->causal && arch->pre_norm)
+    if (arch->head.task->speaks && arch->causal && (arch->pre_norm || arch->source_layers > 0))
         return true;
     return err_set(err, ERR_INPUT, "model_type '%s' with task_type '%s' does not write texts", arch->family->model_type,
                    config_task_name(arch->head.task->type));
@@ -40,7 +40,7 @@ Decoder *decode_open(Model *model, const DecodeOptions *o, Err *err)
     Decoder *d = xcalloc(1, sizeof *d);
     *d = (Decoder){ .arch = arch, .options = *o, .model = model };
     const LanesOptions lanes = { o->lanes, o->longest, o->tokens, (int64_t)tokens, model->options.threads };
-    if (!lanes_init(&d->lanes, arch, &lanes, err)) {
+    if (!lanes_init(&d->lanes, arch, &lanes, err) || !sources_init(&d->sources, model, &d->lanes, &lanes, err)) {
         err_hint(err, "lower data.max_length or the number of texts at a time");
         decode_close(d);
         return NULL;
@@ -66,6 +66,7 @@ void decode_close(Decoder *d)
     if (!d)
         return;
     lanes_release(&d->lanes);
+    sources_release(&d->sources);
     free(d->adapter);
     free(d->order);
     free(d->adapters);
@@ -84,6 +85,8 @@ int64_t decode_join(Decoder *d, Adapter *adapter, int64_t most)
 {
     const int64_t lane = lanes_join(&d->lanes, most);
     if (lane >= 0)
+        sources_join(&d->sources, lane, most);
+    if (lane >= 0)
         d->adapter[lane] = adapter;
     return lane;
 }
@@ -97,6 +100,7 @@ int64_t decode_turn(const Decoder *d)
 void decode_leave(Decoder *d, int64_t lane)
 {
     lanes_leave(&d->lanes, lane);
+    sources_leave(&d->sources, lane);
 }
 
 int64_t decode_promised(const Decoder *d)
@@ -196,7 +200,7 @@ static int64_t collect(Decoder *d, const AdapterRun *run, int64_t first, int64_t
         if (d->lanes.lanes[d->lane[b]].length + d->start[b + 1] - d->start[b] < d->whole[b])
             continue; /* the prompt goes on */
         memcpy(pass->row_a + *count * C, pass->x + (d->start[b + 1] - 1) * C, (size_t)C * sizeof(float));
-        d->spoken[(*count)++] = d->order[run->first + b];
+        d->spoken[(*count)++] = sources_given(&d->sources, d->order[run->first + b]);
     }
     return b;
 }
@@ -222,11 +226,12 @@ static void speak_all(Decoder *d, Model *layers, const AdapterRun *run, float *l
     speak(d, &layers->vocab_head, 0, shared, segments, logits);
 }
 
-void decode_feed(Decoder *d, const DecodeFeed *feed, float *logits)
+void decode_feed(Decoder *d, const DecodeFeed *given, float *logits)
 {
     Pass *pass = d->model->pass;
-    REQUIRE(feed->count > 0 && feed->count <= d->options.lanes && feed->start[0] == 0);
-    REQUIRE(feed->start[feed->count] <= d->model->options.most_tokens);
+    REQUIRE(given->count > 0 && given->count <= d->options.lanes && given->start[0] == 0);
+    REQUIRE(given->start[given->count] <= d->model->options.most_tokens);
+    const DecodeFeed *feed = sources_take(&d->sources, given, d->adapter);
     sort(d, feed);
     pass->apart = true;
     pass->segments = d->segments;

@@ -7,6 +7,9 @@
  * prompt was cut, nor of the number of threads. The model is the caller's, and may train and predict between two
  * feeds.
  *
+ * Of a model of two stacks a lane's prompt is its source and, last, the token that targets begin behind: the source
+ * is read once, when all of it is there, and what each block makes of it is kept.
+ *
  * Owner: worker/eval's engine. Threads: one caller; kernels use OpenMP. Collective: no. */
 #ifndef WORKER_MODEL_DECODE_H
 #define WORKER_MODEL_DECODE_H

@@ -11,13 +11,22 @@ static void keep_layout(Keep *keep, const Model *model, Layout *layout)
     const int64_t layers = model->arch->layers;
     if (model->opens)
         embedding_keep_layout(&keep->embedding, &model->embedding, layout, sizes,
-                              embedding_is_trained(&model->embedding) || block_needs_input(&model->blocks[0]));
+                              embedding_is_trained(&model->embedding) ||
+                                  block_needs_input(&model->blocks[model->encoder.layers]));
+    if (model->encoder.layers > 0) {
+        const Encoder *encoder = &model->encoder;
+        embedding_keep_layout(&keep->source, &encoder->embedding, layout, sizes,
+                              embedding_is_trained(&encoder->embedding) || block_needs_input(&model->blocks[0]));
+        if (encoder->ends && encoder->below)
+            norm_keep_layout(&keep->source_final, &encoder->final, layout, sizes->most_tokens);
+        keep->memory = layout_floats(layout, sizes->most_tokens * encoder->final.C);
+    }
     if (model->first == 0)
         conv_keep_layout(&keep->conv, &model->conv, layout, sizes);
     if (keep->inputs)
         again_layout(keep, model, layout, sizes, model->first, model->end);
     for (int64_t l = model->first; !keep->inputs && l < model->end; l++) {
-        const bool above = l + 1 < layers && block_needs_input(&model->blocks[l + 1]);
+        const bool above = model_goes_on(model, l) && block_needs_input(&model->blocks[l + 1]);
         block_keep_layout(&keep->blocks[l], &model->blocks[l], layout, sizes, l + 1 == layers, above);
     }
     if (!model->closes)

@@ -4,7 +4,9 @@
  * model_bytes is the same up to the counting. What a call does with them is in model_call.c. */
 #include "worker/model/model.h"
 
+#include "worker/model/encoder.h"
 #include "worker/model/model_parts.h"
+#include "worker/model/scores.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -86,26 +88,32 @@ static Table make_table(const Model *model, const Weights *weights, Role role, i
     return (Table){ .module = view(model, weights, -1, role), .padding_row = padding_row };
 }
 
+/* What differs between the embeddings of two stacks. */
+typedef struct EmbeddingRoles {
+    Role position, norm;
+    int64_t layer;
+} EmbeddingRoles;
+
 /* A table of positions may have a row for padding, too. */
-static void make_embedding(Model *model, const Weights *weights)
+static void make_embedding(const Model *model, Embedding *embedding, const Weights *weights,
+                           const EmbeddingRoles *roles)
 {
     const ModelArch *arch = model->arch;
-    Embedding *embedding = &model->embedding;
     *embedding = (Embedding){
         .word = make_table(model, weights, ROLE_WORD, arch->padding_row),
-        .position = make_table(model, weights, ROLE_POSITION, arch->padding_stands ? arch->position_offset - 1 : -1),
+        .position = make_table(model, weights, roles->position, arch->padding_stands ? arch->position_offset - 1 : -1),
         .type = make_table(model, weights, ROLE_TYPE, -1),
         .C = arch_table_width(arch),
         .project_first = arch->project_first,
         .streams = arch->pre_norm,
-        .layer = arch->layers,
+        .layer = roles->layer,
         .dropout = arch->embed_dropout,
         .scale = (float)arch->embed_scale,
         .scale_behind = arch->embed_scale_behind,
         .noise = model->options.noise,
     };
-    if (has(model, -1, ROLE_EMBED_NORM))
-        embedding->norm = make_norm(model, weights, -1, ROLE_EMBED_NORM);
+    if (has(model, -1, roles->norm))
+        embedding->norm = make_norm(model, weights, -1, roles->norm);
     if (has(model, -1, ROLE_EMBED_PROJECT))
         add_linear(model, weights, &embedding->project, -1, ROLE_EMBED_PROJECT, SITE_LORA_EMBED);
     if (!has(model, -1, ROLE_PATCH))
@@ -174,7 +182,7 @@ static Attention make_attention(const Model *model, const Weights *weights, int6
         .ldqkv = a.QKV,
         .ldout = a.E,
         .scale = (float)arch->scales[layer],
-        .causal = arch->causal,
+        .causal = arch->causal && !arch_is_source(arch, layer),
         .window = arch->windows ? arch->windows[layer] : 0,
         .grouped = arch->qkv_grouped,
         .cap = (float)arch->score_cap,
@@ -188,6 +196,7 @@ static Attention make_attention(const Model *model, const Weights *weights, int6
         add_linear(model, weights, &a.distance_k, layer, ROLE_DISTANCE_K, SITE_LORA_DISTANCE_K);
     if (has(model, layer, ROLE_DISTANCE_Q))
         add_linear(model, weights, &a.distance_q, layer, ROLE_DISTANCE_Q, SITE_LORA_DISTANCE_Q);
+    a.added_set = arch->source_layers > 0 && !arch_is_source(arch, layer);
     if (has(model, layer, ROLE_QKV)) {
         add_linear(model, weights, &a.qkv, layer, ROLE_QKV, SITE_LORA_Q);
     } else {
@@ -200,6 +209,29 @@ static Attention make_attention(const Model *model, const Weights *weights, int6
     a.q_norm = make_norm(model, weights, layer, ROLE_Q_NORM);
     a.k_norm = make_norm(model, weights, layer, ROLE_K_NORM);
     return a;
+}
+
+static Cross make_cross(const Model *model, const Weights *weights, int64_t layer)
+{
+    const ModelArch *arch = model->arch;
+    Cross c = { .layer = layer,
+                .C = arch->C,
+                .E = arch->H * arch->D,
+                .KV = 2 * arch->K * arch->D,
+                .dropout = arch->attention_dropout,
+                .below = model->encoder.below };
+    c.shape = (AttentionShape){ .H = arch->H,
+                                .K = arch->K,
+                                .D = arch->D,
+                                .ldqkv = c.E,
+                                .ldout = c.E,
+                                .ldkv = c.KV,
+                                .scale = (float)arch->scales[layer] };
+    add_linear(model, weights, &c.q, layer, ROLE_CROSS_Q, SITE_LORA_CROSS_Q);
+    add_linear(model, weights, &c.kv, layer, ROLE_CROSS_K, SITE_LORA_CROSS_K);
+    add_linear(model, weights, &c.kv, layer, ROLE_CROSS_V, SITE_LORA_CROSS_V);
+    add_linear(model, weights, &c.out, layer, ROLE_CROSS_OUT, SITE_LORA_CROSS_OUT);
+    return c;
 }
 
 static Mlp make_mlp(const Model *model, const Weights *weights, int64_t layer)
@@ -232,17 +264,23 @@ static void make_block(Model *model, const Weights *weights, int64_t layer)
 {
     const ModelArch *arch = model->arch;
     Block *block = &model->blocks[layer];
-    *block = (Block){ .layer = layer, .C = arch->C, .count = 2, .side_by_side = arch->side_by_side };
-    block->sublayers[0] = (Sublayer){ .kind = BODY_ATTENTION,
-                                      .attention = make_attention(model, weights, layer),
-                                      .norm = make_norm(model, weights, layer, ROLE_ATTN_NORM),
-                                      .after = make_norm(model, weights, layer, ROLE_ATTN_AFTER),
-                                      .site = SITE_ATTN_OUT };
-    block->sublayers[1] = (Sublayer){ .kind = BODY_MLP,
-                                      .mlp = make_mlp(model, weights, layer),
-                                      .norm = make_norm(model, weights, layer, norm_of_mlp(model, layer)),
-                                      .after = make_norm(model, weights, layer, ROLE_FF_AFTER),
-                                      .site = SITE_FF };
+    *block = (Block){ .layer = layer, .C = arch->C, .side_by_side = arch->side_by_side };
+    block->sublayers[block->count++] = (Sublayer){ .kind = BODY_ATTENTION,
+                                                   .attention = make_attention(model, weights, layer),
+                                                   .norm = make_norm(model, weights, layer, ROLE_ATTN_NORM),
+                                                   .after = make_norm(model, weights, layer, ROLE_ATTN_AFTER),
+                                                   .site = SITE_ATTN_OUT };
+    if (has(model, layer, ROLE_CROSS_Q))
+        block->sublayers[block->count++] = (Sublayer){ .kind = BODY_CROSS,
+                                                       .cross = make_cross(model, weights, layer),
+                                                       .norm = make_norm(model, weights, layer, ROLE_CROSS_NORM),
+                                                       .after = { .module = module_none() },
+                                                       .site = SITE_CROSS_OUT };
+    block->sublayers[block->count++] = (Sublayer){ .kind = BODY_MLP,
+                                                   .mlp = make_mlp(model, weights, layer),
+                                                   .norm = make_norm(model, weights, layer, norm_of_mlp(model, layer)),
+                                                   .after = make_norm(model, weights, layer, ROLE_FF_AFTER),
+                                                   .site = SITE_FF };
     for (int i = 0; i < block->count; i++) {
         block->sublayers[i].place = arch->pre_norm ? NORM_BEFORE : NORM_BEHIND;
         block->sublayers[i].factor = (float)arch->residual_scale;
@@ -287,20 +325,40 @@ static void choose_stage(Model *model)
     model->closes = !stage || stage_is_last(stage);
 }
 
+/* What stands before the blocks. True: something of it is trained. */
+static bool make_entries(Model *model, const Weights *weights)
+{
+    const ModelArch *arch = model->arch;
+    Encoder *encoder = &model->encoder;
+    make_embedding(model, &model->embedding, weights,
+                   &(EmbeddingRoles){ ROLE_POSITION, ROLE_EMBED_NORM, arch->layers });
+    if (arch->source_layers == 0)
+        return embedding_is_trained(&model->embedding);
+    encoder->layers = arch->source_layers;
+    make_embedding(model, &encoder->embedding, weights,
+                   &(EmbeddingRoles){ ROLE_SOURCE_POSITION, ROLE_SOURCE_EMBED_NORM, arch->layers + 1 });
+    encoder->final = make_norm(model, weights, -1, ROLE_SOURCE_FINAL_NORM);
+    encoder->ends = has(model, -1, ROLE_SOURCE_FINAL_NORM);
+    return embedding_is_trained(&encoder->embedding);
+}
+
 /* Layers, and which gradients they need. model->blocks has room for all. */
 static void make_layers(Model *model, const Weights *weights)
 {
     choose_stage(model);
     model->speaks = model->arch->head.task->speaks;
     model->embeds = model->arch->head.task->embeds;
-    make_embedding(model, weights);
+    bool below = make_entries(model, weights);
     if (has(model, -1, ROLE_SCORE_TABLE))
         model->score_table = view(model, weights, -1, ROLE_SCORE_TABLE);
     make_distances(model, weights);
     make_conv(model, weights);
-    bool below = embedding_is_trained(&model->embedding);
     const bool at_conv = below;
     for (int64_t l = 0; l < model->arch->layers; l++) {
+        if (l > 0 && l == model->encoder.layers) {
+            model->encoder.below = below || module_is_trained(&model->encoder.final.module);
+            below = embedding_is_trained(&model->embedding);
+        }
         make_block(model, weights, l);
         if (l == model->first)
             model->below_first = below;
@@ -369,6 +427,8 @@ static PassSizes pass_sizes(const Model *model)
 
 static void layers_layout(Model *model, Layout *layout)
 {
+    if (model->encoder.layers > 0)
+        encoder_layout(&model->encoder, layout, model);
     if (model->opens)
         embedding_layout(&model->embedding, layout, &model->sizes);
     distances_layout(&model->distances, layout, model->options.training);
@@ -395,14 +455,7 @@ static void places_layout(Model *model, Layout *layout)
     for (int set = 0; set < ROPE_SETS; set++)
         if (turns_by(model->arch, set))
             rope_layout(&model->room.ropes[set], layout, model->arch, set, longest);
-    const bool by_distance = has(model, -1, ROLE_SCORE_TABLE), by_key = model->arch->alibi != ALIBI_NONE;
-    model->room.added_width = by_distance ? 2 * longest - 1 : longest;
-    model->added = layout_floats_if(layout, by_distance || by_key, model->arch->H * model->room.added_width);
-    model->room.added = model->added;
-    model->room.by_distance = by_distance;
-    const bool trains = by_distance && model->options.training && module_is_trained(&model->score_table);
-    model->room.dadded = layout_floats_if(layout, trains, model->arch->H * model->room.added_width);
-    model->score_rows = by_distance ? layout_take(layout, (size_t)model->room.added_width * sizeof(int32_t)) : NULL;
+    scores_layout(model, layout);
 }
 
 static void model_layout(Model *model, Layout *layout)
@@ -451,44 +504,14 @@ int64_t model_bytes(const ModelArch *arch, const SlotTable *table, const Weights
 
 /* ---- life ------------------------------------------------------------------ */
 
-/* Tables of positions end; rotary positions, slopes and windows do not. */
+/* Tables of positions end; rotary positions, slopes and windows do not. Of two stacks whoever reads rows has checked. */
 static bool check(const ModelArch *arch, const ModelOptions *options, Err *err)
 {
-    if (arch->rope || arch->alibi != ALIBI_NONE || options->longest <= arch->positions)
+    if (arch->rope || arch->alibi != ALIBI_NONE || arch->source_layers > 0 || options->longest <= arch->positions)
         return true;
     err_set(err, ERR_INPUT, "sequences of %lld tokens are longer than the model's %lld positions",
             (long long)options->longest, (long long)arch->positions);
     return err_hint(err, "lower data.max_length");
-}
-
-static float bf16_rounded(float x)
-{
-    const uint32_t bits = (uint32_t)tensor_bf16(x) << 16;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-/* Of a key d behind the query, below 0 before it. */
-static void fill_rows(Model *model)
-{
-    const int64_t T = model->sizes.longest;
-    for (int64_t d = 1 - T; model->score_rows && d < T; d++)
-        model->score_rows[T - 1 + d] = (int32_t)arch_score_row(model->arch, d);
-}
-
-/* Of head h and key j: slope j; rounded, as Falcon's code has it even where all else is float32. */
-static void fill_alibi(Model *model)
-{
-    const ModelArch *arch = model->arch;
-    const int64_t T = model->sizes.longest;
-    float *slopes = xmalloc((size_t)arch->H * sizeof *slopes);
-    arch_alibi_slopes(arch, slopes);
-    for (int64_t i = 0; i < arch->H * T; i++) {
-        const float slope = slopes[i / T], j = (float)(i % T);
-        model->added[i] =
-            arch->alibi == ALIBI_PLAIN ? slope * j : bf16_rounded(bf16_rounded(slope) * j) * (float)arch->scales[0];
-    }
-    free(slopes);
 }
 
 static bool keeps_init(Model *model, Err *err)
@@ -521,9 +544,7 @@ Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *
     model_layout(model, &layout);
     for (int set = 0; set < ROPE_SETS; set++)
         rope_fill(&model->room.ropes[set]);
-    if (model->arch->alibi != ALIBI_NONE)
-        fill_alibi(model);
-    fill_rows(model);
+    scores_fill(model);
     distances_fill(&model->distances);
     model->pass = &model->room;
     return model;

@@ -4,11 +4,13 @@
 
 #include "worker/layers/pool.h"
 #include "worker/model/again.h"
+#include "worker/model/encoder.h"
 #include "worker/model/model_parts.h"
+#include "worker/model/scores.h"
 
 #include <string.h>
 
-static int64_t longest_of(const Batch *batch)
+int64_t model_longest(const Batch *batch)
 {
     int64_t longest = 0;
     for (int64_t b = 0; b < batch->B; b++)
@@ -63,7 +65,7 @@ static void choose_reads(Model *model, const Batch *batch, bool all)
 
 /* Rows of the position table. Where padding stands, only tokens that are no padding are counted; it has
  * the row before (Transformers, create_position_ids_from_input_ids). */
-static void find_places(Model *model, const Batch *batch)
+void model_find_places(Model *model, const Batch *batch)
 {
     const int64_t offset = model->arch->position_offset;
     int32_t *places = model->pass->places;
@@ -76,37 +78,19 @@ static void find_places(Model *model, const Batch *batch)
     }
 }
 
-/* What heads add to scores, by distance. */
-static void bind_scores(Model *model)
-{
-    if (!model->score_rows)
-        return;
-    const int64_t H = model->arch->H, width = model->room.added_width;
-    const float *rows = module_floats(&model->score_table, model->pass->values);
-    for (int64_t h = 0; h < H; h++)
-        for (int64_t d = 0; d < width; d++)
-            model->added[h * width + d] = rows[model->score_rows[d] * H + h];
-}
-
-/* The gradient of what heads add, by layers, -> of the table's rows. */
-static void pull_scores(const Model *model)
-{
-    const int64_t H = model->arch->H, width = model->pass->added_width;
-    float *to = module_grad(model->pass->grad, model->score_table.weight_at);
-    for (int64_t d = 0; to && d < width; d++)
-        for (int64_t h = 0; h < H; h++)
-            to[model->score_rows[d] * H + h] += model->pass->dadded[h * width + d];
-}
-
 void model_bind(Model *model, const float *values)
 {
     model->pass->values = values;
-    bind_scores(model);
+    scores_bind(model);
     distances_bind(&model->distances, model->pass);
     if (model->first == 0)
         conv_bind(&model->conv, values);
     if (model->opens)
         embedding_bind(&model->embedding, values);
+    if (model->encoder.layers > 0) {
+        embedding_bind(&model->encoder.embedding, values);
+        norm_bind(&model->encoder.final, values);
+    }
     for (int64_t l = model->first; l < model->end; l++)
         block_bind(&model->blocks[l], values);
     if (!model->closes)
@@ -120,19 +104,24 @@ void model_bind(Model *model, const float *values)
         head_bind(&model->head, values);
 }
 
-/* The micro-batch's rows, and those of them that the head reads. */
-static void take_batch(Model *model, const Batch *batch, bool all)
+void model_take_rows(Model *model, const Batch *batch)
 {
     const ModelOptions *o = &model->options;
     Pass *pass = model->pass;
-    pass->rows = (Rows){ .B = batch->B, .N = batch->N, .longest = longest_of(batch), .start = batch->start };
+    pass->rows = (Rows){ .B = batch->B, .N = batch->N, .longest = model_longest(batch), .start = batch->start };
     REQUIRE(batch->B > 0 && batch->B <= o->most_sequences && batch->N <= o->most_tokens);
     REQUIRE(batch->start[0] == 0 && batch->start[batch->B] == batch->N);
     REQUIRE(pass->rows.longest <= o->longest);
     pass->batch_longest = batch->longest;
     pass->example = batch->example;
+}
+
+/* The micro-batch's rows, and those of them that the head reads. */
+static void take_batch(Model *model, const Batch *batch, bool all)
+{
+    model_take_rows(model, batch);
     choose_reads(model, batch, all);
-    find_places(model, batch);
+    model_find_places(model, batch);
 }
 
 void model_begin(Model *model, const Batch *batch, const float *values, bool all)
@@ -146,14 +135,18 @@ static ModelInput input_of(const Batch *batch)
     return (ModelInput){ { .ids = batch->ids, .types = batch->types, .pixels = batch->pixels }, batch->rows };
 }
 
-/* What a block's last sum meets: the next one's first norm, or the final one; at a boundary nothing. */
-static BlockCall call_of(const Model *model, Keep *keep, int64_t layer)
+/* The next one's first norm, or the final one; at a boundary nothing. */
+BlockCall model_block_call(const Model *model, Keep *keep, int64_t layer)
 {
     const int64_t last = model->arch->layers - 1;
+    const bool reads = layer + 1 == model->encoder.layers;
     BlockCall call = { .keep = keep ? &keep->blocks[layer] : NULL, .tail = layer == last && !model->pass->lanes };
     if (layer == last) {
         call.next = model->ends ? &model->final : NULL;
         call.next_keep = keep ? &keep->final : NULL;
+    } else if (reads) {
+        call.next = model->encoder.ends ? &model->encoder.final : NULL;
+        call.next_keep = keep ? &keep->source_final : NULL;
     } else if (!model->apart && layer + 1 < model->end) {
         call.next = block_first_norm(&model->blocks[layer + 1]);
         call.next_keep = keep ? &keep->blocks[layer + 1].sublayers[0].norm : NULL;
@@ -186,14 +179,31 @@ static void take_rows(Model *model, const float *rows)
     model->pass->normed = false;
 }
 
+/* The first block of the stack that the model's own batch goes through. */
+static int64_t first_block(const Model *model)
+{
+    return model->encoder.layers > 0 ? model->encoder.layers : model->first;
+}
+
+/* The rows that the head reads, or their gradient, with the mask of what stands behind the final norm. */
+static void drop_final(Model *model)
+{
+    const ModelArch *arch = model->arch;
+    Pass *pass = model->pass;
+    if (model->closes)
+        pass_drop(pass, pass->x, &pass->reads, arch->C, arch->layers, SITE_FINAL, arch->final_dropout);
+}
+
 void model_up(Model *model, Keep *keep, const ModelInput *input)
 {
+    if (model->encoder.layers > 0 && !model->pass->lanes)
+        encoder_up(model, keep);
     if (model->opens)
         embedding_forward(&model->embedding, keep ? &keep->embedding : NULL, &input->embedding, model->pass);
     else
         take_rows(model, input->rows);
-    for (int64_t l = model->first; l < model->end; l++) {
-        const BlockCall call = call_of(model, keep, l);
+    for (int64_t l = first_block(model); l < model->end; l++) {
+        const BlockCall call = model_block_call(model, keep, l);
         if (keep)
             again_note(model, keep, l);
         if (l == 0)
@@ -202,6 +212,7 @@ void model_up(Model *model, Keep *keep, const ModelInput *input)
         if (l == 0)
             conv_forward(&model->conv, keep ? &keep->conv : NULL, model->pass);
     }
+    drop_final(model);
 }
 
 /* The loss of what model_up left; with a keep its gradient at the hidden rows is in pass->x then. */
@@ -228,14 +239,18 @@ static Inlet first_inlet(const Model *model, const Keep *keep, const ModelInput 
 void model_down(Model *model, Keep *keep, const ModelInput *input)
 {
     Pass *pass = model->pass;
+    const int64_t first = first_block(model);
+    if (model->encoder.layers > 0)
+        encoder_resume(model, keep);
+    drop_final(model);
     if (model->closes && model->ends && model->below)
         norm_pull(&model->final, &keep->final, pass->r, pass->x, NULL, &pass->reads, pass);
     distances_zero(&model->distances);
     if (pass->dadded)
         memset(pass->dadded, 0, (size_t)(model->arch->H * pass->added_width) * sizeof *pass->dadded);
-    for (int64_t l = model->end - 1; l >= model->first; l--) {
-        BlockCall call = call_of(model, keep, l);
-        call.input = l > model->first ? outlet_of(model, keep, l - 1) : first_inlet(model, keep, input);
+    for (int64_t l = model->end - 1; l >= first; l--) {
+        BlockCall call = model_block_call(model, keep, l);
+        call.input = l > first ? outlet_of(model, keep, l - 1) : first_inlet(model, keep, input);
         again_compute(model, keep, l);
         if (l == 0)
             conv_backward(&model->conv, &keep->conv, pass);
@@ -245,9 +260,11 @@ void model_down(Model *model, Keep *keep, const ModelInput *input)
     }
     distances_backward(&model->distances, pass);
     if (pass->dadded)
-        pull_scores(model);
+        scores_pull(model);
     if (model->opens && embedding_is_trained(&model->embedding))
         embedding_backward(&model->embedding, &keep->embedding, &input->embedding, pass);
+    if (model->encoder.layers > 0)
+        encoder_down(model, keep);
 }
 
 static bool has_goals(const Model *model, const Batch *batch)
@@ -301,8 +318,9 @@ static void give_rows(Model *model, Keep *keep, float *out)
     }
 }
 
-void model_forward(Model *model, int flight, const Batch *batch, int64_t step, float *out)
+void model_forward(Model *model, int flight, const Batch *given, int64_t step, float *out)
 {
+    const Batch *batch = encoder_part(model, given);
     REQUIRE(model->options.training && flight >= 0 && flight < (model->options.flights ? model->options.flights : 1));
     REQUIRE((!model->closes || model->embeds) == (out != NULL) && !model->opens == (batch->rows != NULL));
     Keep *keep = &model->keeps[flight];
@@ -317,9 +335,10 @@ void model_forward(Model *model, int flight, const Batch *batch, int64_t step, f
         head_forward(&model->head, &keep->head, model->pass);
 }
 
-BatchLoss model_backward(Model *model, int flight, const Batch *batch, int64_t step, const float *dout, float *grad,
+BatchLoss model_backward(Model *model, int flight, const Batch *given, int64_t step, const float *dout, float *grad,
                          float *dx)
 {
+    const Batch *batch = encoder_part(model, given);
     Pass *pass = model->pass;
     Keep *keep = &model->keeps[flight];
     const ModelInput input = input_of(batch);
@@ -373,8 +392,9 @@ void model_give_on(Model *model, const Batch *batch, const float *values, float 
     give_rows(model, NULL, out);
 }
 
-BatchLoss model_predict(Model *model, const Batch *batch, const float *values, float *logits)
+BatchLoss model_predict(Model *model, const Batch *given, const float *values, float *logits)
 {
+    const Batch *batch = encoder_part(model, given);
     Pass *pass = model->pass;
     REQUIRE(model->closes);
     go_up(model, batch, values, logits != NULL);

@@ -16,6 +16,9 @@
 typedef struct Keep {
     Arena arena;
     EmbeddingKeep embedding;
+    EmbeddingKeep source; /* these three of the stack that reads, where there are two */
+    NormKeep source_final;
+    float *memory; /* [most_tokens, C] */
     BlockKeep *blocks; /* [arch->layers], those of the stage laid out */
     float **inputs; /* [arch->layers] of blocks that are computed again: the stream before them; NULL: of those that
                        are not */
@@ -30,6 +33,25 @@ typedef struct ModelInput {
     const float *rows; /* of a stage behind the first: what the stage before gave on (Batch) */
 } ModelInput;
 
+/* The sources, or the targets, of a batch. */
+typedef struct StackPart {
+    int64_t *start; /* [most_sequences + 1] */
+    int32_t *ids, *goal; /* [most_tokens] */
+    Batch batch; /* of these */
+} StackPart;
+
+/* The stack that reads (encoder.h), where there are two. */
+typedef struct Encoder {
+    int64_t layers; /* the model's first blocks are its; 0: there is one stack */
+    Embedding embedding;
+    bool ends; /* its last sum has a norm of its own */
+    Norm final;
+    bool below; /* a gradient is needed at what it gives */
+    StackPart read, written;
+    float *memory; /* [most_tokens, C] where no keep has it */
+    float *dmemory; /* the same; NULL: not needed */
+} Encoder;
+
 struct Model {
     const ModelArch *arch;
     const SlotTable *table;
@@ -38,6 +60,7 @@ struct Model {
     int64_t first, end; /* blocks that it computes; the others are there for what they need of these */
     bool opens, closes; /* it has the embedding, the head */
     bool below_first, below_end; /* a gradient is needed at what the first of them reads, at what the last gives on */
+    Encoder encoder;
     Embedding embedding;
     Block *blocks; /* [arch->layers] */
     Conv conv; /* behind the first of them */
@@ -52,7 +75,7 @@ struct Model {
     VocabHead vocab_head; /* instead of head, where it speaks */
     Pass *pass; /* its own; of a model beside another, the other's */
     Pass room;
-    float *added; /* what heads add to scores (pass.h); NULL: nothing */
+    float *added[ADDED_SETS]; /* what heads add to scores (pass.h); NULL: nothing */
     ModuleView score_table; /* [buckets, H], where that is of distances */
     int32_t *score_rows; /* [2 longest - 1] its row for each; NULL: there is none */
     PassSizes sizes; /* what its calls need of a pass */
@@ -74,6 +97,21 @@ size_t keep_bytes(const Model *model);
 /* Takes a micro-batch: its rows, what the head reads of it (`all`: every token), and the values. A backward
  * that does not follow its forward at once begins anew. */
 void model_begin(Model *model, const Batch *batch, const float *values, bool all);
+
+int64_t model_longest(const Batch *batch); /* of its sequences */
+
+/* The parts of taking a batch: its rows, and their rows of the position table. */
+void model_take_rows(Model *model, const Batch *batch);
+void model_find_places(Model *model, const Batch *batch);
+
+/* What a block's last sum meets, and what is kept of it. */
+BlockCall model_block_call(const Model *model, Keep *keep, int64_t layer);
+
+/* The next block goes on from what this one gives. */
+static inline bool model_goes_on(const Model *model, int64_t layer)
+{
+    return layer + 1 < model->arch->layers && layer + 1 != model->encoder.layers;
+}
 
 /* From the input to the hidden rows in pass->x. keep NULL: no backward follows. */
 void model_up(Model *model, Keep *keep, const ModelInput *input);

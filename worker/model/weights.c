@@ -101,6 +101,7 @@ typedef struct Neighbours {
 } Neighbours;
 
 static const Neighbours qkv = { { ROLE_Q, ROLE_K, ROLE_V }, 3 };
+static const Neighbours cross_kv = { { ROLE_CROSS_K, ROLE_CROSS_V }, 2 };
 static const Neighbours gate_up = { { ROLE_FF_GATE, ROLE_FF_UP }, 2 };
 
 static void place_group(Weights *w, int64_t *at, int layer, const Neighbours *group)
@@ -126,6 +127,12 @@ static void place_group(Weights *w, int64_t *at, int layer, const Neighbours *gr
     }
 }
 
+/* The group that begins with the module; NULL: none does. */
+static const Neighbours *group_of(const Module *m)
+{
+    return m->role == ROLE_Q ? &qkv : m->role == ROLE_CROSS_K ? &cross_kv : m->role == ROLE_FF_GATE ? &gate_up : NULL;
+}
+
 static bool is_held(const Weights *w, const Module *m)
 {
     return !w->stage || stage_holds(w->stage, m);
@@ -148,10 +155,10 @@ static void lay_out(Weights *w, const SafeTensors *files)
             span->weight = span->bias = span->scales = span->codes = -1;
             continue;
         }
-        if (m->role == ROLE_K || m->role == ROLE_V || (m->role == ROLE_FF_UP && arch->gated))
+        if (m->role == ROLE_K || m->role == ROLE_V || m->role == ROLE_CROSS_V || (m->role == ROLE_FF_UP && arch->gated))
             continue; /* in their groups */
-        if (m->role == ROLE_Q || m->role == ROLE_FF_GATE) {
-            place_group(w, &at, m->layer, m->role == ROLE_Q ? &qkv : &gate_up);
+        if (group_of(m)) {
+            place_group(w, &at, m->layer, group_of(m));
             continue;
         }
         span->bias = -1;

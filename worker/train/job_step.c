@@ -21,7 +21,7 @@ static int64_t longest_of(const JobStepOptions *o)
     const DataConfig *d = &o->config->data;
     const int64_t most = job_data_longest(o->data) + (d->generate ? d->max_new_tokens : 0);
     const int64_t positions = o->base->adapted.arch->positions;
-    return most < positions ? most : positions;
+    return most < positions || o->base->adapted.arch->source_layers > 0 ? most : positions;
 }
 
 static bool open_plan(JobStep *step, const JobStepOptions *o, Err *err)
@@ -144,8 +144,8 @@ bool job_step_open_texts(JobStep *step, const JobStepOptions *o, const float *va
         .lanes = JOB_TEXTS,
     };
     return !c->data.generate || !eval->data ||
-           (generate_options(&step->generate, &c->data, c->train.seed, adapted->arch->folder, longest,
-                             o->base->tokenizer, err) &&
+           (generate_options(&step->generate, &c->data, c->train.seed, adapted->arch, longest, o->base->tokenizer,
+                             err) &&
             text_engine_open(&step->engine, &engine, err) &&
             references_open(&step->references, eval->data, eval->rows, eval->count, err));
 }

@@ -19,6 +19,8 @@ int64_t needs_longest(const Config *c, const ModelArch *arch)
 {
     if (arch->image_size > 0)
         return arch->positions;
+    if (arch->source_layers > 0)
+        return least(c->data.max_length, arch->positions) + least(c->data.max_target_length, arch->positions);
     return least(c->data.block_size > 0 ? c->data.block_size : c->data.max_length, arch->positions);
 }
 

@@ -107,6 +107,15 @@ static const float *pull(void *self, int64_t i)
     return step_embeddings_gradient(&part->job->step.embeddings, part->full[i]);
 }
 
+/* That are counted: of a source and its target the source's, as Trainer does (num_input_tokens_seen). */
+static int64_t tokens_of_batch(const Job *job, const Batch *batch)
+{
+    int64_t count = batch->N;
+    for (int64_t n = 0; job->base.adapted.arch->source_layers > 0 && n < batch->N; n++)
+        count -= batch->types[n] != 0;
+    return count;
+}
+
 static void end(void *self, int64_t i, const Flight *flight, const BatchLoss *loss)
 {
     MyPart *part = self;
@@ -115,7 +124,9 @@ static void end(void *self, int64_t i, const Flight *flight, const BatchLoss *lo
     const BatchLoss of = embeddings->head ? step_embeddings_loss(embeddings, m) : *loss;
     if (!flight->failed)
         look_at_leaf(part, m, &of);
-    const NodeSum sum = { { m, m + 1 }, flight->failed ? 0 : flight->batch.N, of.weight, of.sum };
+    const NodeSum sum = {
+        { m, m + 1 }, flight->failed ? 0 : tokens_of_batch(part->job, &flight->batch), of.weight, of.sum
+    };
     add_leaf(part, &sum);
 }
 

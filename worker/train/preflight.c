@@ -40,8 +40,8 @@ static bool check_texts(const Config *c, const ModelArch *arch, Err *err)
     GenerateOptions generate;
     Tokenizer *tokenizer = tokenizer_open(arch->folder, err);
     const bool ok = tokenizer && check_files(c, arch, tokenizer, err) &&
-                    (!c->data.generate || generate_options(&generate, &c->data, c->train.seed, arch->folder,
-                                                           arch->positions, tokenizer, err));
+                    (!c->data.generate ||
+                     generate_options(&generate, &c->data, c->train.seed, arch, arch->positions, tokenizer, err));
     tokenizer_close(tokenizer);
     return ok;
 }

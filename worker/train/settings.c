@@ -13,15 +13,17 @@ static RowKind kind_of(const Config *config)
     static const RowKind kinds[] = { [TASK_SEQ_CLS] = ROWS_LABELLED,
                                      [TASK_TOKEN_CLS] = ROWS_WORDS,
                                      [TASK_IMAGE_CLS] = ROWS_IMAGES,
-                                     [TASK_FEATURE_EXTRACTION] = ROWS_COLUMNS };
-    return task_get(config->task)->speaks ? rows_of_language(&config->data) : kinds[config->task];
+                                     [TASK_FEATURE_EXTRACTION] = ROWS_COLUMNS,
+                                     [TASK_SEQ_2_SEQ_LM] = ROWS_SOURCES };
+    const Task *task = task_get(config->task);
+    return task->speaks && !task->two_texts ? rows_of_language(&config->data) : kinds[config->task];
 }
 
 DatasetOptions settings_data(const Config *config, const StringList *files)
 {
     const DataConfig *d = &config->data;
     const RowKind kind = kind_of(config);
-    const bool prompts = kind == ROWS_COMPLETIONS;
+    const bool prompts = kind == ROWS_COMPLETIONS || kind == ROWS_SOURCES;
     return (DatasetOptions){
         .kind = kind,
         .files = files,
@@ -39,6 +41,7 @@ DatasetOptions settings_data(const Config *config, const StringList *files)
         .tags = d->tags,
         .messages = d->messages,
         .max_length = d->max_length,
+        .max_target_length = d->max_target_length,
         .block_size = d->block_size,
         .limit = d->limit,
         .skip_bad_rows = d->skip_bad_rows,

@@ -23,6 +23,14 @@ bool stages_check_model(const Config *config, const ModelArch *arch, const SlotT
     const int count = stages_of(config);
     if (count == 1)
         return true;
+    if (arch->source_layers > 0) {
+        err_set(err, ERR_INPUT,
+                "a model of two stacks (model_type '%s') is not cut into stages: all blocks that write read "
+                "what the others give",
+                arch->family->model_type);
+        err_hint(err, "take parallel.pipeline: 1");
+        return err_at(err, "parallel.pipeline");
+    }
     if (!stages_check(config, err) || !stage_init(&stage, arch, table, 0, count, err))
         return false;
     stage_release(&stage);

@@ -1,4 +1,4 @@
-"""What Transformers and PEFT make of the families: modules.jsonl, adapters.jsonl and rope.jsonl of this folder.
+"""What Transformers and PEFT make of the families: modules.jsonl, adapters.jsonl, rope.jsonl and buckets.jsonl of this folder.
 
     python make.py      with the packages of tests/interop/requirements.txt
 
@@ -6,6 +6,7 @@ modules.jsonl: for each golden case and task its class, parameters, and all modu
 adapters.jsonl: for LoRA settings the tensors that are trained, as PEFT names them (without base_model.model.), their shapes and whether Trainer decays
 them; the frozen ones that PEFT saves too, and the settings it writes. Or its error.
 rope.jsonl: inverse frequencies and the factor of cosines and sines.
+buckets.jsonl: T5's rows of distances -600 to 600, as where each run of them begins.
 """
 import json
 import os
@@ -149,6 +150,15 @@ def ropes():
             yield dict(config=config, length=length, inverse=rope.inv_freq.double().tolist(), factor=float(rope.attention_scaling))
 
 
-for name, rows in (("modules", modules()), ("adapters", adapters()), ("rope", ropes())):
+def buckets():
+    bucket = transformers.models.t5.modeling_t5.T5Attention._relative_position_bucket
+    for count, most in ((32, 128), (8, 128), (32, 256), (16, 64), (20, 100)):
+        for both in (True, False):
+            rows = bucket(torch.arange(-600, 601), bidirectional=both, num_buckets=count, max_distance=most).tolist()
+            yield dict(buckets=count, max_distance=most, both_ways=both,
+                       runs=[[i - 600, row] for i, row in enumerate(rows) if i == 0 or row != rows[i - 1]])
+
+
+for name, rows in (("modules", modules()), ("adapters", adapters()), ("rope", ropes()), ("buckets", buckets())):
     with open(os.path.join(HERE, name + ".jsonl"), "w", encoding="utf-8") as f:
         f.writelines(json.dumps(r) + "\n" for r in rows)

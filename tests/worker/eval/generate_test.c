@@ -260,14 +260,15 @@ static void end_tokens_come_from_the_model(void **state)
     assert_non_null(tokenizer);
     const int32_t eos = tokenizer_special(tokenizer, "eos_token");
     const DataConfig data = { .max_new_tokens = 8, .top_k = 3, .temperature = 0.5, .do_sample = true };
+    const ModelArch arch = { .folder = folder, .head.task = task_get(TASK_CAUSAL_LM) };
     GenerateOptions o;
     assert_true(file_write(a, config, strlen(config), &err));
-    assert_true(generate_options(&o, &data, 42, folder, 64, tokenizer, &err));
+    assert_true(generate_options(&o, &data, 42, &arch, 64, tokenizer, &err));
     assert_int_equal(o.end_count, 2);
     assert_int_equal(o.ends[0], 9);
     assert_int_equal(o.ends[1], eos);
     assert_true(file_write(b, generation, strlen(generation), &err));
-    assert_true(generate_options(&o, &data, 42, folder, 64, tokenizer, &err));
+    assert_true(generate_options(&o, &data, 42, &arch, 64, tokenizer, &err));
     assert_int_equal(o.end_count, 3);
     assert_int_equal(o.ends[0], 4);
     assert_int_equal(o.ends[1], 5);

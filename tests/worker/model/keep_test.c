@@ -4,7 +4,7 @@
 #include "tests/support/model_case.h"
 #include "tests/support/slopes.h"
 #include "worker/kernels/levels.h"
-#include "worker/model/model_parts.h"
+#include "worker/model/encoder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,15 +20,17 @@ enum { STEP = 6, BIG = 7, SMALL = 2 };
 /* A micro-batch on its way. */
 typedef struct Flight {
     Packed p;
+    Batch own; /* the part of it that the head reads */
     Keep keep;
     float *dx; /* the gradient of its hidden rows */
     float *grad;
 } Flight;
 
-static void begin(Subject *s, Model *model, const Flight *f)
+static void begin(Subject *s, Model *model, Flight *f)
 {
     Pass *pass = model->pass;
-    model_begin(model, &f->p.batch, s->c.values, false);
+    f->own = *encoder_part(model, &f->p.batch);
+    model_begin(model, &f->own, s->c.values, false);
     pass->drop = true;
     pass->seed = model->options.seed;
     pass->step = STEP;
@@ -37,7 +39,7 @@ static void begin(Subject *s, Model *model, const Flight *f)
 
 static ModelInput input_of(const Flight *f)
 {
-    const Batch *b = &f->p.batch;
+    const Batch *b = &f->own;
     return (ModelInput){ .embedding = { .ids = b->ids, .types = b->types, .pixels = b->pixels } };
 }
 
@@ -48,15 +50,15 @@ static size_t hidden_bytes(const Model *model)
 
 static void up(Subject *s, Model *model, Flight *f)
 {
-    const ModelInput input = input_of(f);
     BatchLoss loss;
     begin(s, model, f);
+    const ModelInput input = input_of(f);
     model_up(model, &f->keep, &input);
     if (model->speaks) {
-        loss = vocab_head_loss(&model->vocab_head, f->p.batch.token_goal, model->pass);
+        loss = vocab_head_loss(&model->vocab_head, f->own.token_goal, model->pass);
     } else {
         head_forward(&model->head, &f->keep.head, model->pass);
-        loss = head_loss(&model->head, &f->keep.head, f->p.batch.goal, f->p.batch.token_goal, model->pass);
+        loss = head_loss(&model->head, &f->keep.head, f->own.goal, f->own.token_goal, model->pass);
         head_backward(&model->head, &f->keep.head, model->pass);
     }
     assert_true(loss.count > 0);
@@ -65,8 +67,8 @@ static void up(Subject *s, Model *model, Flight *f)
 
 static void down(Subject *s, Model *model, Flight *f)
 {
-    const ModelInput input = input_of(f);
     begin(s, model, f);
+    const ModelInput input = input_of(f);
     memcpy(model->pass->x, f->dx, hidden_bytes(model));
     model_down(model, &f->keep, &input);
 }

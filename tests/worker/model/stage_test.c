@@ -338,13 +338,13 @@ static void more_stages_than_blocks_are_refused(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[GOLDEN + 3] = {
+    struct CMUnitTest tests[GOLDEN_STACKS + 3] = {
         cmocka_unit_test(nothing_is_pulled_where_nothing_is_trained),
         cmocka_unit_test(blocks_are_dealt_by_time_and_memory),
         cmocka_unit_test(more_stages_than_blocks_are_refused),
     };
-    for (int g = 0; g < GOLDEN; g++)
+    for (int g = 0; g < GOLDEN_STACKS; g++)
         tests[3 + g] =
             (struct CMUnitTest){ golden[g].name, stages_give_the_bits_of_the_whole, NULL, NULL, (void *)(intptr_t)g };
-    return _cmocka_run_group_tests("stages", tests, GOLDEN + 3, NULL, NULL);
+    return _cmocka_run_group_tests("stages", tests, GOLDEN_STACKS + 3, NULL, NULL);
 }
