@@ -118,7 +118,8 @@ static json_t *figures_of(const Metrics *metrics, const Session *s)
 static int64_t most_tokens(const Config *c)
 {
     const int64_t row = task_get(c->task)->embeds ? c->data.columns.count * c->data.max_length : 0;
-    return row > c->parallel.micro_batch_tokens ? row : c->parallel.micro_batch_tokens;
+    const int64_t piece = config_piece_tokens(c);
+    return row > piece ? row : piece;
 }
 
 /* *figures is new. */

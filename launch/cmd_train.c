@@ -10,6 +10,7 @@
 #include "launch/command_words.h"
 #include "launch/supervise.h"
 #include "launch/workers.h"
+#include "worker/train/fit.h"
 #include "worker/train/preflight.h"
 #include "worker/train/stages.h"
 
@@ -31,7 +32,9 @@ static bool prepare(const TrainArguments *given, CommandWords *server, Err *err)
     const ConfigSources sources = { .file = given->file,
                                     .overrides = given->rest.overrides,
                                     .override_count = given->rest.override_count };
+    const FitOptions fit = { .ranks = given->rank_count, .server = true };
     Config config = { 0 };
+    bool chosen = false;
     command_words_add(server, xstrdup(given->file));
     for (int i = 0; i < given->rest.override_count; i++)
         command_words_add(server, xprintf("--%s", given->rest.overrides[i]));
@@ -40,7 +43,11 @@ static bool prepare(const TrainArguments *given, CommandWords *server, Err *err)
     if (given->trace)
         command_words_add(server, xprintf("--trace=%s", given->trace));
     const bool ok = config_load(&config, &sources, err) && config_check_training(&config, err) &&
-                    stages_check_ranks(&config, given->rank_count, err) && preflight(&config, err);
+                    stages_check_ranks(&config, given->rank_count, err) && preflight(&config, err) &&
+                    fit_choose(&config, &fit, &chosen, err) && fit_check(&config, &fit, err);
+    if (ok && chosen)
+        command_words_add(server,
+                          xprintf("--parallel.micro_batch_tokens=%lld", (long long)config.parallel.micro_batch_tokens));
     if (ok && config.ps.keys) /* for the workers, and for what we ask the server ourselves */
         setenv(KEYS_VARIABLE, config.ps.keys, 1);
     config_release(&config);

@@ -48,11 +48,11 @@ static void compare_memory(const Patient *patient, int64_t room, Finding *findin
     if (all > room) {
         const int64_t fit = (room - needs->shared - needs->server) / each;
         if (fit >= 1)
-            finding_set(finding, HEALTH_FAIL, "give --ranks=%lld, or lower parallel.micro_batch_tokens",
+            finding_set(finding, HEALTH_FAIL, "give --ranks=%lld, or take parallel.micro_batch_tokens: auto",
                         (long long)fit);
         else
             finding_set(finding, HEALTH_FAIL,
-                        "lower parallel.micro_batch_tokens and data.max_length, or take a smaller model");
+                        "take parallel.micro_batch_tokens: auto, lower data.max_length, or take a smaller model");
     } else if (patient->machine.process > 0 &&
                patient->machine.process < needs->shared + needs->rank + bare_addresses) {
         finding_set(finding, HEALTH_FAIL, "ulimit -v unlimited");

@@ -12,6 +12,7 @@
 #include "ps/lease.h"
 #include "ps/orders.h"
 #include "ps/outgoing_values.h"
+#include "ps/piece_tokens.h"
 #include "ps/prometheus.h"
 #include "ps/report.h"
 #include "ps/routes.h"
@@ -234,6 +235,8 @@ static void take_message(Server *server, WireSocket *socket, const WireId *from,
         route->member = false;
     if (!take_labels(server, msg))
         return;
+    if (msg->type == MSG_ASK && msg->text)
+        piece_tokens_take(server->run, msg->text);
     const int64_t before = run_version(server->run);
     trace_received(server->trace, msg, now);
     core_message(server->core, msg, now);

@@ -9,6 +9,7 @@
 #include "ps/history.h"
 #include "ps/inputs.h"
 #include "ps/journal.h"
+#include "ps/piece_tokens.h"
 #include "ps/refuse.h"
 #include "ps/run.h"
 #include "ps/save.h"
@@ -44,10 +45,11 @@ static int64_t world_begin(void *self, const HelloFacts *facts, int64_t replicas
     Run *run = self;
     Err err = { 0 };
     if (!run->begun) {
+        piece_tokens_settle(run);
         const ParallelConfig *p = &run->config.parallel;
         const int64_t M = p->micro_batches > 0 ? p->micro_batches
                                                : steps_micro_batches(run->config.train.batch_size, facts->longest,
-                                                                     p->micro_batch_tokens, replicas);
+                                                                     config_piece_tokens(&run->config), replicas);
         advance_begin(run, facts, M, 0);
         char number[24], digest[24];
         snprintf(number, sizeof number, "%lld", (long long)M);

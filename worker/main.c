@@ -7,6 +7,7 @@
 #include "common/config/options.h"
 #include "common/wire/keys.h"
 #include "worker/comm/meet.h"
+#include "worker/train/fit.h"
 #include "worker/train/job.h"
 #include "worker/train/preflight.h"
 
@@ -55,12 +56,22 @@ static char *given_keys(const WorkerArguments *given, const ConfigSources *sourc
     return line;
 }
 
+/* The same for how many of the job are on this machine; 1: nobody says. */
+static int64_t ranks_here(void)
+{
+    const char *ranks = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    const long count = ranks ? strtol(ranks, NULL, 10) : 1;
+    return count > 0 ? count : 1;
+}
+
 /* Before a server of our own is started. */
 static bool check_run(const ConfigSources *sources, Err *err)
 {
+    const FitOptions fit = { .ranks = ranks_here(), .server = true };
     Config config = { 0 };
-    const bool ok =
-        config_load(&config, sources, err) && config_check_training(&config, err) && preflight(&config, err);
+    bool chosen;
+    const bool ok = config_load(&config, sources, err) && config_check_training(&config, err) &&
+                    preflight(&config, err) && fit_choose(&config, &fit, &chosen, err) && fit_check(&config, &fit, err);
     config_release(&config);
     return ok;
 }

@@ -190,3 +190,17 @@ size_t text_utf8_valid(const char *bytes, size_t n)
     }
     return n;
 }
+
+int64_t text_bytes(const char *text)
+{
+    static const struct {
+        const char *unit;
+        double bytes;
+    } units[] = { { "MB", 1e6 }, { "GB", 1e9 }, { "TB", 1e12 } };
+    char *rest;
+    const double number = strtod(text, &rest);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (rest > text && strcmp(rest, units[i].unit) == 0 && number * units[i].bytes >= 1 && number < 1e6)
+            return (int64_t)(number * units[i].bytes);
+    return 0;
+}

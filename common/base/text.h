@@ -7,6 +7,7 @@
 #include "common/base/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Always ends in '\0' once something was added; zeroed is empty and valid. */
 typedef struct Text {
@@ -44,5 +45,8 @@ bool text_is_ascii(const char *bytes, size_t n);
 
 /* Offset of the first byte that is not valid UTF-8, or n. */
 size_t text_utf8_valid(const char *bytes, size_t n);
+
+/* Bytes of "16GB", "900MB", "1.5TB"; 0: it is no such text. */
+int64_t text_bytes(const char *text);
 
 #endif

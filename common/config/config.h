@@ -194,7 +194,8 @@ typedef struct ParallelConfig {
     char *arithmetic; /* "auto", "x86-64-v3", "x86-64-v3/Zen" */
     char *fingerprint; /* of it, 16 digits; NULL until the run begins */
     int64_t micro_batches; /* -1: auto */
-    int64_t micro_batch_tokens; /* -1: auto */
+    int64_t micro_batch_tokens; /* -1: auto (config_piece_tokens) */
+    char *memory; /* NULL: what there is */
     int64_t pipeline; /* stages of a replica; -1: auto */
 } ParallelConfig;
 
@@ -285,6 +286,16 @@ uint64_t config_digest(const Config *config, bool alike);
 MUST_USE bool config_take_begun(Config *config, const Config *begun, Err *err);
 
 /* labels and problem_type of `from`, as far as `config` does not say. */
+/* Tokens of a piece where they are not fixed yet. */
+enum { CONFIG_PIECE_TOKENS = 4096 };
+int64_t config_piece_tokens(const Config *config);
+
+/* Takes the size of pieces that another has fixed. */
+MUST_USE bool config_take_pieces(Config *config, const Config *from, Err *err);
+
+/* Takes what each machine says for itself: its threads, its memory, its part of the model. */
+MUST_USE bool config_take_own(Config *config, const Config *own, Err *err);
+
 MUST_USE bool config_take_labels(Config *config, const Config *from, Err *err);
 
 /* The rows, for --help: "key  default  allowed  help". */

@@ -342,6 +342,11 @@ static bool check_schedule(const Config *c, Err *err)
     Schedule schedule;
     if (!schedule_init(&schedule, t->schedule, t->learning_rate, t->schedule_options, err))
         return at_keys(c, "train.lr_scheduler_kwargs", "train.lr_scheduler_type", err);
+    if (c->parallel.memory && text_bytes(c->parallel.memory) == 0) {
+        err_set(err, ERR_INPUT, "'%s' is no amount of memory", c->parallel.memory);
+        err_hint(err, "write it as 16GB or 900MB");
+        return at_key(c, "parallel.memory", err);
+    }
     if (c->parallel.micro_batches > t->batch_size) {
         err_set(err, ERR_INPUT, "%lld micro-batches need as many examples, a batch has %lld",
                 (long long)c->parallel.micro_batches, (long long)t->batch_size);

@@ -23,13 +23,14 @@ static bool has_default(const Config *config, const ConfigKey *key)
 }
 
 /* Some keys are `auto` in the user's file and fixed in a run that has begun, which is the same run;
- * parallel.micro_batch_tokens only matters where the micro-batches are `auto` on both sides. */
+ * parallel.micro_batch_tokens only matters where the micro-batches are `auto` on both sides, and it is on none. */
 static bool counts_as_same(const ConfigKey *key, const Config *here, const Config *there)
 {
     if (key->flags & KEY_BEGUN)
         return has_default(here, key) || has_default(there, key);
     if (strcmp(key->name, "parallel.micro_batch_tokens") == 0)
-        return here->parallel.micro_batches != -1 || there->parallel.micro_batches != -1;
+        return here->parallel.micro_batches != -1 || there->parallel.micro_batches != -1 ||
+               here->parallel.micro_batch_tokens == -1 || there->parallel.micro_batch_tokens == -1;
     return key->flags & KEY_FREE;
 }
 
@@ -130,8 +131,9 @@ bool config_same_run(const Config *here, const Config *there, ConfigCompare by, 
 static bool take_value(Config *config, const Config *from, const ConfigKey *key, Err *err)
 {
     Text value = { 0 };
-    if (key->type == KEY_TEXT)
-        text_adds(&value, *(char *const *)(const void *)((const char *)from + key->offset));
+    const char *text = key->type == KEY_TEXT ? *(char *const *)(const void *)((const char *)from + key->offset) : NULL;
+    if (text)
+        text_adds(&value, text);
     else
         value_print(from, key, &value);
     const bool ok = config_set(config, key->name, value.data, err);
@@ -149,6 +151,26 @@ bool config_take_begun(Config *config, const Config *begun, Err *err)
             continue;
         ok = take_value(config, begun, &keys[i], err);
     }
+    return ok && config_take_pieces(config, begun, err);
+}
+
+int64_t config_piece_tokens(const Config *config)
+{
+    return config->parallel.micro_batch_tokens > 0 ? config->parallel.micro_batch_tokens : CONFIG_PIECE_TOKENS;
+}
+
+bool config_take_pieces(Config *config, const Config *from, Err *err)
+{
+    return from->parallel.micro_batch_tokens < 0 ||
+           take_value(config, from, config_find("parallel.micro_batch_tokens"), err);
+}
+
+bool config_take_own(Config *config, const Config *own, Err *err)
+{
+    static const char *const names[] = { "parallel.threads", "parallel.memory", "parallel.pipeline" };
+    bool ok = true;
+    for (size_t i = 0; ok && i < LENGTH(names); i++)
+        ok = take_value(config, own, config_find(names[i]), err);
     return ok;
 }
 

@@ -70,7 +70,7 @@ if grep -qw avx2 /proc/cpuinfo; then
 fi
 finds 1 arithmetic FAIL "x86-64-v9.*no such level" env LORA_ARITHMETIC=x86-64-v9 $doctor
 finds 1 memory FAIL "addresses of a process end at 614 (ulimit -v).*unlimited" bash -c "ulimit -v 600000; exec $doctor"
-finds 1 memory FAIL "the run may take.*lower parallel.micro_batch_tokens" $doctor "$run" --train.output_dir="$work/out" \
+finds 1 memory FAIL "the run may take.*take parallel.micro_batch_tokens: auto" $doctor "$run" --train.output_dir="$work/out" \
     --train.batch_size=1048576 --parallel.micro_batch_tokens=2000000000
 
 # ---- ports, folders, Slurm

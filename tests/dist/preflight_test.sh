@@ -99,6 +99,9 @@ refused bert-seqcls "no examples.*header.tsv" --data.train="$work/header.tsv"
 refused gpt2-text "the model has .* positions" --data.block_size=100000
 refused vit-imgcls "no-such" --data.train="$work/no-such"
 
+refused bert-seqcls "GB of memory with 1 ranks here, and may take 0.01.*parallel.memory.*several machines" --parallel.memory=10MB
+refused bert-seqcls "'64' is no amount of memory.*write it as 16GB" --parallel.memory=64
+
 for command in "lora train $case_dir/run.yaml --ranks=1" "lora_worker $case_dir/run.yaml"; do
     LORA_CACHE=$work/header.tsv/cache expect 1 "encoded data is kept in '$work/header.tsv/cache'; set LORA_CACHE to" \
         "$root"/bin/$command --train.output_dir="$work/out"
@@ -111,3 +114,30 @@ timeout 60 "$root/bin/lora" train "$case_dir/run.yaml" --ranks=2 --train.output_
     --model="$m" >"$work/log" 2>&1 || fail "a run with a doubtful model ended with $?"
 [ "$(grep -c "architectures say 'RobertaForMaskedLM', its model_type says 'bert'" "$work/log")" = 1 ] ||
     fail "the contradiction is not said once"
+
+# ---- micro-batches as large as there is room for: the first who has to know says it, and the run keeps it
+
+little=(--parallel.micro_batch_tokens=auto --train.max_steps=4 --train.eval_strategy=no)
+size_of() { sed -n 's/^ *micro_batch_tokens: //p' "$1/run.yaml"; }
+timeout 60 "$root/bin/lora" train "$case_dir/run.yaml" --ranks=1 --train.output_dir="$work/little" "${little[@]}" \
+    --parallel.memory=47MB >"$work/log" 2>&1 || fail "a run with little room ended with $?"
+size=$(size_of "$work/little")
+[ "$size" -lt 512 ] || fail "pieces of $size tokens"
+timeout 60 "$root/bin/lora" train "$case_dir/run.yaml" --ranks=1 --train.output_dir="$work/given" "${little[@]}" \
+    --parallel.micro_batch_tokens="$size" >"$work/log" 2>&1 || fail "the same size as a number ended with $?"
+[ "$(sha "$work/little")" = "$(sha "$work/given")" ] || fail "the size as a number gives another adapter"
+# a server elsewhere does not know the room of its workers
+steps=4 bits=("${little[@]}")
+start_ps "$work/told"
+mpirun -n 1 "$root/bin/lora_worker" --ps.address="$address" --parallel.memory=27MB >>"$work/log" 2>&1 || fail "the worker ended with $?"
+wait $ps || fail "the server ended with $?"
+[ "$(size_of "$work/told")" = "$size" ] || fail "the server was told $(size_of "$work/told") instead of $size"
+[ "$(sha "$work/told")" = "$(sha "$work/given")" ] || fail "the size by a worker gives another adapter"
+# who comes later follows, or has no room
+start_ps "$work/late" --parallel.micro_batch_tokens=4096
+got=0
+mpirun -n 1 "$root/bin/lora_worker" --ps.address="$address" --parallel.memory=20MB >>"$work/log" 2>&1 || got=$?
+[ $got = 2 ] || fail "a worker without room ended with $got"
+grep -q "GB of memory with 1 ranks on this machine, and may take 0.02" "$work/log" || fail "it does not say why"
+kill $ps
+ends_with 143 "a server that was ended" wait $ps

@@ -51,7 +51,8 @@ bool foresee(Foreseen *foreseen, const JobStep *step, const JobStepOptions *o, i
     RunLayout layout;
     if (!layout_of(&layout, &machine, &work, o->config->train.precision, base->arch, base->table, o->lane->size, err))
         return false;
-    *foreseen = (Foreseen){ layout.seconds, (int64_t)layout_memory(&layout), (int64_t)(2 * layout.wire) };
+    const double up = o->config->ps.wire_dtype == WIRE_BF16 ? layout.wire / 2 : layout.wire; /* values come as floats */
+    *foreseen = (Foreseen){ layout.seconds, (int64_t)layout_memory(&layout), (int64_t)(up + layout.wire) };
     layout_release(&layout);
     return true;
 }

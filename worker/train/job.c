@@ -2,7 +2,9 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/process.h"
 #include "common/slots/inits.h"
+#include "worker/train/fit.h"
 #include "worker/train/foresee.h"
 #include "worker/train/stages.h"
 
@@ -128,8 +130,23 @@ static int threads_of(const Job *job)
     return each > 1 ? (int)each : 1;
 }
 
+/* taken: what the ranks of the node have already. */
+static bool has_room(const Job *job, const Foreseen *foreseen, int64_t taken, Err *err)
+{
+    const Groups *g = &job->run.groups;
+    const int64_t need = foreseen->memory / (g->team.size * g->pipeline.size) * g->node.size,
+                  room = fit_room(&job->run.config, taken);
+    if (need <= room)
+        return true;
+    err_set(err, ERR_INPUT, "the run takes %.2f GB of memory with %d ranks on this machine, and %s %.2f",
+            (double)need / 1e9, g->node.size, job->run.config.parallel.memory ? "may take" : "there are",
+            (double)room / 1e9);
+    err_at(err, "parallel.memory");
+    return err_hint(err, "start fewer ranks here; the micro-batches are the run's (parallel.micro_batches)");
+}
+
 /* The leader: before any of it is taken. */
-static bool say_plan(Job *job, const JobStepOptions *o, Err *err)
+static bool say_plan(Job *job, const JobStepOptions *o, int64_t taken, Err *err)
 {
     Foreseen foreseen;
     if (!job->run.client)
@@ -139,7 +156,7 @@ static bool say_plan(Job *job, const JobStepOptions *o, Err *err)
     log_info("plan", "step_seconds=%.3g memory_mb=%.0f wire_mb=%.3g", foreseen.seconds, (double)foreseen.memory / 1e6,
              (double)foreseen.bytes / 1e6);
     ps_client_foresee(job->run.client, &foreseen);
-    return true;
+    return has_room(job, &foreseen, taken, err);
 }
 
 static bool open_step(Job *job, Err *err)
@@ -153,7 +170,8 @@ static bool open_step(Job *job, Err *err)
                                    ? arch->C * step_embeddings_texts(&arch->head.embed, c->train.batch_size,
                                                                      job->data.train.examples)
                                    : 0 };
-    const bool planned = job_step_plan(&job->step, &o, err) && say_plan(job, &o, err);
+    const int64_t taken = (int64_t)group_sum(&g->node, (uint64_t)process_memory());
+    const bool planned = job_step_plan(&job->step, &o, err) && say_plan(job, &o, taken, err);
     arithmetic_threads(o.threads);
     return group_agree(&job->run.groups.job, planned) &&
            group_agree(&job->run.groups.job, job_step_open(&job->step, &o, err)) &&

@@ -144,7 +144,7 @@ static void cut_chunks(EvalSet *eval, const JobDataOptions *o)
     eval->most_tokens = eval->most_rows = 1;
     if (eval->data)
         eval->chunks = plan_chunks(eval->data->start, eval->rows, eval->count, eval->data->columns,
-                                   o->config->parallel.micro_batch_tokens, &eval->chunk_ends);
+                                   config_piece_tokens(o->config), &eval->chunk_ends);
     for (int64_t i = 0, begin = 0; i < eval->chunks; begin = eval->chunk_ends[i++]) {
         const int64_t rows = eval->chunk_ends[i] - begin, tokens = tokens_of(eval, begin, eval->chunk_ends[i]);
         const int64_t width = metrics_width(&spec, rows / eval->data->columns);

@@ -5,6 +5,7 @@
 #include "common/slots/init_adapter.h"
 #include "common/wire/facts.h"
 #include "worker/train/find_labels.h"
+#include "worker/train/fit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,12 +41,14 @@ static bool load_run(Config *config, const char *text, const ConfigSources *own,
     return config_load(config, &all, err);
 }
 
-/* Rank 0: where nobody named the labels yet, the server is told those that are in our data. It answers with
- * the run's, which another may have told before. *text: what it said, or NULL; replaced. */
-static bool settle_labels(JobRun *run, Config *config, char **text, Err *err)
+/* Rank 0: where nobody named the labels yet, the server is told those that are in our data; where nobody said how large
+ * micro-batches are, what there is room for. It answers with the run's, which another may have told before. *text: what it
+ * said, or NULL; replaced. */
+static bool settle(JobRun *run, Config *config, char **text, Err *err)
 {
-    bool found;
-    if (!find_labels(config, &found, err) || !found)
+    const FitOptions fit = { .ranks = run->groups.node.size };
+    bool found, chosen;
+    if (!find_labels(config, &found, err) || !fit_choose(config, &fit, &chosen, err) || (!found && !chosen))
         return err->kind == ERR_NONE;
     Text ours = { 0 };
     config_print(config, &ours);
@@ -72,7 +75,7 @@ static bool run_from_server(JobRun *run, const ConfigSources *sources, Err *err)
     if (run->groups.job.rank == 0) {
         Config config = { 0 };
         ok = (text = ask_first(run, sources, err)) && load_run(&config, text, sources, err) &&
-             settle_labels(run, &config, &text, err);
+             settle(run, &config, &text, err);
         config_release(&config);
     }
     char *shared;
@@ -92,7 +95,7 @@ static bool run_from_file(JobRun *run, const ConfigSources *sources, Err *err)
     if (run->groups.job.rank == 0) {
         Config config = { 0 };
         ok = ok && config_load(&config, sources, err) && init_adapter_take(&config, NULL, err) &&
-             settle_labels(run, &config, &text, err);
+             settle(run, &config, &text, err);
         config_release(&config);
     }
     char *shared;
@@ -100,7 +103,8 @@ static bool run_from_file(JobRun *run, const ConfigSources *sources, Err *err)
         return false;
     Config theirs = { 0 };
     ok = !shared ||
-         (load_run(&theirs, shared, &(ConfigSources){ 0 }, err) && config_take_labels(&run->config, &theirs, err));
+         (load_run(&theirs, shared, &(ConfigSources){ 0 }, err) && config_take_labels(&run->config, &theirs, err) &&
+          (run->config.parallel.micro_batch_tokens > 0 || config_take_pieces(&run->config, &theirs, err)));
     config_release(&theirs);
     free(shared);
     run->id = 0; /* joins whatever run there is with this file */
@@ -171,9 +175,11 @@ bool job_run_hello(JobRun *run, HelloFacts *mine, Err *err)
     }
     char *shared = group_share_text(&run->groups.job, fixed);
     free(fixed);
-    config_release(&run->config);
+    Config own = run->config;
+    run->config = (Config){ 0 };
     const ConfigSources sources = { "the server's run", shared, NULL, 0 };
-    bool ok = config_load(&run->config, &sources, err);
+    bool ok = config_load(&run->config, &sources, err) && config_take_own(&run->config, &own, err);
+    config_release(&own);
     if (ok && run->config.parallel.micro_batches < 1)
         ok = err_set(err, ERR_PEER, "the server did not fix parallel.micro_batches");
     ok = ok && follow_run(run, err);

@@ -29,12 +29,12 @@ int64_t needs_micro_batches(const Config *c, const ModelArch *arch, int64_t rank
     const ParallelConfig *p = &c->parallel;
     return p->micro_batches > 0
                ? p->micro_batches
-               : steps_micro_batches(c->train.batch_size, needs_longest(c, arch), p->micro_batch_tokens, ranks);
+               : steps_micro_batches(c->train.batch_size, needs_longest(c, arch), config_piece_tokens(c), ranks);
 }
 
 int64_t needs_evaluated(const Config *c, const ModelArch *arch)
 {
-    return c->train.eval_strategy == WHEN_NO ? 0 : most(c->parallel.micro_batch_tokens, needs_longest(c, arch));
+    return c->train.eval_strategy == WHEN_NO ? 0 : most(config_piece_tokens(c), needs_longest(c, arch));
 }
 
 ModelOptions needs_options(const Config *c, const ModelArch *arch, int64_t ranks)
