@@ -129,6 +129,10 @@ static char *base_name(const char *model)
 static bool open_session(Serving *s, Err *err)
 {
     const Config *c = &s->run;
+    if (task_get(c->task)->embeds) {
+        err_set(err, ERR_INPUT, "embeddings are not served");
+        return err_hint(err, "lora embed --adapter=DIR FILE; or serve the folder of lora merge by another server");
+    }
     const bool speaks = task_get(c->task)->speaks;
     if (task_get(c->task)->two_texts) {
         err_set(err, ERR_INPUT, "a model of the task %s is not served: its prompts are no texts that go on",

@@ -202,7 +202,7 @@ static void add_place(const Run *run, Text *out)
     add_path(out, run->folder);
     text_adds(out, "; next: ");
     add_lora(out);
-    text_adds(out, " predict --adapter=");
+    text_adds(out, run->adapted.arch->head.task->embeds ? " embed --adapter=" : " predict --adapter=");
     add_path(out, run->folder);
     text_adds(out, " ");
     if (rows)

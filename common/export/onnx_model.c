@@ -77,6 +77,7 @@ static const char *unknown_feature(const ModelArch *arch)
         { arch->windows && !arch->causal, "a window to both sides" },
         { arch_module(arch, -1, ROLE_CONV), "a convolution" },
         { arch_module(arch, -1, ROLE_HEAD_NORM), "a head with a norm" },
+        { arch->head.task->embeds, "a model that embeds" },
         { arch->head.rows == READ_MEAN, "a head that reads the mean of all tokens" },
     };
     for (size_t i = 0; i < LENGTH(features); i++)
