@@ -22,6 +22,7 @@ typedef struct MeasuredSet {
     Dataset data;
     Pictures pictures; /* of a data set of images, else empty */
     EvalRows rows;
+    MeasureAnswers answers; /* of questions, else empty */
 } MeasuredSet;
 
 static bool open_set(MeasuredSet *set, const Config *c, const DatasetOptions *options, const Session *s,
@@ -33,6 +34,8 @@ static bool open_set(MeasuredSet *set, const Config *c, const DatasetOptions *op
         return false;
     if (!eval_rows_take(&set->rows, &set->data, &set->pictures, c, run, err))
         return false;
+    const SpansOptions spans = settings_spans(c);
+    measure_answers_open(&set->answers, &set->data, &spans);
     if (set->data.shared > 0)
         log_warn("data", "rows=%lld prompt and completion share a token, which is not counted",
                  (long long)set->data.shared);
@@ -45,6 +48,7 @@ static bool open_set(MeasuredSet *set, const Config *c, const DatasetOptions *op
 
 static void release_set(MeasuredSet *set)
 {
+    measure_answers_release(&set->answers);
     pictures_close(&set->pictures);
     dataset_release(&set->data);
     eval_rows_release(&set->rows);
@@ -59,10 +63,10 @@ static bool measure(Session *session, MeasuredSet *set, const MeasureTexts *text
         plan_chunks(set->data.start, rows, set->rows.count, set->data.columns, session->most_tokens, &ends);
     bool ok = true;
     for (int64_t i = 0, begin = 0; ok && i < chunks; begin = ends[i++]) {
-        Batch batch = batch_fill(&session->room, &set->data, rows + begin, ends[i] - begin);
+        Batch batch = batch_fill(&session->room, &set->data, rows + begin, ends[i] - begin, 0);
         ok = batch.ids || pictures_fill(&set->pictures, &session->room, &batch, 0, err);
         if (ok)
-            measure_batch(metrics, session->model, &batch, session->values, session->logits);
+            measure_batch(metrics, session->model, &set->answers, &batch, session->values, session->logits);
         ok = ok && sample_check(session->logits, measure_logits(session->base.adapted.arch, batch.N, batch.B), err) &&
              (!texts || measure_texts(metrics, texts, &batch, err));
     }

@@ -14,9 +14,9 @@ enum { SEVERAL_RANK = 256, SEVERAL_LABELS = 1024 }; /* that adapters beside the 
 
 typedef struct PredictArguments {
     const char *adapters[OPTION_MOST]; /* as given: DIR, or NAME=DIR each */
-    const char *adapter, *model, *length; /* adapter: the folder of the first */
+    const char *adapter, *model, *length, *answers; /* adapter: the folder of the first */
     bool logits, other_base;
-    int64_t max_length;
+    int64_t max_length, most_answers;
     const Arguments *rest; /* lent */
 } PredictArguments;
 
@@ -32,8 +32,10 @@ static bool refuse(Session *session, const PredictInput *input, Err *err)
 static bool answer(Session *session, const PredictInput *input, Err *err)
 {
     static bool (*const answers[])(Session *, const PredictInput *, Err *) = {
-        [TASK_SEQ_CLS] = predict_texts,    [TASK_TOKEN_CLS] = predict_words,      [TASK_CAUSAL_LM] = predict_prompts,
-        [TASK_IMAGE_CLS] = predict_images, [TASK_SEQ_2_SEQ_LM] = predict_prompts, [TASK_FEATURE_EXTRACTION] = refuse
+        [TASK_SEQ_CLS] = predict_texts,         [TASK_TOKEN_CLS] = predict_words,
+        [TASK_CAUSAL_LM] = predict_prompts,     [TASK_IMAGE_CLS] = predict_images,
+        [TASK_SEQ_2_SEQ_LM] = predict_prompts,  [TASK_FEATURE_EXTRACTION] = refuse,
+        [TASK_QUESTION_ANS] = predict_questions
     };
     return answers[session->base.adapted.arch->head.task->type](session, input, err);
 }
@@ -115,7 +117,10 @@ static bool predict(const PredictArguments *given, SeveralAdapters *several, con
         .most_labels = several->count > 0 ? SEVERAL_LABELS : 0,
     };
     const char *path = given->rest->positional_count > 0 ? given->rest->positionals[0] : "-";
-    PredictInput input = { .path = strcmp(path, "-") == 0 ? NULL : path, .logits = given->logits, .run = c };
+    PredictInput input = { .path = strcmp(path, "-") == 0 ? NULL : path,
+                           .logits = given->logits,
+                           .most_answers = given->most_answers,
+                           .run = c };
     input.name = input.path ? input.path : "standard input";
     Source packed = { 0 };
     Session session = { 0 };
@@ -134,7 +139,8 @@ static bool run(void *self, const Arguments *words, Err *err)
 {
     PredictArguments *given = self;
     given->rest = words;
-    if (given->length && !option_int("max_length", given->length, 1, INT32_MAX, &given->max_length, err))
+    if ((given->length && !option_int("max_length", given->length, 1, INT32_MAX, &given->max_length, err)) ||
+        (given->answers && !option_int("nbest", given->answers, 1, 10000, &given->most_answers, err)))
         return false;
     SeveralAdapters several = { 0 };
     given->adapter = given->adapters[0];
@@ -174,6 +180,7 @@ int cmd_predict(int argc, char **argv)
         { "model", "DIR", "its base model; default: the one the adapter names", &given.model, NULL },
         { "max_length", "N", "at most N tokens a line", &given.length, NULL },
         { "logits", NULL, "print the logits too", NULL, &given.logits },
+        { "nbest", "N", "of questions, print the N best answers, too", &given.answers, NULL },
         { "other_base", NULL, "take the base though the adapter was trained on another", NULL, &given.other_base },
         { "help", NULL, "this text", NULL, &help },
     };
@@ -182,7 +189,7 @@ int cmd_predict(int argc, char **argv)
         "[FILE]",
         "one JSON line a row of a .csv, .tsv, .jsonl, .json or .conll file (by the columns of the run), an "
         "image of a folder, or a line of any other text: a text (a TAB separates a pair), words, a "
-        "prompt, a path of an image",
+        "prompt, a question with its context (a TAB between), a path of an image",
         own,
         sizeof own / sizeof *own,
         true,

@@ -164,6 +164,10 @@ static bool open_session(Serving *s, Err *err)
 /* The base answers by its own name where it can: as a language model, or with a head of its own. */
 static bool open_service(Serving *s, Err *err)
 {
+    if (task_get(s->run.task)->spans) {
+        err_set(err, ERR_INPUT, "questions about a text (%s) are not served", config_task_name(s->run.task));
+        return err_hint(err, "lora predict --adapter=DIR FILE answers them");
+    }
     const bool speaks = task_get(s->run.task)->speaks, whole = s->count > 0 && run_folder_is_model(s->folders[0]);
     const ServiceOptions o = { .session = &s->session,
                                .session_options = &s->options,

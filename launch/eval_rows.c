@@ -125,8 +125,7 @@ bool eval_rows_take(EvalRows *rows, const Dataset *data, const Pictures *picture
                     Err *err)
 {
     rows->row = rows_usable(data, pictures, &rows->all);
-    const int64_t trained =
-        rows->share > 0 ? rows_split(rows->row, rows->all, data->columns, rows->share, rows->seed) : 0;
+    const int64_t trained = rows->share > 0 ? rows_split(rows->row, rows->all, data, rows->share, rows->seed) : 0;
     rows->count = rows->all - trained;
     memmove(rows->row, rows->row + trained, (size_t)rows->count * sizeof *rows->row);
     if (rows->share > 0 && !check_data(rows, data, c, run, err))

@@ -1,5 +1,5 @@
 /* predict - what `lora predict` answers, a file a task: predict_texts.c, predict_words.c,
- * predict_images.c, predict_prompts.c. One JSON line an input line, on stdout.
+ * predict_images.c, predict_prompts.c, predict_questions.c. One JSON line an input line, on stdout.
  *
  * Owner: cmd_predict.c. Threads: one. */
 #ifndef LAUNCH_PREDICT_H
@@ -19,6 +19,7 @@ typedef struct PredictInput {
     const char *path; /* NULL: standard input, where each line is answered at once */
     const char *name; /* for errors */
     bool logits; /* print them too */
+    int64_t most_answers; /* QUESTION_ANS: print so many of the best ones, too */
     const Config *run; /* of the adapter; defaults where it has none */
     NamedAdapter *const *named; /* [named_count] several adapters: each row says which (its field "adapter") */
     int named_count;
@@ -49,6 +50,10 @@ MUST_USE bool predict_images(Session *session, const PredictInput *input, Err *e
 /* Lines are prompts; or a .jsonl, .json, .csv or .tsv file with the run's prompts or conversations. One prompt
  * gets the same text whatever stands beside it. */
 MUST_USE bool predict_prompts(Session *session, const PredictInput *input, Err *err);
+
+/* Questions with their contexts: rows of a .json (SQuAD's own too), .jsonl, .csv or .tsv file, or lines with a TAB between.
+ * Answers have their place in characters of the context. */
+MUST_USE bool predict_questions(Session *session, const PredictInput *input, Err *err);
 
 /* Called with each line of the input, without its end. */
 typedef bool (*PredictLine)(void *self, const char *line, size_t n, Err *err);

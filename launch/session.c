@@ -74,7 +74,7 @@ static bool open_adapter(Session *s, const char *adapter, Err *err)
 
 static bool open_all(Session *s, const SessionOptions *o, Err *err)
 {
-    *s = (Session){ .max_length = o->max_length, .most_tokens = o->most_tokens };
+    *s = (Session){ .max_length = o->max_length, .most_tokens = o->most_tokens, .whole = o->whole };
     Arithmetic arithmetic;
     if (!arithmetic_start(&arithmetic, o->arithmetic, false, err))
         return false;
@@ -99,9 +99,10 @@ static bool open_all(Session *s, const SessionOptions *o, Err *err)
                                    .threads = threads,
                                    .most_R = LINEAR_PARTS_MOST * o->most_rank,
                                    .most_labels = o->most_labels,
+                                   .untyped = !task_passes_types(s->base.adapted.arch->head.task, s->whole),
                                    .loss = o->loss };
-    const int64_t width =
-        s->base.adapted.arch->head.problem == PROBLEM_MULTI_LABEL ? s->base.adapted.arch->head.labels : 1;
+    const HeadArch *head = &s->base.adapted.arch->head;
+    const int64_t width = head->problem == PROBLEM_MULTI_LABEL || head->task->spans ? head->labels : 1;
     const BatchSize size = { s->most_tokens, sequences, width, pictures_floats(s->base.adapted.arch) };
     if (images && !pictures_process(&s->process, s->base.adapted.arch, err))
         return false;
@@ -126,6 +127,7 @@ bool session_open(Session *s, const SessionOptions *options, Err *err)
     if (o.adapter && run_folder_is_model(o.adapter)) {
         o.model = o.adapter;
         o.adapter = NULL;
+        o.whole = true;
     }
     return open_all(s, &o, err);
 }

@@ -27,6 +27,7 @@ typedef struct SessionOptions {
     Precision precision; /* of the base, as the adapter's run had it */
     LossOptions loss; /* of measurements */
     const json_t *class_weights; /* of the run file, which have to fit the model; NULL: none */
+    bool whole; /* set where the adapter is a model that was trained whole */
     const char *arithmetic; /* parallel.arithmetic; NULL: this machine's best */
 } SessionOptions;
 
@@ -37,6 +38,7 @@ typedef struct Session {
     float *values; /* of the adapter; NULL: base alone */
     Model *model;
     int64_t max_length, most_tokens;
+    bool whole; /* as the options */
     BatchRoom room;
     ImageProcess process; /* of a model of images */
     float *logits; /* measure_logits(most_tokens) */

@@ -22,7 +22,8 @@ const char *config_task_name(TaskType task)
     static const char *const names[TASK_COUNT] = {
         [TASK_SEQ_CLS] = "SEQ_CLS",           [TASK_TOKEN_CLS] = "TOKEN_CLS",
         [TASK_CAUSAL_LM] = "CAUSAL_LM",       [TASK_IMAGE_CLS] = "IMAGE_CLS",
-        [TASK_SEQ_2_SEQ_LM] = "SEQ_2_SEQ_LM", [TASK_FEATURE_EXTRACTION] = "FEATURE_EXTRACTION"
+        [TASK_SEQ_2_SEQ_LM] = "SEQ_2_SEQ_LM", [TASK_FEATURE_EXTRACTION] = "FEATURE_EXTRACTION",
+        [TASK_QUESTION_ANS] = "QUESTION_ANS"
     };
     return names[task];
 }

@@ -27,6 +27,7 @@ typedef enum {
     TASK_IMAGE_CLS,
     TASK_SEQ_2_SEQ_LM,
     TASK_FEATURE_EXTRACTION,
+    TASK_QUESTION_ANS,
     TASK_COUNT
 } TaskType;
 typedef enum { PROBLEM_AUTO, PROBLEM_SINGLE_LABEL, PROBLEM_REGRESSION, PROBLEM_MULTI_LABEL } ProblemType;
@@ -76,6 +77,11 @@ typedef struct DataConfig {
     char *tokens, *tags; /* TOKEN_CLS */
     StringList columns; /* FEATURE_EXTRACTION: texts of a row, in the order of the loss */
     char *score; /* of a pair; NULL: none */
+    char *question, *context, *answers; /* QUESTION_ANS */
+    int64_t doc_stride; /* tokens that a window shares with the next */
+    bool padded, impossible; /* pad_to_max_length, version_2_with_negative */
+    int64_t n_best, longest_answer; /* n_best_size, max_answer_length */
+    double null_threshold; /* null_score_diff_threshold */
     int64_t max_length;
     int64_t max_target_length; /* SEQ_2_SEQ_LM: tokens of a target; max_length is its source's */
     int64_t block_size; /* CAUSAL_LM on plain text, or of packs; -1: none */

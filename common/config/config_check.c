@@ -73,6 +73,11 @@ static bool check_labels(const Config *c, Err *err)
         err_hint(err, "remove labels, or set task_type: SEQ_CLS");
         return at_keys(c, "labels", "task_type", err);
     }
+    if (c->task == TASK_QUESTION_ANS && any) {
+        err_set(err, ERR_INPUT, "answers are parts of a text, not labels");
+        err_hint(err, "remove labels");
+        return at_keys(c, "labels", "task_type", err);
+    }
     const bool kinds =
         c->task == TASK_SEQ_CLS || (c->task == TASK_IMAGE_CLS && c->problem_type == PROBLEM_SINGLE_LABEL);
     if (c->problem_type != PROBLEM_AUTO && !kinds) {
@@ -105,6 +110,8 @@ static bool check_columns(const Config *c, Err *err)
         return used_twice(c, "data.tokens", "data.tags", data->tokens, err);
     if (data->prompt && data->completion && strcmp(data->prompt, data->completion) == 0)
         return used_twice(c, "data.prompt", "data.completion", data->prompt, err);
+    if (c->task == TASK_QUESTION_ANS && strcmp(data->question, data->context) == 0)
+        return used_twice(c, "data.question", "data.context", data->question, err);
     if (c->task != TASK_SEQ_CLS)
         return true;
     if (strcmp(data->text, data->label) == 0) {
@@ -203,6 +210,25 @@ static bool check_language(const Config *c, Err *err)
     return true;
 }
 
+/* A loss over places knows no smoothing; windows have to get on. */
+static bool check_spans(const Config *c, Err *err)
+{
+    const DataConfig *d = &c->data;
+    if (c->task != TASK_QUESTION_ANS)
+        return true;
+    if (c->train.label_smoothing > 0) {
+        err_set(err, ERR_INPUT, "the two ends of an answer are not smoothed");
+        err_hint(err, "remove train.label_smoothing_factor");
+        return at_keys(c, "train.label_smoothing_factor", "task_type", err);
+    }
+    if (d->doc_stride < d->max_length)
+        return true;
+    err_set(err, ERR_INPUT, "windows of %lld tokens that share %lld do not get on", (long long)d->max_length,
+            (long long)d->doc_stride);
+    err_hint(err, "doc_stride is what two windows share, not the step between them: a third of max_length is usual");
+    return at_keys(c, "data.doc_stride", "data.max_length", err);
+}
+
 static bool check_data(const Config *c, Err *err)
 {
     const DataConfig *data = &c->data;
@@ -212,7 +238,7 @@ static bool check_data(const Config *c, Err *err)
         return at_keys(c, "data.validation", "data.validation_split", err);
     }
     return check_task_keys(c, err) && check_columns(c, err) && check_language(c, err) && check_labels(c, err) &&
-           config_check_embed(c, err);
+           check_spans(c, err) && config_check_embed(c, err);
 }
 
 /* ---- lora ---- */
@@ -413,6 +439,8 @@ static void metric_names(const Config *c, const char *names[8])
 {
     static const char *const of_classes[] = { "accuracy", "f1", "precision", "recall", "matthews" };
     static const char *const of_values[] = { "pearson", "spearman", "mse" };
+    static const char *const of_answers[] = { "exact_match", "f1",          "HasAns_exact",
+                                              "HasAns_f1",   "NoAns_exact", "NoAns_f1" };
     int n = 0;
     names[n++] = "loss";
     if (c->task == TASK_FEATURE_EXTRACTION) {
@@ -424,6 +452,9 @@ static void metric_names(const Config *c, const char *names[8])
             names[n++] = "bleu";
             names[n++] = "rougeL";
         }
+    } else if (c->task == TASK_QUESTION_ANS) {
+        for (size_t i = 0; i < (c->data.impossible ? 6u : 2u); i++)
+            names[n++] = of_answers[i];
     } else if (c->problem_type == PROBLEM_REGRESSION) {
         for (size_t i = 0; i < sizeof of_values / sizeof *of_values; i++)
             names[n++] = of_values[i];

@@ -130,11 +130,18 @@ static void add_inputs(const Graph *m)
         }
 }
 
+enum { SPAN_ENDS = 2 };
+static const char *const span_ends[SPAN_ENDS] = { "start_logits", "end_logits" };
+
 static void add_outputs(const Graph *m)
 {
     const ModelArch *arch = m->arch;
     const int64_t tokens[] = { BATCH, TOKENS, arch->head.labels }, one[] = { BATCH, arch->head.labels };
     const bool of_tokens = arch->head.task->of_tokens;
+    for (int end = 0; arch->head.task->spans && end < SPAN_ENDS; end++)
+        add_value(m, true, span_ends[end], ONNX_FLOAT, 2, tokens);
+    if (arch->head.task->spans)
+        return;
     add_value(m, true, "logits", ONNX_FLOAT, of_tokens ? 3 : 2, of_tokens ? tokens : one);
     for (int64_t i = 0; m->cached && i < arch->layers; i++)
         for (int side = 0; side < 2; side++) {
@@ -368,6 +375,14 @@ static void add_head(const Graph *m, const char *h)
     const Module *pooler = module(m, -1, ROLE_POOLER), *last = module(m, -1, ROLE_HEAD);
     if (head->task->speaks) {
         speak(m, h);
+        return;
+    }
+    if (head->task->spans) {
+        const char *both = layers_linear(&m->l, h, last);
+        for (int end = 0; end < SPAN_ENDS; end++) {
+            onnx_int(m->g, "axis", 2);
+            onnx_node(m->g, "Gather", (OnnxInputs){ both, onnx_i64(m->g, end) }, span_ends[end]);
+        }
         return;
     }
     if (head->rows == READ_LABELLED) {

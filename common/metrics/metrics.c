@@ -27,8 +27,10 @@ enum {
     TOKENS_SIZE
 };
 
+enum { QUESTIONS, EXACT, F1, RATED, HAS, HAS_EXACT, HAS_F1, ANSWERS_SIZE };
+
 /* What a row holds. */
-typedef enum { ROW_CLASSES, ROW_LABELS, ROW_PAIRS, ROW_TAGS, ROW_TOKENS, ROW_EMBEDDINGS } CountedKind;
+typedef enum { ROW_CLASSES, ROW_LABELS, ROW_PAIRS, ROW_TAGS, ROW_TOKENS, ROW_EMBEDDINGS, ROW_ANSWERS } CountedKind;
 
 static CountedKind kind_of(const MetricsSpec *spec)
 {
@@ -38,6 +40,8 @@ static CountedKind kind_of(const MetricsSpec *spec)
         return ROW_TAGS;
     if (spec->task == TASK_CAUSAL_LM || spec->task == TASK_SEQ_2_SEQ_LM)
         return ROW_TOKENS;
+    if (spec->task == TASK_QUESTION_ANS)
+        return ROW_ANSWERS;
     if (spec->problem == PROBLEM_REGRESSION)
         return ROW_PAIRS;
     return spec->problem == PROBLEM_MULTI_LABEL ? ROW_LABELS : ROW_CLASSES;
@@ -55,6 +59,8 @@ static int64_t fixed_size(const MetricsSpec *spec)
         return HEAD + TAGS_SIZE;
     case ROW_TOKENS:
         return HEAD + TOKENS_SIZE;
+    case ROW_ANSWERS:
+        return HEAD + ANSWERS_SIZE;
     case ROW_CLASSES:
         break;
     }
@@ -136,7 +142,7 @@ void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, 
 {
     const int64_t L = m->spec.labels;
     const CountedKind kind = kind_of(&m->spec);
-    REQUIRE(kind != ROW_TAGS && kind != ROW_TOKENS && kind != ROW_EMBEDDINGS);
+    REQUIRE(kind == ROW_CLASSES || kind == ROW_LABELS || kind == ROW_PAIRS);
     add_loss(m, B, loss);
     for (int64_t b = 0; b < B; b++) {
         if (kind == ROW_PAIRS) {
@@ -188,6 +194,25 @@ void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss, doub
     add_loss(m, B, (MetricsLoss){ loss, (double)tokens });
     m->sums[HEAD + TOKENS] += (double)tokens;
     m->sums[HEAD + PLAIN] += plain;
+}
+
+void metrics_add_windows(Metrics *m, int64_t B, MetricsLoss loss)
+{
+    REQUIRE(kind_of(&m->spec) == ROW_ANSWERS);
+    add_loss(m, B, loss);
+}
+
+void metrics_add_answer(Metrics *m, const MetricsAnswer *answer)
+{
+    REQUIRE(kind_of(&m->spec) == ROW_ANSWERS);
+    double *sums = m->sums + HEAD;
+    sums[QUESTIONS] += 1;
+    sums[EXACT] += answer->exact;
+    sums[F1] += answer->f1;
+    sums[RATED] += answer->impossible;
+    sums[HAS] += answer->has;
+    sums[HAS_EXACT] += answer->has ? answer->exact : 0;
+    sums[HAS_F1] += answer->has ? answer->f1 : 0;
 }
 
 void metrics_add_text(Metrics *m, const char *text, const char *const *references, int64_t count)
@@ -353,6 +378,23 @@ static int token_figures(const Metrics *m, Figure *figures, int n)
     return figure_put(figures, n, "rougeL", sums[ROUGE] / sums[TEXTS]);
 }
 
+/* evaluate's squad, and squad_v2 of questions that may have no answer: percentages. */
+static int answer_figures(const Metrics *m, Figure *figures, int n)
+{
+    const double *sums = m->sums + HEAD, none = sums[QUESTIONS] - sums[HAS];
+    n = figure_put(figures, n, "exact_match", 100 * ratio(sums[EXACT], sums[QUESTIONS]));
+    n = figure_put(figures, n, "f1", 100 * ratio(sums[F1], sums[QUESTIONS]));
+    if (sums[RATED] > 0 && sums[HAS] > 0) {
+        n = figure_put(figures, n, "HasAns_exact", 100 * sums[HAS_EXACT] / sums[HAS]);
+        n = figure_put(figures, n, "HasAns_f1", 100 * sums[HAS_F1] / sums[HAS]);
+    }
+    if (sums[RATED] > 0 && none > 0) {
+        n = figure_put(figures, n, "NoAns_exact", 100 * (sums[EXACT] - sums[HAS_EXACT]) / none);
+        n = figure_put(figures, n, "NoAns_f1", 100 * (sums[F1] - sums[HAS_F1]) / none);
+    }
+    return n;
+}
+
 int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES])
 {
     const CountedKind kind = kind_of(&m->spec);
@@ -370,6 +412,8 @@ int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES])
         return tag_figures(m, figures, n);
     case ROW_TOKENS:
         return token_figures(m, figures, n);
+    case ROW_ANSWERS:
+        return answer_figures(m, figures, n);
     case ROW_EMBEDDINGS:
     case ROW_CLASSES:
         break;

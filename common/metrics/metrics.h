@@ -13,6 +13,9 @@
  *              the nearest reference, n-grams matched[4], n-grams[4], sum of ROUGE-L  CAUSAL_LM
  *   embeddings of each row its texts' and its score: rows are joined, not added       FEATURE_EXTRACTION
  *
+ *   answers    questions, sums of exact matches and of F1, those that may have no answer, those that have one, their sums
+ *              QUESTION_ANS, whose examples are windows of questions
+ *
  * Definitions: scikit-learn's (f1, precision and recall binary for 2 labels, macro for more,
  * 0 where undefined; matthews as matthews_corrcoef), scipy's pearson and spearman, seqeval's
  * (entities.h), sacrebleu's and rouge_score's (overlap.h), those of
@@ -61,6 +64,16 @@ void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, 
 void metrics_add_tags(Metrics *m, const float *logits, const int32_t *goal, const int64_t *start, int64_t B,
                       MetricsLoss loss);
 
+/* QUESTION_ANS: the loss of B windows. Their questions' answers come one by one. */
+void metrics_add_windows(Metrics *m, int64_t B, MetricsLoss loss);
+
+typedef struct MetricsAnswer {
+    double exact, f1; /* 0 to 1 */
+    bool impossible; /* its question may have no answer */
+    bool has; /* it has one */
+} MetricsAnswer;
+void metrics_add_answer(Metrics *m, const MetricsAnswer *answer);
+
 /* CAUSAL_LM: loss is the sum over the `tokens` predicted tokens of B sequences; plain: without smoothing. */
 void metrics_add_tokens(Metrics *m, int64_t B, int64_t tokens, double loss, double plain);
 
@@ -84,6 +97,8 @@ enum { METRICS_FIGURES = 8 };
  *   multi label            accuracy f1 precision recall
  *   regression             mse pearson spearman
  *   FEATURE_EXTRACTION     those of embeddings.h
+ *   QUESTION_ANS           exact_match f1 (0..100); where there may be no answer, HasAns_exact HasAns_f1 and NoAns_exact
+ *                          NoAns_f1 of those questions that there are
  *   CAUSAL_LM              perplexity, and with generated texts bleu (0..100), rougeL (0..1) */
 int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES]);
 

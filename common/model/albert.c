@@ -26,7 +26,8 @@ static const Family albert = {
     .idle = idle,
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "AlbertForSequenceClassification",
-                    [TASK_TOKEN_CLS] = "AlbertForTokenClassification" },
+                    [TASK_TOKEN_CLS] = "AlbertForTokenClassification",
+                    [TASK_QUESTION_ANS] = "AlbertForQuestionAnswering" },
 };
 
 static const BertDefaults defaults = {

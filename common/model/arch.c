@@ -179,6 +179,10 @@ static bool read_labels(ModelArch *arch, const StringList *names, int64_t count,
         arch->head.labels = arch->head.task->speaks ? arch->V : arch->C;
         return true;
     }
+    if (arch->head.task->spans) { /* where an answer begins, where it ends */
+        arch->head.labels = 2;
+        return true;
+    }
     const json_t *map = json_object_get(arch->config, "id2label");
     if (names->count > 0) {
         name_labels(arch, names->count);
@@ -258,7 +262,13 @@ static bool open_family(ModelArch *arch, const FamilyReader *reader, Err *err)
     if (!reader->family->task_class[task])
         return err_set(err, ERR_INPUT, "task_type '%s' is not supported for model_type '%s'", config_task_name(task),
                        reader->family->model_type);
-    return reader->read(arch, err);
+    if (!reader->read(arch, err))
+        return false;
+    if (!arch->head.task->spans)
+        return true;
+    arch->head.rows = READ_ALL;
+    arch->head.dropout = reader->family->drops_spans ? arch->head.dropout : 0;
+    return true;
 }
 
 /* Whose weights are not the numbers that they stand for. */
@@ -318,8 +328,9 @@ ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
         arch_close(arch);
         return NULL;
     }
-    arch->head.labels_open = !arch->head.task->speaks && !arch->head.task->embeds && !arch->head.labels_known &&
-                             labels->count == 0 && label_count == 0 && arch->head.problem != PROBLEM_REGRESSION;
+    const bool named = !arch->head.task->speaks && !arch->head.task->spans && !arch->head.task->embeds;
+    arch->head.labels_open = named && !arch->head.labels_known && labels->count == 0 && label_count == 0 &&
+                             arch->head.problem != PROBLEM_REGRESSION;
     reader->list(arch);
     if (arch->head.task->embeds) {
         bare_names(arch);

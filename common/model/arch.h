@@ -102,7 +102,8 @@ typedef enum {
     READ_LAST, /* the last token of a sequence that is no padding's */
     READ_MEAN, /* the mean of all rows */
     READ_LABELLED, /* every token that has a goal */
-    READ_END /* the last token, whatever it is */
+    READ_END, /* the last token, whatever it is */
+    READ_ALL /* every token, padding too: a goal is one of them */
 } HeadRows;
 
 /* A part of a module's path, and what it was in an earlier Transformers. */
@@ -120,6 +121,8 @@ typedef struct Family {
     /* Tensors that files may hold and no task of ours reads, as fnmatch patterns, NULL-terminated:
      * of the body, without its prefix (buffers, a pooler), and beside it (heads of Transformers'). */
     const char *const *idle, *const *heads;
+    const char *span_head; /* its head over spans where that is not called as others' (task.h); NULL: it is */
+    bool drops_spans; /* head.dropout is of spans, too */
     bool tokenizer_alone; /* its folders name a class that is not theirs: tokenizer.json is what it says */
 } Family;
 
@@ -131,7 +134,7 @@ typedef struct HeadArch {
     Activation pooler_act;
     double dropout; /* of the rows that go into ROLE_HEAD */
     int64_t labels; /* outputs; of a task that speaks: V */
-    char **label_names; /* [labels], owned; of a task that speaks: NULL */
+    char **label_names; /* [labels], owned; of a task that speaks, or finds spans: NULL */
     bool labels_known; /* names came from run file or config.json, not "LABEL_0" */
     bool labels_open; /* neither names nor count came from anywhere: they are to be found in the data */
     ProblemType problem; /* resolved, never AUTO */

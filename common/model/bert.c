@@ -38,7 +38,8 @@ static const Family bert = {
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "BertForSequenceClassification",
                     [TASK_TOKEN_CLS] = "BertForTokenClassification",
-                    [TASK_FEATURE_EXTRACTION] = "BertModel" },
+                    [TASK_FEATURE_EXTRACTION] = "BertModel",
+                    [TASK_QUESTION_ANS] = "BertForQuestionAnswering" },
 };
 
 static const BertDefaults defaults = { .V = 30522, .positions = 512, .types = 2, .dropout = 0.1 };

@@ -99,6 +99,7 @@ static bool check_list(const json_t *list, const ModelArch *arch, double *sum, E
 static bool check_problem(const ModelArch *arch, Err *err)
 {
     const char *goals = arch->head.task->speaks                     ? "tokens"
+                        : arch->head.task->spans                    ? "places in a text"
                         : arch->head.problem == PROBLEM_REGRESSION  ? "numbers (regression)"
                         : arch->head.problem == PROBLEM_MULTI_LABEL ? "several labels a row"
                                                                     : NULL;

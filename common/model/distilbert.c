@@ -40,7 +40,9 @@ static const Family distilbert = {
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "DistilBertForSequenceClassification",
                     [TASK_TOKEN_CLS] = "DistilBertForTokenClassification",
-                    [TASK_FEATURE_EXTRACTION] = "DistilBertModel" },
+                    [TASK_FEATURE_EXTRACTION] = "DistilBertModel",
+                    [TASK_QUESTION_ANS] = "DistilBertForQuestionAnswering" },
+    .drops_spans = true,
 };
 
 static bool read_sizes(ModelArch *arch, Err *err)
@@ -66,6 +68,8 @@ static bool read(ModelArch *arch, Err *err)
         return false;
     if (!whole)
         arch->head.dropout = arch->hidden_dropout;
+    if (arch->head.task->spans && !arch_dropout(arch, "qa_dropout", 0.1, &arch->head.dropout, err))
+        return false;
     arch->embed_dropout = arch->hidden_dropout;
     arch->padding_row = arch->pad_id;
     return true;

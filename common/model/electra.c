@@ -28,7 +28,8 @@ static const Family electra = {
     .idle = idle,
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "ElectraForSequenceClassification",
-                    [TASK_TOKEN_CLS] = "ElectraForTokenClassification" },
+                    [TASK_TOKEN_CLS] = "ElectraForTokenClassification",
+                    [TASK_QUESTION_ANS] = "ElectraForQuestionAnswering" },
 };
 
 static const BertDefaults defaults = {

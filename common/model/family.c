@@ -306,10 +306,18 @@ static void add_new(ModelArch *arch, char *path, Role role, int64_t out, bool bi
 
 void arch_add_head(ModelArch *arch, char *path, bool bias)
 {
-    if (!arch->head.task->embeds)
-        add_new(arch, path, ROLE_HEAD, arch->head.labels, bias);
-    else
+    if (arch->head.task->embeds) {
         free(path);
+        return;
+    }
+    const char *of_task = arch->head.task->head;
+    if (of_task && arch->family->span_head)
+        of_task = arch->family->span_head;
+    if (of_task) {
+        free(path);
+        path = xstrdup(of_task);
+    }
+    add_new(arch, path, ROLE_HEAD, arch->head.labels, bias || of_task);
 }
 
 void arch_add_head_pooler(ModelArch *arch, char *path, bool bias)
@@ -330,7 +338,7 @@ void arch_add_idle_pooler(ModelArch *arch, char *path)
 
 void arch_add_head_two(ModelArch *arch)
 {
-    if (arch->head.task->tags) {
+    if (arch->head.task->of_tokens) {
         arch_add_head(arch, xstrdup("classifier"), true);
         return;
     }

@@ -166,7 +166,8 @@ void arch_add_layer(ModelArch *arch, const char *stack, int layer, const LayerMo
 /* Of one stack of two: its blocks are counted from 0 in paths, from `first` in the model. */
 void arch_add_block(ModelArch *arch, const char *stack, int number, int first, const LayerModule *modules, int count);
 
-void arch_add_head(ModelArch *arch, char *path, bool bias); /* the task's, new */
+/* The task's, new; of a task with a name for it (task.h) that, and with a bias. */
+void arch_add_head(ModelArch *arch, char *path, bool bias);
 void arch_add_head_pooler(ModelArch *arch, char *path,
                           bool bias); /* the square layer before it, where that is new too */
 void arch_add_head_two(

@@ -27,7 +27,10 @@ static const Family modernbert = {
     .heads = heads,
     .task_class = { [TASK_FEATURE_EXTRACTION] = "ModernBertModel",
                     [TASK_SEQ_CLS] = "ModernBertForSequenceClassification",
-                    [TASK_TOKEN_CLS] = "ModernBertForTokenClassification" },
+                    [TASK_TOKEN_CLS] = "ModernBertForTokenClassification",
+                    [TASK_QUESTION_ANS] = "ModernBertForQuestionAnswering" },
+    .span_head = "classifier",
+    .drops_spans = true,
 };
 
 static const BertDefaults defaults = { .V = 50368, .positions = 8192, .C = 768, .H = 12, .layers = 22, .F = 1152 };

@@ -25,7 +25,8 @@ static const Family mpnet = {
     .heads = heads,
     .task_class = { [TASK_FEATURE_EXTRACTION] = "MPNetModel",
                     [TASK_SEQ_CLS] = "MPNetForSequenceClassification",
-                    [TASK_TOKEN_CLS] = "MPNetForTokenClassification" },
+                    [TASK_TOKEN_CLS] = "MPNetForTokenClassification",
+                    [TASK_QUESTION_ANS] = "MPNetForQuestionAnswering" },
 };
 
 static const BertDefaults defaults = { .V = 30527, .positions = 512, .dropout = 0.1 };

@@ -18,7 +18,8 @@ static const Family roberta = {
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "RobertaForSequenceClassification",
                     [TASK_TOKEN_CLS] = "RobertaForTokenClassification",
-                    [TASK_FEATURE_EXTRACTION] = "RobertaModel" },
+                    [TASK_FEATURE_EXTRACTION] = "RobertaModel",
+                    [TASK_QUESTION_ANS] = "RobertaForQuestionAnswering" },
 };
 
 static const Family xlm_roberta = {
@@ -29,7 +30,8 @@ static const Family xlm_roberta = {
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "XLMRobertaForSequenceClassification",
                     [TASK_TOKEN_CLS] = "XLMRobertaForTokenClassification",
-                    [TASK_FEATURE_EXTRACTION] = "XLMRobertaModel" },
+                    [TASK_FEATURE_EXTRACTION] = "XLMRobertaModel",
+                    [TASK_QUESTION_ANS] = "XLMRobertaForQuestionAnswering" },
 };
 
 static bool read_kind(ModelArch *arch, int64_t words, Err *err)

@@ -44,7 +44,7 @@ static void set_labels(json_t *config, const HeadArch *head)
                                             [PROBLEM_MULTI_LABEL] = "multi_label_classification" };
     json_object_del(config, "num_labels");
     json_object_del(config, "problem_type");
-    if (head->task->speaks || head->task->embeds) {
+    if (!head->label_names) {
         json_object_del(config, "id2label");
         json_object_del(config, "label2id");
         return;

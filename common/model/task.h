@@ -17,10 +17,21 @@ typedef struct Task {
     bool embeds; /* a text becomes a vector: there is no head, and names are those of the bare model */
     bool tags; /* labels are classes of tokens */
     bool numbers; /* an example's goal may be a number (regression) */
-    bool saves_head; /* PEFT trains "classifier" and "score" whole, as if they stood in modules_to_save */
+    const char *head; /* what its head is called, in nearly all families (span_head); NULL: as the family calls it */
+    bool spans; /* an answer is a part of the text: its outputs are where one begins and where it ends */
+    const char *const
+        *saved; /* what PEFT trains whole, as if it stood in modules_to_save, NULL-terminated: what heads are
+                                 called in many families; NULL: none */
     bool saves_late; /* and takes them when the adapters are in place already */
 } Task;
 
 const Task *task_get(TaskType type);
+
+/* Whether the name is one of task->saved. */
+bool task_saves(const Task *task, const char *name);
+
+/* Whether a model of the task is given token types: PEFT's of QUESTION_ANS swallows them (the forward of
+ * PeftModelForQuestionAnswering), and so only one that is trained whole sees them there. */
+bool task_passes_types(const Task *task, bool whole);
 
 #endif

@@ -80,6 +80,8 @@ static double cost_of(const PlanOptions *o, int64_t i)
 {
     const RowSpan r = rows_of(o, i);
     double cost = 0;
+    if (o->padded)
+        return 1;
     for (int64_t k = r.begin; k < r.end; k++)
         cost += row_cost(o, length_of(o, k));
     return cost;
@@ -96,6 +98,7 @@ static int64_t tokens_of(const PlanOptions *o, int64_t i)
 
 Plan *plan_open(const PlanOptions *options, Err *err)
 {
+    REQUIRE(!options->padded || !options->ends); /* packs are rows without padding */
     if (options->count <= 0) {
         err_set(err, ERR_INPUT, "there are no examples to train on");
         return NULL;
@@ -246,11 +249,12 @@ int64_t plan_longest(Plan *p, int64_t step)
 static void measure(Plan *p, int64_t steps, int64_t *tokens, int64_t *most)
 {
     for (int64_t step = 0; step < steps; step++) {
+        const int64_t width = p->o.padded ? plan_longest(p, step) : 0;
         for (int64_t m = 0; m < p->o.micro_batches; m++) {
             const uint32_t *rows;
             const int64_t n = plan_micro_batch(p, step, m, &rows);
-            int64_t sum = 0;
-            for (int64_t i = 0; i < n; i++)
+            int64_t sum = n * width;
+            for (int64_t i = 0; i < n && !p->o.padded; i++)
                 sum += p->o.start[rows[i] + 1] - p->o.start[rows[i]];
             *tokens = sum > *tokens ? sum : *tokens;
             *most = n > *most ? n : *most;
@@ -349,6 +353,17 @@ static void bound(const Plan *p, int64_t *tokens, int64_t *rows)
     free(e.tokens.heap);
 }
 
+/* Rows that all cost the same are dealt evenly. */
+static void bound_padded(const Plan *p, int64_t *tokens, int64_t *rows)
+{
+    const PlanOptions *o = &p->o;
+    int64_t longest = 1;
+    for (int64_t i = 0; i < o->count; i++)
+        longest = length_of(o, i) > longest ? length_of(o, i) : longest;
+    *rows = (most_examples(o) + o->micro_batches - 1) / o->micro_batches;
+    *tokens = *rows * longest;
+}
+
 /* How many steps hold all that there are: an order that does not change repeats itself, and so do
  * batches that are the whole data. */
 static int64_t different_steps(const Plan *p, int64_t steps)
@@ -374,6 +389,8 @@ void plan_limits(Plan *p, int64_t steps, int64_t *tokens, int64_t *rows)
     *tokens = *rows = 1;
     if (work_of(p, different) <= most_work)
         measure(p, different, tokens, rows);
+    else if (p->o.padded)
+        bound_padded(p, tokens, rows);
     else
         bound(p, tokens, rows);
 }
@@ -388,6 +405,26 @@ int64_t plan_chunks(const int64_t *start, const uint32_t *rows, int64_t count, i
             const int64_t row = rows ? rows[k] : k;
             T += start[row + 1] - start[row];
         }
+        if (sum > 0 && sum + T > most_tokens) {
+            out[n++] = i;
+            sum = 0;
+        }
+        sum += T;
+    }
+    if (count > 0)
+        out[n++] = count;
+    *ends = out;
+    return n;
+}
+
+int64_t plan_chunks_of_groups(const int64_t *start, const int64_t *group, const uint32_t *rows, int64_t count,
+                              int64_t most_tokens, int64_t **ends)
+{
+    int64_t *out = xmalloc((size_t)(count + 1) * sizeof *out), n = 0, sum = 0;
+    for (int64_t i = 0, next; i < count; i = next) {
+        int64_t T = 0;
+        for (next = i; next < count && group[rows[next]] == group[rows[i]]; next++)
+            T += start[rows[next] + 1] - start[rows[next]];
         if (sum > 0 && sum + T > most_tokens) {
             out[n++] = i;
             sum = 0;

@@ -26,6 +26,7 @@ typedef struct PlanOptions {
     int64_t width; /* of the model: weighs attention against the products */
     uint64_t seed;
     bool shuffle;
+    bool padded; /* rows are computed as long as the longest of their step: all cost the same */
 } PlanOptions;
 
 typedef struct Plan Plan;
@@ -39,7 +40,7 @@ int64_t plan_micro_batch(Plan *plan, int64_t step, int64_t m, const uint32_t **r
 /* Tokens of the longest row in all micro-batches of step t. */
 int64_t plan_longest(Plan *plan, int64_t step);
 
-/* Tokens and rows that no micro-batch of steps [0, steps) passes: the most of them, or, where dealing
+/* Tokens (padded: with padding) and rows that no micro-batch of steps [0, steps) passes: the most of them, or, where dealing
  * so many steps would take more than about half a second, a bound over every order that there could be. */
 void plan_limits(Plan *plan, int64_t steps, int64_t *tokens, int64_t *rows);
 
@@ -49,5 +50,10 @@ int64_t plan_steps_per_epoch(const Plan *plan);
  * passed, in whole examples of `columns` rows. ends[0, return value); the caller frees it. */
 int64_t plan_chunks(const int64_t *start, const uint32_t *rows, int64_t count, int64_t columns, int64_t most_tokens,
                     int64_t **ends);
+
+/* The same of rows that belong to groups [rows of the data set], whose rows stand together: those of one are in one
+ * chunk. */
+int64_t plan_chunks_of_groups(const int64_t *start, const int64_t *group, const uint32_t *rows, int64_t count,
+                              int64_t most_tokens, int64_t **ends);
 
 #endif

@@ -48,12 +48,12 @@ static const Setting settings[] = {
     { "lora.bias", BINDS },
 };
 
-/* PEFT writes down the heads that it adds itself to SEQ_CLS and TOKEN_CLS, under both names that they have. */
-static void drop_heads(StringList *names)
+/* PEFT writes down the heads that it adds itself, under all names that they have. */
+static void drop_heads(StringList *names, const Task *task)
 {
     int kept = 0;
     for (int i = 0; i < names->count; i++) {
-        if (strcmp(names->items[i], "classifier") == 0 || strcmp(names->items[i], "score") == 0)
+        if (task_saves(task, names->items[i]))
             free(names->items[i]);
         else
             names->items[kept++] = names->items[i];
@@ -99,8 +99,7 @@ static bool read_theirs(Config *theirs, const Config *config, Err *err)
 {
     if (!lora_config_read(&theirs->lora, config->lora.init_adapter, err))
         return false;
-    if (task_get(config->task)->saves_head)
-        drop_heads(&theirs->lora.modules_to_save);
+    drop_heads(&theirs->lora.modules_to_save, task_get(config->task));
     return true;
 }
 

@@ -52,10 +52,11 @@ StringList slots_saved_names(const ModelArch *arch, const LoraConfig *lora)
     StringList names = { 0 };
     for (int i = 0; i < lora->modules_to_save.count; i++)
         names_add(&names, lora->modules_to_save.items[i]);
-    if (arch->head.task->saves_head) {
-        names_add(&names, "classifier");
-        names_add(&names, "score");
-    }
+    for (const char *const *head = arch->head.task->saved; head && *head; head++)
+        names_add(&names, *head);
+    const Module *head = arch->head.task->spans ? arch_module(arch, -1, ROLE_HEAD) : NULL;
+    if (head && !names_have(&names, head->path)) /* which PEFT would leave as it began: ModernBERT's */
+        names_add(&names, head->path);
     return names;
 }
 
@@ -306,8 +307,7 @@ static bool match_saved(Rules *rules, const ModelArch *arch, const LoraConfig *l
     if (!ok)
         return err_at(err, "lora.modules_to_save");
     /* the names that PEFT adds are for many families */
-    if (any || lora->published ||
-        (arch->head.task->saves_head && (strcmp(name, "classifier") == 0 || strcmp(name, "score") == 0)))
+    if (any || lora->published || task_saves(arch->head.task, name))
         return true;
     return near_error(arch, "modules_to_save", name, err);
 }

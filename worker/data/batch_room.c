@@ -1,6 +1,7 @@
 #include "worker/data/batch_room.h"
 
 #include "common/base/mem.h"
+#include "worker/data/questions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,14 +11,15 @@ bool batch_room(BatchRoom *room, const BatchSize *size, Err *err)
     const int64_t tokens = size->tokens, examples = size->examples;
     room->start = mem_alloc((size_t)(examples + 1) * sizeof *room->start, err);
     room->example = mem_alloc((size_t)examples * sizeof *room->example, err);
+    room->real = mem_alloc((size_t)examples * sizeof *room->real, err);
     room->ids = mem_alloc((size_t)tokens * sizeof *room->ids, err);
     room->types = mem_alloc((size_t)tokens * sizeof *room->types, err);
     room->goal = mem_alloc((size_t)(examples * size->goal_width) * sizeof *room->goal, err);
     room->token_goal = mem_alloc((size_t)tokens * sizeof *room->token_goal, err);
     room->row = mem_alloc((size_t)examples * sizeof *room->row, err);
     room->pixels = mem_alloc((size_t)(examples * size->pixels) * sizeof *room->pixels, err);
-    if (room->start && room->example && room->ids && room->types && room->goal && room->token_goal && room->row &&
-        room->pixels)
+    if (room->start && room->example && room->real && room->ids && room->types && room->goal && room->token_goal &&
+        room->row && room->pixels)
         return true;
     batch_release(room);
     return false;
@@ -27,6 +29,7 @@ void batch_release(BatchRoom *room)
 {
     free(room->start);
     free(room->example);
+    free(room->real);
     free(room->ids);
     free(room->types);
     free(room->goal);
@@ -55,18 +58,35 @@ static void add_example(BatchRoom *room, const Dataset *data, int64_t row, int64
                (size_t)data->goal_width * sizeof *room->goal);
 }
 
-Batch batch_fill(BatchRoom *room, const Dataset *data, const uint32_t *rows, int64_t count)
+/* Behind the window that ends at `from`. */
+static void add_padding(BatchRoom *room, const Dataset *data, int32_t id, int64_t from, int64_t to)
 {
+    for (int64_t n = from; n < to; n++) {
+        room->ids[n] = id;
+        if (data->types)
+            room->types[n] = 0;
+    }
+}
+
+Batch batch_fill(BatchRoom *room, const Dataset *data, const uint32_t *rows, int64_t count, int64_t width)
+{
+    const Questions questions = data->notes ? questions_view(data->notes) : (Questions){ 0 };
     int64_t at = 0;
     for (int64_t b = 0; b < count; b++) {
+        const int64_t T = data->start[rows[b] + 1] - data->start[rows[b]],
+                      padded = data->notes && width > T ? width : T;
         add_example(room, data, rows[b], b, at);
-        at += data->start[rows[b] + 1] - data->start[rows[b]];
+        if (data->notes)
+            room->real[b] = questions.real[rows[b]];
+        add_padding(room, data, questions.pad_id, at + T, at + padded);
+        at += padded;
     }
     room->start[count] = at;
     return (Batch){
         .B = count,
         .N = at,
         .start = room->start,
+        .real = data->notes ? room->real : NULL,
         .ids = data->ids ? room->ids : NULL,
         .types = data->types ? room->types : NULL,
         .example = room->example,

@@ -10,6 +10,7 @@
 /* Room for the largest; reused. Zeroed is empty. */
 typedef struct BatchRoom {
     int64_t *start, *example;
+    int64_t *real; /* of windows (questions.h) */
     int32_t *ids, *types, *token_goal;
     uint32_t *row; /* as example */
     float *goal, *pixels;
@@ -24,7 +25,7 @@ typedef struct BatchSize {
 MUST_USE bool batch_room(BatchRoom *room, const BatchSize *size, Err *err);
 void batch_release(BatchRoom *room);
 
-/* Borrows room until the next call. Images have no pixels yet (pictures.h fills them in). */
-Batch batch_fill(BatchRoom *room, const Dataset *data, const uint32_t *rows, int64_t count);
+/* Borrows room until the next call. width: rows of windows are padded to it; 0, and of others: to nothing. Images have no pixels yet (pictures.h fills them in). */
+Batch batch_fill(BatchRoom *room, const Dataset *data, const uint32_t *rows, int64_t count, int64_t width);
 
 #endif

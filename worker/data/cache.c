@@ -15,12 +15,13 @@
 typedef struct CacheHead {
     uint64_t magic, key, digest; /* digest of all behind the head */
     int64_t count, goal_width, tokens, longest, skipped, has_types, has_ids, has_token_goals, image_bytes, shared;
-    int64_t spare[3];
+    int64_t note_bytes;
+    int64_t spare[2];
 } CacheHead;
 
 /* Where the arrays lie behind the head. */
 typedef struct CacheLayout {
-    size_t start, ids, types, goal, token_goal, image_at, images, size;
+    size_t start, ids, types, goal, token_goal, image_at, images, notes, size;
 } CacheLayout;
 
 static CacheLayout layout(const CacheHead *h)
@@ -37,6 +38,10 @@ static CacheLayout layout(const CacheHead *h)
         l.image_at = arena_cost(l.image_at);
         l.images = l.image_at + count * sizeof(int64_t);
         l.size = l.images + (size_t)h->image_bytes;
+    }
+    if (h->note_bytes > 0) {
+        l.notes = arena_cost(l.size);
+        l.size = l.notes + (size_t)h->note_bytes;
     }
     return l;
 }
@@ -64,6 +69,7 @@ static void attach(Dataset *data, void *block, size_t size)
         .token_goal = h->has_token_goals ? at(block, l.token_goal) : NULL,
         .image_at = h->image_bytes > 0 ? at(block, l.image_at) : NULL,
         .images = h->image_bytes > 0 ? at(block, l.images) : NULL,
+        .notes = h->note_bytes > 0 ? at(block, l.notes) : NULL,
         .block = block,
         .block_size = size,
     };
@@ -89,6 +95,7 @@ bool cache_pack(Dataset *data, const CacheParts *p, Err *err)
         .has_ids = p->ids != NULL,
         .has_token_goals = p->token_goal != NULL,
         .image_bytes = p->image_bytes,
+        .note_bytes = p->note_bytes,
     };
     const CacheLayout l = layout(&head);
     const size_t tokens = (size_t)p->tokens * sizeof(int32_t), count = (size_t)p->count;
@@ -104,6 +111,7 @@ bool cache_pack(Dataset *data, const CacheParts *p, Err *err)
     put(block, l.token_goal, p->token_goal, p->token_goal ? tokens : 0);
     put(block, l.image_at, p->image_at, p->image_bytes > 0 ? count * sizeof *p->image_at : 0);
     put(block, l.images, p->images, (size_t)p->image_bytes);
+    put(block, l.notes, p->notes, (size_t)p->note_bytes);
     ((CacheHead *)(void *)block)->digest = digest_fast(block + sizeof head, l.size - sizeof head);
     attach(data, block, l.size);
     return true;

@@ -17,6 +17,8 @@ typedef struct CacheParts {
     const int64_t *image_at; /* [count] offsets into images[image_bytes] */
     const char *images;
     int64_t image_bytes; /* 0: no images */
+    const void *notes;
+    int64_t note_bytes; /* 0: none */
 } CacheParts;
 
 /* One block with all of it; data->block is malloc'ed. */

@@ -75,7 +75,10 @@ static bool nothing(const Builder *b, Err *err)
 static bool pack(Dataset *data, Builder *b, Err *err)
 {
     Examples *x = &b->examples;
+    Text notes = { 0 };
     int64s_put(&x->start, x->tokens);
+    if (x->options->kind == ROWS_QUESTIONS)
+        questions_pack(&x->questions, &notes);
     const CacheParts parts = {
         .count = x->count,
         .goal_width = label_width(x->arch),
@@ -91,8 +94,12 @@ static bool pack(Dataset *data, Builder *b, Err *err)
         .image_at = x->image_at.data,
         .images = x->images.data,
         .image_bytes = (int64_t)x->images.size,
+        .notes = notes.data,
+        .note_bytes = (int64_t)notes.size,
     };
-    return cache_pack(data, &parts, err);
+    const bool ok = cache_pack(data, &parts, err);
+    text_release(&notes);
+    return ok;
 }
 
 static bool is_empty(const char *path, Err *err)
@@ -164,6 +171,8 @@ static void describe(const DatasetOptions *o, const ModelArch *arch, Text *words
         text_addf(words, "\n%s", o->columns->items[i]);
     if (o->kind == ROWS_SOURCES)
         text_addf(words, " %lld %lld", (long long)o->max_target_length, (long long)arch->start_id);
+    if (o->kind == ROWS_QUESTIONS)
+        text_addf(words, " %lld %d %d", (long long)o->doc_stride, o->padded, o->impossible);
     for (int64_t i = 0; arch->head.label_names && i < arch->head.labels; i++)
         text_addf(words, "\n%s", arch->head.label_names[i]);
 }
@@ -260,6 +269,11 @@ bool dataset_can_keep(const DatasetOptions *options, const ModelArch *arch, cons
     if (is)
         *err = (Err){ 0 };
     return is;
+}
+
+const int64_t *dataset_groups(const Dataset *data)
+{
+    return data->notes ? questions_view(data->notes).of : NULL;
 }
 
 /* ---- parts ---------------------------------------------------------------------- */

@@ -25,6 +25,7 @@ typedef struct Dataset {
     const int32_t *token_goal; /* a token's goal as in Batch (worker/model/batch.h); NULL when goals are an example's */
     const int64_t *image_at; /* [count] into images: "FILE:PATH", FILE an index into the options' files */
     const char *images;
+    const void *notes; /* QUESTIONS: what belongs to windows (questions.h); else NULL */
     int64_t longest; /* tokens of the longest example */
     int64_t skipped; /* bad rows left out (data.skip_bad_rows) */
     int64_t shared; /* COMPLETIONS: rows whose prompt and completion share a token */
@@ -38,12 +39,16 @@ typedef struct DatasetOptions {
     RowKind kind;
     const StringList *files;
     const char *text, *text_pair,
-        *label; /* columns; COMPLETIONS, SOURCES: text is the prompt, text_pair the completion */
+        *label; /* columns; COMPLETIONS, SOURCES: text is the prompt, text_pair the completion;
+                   QUESTIONS: question, context, answers */
     const char *form; /* TEXTS, COMPLETIONS: makes the text of the columns it names (form.h); `text` is NULL then */
     const char *system; /* MESSAGES: of conversations without one */
     const char *tokens, *tags, *messages;
     const StringList *columns; /* COLUMNS; the number is `label` */
     int64_t max_length, max_target_length, block_size; /* SOURCES: max_length is the source's */
+    int64_t doc_stride; /* QUESTIONS: tokens that a window shares with the next */
+    bool padded; /* QUESTIONS: all windows are max_length long */
+    bool impossible; /* QUESTIONS: there may be no answer */
     int64_t limit; /* rows of each file, -1: all */
     bool skip_bad_rows;
     bool labelled; /* false: a missing label column is fine, goal is 0 (prediction) */
@@ -64,6 +69,9 @@ MUST_USE bool dataset_can_keep(const DatasetOptions *options, const ModelArch *a
 
 /* The columns that the options name. Lent by them. */
 RecordColumns dataset_columns(const DatasetOptions *options);
+
+/* [count] the question that each window is of; NULL: rows are of nothing. Lent by the data. */
+const int64_t *dataset_groups(const Dataset *data);
 
 /* order[0, count) = a torch-ordered permutation, whose last `share` is held back, as validation_split.
  * Returns how many examples stay for training. */

@@ -7,6 +7,7 @@ void examples_release(Examples *x)
     encoding_release(&x->encoding);
     encoding_release(&x->prompt);
     label_index_release(&x->classes);
+    questions_release(&x->questions);
     Int32s *const lists[] = { &x->ids, &x->types, &x->token_goal, &x->labels, &x->corpus };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         int32s_release(lists[i]);
@@ -15,6 +16,17 @@ void examples_release(Examples *x)
     floats_release(&x->goal);
     text_release(&x->images);
     text_release(&x->joined);
+}
+
+void examples_clear(Examples *x)
+{
+    Int32s *const lists[] = { &x->ids, &x->types, &x->token_goal, &x->corpus };
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        lists[i]->count = 0;
+    x->start.count = x->image_at.count = x->goal.count = 0;
+    x->count = x->tokens = x->longest = x->shared = 0;
+    text_clear(&x->images);
+    questions_clear(&x->questions);
 }
 
 bool examples_check_some(const Encoding *e, Err *bad)

@@ -11,6 +11,7 @@
 #include "common/base/numbers.h"
 #include "worker/data/dataset.h"
 #include "worker/data/labels.h"
+#include "worker/data/questions.h"
 #include "worker/template/chat_template.h"
 
 enum { EXAMPLES_NO_GOAL = -100 };
@@ -29,6 +30,7 @@ typedef struct Examples {
     Int64s image_at; /* offsets into images, one an example */
     int64_t count, tokens, longest;
     int64_t shared; /* as Dataset's */
+    QuestionsBuilder questions; /* QUESTIONS */
     LabelIndex classes; /* of the labels that rows have */
     /* while it works */
     Encoding encoding, prompt;
@@ -38,6 +40,9 @@ typedef struct Examples {
 } Examples;
 
 void examples_release(Examples *x);
+
+/* No examples are left; what it works with stays, and so does its room. */
+void examples_clear(Examples *x);
 
 /* There is at least one token: of an example without any nothing can be read. */
 MUST_USE bool examples_check_some(const Encoding *e, Err *bad);

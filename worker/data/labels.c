@@ -143,6 +143,8 @@ bool label_missing(Err *bad)
 
 int64_t label_width(const ModelArch *arch)
 {
+    if (arch->head.task->spans)
+        return 2;
     if (arch->head.task->of_tokens)
         return 0;
     return arch->head.problem == PROBLEM_MULTI_LABEL ? arch->head.labels : 1;

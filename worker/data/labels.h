@@ -22,8 +22,8 @@ int64_t label_class(LabelIndex *index, const ModelArch *arch, const char *label,
 /* Says that a row has none. Returns false. */
 bool label_missing(Err *bad);
 
-/* Floats of goal that an example has: 1, or the labels of a multi-label problem; 0 where goals are a
- * token's. */
+/* Floats of goal that an example has: 1, or the labels of a multi-label problem; of a span 2, its ends; 0 where goals are
+ * a token's. */
 int64_t label_width(const ModelArch *arch);
 
 /* The goal of a LABELLED or IMAGES row into goal[label_width]. */

@@ -165,10 +165,10 @@ typedef struct Format {
 } Format;
 
 static const Format formats[] = {
-    { ".jsonl", records_json, HOLDS_TEXTS | HOLDS(ROWS_WORDS) | HOLDS(ROWS_MESSAGES) },
-    { ".json", records_json, HOLDS_TEXTS | HOLDS(ROWS_WORDS) | HOLDS(ROWS_MESSAGES) },
-    { ".csv", records_csv, HOLDS_TEXTS },
-    { ".tsv", records_tsv, HOLDS_TEXTS },
+    { ".jsonl", records_json, HOLDS_TEXTS | HOLDS(ROWS_QUESTIONS) | HOLDS(ROWS_WORDS) | HOLDS(ROWS_MESSAGES) },
+    { ".json", records_json, HOLDS_TEXTS | HOLDS(ROWS_QUESTIONS) | HOLDS(ROWS_WORDS) | HOLDS(ROWS_MESSAGES) },
+    { ".csv", records_csv, HOLDS_TEXTS | HOLDS(ROWS_QUESTIONS) },
+    { ".tsv", records_tsv, HOLDS_TEXTS | HOLDS(ROWS_QUESTIONS) },
     { ".conll", records_conll, HOLDS(ROWS_WORDS) },
     { ".txt", read_lines, HOLDS(ROWS_BLOCKS) },
     { "/", read_folder, HOLDS(ROWS_LABELLED) | HOLDS(ROWS_IMAGES) },
@@ -204,6 +204,7 @@ static bool refuse_kind(const char *path, RowKind kind, bool known, Err *err)
         [ROWS_MESSAGES] = "name it .jsonl or .json: objects with a list of {role, content}",
         [ROWS_COLUMNS] = "name it .csv, .tsv, .jsonl or .json",
         [ROWS_IMAGES] = "give a folder with a folder of images a class",
+        [ROWS_QUESTIONS] = "name it .json (SQuAD's own, or a list of rows), .jsonl, .csv or .tsv",
     };
     err_set(err, ERR_INPUT,
             known ? "this kind of file does not hold what the task learns from"

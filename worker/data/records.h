@@ -27,16 +27,19 @@ typedef enum {
     ROWS_MESSAGES, /* a conversation */
     ROWS_COLUMNS, /* texts that belong together, and perhaps a number: how alike they are */
     ROWS_SOURCES, /* a source and its target, each a text of its own */
-    ROWS_IMAGES /* an image file and a label */
+    ROWS_IMAGES, /* an image file and a label */
+    ROWS_QUESTIONS /* a question, its context, and answers */
 } RowKind;
 
 /* Borrowed during the visit. */
 typedef struct Record {
-    const char *text, *pair; /* pair NULL: none; COMPLETIONS: prompt and completion */
+    const char *text, *pair; /* pair NULL: none; COMPLETIONS: prompt and completion; QUESTIONS: question
+                               and context */
     size_t text_size, pair_size;
     const char *label; /* LABELLED, IMAGES: as text, '\0' behind it; NULL: absent */
     size_t label_size;
     const json_t *label_json; /* of JSON: the value itself, else NULL */
+    const json_t *id; /* QUESTIONS: what JSON has under that name, else NULL */
     WordList words; /* WORDS; COLUMNS: the texts */
     const char *const *tags; /* [words.count]; NULL: absent */
     bool line_a_word; /* word i stands on line + i */
@@ -49,7 +52,9 @@ typedef struct Record {
 /* Names of columns or fields; NULL: none. */
 typedef struct RecordColumns {
     RowKind kind;
-    const char *text, *pair, *label; /* COMPLETIONS: text is the prompt, pair the completion */
+    const char *text, *pair,
+        *label; /* COMPLETIONS: text is the prompt, pair the completion; QUESTIONS: question, context,
+                                        answers */
     const char *tokens, *tags, *messages;
     const StringList *texts; /* COLUMNS; the number is `label` */
     bool labelled; /* a missing label column, or missing tags, are an error */

@@ -99,6 +99,8 @@ static const char *field_keys(const RecordColumns *c)
         return "data.text names the field; or set data.prompt and data.completion, or data.messages";
     case ROWS_COLUMNS:
         return "data.columns and data.score name the fields";
+    case ROWS_QUESTIONS:
+        return "data.question, data.context and data.answers name the fields";
     case ROWS_LABELLED:
     case ROWS_IMAGES:
         break;
@@ -209,6 +211,7 @@ static void fill_texts(Record *r, JsonRow *w, const json_t *row, const RecordCol
     fill_label(r, w, row, c, bad);
     if (c->form && bad->kind == ERR_NONE)
         records_fill(r, &w->filled, c, form_field, w, bad);
+    r->id = c->kind == ROWS_QUESTIONS ? json_object_get(row, "id") : NULL;
 }
 
 /* ---- one object ------------------------------------------------------------------ */
@@ -384,7 +387,10 @@ bool records_json(RecordReader *reader)
     int64_t line = 1;
     const size_t at = skip_blanks(&source, 0, &line);
     const bool list = at < source.size && source.data[at] == '[';
-    const bool ok = list ? read_list(&rows, &source, at, line) : read_lines(&rows, &source);
+    const bool squad = !list && reader->columns->kind == ROWS_QUESTIONS && records_is_squad(reader, &source);
+    const bool ok = list    ? read_list(&rows, &source, at, line)
+                    : squad ? records_squad(reader, &source)
+                            : read_lines(&rows, &source);
     rows_free(&rows);
     source_close(&source);
     return ok;

@@ -28,4 +28,8 @@ MUST_USE bool records_tsv(RecordReader *reader);
 MUST_USE bool records_json(RecordReader *reader);
 MUST_USE bool records_conll(RecordReader *reader);
 
+/* Whether an opened .json file is one of SQuAD's own; its questions. */
+bool records_is_squad(const RecordReader *reader, const Source *source);
+MUST_USE bool records_squad(RecordReader *reader, const Source *source);
+
 #endif

@@ -172,6 +172,7 @@ static const char *column_keys(const RecordColumns *c)
 {
     return c->kind == ROWS_COMPLETIONS || c->kind == ROWS_SOURCES ? "data.prompt and data.completion"
            : c->kind == ROWS_COLUMNS                              ? "data.columns and data.score"
+           : c->kind == ROWS_QUESTIONS                            ? "data.question, data.context and data.answers"
                                                                   : "data.text and data.label";
 }
 

@@ -4,6 +4,7 @@
 #include "worker/data/rows_labelled.h"
 #include "worker/data/rows_language.h"
 #include "worker/data/rows_messages.h"
+#include "worker/data/rows_questions.h"
 #include "worker/data/rows_sources.h"
 #include "worker/data/rows_words.h"
 
@@ -28,6 +29,8 @@ bool rows_add(Examples *x, const Record *record, Err *bad)
         return rows_add_image(x, record, bad);
     case ROWS_MESSAGES:
         return rows_add_messages(x, record, bad);
+    case ROWS_QUESTIONS:
+        return rows_add_questions(x, record, bad);
     }
     return false;
 }

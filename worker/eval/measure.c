@@ -55,7 +55,8 @@ static void add_embeddings(Metrics *metrics, const Batch *batch, const float *lo
     metrics_add_embeddings(metrics, logits, batch->goal, batch->B / metrics->spec.embed.columns);
 }
 
-void measure_batch(Metrics *metrics, Model *model, const Batch *batch, const float *values, float *logits)
+void measure_batch(Metrics *metrics, Model *model, MeasureAnswers *answers, const Batch *batch, const float *values,
+                   float *logits)
 {
     static void (*const add[])(Metrics *, const Batch *, const float *,
                                BatchLoss) = { [TASK_SEQ_CLS] = add_examples,
@@ -67,6 +68,10 @@ void measure_batch(Metrics *metrics, Model *model, const Batch *batch, const flo
                                               [TASK_FEATURE_EXTRACTION] = add_embeddings };
     const Task *task = task_get(metrics->spec.task);
     const BatchLoss loss = model_predict(model, batch, values, task->speaks ? NULL : logits);
+    if (task->spans) {
+        measure_answers_add(metrics, answers, batch, logits, loss);
+        return;
+    }
     add[task->type](metrics, batch, logits, loss);
 }
 

@@ -6,6 +6,7 @@
 
 #include "common/metrics/metrics.h"
 #include "worker/eval/generate.h"
+#include "worker/eval/measure_answers.h"
 #include "worker/eval/references.h"
 #include "worker/model/model.h"
 
@@ -19,8 +20,9 @@ const char *measure_odd_tag(const ModelArch *arch);
 /* Floats of logits that model_predict writes for such a batch; 0: none are wanted (CAUSAL_LM). */
 int64_t measure_logits(const ModelArch *arch, int64_t tokens, int64_t examples);
 
-/* Predicts and adds. logits: room for measure_logits floats. */
-void measure_batch(Metrics *metrics, Model *model, const Batch *batch, const float *values, float *logits);
+/* Predicts and adds. logits: room for measure_logits floats. answers: of QUESTION_ANS, else not looked at. */
+void measure_batch(Metrics *metrics, Model *model, MeasureAnswers *answers, const Batch *batch, const float *values,
+                   float *logits);
 
 /* CAUSAL_LM: how completions are written, for BLEU and ROUGE-L. */
 typedef struct MeasureTexts {

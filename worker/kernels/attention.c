@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <omp.h>
+#include <string.h>
 
 /* A thread's scratch, all padded to vectors. */
 typedef struct ForwardRoom {
@@ -118,13 +119,14 @@ typedef struct HeadForward {
     float *out, *lse;
     int64_t b, h, T, first; /* T: keys; first: the head's first row among those of all heads */
     const DistanceRoom *distances;
+    int64_t count; /* keys */
 } HeadForward;
 
 static void forward_block(const HeadForward *head, const ForwardRoom *p, int64_t first, int64_t rows)
 {
     const AttentionShape *shape = head->shape;
     const int64_t D = shape->D, T = head->T;
-    const KeyRange keys = keys_of_block(shape, first, rows, T);
+    const KeyRange keys = keys_of_block(shape, first, rows, head->count);
     const int64_t width = lanes_up(keys.end - keys.first);
 
     pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
@@ -134,10 +136,15 @@ static void forward_block(const HeadForward *head, const ForwardRoom *p, int64_t
     for (int64_t r = 0; r < rows; r++) {
         const int64_t i = first + r;
         float *s = p->s + r * p->stride;
+        if (sees_nothing(shape, i, head->count)) {
+            memset(s, 0, (size_t)width * sizeof *s);
+            head->lse[i] = factor[r] = 0.0f;
+            continue;
+        }
         distance_add(head->distances, s, r, i, keys);
         bend_scores(s, NULL, shape, head->h, i, keys, width);
         hide_before(s, shape, keys, i);
-        const float max = row_max(s, (int32_t)(keys_seen(shape, i, T) - keys.first), (int32_t)width);
+        const float max = row_max(s, (int32_t)(keys_seen(shape, i, head->count) - keys.first), (int32_t)width);
         const float sum =
             head->dropout->p > 0.0f
                 ? row_exp_drop(s, max, attention_mask(head->dropout, head->b, head->first + i, T, keys.first),
@@ -190,7 +197,8 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
                                        .h = h,
                                        .T = keys.T,
                                        .first = h * T,
-                                       .distances = &distances };
+                                       .distances = &distances,
+                                       .count = key_count(shape, b, keys.T) };
             for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
                 forward_block(&head, &p, i, wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
         }

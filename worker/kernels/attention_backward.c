@@ -112,6 +112,7 @@ typedef struct HeadBackward {
     int64_t b, h, T, first; /* as HeadForward's */
     int64_t queries;
     const DistanceRoom *distances;
+    int64_t count; /* keys */
 } HeadBackward;
 
 /* Of what is added by distance: the gradient is that of each score. */
@@ -137,8 +138,13 @@ static void block_scores(const HeadBackward *head, const BackwardRoom *p, KeyRan
                  false);
     for (int64_t r = 0; r < rows; r++) {
         const int64_t i = first + r;
-        const int32_t seen = (int32_t)(keys_seen(shape, i, T) - keys.first);
+        const int32_t seen = (int32_t)(keys_seen(shape, i, head->count) - keys.first);
         float *p_r = p->p + r * p->stride, *ds_r = p->ds + r * p->stride;
+        if (sees_nothing(shape, i, head->count)) {
+            memset(p_r, 0, (size_t)width * sizeof *p_r);
+            memset(ds_r, 0, (size_t)width * sizeof *ds_r);
+            continue;
+        }
         distance_add(head->distances, p_r, r, i, keys);
         bend_scores(p_r, p->slope, shape, head->h, i, keys, width);
         hide_before(p_r, shape, keys, i);
@@ -159,7 +165,7 @@ static void backward_block(const HeadBackward *head, const BackwardRoom *p, int6
 {
     const AttentionShape *shape = head->shape;
     const int64_t D = shape->D, DP = p->DP;
-    const KeyRange keys = keys_of_block(shape, first, rows, head->T);
+    const KeyRange keys = keys_of_block(shape, first, rows, head->count);
     const int64_t seen = keys.end - keys.first;
 
     pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
@@ -238,6 +244,7 @@ static void backward_task(const BackwardCall *call, int64_t b, int64_t k)
                               .T = at.T,
                               .queries = T,
                               .first = h * T,
+                              .count = key_count(shape, b, at.T),
                               .distances = &distances };
         distance_begin(&distances, room + call->own, shape, h, T, p.keys_t, p.stride);
         distance_backward_begin(&distances, h);

@@ -14,7 +14,9 @@
 #include "worker/kernels/vmath.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 enum { QUERY_BLOCK = 64 }; /* query rows that go through together */
 
@@ -48,16 +50,27 @@ static inline RowMask attention_mask(const Dropout *dropout, int64_t b, int64_t 
                       .scale = 1.0f / (1.0f - dropout->p) };
 }
 
-/* Keys that query row i sees: [keys_from, keys_seen). */
-static inline int64_t keys_seen(const AttentionShape *shape, int64_t i, int64_t T)
+/* Keys of sequence b, with T rows: what is behind them is padding. */
+static inline int64_t key_count(const AttentionShape *shape, int64_t b, int64_t T)
 {
-    if (shape->causal)
-        return i + 1;
-    return shape->window > 0 && i + shape->window < T ? i + shape->window : T;
+    return shape->k_end != NULL ? shape->k_end[b] : T;
+}
+
+/* Of the sequence's first `count` keys those that query row i sees: [keys_from, keys_seen). */
+static inline int64_t keys_seen(const AttentionShape *shape, int64_t i, int64_t count)
+{
+    const int64_t next = shape->causal ? i + 1 : shape->window > 0 ? i + shape->window : count;
+    return next < count ? next : count;
 }
 static inline int64_t keys_from(const AttentionShape *shape, int64_t i)
 {
     return shape->window > 0 && i >= shape->window ? i - shape->window + 1 : 0;
+}
+
+/* A row of padding whose window lies behind the last key: it sees nothing. */
+static inline bool sees_nothing(const AttentionShape *shape, int64_t i, int64_t count)
+{
+    return keys_from(shape, i) >= keys_seen(shape, i, count);
 }
 
 /* The keys [first,end) that any of some query rows sees. `first` is of whole vectors, so that
@@ -66,9 +79,10 @@ typedef struct KeyRange {
     int64_t first, end;
 } KeyRange;
 
-static inline KeyRange keys_of_block(const AttentionShape *shape, int64_t first, int64_t rows, int64_t T)
+static inline KeyRange keys_of_block(const AttentionShape *shape, int64_t first, int64_t rows, int64_t count)
 {
-    return (KeyRange){ .first = keys_from(shape, first) / LANES * LANES, .end = keys_seen(shape, first + rows - 1, T) };
+    const int64_t end = keys_seen(shape, first + rows - 1, count), from = keys_from(shape, first);
+    return (KeyRange){ .first = (from < end ? from : end - 1) / LANES * LANES, .end = end };
 }
 
 /* Row i's scores of keys [keys.first, + width): what is added to them, then the cap, whose slope goes to `slope`
@@ -96,7 +110,7 @@ static inline void bend_scores(float *s, float *slope, const AttentionShape *sha
 /* Scores of row i that lie before its window, put where exp makes them nothing. */
 static inline void hide_before(float *s, const AttentionShape *shape, KeyRange keys, int64_t i)
 {
-    for (int64_t j = keys.first; j < keys_from(shape, i); j++)
+    for (int64_t j = keys.first; j < keys_from(shape, i) && j < keys.end; j++)
         s[j - keys.first] = -INFINITY;
 }
 

@@ -150,6 +150,8 @@ typedef struct AttentionShape {
     bool causal;
     int64_t window;
     const int64_t *q_first, *q_end;
+    const int64_t
+        *k_end; /* [B] keys of each sequence: rows behind see them, and are seen by none; NULL: all rows are keys */
     int threads; /* that scratch has room for; 0: one */
     bool grouped;
     float cap;

@@ -136,6 +136,7 @@ static AttentionShape shape_of(const Attention *attention, bool tail, const Pass
     AttentionShape shape = attention->shape;
     shape.q_first = tail ? pass->read_first : NULL;
     shape.q_end = tail ? pass->read_end : NULL;
+    shape.k_end = pass->real;
     shape.added = pass->added[attention->added_set];
     shape.ldadded = pass->added_width;
     shape.by_distance = pass->by_distance;

@@ -2,6 +2,7 @@
 
 #include "worker/kernels/kernels.h"
 #include "worker/layers/class_loss.h"
+#include "worker/layers/span_loss.h"
 
 #include <string.h>
 
@@ -158,6 +159,8 @@ BatchLoss head_loss(const Head *head, HeadKeep *keep, const float *goal, const i
     const int64_t M = head_count(head, pass), labels = head->classifier.out;
     float *dlogits = keep ? keep->dlogits : NULL;
     BatchLoss loss = { .count = M, .weight = (double)M };
+    if (head->spans)
+        return span_loss(dlogits, pass->logits, goal, &pass->reads);
     if (head->problem == PROBLEM_REGRESSION) {
         loss.sum = kernels->mean_square(dlogits, pass->logits, goal, M);
     } else if (head->problem == PROBLEM_MULTI_LABEL) {

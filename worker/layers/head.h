@@ -3,8 +3,8 @@
  *   pooled = dropout(norm(act(dropout(h) Wp + bp)))      logits = pooled Wc + bc
  *
  * Without a pooler, pooled = dropout(h); its norm may be none. h may be the mean of a sequence's rows. A row is a sequence or an image, or (tokens)
- * one of those that have a class each. Losses are sums, never means. Source:
- * Transformers, ...ForSequenceClassification and ...ForTokenClassification.
+ * one of those that have a class each, or all, of which two are to be found. Losses are sums, never means. Source:
+ * Transformers, ...ForSequenceClassification, ...ForTokenClassification, ...ForQuestionAnswering.
  *
  * Owner: the model. Threads: the caller's one. */
 #ifndef WORKER_LAYERS_HEAD_H
@@ -23,6 +23,7 @@ typedef struct Head {
     int64_t *each; /* [most_sequences + 1]: rows of sequences alone, where it is a mean */
     int64_t layer; /* the number that its random stream goes by */
     ProblemType problem;
+    bool spans; /* a goal is the places of two of a sequence's rows (span_loss.h) */
     LossOptions loss;
     Activation act; /* of the pooler */
     double pooler_dropout, dropout;
@@ -50,7 +51,7 @@ int64_t head_count(const Head *head, const Pass *pass);
 void head_forward(const Head *head, HeadKeep *keep, Pass *pass);
 
 /* Sum of the losses of pass->logits; their gradient goes to the keep, for head_backward. goal: of
- * sequences [B] or [B, labels]; token_goal: of all tokens. */
+ * sequences [B] or [B, labels], of spans [B, 2]; token_goal: of all tokens. */
 BatchLoss head_loss(const Head *head, HeadKeep *keep, const float *goal, const int32_t *token_goal, Pass *pass);
 
 /* pass->x: hidden rows -> their gradient, where something below is trained. */

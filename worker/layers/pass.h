@@ -103,6 +103,7 @@ typedef struct Pass {
     Rows memory_rows; /* of the stack that reads, where there are two */
     const float *memory; /* [memory_rows.N, C] what it gave */
     float *dmemory; /* the same: the gradient there, added up by those that read it */
+    const int64_t *real; /* [B] tokens of each sequence that are no padding; NULL: all */
     int64_t longest; /* of any sequence to come */
 
     bool normed; /* x is the norm of r that the next sublayer reads through, already */

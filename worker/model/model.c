@@ -303,6 +303,7 @@ static void make_head(Model *model, const Weights *weights, bool below)
         return;
     }
     model->head = (Head){ .layer = arch->layers,
+                          .spans = arch->head.task->spans,
                           .problem = arch->head.problem,
                           .loss = model->options.loss,
                           .act = arch->head.pooler_act,
@@ -400,8 +401,7 @@ static PassSizes pass_sizes(const Model *model)
         .most_tokens = most(o->most_tokens, model->distances.count),
         .most_sequences = o->most_sequences,
         .longest = o->longest,
-        .most_read =
-            arch->head.rows == READ_LABELLED || arch->head.rows == READ_MEAN ? o->most_tokens : o->most_sequences,
+        .most_read = arch->head.task->of_tokens || arch->head.rows == READ_MEAN ? o->most_tokens : o->most_sequences,
         .C = arch->C,
         .H = arch->H,
         .across = most(most(arch->C, arch_table_width(arch)), arch->H * arch->D),

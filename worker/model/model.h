@@ -25,6 +25,7 @@ typedef struct ModelOptions {
     bool training; /* room for backward */
     bool checkpointing; /* blocks are computed again when their backward comes (again.h): the same bits, less memory */
     int threads;
+    bool untyped; /* token types are not looked at: all are 0 (task_passes_types) */
     double lora_dropout;
     uint64_t seed; /* of dropout */
     LossOptions loss;

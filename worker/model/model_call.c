@@ -53,7 +53,7 @@ static void choose_reads(Model *model, const Batch *batch, bool all)
         } else if (rows == READ_FIRST) {
             pass->read_first[b] = 0;
             pass->read_end[b] = 1;
-        } else if (all || rows == READ_MEAN) {
+        } else if (all || rows == READ_MEAN || rows == READ_ALL) {
             pass->read_first[b] = 0;
             pass->read_end[b] = T;
         } else {
@@ -64,7 +64,8 @@ static void choose_reads(Model *model, const Batch *batch, bool all)
 }
 
 /* Rows of the position table. Where padding stands, only tokens that are no padding are counted; it has
- * the row before (Transformers, create_position_ids_from_input_ids). */
+ * the row before (Transformers, create_position_ids_from_input_ids), and so has padding behind a sequence where the
+ * table has a row for it. */
 void model_find_places(Model *model, const Batch *batch)
 {
     const int64_t offset = model->arch->position_offset;
@@ -72,7 +73,8 @@ void model_find_places(Model *model, const Batch *batch)
     for (int64_t b = 0; places && b < batch->B; b++) {
         int32_t next = (int32_t)offset;
         for (int64_t n = batch->start[b]; n < batch->start[b + 1]; n++) {
-            const bool padding = model->arch->padding_stands && batch->ids[n] == model->arch->pad_id;
+            const bool behind = batch->real && offset > 0 && n - batch->start[b] >= batch->real[b];
+            const bool padding = behind || (model->arch->padding_stands && batch->ids[n] == model->arch->pad_id);
             places[n] = padding ? (int32_t)offset - 1 : next++;
         }
     }
@@ -113,6 +115,7 @@ void model_take_rows(Model *model, const Batch *batch)
     REQUIRE(batch->start[0] == 0 && batch->start[batch->B] == batch->N);
     REQUIRE(pass->rows.longest <= o->longest);
     pass->batch_longest = batch->longest;
+    pass->real = batch->real;
     pass->example = batch->example;
 }
 
@@ -130,9 +133,10 @@ void model_begin(Model *model, const Batch *batch, const float *values, bool all
     model_bind(model, values);
 }
 
-static ModelInput input_of(const Batch *batch)
+static ModelInput input_of(const Model *model, const Batch *batch)
 {
-    return (ModelInput){ { .ids = batch->ids, .types = batch->types, .pixels = batch->pixels }, batch->rows };
+    const int32_t *types = model->options.untyped ? NULL : batch->types;
+    return (ModelInput){ { .ids = batch->ids, .types = types, .pixels = batch->pixels }, batch->rows };
 }
 
 /* The next one's first norm, or the final one; at a boundary nothing. */
@@ -324,7 +328,7 @@ void model_forward(Model *model, int flight, const Batch *given, int64_t step, f
     REQUIRE(model->options.training && flight >= 0 && flight < (model->options.flights ? model->options.flights : 1));
     REQUIRE((!model->closes || model->embeds) == (out != NULL) && !model->opens == (batch->rows != NULL));
     Keep *keep = &model->keeps[flight];
-    const ModelInput input = input_of(batch);
+    const ModelInput input = input_of(model, batch);
     begin_training(model, batch, step);
     model_up(model, keep, &input);
     if (out && model->closes)
@@ -341,7 +345,7 @@ BatchLoss model_backward(Model *model, int flight, const Batch *given, int64_t s
     const Batch *batch = encoder_part(model, given);
     Pass *pass = model->pass;
     Keep *keep = &model->keeps[flight];
-    const ModelInput input = input_of(batch);
+    const ModelInput input = input_of(model, batch);
     BatchLoss loss = { 0 };
     memset(grad, 0, (size_t)model_slot_size(model) * sizeof *grad);
     pass->grad = grad;
@@ -380,7 +384,7 @@ BatchLoss model_train(Model *model, const Batch *batch, const float *values, flo
 
 static void go_up(Model *model, const Batch *batch, const float *values, bool all)
 {
-    const ModelInput input = input_of(batch);
+    const ModelInput input = input_of(model, batch);
     model_begin(model, batch, values, all);
     model->pass->drop = false;
     model_up(model, NULL, &input);

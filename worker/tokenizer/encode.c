@@ -288,6 +288,50 @@ bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, size_t n, co
     return true;
 }
 
+bool tokenizer_pair_begin(const Tokenizer *tokenizer, const char *text, size_t n, const char *pair, size_t pair_n,
+                          PairTokens *counts, Encoding *out, Err *err)
+{
+    if (!check_size(n, err) || !check_size(pair_n, err))
+        return false;
+    EncodePass a = run_of(tokenizer, out, 0, false), b = run_of(tokenizer, out, 1, false);
+    add_text(&a, text, n);
+    add_text(&b, pair, pair_n);
+    const bool paired = pair_n > 0;
+    *counts = (PairTokens){ .text = a.out->count,
+                            .pair = b.out->count,
+                            .specials = (paired ? tokenizer->post.pair : tokenizer->post.single).specials,
+                            .paired = paired,
+                            .from_end = tokenizer->cuts_left };
+    trim_offsets(&tokenizer->post, a.out);
+    return true;
+}
+
+/* Tokens before the pair's. */
+static int64_t pair_at(const Template *template, const Tokens *a)
+{
+    int64_t at = 0;
+    for (int64_t i = 0; i < template->count && template->parts[i].what != TEMPLATE_B; i++)
+        at += template->parts[i].what == TEMPLATE_A ? a->count : 1;
+    return at;
+}
+
+/* Spaces that stand before a window's first token are of no word there, as they are of none before a text's. */
+int64_t tokenizer_pair_window(const Tokenizer *tokenizer, const PairTokens *counts, int64_t from, int64_t count,
+                              Encoding *out)
+{
+    const Template *template = counts->paired ? &tokenizer->post.pair : &tokenizer->post.single;
+    const Tokens *a = &out->scratch->tokens[0], *b = &out->scratch->tokens[1];
+    Tokens *window = &out->scratch->window;
+    while (window->room < count)
+        tokens_grow(window);
+    window->count = count;
+    if (count > 0)
+        memcpy(window->data, b->data + from, (size_t)count * sizeof(window->data[0]));
+    trim_offsets(&tokenizer->post, window);
+    assemble(template, a, window, out);
+    return pair_at(template, a);
+}
+
 bool tokenizer_encode_words(const Tokenizer *tokenizer, const WordList *words, int64_t max_length, Encoding *out,
                             Err *err)
 {

@@ -41,6 +41,7 @@ void scratch_release(Scratch *scratch)
         aligned_release(&scratch->pre.own[i]);
         free(scratch->tokens[i].data);
     }
+    free(scratch->window.data);
     codepoints_release(&scratch->points);
     codepoints_release(&scratch->sources);
     free(scratch->pre.pieces.data);

@@ -69,6 +69,7 @@ typedef struct Scratch {
     CodePoints points, sources; /* being rewritten; where they are from */
     PreText pre;
     Tokens tokens[2]; /* of the text and of its pair */
+    Tokens window; /* of one that is cut into windows, those of one */
     ModelRoom model, queue;
     struct WordCache *cache; /* owned; NULL until a model asks */
 } Scratch;

@@ -46,6 +46,19 @@ typedef struct WordList {
 MUST_USE bool tokenizer_encode_words(const Tokenizer *tokenizer, const WordList *words, int64_t max_length,
                                      Encoding *out, Err *err);
 
+/* A text with windows over its pair: how many tokens there are, special ones apart. */
+typedef struct PairTokens {
+    int64_t text, pair, specials;
+    bool paired; /* an empty second text is none: the text stands alone */
+    bool from_end; /* windows are cut from the end on (truncation_side) */
+} PairTokens;
+MUST_USE bool tokenizer_pair_begin(const Tokenizer *tokenizer, const char *text, size_t n, const char *pair,
+                                   size_t pair_n, PairTokens *counts, Encoding *out, Err *err);
+
+/* Behind it, with the same *out: the whole text with the pair's tokens [from, from + count). Returns where these begin. */
+int64_t tokenizer_pair_window(const Tokenizer *tokenizer, const PairTokens *counts, int64_t from, int64_t count,
+                              Encoding *out);
+
 /* Without special tokens around it: for prompts that are joined, and texts a chat template made. */
 MUST_USE bool tokenizer_encode_plain(const Tokenizer *tokenizer, const char *text, size_t n, Encoding *out, Err *err);
 

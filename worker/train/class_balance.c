@@ -70,7 +70,7 @@ bool class_balance_alone(double **weights, const Config *config, const ModelArch
         uint32_t *rows = rows_usable(&data, &pictures, &count);
         const bool split = config->data.validation.count == 0 && config->data.validation_split > 0;
         if (split)
-            count = rows_split(rows, count, 1, config->data.validation_split, config->train.seed);
+            count = rows_split(rows, count, &data, config->data.validation_split, config->train.seed);
         ok = class_balance(weights, config, arch, &data, rows, count, err);
         free(rows);
     } else {

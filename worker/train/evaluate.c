@@ -27,9 +27,9 @@ static void write_texts(Job *job, const Batch *batch)
 static void measure(Job *job, const Batch *batch, bool readable)
 {
     NodeBox *box = node_box(&job->node, job->node.rank);
-    metrics_clear(&job->step.metrics);
     if (readable)
-        measure_batch(&job->step.metrics, job->step.model, batch, job->node.values, job->step.logits);
+        measure_batch(&job->step.metrics, job->step.model, &job->step.answers, batch, job->node.values,
+                      job->step.logits);
     if (job->run.config.data.generate)
         write_texts(job, batch);
     REQUIRE(job->step.metrics.size <= job->data.eval.width);
@@ -38,21 +38,31 @@ static void measure(Job *job, const Batch *batch, bool readable)
     box->eval_size = job->step.metrics.size;
 }
 
-static void evaluate_chunk(Job *job, int64_t chunk)
+/* Rows [begin, end) of a chunk. */
+static void evaluate_piece(Job *job, int64_t begin, int64_t end)
 {
-    NodeBox *box = node_box(&job->node, job->node.rank);
     Flights *flights = &job->step.flights;
-    const int64_t begin = chunk == 0 ? 0 : job->data.eval.chunk_ends[chunk - 1],
-                  n = job->data.eval.chunk_ends[chunk] - begin;
-    const double start = clock_now();
     BatchRoom *room = &flights->flights[0].room;
-    Batch batch = batch_fill(room, job->data.eval.data, job->data.eval.rows + begin, n);
+    Batch batch = batch_fill(room, job->data.eval.data, job->data.eval.rows + begin, end - begin, 0);
     flights_take(flights, &batch);
     const bool readable = team_pixels(job, &job->data.eval.pictures, room, &batch, 0);
     if (stage_is_last(&job->base.stage))
         measure(job, &batch, readable);
     else
         flights_pass(flights, &batch, job->node.values);
+}
+
+static void evaluate_chunk(Job *job, int64_t chunk)
+{
+    NodeBox *box = node_box(&job->node, job->node.rank);
+    const EvalSet *eval = &job->data.eval;
+    const int64_t end = eval->chunk_ends[chunk];
+    const double start = clock_now();
+    metrics_clear(&job->step.metrics);
+    for (int64_t at = chunk == 0 ? 0 : eval->chunk_ends[chunk - 1], next; at < end; at = next) {
+        next = job_data_piece(eval, at, end);
+        evaluate_piece(job, at, next);
+    }
     box->seconds = clock_now() - start;
     team_measure(job);
 }

@@ -93,7 +93,7 @@ static void split(JobData *data, const Config *c)
         eval->rows = eval->own_rows;
     } else if (c->data.validation_split > 0) {
         const int64_t count = train->count;
-        train->count = rows_split(train->rows, count, train->data.columns, c->data.validation_split, c->train.seed);
+        train->count = rows_split(train->rows, count, &train->data, c->data.validation_split, c->train.seed);
         eval->data = &train->data;
         eval->count = count - train->count;
         eval->rows = train->rows + train->count;
@@ -154,6 +154,30 @@ static void cut_chunks(EvalSet *eval, const JobDataOptions *o)
     }
 }
 
+int64_t job_data_piece(const EvalSet *eval, int64_t begin, int64_t end)
+{
+    int64_t at = begin + 1;
+    if (!eval->data->notes)
+        return end;
+    while (at < end && tokens_of(eval, begin, at + 1) <= eval->most_tokens)
+        at++;
+    return at;
+}
+
+/* Chunks anew, of whole questions. What is computed at a time is no more than before. */
+static void cut_questions(EvalSet *eval)
+{
+    free(eval->chunk_ends);
+    eval->chunks = plan_chunks_of_groups(eval->data->start, dataset_groups(eval->data), eval->rows, eval->count,
+                                         eval->most_tokens, &eval->chunk_ends);
+    eval->most_rows = 1;
+    for (int64_t i = 0, begin = 0, end; i < eval->chunks; i++)
+        for (; begin < eval->chunk_ends[i]; begin = end) {
+            end = job_data_piece(eval, begin, eval->chunk_ends[i]);
+            eval->most_rows = end - begin > eval->most_rows ? end - begin : eval->most_rows;
+        }
+}
+
 /* ---- the whole ----------------------------------------------------------------------------- */
 
 bool job_data_open(JobData *data, const JobDataOptions *o, Err *err)
@@ -163,6 +187,8 @@ bool job_data_open(JobData *data, const JobDataOptions *o, Err *err)
     split(data, o->config);
     pack(&data->train, &o->config->data);
     cut_chunks(&data->eval, o);
+    if (data->eval.data && data->eval.data->notes)
+        cut_questions(&data->eval);
     return true;
 }
 

@@ -26,7 +26,8 @@ typedef struct EvalSet {
     int64_t count, examples; /* examples: rows of the files, of which each may be several */
     int64_t *chunk_ends; /* [chunks] of rows, owned */
     int64_t chunks;
-    int64_t most_rows, most_tokens, width; /* of a chunk; width: doubles of its sums */
+    int64_t most_rows, most_tokens; /* that are computed at a time */
+    int64_t width; /* doubles of a chunk's sums */
 } EvalSet;
 
 /* Zeroed is empty. Not to be moved once it is open: an EvalSet may point into the TrainSet. */
@@ -45,6 +46,10 @@ typedef struct JobDataOptions { /* all borrowed for the call */
 /* Collective: yes, over the job; fails on all ranks when it fails on one. */
 MUST_USE bool job_data_open(JobData *data, const JobDataOptions *options, Err *err);
 void job_data_release(JobData *data);
+
+/* Of a chunk's rows [begin, end) those from `begin` on that are computed at a time: all; but of questions, whose windows
+ * are in one chunk however many they are, most_tokens. Returns their end. */
+int64_t job_data_piece(const EvalSet *eval, int64_t begin, int64_t end);
 
 int64_t job_data_longest(const JobData *data); /* tokens of any row */
 

@@ -38,6 +38,7 @@ static bool open_plan(JobStep *step, const JobStepOptions *o, Err *err)
         .width = o->base->adapted.arch->C,
         .seed = c->train.seed,
         .shuffle = c->data.shuffle,
+        .padded = train->data.notes != NULL,
     };
     return (step->plan = plan_open(&plan, err)) != NULL;
 }
@@ -68,6 +69,8 @@ static ModelOptions options_of(const JobStepOptions *o, int64_t tokens, int64_t 
                            .longest = longest_of(o),
                            .training = true,
                            .checkpointing = c->train.checkpointing,
+                           .untyped =
+                               !task_passes_types(o->base->adapted.arch->head.task, o->base->adapted.table->whole),
                            .threads = o->threads,
                            .lora_dropout = c->lora.dropout,
                            .seed = c->train.seed,
@@ -124,7 +127,9 @@ bool job_step_plan(JobStep *step, const JobStepOptions *o, Err *err)
 bool job_step_open(JobStep *step, const JobStepOptions *o, Err *err)
 {
     const MetricsSpec spec = measure_spec(o->base->adapted.arch);
+    const SpansOptions spans = settings_spans(o->config);
     metrics_init(&step->metrics, &spec);
+    measure_answers_open(&step->answers, o->data->eval.data, &spans);
     const bool looks = o->data->train.data.images && o->lane->rank == 0;
     return (!looks || pictures_start(&o->data->train.pictures, step->trained_rows, o->threads, err)) &&
            take_memory(step, o, err) && weigh_classes(step, o, err);
@@ -176,6 +181,7 @@ void job_step_release(JobStep *step)
     model_close(step->model);
     plan_close(step->plan);
     metrics_release(&step->metrics);
+    measure_answers_release(&step->answers);
     free(step->logits);
     free(step->class_weights);
     *step = (JobStep){ 0 };

@@ -7,6 +7,7 @@
 #include "common/metrics/metrics.h"
 #include "common/plan/plan.h"
 #include "worker/eval/engine.h"
+#include "worker/eval/measure_answers.h"
 #include "worker/eval/references.h"
 #include "worker/model/model.h"
 #include "worker/open/opened.h"
@@ -22,6 +23,7 @@ typedef struct JobStep {
     Model *model; /* of the stage */
     Flights flights; /* micro-batches that it works on; chunks of evaluations are in the first */
     Metrics metrics;
+    MeasureAnswers answers; /* of questions, else empty */
     TextEngine engine; /* data.generate: writes completions; else zeroed */
     GenerateOptions generate;
     References references; /* of what is evaluated */

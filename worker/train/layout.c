@@ -33,7 +33,7 @@ static double operations(const Question *q, int module, bool back)
 {
     const Module *m = &q->arch->modules[module];
     const ModuleSlots *slots = &q->table->modules[module];
-    const bool all_rows = m->layer >= 0 || m->kind == MODULE_CONV || q->arch->head.rows == READ_LABELLED;
+    const bool all_rows = m->layer >= 0 || m->kind == MODULE_CONV || q->arch->head.task->of_tokens;
     if (!is_product(m) || !all_rows)
         return 0;
     const double lora = slots->a >= 0 ? (double)(slots->r * (m->in + m->out)) : 0;

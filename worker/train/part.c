@@ -67,7 +67,7 @@ static void fill(void *self, int64_t i, Flight *flight)
     const uint32_t *rows;
     const int64_t longest = plan_longest(plan, part->step);
     const int64_t n = plan_micro_batch(plan, part->step, part->full[i], &rows);
-    flight->batch = batch_fill(&flight->room, &part->job->data.train.data, rows, n);
+    flight->batch = batch_fill(&flight->room, &part->job->data.train.data, rows, n, longest);
     flight->batch.longest = longest;
 }
 
@@ -110,7 +110,7 @@ static const float *pull(void *self, int64_t i)
 /* That are counted: of a source and its target the source's, as Trainer does (num_input_tokens_seen). */
 static int64_t tokens_of_batch(const Job *job, const Batch *batch)
 {
-    int64_t count = batch->N;
+    int64_t count = batch_tokens(batch);
     for (int64_t n = 0; job->base.adapted.arch->source_layers > 0 && n < batch->N; n++)
         count -= batch->types[n] != 0;
     return count;

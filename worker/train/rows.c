@@ -1,6 +1,7 @@
 #include "worker/train/rows.h"
 
 #include "common/base/mem.h"
+#include "worker/data/questions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,30 @@ uint32_t *rows_usable(const Dataset *data, const Pictures *pictures, int64_t *co
     return rows;
 }
 
-int64_t rows_split(uint32_t *rows, int64_t count, int64_t columns, double share, uint64_t seed)
+/* All rows, by the split of their questions. */
+static int64_t split_questions(uint32_t *rows, const Dataset *data, double share, uint64_t seed)
 {
-    const int64_t examples = count / columns;
+    const Questions q = questions_view(data->notes);
+    uint32_t *order = xmalloc((size_t)q.count * sizeof *order);
+    int64_t *first = xcalloc((size_t)q.count + 1, sizeof *first), n = 0, trained = 0;
+    const int64_t kept = dataset_split(q.count, share, seed, order);
+    for (int64_t w = 0; w < q.windows; w++)
+        first[q.of[w] + 1] = w + 1;
+    for (int64_t i = 0; i < q.count; i++) {
+        for (int64_t w = first[order[i]]; w < first[order[i] + 1]; w++)
+            rows[n++] = (uint32_t)w;
+        trained = i + 1 == kept ? n : trained;
+    }
+    free(first);
+    free(order);
+    return trained;
+}
+
+int64_t rows_split(uint32_t *rows, int64_t count, const Dataset *data, double share, uint64_t seed)
+{
+    if (data->notes)
+        return split_questions(rows, data, share, seed);
+    const int64_t columns = data->columns, examples = count / columns;
     uint32_t *order = xmalloc((size_t)examples * sizeof *order), *split = xmalloc((size_t)count * sizeof *split);
     const int64_t trained = dataset_split(examples, share, seed, order);
     for (int64_t i = 0; i < count; i++)

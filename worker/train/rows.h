@@ -9,8 +9,9 @@
 /* Rows [0, count), or, of a set of images, those with a good one. Owned by the caller. */
 uint32_t *rows_usable(const Dataset *data, const Pictures *pictures, int64_t *count);
 
-/* rows[0, count) in the order of dataset_split: those that are trained on, whose count it returns, then those
- * held back. Every `columns` of them are one example, and stay together. */
-int64_t rows_split(uint32_t *rows, int64_t count, int64_t columns, double share, uint64_t seed);
+/* rows[0, count) of the data set in the order of dataset_split: those that are trained on, whose count it returns, then
+ * those held back. Every data->columns of them are one example,
+ * and stay together. Of questions, all windows of one are in the same part, and stand together. */
+int64_t rows_split(uint32_t *rows, int64_t count, const Dataset *data, double share, uint64_t seed);
 
 #endif

@@ -10,13 +10,35 @@ static RowKind rows_of_language(const DataConfig *d)
 
 static RowKind kind_of(const Config *config)
 {
-    static const RowKind kinds[] = { [TASK_SEQ_CLS] = ROWS_LABELLED,
-                                     [TASK_TOKEN_CLS] = ROWS_WORDS,
-                                     [TASK_IMAGE_CLS] = ROWS_IMAGES,
-                                     [TASK_FEATURE_EXTRACTION] = ROWS_COLUMNS,
-                                     [TASK_SEQ_2_SEQ_LM] = ROWS_SOURCES };
+    static const RowKind kinds[] = { [TASK_SEQ_CLS] = ROWS_LABELLED,     [TASK_TOKEN_CLS] = ROWS_WORDS,
+                                     [TASK_IMAGE_CLS] = ROWS_IMAGES,     [TASK_FEATURE_EXTRACTION] = ROWS_COLUMNS,
+                                     [TASK_SEQ_2_SEQ_LM] = ROWS_SOURCES, [TASK_QUESTION_ANS] = ROWS_QUESTIONS };
     const Task *task = task_get(config->task);
     return task->speaks && !task->two_texts ? rows_of_language(&config->data) : kinds[config->task];
+}
+
+static DatasetOptions questions(const DataConfig *d, const StringList *files)
+{
+    return (DatasetOptions){
+        .kind = ROWS_QUESTIONS,
+        .files = files,
+        .text = d->question,
+        .text_pair = d->context,
+        .label = d->answers,
+        .max_length = d->max_length,
+        .doc_stride = d->doc_stride,
+        .padded = d->padded,
+        .impossible = d->impossible,
+        .limit = d->limit,
+        .skip_bad_rows = d->skip_bad_rows,
+        .labelled = true,
+    };
+}
+
+SpansOptions settings_spans(const Config *config)
+{
+    const DataConfig *d = &config->data;
+    return (SpansOptions){ d->n_best, d->longest_answer, d->impossible, d->null_threshold };
 }
 
 DatasetOptions settings_data(const Config *config, const StringList *files)
@@ -24,6 +46,8 @@ DatasetOptions settings_data(const Config *config, const StringList *files)
     const DataConfig *d = &config->data;
     const RowKind kind = kind_of(config);
     const bool prompts = kind == ROWS_COMPLETIONS || kind == ROWS_SOURCES;
+    if (kind == ROWS_QUESTIONS)
+        return questions(d, files);
     return (DatasetOptions){
         .kind = kind,
         .files = files,

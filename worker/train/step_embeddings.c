@@ -73,7 +73,7 @@ static bool embed(StepEmbeddings *s, int64_t step, int64_t m)
     Flight *flight = &s->flights->flights[0];
     if (n == 0)
         return false;
-    flight->batch = batch_fill(&flight->room, s->data, rows, n);
+    flight->batch = batch_fill(&flight->room, s->data, rows, n, 0);
     flight->batch.longest = longest;
     model_forward(s->flights->model, 0, &flight->batch, step, s->node->embeddings + s->begin[m] * s->C);
     return true;

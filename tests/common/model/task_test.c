@@ -29,13 +29,25 @@ static void properties_imply_each_other(void **state)
     (void)state;
     for (TaskType type = TASK_SEQ_CLS; type < TASK_COUNT; type++) {
         const Task *task = task_get(type);
-        assert_true(!task->speaks || (task->of_tokens && !task->tags && !task->saves_head));
+        assert_true(!task->speaks || (task->of_tokens && !task->tags && !task->saved));
         assert_true(!task->tags || task->of_tokens);
-        assert_int_equal(task->of_tokens, task->tags || task->speaks);
+        assert_int_equal(task->of_tokens, task->tags || task->speaks || task->spans);
+        assert_true(!task->spans || (!task->tags && !task->speaks));
         assert_true(!task->numbers || !task->of_tokens);
-        assert_true(!task->saves_late || task->saves_head);
-        assert_true(!task->saves_head || task->peft_name);
+        assert_true(!task->saves_late || task->saved);
+        assert_true(!task->saved || task->peft_name);
     }
+}
+
+static void names_of_heads_are_peft_s(void **state)
+{
+    (void)state;
+    assert_true(task_saves(task_get(TASK_SEQ_CLS), "score"));
+    assert_true(task_saves(task_get(TASK_TOKEN_CLS), "classifier"));
+    assert_false(task_saves(task_get(TASK_TOKEN_CLS), "qa_outputs"));
+    assert_true(task_saves(task_get(TASK_QUESTION_ANS), "qa_outputs"));
+    assert_false(task_saves(task_get(TASK_QUESTION_ANS), "classifier"));
+    assert_false(task_saves(task_get(TASK_CAUSAL_LM), "lm_head"));
 }
 
 int main(void)
@@ -43,6 +55,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_is_its_task_and_bears_the_names_of_run_files_and_peft),
         cmocka_unit_test(properties_imply_each_other),
+        cmocka_unit_test(names_of_heads_are_peft_s),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,7 @@ static void rows_lie_end_to_end_with_their_numbers(void **state)
     (void)state;
     BatchRoom room = open_room(2);
     const uint32_t rows[] = { 2, 0, 3 };
-    const Batch batch = batch_fill(&room, &of_labels, rows, 3);
+    const Batch batch = batch_fill(&room, &of_labels, rows, 3, 0);
     assert_int_equal(batch.B, 3);
     assert_int_equal(batch.N, 6);
     assert_memory_equal(batch.start, ((int64_t[]){ 0, 3, 5, 6 }), 4 * sizeof(int64_t));
@@ -58,8 +58,8 @@ static void room_is_used_again(void **state)
     (void)state;
     BatchRoom room = open_room(0);
     const uint32_t all[] = { 0, 1, 2, 3 }, one[] = { 1 };
-    batch_fill(&room, &of_tokens, all, 4);
-    const Batch batch = batch_fill(&room, &of_tokens, one, 1);
+    batch_fill(&room, &of_tokens, all, 4, 0);
+    const Batch batch = batch_fill(&room, &of_tokens, one, 1, 0);
     assert_int_equal(batch.N, 1);
     assert_int_equal(batch.start[1], 1);
     assert_int_equal(batch.ids[0], 20);

@@ -189,7 +189,7 @@ static void images_have_the_pixels_of_transformers(void **state)
         const TensorView *t = safetensors_find(want, strchr(c.validation.images + c.validation.image_at[i], ':') + 1);
         if (!t)
             continue;
-        Batch batch = batch_fill(&room, &c.validation, &i, 1);
+        Batch batch = batch_fill(&room, &c.validation, &i, 1, 0);
         check(pictures_fill(&pictures, &room, &batch, 0, &err), &err);
         assert_int_equal(batch.N, c.arch->positions);
         assert_null(batch.ids);
@@ -218,7 +218,7 @@ static void a_batch_has_the_goals_of_its_tokens(void **state)
     BatchRoom room = { 0 };
     check(batch_room(&room, &(BatchSize){ 3 * c.train.longest, 3, 0, 0 }, &err), &err);
     const uint32_t rows[] = { 7, 2, 11 };
-    const Batch batch = batch_fill(&room, &c.train, rows, 3);
+    const Batch batch = batch_fill(&room, &c.train, rows, 3, 0);
     assert_int_equal(batch.B, 3);
     assert_null(batch.goal);
     for (int64_t b = 0; b < 3; b++) {

@@ -6,6 +6,7 @@ enum { MOST_SEQUENCES = 8 };
 typedef struct Case {
     int64_t start[MOST_SEQUENCES + 1];
     int64_t q_first[MOST_SEQUENCES], q_end[MOST_SEQUENCES]; /* wanted rows */
+    int64_t k_end[MOST_SEQUENCES]; /* keys, where some rows are padding */
     RngKey keys[MOST_SEQUENCES];
     Rows rows;
     AttentionShape shape;
@@ -85,10 +86,13 @@ static void reference_row(Case *c, int64_t b, int64_t h, int64_t i)
 {
     const AttentionShape *s = &c->shape;
     const int64_t start = c->start[b], T = c->start[b + 1] - start, D = s->D;
-    const int64_t k = h / (s->H / s->K), seen = s->causal ? i + 1 : T;
+    const int64_t k = h / (s->H / s->K), count = s->k_end ? s->k_end[b] : T;
+    const int64_t seen = s->causal && i + 1 < count ? i + 1 : count;
     const int64_t hidden = s->window > 0 && i + 1 > s->window ? i + 1 - s->window : 0;
     const int64_t q_at = (start + i) * s->ldqkv + h * D, out_at = (start + i) * s->ldout + h * D;
     const int64_t k_at = start * s->ldqkv + (s->H + k) * D, v_at = k_at + s->K * D;
+    if (hidden >= seen)
+        return; /* it sees nothing: zeros */
     double *p = doubles_new(seen), *dp = doubles_new(seen);
     double sum = 0.0, mean = 0.0;
     for (int64_t j = hidden; j < seen; j++)
@@ -122,7 +126,9 @@ typedef struct Wanted {
 
 /* Runs the kernels and the reference, and compares all that should be written;
  * what should not be must still hold the guard's value. */
-static void check_wanted(const int64_t *lengths, int64_t count, AttentionShape shape, float p, Wanted wanted)
+/* padding: rows at the end of each sequence that are no keys, but of its first */
+static void check_padded(const int64_t *lengths, int64_t count, AttentionShape shape, float p, Wanted wanted,
+                         int64_t padding)
 {
     Case c;
     case_init(&c, lengths, count, shape, p);
@@ -134,6 +140,9 @@ static void check_wanted(const int64_t *lengths, int64_t count, AttentionShape s
         c.shape.q_first = c.q_first;
         c.shape.q_end = c.q_end;
     }
+    for (int64_t b = 0; b < count; b++)
+        c.k_end[b] = lengths[b] > padding ? lengths[b] - padding : 1;
+    c.shape.k_end = padding > 0 ? c.k_end : NULL;
     run(&c);
     const AttentionShape *s = &c.shape;
     for (int64_t b = 0; b < count; b++) {
@@ -153,6 +162,11 @@ static void check_wanted(const int64_t *lengths, int64_t count, AttentionShape s
         }
     }
     case_release(&c);
+}
+
+static void check_wanted(const int64_t *lengths, int64_t count, AttentionShape shape, float p, Wanted wanted)
+{
+    check_padded(lengths, count, shape, p, wanted, 0);
 }
 
 static void check_case(const int64_t *lengths, int64_t count, AttentionShape shape, float p)
@@ -229,6 +243,23 @@ static void a_window_hides_what_lies_behind_it(void **state)
     }
 }
 
+/* Rows behind k_end attend and are not attended to; in a window they may see nothing at all. */
+static void padding_sees_the_keys_before_it_and_is_no_key(void **state)
+{
+    (void)state;
+    const int64_t lengths[] = { 1, 16, 23, 200 }, paddings[] = { 1, 8, 70, 150 };
+    for (size_t i = 0; i < sizeof paddings / sizeof *paddings; i++) {
+        const AttentionShape open = { .H = 2, .K = 1, .D = 8 };
+        AttentionShape causal = open;
+        causal.causal = true;
+        check_padded(lengths, 4, open, 0.0f, (Wanted){ 0 }, paddings[i]);
+        check_padded(lengths, 4, open, 0.3f, (Wanted){ 3, 40 }, paddings[i]);
+        check_padded(lengths, 4, causal, 0.0f, (Wanted){ 0 }, paddings[i]);
+        causal.window = 5;
+        check_padded(lengths, 4, causal, 0.3f, (Wanted){ 0 }, paddings[i]);
+    }
+}
+
 static void large_scores_do_not_overflow(void **state)
 {
     (void)state;
@@ -297,6 +328,7 @@ int main(void)
         cmocka_unit_test(grouped_heads_share_keys_and_add_their_gradients),
         cmocka_unit_test(only_the_wanted_query_rows_are_computed),
         cmocka_unit_test(a_window_hides_what_lies_behind_it),
+        cmocka_unit_test(padding_sees_the_keys_before_it_and_is_no_key),
         cmocka_unit_test(large_scores_do_not_overflow),
         cmocka_unit_test(a_sequence_alone_gives_the_bits_it_gives_in_a_batch),
         cmocka_unit_test(two_threads_give_the_bits_of_one),

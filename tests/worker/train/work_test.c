@@ -88,7 +88,7 @@ static Leaves leaves_of(Job *job, int64_t step)
             continue;
         for (int64_t i = 0; i < n; i++)
             all.tokens[m] += job->data.train.data.start[rows[i] + 1] - job->data.train.data.start[rows[i]];
-        const Batch batch = batch_fill(&job->step.flights.flights[0].room, &job->data.train.data, rows, n);
+        const Batch batch = batch_fill(&job->step.flights.flights[0].room, &job->data.train.data, rows, n, 0);
         all.loss[m] = model_train(job->step.model, &batch, values, all.grad[m], step).sum;
         all.count[m] = n;
     }
@@ -221,7 +221,7 @@ static int64_t ask_one_by_one(Job *job, const float *values, double *loss)
     *loss = 0;
     for (int64_t i = 0; i < job->data.eval.count; i++) {
         const Batch batch =
-            batch_fill(&job->step.flights.flights[0].room, job->data.eval.data, &job->data.eval.rows[i], 1);
+            batch_fill(&job->step.flights.flights[0].room, job->data.eval.data, &job->data.eval.rows[i], 1, 0);
         *loss += model_predict(job->step.model, &batch, values, logits).sum;
         int64_t best = 0;
         for (int64_t k = 1; k < job->base.adapted.arch->head.labels; k++)
