@@ -24,6 +24,23 @@ losses = [[x["loss"] for x in map(json.loads, open(f + "/metrics.jsonl")) if "lo
 sys.exit(len(losses[0]) < 12 or any(abs(a - b) > 1e-5 * a for a, b in zip(*losses)))
 END
 
+# the same rows as tables
+python3 - "$case_dir/train.jsonl" "$work" <<'END'
+import csv, json, sys
+rows = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
+for kind, delimiter in ("csv", ","), ("tsv", "\t"):
+    with open(f"{sys.argv[2]}/train.{kind}", "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, ["positive", "anchor"], extrasaction="ignore", delimiter=delimiter)
+        table.writeheader()
+        table.writerows(rows)
+END
+for kind in csv tsv; do
+    "$root/bin/lora" train "$case_dir/run.yaml" --ranks=1 --parallel.micro_batches=1 --lora.lora_dropout=0.1 "$drops" \
+        --train.max_steps=12 --data.train="$work/train.$kind" --train.output_dir="$work/$kind" >"$work/log" 2>&1 ||
+        fail ".$kind: ended with $?"
+    [ "$(sha "$work/$kind")" = "$(sha "$work/1-1")" ] || fail "the rows of a .$kind give another adapter"
+done
+
 # two jobs, one of which is killed and comes again
 bits=(--parallel.micro_batches=4 --lora.lora_dropout=0.1 --train.eval_strategy=no "$drops")
 steps=300

@@ -13,15 +13,16 @@
 
 RecordColumns dataset_columns(const DatasetOptions *o)
 {
+    const bool listed = o->kind == ROWS_COLUMNS; /* then their texts have no other names */
     return (RecordColumns){ .kind = o->kind,
-                            .text = o->text,
-                            .pair = o->text_pair,
+                            .text = listed ? NULL : o->text,
+                            .pair = listed ? NULL : o->text_pair,
                             .label = o->label,
                             .tokens = o->tokens,
                             .tags = o->tags,
                             .messages = o->messages,
                             .labelled = o->labelled,
-                            .texts = o->kind == ROWS_COLUMNS ? o->columns : NULL,
+                            .texts = listed ? o->columns : NULL,
                             .form = o->form };
 }
 
