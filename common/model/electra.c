@@ -17,6 +17,7 @@ static const char *const idle[] = { "embeddings.position_ids", NULL };
 static const char *const heads[] = { "discriminator_predictions.*",
                                      "generator_predictions.*",
                                      "generator_lm_head.*",
+                                     "sequence_summary.*",
                                      "classifier.*",
                                      "qa_outputs.*",
                                      NULL };

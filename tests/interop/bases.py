@@ -36,11 +36,21 @@ FAMILIES = {
                         patch_size=4, encoder_stride=4),
             ["Model", "ForMaskedImageModeling", "ForImageClassification"], ["IMAGE_CLS"]),
 }
+FAMILIES["Electra"] = (t.ElectraConfig(**SIZES, embedding_size=12), [*HEADS, "ForPreTraining", "ForCausalLM"], WORDS)
+FAMILIES["MPNet"] = (t.MPNetConfig(**SIZES), HEADS, WORDS)
+FAMILIES["Albert"] = (t.AlbertConfig(**SIZES, embedding_size=12), [*HEADS, "ForPreTraining"], WORDS)
+for name in ("Deberta", "DebertaV2"):
+    FAMILIES[name] = (getattr(t, f"{name}Config")(**SIZES, relative_attention=True, pos_att_type="c2p|p2c"),
+                      ["ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "Model"], WORDS)
+FAMILIES["ModernBert"] = (t.ModernBertConfig(**SIZES, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1,
+                                             sep_token_id=2),
+                          ["ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering",
+                           "Model"], WORDS)
 for name in ("Llama", "Mistral", "Qwen2"):
     FAMILIES[name] = (getattr(t, f"{name}Config")(**SIZES, num_key_value_heads=1),
                       ["Model", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification",
                        "ForQuestionAnswering"], SPEAKERS)
-FRESH = ("classifier.", "score.", "pre_classifier.")  # heads that a run begins anew
+FRESH = ("classifier.", "score.", "pre_classifier.", "pooler.dense.", "head.")  # heads that a run begins anew
 
 
 def wanted(folder, task):

@@ -26,7 +26,7 @@ void head_layout(Head *head, Layout *layout, const PassSizes *sizes)
 /* The rows that the head works on. */
 static Rows rows_of(const Head *head, const Pass *pass)
 {
-    const int64_t B = pass->rows.B;
+    const int64_t B = pass->reads.B;
     return head->mean ? (Rows){ .B = B, .N = B, .longest = 1, .start = head->each } : pass->reads;
 }
 
@@ -97,7 +97,7 @@ static const float *classifier_input(const Head *head, const HeadKeep *keep, con
 static void find_means(const Head *head, Pass *pass)
 {
     const int64_t C = head->pooler.in;
-    for (int64_t b = 0; head->mean && b < pass->rows.B; b++) {
+    for (int64_t b = 0; head->mean && b < pass->reads.B; b++) {
         const int64_t first = pass->reads.start[b], T = pass->reads.start[b + 1] - first;
         float *mean = pass->y + b * C;
         memset(mean, 0, (size_t)C * sizeof *mean);
@@ -115,7 +115,7 @@ static void find_means(const Head *head, Pass *pass)
 static void spread_means(const Head *head, Pass *pass)
 {
     const int64_t C = head->pooler.in;
-    for (int64_t b = 0; b < pass->rows.B; b++) {
+    for (int64_t b = 0; b < pass->reads.B; b++) {
         const int64_t first = pass->reads.start[b], T = pass->reads.start[b + 1] - first;
         for (int64_t n = first * C; n < (first + T) * C; n++)
             pass->y[n] = pass->x[b * C + (n - first * C) % C] / (float)T;

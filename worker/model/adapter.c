@@ -16,10 +16,13 @@ static bool of_head(const Module *module)
     return module->role == ROLE_HEAD || module->role == ROLE_POOLER;
 }
 
-/* Every slot is an A or a B of a linear, or the head's. */
+/* Every slot is an A or a B of a linear, or the head's. Where scores have terms of distances, the table's rows are no
+ * sequence's, and what an adapter makes of them is not to be shared. */
 static bool all_mix(const ModelArch *arch, const SlotTable *table)
 {
     int known = 0;
+    if (arch_module(arch, -1, ROLE_DISTANCE))
+        return false;
     for (int i = 0; i < arch->module_count; i++) {
         const Module *module = &arch->modules[i];
         const ModuleSlots *slots = &table->modules[i];
@@ -188,25 +191,31 @@ static float *one_head(Model *layers, Adapter *adapter, int64_t first, int64_t e
 {
     Pass *pass = layers->pass;
     const Rows reads = pass->reads;
-    float *x = pass->x;
+    float *x = pass->x, *y = pass->y;
     const Model *own = adapter->own_head ? adapter->model : layers;
     const int64_t C = own->arch->C, labels = own->head.classifier.out;
     const int64_t n = reads.start[first], N = reads.start[end] - n;
-    const int64_t alone[] = { 0, N };
-    const RowSegment segment = { 0, 1, adapter->modules };
+    const int64_t B = own->head.mean ? end - first : 1; /* else they are as one sequence's */
+    int64_t *alone = xcalloc((size_t)B + 1, sizeof *alone);
+    const RowSegment segment = { 0, B, adapter->modules };
     const RowSegment *segments = pass->segments;
     const int64_t segment_count = pass->segment_count;
+    for (int64_t b = 0; b < B; b++)
+        alone[b + 1] = own->head.mean ? reads.start[first + b + 1] - n : N;
     pass->x += n * C;
-    pass->reads = (Rows){ .B = 1, .N = N, .longest = N, .start = alone };
+    pass->reads = (Rows){ .B = B, .N = N, .longest = N, .start = alone };
     pass->segments = &segment;
     pass->segment_count = own == layers && segment_count > 0 ? 1 : 0; /* a head of its own has its LoRA with it */
     head_forward(&own->head, NULL, pass);
-    memcpy(logits, pass->logits, (size_t)(N * labels) * sizeof *logits);
+    const int64_t count = head_count(&own->head, pass) * labels;
+    memcpy(logits, pass->logits, (size_t)count * sizeof *logits);
+    free(alone);
     pass->x = x;
+    pass->y = y;
     pass->reads = reads;
     pass->segments = segments;
     pass->segment_count = segment_count;
-    return logits + N * labels;
+    return logits + count;
 }
 
 /* The sequences of a run as a batch; start[B+1] receives where they lie. */

@@ -76,7 +76,7 @@ void scores_bind(Model *model)
 {
     if (!model->score_rows)
         return;
-    const int64_t H = model->arch->H, width = model->room.added_width;
+    const int64_t H = model->arch->H, width = model->pass->added_width;
     const float *rows = module_floats(&model->score_table, model->pass->values);
     for (int64_t h = 0; h < H; h++)
         for (int64_t d = 0; d < width; d++)

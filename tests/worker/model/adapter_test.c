@@ -209,6 +209,19 @@ static void what_trains_more_than_loras_has_its_own_pass(void **state)
     rows_are_what_they_are_alone(*state, "{\"r\": 3, \"target_modules\": [\"value\"], \"bias\": \"all\"}", false);
 }
 
+/* Through what is beside the rows of tokens: tables of distances, layers that run again, means. */
+static void so_it_is_in_other_encoders(void **state)
+{
+    (void)state;
+    rows_are_what_they_are_alone("albert-seqcls", NULL, true);
+    rows_are_what_they_are_alone("modernbert-seqcls", NULL, true);
+    rows_are_what_they_are_alone("deberta-v3-seqcls", NULL, false); /* its LoRA is in the distances, too */
+    rows_are_what_they_are_alone("mpnet-seqcls",
+                                 "{\"r\": 3, \"target_modules\": [\"q\"], \"modules_to_save\":"
+                                 "[\"relative_attention_bias\"]}",
+                                 false);
+}
+
 #define CASE(test, name)                                                                                               \
     {                                                                                                                  \
 #test ": " name, test, NULL, NULL, (void *)(uintptr_t)name                                                     \
@@ -219,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mixed_batch_is_that_of_peft),
         cmocka_unit_test(what_there_is_no_room_for_is_refused),
+        cmocka_unit_test(so_it_is_in_other_encoders),
         CASE(each_row_has_its_own_head, "bert-seqcls"),
         CASE(each_row_has_its_own_head, "bert-multilabel"),
         CASE(each_row_has_its_own_head, "bert-tokcls"),
