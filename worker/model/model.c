@@ -567,9 +567,7 @@ Model *model_beside(Model *base, const ModelArch *arch, const SlotTable *table, 
     }
     Layout layout = { .arena = &model->arena };
     beside_layout(model, &layout);
-    distances_fill(&model->distances);
-    model->score_rows = base->score_rows;
-    model->added[0] = base->added[0]; /* in the base's pass; filled anew when values are bound */
+    scores_beside(model, base);
     return model;
 }
 

@@ -71,6 +71,14 @@ void scores_fill(Model *model)
     fill_rows(model);
 }
 
+/* In the base's pass; filled anew when values are bound. */
+void scores_beside(Model *model, const Model *base)
+{
+    model->score_rows = base->score_rows;
+    model->added[0] = base->added[0];
+    distances_fill(&model->distances);
+}
+
 /* What heads add to scores, by distance. */
 void scores_bind(Model *model)
 {

@@ -13,6 +13,7 @@ void scores_layout(Model *model, Layout *layout);
 void scores_fill(Model *model);
 
 /* The shared table's, by the values in the pass; and from their gradient to its own. */
+void scores_beside(Model *model, const Model *base); /* of a model beside another, which has the room */
 void scores_bind(Model *model);
 void scores_pull(const Model *model);
 
