@@ -105,6 +105,18 @@ int64_t adapter_run_outputs(const char *adapter, Err *err)
     return labels;
 }
 
+/* Outputs of several tasks beside each other are no one's answer. */
+static bool check_tasks(Config *config, const char *adapter, Err *err)
+{
+    if (config->tasks.count == 0)
+        return true;
+    err_set(err, ERR_INPUT, "it is of %d tasks, and each has an adapter of its own", config->tasks.count);
+    err_hint(err, "%s/tasks/%s", adapter, config->tasks.items[0].name);
+    err_at(err, "%s", adapter);
+    config_release(config);
+    return false;
+}
+
 bool adapter_run_load(Config *config, const char *adapter, const Arguments *rest, Err *err)
 {
     char *file = run_folder_file(adapter), *task = NULL;
@@ -121,7 +133,8 @@ bool adapter_run_load(Config *config, const char *adapter, const Arguments *rest
     for (int i = 0; i < rest->override_count; i++)
         keys[count++] = rest->overrides[i];
     const ConfigSources sources = { .file = file, .overrides = keys, .override_count = count };
-    ok = ok && config_load(config, &sources, err) && run_folder_labels(config, adapter, err);
+    ok = ok && config_load(config, &sources, err) && run_folder_labels(config, adapter, err) &&
+         check_tasks(config, adapter, err);
     free(keys);
     free(task);
     free(file);

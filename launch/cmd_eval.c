@@ -112,6 +112,14 @@ static json_t *figures_of(const Metrics *metrics, const Session *s)
         snprintf(name, sizeof name, "eval_%s", figures[i].name);
         json_object_set_new(out, name, json_real(figures[i].value));
     }
+    for (int t = 0; t < metrics->spec.task_count; t++) {
+        const int count = metrics_task_figures(metrics, t, figures);
+        for (int i = 0; i < count; i++) {
+            char *name = xprintf("eval_%s_%s", metrics->spec.tasks[t].name, figures[i].name);
+            json_object_set_new(out, name, json_real(figures[i].value));
+            free(name);
+        }
+    }
     if (penalty > 0)
         json_object_set_new(out, "eval_loss_plain", json_real(plain));
     json_object_set_new(out, "eval_samples", json_integer((json_int_t)metrics->sums[0]));
@@ -149,6 +157,7 @@ static bool evaluate(json_t **figures, const Config *c, const EvalRun *run, cons
         .embed = adapted_embed(c),
         .loss = settings_loss(c),
         .class_weights = c->train.class_weights,
+        .tasks = &c->tasks,
         .arithmetic = c->parallel.arithmetic,
         .precision = c->train.precision,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),

@@ -36,6 +36,7 @@ static bool open_base(Session *s, const SessionOptions *o, const char *name, Err
                                .label_smoothing = o->loss.smoothing,
                                .class_weights = o->class_weights,
                                .embed = o->embed,
+                               .tasks = o->tasks,
                                .precision = o->precision,
                                .lora = &any,
                                .lora_from = o->adapter };

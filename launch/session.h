@@ -26,6 +26,7 @@ typedef struct SessionOptions {
     EmbedHead embed; /* of a task that embeds */
     Precision precision; /* of the base, as the adapter's run had it */
     LossOptions loss; /* of measurements */
+    const DataTasks *tasks; /* of a run of several; NULL, or none: one */
     const json_t *class_weights; /* of the run file, which have to fit the model; NULL: none */
     bool whole; /* set where the adapter is a model that was trained whole */
     const char *arithmetic; /* parallel.arithmetic; NULL: this machine's best */

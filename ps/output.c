@@ -90,7 +90,7 @@ const char *const output_extra_names[] = { INPUTS_FILE,
                                            "preprocessor_config.json",
                                            NULL };
 
-bool output_extras(const Run *run, const char *folder, Err *err)
+bool output_model_files(const Run *run, const char *folder, Err *err)
 {
     bool ok = true;
     for (const char *const *name = output_extra_names + OWN; ok && *name; name++) {
@@ -99,9 +99,15 @@ bool output_extras(const Run *run, const char *folder, Err *err)
         free(from);
         free(to);
     }
+    return ok;
+}
+
+bool output_extras(const Run *run, const char *folder, Err *err)
+{
     const ModelArch *arch = run->adapted.arch;
-    ok = ok && (!arch->head.task->embeds || sentence_write(folder, arch, run->config.data.max_length, err));
-    return ok && card_write(run, folder, err);
+    return output_model_files(run, folder, err) &&
+           (!arch->head.task->embeds || sentence_write(folder, arch, run->config.data.max_length, err)) &&
+           card_write(run, folder, err);
 }
 
 /* ---- summary.json ---------------------------------------------------------------------------- */

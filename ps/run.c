@@ -30,6 +30,7 @@
 #include "ps/resume.h"
 #include "ps/run_model.h"
 #include "ps/save.h"
+#include "ps/task_folders.h"
 #include "ps/tell.h"
 
 #include <errno.h>
@@ -325,8 +326,8 @@ bool run_finish(Run *run, Err *err)
     char *wal = inside(run, "wal");
     const AdapterForm form = store_form(&run->store, run->total);
     bool ok = slots_write(run->folder, &form, run->adapted.table, &run->config.lora, run->config.model, false, err) &&
-              output_extras(run, run->folder, err) && output_state(run, run->folder, NULL, 0, err) &&
-              output_summary(run, err);
+              task_folders_write(run, &form, run->folder, err) && output_extras(run, run->folder, err) &&
+              output_state(run, run->folder, NULL, 0, err) && output_summary(run, err);
     if (ok) {
         wal_close(&run->wal);
         ok = folder_remove(wal, err) && folder_sync(run->folder, err);

@@ -198,12 +198,15 @@ static const char *rows_file(const DataConfig *d)
 static void add_place(const Run *run, Text *out)
 {
     const char *rows = rows_file(&run->config.data);
+    const DataTasks *tasks = &run->config.tasks;
     text_addf(out, "the %s is in ", run->adapted.table->whole ? "model" : "adapter");
     add_path(out, run->folder);
     text_adds(out, "; next: ");
     add_lora(out);
     text_adds(out, run->adapted.arch->head.task->embeds ? " embed --adapter=" : " predict --adapter=");
-    add_path(out, run->folder);
+    char *first = tasks->count > 0 ? xprintf("%s/tasks/%s", run->folder, tasks->items[0].name) : xstrdup(run->folder);
+    add_path(out, first);
+    free(first);
     text_adds(out, " ");
     if (rows)
         add_path(out, rows);

@@ -125,13 +125,29 @@ static bool world_apply(void *self, const StepSums *sums, int *code, const char 
 
 /* ---- evaluation ------------------------------------------------------------------------------ */
 
+/* Of several tasks: eval_TASK_loss, eval_TASK_accuracy ... */
+static void add_tasks(json_t *entry, const Metrics *metrics)
+{
+    for (int t = 0; t < metrics->spec.task_count; t++) {
+        Figure figures[METRICS_FIGURES];
+        const int count = metrics_task_figures(metrics, t, figures);
+        for (int i = 0; i < count; i++) {
+            char *key = xprintf("eval_%s_%s", metrics->spec.tasks[t].name, figures[i].name);
+            json_object_set_new(entry, key, isfinite(figures[i].value) ? json_real(figures[i].value) : json_null());
+            free(key);
+        }
+    }
+}
+
 static void world_evaluated(void *self, int64_t version, const double *const *sums, const int64_t *sizes,
                             int64_t chunks)
 {
     Run *run = self;
     const ModelArch *arch = run->adapted.arch;
-    const MetricsSpec spec = { arch->head.task->type, arch->head.problem, arch->head.labels,
-                               (const char *const *)arch->head.label_names, arch->head.embed };
+    const MetricsSpec spec = { arch->head.task->type, arch->head.problem,
+                               arch->head.labels,     (const char *const *)arch->head.label_names,
+                               arch->head.embed,      arch->head.tasks,
+                               arch->head.task_count };
     Metrics metrics;
     metrics_init(&metrics, &spec);
     for (int64_t i = 0; i < chunks; i++)
@@ -152,6 +168,7 @@ static void world_evaluated(void *self, int64_t version, const double *const *su
         json_object_set_new(entry, key, isfinite(value) ? json_real(value) : json_null());
         free(key);
     }
+    add_tasks(entry, &metrics);
     if (penalty > 0)
         json_object_set_new(entry, "eval_loss_plain", isfinite(plain) ? json_real(plain) : json_null());
     metrics_release(&metrics);

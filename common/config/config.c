@@ -1,6 +1,7 @@
 #include "common/config/config.h"
 
 #include "common/config/config_table.h"
+#include "common/config/config_tasks.h"
 #include "common/config/config_value.h"
 
 #include <stdlib.h>
@@ -11,6 +12,7 @@ void config_release(Config *config)
     const ConfigKey *keys = config_keys(&count);
     for (int i = 0; i < count; i++)
         value_release(config, &keys[i]);
+    config_tasks_release(&config->tasks);
     free(config->origins);
     free(config->source);
     free(config->notes);

@@ -68,9 +68,37 @@ typedef struct PatternMap {
     int count;
 } PatternMap;
 
+/* How often the rows of several tasks come: as often as they are there, by a power of that, alike. */
+typedef enum { SAMPLING_PROPORTIONAL, SAMPLING_TEMPERATURE, SAMPLING_EQUAL } TaskSampling;
+
+/* One of `tasks`: its columns, its classes among all. */
+typedef struct DataTask {
+    char *name, *text, *text_pair, *label; /* owned; text_pair may be NULL */
+    int64_t first, labels; /* in Config.labels */
+    double weight; /* of its rows in the loss */
+} DataTask;
+
+/* Which of all labels are a task's: [begin, end). */
+typedef struct TaskLabels {
+    char *name;
+    int64_t begin, end;
+} TaskLabels;
+
+/* The task that a label is of. */
+const TaskLabels *task_of_label(const TaskLabels *tasks, int64_t label);
+
+/* All of them (config_tasks.h); empty: the run has one task. */
+typedef struct DataTasks {
+    DataTask *items;
+    int count;
+    int *train_of, *validation_of; /* the task of each file of data.train, of data.validation */
+} DataTasks;
+
 typedef struct DataConfig {
     StringList train, validation, test; /* files, absolute */
     double validation_split; /* 0: none */
+    TaskSampling sampling; /* of several tasks */
+    double sampling_temperature;
     char *text, *text_pair, *label; /* text_pair may be NULL */
     char *prompt, *completion; /* CAUSAL_LM: both or neither (NULL); SEQ_2_SEQ_LM: source and target, both */
     char *messages; /* CAUSAL_LM; may be NULL */
@@ -213,6 +241,8 @@ typedef struct Config {
     int64_t label_count; /* 0: unknown */
     ProblemType problem_type;
     DataConfig data;
+    json_t *tasks_given; /* map of names to data sets, owned; may be empty */
+    DataTasks tasks; /* what it says */
     LoraConfig lora;
     TrainConfig train;
     PsConfig ps;

@@ -5,6 +5,7 @@
 #include "common/config/config_embed.h"
 #include "common/config/config_method.h"
 #include "common/config/config_table.h"
+#include "common/config/config_tasks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -470,7 +471,7 @@ static void metric_names(const Config *c, const char *names[8])
 static bool check_metric(const Config *c, Err *err)
 {
     static const char *const of_values[] = { "pearson", "spearman", "mse", NULL };
-    const char *metric = c->train.metric_for_best_model, *names[8];
+    const char *metric = config_tasks_metric(c, c->train.metric_for_best_model), *names[8];
     metric_names(c, names);
     /* SEQ_CLS may turn out to be a regression: its labels say so, or the model's config */
     const bool maybe = c->task == TASK_SEQ_CLS && c->problem_type == PROBLEM_AUTO;
@@ -573,9 +574,10 @@ bool config_check(const Config *config, Err *err)
         err_hint(err, "model: FOLDER in the run file, or --model=FOLDER");
         return config->source[0] ? err_at(err, "%s", config->source) : false;
     }
-    return check_data(config, err) && check_full(config, err) && check_lora(config, err) &&
-           check_precision(config, err) && check_arithmetic(config, err) && check_loraplus(config, err) &&
-           check_schedule(config, err) && check_evaluation(config, err) && check_ps(config, err);
+    return check_data(config, err) && check_full(config, err) && config_tasks_check(config, err) &&
+           check_lora(config, err) && check_precision(config, err) && check_arithmetic(config, err) &&
+           check_loraplus(config, err) && check_schedule(config, err) && check_evaluation(config, err) &&
+           check_ps(config, err);
 }
 
 bool config_check_training(const Config *config, Err *err)

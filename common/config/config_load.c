@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/config/config_check.h"
 #include "common/config/config_loader.h"
+#include "common/config/config_tasks.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -338,6 +339,11 @@ static bool read_all(Config *config, const ConfigSources *sources, OriginKind ov
     config->origins = xcalloc((size_t)l.count, sizeof *config->origins);
     set_defaults(&l);
     bool ok = set_file(&l, sources, err) && set_overrides(&l, sources, err);
+    if (ok) {
+        char *folder = sources->file && !sources->text ? path_folder(sources->file) : NULL;
+        ok = config_tasks_settle(config, folder, err);
+        free(folder);
+    }
     if (ok) {
         settle_validation(&l);
         settle(config);

@@ -109,6 +109,12 @@ static const KeyWord nan_words[] = {
     { NULL, 0, false },
 };
 
+static const KeyWord sampling_words[] = {
+    { "proportional", SAMPLING_PROPORTIONAL, false },
+    { "temperature", SAMPLING_TEMPERATURE, false },
+    { "equal", SAMPLING_EQUAL, false },
+    { NULL, 0, false },
+};
 static const KeyWord when_words[] = {
     { "no", WHEN_NO, false },
     { "steps", WHEN_STEPS, false },
@@ -149,6 +155,10 @@ static const ConfigKey keys[] = {
       "names or count; null: from the model's config, then from the training data" },
     { "problem_type", KEY_WORD, AT(problem_type), "null", KEY_NULL | KEY_BEGUN, 0, 0, problem_words,
       "kind of loss; null: from the labels, as Transformers does" },
+
+    { "tasks", KEY_OBJECT, AT(tasks_given), "{}", KEY_NULL, 0, 0, NULL,
+      "several data sets for one adapter, each with its own classes and outputs: {NAME: {train, validation, labels, text, "
+      "text_pair, label, weight}}; they say data.train, data.validation and labels" },
 
     { "data.train", KEY_PATHS, AT(data.train), "null", KEY_NULL | KEY_ROWS, 0, 0, NULL,
       "training data: a file, a folder of class folders, or a list of them" },
@@ -218,6 +228,11 @@ static const ConfigKey keys[] = {
       "first N examples of each file; null: all" },
     { "data.skip_bad_rows", KEY_BOOL, AT(data.skip_bad_rows), "false", KEY_ROWS, 0, 0, NULL,
       "leave out rows that cannot be read, with a warning, instead of stopping" },
+    { "data.sampling", KEY_WORD, AT(data.sampling), "proportional", 0, 0, 0, sampling_words,
+      "of several tasks: how often rows of each come in an epoch: proportional (each once), equal (as many of each task), "
+      "temperature (rows^(1/T) of each); none is left out, those of smaller tasks come again" },
+    { "data.sampling_temperature", KEY_REAL, AT(data.sampling_temperature), "2", KEY_ABOVE, 0, 1000, NULL,
+      "T of data.sampling: temperature; 1 is proportional, the larger the nearer to equal" },
     { "data.random_crop", KEY_BOOL, AT(data.random_crop), "false", 0, 0, 0, NULL,
       "IMAGE_CLS: train on a random part of each image (RandomResizedCrop)" },
     { "data.random_flip", KEY_BOOL, AT(data.random_flip), "false", 0, 0, 0, NULL,

@@ -64,7 +64,7 @@ static int64_t fixed_size(const MetricsSpec *spec)
     case ROW_CLASSES:
         break;
     }
-    return HEAD + spec->labels * spec->labels;
+    return HEAD + spec->labels * spec->labels + (spec->tasks ? spec->labels : 0);
 }
 
 /* Doubles that each example adds to a row. */
@@ -138,6 +138,22 @@ static void add_loss(Metrics *m, int64_t B, MetricsLoss loss)
     m->sums[WEIGHT] += loss.weight;
 }
 
+/* The guess is among the labels of the goal's task. */
+static void add_class(Metrics *m, const float *logits, int64_t goal)
+{
+    const int64_t L = m->spec.labels;
+    const TaskLabels *task = m->spec.tasks ? task_of_label(m->spec.tasks, goal) : NULL;
+    const int64_t begin = task ? task->begin : 0, end = task ? task->end : L;
+    const int64_t guess = begin + largest(logits + begin, end - begin);
+    m->sums[HEAD + goal * L + guess] += 1;
+    if (!task)
+        return;
+    double sum = 0;
+    for (int64_t l = begin; l < end; l++)
+        sum += maths_exp((double)logits[l] - (double)logits[guess]);
+    m->sums[HEAD + L * L + goal] += maths_log(sum) + (double)logits[guess] - (double)logits[goal];
+}
+
 void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, MetricsLoss loss)
 {
     const int64_t L = m->spec.labels;
@@ -152,7 +168,7 @@ void metrics_add(Metrics *m, const float *logits, const float *goal, int64_t B, 
         } else if (kind == ROW_LABELS) {
             add_labels(m, logits + b * L, goal + b * L);
         } else {
-            m->sums[HEAD + (int64_t)goal[b] * L + largest(logits + b * L, L)] += 1;
+            add_class(m, logits + b * L, (int64_t)goal[b]);
         }
     }
 }
@@ -280,16 +296,34 @@ static int put_prf(Figure *figures, int n, double accuracy, const double prf[3],
     return figure_put(figures, n, "recall", prf[1] / labels);
 }
 
+/* Counts (goal, guess) of the labels [begin, end) among L. */
+typedef struct Confusion {
+    const double *counts;
+    int64_t L, begin, end;
+} Confusion;
+
+static double confused(const Confusion *c, int64_t goal, int64_t guess)
+{
+    return c->counts[goal * c->L + guess];
+}
+
+/* How often a label is a goal, and how often a guess. */
+static void add_up(const Confusion *c, int64_t label, double *goals, double *guesses)
+{
+    *goals = *guesses = 0;
+    for (int64_t k = c->begin; k < c->end; k++) {
+        *goals += confused(c, label, k);
+        *guesses += confused(c, k, label);
+    }
+}
+
 /* Matthews correlation for many classes (Gorodkin 2004), as scikit-learn has it. */
-static double matthews(const double *confusion, int64_t L, double total, double right)
+static double matthews(const Confusion *c, double total, double right)
 {
     double goal_guess = 0, goal_goal = 0, guess_guess = 0;
-    for (int64_t l = 0; l < L; l++) {
-        double goals = 0, guesses = 0;
-        for (int64_t k = 0; k < L; k++) {
-            goals += confusion[l * L + k];
-            guesses += confusion[k * L + l];
-        }
+    for (int64_t l = c->begin; l < c->end; l++) {
+        double goals, guesses;
+        add_up(c, l, &goals, &guesses);
         goal_guess += goals * guesses;
         goal_goal += goals * goals;
         guess_guess += guesses * guesses;
@@ -298,33 +332,50 @@ static double matthews(const double *confusion, int64_t L, double total, double 
     return below == 0 ? 0.0 : (right * total - goal_guess) / sqrt(below);
 }
 
-static int class_figures(const Metrics *m, Figure *figures, int n)
+static int class_figures(const Confusion *c, double total, Figure *figures, int n)
 {
-    const int64_t L = m->spec.labels;
-    const double *confusion = m->sums + HEAD;
-    double right = 0, prf[3] = { 0, 0, 0 };
-    for (int64_t l = 0; l < L; l++) {
-        double goals = 0, guesses = 0;
-        for (int64_t k = 0; k < L; k++) {
-            goals += confusion[l * L + k];
-            guesses += confusion[k * L + l];
-        }
-        const double hit = confusion[l * L + l];
+    const int64_t labels = c->end - c->begin;
+    double right = 0, present = 0, prf[3] = { 0, 0, 0 };
+    for (int64_t l = c->begin; l < c->end; l++) {
+        double goals, guesses;
+        const double hit = confused(c, l, l);
+        add_up(c, l, &goals, &guesses);
         right += hit;
-        if (L != 2 || l == 1) /* two labels: the second is the positive one */
+        present += goals + guesses > 0;
+        if (labels != 2 || l == c->begin + 1) /* two labels: the second is the positive one */
             add_prf(prf, hit, guesses - hit, goals - hit);
     }
     /* macro: over the labels that occur in goals or guesses */
-    double present = 0;
-    for (int64_t l = 0; l < L; l++) {
-        double seen = 0;
-        for (int64_t k = 0; k < L; k++)
-            seen += confusion[l * L + k] + confusion[k * L + l];
-        present += seen > 0;
+    n = put_prf(figures, n, ratio(right, total), prf, labels == 2 || present == 0 ? 1 : present);
+    return figure_put(figures, n, "matthews", matthews(c, total, right));
+}
+
+int metrics_task_figures(const Metrics *m, int task, Figure figures[METRICS_FIGURES])
+{
+    const TaskLabels *t = &m->spec.tasks[task];
+    const int64_t L = m->spec.labels;
+    const Confusion c = { m->sums + HEAD, L, t->begin, t->end };
+    double total = 0, loss = 0;
+    for (int64_t l = t->begin; l < t->end; l++) {
+        double goals, guesses;
+        add_up(&c, l, &goals, &guesses);
+        total += goals;
+        loss += m->sums[HEAD + L * L + l];
     }
-    const double total = m->sums[EXAMPLES];
-    n = put_prf(figures, n, ratio(right, total), prf, L == 2 || present == 0 ? 1 : present);
-    return figure_put(figures, n, "matthews", matthews(confusion, L, total, right));
+    return class_figures(&c, total, figures, figure_put(figures, 0, "loss", ratio(loss, total)));
+}
+
+/* The mean of each figure over the tasks. */
+static int tasks_figures(const Metrics *m, Figure *figures, int n)
+{
+    Figure of[METRICS_FIGURES] = { 0 };
+    int count = n;
+    for (int t = 0; t < m->spec.task_count; t++) {
+        count = metrics_task_figures(m, t, of);
+        for (int i = n; i < count; i++)
+            figures[i] = (Figure){ of[i].name, (t ? figures[i].value : 0) + of[i].value / (double)m->spec.task_count };
+    }
+    return count;
 }
 
 static int label_figures(const Metrics *m, Figure *figures, int n)
@@ -418,5 +469,8 @@ int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES])
     case ROW_CLASSES:
         break;
     }
-    return class_figures(m, figures, n);
+    if (m->spec.tasks)
+        return tasks_figures(m, figures, n);
+    const int64_t L = m->spec.labels;
+    return class_figures(&(Confusion){ m->sums + HEAD, L, 0, L }, m->sums[EXAMPLES], figures, n);
 }

@@ -6,6 +6,7 @@
  *
  *   all        [0] examples  [1] sum of losses  [2] what that is divided by
  *   classes    confusion[L*L] (goal, guess)                        SEQ_CLS, IMAGE_CLS
+ *              of several tasks behind it sum of losses[L] by goal, without smoothing and weights
  *   multi      exact matches, then L times (true pos, false pos, false neg)
  *   regression pairs (guess, goal) of the chunk: rows are joined, not added
  *   tags       labelled tokens, right ones, entities: both, guessed, wanted      TOKEN_CLS
@@ -39,6 +40,8 @@ typedef struct MetricsSpec {
     int64_t labels; /* outputs of the head; CAUSAL_LM: not used */
     const char *const *label_names; /* [labels], TOKEN_CLS only; else may be NULL */
     EmbedHead embed; /* FEATURE_EXTRACTION; labels: its width */
+    const TaskLabels *tasks; /* [task_count] whose classes the labels are, one behind the other; NULL: one task's */
+    int task_count;
 } MetricsSpec;
 
 typedef struct Metrics {
@@ -101,5 +104,9 @@ enum { METRICS_FIGURES = 8 };
  *                          NoAns_f1 of those questions that there are
  *   CAUSAL_LM              perplexity, and with generated texts bleu (0..100), rougeL (0..1) */
 int metrics_figures(const Metrics *m, Figure figures[METRICS_FIGURES]);
+
+/* The same of one of several tasks, among its own labels: its mean loss, without smoothing and weights, then as of classes.
+ * (metrics_figures then has the means of these over the tasks, behind the loss of all.) */
+int metrics_task_figures(const Metrics *m, int task, Figure figures[METRICS_FIGURES]);
 
 #endif

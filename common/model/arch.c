@@ -160,6 +160,29 @@ static bool read_id2label(ModelArch *arch, const json_t *map, Err *err)
     return true;
 }
 
+static void drop_tasks(ModelArch *arch)
+{
+    for (int t = 0; t < arch->head.task_count; t++)
+        free(arch->head.tasks[t].name);
+    free(arch->head.tasks);
+    arch->head.tasks = NULL;
+    arch->head.task_count = 0;
+}
+
+void arch_part_labels(ModelArch *arch, const DataTasks *tasks)
+{
+    drop_tasks(arch);
+    if (tasks->count == 0)
+        return;
+    arch->head.tasks = xcalloc((size_t)tasks->count, sizeof *arch->head.tasks);
+    for (int t = 0; t < tasks->count; t++) {
+        const DataTask *task = &tasks->items[t];
+        arch->head.tasks[t] = (TaskLabels){ xstrdup(task->name), task->first, task->first + task->labels };
+    }
+    arch->head.task_count = tasks->count;
+    REQUIRE(arch->head.tasks[tasks->count - 1].end == arch->head.labels);
+}
+
 static void drop_labels(ModelArch *arch)
 {
     for (int64_t i = 0; arch->head.label_names && i < arch->head.labels; i++)
@@ -344,6 +367,7 @@ void arch_close(ModelArch *arch)
     if (!arch)
         return;
     drop_labels(arch);
+    drop_tasks(arch);
     for (int i = 0; i < arch->module_count; i++)
         free(arch->modules[i].path);
     free(arch->modules);

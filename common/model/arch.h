@@ -139,6 +139,10 @@ typedef struct HeadArch {
     bool labels_open; /* neither names nor count came from anywhere: they are to be found in the data */
     ProblemType problem; /* resolved, never AUTO */
     EmbedHead embed; /* of a task that embeds: `labels` is its width, and its names NULL */
+    TaskLabels
+        *tasks; /* [task_count] several, one behind the other: a row's loss and guess are among the outputs of its
+                          task; owned, and their names; NULL: all outputs are one task's */
+    int task_count;
 } HeadArch;
 
 /* The body, and the head of the task. */
@@ -223,6 +227,9 @@ void arch_close(ModelArch *arch);
 
 /* Of a task that embeds: how. pooling and normalize are resolved. */
 void arch_embed(ModelArch *arch, const EmbedHead *embed);
+
+/* Its labels are those of these tasks, one behind the other (config_tasks.h); none: nothing changes. */
+void arch_part_labels(ModelArch *arch, const DataTasks *tasks);
 
 /* What `path` was called before the family's renames; owned; NULL: nothing else. */
 char *arch_old_path(const ModelArch *arch, const char *path);

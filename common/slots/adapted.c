@@ -46,6 +46,7 @@ AdaptedOptions adapted_of(const Config *c)
                              .label_smoothing = c->train.label_smoothing,
                              .class_weights = c->train.class_weights,
                              .embed = adapted_embed(c),
+                             .tasks = &c->tasks,
                              .precision = c->train.precision,
                              .lora = &c->lora };
 }
@@ -81,6 +82,8 @@ bool adapted_open(Adapted *s, const AdaptedOptions *o, Err *err)
     if (folder)
         s->arch = arch_open(folder, o->model_config, o->task, o->labels, o->label_count, o->problem, err);
     free(folder);
+    if (s->arch && o->tasks)
+        arch_part_labels(s->arch, o->tasks);
     if (s->arch && !(set_embed(s->arch, &o->embed, err) && check_loss(s->arch, o, err) &&
                      class_weights_check(o->class_weights, s->arch, err))) {
         adapted_release(s);

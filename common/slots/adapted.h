@@ -18,6 +18,7 @@ typedef struct AdaptedOptions {
     double label_smoothing; /* of a loss that has to be one of classes */
     const json_t *class_weights; /* of that loss; may be NULL */
     EmbedHead embed; /* of a task that embeds; zeroed: as the folder says */
+    const DataTasks *tasks; /* whose classes the labels are; NULL, or none: one task's */
     Precision precision; /* of what is not trained */
     const LoraConfig *lora; /* NULL: no slot table */
     const char *lora_from; /* folder that `lora` was read from, said where it does not fit; NULL: a run file */

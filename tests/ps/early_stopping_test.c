@@ -63,7 +63,7 @@ static void evaluate(const CoreWorld *world, const Told *told, int64_t version)
     const bool loss = strcmp(told->metric, "loss") == 0;
     const int64_t right = loss ? ASKED : llround(figure * ASKED);
     Metrics all;
-    metrics_init(&all, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 3, NULL, { .batch = 0 } });
+    metrics_init(&all, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 3, NULL, { .batch = 0 }, NULL, 0 });
     for (int64_t i = 0; i < ASKED; i++) {
         const float logits[3] = { 0, 1, 0 }, goal[1] = { i < right ? 1.0F : 2.0F };
         metrics_add(&all, logits, goal, 1, (MetricsLoss){ loss ? figure : 1.0, 1 });

@@ -26,6 +26,20 @@ RecordColumns dataset_columns(const DatasetOptions *o)
                             .form = o->form };
 }
 
+/* How a file is read: of several tasks by the columns of its own. */
+static DatasetOptions options_of(const DatasetOptions *o, int file)
+{
+    DatasetOptions part = *o;
+    const DataTask *task = o->tasks ? &o->tasks->items[o->task_of[file]] : NULL;
+    if (task) {
+        part.text = task->text;
+        part.text_pair = task->text_pair;
+        part.label = task->label;
+        part.task = task;
+    }
+    return part;
+}
+
 /* ---- files become examples ---------------------------------------------------- */
 
 typedef struct Builder {
@@ -33,6 +47,7 @@ typedef struct Builder {
     int64_t read, skipped; /* rows of files: used, left out */
     int64_t in_file; /* of the current file */
     Err first_bad; /* why the first of those left out was */
+    DatasetOptions part; /* of the current file */
 } Builder;
 
 static void place(Err *bad, const Record *r)
@@ -112,8 +127,10 @@ static bool is_empty(const char *path, Err *err)
 static bool build(Dataset *data, Builder *b, Err *err)
 {
     const DatasetOptions *o = b->examples.options;
-    const RecordColumns columns = dataset_columns(o);
     for (int i = 0; i < o->files->count; i++) {
+        b->part = options_of(o, i);
+        b->examples.options = &b->part;
+        const RecordColumns columns = dataset_columns(&b->part);
         const int64_t before = b->read + b->skipped;
         b->in_file = 0;
         b->examples.file = i;
@@ -176,6 +193,11 @@ static void describe(const DatasetOptions *o, const ModelArch *arch, Text *words
         text_addf(words, " %lld %d %d", (long long)o->doc_stride, o->padded, o->impossible);
     for (int64_t i = 0; arch->head.label_names && i < arch->head.labels; i++)
         text_addf(words, "\n%s", arch->head.label_names[i]);
+    for (int i = 0; o->tasks && i < o->files->count; i++) {
+        const DataTask *task = &o->tasks->items[o->task_of[i]];
+        text_addf(words, "\n%s\n%s\n%s\n%s", task->name, task->text, task->text_pair ? task->text_pair : "",
+                  task->label);
+    }
 }
 
 /* The chat template lies in one of these. */
@@ -308,10 +330,14 @@ static bool probe_row(void *self, const Record *r, Err *bad, Err *err)
 
 static bool probe_file(Probe *p, const char *path, Err *err)
 {
-    const RecordColumns columns = dataset_columns(p->examples.options);
+    const DatasetOptions *all = p->examples.options, part = options_of(all, p->examples.file);
+    const RecordColumns columns = dataset_columns(&part);
     Err bad = { 0 };
     p->seen = false;
-    if (!records_read(path, &columns, probe_row, p, &bad) && bad.kind != ERR_NONE) {
+    p->examples.options = &part;
+    const bool read = records_read(path, &columns, probe_row, p, &bad);
+    p->examples.options = all;
+    if (!read && bad.kind != ERR_NONE) {
         *err = bad;
         return false;
     }

@@ -51,6 +51,10 @@ typedef struct DatasetOptions {
     bool impossible; /* QUESTIONS: there may be no answer */
     int64_t limit; /* rows of each file, -1: all */
     bool skip_bad_rows;
+    const DataTasks
+        *tasks; /* several: each file is read by its task's columns, and labels are among its task's; NULL: one */
+    const int *task_of; /* [files] */
+    const DataTask *task; /* of the file that is read; dataset.c's */
     bool labelled; /* false: a missing label column is fine, goal is 0 (prediction) */
 } DatasetOptions;
 

@@ -161,3 +161,29 @@ bool label_goal(float *goal, LabelIndex *index, const ModelArch *arch, const Rec
     return arch->head.problem == PROBLEM_REGRESSION ? parse_real(goal, record->label, bad)
                                                     : parse_class(goal, index, arch, record->label, bad);
 }
+
+bool label_task_goal(float *goal, LabelIndex *index, const ModelArch *arch, const DataTask *task, const Record *record,
+                     Err *bad)
+{
+    if (json_is_array(record->label_json))
+        return err_set(bad, ERR_INPUT, "the label is a list: a row of task '%s' has one", task->name);
+    if (!record->label)
+        return label_missing(bad);
+    char *name = xprintf("%s/%s", task->name, record->label), *rest;
+    const int64_t at = find(index, arch, name);
+    free(name);
+    const long long number = strtoll(record->label, &rest, 10);
+    const bool is_number = rest != record->label && *rest == '\0' && number >= 0 && number < task->labels;
+    *goal = (float)(at >= 0 ? at : task->first + number);
+    if (at >= 0 || is_number)
+        return true;
+    err_set(bad, ERR_INPUT, "'%s' is not one of the %lld labels of task '%s'", record->label, (long long)task->labels,
+            task->name);
+    Text names = { 0 };
+    for (int64_t i = 0; i < task->labels && i < 20; i++)
+        text_addf(&names, "%s%s", i ? ", " : "", arch->head.label_names[task->first + i] + strlen(task->name) + 1);
+    err_hint(bad, "they are %.300s%s (or their numbers from 0): tasks.%s.labels", names.data,
+             task->labels > 20 ? ", ..." : "", task->name);
+    text_release(&names);
+    return false;
+}

@@ -29,4 +29,8 @@ int64_t label_width(const ModelArch *arch);
 /* The goal of a LABELLED or IMAGES row into goal[label_width]. */
 MUST_USE bool label_goal(float *goal, LabelIndex *index, const ModelArch *arch, const Record *record, Err *bad);
 
+/* The same where labels are those of several tasks and the row is of this one: its names and numbers are among its own. */
+MUST_USE bool label_task_goal(float *goal, LabelIndex *index, const ModelArch *arch, const DataTask *task,
+                              const Record *record, Err *bad);
+
 #endif

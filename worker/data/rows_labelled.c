@@ -5,11 +5,18 @@
 
 #include <stdlib.h>
 
+static bool row_goal(float *goal, Examples *x, const Record *r, Err *bad)
+{
+    const DataTask *task = x->options->task;
+    return task ? label_task_goal(goal, &x->classes, x->arch, task, r, bad)
+                : label_goal(goal, &x->classes, x->arch, r, bad);
+}
+
 bool rows_add_labelled(Examples *x, const Record *r, Err *bad)
 {
     const int64_t width = label_width(x->arch);
     float *goal = xcalloc((size_t)width, sizeof *goal); /* 0 where nothing is labelled */
-    const bool ok = (!x->options->labelled || label_goal(goal, &x->classes, x->arch, r, bad)) &&
+    const bool ok = (!x->options->labelled || row_goal(goal, x, r, bad)) &&
                     tokenizer_encode(x->tokenizer, r->text, r->text_size, r->pair, r->pair_size, x->options->max_length,
                                      &x->encoding, bad) &&
                     examples_check_some(&x->encoding, bad) && examples_check_ids(x->arch, &x->encoding, bad);

@@ -7,8 +7,10 @@
 
 MetricsSpec measure_spec(const ModelArch *arch)
 {
-    return (MetricsSpec){ arch->head.task->type, arch->head.problem, arch->head.labels,
-                          (const char *const *)arch->head.label_names, arch->head.embed };
+    return (MetricsSpec){ arch->head.task->type, arch->head.problem,
+                          arch->head.labels,     (const char *const *)arch->head.label_names,
+                          arch->head.embed,      arch->head.tasks,
+                          arch->head.task_count };
 }
 
 /* Source: seqeval 1.2, sequence_labeling.get_entities, _validate_chunk. */

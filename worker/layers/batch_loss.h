@@ -4,11 +4,14 @@
 #ifndef WORKER_LAYERS_BATCH_LOSS_H
 #define WORKER_LAYERS_BATCH_LOSS_H
 
+#include "common/config/config.h"
+
 #include <stdint.h>
 
 typedef struct LossOptions {
     double smoothing; /* of goals that are classes or tokens: train.label_smoothing_factor */
     const double *weights; /* [labels] of the classes: train.class_weights; lent; NULL: all alike */
+    const TaskLabels *tasks; /* several: the loss of a goal is among the outputs of its task; lent; NULL: among all */
 } LossOptions;
 
 typedef struct BatchLoss {

@@ -36,11 +36,27 @@ static double weighted_row(float *dx, const float *x, int32_t y, int64_t V, cons
     return loss;
 }
 
+/* Of several tasks: a row's loss is among the outputs of its task, weighted as the task is. */
+static double part_row(float *dx, const float *x, int32_t y, int64_t V, const LossOptions *o)
+{
+    const TaskLabels span = *task_of_label(o->tasks, y);
+    const int32_t goal = (int32_t)(y - span.begin);
+    const double weight = o->weights ? o->weights[y] : 1.0;
+    int64_t count;
+    if (dx)
+        memset(dx, 0, (size_t)V * sizeof *dx);
+    const double loss = kernels->cross_entropy(dx ? dx + span.begin : NULL, x + span.begin, &goal, 1,
+                                               span.end - span.begin, o->smoothing, &count);
+    for (int64_t v = span.begin; dx && weight != 1.0 && v < span.end; v++)
+        dx[v] = (float)(weight * (double)dx[v]);
+    return weight * loss;
+}
+
 BatchLoss class_loss(float *dlogits, const float *logits, const int32_t *goal, int64_t N, int64_t V,
                      const LossOptions *o)
 {
     BatchLoss loss = { 0 };
-    if (!o->weights) {
+    if (!o->weights && !o->tasks) {
         loss.sum = kernels->cross_entropy(dlogits, logits, goal, N, V, o->smoothing, &loss.count);
         loss.weight = (double)loss.count;
         return loss;
@@ -52,8 +68,8 @@ BatchLoss class_loss(float *dlogits, const float *logits, const int32_t *goal, i
                 memset(dlogits_n, 0, (size_t)V * sizeof *dlogits_n);
             continue;
         }
-        loss.sum += weighted_row(dlogits_n, logits + n * V, goal[n], V, o);
-        loss.weight += o->weights[goal[n]];
+        loss.sum += (o->tasks ? part_row : weighted_row)(dlogits_n, logits + n * V, goal[n], V, o);
+        loss.weight += o->weights ? o->weights[goal[n]] : 1.0;
         loss.count++;
     }
     return loss;

@@ -305,7 +305,7 @@ static void make_head(Model *model, const Weights *weights, bool below)
     model->head = (Head){ .layer = arch->layers,
                           .spans = arch->head.task->spans,
                           .problem = arch->head.problem,
-                          .loss = model->options.loss,
+                          .loss = { model->options.loss.smoothing, model->options.loss.weights, arch->head.tasks },
                           .act = arch->head.pooler_act,
                           .pooler_dropout = arch->head.pooler_dropout,
                           .dropout = arch->head.dropout,

@@ -29,12 +29,27 @@ static bool balance(double *weights, const ModelArch *arch, const Dataset *data,
     return ok;
 }
 
+/* What several tasks count, as weights of their classes; NULL: all alike. */
+static double *weigh_tasks(const DataTasks *tasks, const ModelArch *arch)
+{
+    bool alike = true;
+    for (int t = 0; t < tasks->count; t++)
+        alike = alike && tasks->items[t].weight == 1;
+    if (alike)
+        return NULL;
+    double *weights = xcalloc((size_t)arch->head.labels, sizeof *weights);
+    for (int t = 0; t < tasks->count; t++)
+        for (int64_t l = 0; l < tasks->items[t].labels; l++)
+            weights[tasks->items[t].first + l] = tasks->items[t].weight;
+    return weights;
+}
+
 bool class_balance(double **weights, const Config *config, const ModelArch *arch, const Dataset *data,
                    const uint32_t *rows, int64_t count, Err *err)
 {
     const json_t *given = config->train.class_weights;
-    *weights = NULL;
-    if (!class_weights_are_given(given))
+    *weights = weigh_tasks(&config->tasks, arch);
+    if (*weights || !class_weights_are_given(given))
         return true;
     *weights = xcalloc((size_t)arch->head.labels, sizeof **weights);
     if (!class_weights_are_balanced(given))

@@ -8,6 +8,7 @@
 #include "worker/eval/measure.h"
 #include "worker/train/rows.h"
 #include "worker/train/settings.h"
+#include "worker/train/task_rows.h"
 
 #include <stdlib.h>
 
@@ -87,6 +88,8 @@ static void split(JobData *data, const Config *c)
     TrainSet *train = &data->train;
     EvalSet *eval = &data->eval;
     train->rows = rows_usable(&train->data, &train->pictures, &train->count);
+    if (c->tasks.count > 0)
+        train->rows = task_rows(&train->data, c, train->rows, &train->count);
     if (c->data.validation.count > 0) {
         eval->data = &eval->own;
         eval->own_rows = rows_usable(&eval->own, &eval->pictures, &eval->count);

@@ -48,7 +48,10 @@ DatasetOptions settings_data(const Config *config, const StringList *files)
     const bool prompts = kind == ROWS_COMPLETIONS || kind == ROWS_SOURCES;
     if (kind == ROWS_QUESTIONS)
         return questions(d, files);
+    const int *of = files == &d->train ? config->tasks.train_of : config->tasks.validation_of;
     return (DatasetOptions){
+        .tasks = config->tasks.count > 0 ? &config->tasks : NULL,
+        .task_of = of,
         .kind = kind,
         .files = files,
         .text = d->template_text ? NULL

@@ -110,13 +110,15 @@ static void rows_of_another_size_are_refused(void **state)
         MetricsSpec spec;
         int64_t fits, more;
     } cases[] = {
-        { { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 } }, 7, 8 },
-        { { TASK_IMAGE_CLS, PROBLEM_SINGLE_LABEL, 3, NULL, { .batch = 0 } }, 12, 13 },
-        { { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL, { .batch = 0 } }, 10, 9 },
-        { { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL, { .batch = 0 } }, 7, 6 }, /* two pairs, as row[0] says */
-        { { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 } }, 8, 7 },
-        { { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 } }, 17, 16 },
-        { { TASK_FEATURE_EXTRACTION, PROBLEM_REGRESSION, 2, NULL, { .columns = 2 } }, 13, 12 }, /* two rows */
+        { { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 }, NULL, 0 }, 7, 8 },
+        { { TASK_IMAGE_CLS, PROBLEM_SINGLE_LABEL, 3, NULL, { .batch = 0 }, NULL, 0 }, 12, 13 },
+        { { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL, { .batch = 0 }, NULL, 0 }, 10, 9 },
+        { { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL, { .batch = 0 }, NULL, 0 },
+          7,
+          6 }, /* two pairs, as row[0] says */
+        { { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 }, NULL, 0 }, 8, 7 },
+        { { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 }, NULL, 0 }, 17, 16 },
+        { { TASK_FEATURE_EXTRACTION, PROBLEM_REGRESSION, 2, NULL, { .columns = 2 }, NULL, 0 }, 13, 12 }, /* two rows */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Metrics m;
@@ -135,13 +137,13 @@ static void nothing_measured_gives_figures_that_are_numbers(void **state)
     (void)state;
     const char *const names[] = { "O", "B-A" };
     const MetricsSpec specs[] = {
-        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 } },
-        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 4, NULL, { .batch = 0 } },
-        { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL, { .batch = 0 } },
-        { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL, { .batch = 0 } },
-        { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, names, { .batch = 0 } },
-        { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 0, NULL, { .batch = 0 } },
-        { TASK_FEATURE_EXTRACTION, PROBLEM_REGRESSION, 2, NULL, { .columns = 2, .batch = 4 } },
+        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 2, NULL, { .batch = 0 }, NULL, 0 },
+        { TASK_SEQ_CLS, PROBLEM_SINGLE_LABEL, 4, NULL, { .batch = 0 }, NULL, 0 },
+        { TASK_SEQ_CLS, PROBLEM_MULTI_LABEL, 2, NULL, { .batch = 0 }, NULL, 0 },
+        { TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL, { .batch = 0 }, NULL, 0 },
+        { TASK_TOKEN_CLS, PROBLEM_SINGLE_LABEL, 2, names, { .batch = 0 }, NULL, 0 },
+        { TASK_CAUSAL_LM, PROBLEM_SINGLE_LABEL, 0, NULL, { .batch = 0 }, NULL, 0 },
+        { TASK_FEATURE_EXTRACTION, PROBLEM_REGRESSION, 2, NULL, { .columns = 2, .batch = 4 }, NULL, 0 },
     };
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         Metrics m;
@@ -159,7 +161,7 @@ static void clearing_begins_anew(void **state)
 {
     (void)state;
     Metrics m;
-    metrics_init(&m, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL, { .batch = 0 } });
+    metrics_init(&m, &(MetricsSpec){ TASK_SEQ_CLS, PROBLEM_REGRESSION, 1, NULL, { .batch = 0 }, NULL, 0 });
     const float logits[] = { 1, 2 }, goal[] = { 1, 3 };
     metrics_add(&m, logits, goal, 2, (MetricsLoss){ 1, 2 });
     near(figure(&m, "mse"), 0.5);
@@ -193,6 +195,51 @@ static void an_inside_tag_behind_another_type_begins_an_entity(void **state)
     assert_int_equal(counts.both, 1); /* I-A alone and B-A alone are the same entity */
 }
 
+/* Examples of two tasks among each other: each has the figures that it has alone, and all have their means. */
+static void several_tasks_have_the_figures_of_each(void **state)
+{
+    (void)state;
+    char a[] = "a", b[] = "b";
+    const TaskLabels tasks[] = { { a, 0, 2 }, { b, 2, 5 } };
+    const MetricsSpec both = { .problem = PROBLEM_SINGLE_LABEL, .labels = 5, .tasks = tasks, .task_count = 2 };
+    Metrics all, alone[2];
+    metrics_init(&all, &both);
+    for (int t = 0; t < 2; t++)
+        metrics_init(&alone[t],
+                     &(MetricsSpec){ .problem = PROBLEM_SINGLE_LABEL, .labels = tasks[t].end - tasks[t].begin });
+    for (int i = 0; i < 40; i++) {
+        float x[5];
+        const int t = i % 3 == 0, labels = t ? 3 : 2, first = t ? 2 : 0, own = (i * 7) % labels;
+        for (int l = 0; l < 5; l++)
+            x[l] = (float)((i * 31 + l * 17) % 23) / 5.0f; /* the largest may be another task's */
+        double sum = 0;
+        for (int l = 0; l < labels; l++)
+            sum += exp((double)x[first + l]);
+        const double loss = log(sum) - (double)x[first + own];
+        metrics_add(&all, x, &(float){ (float)(first + own) }, 1, (MetricsLoss){ (t ? 3 : 1) * loss, t ? 3 : 1 });
+        metrics_add(&alone[t], x + first, &(float){ (float)own }, 1, (MetricsLoss){ loss, 1 });
+    }
+    Metrics twice;
+    metrics_init(&twice, &both);
+    assert_true(metrics_merge(&twice, all.sums, all.size));
+    Figure of[2][METRICS_FIGURES], want[METRICS_FIGURES], mean[METRICS_FIGURES];
+    assert_int_equal(metrics_figures(&twice, mean), 6);
+    for (int t = 0; t < 2; t++) {
+        assert_int_equal(metrics_task_figures(&twice, t, of[t]), metrics_figures(&alone[t], want));
+        for (int i = 0; i < 6; i++) {
+            assert_string_equal(of[t][i].name, want[i].name);
+            near(of[t][i].value, want[i].value);
+        }
+    }
+    for (int i = 1; i < 6; i++)
+        near(mean[i].value, (of[0][i].value + of[1][i].value) / 2);
+    near(mean[0].value, all.sums[1] / all.sums[2]);
+    metrics_release(&all);
+    metrics_release(&twice);
+    metrics_release(&alone[0]);
+    metrics_release(&alone[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +248,7 @@ int main(void)
         cmocka_unit_test(rows_of_another_size_are_refused),
         cmocka_unit_test(nothing_measured_gives_figures_that_are_numbers),
         cmocka_unit_test(clearing_begins_anew),
+        cmocka_unit_test(several_tasks_have_the_figures_of_each),
         cmocka_unit_test(one_text_alone_is_scored_as_a_corpus_of_one),
         cmocka_unit_test(an_inside_tag_behind_another_type_begins_an_entity),
     };

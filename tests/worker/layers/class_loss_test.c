@@ -3,6 +3,8 @@
 
 #include "tests/worker/kernels/support.h"
 
+#include <string.h>
+
 enum { N = 6, V = 4 };
 
 static const int32_t goal[N] = { 2, 0, -100, 3, 0, 1 };
@@ -22,7 +24,7 @@ static double row_loss(const double *x, int64_t y, double e)
 static void check(double e)
 {
     float *x = random_new(N * V, 2.0f, 3), *dx = guarded_new(N * V);
-    const LossOptions o = { e, weights };
+    const LossOptions o = { e, weights, NULL };
     double expected = 0, weight = 0, row[V];
     const BatchLoss loss = class_loss(dx, x, goal, N, V, &o);
     for (int64_t n = 0; n < N; n++) {
@@ -55,6 +57,34 @@ static void a_class_counts_its_weight(void **state)
     check(0);
 }
 
+/* Rows of two tasks are those of either, among its own outputs; the others have no gradient. */
+static void tasks_have_their_own_outputs(void **state)
+{
+    (void)state;
+    char a[] = "a", b[] = "b";
+    const TaskLabels tasks[] = { { a, 0, 1 + 1 }, { b, 2, V } };
+    const double twice[V] = { 1, 1, 2, 2 };
+    float *x = random_new(N * V, 2.0f, 3), *dx = guarded_new(N * V), alone[2], own[2];
+    const BatchLoss loss = class_loss(dx, x, goal, N, V, &(LossOptions){ 0.1, twice, tasks });
+    double expected = 0, weight = 0;
+    for (int64_t n = 0; n < N; n++) {
+        const int64_t first = goal[n] >= 2 ? 2 : 0;
+        const int32_t at = goal[n] < 0 ? goal[n] : (int32_t)(goal[n] - first);
+        const double w = goal[n] < 0 ? 0 : twice[goal[n]];
+        memcpy(own, x + n * V + first, sizeof own);
+        const BatchLoss row = class_loss(alone, own, &at, 1, 2, &(LossOptions){ .smoothing = 0.1 });
+        expected += w * row.sum;
+        weight += w;
+        for (int64_t v = 0; v < V; v++)
+            check_near("dx", n * V + v, (double)dx[n * V + v],
+                       v >= first && v < first + 2 ? w * (double)alone[v - first] : 0, 1e-7);
+    }
+    check_near("loss", 0, loss.sum, expected, 1e-12);
+    check_near("weight", 0, loss.weight, weight, 0);
+    guarded_free(x, N * V);
+    guarded_free(dx, N * V);
+}
+
 static void a_softened_goal_weighs_every_class(void **state)
 {
     (void)state;
@@ -75,7 +105,7 @@ static void torch_has_the_same_mean(void **state)
     };
     for (int i = 0; i < 2; i++) {
         float dx[6];
-        const BatchLoss loss = class_loss(dx, x, y, 2, 3, &(LossOptions){ i ? 0.1 : 0, w });
+        const BatchLoss loss = class_loss(dx, x, y, 2, 3, &(LossOptions){ i ? 0.1 : 0, w, NULL });
         check_near("mean", i, loss.sum / loss.weight, mean[i], 1e-6);
         for (int k = 0; k < 6; k++)
             check_near("gradient", k, (double)dx[k] / loss.weight, gradient[i][k], 1e-6);
@@ -96,9 +126,8 @@ static void without_weights_rows_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_class_counts_its_weight),
-        cmocka_unit_test(a_softened_goal_weighs_every_class),
-        cmocka_unit_test(torch_has_the_same_mean),
+        cmocka_unit_test(a_class_counts_its_weight),          cmocka_unit_test(tasks_have_their_own_outputs),
+        cmocka_unit_test(a_softened_goal_weighs_every_class), cmocka_unit_test(torch_has_the_same_mean),
         cmocka_unit_test(without_weights_rows_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,91 @@
+#!/bin/bash
+# Several tasks, one adapter: the same bits by any ranks and through kills; each task's folder is an adapter of its own, with the
+# outputs of a plain loop (tests/golden/bert-tasks); a run.yaml that was written is read as it was meant; what is wrong with
+# tasks is said with their names.
+. "$(dirname "$0")/lib.sh"
+lora=$root/bin/lora
+case_dir=$root/tests/golden/bert-tasks
+steps=60
+reference "$work/one"
+want=$(sha "$work/one")
+for ranks in 2 4; do
+    start_ps "$work/r$ranks"
+    start_job $ranks
+    ends_with 0 "the server of $ranks ranks" wait $ps
+    ends_with 0 "$ranks ranks" wait $job
+    same_bits "$work/r$ranks" "a job of $ranks ranks"
+done
+start_ps "$work/kills" --train.save_strategy=steps --train.save_steps=15
+start_job 1; a=$job
+start_job 2; b=$job
+await 30 reached "$work/kills" 5
+await 30 pgrep -P $b
+kill -9 "$(pgrep -P $b | head -n 1)" 2>/dev/null || fail "no worker to kill"
+await 30 reached "$work/kills" 20
+kill -9 $ps
+wait $ps 2>/dev/null
+start_ps "$work/kills" --ps.address="$address" --train.save_strategy=steps --train.save_steps=15
+ends_with 0 "the server after kills" wait $ps
+ends_with 0 "the worker that was left" wait $a
+wait $b
+same_bits "$work/kills" "a kill"
+for task in mood words; do
+    cmp "$work/one/tasks/$task/adapter_model.safetensors" "$work/kills/tasks/$task/adapter_model.safetensors" >"$work/log" ||
+        fail "a kill changes the adapter of $task"
+done
+
+# ---- each task's own folder
+
+"$lora" train "$case_dir/run.yaml" --ranks=1 --train.output_dir="$work/g" --train.tensorboard=true >"$work/log" 2>&1 ||
+    fail "lora train ended with $?"
+PYTHONPATH=$root/tests python3 - "$case_dir/expected" "$work/g" >"$work/log" 2>&1 <<'END' || fail "a task's adapter is not that of a plain loop"
+import json, sys
+from compare import distance, with_shapes
+expected, out = sys.argv[1:]
+for task, labels in ("mood", ["negative", "neutral", "positive"]), ("words", ["few", "many"]):
+    want, got = (with_shapes(f"{d}/tasks/{task}/adapter_model.safetensors") for d in (expected, out))
+    assert want.keys() == got.keys(), want.keys() ^ got.keys()
+    for name in want:
+        assert want[name][0] == got[name][0] and distance(want[name][1], got[name][1]) < 1e-4, name
+    assert json.load(open(f"{out}/tasks/{task}/labels.json")) == labels
+END
+"$lora" eval "$work/g" >"$work/eval.json" 2>"$work/log" || fail "lora eval ended with $?"
+for task in mood words; do
+    column=text label=label
+    [ $task = mood ] || { column=sentence label=answer; }
+    "$lora" predict --adapter="$work/g/tasks/$task" --data.text=$column --data.label=$label "$case_dir/$task-dev.tsv" >"$work/answers" 2>"$work/log" ||
+        fail "lora predict of $task ended with $?"
+    python3 - "$task" "$work/answers" "$case_dir/$task-dev.tsv" "$work/eval.json" >"$work/log" 2>&1 <<'END' || fail "answers of $task"
+import csv, json, sys
+task, answers, rows, figures = sys.argv[1:]
+goal = [row["label" if task == "mood" else "answer"] for row in csv.DictReader(open(rows, encoding="utf-8"), delimiter="\t")]
+guess = [json.loads(line)["label"] for line in open(answers, encoding="utf-8")]
+right = sum(a == b for a, b in zip(goal, guess)) / len(goal)
+assert len(goal) == len(guess) == 30 and abs(right - json.load(open(figures))[f"eval_{task}_accuracy"]) < 1e-12, right
+END
+done
+ends_with 2 "predict by all of them" "$lora" predict --adapter="$work/g" "$case_dir/mood-dev.tsv" >"$work/out" 2>"$work/log"
+grep -q "it is of 2 tasks" "$work/log" || fail "predict by all of them"
+
+# ---- what was written is what was meant; it goes on, and no further by other tasks
+
+"$lora" train "$case_dir/run.yaml" --print-config >"$work/a.yaml" && cp -r "$case_dir/init" "$work/init" &&
+    "$lora" train "$work/a.yaml" --print-config >"$work/b.yaml" && cmp "$work/a.yaml" "$work/b.yaml" >"$work/log" || fail "--print-config"
+"$lora" train "$case_dir/run.yaml" --ranks=1 --train.output_dir="$work/g" >"$work/log" 2>&1 || fail "again ended with $?"
+grep -q "is complete" "$work/log" || fail "it was trained again"
+sed "s/weight: 2/weight: 3/; s#: \([a-z-]*\.tsv\)#: $case_dir/\1#g; s#model: \.\.#model: $case_dir/..#; s#init_adapter: #&$case_dir/#" "$case_dir/run.yaml" >"$work/other.yaml"
+"$lora" train "$work/other.yaml" --ranks=1 --train.output_dir="$work/g" >"$work/log" 2>&1
+[ $? = 2 ] && grep -q "tasks" "$work/log" || fail "another weight"
+
+refused() { # WORDS WHERE SED: the run file so changed
+    sed "$3" "$work/other.yaml" >"$work/bad.yaml"
+    "$lora" train "$work/bad.yaml" --ranks=1 --train.output_dir="$work/bad" >"$work/log" 2>&1
+    [ $? = 2 ] && grep -qF -- "$1" "$work/log" && grep -qF -- "$2" "$work/log" || fail "$3: $(cat "$work/log")"
+}
+refused "'weigth' is not a key of a task" "tasks.words" "s/weight: 3/weigth: 3/"
+refused "a task has two labels or more" "tasks.mood" "s/, labels: \[negative, neutral, positive\]//"
+refused "other tasks have validation data" "tasks.mood" "s/validation: [^ ]*mood-dev.tsv, //"
+refused "is not one of the 2 labels of task 'words'" "words.tsv:" "s/few, many/few, most/"
+refused "no column 'nothing'" "words.tsv" "s/text: sentence/text: nothing/"
+refused "each task has its own, and it is given for all" "data.train" "s/max_length: 32/max_length: 32\\n  train: a.tsv/"
+refused "several tasks share an adapter" "train.mode" "s/^  seed: 42/&\n  mode: full/; /^lora:/,/init_adapter/d"
