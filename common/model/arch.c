@@ -278,13 +278,26 @@ static bool resolve_problem(ModelArch *arch, Err *err)
 
 /* ---- life -------------------------------------------------------------------- */
 
+/* The family's tasks, for a hint. */
+static bool no_task(const Family *family, TaskType task, Err *err)
+{
+    Text tasks = { 0 };
+    for (int t = 0; t < TASK_COUNT; t++)
+        if (family->task_class[t])
+            text_addf(&tasks, "%s%s", tasks.size > 0 ? ", " : "", config_task_name((TaskType)t));
+    err_set(err, ERR_INPUT, "task_type '%s' is not supported for model_type '%s'", config_task_name(task),
+            family->model_type);
+    err_hint(err, "task_type of this model: %s", tasks.data);
+    text_release(&tasks);
+    return false;
+}
+
 static bool open_family(ModelArch *arch, const FamilyReader *reader, Err *err)
 {
     arch->family = reader->family;
     const TaskType task = arch->head.task->type;
     if (!reader->family->task_class[task])
-        return err_set(err, ERR_INPUT, "task_type '%s' is not supported for model_type '%s'", config_task_name(task),
-                       reader->family->model_type);
+        return no_task(reader->family, task, err);
     if (!reader->read(arch, err))
         return false;
     if (!arch->head.task->spans)

@@ -74,7 +74,7 @@ static void both_stacks_have_their_blocks(void **state)
     arch_close(arch);
 }
 
-static void expect_refused(const char *config, const char *what)
+static void expect_hint(const char *config, const char *what, const char *hint)
 {
     Err err = { 0 };
     const StringList none = { 0 };
@@ -85,8 +85,15 @@ static void expect_refused(const char *config, const char *what)
     assert_null(arch_open(folder, NULL, TASK_SEQ_2_SEQ_LM, &none, 0, PROBLEM_AUTO, &err));
     if (!strstr(err.what, what))
         fail_msg("'%s' instead of '%s'", err.what, what);
+    if (hint)
+        assert_string_equal(err.hint, hint);
     assert_true(folder_remove(folder, &err));
     free(path);
+}
+
+static void expect_refused(const char *config, const char *what)
+{
+    expect_hint(config, what, NULL);
 }
 
 static void what_is_not_covered_is_refused_by_name(void **state)
@@ -98,7 +105,8 @@ static void what_is_not_covered_is_refused_by_name(void **state)
     expect_refused("{\"model_type\": \"t5\", \"decoder_start_token_id\": 99999}", "the model has 32128 words");
     expect_refused("{\"model_type\": \"t5\", \"feed_forward_proj\": \"gated-swiglu\"}", "feed_forward_proj 'swiglu'");
     expect_refused("{\"model_type\": \"mbart\"}", "model_type 'mbart' is not supported");
-    expect_refused("{\"model_type\": \"bert\"}", "'SEQ_2_SEQ_LM' is not supported for model_type 'bert'");
+    expect_hint("{\"model_type\": \"vit\"}", "'SEQ_2_SEQ_LM' is not supported for model_type 'vit'",
+                "task_type of this model: IMAGE_CLS");
 }
 
 /* Tables are of both stacks, or of scores. */
