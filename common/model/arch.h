@@ -121,6 +121,7 @@ typedef struct Family {
     /* Tensors that files may hold and no task of ours reads, as fnmatch patterns, NULL-terminated:
      * of the body, without its prefix (buffers, a pooler), and beside it (heads of Transformers'). */
     const char *const *idle, *const *heads;
+    const char *const *zeros; /* and those that nothing here adds, which have to be 0 then; NULL: none */
     const char *span_head; /* its head over spans where that is not called as others' (task.h); NULL: it is */
     bool drops_spans; /* head.dropout is of spans, too */
     bool tokenizer_alone; /* its folders name a class that is not theirs: tokenizer.json is what it says */

@@ -1,10 +1,8 @@
 /* BART: an encoder and a decoder with norms behind sublayers, biases everywhere, learned positions of each stack from
  * their third row on. Source of names and defaults: Transformers 5.23, models/bart. */
-#include "common/model/family.h"
-
 #include "common/base/json.h"
 #include "common/base/mem.h"
-
+#include "common/model/family.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -22,6 +20,7 @@ static const char *const keys[] = {
 static const char *const idle[] = { "encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "encoder.version",
                                     "decoder.version", NULL };
 static const char *const heads[] = { "lm_head.weight", "classification_head.*", "qa_outputs.*", NULL };
+static const char *const zeros[] = { "final_logits_bias", NULL };
 
 static const Family bart = {
     .model_type = "bart",
@@ -29,30 +28,25 @@ static const Family bart = {
     .default_targets = default_targets,
     .idle = idle,
     .heads = heads,
+    .zeros = zeros,
     .task_class = { [TASK_SEQ_2_SEQ_LM] = "BartForConditionalGeneration" },
 };
 
 enum { FIRST_ROW = 2 }; /* of the position tables (BartLearnedPositionalEmbedding) */
 
 /* Both stacks have the same widths here, and no layer that training leaves out. */
-static bool check_plain(const ModelArch *arch, Err *err)
+static bool check_plain(ModelArch *arch, Err *err)
 {
     int64_t own, wide;
-    double drop[2];
-    bool tied;
     if (!arch_size(arch, "decoder_attention_heads", 16, &own, err) ||
-        !arch_size(arch, "decoder_ffn_dim", 4096, &wide, err) ||
-        !arch_dropout(arch, "encoder_layerdrop", 0, &drop[0], err) ||
-        !arch_dropout(arch, "decoder_layerdrop", 0, &drop[1], err) ||
-        !arch_flag(arch, "tie_word_embeddings", true, &tied, err))
+        !arch_size(arch, "decoder_ffn_dim", 4096, &wide, err) || !arch_no_layerdrop(arch, "encoder_layerdrop", err) ||
+        !arch_no_layerdrop(arch, "decoder_layerdrop", err) ||
+        !arch_flag(arch, "tie_word_embeddings", true, &arch->tied, err))
         return false;
-    if (own != arch->H || wide != arch->F || !tied)
-        return err_set(err, ERR_INPUT, "a bart %s is not supported",
-                       !tied ? "with 'tie_word_embeddings' false"
-                             : "whose encoder and decoder differ in heads or width");
-    return (drop[0] <= 0 && drop[1] <= 0) ||
-           err_set(err, ERR_INPUT, "a bart with 'encoder_layerdrop' or 'decoder_layerdrop' is not supported") ||
-           err_hint(err, "model_config: {encoder_layerdrop: 0.0, decoder_layerdrop: 0.0}");
+    return (own == arch->H && wide == arch->F && arch->tied) ||
+           err_set(err, ERR_INPUT, "a bart %s is not supported",
+                   arch->tied ? "whose encoder and decoder differ in heads or width"
+                              : "with 'tie_word_embeddings' false");
 }
 
 static bool read_sizes(ModelArch *arch, Err *err)
@@ -84,7 +78,6 @@ static bool read(ModelArch *arch, Err *err)
     arch->embed_dropout = arch->hidden_dropout;
     arch->embed_scale = scales ? sqrt((double)arch->C) : 1;
     arch->padding_row = arch->pad_id;
-    arch->tied = true;
     return true;
 }
 

@@ -207,6 +207,8 @@ static Left judge(const BaseWalk *w, const char *name)
     const Family *family = w->arch->family;
     const bool prefixed = text_starts(name, family->prefix);
     const char *inside = prefixed ? name + strlen(family->prefix) : name;
+    if (matches(family->zeros, name))
+        return LEFT_FINE; /* check_zeros */
     if (!prefixed && w->head && text_starts(name, w->head))
         return w->head_is_new ? LEFT_BESIDE : LEFT_INSIDE;
     if (!prefixed && matches(family->heads, name))
@@ -293,10 +295,39 @@ static bool check_left(const BaseWalk *w, Err *err)
     return count == 0;
 }
 
+static bool is_zero(const TensorView *t, Err *err)
+{
+    enum { MOST = 1024 };
+    float some[MOST];
+    for (int64_t at = 0; at < t->count; at += MOST) {
+        const int64_t n = t->count - at < MOST ? t->count - at : MOST;
+        if (!tensor_to_f32(some, t, at, n, err))
+            return false;
+        for (int64_t i = 0; i < n; i++)
+            if (some[i] != 0.0f) {
+                err_set(err, ERR_INPUT, "number %lld of it is %g, and nothing here adds it", (long long)(at + i),
+                        (double)some[i]);
+                err_hint(err, "models whose '%s' is 0, as it begins, are supported", t->name);
+                return err_at(err, "%s: %s", t->file, t->name);
+            }
+    }
+    return true;
+}
+
+static bool check_zeros(const BaseWalk *w, Err *err)
+{
+    bool ok = true;
+    for (int64_t t = 0; ok && t < safetensors_count(w->files); t++) {
+        const TensorView *tensor = safetensors_at(w->files, t);
+        ok = !matches(w->arch->family->zeros, tensor->name) || is_zero(tensor, err);
+    }
+    return ok;
+}
+
 bool base_check(const ModelArch *arch, const SafeTensors *files, Err *err)
 {
     BaseWalk w;
-    const bool ok = walk_init(&w, arch, files, err) && check_left(&w, err);
+    const bool ok = walk_init(&w, arch, files, err) && check_left(&w, err) && check_zeros(&w, err);
     walk_release(&w);
     return ok;
 }

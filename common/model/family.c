@@ -43,6 +43,15 @@ bool arch_dropout(const ModelArch *arch, const char *key, double fallback, doubl
     return true;
 }
 
+bool arch_no_layerdrop(const ModelArch *arch, const char *key, Err *err)
+{
+    double drop;
+    if (!arch_dropout(arch, key, 0, &drop, err))
+        return false;
+    return drop <= 0 || err_set(err, ERR_INPUT, "a %s with '%s' is not supported", arch->family->model_type, key) ||
+           err_hint(err, "model_config: {%s: 0.0}", key);
+}
+
 /* Source: transformers/activations.py, ACT2CLS. */
 bool arch_activation_named(const char *name, const char *key, Activation *act, Err *err)
 {

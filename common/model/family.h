@@ -36,6 +36,9 @@ MUST_USE bool arch_layers(ModelArch *arch, const char *key, int64_t fallback, Er
 /* A probability below 1. */
 MUST_USE bool arch_dropout(const ModelArch *arch, const char *key, double fallback, double *out, Err *err);
 
+/* Training leaves no layer out. */
+MUST_USE bool arch_no_layerdrop(const ModelArch *arch, const char *key, Err *err);
+
 MUST_USE bool arch_flag(const ModelArch *arch, const char *key, bool fallback, bool *out, Err *err);
 
 /* The deviation of a new head's first values; key: "initializer_range" in most families. */

@@ -5,7 +5,6 @@
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -31,11 +30,9 @@ static const Family t5 = {
     .task_class = { [TASK_SEQ_2_SEQ_LM] = "T5ForConditionalGeneration" },
 };
 
-enum { POSITIONS = 1 << 20 }; /* distances do not end: the length it was trained at bounds nothing */
-
 static bool read_sizes(ModelArch *arch, Err *err)
 {
-    arch->positions = POSITIONS;
+    arch->positions = 1 << 20; /* distances do not end: the length it was trained at bounds nothing */
     return arch_size(arch, "d_model", 512, &arch->C, err) &&
            arch_stacks(arch, "num_layers", "num_decoder_layers", 6, err) &&
            arch_size(arch, "num_heads", 8, &arch->H, err) && arch_size(arch, "d_kv", 64, &arch->D, err) &&
@@ -48,12 +45,10 @@ static bool read_sizes(ModelArch *arch, Err *err)
 static bool read_activation(ModelArch *arch, Err *err)
 {
     const char *name = json_get_string(arch->config, "feed_forward_proj", "relu", err);
-    if (err->kind != ERR_NONE)
-        return false;
-    arch->gated = strncmp(name, "gated-", 6) == 0;
+    arch->gated = err->kind == ERR_NONE && strncmp(name, "gated-", 6) == 0;
     name += arch->gated ? 6 : 0;
-    return arch_activation_named(arch->gated && strcmp(name, "gelu") == 0 ? "gelu_new" : name, "feed_forward_proj",
-                                 &arch->act, err);
+    return err->kind == ERR_NONE && arch_activation_named(arch->gated && strcmp(name, "gelu") == 0 ? "gelu_new" : name,
+                                                          "feed_forward_proj", &arch->act, err);
 }
 
 static bool read(ModelArch *arch, Err *err)
@@ -69,8 +64,8 @@ static bool read(ModelArch *arch, Err *err)
         return false;
     arch->K = arch->H;
     arch_scale_by(arch, 1);
-    arch->embed_dropout = arch->hidden_dropout = arch->attention_dropout = dropout;
-    arch->inner_dropout = arch->final_dropout = dropout;
+    arch->embed_dropout = arch->hidden_dropout = arch->inner_dropout = arch->final_dropout = arch->attention_dropout =
+        dropout;
     arch->tied = true; /* where files hold no other head */
     arch->logit_scale = scaled ? 1 / sqrt((double)arch->C) : 1;
     return true;
@@ -80,7 +75,7 @@ static bool read(ModelArch *arch, Err *err)
 #define FF(n) { "layer." n ".DenseReluDense.wi", "layer." n ".DenseReluDense.wi_0", "layer." n ".DenseReluDense.wi_1", \
                 "layer." n ".DenseReluDense.wo", "layer." n ".layer_norm" }
 /* clang-format on */
-static const char *const ff_names[] = FF("1"), *const ff_behind[] = FF("2");
+static const char *const ff_names[][5] = { FF("1"), FF("2") };
 static const char table[] = "layer.0.SelfAttention.relative_attention_bias";
 
 /* Block `layer` of a stack, whose blocks are counted from `first`. */
@@ -88,7 +83,7 @@ static void list_block(ModelArch *arch, const char *stack, int layer, int first)
 {
     const int64_t C = arch->C, E = arch->H * arch->D, F = arch->F;
     const bool writes = first > 0, gated = arch->gated;
-    const char *const *ff = writes ? ff_behind : ff_names;
+    const char *const *ff = ff_names[writes];
     const LayerModule modules[] = {
         { "layer.0.SelfAttention.q", ROLE_Q, E, C, false },
         { "layer.0.SelfAttention.k", ROLE_K, E, C, false },

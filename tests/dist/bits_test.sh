@@ -19,9 +19,10 @@ wait $a $b $c
 [ "$(sha "$work/jobs")" = "$want" ] || fail "three jobs give another adapter"
 
 # tokens and images too
-for name in gpt2-clm vit-imgcls; do
+for name in gpt2-clm vit-imgcls t5-seq2seq; do
     options="--parallel.micro_batches=8 --lora.lora_dropout=0.1 --train.max_steps=12"
-    [ $name = gpt2-clm ] || options="$options --data.random_crop=true --data.random_flip=true"
+    [ $name != vit-imgcls ] || options="$options --data.random_crop=true --data.random_flip=true"
+    [ $name != t5-seq2seq ] || options="$options --model_config={\"dropout_rate\":0.1}"
     for ranks in 1 2 4; do
         "$root/bin/lora" train "$root/tests/golden/$name/run.yaml" --ranks=$ranks --train.output_dir="$work/$name-$ranks" \
             $options >"$work/log" 2>&1 || fail "$name with $ranks ranks ended with $?"

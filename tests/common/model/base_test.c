@@ -25,6 +25,7 @@ typedef struct Change {
     const char *key, *value; /* of config.json, as JSON; NULL: none */
     const char *overrides; /* model_config, as JSON; NULL: none */
     int64_t labels; /* of the run; 0: as the model says */
+    float added; /* the number of tensors that are added */
 } Change;
 
 static void write_config(const char *from, const char *folder, const Change *c)
@@ -67,7 +68,7 @@ static char *make(const Change *c)
     int n = (int)count;
     for (int i = 0; i < 4 && c->more[i]; i++)
         if (!safetensors_find(st, c->more[i]))
-            out[n++] = (TensorOut){ .name = c->more[i], .dims = 1, .dim = { 1 }, .data = zeros };
+            out[n++] = (TensorOut){ .name = c->more[i], .dims = 1, .dim = { 1 }, .data = &c->added };
     char *path = path_join(folder, "model.safetensors");
     must(safetensors_write(path, out, n, &err), &err);
     for (int64_t i = 0; i < count; i++)
@@ -239,6 +240,15 @@ static void what_belongs_to_the_body_may_not(void **state)
             "model_type 'llama' and architectures 'Qwen3ForCausalLM'");
 }
 
+static void what_nothing_adds_has_to_be_0(void **state)
+{
+    (void)state;
+    Change c = { .golden = "bart-seq2seq", .task = TASK_SEQ_2_SEQ_LM, .more = { "final_logits_bias" } };
+    fine(&c, NULL);
+    c.added = 0.5f;
+    refused(&c, "number 0 of it is 0.5", "'final_logits_bias' is 0");
+}
+
 static void marks_of_other_tools_are_known(void **state)
 {
     (void)state;
@@ -382,6 +392,7 @@ int main(void)
         cmocka_unit_test(golden_models_are_what_they_say),
         cmocka_unit_test(buffers_and_other_heads_may_be_left_over),
         cmocka_unit_test(what_belongs_to_the_body_may_not),
+        cmocka_unit_test(what_nothing_adds_has_to_be_0),
         cmocka_unit_test(marks_of_other_tools_are_known),
         cmocka_unit_test(more_layers_than_config_json_says_are_taken_on_purpose_only),
         cmocka_unit_test(what_stands_beside_the_body_is_said),

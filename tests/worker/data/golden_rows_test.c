@@ -109,10 +109,34 @@ static void check_goal(const json_t *labels, const float *goal, int64_t width, s
     }
 }
 
+/* A source, then what its target is read from: the token that it begins behind, and it but for its last. */
+static void check_pair(const Case *c, const Dataset *data, int64_t i, const json_t *want, size_t row)
+{
+    json_t *labels = json_object_get(want, "labels");
+    json_t *ids = json_deep_copy(json_object_get(want, "input_ids")), *goals = json_array();
+    const int64_t from = data->start[i], n = data->start[i + 1] - from, S = (int64_t)json_array_size(ids);
+    for (int64_t t = 0; t < S; t++)
+        json_array_append_new(goals, json_integer(-100));
+    json_array_append_new(ids, json_integer((json_int_t)c->arch->start_id));
+    json_array_extend(ids, labels);
+    json_array_remove(ids, json_array_size(ids) - 1);
+    json_array_extend(goals, labels);
+    check_ints(ids, data->ids + from, n, "ids", row);
+    check_ints(goals, data->token_goal + from, n, "goals", row);
+    for (int64_t t = 0; t < n; t++)
+        assert_int_equal(data->types[from + t], t >= S);
+    json_decref(ids);
+    json_decref(goals);
+}
+
 static void check_row(const Case *c, const Dataset *data, int64_t i, const json_t *want, size_t row)
 {
     const int64_t from = data->start[i], n = data->start[i + 1] - from;
     const json_t *labels = json_object_get(want, "labels"), *types = json_object_get(want, "token_type_ids");
+    if (c->arch->source_layers > 0) {
+        check_pair(c, data, i, want, row);
+        return;
+    }
     if (data->images)
         assert_string_equal(strchr(data->images + data->image_at[i], ':') + 1,
                             json_string_value(json_object_get(want, "file")));
@@ -252,6 +276,9 @@ static void rows_of_every_decoder_are_those_of_transformers(void **state)
                                          "phi3-long",      "gpt_neox-clm", "phi-clm",     "granite-clm",
                                          "olmo2-clm",      "stablelm-clm", "smollm3-clm", "falcon-clm",
                                          "falcon_new-clm", "bloom-clm",    "gptj-clm",    "cohere-clm" };
+    static const char *const pairs[] = { "t5-seq2seq", "flan_t5-seq2seq", "bart-seq2seq" };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        check_case(pairs[i]);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         check_case(names[i]);
 }
