@@ -26,6 +26,7 @@ for ((i = 0; i < 200; i++)); do
     silent+=("$one")
 done
 start_job 1
+await 20 reached "$work/silent" 1 # what is cut by its handshake alone goes after 30 s
 ends_with 0 "a server with 200 silent connections" wait $ps
 ends_with 0 "its worker" wait $job
 same_bits "$work/silent" "a crowd of silent connections"
