@@ -150,7 +150,9 @@ $(B)/tests/dist/%.so: tests/dist/%.c
 	$(call say,LD $@)$(CC) $(CFLAGS) -shared -fPIC -o $@ $< -ldl
 
 DIST := $(addprefix $(B)/tests/dist/,make_model join_many wrong_blas.so bad_disk.so wrong_clock.so)
-test-dist: all $(DIST) ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
+.PHONY: dist-programs
+dist-programs: all $(DIST)
+test-dist: dist-programs ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 	BUILD=$(B) tests/run $(call scripts,dist)
 
 .PHONY: test-faults soak
