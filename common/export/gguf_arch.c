@@ -177,7 +177,7 @@ const GgufArch *gguf_arch(const SavedModel *saved, Err *err)
     else if (of_type)
         refuse(err, "a %s of the task %s", arch->family->model_type, config_task_name(arch->head.task->type));
     else {
-        err_set(err, ERR_INPUT, "a %s has no GGUF form here", arch->family->model_type);
+        err_set(err, ERR_INPUT, "model_type '%s' has no GGUF form here", arch->family->model_type);
         err_hint(err, "lora merge writes a folder for llama.cpp's own converter, where that knows the family");
     }
     return NULL;

@@ -366,17 +366,17 @@ static void what_llama_cpp_computes_otherwise_is_refused(void **state)
         const char *what;
     } rows[] = {
         { "distilbert-regress", TASK_SEQ_CLS, "{\"target_modules\": [\"q_lin\"]}", false,
-          "a distilbert has no GGUF form" },
+          "'distilbert' has no GGUF form" },
         { "bert-tokcls", TASK_TOKEN_CLS, "{\"target_modules\": [\"query\"]}", false, "a bert of the task TOKEN_CLS" },
         { "bert-multilabel", TASK_SEQ_CLS, "{\"target_modules\": [\"query\"]}", false, "the activation of this bert" },
-        { "vit-imgcls", TASK_IMAGE_CLS, "{\"target_modules\": [\"q_proj\"]}", false, "a vit has no GGUF form" },
+        { "vit-imgcls", TASK_IMAGE_CLS, "{\"target_modules\": [\"q_proj\"]}", false, "'vit' has no GGUF form" },
         { "gpt2-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"wte\"]}", false, "not tied to the word table" },
         { "gpt2-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"wte\"]}", true, "LoRA on 'transformer.wte'" },
         { "llama-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"], \"modules_to_save\": [\"lm_head\"]}", true,
           "'lm_head', which was trained itself," },
         { "llama-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"], \"use_dora\": true}", true,
           "q_proj.lora_magnitude_vector' has no place in a GGUF adapter" },
-        { "qwen3-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"]}", false, "a qwen3 has no GGUF form" },
+        { "qwen3-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"]}", false, "'qwen3' has no GGUF form" },
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         Subject s;
