@@ -174,19 +174,20 @@ int cmd_sweep(int argc, char **argv)
         { "ranks", "N", "worker processes of each; default: the cores by --jobs", &options.ranks, NULL },
         { "out", "DIR", "folder of the runs and the table; default: train.output_dir-sweep", &options.out, NULL },
         { "table", NULL, "the table of what is there, without training", NULL, &options.table },
+        { "overwrite", NULL, "start all trials anew", NULL, &options.overwrite },
+        { "help", NULL, "this text", NULL, &help },
         { "trial", "N", "only the N-th, without a table: one task of an array (launch/slurm/sweep.sbatch)",
           &options.trial, NULL },
         { "words", NULL, "with --trial: print its words for lora train or lora_ps, and stop", NULL, &options.words },
-        { "overwrite", NULL, "start all trials anew", NULL, &options.overwrite },
-        { "help", NULL, "this text", NULL, &help },
     };
+    enum { FOR_SCRIPTS = 2 }; /* the last ones */
     const OptionTable table = { "lora sweep",
                                 "RUN.yaml SETTING=VALUE,VALUE...",
                                 "which rank, which rate: a run for each combination of settings, and which is best",
                                 own,
                                 LENGTH(own),
                                 true,
-                                0 };
+                                LENGTH(own) - FOR_SCRIPTS };
     const int code = command_main(&(Command){ &table, &help, 1, AXES_MOST + 1, run, &options }, argc, argv);
     return code ? code : options.code;
 }

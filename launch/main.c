@@ -33,7 +33,7 @@
 typedef struct Verb {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *help;
+    const char *help; /* NULL: the line of the one before says it */
 } Verb;
 
 static const Verb commands[] = {
@@ -53,9 +53,9 @@ static const Verb commands[] = {
     { "plan", cmd_plan, "what a run takes of so many nodes: stages, memory, time, bytes" },
     { "doctor", cmd_doctor, "whether a run would work on this machine, and what to do" },
     { "status", cmd_status, "the live state of a run: who works, how far it is, what it costs" },
-    { "checkpoint", cmd_checkpoint, "has a parameter server make a checkpoint now" },
-    { "drain", cmd_drain, "lets a parameter server finish what is open, and end" },
-    { "stop", cmd_stop, "has a parameter server make a checkpoint and end" },
+    { "checkpoint", cmd_checkpoint, "has a server save; drain: end behind what is open; stop: save and end" },
+    { "drain", cmd_drain, NULL },
+    { "stop", cmd_stop, NULL },
     { "compare", cmd_compare, "LoRA, its relatives and full fine-tuning on one task, in one table" },
     { "sweep", cmd_sweep, "runs of one run file with other settings, and which is best" },
     { "plot", cmd_plot, "curves of several runs in one picture" },
@@ -68,7 +68,8 @@ static void usage(FILE *out)
 {
     fputs("usage: lora COMMAND [ARGUMENTS]          (lora COMMAND --help tells more)\n\n", out);
     for (int i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+        if (commands[i].help)
+            fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
 }
 
 /* lora(1): a part a command. */

@@ -13,8 +13,12 @@ done
 for script in setup hosts; do
     "$root/launch/$script" -h | grep -q "HOSTFILE\|usage" || fail "launch/$script -h"
 done
-commands=$("$bin/lora" --help | sed -n 's/^  \([a-z]*\) .*/\1/p')
-[ "$(wc -w <<<"$commands")" -ge 7 ] || fail "lora --help lists no commands"
+commands=$("$bin/lora" --help=words | grep -vE '^(help|--.*)$')
+[ "$(wc -w <<<"$commands")" -ge 20 ] || fail "lora --help=words lists no commands"
+"$bin/lora" --help >"$work/long"
+for c in $commands; do
+    grep -qw -- "$c" "$work/long" || fail "lora --help does not say $c"
+done
 
 # ---- manual pages: every command, option and key, without a fault that mandoc sees
 
