@@ -55,7 +55,8 @@ void saved_open(SavedModel *saved, const ModelArch *arch, const SafeTensors *fil
     *saved = (SavedModel){ .arch = arch, .untied = untied, .dtype = dtype != DTYPE_OTHER ? dtype : usual(arch, files) };
     saved->tensors = xcalloc(2 * (size_t)arch->module_count, sizeof *saved->tensors);
     for (int i = 0; i < arch->module_count; i++) {
-        if (!arch->modules[i].tied || untied)
+        const Module *m = &arch->modules[i];
+        if (!m->tied || untied || !stored_is_tied(files, arch, m)) /* T5 v1.1: files may hold a head of their own */
             add(saved, files, i, false, dtype);
         if (arch->modules[i].bias)
             add(saved, files, i, true, dtype);

@@ -35,6 +35,7 @@ END
 }
 
 for golden in "$root"/tests/golden/*/run.yaml; do
+    ! grep -q '^tasks:' "$golden" || continue # an adapter for each task: tasks_test.sh
     name=$(basename "$(dirname "$golden")")
     labels=$(sed -n 's/^labels: *//p' "$golden")
     problem=$(sed -n 's/^problem_type: *//p' "$golden")

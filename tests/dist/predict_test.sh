@@ -123,9 +123,9 @@ classless null
 ! write || fail "an adapter without a task answers"
 grep -q "its task_type is null" "$work/log" && grep -q -- "try: give --task_type=SEQ_CLS" "$work/log" || fail "nobody asks for the task"
 write --task_type=CAUSAL_LM && cmp -s "$work/got" "$work/known" || fail "--task_type does not say the task"
-classless BertModel
-! write || fail "an adapter of a bare model answers"
-grep -q "'BertModel' is the class of no task" "$work/log" || fail "the class is not named"
+classless BertForNextSentencePrediction
+! write || fail "an adapter of a class without a task answers"
+grep -q "'BertForNextSentencePrediction' is the class of no task" "$work/log" || fail "the class is not named"
 
 # an empty line: a language model writes nothing, or what follows nothing, and goes on; a text without a token has no
 # class, and its line is named

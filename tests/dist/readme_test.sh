@@ -78,6 +78,7 @@ readme_take 'launch/slurm/lora.sbatch' # tests/cluster/slurm_readme_test.sh
 readme_take 'import NAME|FILE... OUT.jsonl' # tests/interop/readers.py
 readme_take 'lora export ADAPTER OUT.gguf' # tests/dist/export_test.sh
 readme_take 'lora combine' # tests/dist/combine_test.sh
+readme_take 'lora embed' # tests/dist/embed_test.sh
 readme_take 'make demo'
 readme_take 'make test'
 [ -z "$readme_commands" ] || fail "commands of README that nobody tries: $readme_commands"
