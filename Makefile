@@ -19,8 +19,8 @@ B       := build/$(CC)-$(PROFILE)
 
 OPT_release := -O3 -g1
 OPT_debug   := -Og -g3
-OPT_asan    := -O1 -g3 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-OPT_tsan    := -O1 -g3 -fsanitize=thread
+OPT_asan    := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT_tsan    := -O1 -g1 -fsanitize=thread
 OPT         := $(OPT_$(PROFILE))
 export TSAN_OPTIONS ?= suppressions=$(CURDIR)/tests/support/tsan.supp ignore_noninstrumented_modules=1
 ifeq ($(OPT),)

@@ -51,7 +51,8 @@ static bool add_name(Search *s, const char *label, Err *err)
     if (json_object_get(s->seen, label))
         return true;
     json_object_set_new_nocheck(s->seen, label, json_true());
-    names->items = xrealloc(names->items, (size_t)(names->count + 1) * sizeof *names->items);
+    if ((names->count & (names->count - 1)) == 0) /* twice the room at each power of two */
+        names->items = xrealloc(names->items, (size_t)(names->count > 0 ? 2 * names->count : 1) * sizeof *names->items);
     names->items[names->count++] = xstrdup(label);
     const bool comma = has_comma(label);
     s->all_numbers = s->all_numbers && (comma || is_number(label));
