@@ -152,8 +152,10 @@ $(B)/tests/dist/%.so: tests/dist/%.c
 DIST := $(addprefix $(B)/tests/dist/,make_model join_many wrong_blas.so bad_disk.so wrong_clock.so)
 .PHONY: dist-programs
 dist-programs: all $(DIST)
+# They take a minute or more, and are of test-faults where nobody asks for them
+SLOW := $(if $(T),,$(addprefix tests/dist/,fault_test.sh signal_test.sh))
 test-dist: dist-programs ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
-	BUILD=$(B) tests/run $(call scripts,dist)
+	BUILD=$(B) tests/run $(filter-out $(SLOW),$(call scripts,dist))
 
 .PHONY: test-faults soak
 FAULTS := kill fault disk keys identity signal supervise status web
