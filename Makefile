@@ -121,7 +121,7 @@ scripts = $(wildcard tests/$(1)/*$(T)*_test.sh)
 PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: test test-unit test-dist test-interop
-test: ## install what is missing, build, run every test (9 to 14 minutes on two cores)
+test: ## install what is missing, build, run every test (about 15 minutes on two cores)
 	launch/setup
 	$(MAKE) lint
 	$(MAKE) $(PARALLEL) test-unit
@@ -185,7 +185,7 @@ soak-sim: $(B)/tests/ps/sim/sim_test ## a million schedules of faults for server
 	SIM_SCHEDULES=$${SIM_SCHEDULES:-1000000} $<
 
 .PHONY: test-mutants
-test-mutants: ## breaks the programs on purpose, each time a test must be red; T=word picks (4 minutes)
+test-mutants: ## breaks the programs on purpose, each time a test must be red; T=word picks (about half an hour)
 	BUILD=$(B) tests/mutants/run $(T)
 
 .PHONY: test-load
