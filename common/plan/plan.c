@@ -395,44 +395,53 @@ void plan_limits(Plan *p, int64_t steps, int64_t *tokens, int64_t *rows)
         bound(p, tokens, rows);
 }
 
+/* Chunks that are cut between examples: each of so many tokens at the most, or of one example. */
+typedef struct Cut {
+    int64_t *ends, count, tokens, most_tokens;
+} Cut;
+
+/* The next example begins at row `at` and has T tokens. */
+static void cut_before(Cut *cut, int64_t at, int64_t T)
+{
+    if (cut->tokens > 0 && cut->tokens + T > cut->most_tokens) {
+        cut->ends[cut->count++] = at;
+        cut->tokens = 0;
+    }
+    cut->tokens += T;
+}
+
+static int64_t cut_end(Cut *cut, int64_t rows, int64_t **ends)
+{
+    if (rows > 0)
+        cut->ends[cut->count++] = rows;
+    *ends = cut->ends;
+    return cut->count;
+}
+
 int64_t plan_chunks(const int64_t *start, const uint32_t *rows, int64_t count, int64_t columns, int64_t most_tokens,
                     int64_t **ends)
 {
-    int64_t *out = xmalloc((size_t)(count + 1) * sizeof *out), n = 0, sum = 0;
+    Cut cut = { .ends = xmalloc((size_t)(count + 1) * sizeof *cut.ends), .most_tokens = most_tokens };
     for (int64_t i = 0; i < count; i += columns) {
         int64_t T = 0;
         for (int64_t k = i; k < i + columns; k++) {
             const int64_t row = rows ? rows[k] : k;
             T += start[row + 1] - start[row];
         }
-        if (sum > 0 && sum + T > most_tokens) {
-            out[n++] = i;
-            sum = 0;
-        }
-        sum += T;
+        cut_before(&cut, i, T);
     }
-    if (count > 0)
-        out[n++] = count;
-    *ends = out;
-    return n;
+    return cut_end(&cut, count, ends);
 }
 
 int64_t plan_chunks_of_groups(const int64_t *start, const int64_t *group, const uint32_t *rows, int64_t count,
                               int64_t most_tokens, int64_t **ends)
 {
-    int64_t *out = xmalloc((size_t)(count + 1) * sizeof *out), n = 0, sum = 0;
+    Cut cut = { .ends = xmalloc((size_t)(count + 1) * sizeof *cut.ends), .most_tokens = most_tokens };
     for (int64_t i = 0, next; i < count; i = next) {
         int64_t T = 0;
         for (next = i; next < count && group[rows[next]] == group[rows[i]]; next++)
             T += start[rows[next] + 1] - start[rows[next]];
-        if (sum > 0 && sum + T > most_tokens) {
-            out[n++] = i;
-            sum = 0;
-        }
-        sum += T;
+        cut_before(&cut, i, T);
     }
-    if (count > 0)
-        out[n++] = count;
-    *ends = out;
-    return n;
+    return cut_end(&cut, count, ends);
 }

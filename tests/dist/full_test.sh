@@ -47,20 +47,7 @@ small=("${bits[@]}") bits=(--model="$work/wide" --parallel.micro_batches=4 --tra
 steps=60
 reference "$work/wide-one"
 want=$(sha "$work/wide-one")
-start_ps "$work/wide-kills" --train.save_strategy=steps --train.save_steps=20
-start_job 1; a=$job
-start_job 2; b=$job
-await 30 reached "$work/wide-kills" 5
-await 30 pgrep -P $b
-kill -9 "$(pgrep -P $b | head -n 1)" 2>/dev/null || fail "no worker to kill"
-await 30 reached "$work/wide-kills" 30
-kill -9 $ps
-wait $ps 2>/dev/null
-start_ps "$work/wide-kills" --ps.address="$address" --train.save_strategy=steps --train.save_steps=20
-ends_with 0 "the server of pieces" wait $ps
-ends_with 0 "the worker of pieces" wait $a
-wait $b
-same_bits "$work/wide-kills" "a kill between pieces"
+through_kills "$work/wide-kills" 20 30
 python3 - "$work/wide-one/summary.json" <<'EOF' || fail "the bytes are not those of the arithmetic"
 import json, sys
 s = json.load(open(sys.argv[1]))

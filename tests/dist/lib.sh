@@ -109,6 +109,26 @@ reference() {
     wait $job || fail "its worker ended with $?"
 }
 
+# DIR EVERY STEP: a run with checkpoints every EVERY steps by a job of one rank and one of two, of which one is killed at step 5,
+# and the server at STEP; its adapter is the one that $want is of
+through_kills() {
+    local out=$1 saves=(--train.save_strategy=steps --train.save_steps="$2") a b
+    start_ps "$out" "${saves[@]}"
+    start_job 1; a=$job
+    start_job 2; b=$job
+    await 30 reached "$out" 5
+    await 30 pgrep -P $b
+    kill -9 "$(pgrep -P $b | head -n 1)" 2>/dev/null || fail "no worker to kill"
+    await 30 reached "$out" "$3"
+    kill -9 $ps
+    wait $ps 2>/dev/null
+    start_ps "$out" --ps.address="$address" "${saves[@]}"
+    ends_with 0 "the server after kills" wait $ps
+    ends_with 0 "the worker that was left" wait $a
+    wait $b
+    same_bits "$out" "a kill"
+}
+
 # CODE WHAT COMMAND...: the command must end with the code
 ends_with() {
     local code=$1 what=$2 got=0

@@ -15,20 +15,7 @@ for ranks in 2 4; do
     ends_with 0 "$ranks ranks" wait $job
     same_bits "$work/r$ranks" "a job of $ranks ranks"
 done
-start_ps "$work/kills" --train.save_strategy=steps --train.save_steps=15
-start_job 1; a=$job
-start_job 2; b=$job
-await 30 reached "$work/kills" 5
-await 30 pgrep -P $b
-kill -9 "$(pgrep -P $b | head -n 1)" 2>/dev/null || fail "no worker to kill"
-await 30 reached "$work/kills" 20
-kill -9 $ps
-wait $ps 2>/dev/null
-start_ps "$work/kills" --ps.address="$address" --train.save_strategy=steps --train.save_steps=15
-ends_with 0 "the server after kills" wait $ps
-ends_with 0 "the worker that was left" wait $a
-wait $b
-same_bits "$work/kills" "a kill"
+through_kills "$work/kills" 15 20
 for task in mood words; do
     cmp "$work/one/tasks/$task/adapter_model.safetensors" "$work/kills/tasks/$task/adapter_model.safetensors" >"$work/log" ||
         fail "a kill changes the adapter of $task"

@@ -34,3 +34,19 @@ void test_folder_drop(char *folder)
     assert_true(folder_remove(folder, NULL));
     free(folder);
 }
+
+static char *cache;
+
+int test_cache_new(void **state)
+{
+    (void)state;
+    cache = test_folder_new();
+    return setenv("LORA_CACHE", cache, 1) == 0 ? 0 : 1;
+}
+
+int test_cache_drop(void **state)
+{
+    (void)state;
+    test_folder_drop(cache);
+    return 0;
+}

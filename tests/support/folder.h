@@ -10,4 +10,8 @@ void test_folder_write(const char *folder, const char *name, const char *text);
 /* Removes it with all that is in it, and frees the path. */
 void test_folder_drop(char *folder);
 
+/* Before and behind a group of tests: data sets that they open are kept in a folder of their own. */
+int test_cache_new(void **state);
+int test_cache_drop(void **state);
+
 #endif

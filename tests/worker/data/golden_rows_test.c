@@ -4,6 +4,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/tensor/safetensors.h"
+#include "tests/support/folder.h"
 #include "worker/data/pictures.h"
 #include "worker/train/settings.h"
 
@@ -320,21 +321,6 @@ static void rows_that_cannot_be_kept_are_told_unless_they_are_kept_already(void 
 
 /* ---- all ---------------------------------------------------------------------------------------- */
 
-static char cache[] = "/tmp/golden_rows_test_XXXXXX";
-
-static int make_cache(void **state)
-{
-    (void)state;
-    return mkdtemp(cache) && setenv("LORA_CACHE", cache, 1) == 0 ? 0 : 1;
-}
-
-static int remove_cache(void **state)
-{
-    (void)state;
-    Err err = { 0 };
-    return folder_remove(cache, &err) ? 0 : 1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,5 +342,5 @@ int main(void)
         cmocka_unit_test(rows_of_every_encoder_are_those_of_transformers),
         cmocka_unit_test(a_second_opening_maps_what_the_first_has_encoded),
     };
-    return cmocka_run_group_tests(tests, make_cache, remove_cache);
+    return cmocka_run_group_tests(tests, test_cache_new, test_cache_drop);
 }

@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/slots/slots_tensor.h"
 #include "launch/session.h"
+#include "tests/support/folder.h"
 #include "tests/support/must.h"
 #include "worker/data/questions.h"
 #include "worker/eval/measure_answers.h"
@@ -314,21 +315,6 @@ static void answers_are_those_of_utils_qa(void **state)
         check_answers(cases[k]);
 }
 
-static char cache[] = "/tmp/questions_golden_test_XXXXXX";
-
-static int make_cache(void **state)
-{
-    (void)state;
-    return mkdtemp(cache) && setenv("LORA_CACHE", cache, 1) == 0 ? 0 : 1;
-}
-
-static int remove_cache(void **state)
-{
-    (void)state;
-    Err err = { 0 };
-    return folder_remove(cache, &err) ? 0 : 1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,5 +323,5 @@ int main(void)
         cmocka_unit_test(the_first_step_has_the_loss_and_the_gradient_of_peft),
         cmocka_unit_test(answers_are_those_of_utils_qa),
     };
-    return cmocka_run_group_tests(tests, make_cache, remove_cache);
+    return cmocka_run_group_tests(tests, test_cache_new, test_cache_drop);
 }
