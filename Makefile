@@ -227,7 +227,7 @@ bench: all $(BENCHES) ## speed beside PyTorch + PEFT on the same cores; prints o
 # ---- the rest ----------------------------------------------------------------
 
 .PHONY: demo setup lint format format-check install deb clean help
-demo: ## install what is missing, build, fine-tune a real model on real texts (about 4 minutes)
+demo: ## install what is missing, build, fine-tune a real model on real texts (4 to 9 minutes)
 	launch/setup
 	$(MAKE) all
 	launch/demo
