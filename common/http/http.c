@@ -1,6 +1,7 @@
 /* DESIGN. A connection that waits is suspended, and resumed by http_wake. Both happen under one lock, with a flag for a
  * wake that came first: else one that falls between "there is nothing yet" and the suspension would be lost. A
- * suspended connection is not polled, so that its client has left shows only when somebody looks (http_left).
+ * suspended connection is not polled, so that its client has left shows only when somebody looks (http_left). The
+ * daemon must not stop while one is suspended: closing wakes them all as broken, and from then on none is suspended.
  *
  * libmicrohttpd gives up a connection that is silent; that one which sends a byte now and then comes to no end, is
  * patience's. */
@@ -26,7 +27,9 @@ struct HttpServer {
     HttpHandler handler;
     HttpOptions options;
     Patience *patience;
-    pthread_mutex_t lock; /* of `suspended` and `woken` of all requests */
+    pthread_mutex_t lock; /* of what follows, and of `suspended`, `woken` and `next` of all requests */
+    struct HttpInside *waiting; /* those that are suspended */
+    bool closing;
     int port, listener; /* listener: -1 once it is closed or the daemon's */
 };
 
@@ -39,6 +42,7 @@ struct HttpInside {
     bool streams, over; /* over: the stream's last bytes are in `out` */
     bool broken;
     bool suspended, woken;
+    struct HttpInside *next; /* of those that are suspended */
     bool queued; /* an answer is on its way */
     Text out; /* of a stream: what has not been taken */
     size_t taken;
@@ -46,18 +50,31 @@ struct HttpInside {
 
 /* ---- waiting ------------------------------------------------------------------------------ */
 
-/* True: it is suspended. False: a wake came before. */
+/* True: it is suspended. False: a wake came before, or the server closes (broken). */
 static bool suspend(struct HttpInside *in)
 {
-    pthread_mutex_lock(&in->server->lock);
-    const bool woken = in->woken;
+    HttpServer *server = in->server;
+    pthread_mutex_lock(&server->lock);
+    const bool suspended = !in->woken && !server->closing;
     in->woken = false;
-    if (!woken) {
+    in->broken = in->broken || server->closing;
+    if (suspended) {
         in->suspended = true;
+        in->next = server->waiting;
+        server->waiting = in;
         MHD_suspend_connection(in->connection);
     }
-    pthread_mutex_unlock(&in->server->lock);
-    return !woken;
+    pthread_mutex_unlock(&server->lock);
+    return suspended;
+}
+
+/* Under the lock. */
+static void resume(struct HttpInside **at)
+{
+    struct HttpInside *in = *at;
+    *at = in->next;
+    in->suspended = false;
+    MHD_resume_connection(in->connection);
 }
 
 void http_wake(HttpRequest *request)
@@ -65,12 +82,25 @@ void http_wake(HttpRequest *request)
     struct HttpInside *in = request->inside;
     pthread_mutex_lock(&in->server->lock);
     if (in->suspended) {
-        in->suspended = false;
-        MHD_resume_connection(in->connection);
+        struct HttpInside **at = &in->server->waiting;
+        while (*at != in)
+            at = &(*at)->next;
+        resume(at);
     } else {
         in->woken = true;
     }
     pthread_mutex_unlock(&in->server->lock);
+}
+
+static void break_waiting(HttpServer *server)
+{
+    pthread_mutex_lock(&server->lock);
+    server->closing = true;
+    while (server->waiting) {
+        server->waiting->broken = true;
+        resume(&server->waiting);
+    }
+    pthread_mutex_unlock(&server->lock);
 }
 
 bool http_left(const HttpRequest *request)
@@ -234,16 +264,15 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
     if (!in->whole)
         patience_asked(server->patience, guest_of(connection));
     in->whole = true;
-    for (;;) {
+    while (!in->broken) {
         server->handler.ask(server->handler.self, request);
         if (in->queued)
             return MHD_YES;
-        if (in->broken)
-            return MHD_NO;
-        REQUIRE(in->waits);
-        if (suspend(in))
+        REQUIRE(in->waits || in->broken);
+        if (!in->broken && suspend(in))
             return MHD_YES;
     }
+    return MHD_NO;
 }
 
 static void on_completed(void *self, struct MHD_Connection *connection, void **held,
@@ -359,10 +388,12 @@ void http_close(HttpServer *server)
 {
     if (!server)
         return;
-    if (server->daemon)
+    if (server->daemon) {
+        break_waiting(server);
         MHD_stop_daemon(server->daemon);
-    else if (server->listener >= 0)
+    } else if (server->listener >= 0) {
         close(server->listener);
+    }
     patience_close(server->patience);
     pthread_mutex_destroy(&server->lock);
     free(server);

@@ -210,16 +210,25 @@ void service_drop(Service *s, ServeExchange *x)
 
 bool service_start(Service *s, HttpRequest *request, ServeExchange *x, Refusal *r)
 {
+    /* draining and open under one lock: a server that drains is idle only when nothing can be on its way in */
+    jobs_lock(s->jobs);
+    const bool draining = s->draining;
+    s->open += !draining;
+    jobs_unlock(s->jobs);
+    if (draining) {
+        service_drop(s, x);
+        *r = service_fault(JOB_DRAINED);
+        return false;
+    }
     request->data = x;
     for (int64_t i = 0; i < x->count; i++)
         x->prompt_tokens += x->jobs[i].writing.ids ? x->jobs[i].writing.prompt : x->jobs[i].encoding.count;
     figures_add(&s->figures, FIGURE_PROMPT_TOKENS, x->prompt_tokens);
-    if (jobs_add(s->jobs, x)) {
-        jobs_lock(s->jobs);
-        s->open++;
-        jobs_unlock(s->jobs);
+    if (jobs_add(s->jobs, x))
         return true;
-    }
+    jobs_lock(s->jobs);
+    s->open--;
+    jobs_unlock(s->jobs);
     request->data = NULL;
     service_drop(s, x);
     return refuse(r, 429, NULL, "queue_full", "%lld requests wait already, which is the most; try again later",

@@ -1,0 +1,96 @@
+/* The end of a server with requests that still wait. */
+#include "common/http/http.h"
+
+#include "common/base/clock.h"
+#include "tests/support/must.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Who asks for /stream gets one without bytes, who asks for something else waits. */
+typedef struct Waiting {
+    atomic_int asked, ended;
+} Waiting;
+
+static void ask(void *self, HttpRequest *request)
+{
+    Waiting *waiting = self;
+    if (strcmp(request->path, "/stream") == 0)
+        http_stream(request, "text/plain", NULL);
+    else
+        http_wait(request);
+    atomic_fetch_add(&waiting->asked, 1);
+}
+
+static bool more(void *self, HttpRequest *request, Text *out)
+{
+    (void)self;
+    (void)request;
+    (void)out;
+    return true;
+}
+
+static void end(void *self, HttpRequest *request)
+{
+    Waiting *waiting = self;
+    (void)request;
+    atomic_fetch_add(&waiting->ended, 1);
+}
+
+static int request(int port, const char *path)
+{
+    char text[64];
+    const struct sockaddr_in to = { .sin_family = AF_INET,
+                                    .sin_port = htons((uint16_t)port),
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    const int s = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(s, (const struct sockaddr *)&to, sizeof to), 0);
+    const int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: here\r\n\r\n", path);
+    assert_int_equal(write(s, text, (size_t)n), n);
+    return s;
+}
+
+static void closing_ends_what_waits(void **state)
+{
+    (void)state;
+    Waiting waiting = { 0 };
+    const HttpOptions options = { .host = "127.0.0.1", .most_body = 64, .body_seconds = 10, .connections = 8 };
+    const HttpHandler handler = { &waiting, ask, more, end };
+    Err err = { 0 };
+    HttpServer *server = http_open(&options, &handler, &err);
+    must(server != NULL, &err);
+    const char *const paths[] = { "/stream", "/a", "/b" };
+    int clients[3];
+    for (int i = 0; i < 3; i++)
+        clients[i] = request(http_port(server), paths[i]);
+    while (atomic_load(&waiting.asked) < 3)
+        usleep(1000);
+    usleep(20000); /* the stream has its headers, and waits too */
+
+    const double begun = clock_now();
+    http_quiesce(server);
+    http_close(server);
+    assert_true(clock_now() - begun < 5);
+    assert_int_equal(atomic_load(&waiting.asked), 3);
+    assert_int_equal(atomic_load(&waiting.ended), 3);
+    for (int i = 0; i < 3; i++) {
+        char answer[512];
+        while (read(clients[i], answer, sizeof answer) > 0)
+            ;
+        close(clients[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(closing_ends_what_waits) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
