@@ -5,6 +5,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/config/run_folder.h"
+#include "common/http/cors.h"
+#include "common/model/sentence.h"
 #include "launch/adapter_run.h"
 #include "launch/command.h"
 #include "launch/serve/routes.h"
@@ -15,10 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONTEXT = 4096, BODY = 4 << 20, CONNECTIONS = 1024, LABELS = 1024 };
+enum { CONTEXT = 4096, BODY = 4 << 20, CONNECTIONS = 1024, LABELS = 1024, OWN = 10 /* options that are no numbers */ };
 
 typedef struct ServeArguments {
-    const char *adapters[OPTION_MOST];
+    const char *adapters[OPTION_MOST], *origins[OPTION_MOST];
     const char *model, *host, *key_file, *adapters_dir, *certificate, *key;
     const char *numbers[12]; /* as they were given, by NUMBERS */
     bool metrics_open, log_prompts;
@@ -73,6 +75,7 @@ typedef struct Serving {
     char *names[OPTION_MOST + 1], *folders[OPTION_MOST + 1]; /* owned */
     int count;
     Config run;
+    SentenceFolder sentence; /* of a model that comes without an adapter */
     char *base, *key, *certificate, *tls_key, *below; /* owned; base: its name */
     SessionOptions options;
     Session session;
@@ -102,16 +105,27 @@ static bool take_adapters(Serving *s, const Arguments *words, Err *err)
     return err_hint(err, "lora serve RUN_DIR, or --adapter=NAME=DIR, or --model=DIR");
 }
 
-/* The run of the first adapter; without one a language model. */
+/* What follows the model in its folder. */
+static bool read_sentence(Serving *s, Err *err)
+{
+    char *path = model_find(s->given->model, err);
+    const bool ok = path && sentence_read(&s->sentence, path, err);
+    free(path);
+    return ok;
+}
+
+/* The run of the first adapter. Without one a folder of sentence-transformers embeds, any other is a language model. */
 static bool load_run(Serving *s, const Arguments *words, Err *err)
 {
     if (s->count > 0)
         return adapter_run_check(s->folders[0], err) && adapter_run_load(&s->run, s->folders[0], words, err);
+    if (!read_sentence(s, err))
+        return false;
     const char **keys = xcalloc((size_t)words->override_count + 2, sizeof *keys);
     char *model = xprintf("model=%s", s->given->model);
     int count = 0;
     keys[count++] = model;
-    keys[count++] = "task_type=CAUSAL_LM";
+    keys[count++] = s->sentence.is ? "task_type=FEATURE_EXTRACTION" : "task_type=CAUSAL_LM";
     for (int i = 0; i < words->override_count; i++)
         keys[count++] = words->overrides[i];
     const ConfigSources sources = { .overrides = keys, .override_count = count };
@@ -129,17 +143,16 @@ static char *base_name(const char *model)
 static bool open_session(Serving *s, Err *err)
 {
     const Config *c = &s->run;
-    if (task_get(c->task)->embeds) {
-        err_set(err, ERR_INPUT, "embeddings are not served");
-        return err_hint(err, "lora embed --adapter=DIR FILE; or serve the folder of lora merge by another server");
-    }
     const bool speaks = task_get(c->task)->speaks;
     if (task_get(c->task)->two_texts) {
         err_set(err, ERR_INPUT, "a model of the task %s is not served: its prompts are no texts that go on",
                 config_task_name(c->task));
         return err_hint(err, "lora predict answers files of sources");
     }
-    const int64_t longest = s->number[LENGTH_MOST] > 0 ? s->number[LENGTH_MOST] : speaks ? CONTEXT : c->data.max_length;
+    const int64_t longest = s->number[LENGTH_MOST] > 0 ? s->number[LENGTH_MOST]
+                            : speaks                   ? CONTEXT
+                            : s->sentence.max_length   ? s->sentence.max_length
+                                                       : c->data.max_length;
     s->options = (SessionOptions){
         .model = s->given->model,
         .adapter = s->count > 0 ? s->folders[0] : NULL,
@@ -147,6 +160,7 @@ static bool open_session(Serving *s, Err *err)
         .model_config = c->model_config,
         .labels = &c->labels,
         .problem = c->problem_type,
+        .embed = adapted_embed(c),
         .max_length = longest,
         .most_tokens = s->number[TOKENS_BATCH],
         .arithmetic = c->parallel.arithmetic,
@@ -161,14 +175,17 @@ static bool open_session(Serving *s, Err *err)
     return true;
 }
 
-/* The base answers by its own name where it can: as a language model, or with a head of its own. */
+/* The base answers by its own name where it can: as a language model, for embeddings, or with a head of
+ * its own. */
 static bool open_service(Serving *s, Err *err)
 {
     if (task_get(s->run.task)->spans) {
         err_set(err, ERR_INPUT, "questions about a text (%s) are not served", config_task_name(s->run.task));
         return err_hint(err, "lora predict --adapter=DIR FILE answers them");
     }
-    const bool speaks = task_get(s->run.task)->speaks, whole = s->count > 0 && run_folder_is_model(s->folders[0]);
+    const Task *task = task_get(s->run.task);
+    const bool headless = task->speaks || task->embeds; /* nothing of it is an adapter's alone */
+    const bool whole = s->count > 0 && run_folder_is_model(s->folders[0]);
     const ServiceOptions o = { .session = &s->session,
                                .session_options = &s->options,
                                .run = &s->run,
@@ -186,7 +203,7 @@ static bool open_service(Serving *s, Err *err)
                                .log_prompts = s->given->log_prompts };
     s->service_open = true;
     bool ok = service_open(&s->service, &o, err);
-    if (ok && (speaks || whole || s->count == 0))
+    if (ok && (headless || whole || s->count == 0))
         ok = service_load(&s->service, whole ? s->names[0] : s->base, NULL, err);
     for (int i = whole ? 1 : 0; ok && i < s->count; i++)
         ok = service_load(&s->service, s->names[i], s->folders[i], err);
@@ -206,7 +223,7 @@ static char *read_text(const char *path, Err *err)
     return ended;
 }
 
-static bool read_keys(Serving *s, Err *err)
+static bool read_doors(Serving *s, Err *err)
 {
     const ServeArguments *given = s->given;
     const char *named = getenv("LORA_API_KEY");
@@ -219,6 +236,11 @@ static bool read_keys(Serving *s, Err *err)
     if (s->key && !s->key[0])
         return err_set(err, ERR_INPUT, "the API key is empty") ||
                err_at(err, "%s", given->key_file ? given->key_file : "LORA_API_KEY");
+    for (int i = 0; i < OPTION_MOST && given->origins[i]; i++)
+        if (!cors_is_origin(given->origins[i])) {
+            err_set(err, ERR_INPUT, "'%s' is no origin", given->origins[i]);
+            return err_hint(err, "--cors_origin=https://example.org, without a path; or --cors_origin='*'");
+        }
     if (!given->certificate != !given->key)
         return err_set(err, ERR_INPUT, "--tls_cert and --tls_key go together");
     if (given->certificate &&
@@ -264,7 +286,7 @@ static bool serve(Serving *s, const sigset_t *signals, int *second, Err *err)
     const HttpOptions o = { s->given->host, (int)s->number[PORT],
                             s->certificate, s->tls_key,
                             BODY,           (double)s->number[BODY_SECONDS],
-                            CONNECTIONS };
+                            CONNECTIONS,    s->given->origins[0] ? s->given->origins : NULL };
     const HttpHandler handler = routes_handler(&s->service);
     s->http = http_open(&o, &handler, err);
     if (!s->http)
@@ -322,8 +344,9 @@ static bool run(void *self, const Arguments *words, Err *err)
         ok = !given->numbers[i] ||
              option_int(numbers[i].name, given->numbers[i], numbers[i].least, numbers[i].most, &s.number[i], err);
     }
-    ok = ok && take_adapters(&s, words, err) && read_keys(&s, err) && check_host(&s, err) && load_run(&s, words, err) &&
-         open_session(&s, err) && open_service(&s, err) && serve(&s, &signals, &given->second, err);
+    ok = ok && take_adapters(&s, words, err) && read_doors(&s, err) && check_host(&s, err) &&
+         load_run(&s, words, err) && open_session(&s, err) && open_service(&s, err) &&
+         serve(&s, &signals, &given->second, err);
     if (given->second)
         _exit(128 + given->second); /* at once, with what is on its way */
     release(&s);
@@ -334,7 +357,7 @@ int cmd_serve(int argc, char **argv)
 {
     ServeArguments given = { .host = "127.0.0.1" };
     bool help = false;
-    Option own[10 + NUMBERS] = {
+    Option own[OWN + 1 + NUMBERS] = {
         { "adapter", "NAME=DIR...", "an adapter, by the name that requests give as \"model\"; may be repeated",
           given.adapters, NULL },
         { "model", "DIR", "their base model; default: the one that the first names", &given.model, NULL },
@@ -342,23 +365,25 @@ int cmd_serve(int argc, char **argv)
         { "api_key_file", "FILE", "what 'Authorization: Bearer' has to say; or LORA_API_KEY", &given.key_file, NULL },
         { "adapters_dir", "DIR", "adapters below it may be loaded and unloaded by requests", &given.adapters_dir,
           NULL },
+        { "cors_origin", "ORIGIN...",
+          "pages of this site may ask, as https://example.org, or * for all; may be repeated", given.origins, NULL },
         { "tls_cert", "FILE", "a certificate, in PEM", &given.certificate, NULL },
         { "tls_key", "FILE", "its key", &given.key, NULL },
         { "metrics_open", NULL, "/metrics needs no key", NULL, &given.metrics_open },
         { "log_prompts", NULL, "requests are logged with their bodies", NULL, &given.log_prompts },
     };
     for (int i = 0; i < NUMBERS; i++)
-        own[9 + i] = (Option){ numbers[i].name, "N", numbers[i].help, &given.numbers[i], NULL };
-    own[9 + NUMBERS] = (Option){ "help", NULL, "this text", NULL, &help };
+        own[OWN + i] = (Option){ numbers[i].name, "N", numbers[i].help, &given.numbers[i], NULL };
+    own[OWN + NUMBERS] = (Option){ "help", NULL, "this text", NULL, &help };
     const OptionTable table = {
         "lora serve",
         "[RUN_DIR]",
         "answers requests with adapters over one base: /v1/completions, /v1/chat/completions and /v1/models as OpenAI, "
-        "/predict as text-embeddings-inference; /health, /metrics, and a page at /. SIGTERM lets requests end",
+        "/v1/embeddings, /predict and /embed as text-embeddings-inference; /health, /metrics, and a page at /. SIGTERM lets requests end",
         own,
         sizeof own / sizeof *own,
         true,
-        9 + LANES /* the port; the limits are many */
+        OWN + LANES /* the port; the limits are many */
     };
     return command_main(&(Command){ &table, &help, 0, 1, run, &given }, argc, argv);
 }

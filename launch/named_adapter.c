@@ -37,6 +37,7 @@ static bool describe(NamedAdapter *a, const Session *s, const SessionOptions *o,
                                .labels = &run.labels,
                                .label_count = run.label_count,
                                .problem = run.problem_type,
+                               .embed = adapted_embed(&run),
                                .lora = &a->lora,
                                .lora_from = a->folder };
     if (ok && run.labels.count == 0 && run.label_count == 0 && !task_get(o->task)->speaks &&

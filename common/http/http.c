@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/http/cors.h"
 #include "common/http/patience.h"
 
 #include <arpa/inet.h>
@@ -127,10 +128,20 @@ static void add_headers(struct MHD_Response *response, const char *type, const c
     }
 }
 
+static void add_cors(const HttpRequest *request, struct MHD_Response *response)
+{
+    const char *allowed = cors_answer(request->inside->server->options.origins, http_header(request, "Origin"));
+    if (allowed)
+        MHD_add_response_header(response, "Access-Control-Allow-Origin", allowed);
+    if (request->inside->server->options.origins)
+        MHD_add_response_header(response, "Vary", "Origin");
+}
+
 static void queue(HttpRequest *request, int status, struct MHD_Response *response)
 {
     struct HttpInside *in = request->inside;
     REQUIRE(!in->queued);
+    add_cors(request, response);
     in->queued = MHD_queue_response(in->connection, (unsigned)status, response) == MHD_YES;
     in->broken = !in->queued;
     in->waits = false;
@@ -193,6 +204,13 @@ void http_break(HttpRequest *request)
 const char *http_header(const HttpRequest *request, const char *name)
 {
     return MHD_lookup_connection_value(request->inside->connection, MHD_HEADER_KIND, name);
+}
+
+bool http_is_foreign(const HttpRequest *request)
+{
+    const char *site = http_header(request, "Sec-Fetch-Site");
+    return site && (strcmp(site, "cross-site") == 0 || strcmp(site, "same-site") == 0) &&
+           !cors_answer(request->inside->server->options.origins, http_header(request, "Origin"));
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */

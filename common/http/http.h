@@ -40,6 +40,7 @@ typedef struct HttpOptions {
     int64_t most_body; /* bytes */
     double body_seconds; /* in which a request has to come; else its connection is closed */
     int connections;
+    const char *const *origins; /* pages of others that may ask (cors.h); NULL: none */
 } HttpOptions;
 
 /* Listens at once; *handler is copied. NULL with *err set: the address is taken, no such host. */
@@ -50,6 +51,9 @@ void http_close(HttpServer *server); /* ends what is on its way */
 
 /* A header of the request, or NULL. */
 const char *http_header(const HttpRequest *request, const char *name);
+
+/* A page of another site asks, by what the browser says of itself, and its origin is none of the options'. */
+bool http_is_foreign(const HttpRequest *request);
 
 /* headers: "Name: value\n" each, NULL: none. */
 void http_answer(HttpRequest *request, int status, const char *type, const char *headers, const char *body, size_t n);

@@ -2,7 +2,7 @@
 
 #include "common/base/maths.h"
 #include "common/base/mem.h"
-#include "worker/data/examples.h"
+#include "launch/serve/inputs.h"
 #include "worker/images/image_read.h"
 
 #include <stdlib.h>
@@ -165,21 +165,13 @@ static bool encode_words(const Session *s, ServeJob *job, const ClassInput *inpu
 static bool encode(const Service *s, ServeJob *job, const ClassInput *input, bool cut, json_t **places, Refusal *r)
 {
     const Session *session = s->options.session;
-    const ModelArch *arch = session->base.adapted.arch;
-    const int64_t most = cut ? session->max_length : 0;
-    const char *pair = input->pair ? json_string_value(input->pair) : NULL;
+    const InputRules rules = { "inputs", cut };
     Err err = { 0 };
-    const bool ok =
-        arch->head.task->of_tokens
-            ? encode_words(session, job, input, most, places, &err)
-            : tokenizer_encode(session->base.tokenizer, json_string_value(input->text), json_string_length(input->text),
-                               pair, pair ? json_string_length(input->pair) : 0, most, &job->encoding, &err);
-    if (!ok || !examples_check_some(&job->encoding, &err) || !examples_check_ids(arch, &job->encoding, &err))
+    if (!session->base.adapted.arch->head.task->of_tokens)
+        return inputs_text(s, job, input->text, input->pair, &rules, r);
+    if (!encode_words(session, job, input, cut ? session->max_length : 0, places, &err))
         return refuse_err(r, 422, "inputs", &err);
-    return job->encoding.count <= session->max_length ||
-           refuse(r, 413, "inputs", NULL,
-                  "the input has %lld tokens, and %lld are the most; \"truncate\": true cuts it",
-                  (long long)job->encoding.count, (long long)session->max_length);
+    return inputs_check(s, job, &rules, r);
 }
 
 static bool take_image(const Service *s, ServeJob *job, const char *bytes, size_t n, Refusal *r)
@@ -311,14 +303,6 @@ static void answer(Service *s, HttpRequest *request, ServeExchange *x)
 
 /* ---- requests -------------------------------------------------------------------------------------------------- */
 
-static bool take_flag(bool *value, const json_t *body, const char *key, Refusal *r)
-{
-    const json_t *given = json_object_get(body, key);
-    *value = json_is_true(given);
-    return !given || json_is_null(given) || json_is_boolean(given) ||
-           refuse(r, 422, key, NULL, "'%s' is true or false", key);
-}
-
 static ServeExchange *new_exchange(Service *s, HttpRequest *request, ServedAdapter *served, int64_t count)
 {
     ServeExchange *x = exchange_new(request, served, count);
@@ -373,7 +357,7 @@ static void classify(Service *s, HttpRequest *request, bool root, Refusal *r)
     int64_t count = 0;
     bool listed = false, cut = false, raw = false;
     json_t *body = service_body(request, r);
-    ClassInput *inputs = body && take_flag(&cut, body, "truncate", r) && take_flag(&raw, body, "raw_scores", r)
+    ClassInput *inputs = body && inputs_flag(&cut, body, "truncate", r) && inputs_flag(&raw, body, "raw_scores", r)
                              ? take_inputs(s, body, root, &count, &listed, r)
                              : NULL;
     ServedAdapter *served = inputs ? service_choose(s, body, r) : NULL;

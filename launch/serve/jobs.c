@@ -458,7 +458,8 @@ static bool open_rows(Jobs *jobs, Err *err)
     jobs->adapters = xcalloc(most, sizeof(Adapter *));
     if (images)
         jobs->pixels = mem_alloc(most * (size_t)pictures_floats(arch) * sizeof(float), err);
-    jobs->logits = mem_alloc(tokens * (size_t)jobs->options.most_labels * sizeof(float), err);
+    const int64_t labels = arch->head.task->embeds ? arch->C : jobs->options.most_labels;
+    jobs->logits = mem_alloc(tokens * (size_t)labels * sizeof(float), err);
     return jobs->logits && (!images || jobs->pixels);
 }
 

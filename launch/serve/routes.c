@@ -4,9 +4,12 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/version.h"
+#include "common/http/cors.h"
 #include "launch/serve/classes.h"
 #include "launch/serve/page.h"
 #include "launch/serve/texts.h"
+#include "launch/serve/tokens.h"
+#include "launch/serve/vectors.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -67,13 +70,29 @@ static void say_model(Service *s, HttpRequest *request, Refusal *r)
         refuse(r, 404, "model", "model_not_found", "the model '%s' does not exist", name);
 }
 
+/* In TEI's words. */
+static const char *pooling_of(const ModelArch *arch)
+{
+    switch (arch->head.embed.how.pooling) {
+    case POOLING_CLS:
+        return "cls";
+    case POOLING_LAST:
+        return "last_token";
+    default:
+        return "mean";
+    }
+}
+
 static void say_info(Service *s, HttpRequest *request, Refusal *r)
 {
     (void)r;
     const ModelArch *arch = s->count > 0 && s->served[0]->named->adapted.arch ? s->served[0]->named->adapted.arch
                                                                               : s->options.session->base.adapted.arch;
+    const Task *task = arch->head.task;
     json_t *kind = json_object();
-    if (!arch->head.task->speaks) {
+    if (task->embeds)
+        json_object_set_new(kind, "pooling", json_string(pooling_of(arch)));
+    if (!task->speaks && !task->embeds) {
         json_t *names = json_object(), *ids = json_object();
         for (int64_t i = 0; arch->head.label_names && i < arch->head.labels; i++) {
             char number[24];
@@ -86,9 +105,11 @@ static void say_info(Service *s, HttpRequest *request, Refusal *r)
     }
     service_json(request, 200,
                  json_pack("{s:s, s:{s:o}, s:I, s:I, s:s}", "model_id", s->options.base, "model_type",
-                           arch->head.task->speaks ? "generator" : "classifier", kind, "max_input_length",
-                           (json_int_t)s->options.session->max_length, "max_client_batch_size",
-                           (json_int_t)s->options.most_batch, "version", LORA_VERSION));
+                           task->speaks   ? "generator"
+                           : task->embeds ? "embedding"
+                                          : "classifier",
+                           kind, "max_input_length", (json_int_t)s->options.session->max_length,
+                           "max_client_batch_size", (json_int_t)s->options.most_batch, "version", LORA_VERSION));
 }
 
 static void say_page(Service *s, HttpRequest *request, Refusal *r)
@@ -179,13 +200,25 @@ static void unload_adapter(Service *s, HttpRequest *request, Refusal *r)
     json_decref(body);
 }
 
+/* As Hugging Face's Inference API has it: the model says what is asked. */
+static void ask_root(Service *s, HttpRequest *request, Refusal *r)
+{
+    if (s->options.session->base.adapted.arch->head.task->embeds)
+        vectors_embed(s, request, r);
+    else
+        classes_root(s, request, r);
+}
+
 typedef enum { OPEN, WITH_KEY, METRICS } RouteAccess;
+
+/* What a model that is served does. */
+enum { SPEAKS = 1, CLASSIFIES = 2, EMBEDS = 4, READS = 8 /* texts */, ANY = 15 };
 
 typedef struct ServeRoute {
     const char *method, *path; /* a path that ends in '/' but is longer has more behind it */
     void (*answer)(Service *service, HttpRequest *request, Refusal *refusal);
     RouteAccess access;
-    enum { ANY, SPEAKS, CLASSIFIES } models;
+    unsigned models; /* that it is for: of these kinds */
 } ServeRoute;
 
 static const ServeRoute routes[] = {
@@ -200,7 +233,12 @@ static const ServeRoute routes[] = {
     { "POST", "/v1/completions", texts_complete, WITH_KEY, SPEAKS },
     { "POST", "/v1/chat/completions", texts_chat, WITH_KEY, SPEAKS },
     { "POST", "/predict", classes_predict, WITH_KEY, CLASSIFIES },
-    { "POST", "/", classes_root, WITH_KEY, CLASSIFIES },
+    { "POST", "/v1/embeddings", vectors_openai, WITH_KEY, EMBEDS },
+    { "POST", "/embed", vectors_embed, WITH_KEY, EMBEDS },
+    { "POST", "/", ask_root, WITH_KEY, CLASSIFIES | EMBEDS },
+    { "POST", "/tokenize", tokens_of_text, WITH_KEY, READS },
+    { "POST", "/detokenize", tokens_to_text, WITH_KEY, READS },
+    { "POST", "/decode", tokens_to_text, WITH_KEY, READS },
     { "POST", "/v1/load_lora_adapter", load_adapter, WITH_KEY, ANY },
     { "POST", "/v1/unload_lora_adapter", unload_adapter, WITH_KEY, ANY },
 };
@@ -251,19 +289,28 @@ static bool may(const Service *s, const HttpRequest *request, const ServeRoute *
     return refuse(r, 401, NULL, "invalid_api_key", "no API key, or a wrong one: 'Authorization: Bearer KEY'");
 }
 
+static unsigned kinds_of(const Service *s)
+{
+    const Opened *base = &s->options.session->base;
+    const Task *task = base->adapted.arch->head.task;
+    return (task->speaks ? SPEAKS : task->embeds ? EMBEDS : CLASSIFIES) | (base->tokenizer ? READS : 0);
+}
+
 /* Is it of the right size, and may it be answered now? */
 static bool check(Service *s, const HttpRequest *request, const ServeRoute *route, Refusal *r)
 {
     if (!may(s, request, route, r))
         return false;
+    if (http_is_foreign(request) && strcmp(route->method, "POST") == 0)
+        return refuse(r, 403, NULL, NULL, "a page of another site asks; --cors_origin says which may");
     if (request->too_large)
         return refuse(r, 413, NULL, NULL, "the body is larger than the server takes");
-    const bool speaks = s->options.session->base.adapted.arch->head.task->speaks;
-    if (route->models != ANY && (route->models == SPEAKS) != speaks)
-        return refuse(r, 404, NULL, "not_found",
-                      speaks ? "%s classifies, and what is served writes texts: /v1/completions"
-                             : "%s writes texts, and what is served classifies: /predict",
-                      request->path);
+    const unsigned kinds = kinds_of(s);
+    if (!(route->models & kinds))
+        return refuse(r, 404, NULL, "not_found", "%s is not for what is served, which %s", request->path,
+                      kinds & SPEAKS   ? "writes texts: /v1/completions"
+                      : kinds & EMBEDS ? "makes embeddings: /v1/embeddings, /embed"
+                                       : "classifies: /predict");
     if (route->models == ANY)
         return true;
     jobs_lock(s->jobs);
@@ -299,6 +346,11 @@ static void ask(void *self, HttpRequest *request)
     Refusal r = { 0 };
     if (request->data) {
         answer_exchange(s, request, request->data);
+        return;
+    }
+    if (strcmp(request->method, "OPTIONS") == 0 && http_header(request, "Access-Control-Request-Method") &&
+        !http_is_foreign(request)) {
+        http_answer(request, 204, "text/plain", CORS_PREFLIGHT, "", 0);
         return;
     }
     const ServeRoute *route = find_route(request, &r);

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "launch/serve/fields.h"
+#include "launch/serve/inputs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,14 +84,6 @@ static bool take_text(const Service *s, ServeJob *job, const char *text, size_t 
               : refuse_err(r, 400, param, &err);
 }
 
-static bool is_ids(const json_t *value)
-{
-    for (size_t i = 0; i < json_array_size(value); i++)
-        if (!json_is_integer(json_array_get(value, i)))
-            return false;
-    return json_array_size(value) > 0;
-}
-
 static bool take_list(const Service *s, ServeJob *job, const json_t *list, bool asked, Refusal *r)
 {
     const int64_t count = (int64_t)json_array_size(list);
@@ -108,7 +101,7 @@ static bool take_prompt(const Service *s, ServeJob *job, const json_t *prompt, b
 {
     if (json_is_string(prompt))
         return take_text(s, job, json_string_value(prompt), json_string_length(prompt), plain, "prompt", asked, r);
-    if (is_ids(prompt))
+    if (inputs_are_ids(prompt))
         return take_list(s, job, prompt, asked, r);
     return refuse(r, 400, "prompt", NULL,
                   "'prompt' is a text, a list of texts, a list of token ids, or a list of such lists");
@@ -144,20 +137,27 @@ static json_t *take_messages(const json_t *body, Refusal *r)
     return NULL;
 }
 
-static bool take_chat(const Service *s, ServeJob *job, const json_t *body, bool asked, Refusal *r)
+bool texts_render(const Service *s, const json_t *body, bool generation, Text *text, Refusal *r)
 {
     Err err = { 0 };
-    Text text = { 0 };
-    const ChatOptions chat = { .add_generation_prompt = true };
+    const ChatOptions chat = { .add_generation_prompt = generation };
     json_t *messages = take_messages(body, r);
     if (!messages)
         return false;
-    bool ok = s->chat || refuse(r, 400, "messages", NULL, "%s; ask /v1/completions", s->chat_fault.what);
-    if (ok && !chat_template_render(s->chat, messages, &chat, &text, &err))
+    const char *why = s->chat_fault.what[0] ? s->chat_fault.what : "what is served takes no conversations";
+    bool ok = s->chat || refuse(r, 400, "messages", NULL, "%s; give one text as 'prompt'", why);
+    if (ok && !chat_template_render(s->chat, messages, &chat, text, &err))
         ok = refuse_err(r, 400, "messages", &err);
-    ok = ok && take_text(s, job, text.data ? text.data : "", text.size, true, "messages", asked, r);
-    text_release(&text);
     json_decref(messages);
+    return ok;
+}
+
+static bool take_chat(const Service *s, ServeJob *job, const json_t *body, bool asked, Refusal *r)
+{
+    Text text = { 0 };
+    const bool ok = texts_render(s, body, true, &text, r) &&
+                    take_text(s, job, text.data ? text.data : "", text.size, true, "messages", asked, r);
+    text_release(&text);
     return ok;
 }
 
@@ -409,7 +409,7 @@ static bool take_jobs(Service *s, ServeExchange *x, const json_t *body, Refusal 
     TextForm *form = x->form;
     const TextFields *f = &form->fields;
     const json_t *given = json_object_get(body, "prompt");
-    const bool several = json_is_array(given) && !is_ids(given);
+    const bool several = json_is_array(given) && !inputs_are_ids(given);
     bool ok = true;
     for (int64_t i = 0; ok && i < x->count; i++) {
         ServeJob *job = &x->jobs[i];
@@ -426,7 +426,7 @@ static bool take_jobs(Service *s, ServeExchange *x, const json_t *body, Refusal 
 static int64_t count_texts(const Service *s, const TextFields *f, const json_t *body, bool chat, Refusal *r)
 {
     const json_t *prompt = json_object_get(body, "prompt");
-    const bool several = !chat && json_is_array(prompt) && !is_ids(prompt);
+    const bool several = !chat && json_is_array(prompt) && !inputs_are_ids(prompt);
     const int64_t count = several ? (int64_t)json_array_size(prompt) : 1;
     if (!chat && (!prompt || json_is_null(prompt)))
         refuse(r, 400, "prompt", NULL, "'prompt' is missing");

@@ -8,6 +8,9 @@
 
 #include "launch/serve/service.h"
 
+/* The messages of a body through the model's chat template; generation: with what begins an answer. */
+bool texts_render(const Service *service, const json_t *body, bool generation, Text *text, Refusal *refusal);
+
 void texts_complete(Service *service, HttpRequest *request, Refusal *refusal);
 void texts_chat(Service *service, HttpRequest *request, Refusal *refusal);
 

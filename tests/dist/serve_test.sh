@@ -90,6 +90,15 @@ ask classes mine
 kill $server
 ended 0
 
+# embeddings are those of lora embed
+printf 'hello there\nthe red garden\nSay how the engine seemed\n' >"$work/texts"
+"$root/bin/lora" embed --adapter="$golden/bert-embed-mnr/expected" --model="$golden/bert-embed-mnr/model" "$work/texts" \
+    >"$work/embedded" 2>>"$work/log" || fail "lora embed"
+serve --model="$golden/bert-embed-mnr/model" --adapter=mine="$golden/bert-embed-mnr/expected" --cors_origin=https://a.example
+ask vectors mine "$work/texts" "$work/embedded"
+kill $server
+ended 0
+
 # refusals before anything is served
 refused() {
     "$root/bin/lora" serve --port=0 "${@:2}" >>"$work/log" 2>"$work/error"
@@ -101,4 +110,5 @@ refused "nothing is to be served"
 refused "is not NAME=DIR" --adapter=mine
 refused "there is no API key" "${texts[@]}" --host=0.0.0.0
 refused "the name 'mine' is taken" "${texts[@]}" --adapter=mine="$golden/gpt2-text/expected"
+refused "is no origin" "${texts[@]}" --cors_origin=a.example
 refused "the adapter is for SEQ_CLS" "${texts[@]}" --adapter=other="$golden/bert-seqcls/expected"

@@ -3,6 +3,7 @@
 
     serve_client.py URL KEY routes MODEL ADAPTER FOLDER    every route of a model that writes texts
     serve_client.py URL KEY classes MODEL                  every route of one that classifies
+    serve_client.py URL KEY vectors MODEL TEXTS WANTED     every route of one that makes embeddings; WANTED: lora embed's of TEXTS
     serve_client.py URL KEY leave MODEL                    clients that leave, before and behind the first token
     serve_client.py URL KEY slow MODEL                     clients that send and read slowly hold no one up
     serve_client.py URL KEY dribble MODEL SECONDS          clients that never send a whole request lose their connection
@@ -10,6 +11,7 @@
     serve_client.py URL KEY load MODELS SECONDS CLIENTS PROMPTS WANTED PID
                                                            many clients; each text is that of `lora predict`
 """
+import base64
 import concurrent.futures
 import http.client
 import json
@@ -17,6 +19,7 @@ import math
 import os
 import random
 import socket
+import struct
 import sys
 import threading
 import time
@@ -152,6 +155,7 @@ def routes(model, adapter, folder):
         check(f"chat with {param}={value} is refused by name", is_error(got, 400, param), got)
     check("/predict is not for texts", is_error(ask("POST", "/predict", {"inputs": "a"}), 404))
     wrong_requests("/v1/completions", "prompt", right)
+    tokens("the red garden", 0)
     load = {"lora_name": "hot", "lora_path": folder}
     check("load", ask("POST", "/v1/load_lora_adapter", load)[0] == 200)
     check("load again", is_error(ask("POST", "/v1/load_lora_adapter", load), 400, "lora_name"))
@@ -238,6 +242,97 @@ def classes(model):
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         rows = list(pool.map(lambda i: answer("/predict", {"inputs": "the garden is red" if i % 3 else ["the garden", "is red"]}), range(60)))
     check("60 at once: each has its scores, to the bit", all(r == (one if i % 3 else pair) for i, r in enumerate(rows)))
+
+
+def tokens(text, special):
+    """/tokenize and back, in the words of three kinds of clients; special: tokens around a text."""
+    vllm = answer("/tokenize", {"prompt": text, "return_token_strs": True})
+    ids = vllm["tokens"]
+    check("/tokenize: vLLM's", vllm["count"] == len(ids) == len(vllm["token_strs"]) and vllm["max_model_len"] > 0, vllm)
+    bare = answer("/tokenize", {"content": text})["tokens"]
+    check("/tokenize: llama-server's has no special tokens", bare == ids[special:len(ids) - special] and bare, (bare, ids))
+    check("and with them", answer("/tokenize", {"content": text, "add_special": True})["tokens"] == ids)
+    check("and pieces", [p["id"] for p in answer("/tokenize", {"content": text, "with_pieces": True})["tokens"]] == bare)
+    tei = answer("/tokenize", {"inputs": [text, "hello"]})
+    check("/tokenize: TEI's", len(tei) == 2 and [t["id"] for t in tei[0]] == ids, tei)
+    check("places are those of the text", all(t["special"] == (t["start"] is None) and (t["special"] or t["text"] == text[t["start"]:t["stop"]])
+          for t in tei[0]) and sum(t["special"] for t in tei[0]) == 2 * special, tei[0])
+    back = answer("/detokenize", {"tokens": bare})
+    check("/detokenize", back["prompt"] == back["content"] and back["prompt"].strip() == text, back)
+    check("/decode", [t.strip() for t in answer("/decode", {"ids": [ids, bare]})] == [text, text])
+    check("/decode of one", answer("/decode", {"ids": ids})[0].strip() == text)
+    for path, body, param in (("/tokenize", {}, None), ("/tokenize", {"prompt": 3}, "prompt"), ("/tokenize", {"content": [1]}, "content"),
+                              ("/tokenize", {"inputs": [1]}, "inputs"), ("/detokenize", {}, None), ("/detokenize", {"tokens": [-1]}, "tokens"),
+                              ("/detokenize", {"tokens": "a"}, "tokens"), ("/decode", {"ids": [[1], 2]}, "ids"), ("/decode", {"ids": [10 ** 12]}, "ids"),
+                              ("/tokenize", {"prompt": text, "add_special_tokens": 1}, "add_special_tokens")):
+        got = ask("POST", path, body)
+        check(f"{path} {body} is refused", is_error(got, got[0], param) and got[0] in (400, 422), got)
+    check("/tokenize wants the key", is_error(ask("POST", "/tokenize", {"prompt": text}, key=None), 401))
+
+
+def pages_of_others(path, right):
+    """The server takes the pages of https://a.example alone."""
+    def headers(origin, method="POST", **more):
+        c = http.client.HTTPConnection(URL.hostname, URL.port, timeout=60)
+        c.request(method, path, json.dumps(right) if method == "POST" else None,
+                  {"Authorization": f"Bearer {KEY}", "Origin": origin, "Sec-Fetch-Site": "cross-site", **more})
+        r = c.getresponse()
+        r.read()
+        c.close()
+        return r.status, r.headers
+    status, got = headers("https://a.example")
+    check("a page that may ask", status == 200 and got["Access-Control-Allow-Origin"] == "https://a.example" and got["Vary"] == "Origin", (status, got))
+    status, got = headers("https://b.example")
+    check("one that may not", status == 403 and got["Access-Control-Allow-Origin"] is None, (status, got))
+    ask_first = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    status, got = headers("https://a.example", "OPTIONS", **ask_first)
+    check("a page asks first", status == 204 and "POST" in got["Access-Control-Allow-Methods"] and "Authorization" in got["Access-Control-Allow-Headers"], (status, got))
+    status, got = headers("https://b.example", "OPTIONS", **ask_first)
+    check("and another", status == 405 and got["Access-Control-Allow-Origin"] is None, (status, got))
+
+
+def vectors(model, texts, wanted):
+    shared_routes()
+    with open(texts, encoding="utf-8") as file:
+        texts = file.read().splitlines()
+    with open(wanted, encoding="utf-8") as file:
+        wanted = [json.loads(line)["embedding"] for line in file]
+    near = lambda a, b: len(a) == len(b) and all(abs(x - y) < 2e-6 for x, y in zip(a, b))
+    unit = lambda v: [x / math.sqrt(sum(y * y for y in v)) for x in v]
+    raw = answer("/embed", {"inputs": texts, "model": model, "normalize": False})
+    check("/embed gives lora embed's", len(raw) == len(texts) and all(map(near, raw, wanted)), raw)
+    long1 = answer("/embed", {"inputs": texts, "model": model})
+    check("of length 1, unless asked otherwise", all(near(a, unit(b)) for a, b in zip(long1, wanted)), long1)
+    check("one text", answer("/embed", {"inputs": texts[0], "model": model}) == long1[:1])
+    check("POST / is /embed", answer("/", {"inputs": texts, "model": model}) == long1)
+    whole = answer("/v1/embeddings", {"input": texts, "model": model})
+    check("/v1/embeddings", [d["embedding"] for d in whole["data"]] == long1 and [d["index"] for d in whole["data"]] == list(range(len(texts)))
+          and whole["model"] == model and whole["usage"]["prompt_tokens"] == whole["usage"]["total_tokens"] > 0, whole)
+    packed = answer("/v1/embeddings", {"input": texts, "model": model, "encoding_format": "base64"})
+    floats = [list(struct.unpack(f"<{len(wanted[0])}f", base64.b64decode(d["embedding"]))) for d in packed["data"]]
+    check("base64 is the same floats", all(near(a, b) for a, b in zip(floats, long1)), floats)
+    ids = [answer("/tokenize", {"prompt": t})["tokens"] for t in texts]
+    check("ids are their text", [d["embedding"] for d in answer("/v1/embeddings", {"input": ids, "model": model})["data"]] == long1)
+    check("a list of ids is one text", [d["embedding"] for d in answer("/v1/embeddings", {"input": ids[0], "model": model})["data"]] == long1[:1])
+    check("the base, too", not near(answer("/embed", {"inputs": texts[0], "model": "model"})[0], long1[0]))
+    for path, body, status, param in (
+            ("/v1/embeddings", {"input": []}, 400, "input"), ("/v1/embeddings", {"input": ["a", 1]}, 400, "input"), ("/v1/embeddings", {}, 400, "input"),
+            ("/v1/embeddings", {"input": "a", "dimensions": 4}, 400, "dimensions"), ("/v1/embeddings", {"input": "a", "encoding_format": "x"}, 400, "encoding_format"),
+            ("/v1/embeddings", {"input": "red " * 3000}, 400, "input"), ("/v1/embeddings", {"input": [10 ** 9]}, 400, "input"),
+            ("/v1/embeddings", {"input": "a", "inputs": "a"}, 400, None), ("/v1/embeddings", {"input": "a", "normalize": False}, 400, None),
+            ("/embed", {"inputs": []}, 422, "inputs"), ("/embed", {"inputs": "red " * 3000}, 413, "inputs"), ("/embed", {"inputs": ["a"] * 33}, 413, "inputs"),
+            ("/embed", {"inputs": "a", "prompt_name": "query"}, 422, "prompt_name"), ("/embed", {"inputs": "a", "normalize": 1}, 422, "normalize")):
+        got = ask("POST", path, {"model": model, **body})
+        check(f"{path} {str(body)[:60]} is {status}", is_error(got, status, param), got)
+    check("or cut", len(answer("/embed", {"inputs": "red " * 3000, "truncate": True, "model": model})) == 1)
+    check("/predict is not for embeddings", is_error(ask("POST", "/predict", {"inputs": "a"}), 404))
+    check("/info says how", "embedding" in json.loads(ask("GET", "/info")[2])["model_type"])
+    wrong_requests("/v1/embeddings", "input", {"model": model, "input": "a"})
+    tokens("the red garden", 1)
+    pages_of_others("/embed", {"inputs": "a", "model": model})
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        rows = list(pool.map(lambda i: answer("/embed", {"inputs": texts[i % len(texts)], "model": model})[0], range(60)))
+    check("60 at once: each has its vector, to the bit", all(r == long1[i % len(texts)] for i, r in enumerate(rows)))
 
 
 def raw_connection():
@@ -368,6 +463,9 @@ def malformed(model, count, seed):
         ("/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}),
         ("/predict", {"inputs": [["a"], ["b", "c"]], "truncate": True, "raw_scores": False}),
         ("/", {"inputs": [{"text": "a", "text_pair": "b"}, "c"]}),
+        ("/v1/embeddings", {"input": [[1, 2], [3]], "encoding_format": "base64"}), ("/embed", {"inputs": ["a", "b"], "truncate": True, "normalize": False}),
+        ("/tokenize", {"inputs": ["a b", "c"]}), ("/tokenize", {"prompt": "a b", "return_token_strs": True}), ("/tokenize", {"content": "a", "with_pieces": True}),
+        ("/detokenize", {"tokens": [1, 2, 3]}), ("/decode", {"ids": [[1, 2], [3]], "skip_special_tokens": False}),
         ("/v1/load_lora_adapter", {"lora_name": "x", "lora_path": "/nowhere"}), ("/v1/unload_lora_adapter", {"lora_name": "x"})]
     statuses = {}
     for i in range(count):
@@ -472,5 +570,5 @@ elif what == "dribble":
 elif what == "load":
     load(rest[0], float(rest[1]), int(rest[2]), rest[3], rest[4], int(rest[5]))
 else:
-    {"routes": routes, "classes": classes, "leave": leave, "slow": slow}[what](*rest)
+    {"routes": routes, "classes": classes, "vectors": vectors, "leave": leave, "slow": slow}[what](*rest)
 sys.exit(1 if bad else 0)

@@ -4,6 +4,7 @@
 #include "worker/model/adapter.h"
 
 #include "common/base/mem.h"
+#include "worker/layers/pool.h"
 #include "worker/model/adapter_parts.h"
 
 #include <stdlib.h>
@@ -49,6 +50,10 @@ static bool check(const Model *base, const AdapterOptions *o, Err *err)
     const ModelArch *arch = base->arch;
     if (o->arch->head.task != arch->head.task || o->arch->module_count != arch->module_count)
         return err_set(err, ERR_INPUT, "the adapter is of another task than the first one");
+    if (arch->head.task->embeds && o->arch->head.embed.how.pooling != arch->head.embed.how.pooling) {
+        err_set(err, ERR_INPUT, "the adapter's embeddings are not pooled as those of the first one");
+        return err_hint(err, "train.pooling of its run says how: serve it by itself");
+    }
     for (int i = 0; i < arch->module_count; i++) {
         const Module *a = &arch->modules[i], *b = &o->arch->modules[i];
         if (strcmp(a->path, b->path) != 0 ||
@@ -218,6 +223,25 @@ static float *one_head(Model *layers, Adapter *adapter, int64_t first, int64_t e
     return logits + count;
 }
 
+/* Those of a run. Returns what is behind the logits. */
+static float *all_heads(Model *layers, Adapter *const *adapter, const AdapterRun *run, float *logits)
+{
+    for (int64_t first = run->first, end; first < run->end; first = end) {
+        for (end = first + 1; end < run->end && adapter[end] == adapter[first];)
+            end++;
+        logits = one_head(layers, adapter[first], first - run->first, end - run->first, logits);
+    }
+    return logits;
+}
+
+/* The embeddings of a run's sequences. */
+static float *pool_all(const Model *layers, float *embeddings)
+{
+    const int64_t C = layers->arch->C;
+    pool_forward(embeddings, C, layers->pass);
+    return embeddings + layers->pass->rows.B * C;
+}
+
 /* The sequences of a run as a batch; start[B+1] receives where they lie. */
 static Batch batch_of(const Batch *all, const AdapterRun *run, int64_t *start, int64_t floats)
 {
@@ -251,11 +275,7 @@ void adapter_predict(Model *base, const Batch *batch, Adapter *const *adapter, f
         pass->drop = false;
         pass->segments = segments;
         model_up(layers, NULL, &(ModelInput){ .embedding = { part.ids, part.types, part.pixels } });
-        for (int64_t first = run.first, end; first < run.end; first = end) {
-            for (end = first + 1; end < run.end && adapter[end] == adapter[first];)
-                end++;
-            logits = one_head(layers, adapter[first], first - run.first, end - run.first, logits);
-        }
+        logits = base->embeds ? pool_all(layers, logits) : all_heads(layers, adapter, &run, logits);
     }
     pass->segments = NULL;
     pass->segment_count = 0;

@@ -14,7 +14,7 @@
 typedef struct Adapter Adapter;
 
 typedef struct AdapterOptions {
-    const ModelArch *arch; /* the base's but for the head; these are borrowed */
+    const ModelArch *arch; /* the base's but for the head; embeddings are pooled alike; these are borrowed */
     const SlotTable *table; /* NULL: arch and table are those of the base model */
     const float *values; /* NULL: the base alone */
 } AdapterOptions;
@@ -32,7 +32,7 @@ bool adapter_mixes(const Adapter *adapter);
 const ModelArch *adapter_arch(const Adapter *adapter);
 
 /* What model_predict writes for sequence b, by adapter[b] (those of one adapter lie together), one behind the other:
- * [B or N, its labels]. Tasks with a head only. */
+ * [B or N, its labels]; of a model that embeds [B, C]. Models that speak are asked token by token (decode.h). */
 void adapter_predict(Model *base, const Batch *batch, Adapter *const *adapter, float *logits);
 
 #endif

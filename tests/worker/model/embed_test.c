@@ -8,6 +8,7 @@
 #include "common/slots/slots_tensor.h"
 #include "tests/support/model_case.h"
 #include "worker/kernels/gemm.h"
+#include "worker/model/adapter.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -209,10 +210,87 @@ static void check(void **state)
     free(grad);
 }
 
+/* ---- beside each other --------------------------------------------------------------------------- */
+
+enum { BESIDE = 6 };
+
+/* Texts of two adapters and of the base alone: each is what it is alone, to the bit, and model_predict's. */
+static void texts_are_what_they_are_alone(void **state)
+{
+    Err err = { 0 };
+    StringList names;
+    Subject *s = open_part(*state, "expected", &names);
+    Packed p = pack(s, &s->dev, NULL, BESIDE);
+    Model *model = open_subject_model(s, &p, 0);
+    const int64_t size = s->c.table->size, C = s->c.arch->C;
+    float *other = xcalloc((size_t)size, sizeof *other), *values[] = { s->c.values, other, NULL };
+    float *together = xcalloc((size_t)(BESIDE * C), sizeof *together), *alone = xcalloc((size_t)C, sizeof *alone);
+    float *plain = xcalloc((size_t)C, sizeof *plain);
+    Adapter *three[3], *adapter[BESIDE];
+    for (int64_t i = 0; i < size; i++)
+        other[i] = s->c.values[i] + (float)(i % 11 - 5) * 0.01f;
+    for (int a = 0; a < 3; a++) {
+        three[a] = adapter_open(model, &(AdapterOptions){ .values = values[a] }, &err);
+        must(three[a] != NULL, &err);
+        adapter[2 * a] = adapter[2 * a + 1] = three[a];
+    }
+    adapter_predict(model, &p.batch, adapter, together);
+    for (int b = 0; b < BESIDE; b++) {
+        const int64_t start[] = { 0, p.start[b + 1] - p.start[b] };
+        const Batch one = { .B = 1,
+                            .N = start[1],
+                            .start = start,
+                            .ids = p.batch.ids + p.start[b],
+                            .types = p.batch.types ? p.batch.types + p.start[b] : NULL,
+                            .example = p.batch.example };
+        adapter_predict(model, &one, &adapter[b], alone);
+        assert_memory_equal(together + b * C, alone, (size_t)C * sizeof *alone);
+        model_predict(model, &one, values[b / 2], plain);
+        assert_true(difference(alone, plain, C) < 1e-5);
+    }
+    assert_true(difference(together, together + 2 * C, C) > 1e-3);
+    for (int a = 0; a < 3; a++)
+        adapter_close(three[a]);
+    model_close(model);
+    unpack(&p);
+    release_names(&names);
+    close_subject(s);
+    free(other), free(together), free(alone), free(plain);
+}
+
+static void adapters_that_pool_otherwise_are_refused(void **state)
+{
+    Err err = { 0 };
+    StringList names, again;
+    Subject *s = open_part(*state, "expected", &names), *other = open_part(*state, "expected", &again);
+    Packed p = pack(s, &s->dev, NULL, 2);
+    Model *model = open_subject_model(s, &p, 0);
+    const AdapterOptions o = { other->c.arch, other->c.table, other->c.values };
+    Adapter *same = adapter_open(model, &o, &err);
+    must(same != NULL, &err);
+    adapter_close(same);
+    EmbedHead embed = other->c.arch->head.embed;
+    embed.how.pooling = embed.how.pooling == POOLING_CLS ? POOLING_MEAN : POOLING_CLS;
+    arch_embed(other->c.arch, &embed);
+    assert_null(adapter_open(model, &o, &err));
+    assert_string_equal(err.what, "the adapter's embeddings are not pooled as those of the first one");
+    model_close(model);
+    unpack(&p);
+    release_names(&names), release_names(&again);
+    close_subject(other), close_subject(s);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[CASES];
-    for (int i = 0; i < CASES; i++)
-        tests[i] = (struct CMUnitTest){ cases[i].of.name, check, NULL, NULL, (void *)(uintptr_t)&cases[i] };
-    return _cmocka_run_group_tests("models that embed", tests, CASES, NULL, NULL);
+    struct CMUnitTest tests[2 * CASES + 1];
+    for (int i = 0; i < CASES; i++) {
+        void *of = (void *)(uintptr_t)&cases[i];
+        tests[2 * i] = (struct CMUnitTest){ cases[i].of.name, check, NULL, NULL, of };
+        tests[2 * i + 1] =
+            (struct CMUnitTest){ "texts_are_what_they_are_alone", texts_are_what_they_are_alone, NULL, NULL, of };
+    }
+    tests[2 * CASES] =
+        (struct CMUnitTest){ "adapters_that_pool_otherwise_are_refused", adapters_that_pool_otherwise_are_refused, NULL,
+                             NULL, (void *)(uintptr_t)&cases[0] };
+    return _cmocka_run_group_tests("models that embed", tests, 2 * CASES + 1, NULL, NULL);
 }
