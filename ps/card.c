@@ -3,6 +3,7 @@
 #include "common/base/file.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "common/base/version.h"
 #include "common/base/visible.h"
 #include "common/plot/picture.h"
@@ -76,6 +77,16 @@ static void add_model_code(const Run *run, const char *folder, Text *card)
     free(place);
 }
 
+/* What Transformers has to be told of the base's files: where a task's class gives the body another prefix than they
+ * have, it finds none of them, and begins anew without a word. */
+static char *mapping(const ModelArch *arch)
+{
+    const char *files = arch->family->prefix;
+    if (!*arch->prefix || strcmp(arch->prefix, files) == 0)
+        return xstrdup("");
+    return xprintf(", key_mapping={r\"^%.*s\\.\": \"%s\"}", (int)strlen(files) - 1, files, arch->prefix);
+}
+
 static void add_code(const Run *run, const char *folder, Text *card)
 {
     const Task *task = run->adapted.arch->head.task;
@@ -83,7 +94,7 @@ static void add_code(const Run *run, const char *folder, Text *card)
         add_model_code(run, folder, card);
         return;
     }
-    char *place = quoted(folder), *model = quoted(run->config.model);
+    char *place = quoted(folder), *model = quoted(run->config.model), *names = mapping(run->adapted.arch);
     text_addf(card, "\n## Use\n\n```python\nimport %speft, transformers\n", has_labels(run) ? "json, " : "");
     char head[160] = "";
     if (has_labels(run)) {
@@ -102,10 +113,11 @@ static void add_code(const Run *run, const char *folder, Text *card)
                   task->auto_class, model, head, place);
     else
         text_addf(card,
-                  "model = peft.AutoPeftModelFor%s.from_pretrained(%s%s)\n"
+                  "model = peft.AutoPeftModelFor%s.from_pretrained(%s%s%s)\n"
                   "tokenizer = transformers.AutoTokenizer.from_pretrained(%s)\n",
-                  task->auto_class, place, head, place);
+                  task->auto_class, place, head, names, place);
     text_adds(card, "```\n");
+    free(names);
     free(place);
     free(model);
 }

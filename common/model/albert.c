@@ -27,6 +27,7 @@ static const Family albert = {
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "AlbertForSequenceClassification",
                     [TASK_TOKEN_CLS] = "AlbertForTokenClassification",
+                    [TASK_FEATURE_EXTRACTION] = "AlbertModel",
                     [TASK_QUESTION_ANS] = "AlbertForQuestionAnswering" },
 };
 
@@ -104,7 +105,8 @@ static void list(ModelArch *arch)
                     arch->table_width, true);
     for (int group = 0; group < groups; group++)
         list_group(arch, group, each);
-    if (!arch->head.task->of_tokens)
+    arch_add_idle_pooler(arch, xstrdup("albert.pooler"));
+    if (!arch->head.task->of_tokens && !arch->head.task->embeds)
         arch_add_linear(arch, xstrdup("albert.pooler"), -1, ROLE_POOLER, arch->C, arch->C, true);
     arch_add_head(arch, xstrdup("classifier"), true);
 }

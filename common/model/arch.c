@@ -320,14 +320,20 @@ static bool refuse_quantized(const ModelArch *arch, Err *err)
     return err_hint(err, "take the model that it was made from, with weights in F32, F16 or BF16");
 }
 
-/* The bare model's modules have names without the family's prefix. */
-static void bare_names(ModelArch *arch)
+/* Modules are listed with the family's prefix; the bare model has none, and a task's class may have another. */
+static void take_prefix(ModelArch *arch)
 {
-    const size_t n = strlen(arch->family->prefix);
-    for (int i = 0; i < arch->module_count; i++) {
+    const Family *family = arch->family;
+    const size_t n = strlen(family->prefix);
+    arch->prefix = arch->head.task->embeds                         ? ""
+                   : arch->head.task->spans && family->span_prefix ? family->span_prefix
+                                                                   : family->prefix;
+    for (int i = 0; arch->prefix != family->prefix && i < arch->module_count; i++) {
         char *path = arch->modules[i].path;
-        if (strncmp(path, arch->family->prefix, n) == 0)
-            memmove(path, path + n, strlen(path + n) + 1);
+        if (strncmp(path, family->prefix, n) != 0)
+            continue;
+        arch->modules[i].path = xprintf("%s%s", arch->prefix, path + n);
+        free(path);
     }
 }
 
@@ -368,10 +374,9 @@ ModelArch *arch_open(const char *folder, const json_t *overrides, TaskType task,
     arch->head.labels_open = named && !arch->head.labels_known && labels->count == 0 && label_count == 0 &&
                              arch->head.problem != PROBLEM_REGRESSION;
     reader->list(arch);
-    if (arch->head.task->embeds) {
-        bare_names(arch);
+    take_prefix(arch);
+    if (arch->head.task->embeds)
         arch_embed(arch, &(EmbedHead){ .how = { .pooling = POOLING_MEAN, .normalize = NORMALIZE_NO }, .columns = 1 });
-    }
     return arch;
 }
 

@@ -114,6 +114,7 @@ typedef struct Rename {
 typedef struct Family {
     const char *model_type; /* config.json's */
     const char *prefix; /* of the body's tensors; files may leave it out: "bert." */
+    const char *span_prefix; /* of its class for spans, which is another in some: "transformer."; NULL: the same */
     const Rename *renames; /* all that fit apply, {NULL} behind them; NULL: none */
     const char *const *default_targets; /* PEFT's, NULL-terminated; NULL: must be given */
     const char *target_hint; /* what to give then: "q_lin, v_lin" */
@@ -152,6 +153,7 @@ typedef struct ModelArch {
     char *folder; /* resolved model folder */
     json_t *config; /* config.json with the overrides put in; owned */
     HeadArch head;
+    const char *prefix; /* of the body's modules in the task's class; of the bare model "" */
     int64_t source_layers; /* of a model of two stacks (an encoder that reads, a decoder that writes): the first blocks,
                               which are the encoder's; 0: there is one stack */
     int64_t start_id; /* the token that a target begins behind, with two stacks */
@@ -163,6 +165,7 @@ typedef struct ModelArch {
     int64_t K; /* key/value heads; H/K query heads share one. H*D need not be C */
     int64_t positions, types; /* longest sequence; rows of the token type table, 0: none */
     int64_t position_offset; /* row of the position table for the first token (RoBERTa: pad_id + 1; OPT: 2) */
+    bool padding_masked; /* rows of padding are 0 where they come in, and see all rows of theirs alike (DeBERTa) */
     bool padding_stands; /* a pad_id among the tokens has the row before that, and is not counted (RoBERTa) */
     NormKind norm;
     bool norm_bare; /* layer norms have no bias */

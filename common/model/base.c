@@ -43,7 +43,7 @@ static const char *find_behind(const SafeTensors *files, const ModelArch *arch, 
         char *end = xprintf(".%s", name);
         for (int64_t t = 0; !found && t < safetensors_count(files); t++) {
             const char *there = safetensors_at(files, t)->name;
-            if (text_ends(there, end) && (text_starts(name, arch->family->prefix) || is_wrapper(there)))
+            if (text_ends(there, end) && (stored_prefix(arch, name) > 0 || is_wrapper(there)))
                 found = there;
         }
         free(end);
@@ -114,7 +114,7 @@ typedef struct BaseWalk {
 /* Path of the first layer's first module up to its number, without the prefix. Owned. */
 static char *stack_of(const ModelArch *arch, const char *path)
 {
-    const size_t skip = text_starts(path, arch->family->prefix) ? strlen(arch->family->prefix) : 0;
+    const size_t skip = stored_prefix(arch, path);
     const char *number = strstr(path + skip, ".0.");
     return number ? xstrndup(path + skip, (size_t)(number + 1 - path) - skip) : NULL;
 }
@@ -135,7 +135,7 @@ static void find_stack(BaseWalk *w)
 /* The first part of the head's path. A new head that is not in the files has no place there. */
 static void take_head(BaseWalk *w, const Module *m, bool found)
 {
-    if (w->head || w->arch->head.task->embeds || text_starts(m->path, w->arch->family->prefix) || (m->is_new && !found))
+    if (w->head || stored_in_body(w->arch, m) || (m->is_new && !found))
         return;
     w->head = xprintf("%.*s.", (int)strcspn(m->path, "."), m->path);
     w->head_is_new = m->is_new;
@@ -159,7 +159,7 @@ static bool walk_init(BaseWalk *w, const ModelArch *arch, const SafeTensors *fil
     *w = (BaseWalk){ .arch = arch, .files = files, .bare = true };
     w->read = xcalloc((size_t)count + 1, sizeof *w->read);
     for (int64_t t = 0; t < count && w->bare; t++)
-        w->bare = !text_starts(safetensors_at(files, t)->name, arch->family->prefix);
+        w->bare = stored_prefix(arch, safetensors_at(files, t)->name) == 0;
     find_stack(w);
     bool ok = true;
     for (int i = 0; ok && i < arch->module_count; i++) {
@@ -205,8 +205,9 @@ static int64_t layer_in(const char *stack, const char *name)
 static Left judge(const BaseWalk *w, const char *name)
 {
     const Family *family = w->arch->family;
-    const bool prefixed = text_starts(name, family->prefix);
-    const char *inside = prefixed ? name + strlen(family->prefix) : name;
+    const size_t prefix = stored_prefix(w->arch, name);
+    const bool prefixed = prefix > 0;
+    const char *inside = name + prefix;
     if (matches(family->zeros, name))
         return LEFT_FINE; /* check_zeros */
     if (!prefixed && w->head && text_starts(name, w->head))

@@ -26,7 +26,9 @@ static const Family bloom = {
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "BloomForSequenceClassification",
                     [TASK_TOKEN_CLS] = "BloomForTokenClassification",
-                    [TASK_CAUSAL_LM] = "BloomForCausalLM" },
+                    [TASK_CAUSAL_LM] = "BloomForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "BloomModel",
+                    [TASK_QUESTION_ANS] = "BloomForQuestionAnswering" },
 };
 
 /* The key's other name counts where it is there. */

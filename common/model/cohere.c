@@ -16,7 +16,7 @@ static const Family cohere = {
     .target_hint = "q_proj, v_proj",
     .idle = llama_idle,
     .heads = llama_heads,
-    .task_class = { [TASK_CAUSAL_LM] = "CohereForCausalLM" },
+    .task_class = { [TASK_CAUSAL_LM] = "CohereForCausalLM", [TASK_FEATURE_EXTRACTION] = "CohereModel" },
 };
 
 static const LlamaDefaults defaults = {

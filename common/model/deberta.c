@@ -15,7 +15,9 @@ static const Family deberta = {
     .idle = deberta_idle,
     .heads = deberta_heads,
     .task_class = { [TASK_SEQ_CLS] = "DebertaForSequenceClassification",
-                    [TASK_TOKEN_CLS] = "DebertaForTokenClassification" },
+                    [TASK_TOKEN_CLS] = "DebertaForTokenClassification",
+                    [TASK_FEATURE_EXTRACTION] = "DebertaModel",
+                    [TASK_QUESTION_ANS] = "DebertaForQuestionAnswering" },
 };
 
 static const BertDefaults defaults = { .V = 50265, .positions = 512, .eps = 1e-7, .dropout = 0.1 };

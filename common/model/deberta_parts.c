@@ -117,6 +117,7 @@ bool deberta_read(ModelArch *arch, const BertDefaults *defaults, Err *err)
         !read_embeddings(arch, err) || !read_head(arch, err))
         return false;
     arch->padding_row = arch->pad_id;
+    arch->padding_masked = true;
     return true;
 }
 

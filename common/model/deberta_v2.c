@@ -18,7 +18,9 @@ static const Family deberta_v2 = {
     .idle = deberta_idle,
     .heads = deberta_heads,
     .task_class = { [TASK_SEQ_CLS] = "DebertaV2ForSequenceClassification",
-                    [TASK_TOKEN_CLS] = "DebertaV2ForTokenClassification" },
+                    [TASK_TOKEN_CLS] = "DebertaV2ForTokenClassification",
+                    [TASK_FEATURE_EXTRACTION] = "DebertaV2Model",
+                    [TASK_QUESTION_ANS] = "DebertaV2ForQuestionAnswering" },
 };
 
 static const BertDefaults defaults = {

@@ -30,6 +30,7 @@ static const Family electra = {
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "ElectraForSequenceClassification",
                     [TASK_TOKEN_CLS] = "ElectraForTokenClassification",
+                    [TASK_FEATURE_EXTRACTION] = "ElectraModel",
                     [TASK_QUESTION_ANS] = "ElectraForQuestionAnswering" },
 };
 

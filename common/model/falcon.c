@@ -28,7 +28,9 @@ static const Family falcon = {
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "FalconForSequenceClassification",
                     [TASK_TOKEN_CLS] = "FalconForTokenClassification",
-                    [TASK_CAUSAL_LM] = "FalconForCausalLM" },
+                    [TASK_CAUSAL_LM] = "FalconForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "FalconModel",
+                    [TASK_QUESTION_ANS] = "FalconForQuestionAnswering" },
 };
 
 /* Heads of k and v: one, those of the newer shape, or as many as of q. */

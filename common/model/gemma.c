@@ -15,7 +15,8 @@ static const Family gemma = {
     .heads = llama_heads,
     .task_class = { [TASK_SEQ_CLS] = "GemmaForSequenceClassification",
                     [TASK_TOKEN_CLS] = "GemmaForTokenClassification",
-                    [TASK_CAUSAL_LM] = "GemmaForCausalLM" },
+                    [TASK_CAUSAL_LM] = "GemmaForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "GemmaModel" },
 };
 
 static const LlamaDefaults defaults = {

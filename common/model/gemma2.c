@@ -23,7 +23,8 @@ static const Family gemma2 = {
     .heads = llama_heads,
     .task_class = { [TASK_SEQ_CLS] = "Gemma2ForSequenceClassification",
                     [TASK_TOKEN_CLS] = "Gemma2ForTokenClassification",
-                    [TASK_CAUSAL_LM] = "Gemma2ForCausalLM" },
+                    [TASK_CAUSAL_LM] = "Gemma2ForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "Gemma2Model" },
 };
 
 static const LlamaDefaults defaults = {

@@ -25,7 +25,9 @@ static const Family gemma3_text = {
     .default_targets = llama_targets,
     .idle = llama_idle,
     .heads = llama_heads,
-    .task_class = { [TASK_SEQ_CLS] = "Gemma3TextForSequenceClassification", [TASK_CAUSAL_LM] = "Gemma3ForCausalLM" },
+    .task_class = { [TASK_SEQ_CLS] = "Gemma3TextForSequenceClassification",
+                    [TASK_CAUSAL_LM] = "Gemma3ForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "Gemma3TextModel" },
 };
 
 static const LlamaDefaults defaults = {

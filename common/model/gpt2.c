@@ -47,7 +47,9 @@ static const Family gpt2 = {
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "GPT2ForSequenceClassification",
                     [TASK_TOKEN_CLS] = "GPT2ForTokenClassification",
-                    [TASK_CAUSAL_LM] = "GPT2LMHeadModel" },
+                    [TASK_CAUSAL_LM] = "GPT2LMHeadModel",
+                    [TASK_FEATURE_EXTRACTION] = "GPT2Model",
+                    [TASK_QUESTION_ANS] = "GPT2ForQuestionAnswering" },
 };
 
 static bool read_sizes(ModelArch *arch, Err *err)

@@ -31,7 +31,9 @@ static const Family gpt_neox = {
     .heads = heads,
     .task_class = { [TASK_SEQ_CLS] = "GPTNeoXForSequenceClassification",
                     [TASK_TOKEN_CLS] = "GPTNeoXForTokenClassification",
-                    [TASK_CAUSAL_LM] = "GPTNeoXForCausalLM" },
+                    [TASK_CAUSAL_LM] = "GPTNeoXForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "GPTNeoXModel",
+                    [TASK_QUESTION_ANS] = "GPTNeoXForQuestionAnswering" },
 };
 
 static bool read_sizes(ModelArch *arch, Err *err)

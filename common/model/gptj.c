@@ -20,7 +20,10 @@ static const Family gptj = {
     .default_targets = llama_targets,
     .idle = idle,
     .heads = llama_heads,
-    .task_class = { [TASK_SEQ_CLS] = "GPTJForSequenceClassification", [TASK_CAUSAL_LM] = "GPTJForCausalLM" },
+    .task_class = { [TASK_SEQ_CLS] = "GPTJForSequenceClassification",
+                    [TASK_CAUSAL_LM] = "GPTJForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "GPTJModel",
+                    [TASK_QUESTION_ANS] = "GPTJForQuestionAnswering" },
 };
 
 static bool read_sizes(ModelArch *arch, Err *err)

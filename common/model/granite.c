@@ -18,7 +18,7 @@ static const Family granite = {
     .idle = llama_idle,
     .heads = llama_heads,
     .tokenizer_alone = true,
-    .task_class = { [TASK_CAUSAL_LM] = "GraniteForCausalLM" },
+    .task_class = { [TASK_CAUSAL_LM] = "GraniteForCausalLM", [TASK_FEATURE_EXTRACTION] = "GraniteModel" },
 };
 
 static const LlamaDefaults defaults = {

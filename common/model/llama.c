@@ -46,10 +46,11 @@ const char *const llama_keys[] = { "attention_bias",
 const char *const llama_idle[] = { "*rotary_emb.inv_freq", NULL };
 const char *const llama_heads[] = { "lm_head.*", "score.*", "qa_outputs.*", NULL };
 
-#define FAMILY(name, class_name, alone)                                                                                \
+#define FAMILY(name, class_name, spans, alone)                                                                         \
     static const Family name = {                                                                                       \
         .model_type = #name,                                                                                           \
         .prefix = "model.",                                                                                            \
+        .span_prefix = (spans),                                                                                        \
         .default_targets = llama_targets,                                                                              \
         .idle = llama_idle,                                                                                            \
         .heads = llama_heads,                                                                                          \
@@ -57,12 +58,13 @@ const char *const llama_heads[] = { "lm_head.*", "score.*", "qa_outputs.*", NULL
         .task_class = { [TASK_SEQ_CLS] = class_name "ForSequenceClassification",                                       \
                         [TASK_TOKEN_CLS] = class_name "ForTokenClassification",                                        \
                         [TASK_CAUSAL_LM] = class_name "ForCausalLM",                                                   \
-                        [TASK_FEATURE_EXTRACTION] = class_name "Model" },                                              \
+                        [TASK_FEATURE_EXTRACTION] = class_name "Model",                                                \
+                        [TASK_QUESTION_ANS] = class_name "ForQuestionAnswering" },                                     \
     }
 
-FAMILY(llama, "Llama", false);
-FAMILY(mistral, "Mistral", true);
-FAMILY(qwen2, "Qwen2", false);
+FAMILY(llama, "Llama", "transformer.", false);
+FAMILY(mistral, "Mistral", NULL, true);
+FAMILY(qwen2, "Qwen2", "transformer.", false);
 
 static const LlamaDefaults llama_defaults = { 11008, 0, 0, 32000, 2048, -1, 1, 2, .eps = 1e-6 };
 static const LlamaDefaults mistral_defaults = { 14336, 8, 0, 32000, 131072, -1, 1, 2, .eps = 1e-6 };

@@ -9,7 +9,9 @@ static const Family olmo2 = {
     .idle = llama_idle,
     .heads = llama_heads,
     .tokenizer_alone = true,
-    .task_class = { [TASK_SEQ_CLS] = "Olmo2ForSequenceClassification", [TASK_CAUSAL_LM] = "Olmo2ForCausalLM" },
+    .task_class = { [TASK_SEQ_CLS] = "Olmo2ForSequenceClassification",
+                    [TASK_CAUSAL_LM] = "Olmo2ForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "Olmo2Model" },
 };
 
 static const LlamaDefaults defaults = {

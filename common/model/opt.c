@@ -24,7 +24,10 @@ static const Family opt = {
     .default_targets = default_targets,
     .idle = idle,
     .heads = heads,
-    .task_class = { [TASK_SEQ_CLS] = "OPTForSequenceClassification", [TASK_CAUSAL_LM] = "OPTForCausalLM" },
+    .task_class = { [TASK_SEQ_CLS] = "OPTForSequenceClassification",
+                    [TASK_CAUSAL_LM] = "OPTForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "OPTModel",
+                    [TASK_QUESTION_ANS] = "OPTForQuestionAnswering" },
 };
 
 enum { FIRST_ROW = 2 }; /* of the position table (OPTLearnedPositionalEmbedding) */

@@ -24,7 +24,8 @@ static const Family phi = {
     .heads = llama_heads,
     .task_class = { [TASK_SEQ_CLS] = "PhiForSequenceClassification",
                     [TASK_TOKEN_CLS] = "PhiForTokenClassification",
-                    [TASK_CAUSAL_LM] = "PhiForCausalLM" },
+                    [TASK_CAUSAL_LM] = "PhiForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "PhiModel" },
 };
 
 static bool read_sizes(ModelArch *arch, Err *err)

@@ -25,7 +25,8 @@ static const Family phi3 = {
     .tokenizer_alone = true,
     .task_class = { [TASK_SEQ_CLS] = "Phi3ForSequenceClassification",
                     [TASK_TOKEN_CLS] = "Phi3ForTokenClassification",
-                    [TASK_CAUSAL_LM] = "Phi3ForCausalLM" },
+                    [TASK_CAUSAL_LM] = "Phi3ForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "Phi3Model" },
 };
 
 static const LlamaDefaults defaults = {

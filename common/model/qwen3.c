@@ -7,13 +7,15 @@
 static const Family qwen3 = {
     .model_type = "qwen3",
     .prefix = "model.",
+    .span_prefix = "transformer.",
     .default_targets = llama_targets,
     .idle = llama_idle,
     .heads = llama_heads,
     .task_class = { [TASK_SEQ_CLS] = "Qwen3ForSequenceClassification",
                     [TASK_TOKEN_CLS] = "Qwen3ForTokenClassification",
                     [TASK_CAUSAL_LM] = "Qwen3ForCausalLM",
-                    [TASK_FEATURE_EXTRACTION] = "Qwen3Model" },
+                    [TASK_FEATURE_EXTRACTION] = "Qwen3Model",
+                    [TASK_QUESTION_ANS] = "Qwen3ForQuestionAnswering" },
 };
 
 static const LlamaDefaults defaults = {

@@ -6,16 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As the base's file has it, with the family's prefix, or, of the bare model, without. Owned. */
+/* As the base's file has it, but with the prefix that the task's class has. Owned. */
 static char *saved_name(const ModelArch *arch, const Module *m, bool bias, const TensorView *own)
 {
-    const char *prefix = arch->family->prefix;
     if (!own)
         return stored_name(arch, m, bias, 0);
-    if (arch->head.task->embeds)
-        return xstrdup(own->name + (text_starts(own->name, prefix) ? strlen(prefix) : 0));
-    const bool bare = text_starts(m->path, prefix) && !text_starts(own->name, prefix);
-    return xprintf("%s%s", bare ? prefix : "", own->name);
+    if (!stored_in_body(arch, m))
+        return xstrdup(own->name);
+    return xprintf("%s%s", arch->prefix, own->name + stored_prefix(arch, own->name));
 }
 
 static Dtype kept(const TensorView *source)

@@ -17,12 +17,15 @@ static const char *const keys[] = {
 static const Family smollm3 = {
     .model_type = "smollm3",
     .prefix = "model.",
+    .span_prefix = "transformer.",
     .target_hint = "q_proj, v_proj",
     .idle = llama_idle,
     .heads = llama_heads,
     .task_class = { [TASK_SEQ_CLS] = "SmolLM3ForSequenceClassification",
                     [TASK_TOKEN_CLS] = "SmolLM3ForTokenClassification",
-                    [TASK_CAUSAL_LM] = "SmolLM3ForCausalLM" },
+                    [TASK_CAUSAL_LM] = "SmolLM3ForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "SmolLM3Model",
+                    [TASK_QUESTION_ANS] = "SmolLM3ForQuestionAnswering" },
 };
 
 static const LlamaDefaults defaults = {

@@ -20,7 +20,8 @@ static const Family stablelm = {
     .tokenizer_alone = true,
     .task_class = { [TASK_SEQ_CLS] = "StableLmForSequenceClassification",
                     [TASK_TOKEN_CLS] = "StableLmForTokenClassification",
-                    [TASK_CAUSAL_LM] = "StableLmForCausalLM" },
+                    [TASK_CAUSAL_LM] = "StableLmForCausalLM",
+                    [TASK_FEATURE_EXTRACTION] = "StableLmModel" },
 };
 
 static const LlamaDefaults defaults = {

@@ -6,21 +6,49 @@
 #include <stdlib.h>
 #include <string.h>
 
+size_t stored_prefix(const ModelArch *arch, const char *name)
+{
+    const char *const both[] = { arch->prefix, arch->family->prefix };
+    for (int i = 0; i < 2; i++)
+        if (text_starts(name, both[i]) && *both[i])
+            return strlen(both[i]);
+    return 0;
+}
+
+bool stored_in_body(const ModelArch *arch, const Module *module)
+{
+    return text_starts(module->path, arch->prefix);
+}
+
+/* What names of the body may begin with: the task's prefix, the family's, nothing. */
+static int prefixes_of(const ModelArch *arch, const char *list[3])
+{
+    const char *const all[] = { arch->prefix, arch->family->prefix, "" };
+    int count = 0;
+    for (int i = 0; i < 3; i++) {
+        bool there = false;
+        for (int k = 0; k < count; k++)
+            there = there || strcmp(list[k], all[i]) == 0;
+        if (!there)
+            list[count++] = all[i];
+    }
+    return count;
+}
+
 char *stored_name(const ModelArch *arch, const Module *module, bool bias, int k)
 {
     static const char *const ends[2][2] = { { ".weight", ".gamma" }, { ".bias", ".beta" } };
-    const bool body = arch->head.task->embeds; /* a path without the prefix, which files may have all the same */
-    const int prefixes = body || text_starts(module->path, arch->family->prefix) ? 2 : 1;
+    const bool body = stored_in_body(arch, module);
+    const char *list[3] = { "" };
+    const int prefixes = body ? prefixes_of(arch, list) : 1;
     const int kinds = module->kind == MODULE_NORM && arch->norm == NORM_LAYER ? 2 : 1;
     char *old = arch_old_path(arch, module->path);
     const int paths = old ? 2 : 1;
     char *name = NULL;
     if (k < paths * prefixes * kinds) {
         const char *path = k % paths == 1 ? old : module->path;
-        const bool other = k / paths % prefixes == 1;
         const char *end = module->kind == MODULE_TENSOR ? "" : ends[bias][k / paths / prefixes];
-        name = xprintf("%s%s%s", other && body ? arch->family->prefix : "",
-                       path + (other && !body ? strlen(arch->family->prefix) : 0), end);
+        name = xprintf("%s%s%s", list[k / paths % prefixes], path + (body ? strlen(arch->prefix) : 0), end);
     }
     free(old);
     return name;

@@ -6,8 +6,14 @@
 #include "common/model/arch.h"
 #include "common/tensor/safetensors.h"
 
+/* Length of the prefix that a name of a file has: the task's or the family's; 0: none. */
+size_t stored_prefix(const ModelArch *arch, const char *name);
+
+/* Whether a module is of the body, whose names have a prefix or not. */
+bool stored_in_body(const ModelArch *arch, const Module *module);
+
 /* The k-th name a file may have for the module's weight (or bias), likeliest first:
- * today's path and the one before the family's renames, with the family's prefix and
+ * today's path and the one before the family's renames, with the task's prefix, the family's and
  * without, norms also as gamma and beta. Owned; NULL: there are no more. */
 char *stored_name(const ModelArch *arch, const Module *module, bool bias, int k);
 

@@ -122,11 +122,25 @@ typedef struct HeadForward {
     int64_t count; /* keys */
 } HeadForward;
 
+/* Products of row i, the block's r-th, with keys -> its scores. */
+static void score_row(const HeadForward *head, float *s, int64_t r, int64_t i, KeyRange keys)
+{
+    const AttentionShape *shape = head->shape;
+    if (sees_even(shape, i, head->count)) {
+        even_scores(s, keys);
+        return;
+    }
+    distance_add(head->distances, s, r, i, keys);
+    bend_scores(s, NULL, shape, head->h, i, keys, lanes_up(keys.end - keys.first));
+    hide_before(s, shape, keys, i);
+}
+
 static void forward_block(const HeadForward *head, const ForwardRoom *p, int64_t first, int64_t rows)
 {
     const AttentionShape *shape = head->shape;
     const int64_t D = shape->D, T = head->T;
-    const KeyRange keys = keys_of_block(shape, first, rows, head->count);
+    const int64_t most = keys_for(shape, first + rows - 1, head->count, T);
+    const KeyRange keys = keys_of_block(shape, first, rows, most);
     const int64_t width = lanes_up(keys.end - keys.first);
 
     pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
@@ -141,10 +155,9 @@ static void forward_block(const HeadForward *head, const ForwardRoom *p, int64_t
             head->lse[i] = factor[r] = 0.0f;
             continue;
         }
-        distance_add(head->distances, s, r, i, keys);
-        bend_scores(s, NULL, shape, head->h, i, keys, width);
-        hide_before(s, shape, keys, i);
-        const float max = row_max(s, (int32_t)(keys_seen(shape, i, head->count) - keys.first), (int32_t)width);
+        score_row(head, s, r, i, keys);
+        const int64_t seen = keys_seen(shape, i, keys_for(shape, i, head->count, T)) - keys.first;
+        const float max = row_max(s, (int32_t)seen, (int32_t)width);
         const float sum =
             head->dropout->p > 0.0f
                 ? row_exp_drop(s, max, attention_mask(head->dropout, head->b, head->first + i, T, keys.first),

@@ -125,12 +125,25 @@ static void pull_added(const AttentionShape *shape, const float *ds, int64_t h, 
         to[j] += ds[j - keys.first];
 }
 
+/* Scores and dout V^T of row i become P (with its mask) and dS. */
+static void weigh_row(const HeadBackward *head, float *p, float *ds, int64_t i, KeyRange keys)
+{
+    const AttentionShape *shape = head->shape;
+    const int64_t seen = keys_seen(shape, i, keys_for(shape, i, head->count, head->T)) - keys.first;
+    const int32_t width = (int32_t)lanes_up(keys.end - keys.first);
+    if (head->dropout->p > 0.0f)
+        row_backward_drop(p, ds, head->lse[i],
+                          attention_mask(head->dropout, head->b, head->first + i, head->T, keys.first), (int32_t)seen,
+                          width);
+    else
+        row_backward(p, ds, head->lse[i], (int32_t)seen, width);
+}
+
 /* P (with its mask) and dS of the block, from its packed q and dout. */
 static void block_scores(const HeadBackward *head, const BackwardRoom *p, KeyRange keys, int64_t first, int64_t rows)
 {
     const AttentionShape *shape = head->shape;
-    const int64_t D = shape->D, T = head->T;
-    const int64_t width = lanes_up(keys.end - keys.first);
+    const int64_t D = shape->D, width = lanes_up(keys.end - keys.first);
 
     tile_product(p->p, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys_t + keys.first, p->stride, rows, width, D,
                  false);
@@ -138,26 +151,24 @@ static void block_scores(const HeadBackward *head, const BackwardRoom *p, KeyRan
                  false);
     for (int64_t r = 0; r < rows; r++) {
         const int64_t i = first + r;
-        const int32_t seen = (int32_t)(keys_seen(shape, i, head->count) - keys.first);
         float *p_r = p->p + r * p->stride, *ds_r = p->ds + r * p->stride;
         if (sees_nothing(shape, i, head->count)) {
             memset(p_r, 0, (size_t)width * sizeof *p_r);
             memset(ds_r, 0, (size_t)width * sizeof *ds_r);
-            continue;
+        } else if (sees_even(shape, i, head->count)) {
+            even_scores(p_r, keys);
+            weigh_row(head, p_r, ds_r, i, keys);
+            memset(ds_r, 0, (size_t)width * sizeof *ds_r); /* what it sees does not depend on scores */
+        } else {
+            distance_add(head->distances, p_r, r, i, keys);
+            bend_scores(p_r, p->slope, shape, head->h, i, keys, width);
+            hide_before(p_r, shape, keys, i);
+            weigh_row(head, p_r, ds_r, i, keys);
+            for (int64_t j = 0; shape->cap > 0.0f && j < width; j++)
+                ds_r[j] *= p->slope[j];
+            pull_added(shape, ds_r, head->h, i, keys);
+            distance_pull_row(head->distances, ds_r, r, i, keys);
         }
-        distance_add(head->distances, p_r, r, i, keys);
-        bend_scores(p_r, p->slope, shape, head->h, i, keys, width);
-        hide_before(p_r, shape, keys, i);
-        if (head->dropout->p > 0.0f)
-            row_backward_drop(p_r, ds_r, head->lse[i],
-                              attention_mask(head->dropout, head->b, head->first + i, T, keys.first), seen,
-                              (int32_t)width);
-        else
-            row_backward(p_r, ds_r, head->lse[i], seen, (int32_t)width);
-        for (int64_t j = 0; shape->cap > 0.0f && j < width; j++)
-            ds_r[j] *= p->slope[j];
-        pull_added(shape, ds_r, head->h, i, keys);
-        distance_pull_row(head->distances, ds_r, r, i, keys);
     }
 }
 
@@ -165,7 +176,7 @@ static void backward_block(const HeadBackward *head, const BackwardRoom *p, int6
 {
     const AttentionShape *shape = head->shape;
     const int64_t D = shape->D, DP = p->DP;
-    const KeyRange keys = keys_of_block(shape, first, rows, head->count);
+    const KeyRange keys = keys_of_block(shape, first, rows, keys_for(shape, first + rows - 1, head->count, head->T));
     const int64_t seen = keys.end - keys.first;
 
     pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);

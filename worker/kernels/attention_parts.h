@@ -56,6 +56,18 @@ static inline int64_t key_count(const AttentionShape *shape, int64_t b, int64_t 
     return shape->k_end != NULL ? shape->k_end[b] : T;
 }
 
+/* Whether row i, behind the sequence's keys, sees all rows of the sequence alike. */
+static inline bool sees_even(const AttentionShape *shape, int64_t i, int64_t count)
+{
+    return shape->even_behind && i >= count;
+}
+
+/* Keys that row i chooses from: those of the sequence, with T rows. */
+static inline int64_t keys_for(const AttentionShape *shape, int64_t i, int64_t count, int64_t T)
+{
+    return sees_even(shape, i, count) ? T : count;
+}
+
 /* Of the sequence's first `count` keys those that query row i sees: [keys_from, keys_seen). */
 static inline int64_t keys_seen(const AttentionShape *shape, int64_t i, int64_t count)
 {
@@ -83,6 +95,12 @@ static inline KeyRange keys_of_block(const AttentionShape *shape, int64_t first,
 {
     const int64_t end = keys_seen(shape, first + rows - 1, count), from = keys_from(shape, first);
     return (KeyRange){ .first = (from < end ? from : end - 1) / LANES * LANES, .end = end };
+}
+
+/* The scores of a row that sees keys alike. */
+static inline void even_scores(float *s, KeyRange keys)
+{
+    memset(s, 0, (size_t)lanes_up(keys.end - keys.first) * sizeof *s);
 }
 
 /* Row i's scores of keys [keys.first, + width): what is added to them, then the cap, whose slope goes to `slope`

@@ -152,6 +152,8 @@ typedef struct AttentionShape {
     const int64_t *q_first, *q_end;
     const int64_t
         *k_end; /* [B] keys of each sequence: rows behind see them, and are seen by none; NULL: all rows are keys */
+    bool even_behind; /* rows behind see all of the sequence's rows instead, each as much as the others (not causal, and
+                         without a window) */
     int threads; /* that scratch has room for; 0: one */
     bool grouped;
     float cap;

@@ -2,6 +2,8 @@
  *
  *   x = norm(x + act(dropout(conv(e) + b)))      each row of conv sees `kernel` rows around it, of its own sequence
  *
+ * Rows of padding come out of conv as 0, and so do they behind a norm that masks.
+ *
  * It is a linear of those rows, side by side.
  *
  * Owner: the model. Threads: the caller's one. */

@@ -61,10 +61,12 @@ void norm_apply(const Norm *norm, NormKeep *keep, float *y, const NormInput *inp
     if (!input->residual) {
         REQUIRE(!input->bias && input->dropout.p <= 0 && !input->sum);
         kernels->norm_forward(y, xhat, inv, input->x, NULL, gain, bias, rows->N, m->out, norm->eps, norm->rms);
-        return;
+    } else {
+        const NormScale scale = { gain, bias, m->out, norm->eps, norm->rms };
+        kernels->sum_norm_forward(y, xhat, inv, input, rows, &scale);
     }
-    const NormScale scale = { gain, bias, m->out, norm->eps, norm->rms };
-    kernels->sum_norm_forward(y, xhat, inv, input, rows, &scale);
+    if (norm->masks)
+        pass_clear_padding(pass, y, m->out);
 }
 
 void norm_sum(const NormInput *input, float *room, int64_t C, const Rows *rows)
@@ -88,6 +90,10 @@ void norm_pull(const Norm *norm, const NormKeep *keep, float *ds, const float *d
         add_through(ds, dy, dsum, rows->N * norm->C);
         return;
     }
+    if (norm->masks) {
+        REQUIRE(ds == dy && !dsum);
+        pass_clear_padding(pass, ds, m->out);
+    }
     kernels->norm_backward(ds, module_grad(pass->grad, m->weight_at), module_grad(pass->grad, m->bias_at), dy, dsum,
                            keep->xhat, keep->inv, gain_of(norm, pass), rows->N, m->out, norm->rms);
 }
@@ -109,6 +115,8 @@ static void restore(const Norm *norm, const NormKeep *keep, float *y, const Rows
         for (int64_t c = 0; c < C; c++)
             y_n[c] = bias ? xhat_n[c] * gain[c] + bias[c] : xhat_n[c] * gain[c];
     }
+    if (norm->masks)
+        pass_clear_padding(pass, y, C);
 }
 
 const float *inlet_restore(const Inlet *inlet, float *y, const Rows *rows, Pass *pass)

@@ -18,6 +18,7 @@ typedef struct Norm {
     bool from_one; /* it multiplies by 1 + weight */
     float *one_room; /* [C] then */
     const float *gain; /* bound, where it is from one: [C] */
+    bool masks; /* of all tokens those that are padding come out as 0 */
 } Norm;
 
 /* What backward needs of a forward, and who makes the output again. */
@@ -49,7 +50,7 @@ void norm_apply(const Norm *norm, NormKeep *keep, float *y, const NormInput *inp
 void norm_sum(const NormInput *input, float *room, int64_t C, const Rows *rows);
 
 /* ds[N,C] = gradient at what was normalised, from dy[N,C] at the output, plus dsum[N,C]
- * (NULL: nothing). ds may be either. */
+ * (NULL: nothing). ds may be either; one that masks takes both in one buffer. */
 void norm_pull(const Norm *norm, const NormKeep *keep, float *ds, const float *dy, const float *dsum, const Rows *rows,
                const Pass *pass);
 

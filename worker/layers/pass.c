@@ -68,6 +68,15 @@ void pass_drop(Pass *pass, float *x, const Rows *rows, int64_t C, int64_t layer,
         kernels->dropout_apply(x, x, rows, dropout, C);
 }
 
+void pass_clear_padding(const Pass *pass, float *x, int64_t C)
+{
+    const Rows *rows = &pass->rows;
+    for (int64_t b = 0; pass->real && b < rows->B; b++) {
+        const int64_t from = rows->start[b] + pass->real[b];
+        memset(x + from * C, 0, (size_t)((rows->start[b + 1] - from) * C) * sizeof *x);
+    }
+}
+
 void pass_scale(float *y, const float *x, float factor, int64_t n)
 {
 #pragma omp parallel for simd

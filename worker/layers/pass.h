@@ -150,6 +150,9 @@ Dropout pass_dropout(Pass *pass, int64_t layer, Site site, double p);
 /* x[rows,C] with the site's mask, where dropout is on; the same on a gradient is its backward. */
 void pass_drop(Pass *pass, float *x, const Rows *rows, int64_t C, int64_t layer, Site site, double p);
 
+/* x[pass->rows.N, C]: rows of padding become 0. */
+void pass_clear_padding(const Pass *pass, float *x, int64_t C);
+
 /* y[n] = factor * x[n]; y may be x */
 void pass_scale(float *y, const float *x, float factor, int64_t n);
 

@@ -114,6 +114,7 @@ static void make_embedding(const Model *model, Embedding *embedding, const Weigh
     };
     if (has(model, -1, roles->norm))
         embedding->norm = make_norm(model, weights, -1, roles->norm);
+    embedding->norm.masks = arch->padding_masked;
     if (has(model, -1, ROLE_EMBED_PROJECT))
         add_linear(model, weights, &embedding->project, -1, ROLE_EMBED_PROJECT, SITE_LORA_EMBED);
     if (!has(model, -1, ROLE_PATCH))
@@ -155,6 +156,7 @@ static void make_conv(Model *model, const Weights *weights)
                           .kernel = arch->conv_kernel,
                           .act = arch->conv_act,
                           .dropout = arch->hidden_dropout };
+    model->conv.norm.masks = arch->padding_masked;
     add_linear(model, weights, &model->conv.linear, -1, ROLE_CONV, SITE_LORA_CONV);
 }
 
@@ -185,6 +187,7 @@ static Attention make_attention(const Model *model, const Weights *weights, int6
         .causal = arch->causal && !arch_is_source(arch, layer),
         .window = arch->windows ? arch->windows[layer] : 0,
         .grouped = arch->qkv_grouped,
+        .even_behind = arch->padding_masked,
         .cap = (float)arch->score_cap,
     };
     a.rope_set = arch_rope_set(arch, layer);
