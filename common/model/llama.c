@@ -55,11 +55,11 @@ const char *const llama_heads[] = { "lm_head.*", "score.*", "qa_outputs.*", NULL
         .idle = llama_idle,                                                                                            \
         .heads = llama_heads,                                                                                          \
         .tokenizer_alone = (alone),                                                                                    \
-        .task_class = { [TASK_SEQ_CLS] = class_name "ForSequenceClassification",                                       \
-                        [TASK_TOKEN_CLS] = class_name "ForTokenClassification",                                        \
-                        [TASK_CAUSAL_LM] = class_name "ForCausalLM",                                                   \
-                        [TASK_FEATURE_EXTRACTION] = class_name "Model",                                                \
-                        [TASK_QUESTION_ANS] = class_name "ForQuestionAnswering" },                                     \
+        .task_class = { [TASK_SEQ_CLS] = (class_name "ForSequenceClassification"),                                     \
+                        [TASK_TOKEN_CLS] = (class_name "ForTokenClassification"),                                      \
+                        [TASK_CAUSAL_LM] = (class_name "ForCausalLM"),                                                 \
+                        [TASK_FEATURE_EXTRACTION] = (class_name "Model"),                                              \
+                        [TASK_QUESTION_ANS] = (class_name "ForQuestionAnswering") },                                   \
     }
 
 FAMILY(llama, "Llama", "transformer.", false);

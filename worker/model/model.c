@@ -73,7 +73,8 @@ static Norm make_norm(const Model *model, const Weights *weights, int64_t layer,
                   .C = arch->C,
                   .eps = (float)arch->norm_eps,
                   .rms = arch->norm == NORM_RMS,
-                  .from_one = arch->gain_from_one };
+                  .from_one = arch->gain_from_one,
+                  .masks = arch->padding_masked && (role == ROLE_EMBED_NORM || role == ROLE_CONV_NORM) };
     if (has(model, layer, role)) {
         norm.module = view(model, weights, layer, role);
         norm.C = norm.module.out;
@@ -105,6 +106,7 @@ static void make_embedding(const Model *model, Embedding *embedding, const Weigh
         .type = make_table(model, weights, ROLE_TYPE, -1),
         .C = arch_table_width(arch),
         .project_first = arch->project_first,
+        .norm = make_norm(model, weights, -1, roles->norm),
         .streams = arch->pre_norm,
         .layer = roles->layer,
         .dropout = arch->embed_dropout,
@@ -112,9 +114,6 @@ static void make_embedding(const Model *model, Embedding *embedding, const Weigh
         .scale_behind = arch->embed_scale_behind,
         .noise = model->options.noise,
     };
-    if (has(model, -1, roles->norm))
-        embedding->norm = make_norm(model, weights, -1, roles->norm);
-    embedding->norm.masks = arch->padding_masked;
     if (has(model, -1, ROLE_EMBED_PROJECT))
         add_linear(model, weights, &embedding->project, -1, ROLE_EMBED_PROJECT, SITE_LORA_EMBED);
     if (!has(model, -1, ROLE_PATCH))
@@ -156,7 +155,6 @@ static void make_conv(Model *model, const Weights *weights)
                           .kernel = arch->conv_kernel,
                           .act = arch->conv_act,
                           .dropout = arch->hidden_dropout };
-    model->conv.norm.masks = arch->padding_masked;
     add_linear(model, weights, &model->conv.linear, -1, ROLE_CONV, SITE_LORA_CONV);
 }
 
@@ -580,9 +578,8 @@ void model_close(Model *model)
         return;
     arena_release(&model->arena);
     free(model->blocks);
-    for (int i = 0; i < flights_of(&model->options); i++)
-        if (model->keeps)
-            keep_release(&model->keeps[i]);
+    for (int i = 0; model->keeps && i < flights_of(&model->options); i++)
+        keep_release(&model->keeps[i]);
     free(model->keeps);
     free(model);
 }
