@@ -3,7 +3,7 @@
 # are, who dies, and who works beside; what cannot be done is refused before a server is started.
 . "$(dirname "$0")/lib.sh"
 
-figures() { grep -o '"[a-z_]*loss": *[^,}]*' "$1/metrics.jsonl"; }
+figures() { grep -oE '"[a-z_]*(loss|bleu|rougeL)": *[^,}]*' "$1/metrics.jsonl"; }
 
 # CASE "RANKS STAGES"... -- option...: the first of them is what the others must be
 same_in_stages() {
@@ -26,6 +26,10 @@ drops="{hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1}"
 same_in_stages bert-multilabel "1 1" "3 3" "4 2" -- --train.max_steps=12 "--model_config=$drops"
 same_in_stages gpt2-clm "1 1" "2 2" -- --train.max_steps=12 "--model_config={resid_pdrop: 0.1, embd_pdrop: 0.1, attn_pdrop: 0.1}"
 same_in_stages vit-imgcls "1 1" "2 2" -- --train.max_steps=8 --data.random_crop=true --data.random_flip=true
+# evaluations write texts, token by token over the stages
+same_in_stages llama-clm "1 1" "2 2" "4 2" -- --train.max_steps=4 --train.eval_strategy=steps --train.eval_steps=4 \
+    --data.generate=true --data.max_new_tokens=12 --data.do_sample=true
+grep -q '"eval_bleu": *[0-9.]*[1-9]' "$work/llama-clm-2-2/metrics.jsonl" || fail "no texts were written"
 # micro-batches without examples: 19 of them, 16 a step
 same_in_stages llama-clm "1 1" "2 2" -- --train.max_steps=4 --train.batch_size=16 --data.limit=19 --train.eval_strategy=no
 
@@ -69,5 +73,4 @@ refused() { # PATTERN CASE option...
 refused "the model has 2 blocks, not enough for 3 stages" gpt2-clm --ranks=3 --parallel.pipeline=3
 refused "do not make whole copies of the model" gpt2-clm --ranks=3 --parallel.pipeline=2
 refused "ranks that share a layer: none, as those of a node share the weights already" gpt2-clm --parallel.tensor=2
-refused "evaluations do not write texts with a model in 2 stages" gpt2-clm --ranks=2 --parallel.pipeline=2 --data.generate=true
 refused "is trained in the word table and in the head that is tied to it" gpt2-full-clm --ranks=2 --parallel.pipeline=2

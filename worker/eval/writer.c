@@ -191,7 +191,7 @@ static DecodeFeed next_feed(TextWriter *w)
         }
     }
     w->start[count] = w->rows = at;
-    return (DecodeFeed){ count, w->lane, w->start, w->ids, w->whole };
+    return (DecodeFeed){ count, w->lane, w->start, w->ids, w->whole, NULL };
 }
 
 bool writer_step(TextWriter *w)

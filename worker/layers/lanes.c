@@ -15,8 +15,8 @@ bool lanes_init(Lanes *lanes, const ModelArch *arch, const LanesOptions *o, Err 
     const int64_t each = pages_of(o->longest), all = o->count * each;
     const int64_t pages = o->tokens > 0 && pages_of(o->tokens) < all ? pages_of(o->tokens) : all;
     *lanes = (Lanes){ .count = o->count, .longest = o->longest, .KD = arch->K * arch->D, .threads = o->threads };
-    lanes->first = arch->source_layers;
-    const int64_t page = (arch->layers - arch->source_layers) * 2 * LANES_PAGE * lanes->KD;
+    lanes->first = o->first;
+    const int64_t page = o->blocks * 2 * LANES_PAGE * lanes->KD;
     lanes->lanes = xcalloc((size_t)o->count, sizeof *lanes->lanes);
     lanes->spares = xmalloc((size_t)pages * sizeof *lanes->spares);
     lanes->rows = xmalloc((size_t)o->most_rows * sizeof *lanes->rows);

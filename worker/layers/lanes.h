@@ -16,8 +16,7 @@ typedef struct Lane {
     bool taken;
     int64_t length; /* tokens that it has read before this call */
     int64_t held, promised; /* pages */
-    float **pages; /* [longest / LANES_PAGE, rounded up] each [blocks, 2, LANES_PAGE, KD], keys before values, of the
-                      blocks that write */
+    float **pages; /* [longest / LANES_PAGE, rounded up] each [blocks, 2, LANES_PAGE, KD], keys before values */
 } Lane;
 
 typedef struct Lanes {
@@ -33,7 +32,7 @@ typedef struct Lanes {
     const int64_t *lane; /* of the call: which lane each sequence of pass->rows is, borrowed */
     struct Lanes *sources; /* the same lanes' sources, which each block that writes has made keys and values of;
                               borrowed; NULL: the model is one stack */
-    int64_t first; /* block that writes */
+    int64_t first; /* block that keeps something here */
     const int64_t *whole; /* of the call: tokens of each sequence once its prompt is read, borrowed; NULL: now */
 } Lanes;
 
@@ -42,6 +41,7 @@ typedef struct LanesOptions {
     int64_t tokens; /* that all lanes together can hold; 0: each its longest */
     int64_t most_rows; /* of a call */
     int threads;
+    int64_t first, blocks; /* that keep something here, and how many from there on */
 } LanesOptions;
 
 /* Takes the memory; false with *err set when there is none (lanes_release is right then, too). */

@@ -107,19 +107,21 @@ void adapter_refresh(Adapter *adapter)
     }
 }
 
+/* Of the modules whose slots the values hold: all, or those of a stage. */
 static bool open_modules(Adapter *adapter, Err *err)
 {
     const ModelArch *arch = adapter->options.arch;
+    const Stage *stage = adapter->model->options.stage;
     const SlotTable *table = adapter->options.table;
     const float *values = adapter->options.values;
     adapter->modules = xcalloc((size_t)arch->module_count, sizeof *adapter->modules);
     for (int i = 0; i < arch->module_count; i++) {
         const ModuleSlots *slots = &table->modules[i];
-        if (slots->a >= 0)
+        if (slots->a >= 0 && (!stage || stage->at[slots->a] >= 0))
             adapter->modules[i] = (ModuleLora){ .R = slots->r,
                                                 .scale = slots->scale,
-                                                .a = values + table->slots[slots->a].offset,
-                                                .b = values + table->slots[slots->b].offset };
+                                                .a = values + model_slot_offset(adapter->model, slots->a),
+                                                .b = values + model_slot_offset(adapter->model, slots->b) };
     }
     const int64_t floats = turned_floats(adapter);
     adapter->turned = mem_alloc((size_t)(floats > 0 ? floats : 1) * sizeof(float), err);
@@ -129,6 +131,7 @@ static bool open_modules(Adapter *adapter, Err *err)
 Adapter *adapter_open(Model *base, const AdapterOptions *given, Err *err)
 {
     const AdapterOptions own = { base->arch, base->table, given->values }, *o = given->table ? given : &own;
+    REQUIRE(!base->options.stage || !given->table);
     if (!check(base, o, err))
         return NULL;
     Adapter *adapter = xcalloc(1, sizeof *adapter);

@@ -39,7 +39,14 @@ Decoder *decode_open(Model *model, const DecodeOptions *o, Err *err)
         return NULL;
     Decoder *d = xcalloc(1, sizeof *d);
     *d = (Decoder){ .arch = arch, .options = *o, .model = model };
-    const LanesOptions lanes = { o->lanes, o->longest, o->tokens, (int64_t)tokens, model->options.threads };
+    const int64_t first = model_first_block(model);
+    const LanesOptions lanes = { .count = o->lanes,
+                                 .longest = o->longest,
+                                 .tokens = o->tokens,
+                                 .most_rows = (int64_t)tokens,
+                                 .threads = model->options.threads,
+                                 .first = first,
+                                 .blocks = model->end - first };
     if (!lanes_init(&d->lanes, arch, &lanes, err) || !sources_init(&d->sources, model, &d->lanes, &lanes, err)) {
         err_hint(err, "lower data.max_length or the number of texts at a time");
         decode_close(d);
@@ -226,11 +233,13 @@ static void speak_all(Decoder *d, Model *layers, const AdapterRun *run, float *l
     speak(d, &layers->vocab_head, 0, shared, segments, logits);
 }
 
-void decode_feed(Decoder *d, const DecodeFeed *given, float *logits)
+void decode_feed(Decoder *d, const DecodeFeed *given, float *out)
 {
+    int64_t at = 0; /* rows of the runs before */
     Pass *pass = d->model->pass;
     REQUIRE(given->count > 0 && given->count <= d->options.lanes && given->start[0] == 0);
     REQUIRE(given->start[given->count] <= d->model->options.most_tokens);
+    REQUIRE(d->model->opens == !given->rows);
     const DecodeFeed *feed = sources_take(&d->sources, given, d->adapter);
     sort(d, feed);
     pass->apart = true;
@@ -240,9 +249,14 @@ void decode_feed(Decoder *d, const DecodeFeed *given, float *logits)
         Model *layers = adapter_layers(d->model, d->adapters[run.first], &run);
         pass->values = run.mixed ? NULL : d->adapters[run.first]->options.values;
         begin(d, feed, &run);
-        model_up(layers, NULL, &(ModelInput){ .embedding.ids = d->ids });
-        speak_all(d, layers, &run, logits);
+        model_up(layers, NULL,
+                 &(ModelInput){ .embedding.ids = d->ids, .rows = given->rows ? given->rows + at * d->arch->C : NULL });
+        if (layers->closes)
+            speak_all(d, layers, &run, out);
+        else
+            model_give(layers, NULL, out + at * d->arch->C);
         lanes_end(&d->lanes, &pass->rows);
+        at += pass->rows.N;
     }
     pass->lanes = NULL; /* in the model's other calls sequences stand alone */
     pass->segments = NULL;

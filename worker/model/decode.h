@@ -28,6 +28,7 @@ typedef struct DecodeFeed {
     const int64_t *start; /* [count+1]: ids[start[i], start[i+1]) go to lane[i], one at least */
     const int32_t *ids;
     const int64_t *whole; /* [count] tokens that lane[i] will have read when its logits are wanted; NULL: now */
+    const float *rows; /* [start[count], C] of a stage behind the first: what the stage before wrote for this feed */
 } DecodeFeed;
 
 typedef struct Decoder Decoder;
@@ -50,7 +51,9 @@ int64_t decode_turn(const Decoder *decoder);
 int64_t decode_promised(const Decoder *decoder);
 int64_t decode_room(const Decoder *decoder);
 
-/* logits[count, V] of what follows each lane's last token; of lanes whose prompt goes on they are not written. */
-void decode_feed(Decoder *decoder, const DecodeFeed *feed, float *logits);
+/* out[count, V]: logits of what follows each lane's last token; of lanes whose prompt goes on they are not written. Of a
+ * stage before the last (ModelOptions.stage) out[start[count], C]: its rows for the next one; may be feed->rows. Stages
+ * whose lanes join, leave and are fed alike give, one behind the other, the logits of the whole. */
+void decode_feed(Decoder *decoder, const DecodeFeed *feed, float *out);
 
 #endif

@@ -113,7 +113,7 @@ const DecodeFeed *sources_take(DecodeSources *s, const DecodeFeed *feed, Adapter
         s->when[count] = (feed->whole ? feed->whole[i] - s->whole[lane] : 0);
         s->start[++count] = at;
     }
-    s->feed = (DecodeFeed){ count, s->lane, s->start, s->ids, feed->whole ? s->when : NULL };
+    s->feed = (DecodeFeed){ count, s->lane, s->start, s->ids, feed->whole ? s->when : NULL, NULL };
     return &s->feed;
 }
 

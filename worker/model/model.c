@@ -13,8 +13,7 @@
 
 /* ---- from arch, weights and slots to layers -------------------------------- */
 
-/* In the stage's buffers; of another stage's slot only that there is one. */
-static int64_t slot_offset(const Model *model, int slot)
+int64_t model_slot_offset(const Model *model, int slot)
 {
     const Stage *stage = model->options.stage;
     if (slot < 0)
@@ -40,15 +39,15 @@ static ModuleView view(const Model *model, const Weights *weights, int64_t layer
         .in = module->in,
         .weight = weights ? weights_frozen(weights, index) : frozen_of_floats(NULL, module->out, module->in),
         .bias = weights ? weights_bias(weights, index) : NULL,
-        .weight_at = slot_offset(model, slots->weight),
-        .bias_at = slot_offset(model, slots->bias),
-        .a_at = slot_offset(model, slots->a),
-        .b_at = slot_offset(model, slots->b),
-        .lora_bias_at = slot_offset(model, slots->lora_bias),
-        .magnitude_at = slot_offset(model, slots->magnitude),
+        .weight_at = model_slot_offset(model, slots->weight),
+        .bias_at = model_slot_offset(model, slots->bias),
+        .a_at = model_slot_offset(model, slots->a),
+        .b_at = model_slot_offset(model, slots->b),
+        .lora_bias_at = model_slot_offset(model, slots->lora_bias),
+        .magnitude_at = model_slot_offset(model, slots->magnitude),
         .triplets = slots->e >= 0,
-        .e_at = slot_offset(model, slots->e),
-        .tokens_at = slot_offset(model, slots->tokens),
+        .e_at = model_slot_offset(model, slots->e),
+        .tokens_at = model_slot_offset(model, slots->tokens),
         .tokens = model->table->tokens,
         .token_count = slots->tokens >= 0 ? model->table->token_count : 0,
         .R = slots->a >= 0 ? slots->r : 0,
@@ -553,7 +552,7 @@ Model *model_open(const ModelArch *arch, const SlotTable *table, const Weights *
 
 Model *model_beside(Model *base, const ModelArch *arch, const SlotTable *table, Err *err)
 {
-    REQUIRE(arch->layers == base->arch->layers && arch->C == base->arch->C && base->opens && base->closes);
+    REQUIRE(arch->layers == base->arch->layers && arch->C == base->arch->C);
     Model *model = xcalloc(1, sizeof *model);
     *model =
         (Model){ .arch = arch, .table = table, .weights = base->weights, .options = base->options, .pass = base->pass };

@@ -183,8 +183,7 @@ static void take_rows(Model *model, const float *rows)
     model->pass->normed = false;
 }
 
-/* The first block of the stack that the model's own batch goes through. */
-static int64_t first_block(const Model *model)
+int64_t model_first_block(const Model *model)
 {
     return model->encoder.layers > 0 ? model->encoder.layers : model->first;
 }
@@ -206,7 +205,7 @@ void model_up(Model *model, Keep *keep, const ModelInput *input)
         embedding_forward(&model->embedding, keep ? &keep->embedding : NULL, &input->embedding, model->pass);
     else
         take_rows(model, input->rows);
-    for (int64_t l = first_block(model); l < model->end; l++) {
+    for (int64_t l = model_first_block(model); l < model->end; l++) {
         const BlockCall call = model_block_call(model, keep, l);
         if (keep)
             again_note(model, keep, l);
@@ -243,7 +242,7 @@ static Inlet first_inlet(const Model *model, const Keep *keep, const ModelInput 
 void model_down(Model *model, Keep *keep, const ModelInput *input)
 {
     Pass *pass = model->pass;
-    const int64_t first = first_block(model);
+    const int64_t first = model_first_block(model);
     if (model->encoder.layers > 0)
         encoder_resume(model, keep);
     drop_final(model);
@@ -311,8 +310,7 @@ static void begin_training(Model *model, const Batch *batch, int64_t step)
     pass->step = step;
 }
 
-/* What goes over the boundary behind the stage. */
-static void give_rows(Model *model, Keep *keep, float *out)
+void model_give(Model *model, Keep *keep, float *out)
 {
     Pass *pass = model->pass;
     memcpy(out, stream_of(model), stream_bytes(model));
@@ -334,7 +332,7 @@ void model_forward(Model *model, int flight, const Batch *given, int64_t step, f
     if (out && model->closes)
         pool_forward(out, model->arch->C, model->pass);
     else if (out)
-        give_rows(model, keep, out);
+        model_give(model, keep, out);
     else if (!model->speaks)
         head_forward(&model->head, &keep->head, model->pass);
 }
@@ -393,7 +391,7 @@ static void go_up(Model *model, const Batch *batch, const float *values, bool al
 void model_give_on(Model *model, const Batch *batch, const float *values, float *out)
 {
     go_up(model, batch, values, false);
-    give_rows(model, NULL, out);
+    model_give(model, NULL, out);
 }
 
 BatchLoss model_predict(Model *model, const Batch *given, const float *values, float *logits)

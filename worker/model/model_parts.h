@@ -113,8 +113,19 @@ static inline bool model_goes_on(const Model *model, int64_t layer)
     return layer + 1 < model->arch->layers && layer + 1 != model->encoder.layers;
 }
 
+/* Where a slot begins in values and gradients: those of the stage; of another stage's slot only that there is one (not
+ * below 0). -1: there is no such slot. */
+int64_t model_slot_offset(const Model *model, int slot);
+
 /* From the input to the hidden rows in pass->x. keep NULL: no backward follows. */
 void model_up(Model *model, Keep *keep, const ModelInput *input);
+
+/* First of the blocks that its own batch goes through: of two stacks, those that write. */
+int64_t model_first_block(const Model *model);
+
+/* What goes over the boundary behind the stage, of the call that model_up made: out[N, model_width_out], without a keep
+ * [N,C]. */
+void model_give(Model *model, Keep *keep, float *out);
 
 /* From the gradient of the hidden rows, in pass->x, to all of pass->grad. */
 void model_down(Model *model, Keep *keep, const ModelInput *input);

@@ -181,6 +181,14 @@ bool stage_init(Stage *stage, const ModelArch *arch, const SlotTable *table, int
         err_at(err, "parallel.pipeline");
         return err_hint(err, "a stage holds a block at least: take %lld or fewer", (long long)arch->layers);
     }
+    if (count > 1 && arch->source_layers > 0) {
+        err_set(err, ERR_INPUT,
+                "a model of two stacks (model_type '%s') is not cut into stages: all blocks that write read "
+                "what the others give",
+                arch->family->model_type);
+        err_at(err, "parallel.pipeline");
+        return err_hint(err, "take parallel.pipeline: 1");
+    }
     if (count > 1 && arch->physical) {
         err_set(err, ERR_INPUT,
                 "layers of a model of type '%s' run the same weights: they cannot lie in several stages",

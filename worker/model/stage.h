@@ -18,8 +18,8 @@ typedef struct Stage {
     int64_t size; /* floats of its slots; of a single stage the table's */
 } Stage;
 
-/* Stage `index` of `count`. False with *err: more stages than blocks, blocks that run the same modules, or a tensor that
- * two stages would train. */
+/* Stage `index` of `count`. False with *err: more stages than blocks, blocks that run the same modules, two stacks, or a
+ * tensor that two stages would train. */
 MUST_USE bool stage_init(Stage *stage, const ModelArch *arch, const SlotTable *table, int index, int count, Err *err);
 void stage_release(Stage *stage);
 

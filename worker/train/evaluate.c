@@ -1,6 +1,7 @@
 /* DESIGN. The ranks of a team take a chunk each, and again, until the range is done; figures go to the server as they come.
  * Where a replica has stages, chunks go up a lane one behind the other; the last stage measures them, and when the range
- * is done its first rank gives the leader the figures of all. */
+ * is done its first rank gives the leader the figures of all. Texts are written by all stages together, token by token
+ * (worker/eval/engine.h). */
 #include "worker/train/work.h"
 
 #include "common/base/clock.h"
@@ -20,6 +21,7 @@ static void write_texts(Job *job, const Batch *batch)
     const GenerateEngine engine = text_engine(&job->step.engine);
     const MeasureTexts how = { &job->step.generate, &engine, job->base.tokenizer, &job->step.references };
     const bool ok = measure_texts(&job->step.metrics, &how, batch, &box->failure);
+    text_engine_done(&job->step.engine);
     REQUIRE(ok || box->failure.kind != ERR_NONE);
 }
 
@@ -46,10 +48,13 @@ static void evaluate_piece(Job *job, int64_t begin, int64_t end)
     Batch batch = batch_fill(room, job->data.eval.data, job->data.eval.rows + begin, end - begin, 0);
     flights_take(flights, &batch);
     const bool readable = team_pixels(job, &job->data.eval.pictures, room, &batch, 0);
-    if (stage_is_last(&job->base.stage))
+    if (stage_is_last(&job->base.stage)) {
         measure(job, &batch, readable);
-    else
-        flights_pass(flights, &batch, job->node.values);
+        return;
+    }
+    flights_pass(flights, &batch, job->node.values);
+    if (job->run.config.data.generate)
+        text_engine_follow(&job->step.engine);
 }
 
 static void evaluate_chunk(Job *job, int64_t chunk)

@@ -14,8 +14,7 @@
 static bool split_groups(Job *job, Err *err)
 {
     Groups *groups = &job->run.groups;
-    return group_agree(&groups->job, stages_check(&job->run.config, err)) &&
-           (stages_of(&job->run.config) == 1 || groups_split(groups, stages_of(&job->run.config), 1, err));
+    return stages_of(&job->run.config) == 1 || groups_split(groups, stages_of(&job->run.config), 1, err);
 }
 
 /* The digest of the base, to which every rank of a replica gives its share, and what was read for it and for the

@@ -147,6 +147,7 @@ bool job_step_open_texts(JobStep *step, const JobStepOptions *o, const float *va
         .values = values,
         .longest = longest,
         .lanes = JOB_TEXTS,
+        .stages = o->lane,
     };
     return !c->data.generate || !eval->data ||
            (generate_options(&step->generate, &c->data, c->train.seed, adapted->arch, longest, o->base->tokenizer,

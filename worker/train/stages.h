@@ -9,8 +9,7 @@
 /* parallel.pipeline; auto: 1. */
 int stages_of(const Config *config);
 
-/* By the run file alone; by the model, too: a block a stage at least, and no tensor that two would train. */
-MUST_USE bool stages_check(const Config *config, Err *err);
+/* A block a stage at least, and no tensor that two would train. */
 MUST_USE bool stages_check_model(const Config *config, const ModelArch *arch, const SlotTable *table, Err *err);
 
 /* So many ranks on one node make whole copies of the model. */

@@ -100,7 +100,7 @@ static void a_mixed_batch_is_that_of_peft(void **state)
     fclose(file);
     const int64_t V = s.arch->V;
     float *logits = xcalloc((size_t)(MIXED * V), sizeof *logits);
-    decode_feed(d, &(DecodeFeed){ MIXED, lane, start, ids, NULL }, logits);
+    decode_feed(d, &(DecodeFeed){ MIXED, lane, start, ids, NULL, NULL }, logits);
     SafeTensors *wanted = safetensors_open("tests/golden/combine/mixed.safetensors", &err);
     must(wanted != NULL, &err);
     for (int i = 0; i < MIXED; i++) {

@@ -179,16 +179,16 @@ static void a_model_trains_and_predicts_between_two_feeds(void **state)
     float *calm = xcalloc((size_t)V, sizeof *calm);
     int64_t lane = decode_join(t.decoder, t.adapter, ROOM);
     model_train(t.model, &t.p.batch, t.s->c.values, alone, 3);
-    decode_feed(t.decoder, &(DecodeFeed){ 1, &lane, start, t.p.ids, NULL }, t.logits);
-    decode_feed(t.decoder, &(DecodeFeed){ 1, &lane, next, t.p.ids + 4, NULL }, calm);
+    decode_feed(t.decoder, &(DecodeFeed){ 1, &lane, start, t.p.ids, NULL, NULL }, t.logits);
+    decode_feed(t.decoder, &(DecodeFeed){ 1, &lane, next, t.p.ids + 4, NULL, NULL }, calm);
     decode_leave(t.decoder, lane);
     lane = decode_join(t.decoder, t.adapter, ROOM);
-    decode_feed(t.decoder, &(DecodeFeed){ 1, &lane, start, t.p.ids, NULL }, t.logits);
+    decode_feed(t.decoder, &(DecodeFeed){ 1, &lane, start, t.p.ids, NULL, NULL }, t.logits);
     model_train(t.model, &t.p.batch, t.s->c.values, between, 3);
     assert_memory_equal(between, alone, gradient);
     model_predict(t.model, &t.p.batch, t.s->c.values, logits);
     assert_memory_equal(logits, t.expected, outputs);
-    decode_feed(t.decoder, &(DecodeFeed){ 1, &lane, next, t.p.ids + 4, NULL }, t.logits);
+    decode_feed(t.decoder, &(DecodeFeed){ 1, &lane, next, t.p.ids + 4, NULL, NULL }, t.logits);
     assert_memory_equal(t.logits, calm, (size_t)V * sizeof *calm);
     free(alone);
     free(between);
@@ -222,7 +222,7 @@ static float *some_values(const Subject *s, int which)
 static void read_alone(float *logits, Decoder *d, Adapter *adapter, const int32_t *ids)
 {
     const int64_t lane = decode_join(d, adapter, LONG), start[] = { 0, LONG };
-    decode_feed(d, &(DecodeFeed){ 1, &lane, start, ids, NULL }, logits);
+    decode_feed(d, &(DecodeFeed){ 1, &lane, start, ids, NULL, NULL }, logits);
     decode_leave(d, lane);
 }
 
@@ -248,7 +248,7 @@ static void read_together(float *logits, Decoder *d, Adapter *const *adapter, in
             fed[count++] = lane[i];
             read[i] += n;
         }
-        decode_feed(d, &(DecodeFeed){ count, fed, start, pieces, whole }, out);
+        decode_feed(d, &(DecodeFeed){ count, fed, start, pieces, whole, NULL }, out);
         for (int64_t k = 0; k < count; k++)
             if (read[text[k]] == LONG) {
                 memcpy(logits + text[k] * V, out + k * V, (size_t)V * sizeof *out);

@@ -7,6 +7,7 @@
 #include "tests/support/model_case.h"
 #include "tests/support/slopes.h"
 #include "worker/kernels/levels.h"
+#include "worker/model/decode.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -176,6 +177,76 @@ static void predict_in_stages(const Subject *s, Model *whole, Part *parts, int s
     unpack(&p);
 }
 
+/* ---- texts ---------------------------------------------------------------------------------------------- */
+
+enum { LANES = 2, LONG = 70, PIECE = 5 }; /* tokens of a text, more than a page has; of a feed's lane at the most */
+
+typedef struct Voice {
+    Decoder *decoder;
+    Adapter *adapter;
+} Voice;
+
+static int64_t long_of(const Subject *s)
+{
+    return s->c.arch->positions < LONG ? s->c.arch->positions : LONG;
+}
+
+static Voice open_voice(const Subject *s, Model *model, const float *values)
+{
+    Err err = { 0 };
+    const DecodeOptions o = { .lanes = LANES, .longest = long_of(s) };
+    Voice voice = { .decoder = decode_open(model, &o, &err) };
+    must(voice.decoder != NULL, &err);
+    voice.adapter = adapter_open(model, &(AdapterOptions){ .values = values }, &err);
+    must(voice.adapter != NULL, &err);
+    for (int64_t lane = 0; lane < LANES; lane++)
+        assert_int_equal(decode_join(voice.decoder, voice.adapter, o.longest), lane);
+    return voice;
+}
+
+static void close_voice(Voice *voice)
+{
+    decode_close(voice->decoder);
+    adapter_close(voice->adapter);
+}
+
+/* Prompts in pieces and then a token a lane: through all stages, and through the whole. */
+static void write_in_stages(const Subject *s, Model *whole, Part *parts, int stages)
+{
+    const int64_t V = s->c.arch->V, longest = long_of(s), lane[LANES] = { 1, 0 };
+    Voice one = open_voice(s, whole, s->c.values), each[MOST_STAGES];
+    float *rows = xcalloc((size_t)(LANES * PIECE * s->c.arch->C), sizeof *rows);
+    float *logits = xcalloc((size_t)(LANES * V), sizeof *logits), *wanted = xcalloc((size_t)(LANES * V), sizeof *wanted);
+    for (int k = 0; k < stages; k++)
+        each[k] = open_voice(s, parts[k].model, parts[k].values);
+    for (int64_t read[LANES] = { 0 }, step = 0; read[0] < longest && read[1] < longest; step++) {
+        int64_t start[LANES + 1] = { 0 };
+        int32_t ids[LANES * PIECE];
+        for (int i = 0; i < LANES; i++) {
+            const int64_t most = longest - read[i], n = step < 4 ? PIECE - i : 1, count = n < most ? n : most;
+            for (int64_t t = 0; t < count; t++)
+                ids[start[i] + t] = (int32_t)((read[i] + t) * 131 % V + i);
+            start[i + 1] = start[i] + count;
+            read[i] += count;
+        }
+        DecodeFeed feed = { .count = LANES, .lane = lane, .start = start, .ids = ids };
+        decode_feed(one.decoder, &feed, wanted);
+        for (int k = 0; k < stages; k++) {
+            feed.rows = k > 0 ? rows : NULL;
+            decode_feed(each[k].decoder, &feed, k + 1 < stages ? rows : logits);
+        }
+        assert_memory_equal(logits, wanted, (size_t)(LANES * V) * sizeof *logits);
+    }
+    for (int k = 0; k < stages; k++) {
+        close_voice(&each[k]);
+        model_bind(parts[k].model, parts[k].values);
+    }
+    close_voice(&one);
+    free(rows);
+    free(logits);
+    free(wanted);
+}
+
 static uint64_t digest_of_files(const Subject *s)
 {
     Err err = { 0 };
@@ -207,6 +278,8 @@ static void with_stages(Subject *s, int stages)
     assert_int_equal(size, s->c.table->size);
     train_in_stages(s, whole, parts, stages);
     predict_in_stages(s, whole, parts, stages);
+    if (s->c.arch->head.task->speaks && s->c.arch->source_layers == 0)
+        write_in_stages(s, whole, parts, stages);
     for (int k = 0; k < stages; k++)
         close_part(&parts[k]);
     model_close(whole);
