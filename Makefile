@@ -88,7 +88,7 @@ $(B)/liblaunch.a: $(call objs,launch)
 $(B)/lib%.a:
 	@rm -f $@ && ar rcs $@ $^
 
-bin/lora_worker: $(B)/worker/main.o $(B)/libworker.a $(B)/libcommon.a
+bin/lora_worker: $(B)/worker/main.o $(B)/liblaunch.a $(B)/libworker.a $(B)/libcommon.a
 	@mkdir -p bin
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(MPI_LIBS) $(LIBS)
 bin/lora_ps: $(B)/ps/main.o $(B)/libps.a $(B)/libcommon.a

@@ -13,10 +13,18 @@
 #include "worker/eval/engine.h"
 #include "worker/eval/measure.h"
 #include "worker/train/class_balance.h"
+#include "worker/train/fit.h"
 #include "worker/train/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+typedef struct EvalArguments {
+    const char *adapters[OPTION_MOST + 1]; /* as they were given, NULL behind the last */
+    bool other_base;
+    const Groups *groups; /* of a job whose ranks hold a stage each; NULL: one process */
+    const Arguments *words; /* lent */
+} EvalArguments;
 
 typedef struct MeasuredSet {
     Dataset data;
@@ -54,9 +62,9 @@ static void release_set(MeasuredSet *set)
     eval_rows_release(&set->rows);
 }
 
-/* texts NULL: nothing is generated. */
-static bool measure(Session *session, MeasuredSet *set, const MeasureTexts *texts, Metrics *metrics, Err *err)
+static bool measure(Session *session, MeasuredSet *set, const SessionMeasure *how, Err *err)
 {
+    Metrics *metrics = how->metrics;
     const uint32_t *rows = set->rows.row;
     int64_t *ends;
     const int64_t chunks =
@@ -64,13 +72,11 @@ static bool measure(Session *session, MeasuredSet *set, const MeasureTexts *text
     bool ok = true;
     for (int64_t i = 0, begin = 0; ok && i < chunks; begin = ends[i++]) {
         Batch batch = batch_fill(&session->room, &set->data, rows + begin, ends[i] - begin, 0);
-        ok = batch.ids || pictures_fill(&set->pictures, &session->room, &batch, 0, err);
-        if (ok)
-            measure_batch(metrics, session->model, &set->answers, &batch, session->values, session->logits);
-        ok = ok && sample_check(session->logits, measure_logits(session->base.adapted.arch, batch.N, batch.B), err) &&
-             (!texts || measure_texts(metrics, texts, &batch, err));
+        ok = (batch.ids || pictures_fill(&set->pictures, &session->room, &batch, 0, err)) &&
+             session_measure(session, how, &batch, err);
     }
     free(ends);
+    ok = ok && session_settle(session, metrics, err);
     if (ok && metrics->sums[1] - metrics->sums[1] != 0.0)
         return err_set(err, ERR_TRAINING, "the loss is not finite");
     return ok;
@@ -80,8 +86,9 @@ enum { EVAL_TEXTS = 8 }; /* written at a time */
 
 static bool measure_all(Session *s, MeasuredSet *set, const Config *c, Metrics *metrics, Err *err)
 {
+    SessionMeasure how = { .metrics = metrics, .answers = &set->answers };
     if (!c->data.generate)
-        return measure(s, set, NULL, metrics, err);
+        return measure(s, set, &how, err);
     GenerateOptions options;
     TextEngine own = { 0 };
     References references = { 0 };
@@ -89,10 +96,13 @@ static bool measure_all(Session *s, MeasuredSet *set, const Config *c, Metrics *
                                s->base.tokenizer, err) &&
               session_writes(s, &own, EVAL_TEXTS, err) &&
               references_open(&references, &set->data, set->rows.row, set->rows.count, err);
+    ok = session_agree(s, ok);
     if (ok) {
         const GenerateEngine engine = text_engine(&own);
         const MeasureTexts texts = { &options, &engine, s->base.tokenizer, &references };
-        ok = measure(s, set, &texts, metrics, err);
+        how.texts = &texts;
+        how.engine = &own;
+        ok = measure(s, set, &how, err);
     }
     text_engine_close(&own);
     references_release(&references);
@@ -104,7 +114,7 @@ static json_t *figures_of(const Metrics *metrics, const Session *s)
 {
     Figure figures[METRICS_FIGURES];
     const int n = metrics_figures(metrics, figures);
-    const double plain = figures[0].value, penalty = session_penalty(s);
+    const double plain = figures[0].value, penalty = s->penalty;
     json_t *out = json_object();
     figures[0].value += penalty; /* as in a run's evaluations */
     for (int i = 0; i < n; i++) {
@@ -135,10 +145,10 @@ static int64_t most_tokens(const Config *c)
 }
 
 /* *figures is new. */
-static bool evaluate(json_t **figures, const Config *c, const EvalRun *run, const Arguments *given, Err *err)
+static bool evaluate(json_t **figures, const Config *c, const EvalRun *run, const EvalArguments *given, Err *err)
 {
     MeasuredSet set = { 0 };
-    if (!eval_rows_choose(&set.rows, c, given, run, err))
+    if (!eval_rows_choose(&set.rows, c, given->words, run, err))
         return false;
     const DatasetOptions data = settings_data(c, set.rows.files);
     const SessionOptions o = {
@@ -161,6 +171,8 @@ static bool evaluate(json_t **figures, const Config *c, const EvalRun *run, cons
         .arithmetic = c->parallel.arithmetic,
         .precision = c->train.precision,
         .threads = (int)(c->parallel.threads > 0 ? c->parallel.threads : 0),
+        .room = fit_room(c, 0),
+        .groups = given->groups,
     };
     Session session = { 0 };
     Metrics metrics = { 0 };
@@ -168,6 +180,7 @@ static bool evaluate(json_t **figures, const Config *c, const EvalRun *run, cons
     bool ok = session_open(&session, &o, err) &&
               class_balance_alone(&weights, c, session.base.adapted.arch, session.base.tokenizer, err) &&
               open_set(&set, c, &data, &session, run, err);
+    ok = command_agree(given->groups, ok);
     if (ok) {
         model_weigh_classes(session.model, weights);
         const MetricsSpec spec = measure_spec(session.base.adapted.arch);
@@ -205,8 +218,9 @@ static char *run_file(const char *given, const char **adapter, Err *err)
 }
 
 /* *figures is new: of one adapter, or of the base alone. */
-static bool measure_one(json_t **figures, EvalRun of, const Arguments *given, Err *err)
+static bool measure_one(json_t **figures, EvalRun of, const EvalArguments *own, Err *err)
 {
+    const Arguments *given = own->words;
     char *file = run_file(given->positionals[0], &of.adapter, err);
     const ConfigSources sources = { .file = file,
                                     .overrides = given->overrides,
@@ -214,19 +228,14 @@ static bool measure_one(json_t **figures, EvalRun of, const Arguments *given, Er
     Config config = { 0 };
     const bool ok =
         file && (!of.adapter || adapter_run_check(of.adapter, err)) && config_load(&config, &sources, err) &&
-        (!of.adapter || run_folder_labels(&config, of.adapter, err)) && evaluate(figures, &config, &of, given, err);
+        (!of.adapter || run_folder_labels(&config, of.adapter, err)) && evaluate(figures, &config, &of, own, err);
     config_release(&config);
     free(file);
     return ok;
 }
 
-typedef struct EvalArguments {
-    const char *adapters[OPTION_MOST + 1]; /* as they were given, NULL behind the last */
-    bool other_base;
-} EvalArguments;
-
 /* NAME=DIR of each, one behind the other on the same rows: figures by name. */
-static bool measure_several(json_t *figures, const EvalArguments *own, const Arguments *given, Err *err)
+static bool measure_several(json_t *figures, const EvalArguments *own, Err *err)
 {
     for (int i = 0; own->adapters[i]; i++) {
         char *name = NULL, *folder = NULL;
@@ -234,7 +243,7 @@ static bool measure_several(json_t *figures, const EvalArguments *own, const Arg
         bool ok = named_adapter_split(own->adapters[i], &name, &folder, err);
         if (ok && json_object_get(figures, name))
             ok = err_set(err, ERR_INPUT, "two adapters are called '%s'", name);
-        ok = ok && measure_one(&one, (EvalRun){ folder, own->other_base }, given, err);
+        ok = ok && measure_one(&one, (EvalRun){ folder, own->other_base }, own, err);
         if (ok)
             json_object_set_new(figures, name, one);
         free(name);
@@ -247,7 +256,8 @@ static bool measure_several(json_t *figures, const EvalArguments *own, const Arg
 
 static bool run(void *self, const Arguments *given, Err *err)
 {
-    const EvalArguments *own = self;
+    EvalArguments *own = self;
+    own->words = given;
     const char *first = own->adapters[0];
     const bool several = first && strchr(first, '=') && (own->adapters[1] || !file_exists(first));
     if (!several && first && own->adapters[1]) {
@@ -255,8 +265,8 @@ static bool run(void *self, const Arguments *given, Err *err)
         return err_hint(err, "--adapter=NAME=DIR --adapter=OTHER=DIR");
     }
     json_t *figures = several ? json_object() : NULL;
-    const bool ok = several ? measure_several(figures, own, given, err)
-                            : measure_one(&figures, (EvalRun){ first, own->other_base }, given, err);
+    const bool ok = several ? measure_several(figures, own, err)
+                            : measure_one(&figures, (EvalRun){ first, own->other_base }, own, err);
     if (ok) {
         char *text = json_dumps(figures, JSON_INDENT(2));
         puts(text);
@@ -268,7 +278,12 @@ static bool run(void *self, const Arguments *given, Err *err)
 
 int cmd_eval(int argc, char **argv)
 {
-    EvalArguments given = { 0 };
+    return cmd_eval_stages(argc, argv, NULL);
+}
+
+int cmd_eval_stages(int argc, char **argv, const Groups *groups)
+{
+    EvalArguments given = { .groups = groups };
     bool help = false;
     const Option own[] = {
         { "adapter", "DIR...",
@@ -279,7 +294,7 @@ int cmd_eval(int argc, char **argv)
         { "help", NULL, "this text", NULL, &help },
     };
     const OptionTable table = {
-        "lora eval",
+        groups ? "lora_worker --evaluate" : "lora eval",
         "RUN.yaml|FOLDER",
         "metrics as JSON: on data.test, else data.validation, else the rows that data.validation_split "
         "held back; FOLDER: of a run, whose run.yaml and adapter are taken",
@@ -288,5 +303,5 @@ int cmd_eval(int argc, char **argv)
         true,
         0
     };
-    return command_main(&(Command){ &table, &help, 1, 1, run, &given }, argc, argv);
+    return command_together(&(Command){ &table, &help, 1, 1, run, &given }, groups, argc, argv);
 }

@@ -6,6 +6,7 @@
 #include "launch/adapter_run.h"
 #include "launch/command.h"
 #include "launch/predict.h"
+#include "worker/train/fit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ typedef struct PredictArguments {
     const char *adapter, *model, *length, *answers; /* adapter: the folder of the first */
     bool logits, other_base;
     int64_t max_length, most_answers;
+    const Groups *groups; /* of a job whose ranks hold a stage each; NULL: one process */
     const Arguments *rest; /* lent */
 } PredictArguments;
 
@@ -115,6 +117,8 @@ static bool predict(const PredictArguments *given, SeveralAdapters *several, con
         .lanes = task_get(c->task)->speaks ? PREDICT_BATCH : 0,
         .most_rank = several->count > 0 ? SEVERAL_RANK : 0,
         .most_labels = several->count > 0 ? SEVERAL_LABELS : 0,
+        .room = fit_room(c, 0),
+        .groups = given->groups,
     };
     const char *path = given->rest->positional_count > 0 ? given->rest->positionals[0] : "-";
     PredictInput input = { .path = strcmp(path, "-") == 0 ? NULL : path,
@@ -126,6 +130,8 @@ static bool predict(const PredictArguments *given, SeveralAdapters *several, con
     Session session = { 0 };
     bool ok = predict_open(&input, &packed, err) && session_open(&session, &o, err) &&
               open_several(several, &session, &o, err);
+    ok = command_agree(given->groups, ok);
+    input.stages = session.stages;
     input.named = several->named;
     input.named_count = several->open;
     ok = ok && answer(&session, &input, err);
@@ -144,6 +150,10 @@ static bool run(void *self, const Arguments *words, Err *err)
         return false;
     SeveralAdapters several = { 0 };
     given->adapter = given->adapters[0];
+    if (is_several(given) && given->groups && given->groups->pipeline.size > 1) {
+        err_set(err, ERR_INPUT, "a model in %d stages answers with one adapter", given->groups->pipeline.size);
+        return err_hint(err, "--adapter=DIR, one at a time");
+    }
     if (is_several(given)) {
         if (!split_several(&several, given, err))
             return false;
@@ -170,7 +180,12 @@ static bool run(void *self, const Arguments *words, Err *err)
 
 int cmd_predict(int argc, char **argv)
 {
-    PredictArguments given = { 0 };
+    return cmd_predict_stages(argc, argv, NULL);
+}
+
+int cmd_predict_stages(int argc, char **argv, const Groups *groups)
+{
+    PredictArguments given = { .groups = groups };
     bool help = false;
     const Option own[] = {
         { "adapter", "DIR...",
@@ -185,7 +200,7 @@ int cmd_predict(int argc, char **argv)
         { "help", NULL, "this text", NULL, &help },
     };
     const OptionTable table = {
-        "lora predict",
+        groups ? "lora_worker --predict" : "lora predict",
         "[FILE]",
         "one JSON line a row of a .csv, .tsv, .jsonl, .json or .conll file (by the columns of the run), an "
         "image of a folder, or a line of any other text: a text (a TAB separates a pair), words, a "
@@ -195,5 +210,5 @@ int cmd_predict(int argc, char **argv)
         true,
         0
     };
-    return command_main(&(Command){ &table, &help, 0, 1, run, &given }, argc, argv);
+    return command_together(&(Command){ &table, &help, 0, 1, run, &given }, groups, argc, argv);
 }

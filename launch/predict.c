@@ -42,6 +42,22 @@ void predict_close(PredictInput *input, Source *packed)
     source_close(packed);
 }
 
+/* The next line of the file, as getline gives it: over stages standard input is the first rank's. */
+static ssize_t next_line(const PredictInput *input, char **line, size_t *room)
+{
+    const Group *stages = input->path ? NULL : input->stages;
+    const ssize_t n = !stages || stages->rank == 0 ? getline(line, room, input->file) : -1;
+    if (!stages)
+        return n;
+    size_t size = n < 0 ? 0 : (size_t)n;
+    char *all = session_line(stages, n < 0 ? NULL : *line, &size);
+    if (stages->rank != 0) {
+        free(*line);
+        *line = all;
+    }
+    return all ? (ssize_t)size : -1;
+}
+
 bool predict_lines(const PredictInput *input, PredictLine visit, void *self, Err *err)
 {
     char *line = NULL;
@@ -51,7 +67,7 @@ bool predict_lines(const PredictInput *input, PredictLine visit, void *self, Err
     bool ok = true;
     if (!input->file)
         return err_set(err, ERR_INPUT, "is a folder, not a file of lines") || err_at(err, "%s", input->name);
-    while (ok && (n = getline(&line, &room, input->file)) >= 0) {
+    while (ok && (n = next_line(input, &line, &room)) >= 0) {
         const size_t mark =
             ++number == 1 && n >= 3 && memcmp(line, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* byte order mark */
         while (n > (ssize_t)mark && (line[n - 1] == '\n' || line[n - 1] == '\r'))

@@ -23,6 +23,7 @@ typedef struct PredictInput {
     const Config *run; /* of the adapter; defaults where it has none */
     NamedAdapter *const *named; /* [named_count] several adapters: each row says which (its field "adapter") */
     int named_count;
+    const Group *stages; /* whose first rank alone reads standard input; NULL: one process */
     const char *prompt; /* stands before every text; NULL: nothing */
 } PredictInput;
 

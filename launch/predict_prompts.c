@@ -32,8 +32,7 @@ static bool print_answers(Writer *w, Err *err)
     const GeneratePrompts prompts = { w->count, w->start, w->ids.data, w->example, mixed ? adapter : NULL };
     if (w->count == 0)
         return true;
-    const GenerateEngine engine = text_engine(&w->engine);
-    bool ok = generate(texts, &w->options, &prompts, &engine, w->session->base.tokenizer, err);
+    bool ok = session_generate(w->session, texts, &w->options, &prompts, &w->engine, err);
     for (int64_t b = 0; b < w->count; b++) {
         Text text = { 0 };
         tokenizer_decode(w->session->base.tokenizer, texts[b].ids, texts[b].count, true, &text);
@@ -137,6 +136,7 @@ bool predict_prompts(Session *session, const PredictInput *input, Err *err)
     bool ok = generate_options(&w->options, d, input->run->train.seed, session->base.adapted.arch, session->max_length,
                                session->base.tokenizer, err) &&
               session_writes(session, &w->engine, PREDICT_BATCH, err);
+    ok = session_agree(session, ok);
     const int64_t room = session->max_length - d->max_new_tokens - 1, positions = session->base.adapted.arch->positions;
     w->most = !w->options.two_texts ? 0 : room < positions ? room : positions;
     const bool mixed = input->named_count > 0; /* rows with a second field, which says the adapter */

@@ -6,6 +6,7 @@
 #include "common/base/version.h"
 #include "common/config/options.h"
 #include "common/wire/keys.h"
+#include "launch/stages.h"
 #include "worker/comm/meet.h"
 #include "worker/train/fit.h"
 #include "worker/train/job.h"
@@ -16,7 +17,7 @@
 #include <string.h>
 
 typedef struct WorkerArguments {
-    bool help, version, print_config, meet;
+    bool help, version, print_config, meet, evaluate, predict;
     Arguments rest;
 } WorkerArguments;
 
@@ -225,6 +226,9 @@ int main(int argc, char **argv)
     const Option own[] = {
         { "print-config", NULL, "print the effective run file and stop", NULL, &given.print_config },
         { "meet", NULL, "see whether the ranks of a job come together, and stop", NULL, &given.meet },
+        { "evaluate", NULL, "first, before words as those of lora eval: each rank holds a stage of the model", NULL,
+          &given.evaluate },
+        { "predict", NULL, "the same with those of lora predict", NULL, &given.predict },
         { "help", NULL, "this text", NULL, &given.help },
         { "version", NULL, "the version", NULL, &given.version },
     };
@@ -238,11 +242,15 @@ int main(int argc, char **argv)
     Err err = { 0 };
     int code;
     mem_keep_freed();
+    if (argc > 1 && stages_is_command(argv[1]))
+        return stages_main(argc - 1, argv + 1);
     const bool read =
         options_read(&given.rest, &table, argc, argv, &err) && arguments_expect(&given.rest, &table, 0, 1, &err);
     if (given.help || given.version) {
         code = say(&table, &given);
-    } else if (!read) {
+    } else if (!read || given.evaluate || given.predict) {
+        if (read)
+            err_set(&err, ERR_INPUT, "--%s has to be the first word", given.evaluate ? "evaluate" : "predict");
         err_print(&err, stderr);
         code = err_exit_code(&err);
     } else if (given.meet) {

@@ -27,9 +27,9 @@ same_in_stages bert-multilabel "1 1" "3 3" "4 2" -- --train.max_steps=12 "--mode
 same_in_stages gpt2-clm "1 1" "2 2" -- --train.max_steps=12 "--model_config={resid_pdrop: 0.1, embd_pdrop: 0.1, attn_pdrop: 0.1}"
 same_in_stages vit-imgcls "1 1" "2 2" -- --train.max_steps=8 --data.random_crop=true --data.random_flip=true
 # evaluations write texts, token by token over the stages
-same_in_stages llama-clm "1 1" "2 2" "4 2" -- --train.max_steps=4 --train.eval_strategy=steps --train.eval_steps=4 \
+same_in_stages qwen2-clm "1 1" "2 2" "4 2" -- --train.max_steps=8 --train.eval_strategy=steps --train.eval_steps=4 \
     --data.generate=true --data.max_new_tokens=12 --data.do_sample=true
-grep -q '"eval_bleu": *[0-9.]*[1-9]' "$work/llama-clm-2-2/metrics.jsonl" || fail "no texts were written"
+grep -q '"eval_bleu": *[0-9.]*[1-9]' "$work/qwen2-clm-2-2/metrics.jsonl" || fail "no texts were written"
 # micro-batches without examples: 19 of them, 16 a step
 same_in_stages llama-clm "1 1" "2 2" -- --train.max_steps=4 --train.batch_size=16 --data.limit=19 --train.eval_strategy=no
 

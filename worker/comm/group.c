@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { PIECE = 1 << 28 }; /* bytes of a message */
+
 void group_barrier(const Group *g)
 {
     g->exchange->barrier(g->self);
@@ -70,4 +72,32 @@ int group_receive(const Group *g, int peer, int kind, void *bytes, size_t size)
 void group_wait(const Group *g, int ticket)
 {
     g->exchange->wait(g->self, ticket);
+}
+
+static size_t piece_of(size_t size, size_t at)
+{
+    return size - at < PIECE ? size - at : PIECE;
+}
+
+void group_give(const Group *g, int peer, int kind, const void *bytes, size_t size)
+{
+    for (size_t at = 0; at < size; at += PIECE)
+        group_wait(g, group_send(g, peer, kind, (const char *)bytes + at, piece_of(size, at)));
+}
+
+void group_take(const Group *g, int peer, int kind, void *bytes, size_t size)
+{
+    for (size_t at = 0; at < size; at += PIECE)
+        group_wait(g, group_receive(g, peer, kind, (char *)bytes + at, piece_of(size, at)));
+}
+
+void group_tell(const Group *g, int from, int kind, void *bytes, size_t size)
+{
+    if (g->rank != from) {
+        group_take(g, from, kind, bytes, size);
+        return;
+    }
+    for (int to = 0; to < g->size; to++)
+        if (to != from)
+            group_give(g, to, kind, bytes, size);
 }

@@ -65,6 +65,13 @@ MUST_USE int group_receive(const Group *group, int peer, int kind, void *bytes, 
 /* Sleeps until the bytes may be used again, or are there. */
 void group_wait(const Group *group, int ticket);
 
+/* Messages of any size that are waited for: whoever waits sleeps. Not collective. */
+void group_give(const Group *group, int peer, int kind, const void *bytes, size_t size);
+void group_take(const Group *group, int peer, int kind, void *bytes, size_t size);
+
+/* The bytes of rank `from` on all, in this way. */
+void group_tell(const Group *group, int from, int kind, void *bytes, size_t size);
+
 /* Zeroed memory that the ranks share, who are on one node; page-aligned. Every rank of the node calls, each of a group of
  * its own: there has to be room in /dev/shm for what all of them take, which is checked first; fails on all alike. Lives
  * as long as the group's Comm. */

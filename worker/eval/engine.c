@@ -11,10 +11,10 @@
 /* Kinds of messages; those of worker/train are others. */
 enum { ORDER = 21, FED, IDS, ROWS };
 
-typedef enum { BEGIN, JOIN, LEAVE, FEED, DONE } Verb;
+typedef enum { BEGIN, JOIN, LEAVE, FEED, DONE } OrderKind;
 
 typedef struct Order {
-    Verb verb;
+    OrderKind kind;
     bool whole; /* FEED: the feed says how long its lanes get */
     int64_t number; /* JOIN: tokens; LEAVE: the lane; FEED: how many lanes */
     int64_t tokens; /* FEED */
@@ -54,21 +54,11 @@ void text_engine_close(TextEngine *e)
 
 /* ---- over the stages ---------------------------------------------------------------------------------------- */
 
-static void give(const TextEngine *e, int to, int kind, const void *bytes, size_t size)
-{
-    group_wait(e->stages, group_send(e->stages, to, kind, bytes, size));
-}
-
-static void take(const TextEngine *e, int from, int kind, void *bytes, size_t size)
-{
-    group_wait(e->stages, group_receive(e->stages, from, kind, bytes, size));
-}
-
 /* The last stage's, to all others. */
 static void tell(const TextEngine *e, const Order *order)
 {
     for (int s = 0; e->stages && s + 1 < e->stages->size; s++)
-        give(e, s, ORDER, order, sizeof *order);
+        group_give(e->stages, s, ORDER, order, sizeof *order);
 }
 
 /* Numbers of a feed in e->fed: its lanes, where they start, how long they get. */
@@ -86,18 +76,18 @@ static void tell_feed(TextEngine *e, const DecodeFeed *feed)
     memcpy(e->fed + count, feed->start, (size_t)(count + 1) * sizeof *e->fed);
     if (feed->whole)
         memcpy(e->fed + 2 * count + 1, feed->whole, (size_t)count * sizeof *e->fed);
-    tell(e, &(Order){ .verb = FEED, .whole = feed->whole != NULL, .number = count, .tokens = tokens });
+    tell(e, &(Order){ .kind = FEED, .whole = feed->whole != NULL, .number = count, .tokens = tokens });
     for (int s = 0; s + 1 < e->stages->size; s++)
-        give(e, s, FED, e->fed, fed_bytes(count));
-    give(e, 0, IDS, feed->ids, (size_t)tokens * sizeof *feed->ids);
+        group_give(e->stages, s, FED, e->fed, fed_bytes(count));
+    group_give(e->stages, 0, IDS, feed->ids, (size_t)tokens * sizeof *feed->ids);
 }
 
 static DecodeFeed take_feed(TextEngine *e, const Order *order)
 {
     const int64_t count = order->number, last = e->stages->size - 1;
-    take(e, (int)last, FED, e->fed, fed_bytes(count));
+    group_take(e->stages, (int)last, FED, e->fed, fed_bytes(count));
     if (e->stages->rank == 0)
-        take(e, (int)last, IDS, e->ids, (size_t)order->tokens * sizeof *e->ids);
+        group_take(e->stages, (int)last, IDS, e->ids, (size_t)order->tokens * sizeof *e->ids);
     return (DecodeFeed){ .count = count,
                          .lane = e->fed,
                          .start = e->fed + count,
@@ -111,25 +101,25 @@ static void go_up(TextEngine *e, const DecodeFeed *given, float *out)
     DecodeFeed feed = *given;
     const size_t bytes = (size_t)(feed.start[feed.count] * e->C) * sizeof *e->rows;
     if (e->stages && e->stages->rank > 0) {
-        take(e, e->stages->rank - 1, ROWS, e->rows, bytes);
+        group_take(e->stages, e->stages->rank - 1, ROWS, e->rows, bytes);
         feed.rows = e->rows;
     }
     decode_feed(e->decoder, &feed, out);
     if (e->stages && e->stages->rank + 1 < e->stages->size)
-        give(e, e->stages->rank + 1, ROWS, out, bytes);
+        group_give(e->stages, e->stages->rank + 1, ROWS, out, bytes);
 }
 
 void text_engine_follow(TextEngine *e)
 {
-    for (Order order = { BEGIN }; order.verb != DONE;) {
-        take(e, e->stages->size - 1, ORDER, &order, sizeof order);
-        if (order.verb == BEGIN) {
+    for (Order order = { BEGIN }; order.kind != DONE;) {
+        group_take(e->stages, e->stages->size - 1, ORDER, &order, sizeof order);
+        if (order.kind == BEGIN) {
             adapter_refresh(e->adapter);
-        } else if (order.verb == JOIN) {
+        } else if (order.kind == JOIN) {
             decode_join(e->decoder, e->adapter, order.number);
-        } else if (order.verb == LEAVE) {
+        } else if (order.kind == LEAVE) {
             decode_leave(e->decoder, order.number);
-        } else if (order.verb == FEED) {
+        } else if (order.kind == FEED) {
             const DecodeFeed feed = take_feed(e, &order);
             go_up(e, &feed, e->rows);
         }
@@ -138,7 +128,7 @@ void text_engine_follow(TextEngine *e)
 
 void text_engine_done(const TextEngine *e)
 {
-    tell(e, &(Order){ .verb = DONE });
+    tell(e, &(Order){ .kind = DONE });
 }
 
 /* ---- what generation asks ------------------------------------------------------------------------------------ */
@@ -146,7 +136,7 @@ void text_engine_done(const TextEngine *e)
 static void begin(void *self)
 {
     const TextEngine *e = self;
-    tell(e, &(Order){ .verb = BEGIN });
+    tell(e, &(Order){ .kind = BEGIN });
     adapter_refresh(e->adapter);
 }
 
@@ -154,14 +144,14 @@ static int64_t join(void *self, Adapter *adapter, int64_t most)
 {
     const TextEngine *e = self;
     REQUIRE(!adapter || !e->stages);
-    tell(e, &(Order){ .verb = JOIN, .number = most });
+    tell(e, &(Order){ .kind = JOIN, .number = most });
     return decode_join(e->decoder, adapter ? adapter : e->adapter, most);
 }
 
 static void leave(void *self, int64_t lane)
 {
     const TextEngine *e = self;
-    tell(e, &(Order){ .verb = LEAVE, .number = lane });
+    tell(e, &(Order){ .kind = LEAVE, .number = lane });
     decode_leave(e->decoder, lane);
 }
 

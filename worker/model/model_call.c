@@ -277,28 +277,35 @@ static bool has_goals(const Model *model, const Batch *batch)
 
 /* ---- training ---------------------------------------------------------------------------------- */
 
+/* Of the boundary before a block. */
+static int64_t width_at(const Model *model, int64_t block)
+{
+    const bool again = model->options.training && block_needs_input(&model->blocks[block]);
+    return again ? 2 * model->arch->C : model->arch->C;
+}
+
 int64_t model_width_in(const Model *model)
 {
     if (model->opens)
         return 0;
-    return block_needs_input(&model->blocks[model->first]) ? 2 * model->arch->C : model->arch->C;
+    return width_at(model, model->first);
 }
 
 int64_t model_width_out(const Model *model)
 {
     if (model->closes)
         return 0;
-    return block_needs_input(&model->blocks[model->end]) ? 2 * model->arch->C : model->arch->C;
+    return width_at(model, model->end);
 }
 
 bool model_is_pulled(const Model *model)
 {
-    return !model->closes && model->below_end;
+    return model->options.training && !model->closes && model->below_end;
 }
 
 bool model_pulls(const Model *model)
 {
-    return !model->opens && model->below_first;
+    return model->options.training && !model->opens && model->below_first;
 }
 
 static void begin_training(Model *model, const Batch *batch, int64_t step)

@@ -8,24 +8,6 @@
 /* Kinds of messages; those of flights.c are others. */
 enum { LEASE = 11, VALUES, REPORT, GRADIENT, CHUNKS };
 
-enum { PIECE = 1 << 28 }; /* bytes of a message */
-
-/* ---- messages of any size, one behind the other ------------------------------------------------------- */
-
-static void send(const Replica *r, int to, int kind, const void *bytes, size_t size)
-{
-    for (size_t at = 0; at < size; at += PIECE)
-        group_wait(r->lane,
-                   group_send(r->lane, to, kind, (const char *)bytes + at, size - at < PIECE ? size - at : PIECE));
-}
-
-static void receive(const Replica *r, int from, int kind, void *bytes, size_t size)
-{
-    for (size_t at = 0; at < size; at += PIECE)
-        group_wait(r->lane,
-                   group_receive(r->lane, from, kind, (char *)bytes + at, size - at < PIECE ? size - at : PIECE));
-}
-
 static size_t bytes_of(const Stage *stage)
 {
     return (size_t)stage->size * sizeof(float);
@@ -79,18 +61,18 @@ void replica_lease(Replica *r, const Stage *stage, Lease *lease, bool fresh, flo
     if (!r->lane)
         return;
     if (r->lane->rank > 0) {
-        receive(r, 0, LEASE, &message, sizeof message);
+        group_take(r->lane, 0, LEASE, &message, sizeof message);
         *lease = message.lease;
         if (message.fresh)
-            receive(r, 0, VALUES, values, bytes_of(stage));
+            group_take(r->lane, 0, VALUES, values, bytes_of(stage));
         return;
     }
     for (int s = 1; s < r->lane->size; s++) {
-        send(r, s, LEASE, &message, sizeof message);
+        group_give(r->lane, s, LEASE, &message, sizeof message);
         if (!fresh)
             continue;
         stage_take(&r->stages[s], r->table, r->part, r->values);
-        send(r, s, VALUES, r->part, bytes_of(&r->stages[s]));
+        group_give(r->lane, s, VALUES, r->part, bytes_of(&r->stages[s]));
     }
     if (fresh)
         stage_take(stage, r->table, values, r->values);
@@ -98,12 +80,12 @@ void replica_lease(Replica *r, const Stage *stage, Lease *lease, bool fresh, flo
 
 void replica_report(const Replica *r, const ReplicaReport *report)
 {
-    send(r, 0, REPORT, report, sizeof *report);
+    group_give(r->lane, 0, REPORT, report, sizeof *report);
 }
 
 void replica_give(const Replica *r, const Stage *stage, const float *gradient)
 {
-    send(r, 0, GRADIENT, gradient, bytes_of(stage));
+    group_give(r->lane, 0, GRADIENT, gradient, bytes_of(stage));
 }
 
 /* Where a stage has failed, what the others have made is of no use. */
@@ -111,7 +93,7 @@ static void drop(const Replica *r, const int *counts)
 {
     for (int s = 1; s < r->lane->size; s++)
         for (int i = 0; i < counts[s]; i++)
-            receive(r, s, GRADIENT, r->part, bytes_of(&r->stages[s]));
+            group_take(r->lane, s, GRADIENT, r->part, bytes_of(&r->stages[s]));
 }
 
 static void add_report(ReplicaReport *all, const ReplicaReport *other)
@@ -137,7 +119,7 @@ void replica_collect(const Replica *r, ReplicaReport *report)
     int *counts = xcalloc((size_t)r->lane->size, sizeof *counts);
     for (int s = 1; s < r->lane->size; s++) {
         ReplicaReport other;
-        receive(r, s, REPORT, &other, sizeof other);
+        group_take(r->lane, s, REPORT, &other, sizeof other);
         counts[s] = other.count;
         add_report(report, &other);
     }
@@ -152,7 +134,7 @@ const float *replica_join(Replica *r, const float *grad)
         return grad;
     stage_put(&r->stages[0], r->table, r->gradient, grad);
     for (int s = 1; s < r->lane->size; s++) {
-        receive(r, s, GRADIENT, r->part, bytes_of(&r->stages[s]));
+        group_take(r->lane, s, GRADIENT, r->part, bytes_of(&r->stages[s]));
         stage_put(&r->stages[s], r->table, r->gradient, r->part);
     }
     return r->gradient;
@@ -160,10 +142,10 @@ const float *replica_join(Replica *r, const float *grad)
 
 void replica_give_chunks(const Replica *r, const void *bytes, size_t size)
 {
-    send(r, 0, CHUNKS, bytes, size);
+    group_give(r->lane, 0, CHUNKS, bytes, size);
 }
 
 void replica_take_chunks(const Replica *r, void *bytes, size_t size)
 {
-    receive(r, r->lane->size - 1, CHUNKS, bytes, size);
+    group_take(r->lane, r->lane->size - 1, CHUNKS, bytes, size);
 }

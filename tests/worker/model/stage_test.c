@@ -216,7 +216,8 @@ static void write_in_stages(const Subject *s, Model *whole, Part *parts, int sta
     const int64_t V = s->c.arch->V, longest = long_of(s), lane[LANES] = { 1, 0 };
     Voice one = open_voice(s, whole, s->c.values), each[MOST_STAGES];
     float *rows = xcalloc((size_t)(LANES * PIECE * s->c.arch->C), sizeof *rows);
-    float *logits = xcalloc((size_t)(LANES * V), sizeof *logits), *wanted = xcalloc((size_t)(LANES * V), sizeof *wanted);
+    float *logits = xcalloc((size_t)(LANES * V), sizeof *logits),
+          *wanted = xcalloc((size_t)(LANES * V), sizeof *wanted);
     for (int k = 0; k < stages; k++)
         each[k] = open_voice(s, parts[k].model, parts[k].values);
     for (int64_t read[LANES] = { 0 }, step = 0; read[0] < longest && read[1] < longest; step++) {
