@@ -171,7 +171,7 @@ static ssize_t read_stream(void *self, uint64_t at, char *out, size_t room)
         in->taken = 0;
         text_clear(&in->out);
         in->over = !handler->more(handler->self, request, &in->out);
-        if (in->out.size == 0 && !in->over && suspend(in))
+        if (in->out.size == 0 && !in->over && !in->broken && suspend(in))
             return 0;
     }
     const size_t left = in->out.size - in->taken, n = left < room ? left : room;

@@ -1,10 +1,11 @@
-/* The end of a server with requests that still wait. */
+/* Ends: of a stream that its handler breaks, of a server with requests that still wait. */
 #include "common/http/http.h"
 
 #include "common/base/clock.h"
 #include "tests/support/must.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -15,7 +16,7 @@
 
 #include <cmocka.h>
 
-/* Who asks for /stream gets one without bytes, who asks for something else waits. */
+/* Who asks for /stream gets one without bytes, for /broken one that breaks; who asks for something else waits. */
 typedef struct Waiting {
     atomic_int asked, ended;
 } Waiting;
@@ -23,7 +24,7 @@ typedef struct Waiting {
 static void ask(void *self, HttpRequest *request)
 {
     Waiting *waiting = self;
-    if (strcmp(request->path, "/stream") == 0)
+    if (strcmp(request->path, "/stream") == 0 || strcmp(request->path, "/broken") == 0)
         http_stream(request, "text/plain", NULL);
     else
         http_wait(request);
@@ -33,8 +34,9 @@ static void ask(void *self, HttpRequest *request)
 static bool more(void *self, HttpRequest *request, Text *out)
 {
     (void)self;
-    (void)request;
     (void)out;
+    if (strcmp(request->path, "/broken") == 0)
+        http_break(request);
     return true;
 }
 
@@ -58,15 +60,44 @@ static int request(int port, const char *path)
     return s;
 }
 
+static HttpServer *open_server(Waiting *waiting)
+{
+    const HttpOptions options = { .host = "127.0.0.1", .most_body = 64, .body_seconds = 10, .connections = 8 };
+    const HttpHandler handler = { waiting, ask, more, end };
+    Err err = { 0 };
+    HttpServer *server = http_open(&options, &handler, &err);
+    must(server != NULL, &err);
+    return server;
+}
+
+/* Reads to the end, which must come within seconds. */
+static void read_to_end(int client)
+{
+    char answer[512];
+    const struct timeval most = { .tv_sec = 5 };
+    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
+    ssize_t n;
+    while ((n = read(client, answer, sizeof answer)) > 0)
+        ;
+    assert_true(n == 0 || errno == ECONNRESET);
+    close(client);
+}
+
+static void a_stream_that_breaks_ends(void **state)
+{
+    (void)state;
+    Waiting waiting = { 0 };
+    HttpServer *server = open_server(&waiting);
+    read_to_end(request(http_port(server), "/broken"));
+    http_close(server);
+    assert_int_equal(atomic_load(&waiting.ended), 1);
+}
+
 static void closing_ends_what_waits(void **state)
 {
     (void)state;
     Waiting waiting = { 0 };
-    const HttpOptions options = { .host = "127.0.0.1", .most_body = 64, .body_seconds = 10, .connections = 8 };
-    const HttpHandler handler = { &waiting, ask, more, end };
-    Err err = { 0 };
-    HttpServer *server = http_open(&options, &handler, &err);
-    must(server != NULL, &err);
+    HttpServer *server = open_server(&waiting);
     const char *const paths[] = { "/stream", "/a", "/b" };
     int clients[3];
     for (int i = 0; i < 3; i++)
@@ -81,16 +112,13 @@ static void closing_ends_what_waits(void **state)
     assert_true(clock_now() - begun < 5);
     assert_int_equal(atomic_load(&waiting.asked), 3);
     assert_int_equal(atomic_load(&waiting.ended), 3);
-    for (int i = 0; i < 3; i++) {
-        char answer[512];
-        while (read(clients[i], answer, sizeof answer) > 0)
-            ;
-        close(clients[i]);
-    }
+    for (int i = 0; i < 3; i++)
+        read_to_end(clients[i]);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(closing_ends_what_waits) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_stream_that_breaks_ends),
+                                        cmocka_unit_test(closing_ends_what_waits) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
