@@ -1,15 +1,24 @@
 #!/bin/bash
 # --trace: every step of the server and every lease of its clients, also of a server that was started again.
 . "$(dirname "$0")/lib.sh"
-steps=40
+steps=120
 start_ps "$work/out" --trace="$work/trace.json"
+# CLIENTS: so many have had a lease
+traced() {
+    [ "$(grep '"name":"lease"' "$work/trace.json" | grep -o '"pid":[0-9]*' | sort -u | wc -l)" = "$1" ]
+}
+# the first sleeps until the second works, and then the server dies: whoever comes first takes all steps, if they are few
 start_job 1; a=$job
+await 30 traced 1
+pkill -STOP -P $a || fail "no worker to freeze"
 start_job 2; b=$job
-await 30 reached "$work/out" 12
+await 30 traced 2
+pkill -CONT -P $a
 kill -9 $ps
 wait $ps 2>/dev/null
 start_ps "$work/out" --trace="$work/trace.json" --ps.address="$address"
 wait $ps || fail "the server ended with $?"
+kill $a $b 2>/dev/null
 wait $a $b
 python3 - "$work/trace.json" $steps <<'END' || fail "the trace does not say what was done"
 import collections, json, re, sys
