@@ -101,6 +101,8 @@ static bool paste_other(Pasted *pasted, const PeerName *row, const YamlNode *nod
         set_value(pasted, row->key, node);
         return true;
     }
+    if (is_nothing(node))
+        return true;
     if (!word || !config_name_word(row, word, &to, &size)) {
         char room[128];
         Text words = { 0 };

@@ -172,6 +172,7 @@ static void names_stand_for_keys(void **state)
         { "train: {bf16: False, fp16: False, activation_checkpointing: None}", "train: {precision: fp32}" },
         { "lora: {target_modules: None, layers_to_transform: None}", "lora: {target_modules: null}" },
         { "train: {metric_for_best_model: null, save_total_limit: None}", "train: {}" },
+        { "train: {report_to: []}", "train: {report_to: none}" },
         { "train: {report_to: [none], optim: adamw_torch, label_smoothing_factor: 0}", "train: {}" },
     };
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
