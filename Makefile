@@ -145,11 +145,14 @@ test-unit-bare: $(TEST_BINS)
 $(B)/tests/dist/%: $(B)/tests/dist/%.o $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
+$(B)/tests/dist/families: $(B)/tests/dist/families.o $(B)/tests/dist/asked.o $(B)/tests/support/arithmetic.o $(B)/liblaunch.a $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
+	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
 $(B)/tests/dist/%.so: tests/dist/%.c
 	@mkdir -p $(@D)
 	$(call say,LD $@)$(CC) $(CFLAGS) -shared -fPIC -o $@ $< -ldl
 
-DIST := $(addprefix $(B)/tests/dist/,make_model join_many wrong_blas.so bad_disk.so wrong_clock.so)
+DIST := $(addprefix $(B)/tests/dist/,make_model join_many families wrong_blas.so bad_disk.so wrong_clock.so)
 .PHONY: dist-programs
 dist-programs: all $(DIST)
 # They take a minute or more, and are of test-faults where nobody asks for them

@@ -21,6 +21,7 @@ static const char *const heads[] = { "predictions.*", "sop_classifier.*", "class
 
 static const Family albert = {
     .model_type = "albert",
+    .title = "ALBERT",
     .prefix = "albert.",
     .target_hint = "query, key, value, dense, ffn, ffn_output",
     .idle = idle,

@@ -35,6 +35,11 @@ bool arch_class_task(const char *class_name, TaskType *task)
     return false;
 }
 
+const Family *arch_family_at(int i)
+{
+    return i < READERS ? readers[i]->family : NULL;
+}
+
 const Family *arch_family(const char *model_type)
 {
     for (int i = 0; i < READERS; i++)

@@ -113,6 +113,7 @@ typedef struct Rename {
 
 typedef struct Family {
     const char *model_type; /* config.json's */
+    const char *title; /* what people call it */
     const char *prefix; /* of the body's tensors; files may leave it out: "bert." */
     const char *span_prefix; /* of its class for spans, which is another in some: "transformer."; NULL: the same */
     const Rename *renames; /* all that fit apply, {NULL} behind them; NULL: none */
@@ -218,6 +219,9 @@ MUST_USE char *model_find(const char *model, Err *err);
 
 /* The task of a class of Transformers ("BertForTokenClassification"); false: of none here. */
 bool arch_class_task(const char *class_name, TaskType *task);
+
+/* All there are, by i from 0 on; NULL behind the last. */
+const Family *arch_family_at(int i);
 
 /* Of a config.json's model_type; NULL: none here. */
 const Family *arch_family(const char *model_type);

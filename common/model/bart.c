@@ -24,6 +24,7 @@ static const char *const zeros[] = { "final_logits_bias", NULL };
 
 static const Family bart = {
     .model_type = "bart",
+    .title = "BART",
     .prefix = "model.",
     .default_targets = default_targets,
     .idle = idle,
@@ -110,10 +111,9 @@ static void list_stack(ModelArch *arch, const char *stack, int count, int first)
 
 static void list(ModelArch *arch)
 {
-    const int source = (int)arch->source_layers;
     arch_add_table(arch, xstrdup("model.shared"), ROLE_WORD, arch->V);
-    list_stack(arch, "model.encoder", source, 0);
-    list_stack(arch, "model.decoder", (int)arch->layers - source, source);
+    list_stack(arch, "model.encoder", (int)arch->source_layers, 0);
+    list_stack(arch, "model.decoder", (int)(arch->layers - arch->source_layers), (int)arch->source_layers);
     arch_add_lm_head(arch, false);
 }
 

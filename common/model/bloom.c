@@ -20,6 +20,7 @@ static const char *const heads[] = { "lm_head.*", "score.*", "classifier.*", "qa
 
 static const Family bloom = {
     .model_type = "bloom",
+    .title = "BLOOM",
     .prefix = "transformer.",
     .default_targets = default_targets,
     .idle = idle,

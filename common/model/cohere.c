@@ -12,6 +12,7 @@ static const char *const keys[] = {
 
 static const Family cohere = {
     .model_type = "cohere",
+    .title = "Command R of Cohere",
     .prefix = "model.",
     .target_hint = "q_proj, v_proj",
     .idle = llama_idle,

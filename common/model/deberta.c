@@ -10,6 +10,7 @@ static const char *const default_targets[] = { "in_proj", NULL };
 
 static const Family deberta = {
     .model_type = "deberta",
+    .title = "DeBERTa v1",
     .prefix = "deberta.",
     .default_targets = default_targets,
     .idle = deberta_idle,

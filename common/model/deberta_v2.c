@@ -13,6 +13,7 @@ static const char *const default_targets[] = { "query_proj", "value_proj", NULL 
 
 static const Family deberta_v2 = {
     .model_type = "deberta-v2",
+    .title = "DeBERTa v2 and v3",
     .prefix = "deberta.",
     .default_targets = default_targets,
     .idle = deberta_idle,

@@ -34,6 +34,7 @@ static const char *const heads[] = { "vocab_transform.*",
 
 static const Family distilbert = {
     .model_type = "distilbert",
+    .title = "DistilBERT",
     .prefix = "distilbert.",
     .target_hint = "q_lin, v_lin",
     .idle = idle,

@@ -24,6 +24,7 @@ static const char *const heads[] = { "discriminator_predictions.*",
 
 static const Family electra = {
     .model_type = "electra",
+    .title = "ELECTRA",
     .prefix = "electra.",
     .default_targets = default_targets,
     .idle = idle,

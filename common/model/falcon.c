@@ -22,6 +22,7 @@ static const char *const heads[] = { "lm_head.*", "score.*", "classifier.*", "qa
 
 static const Family falcon = {
     .model_type = "falcon",
+    .title = "Falcon",
     .prefix = "transformer.",
     .default_targets = default_targets,
     .idle = idle,

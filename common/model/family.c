@@ -232,6 +232,37 @@ bool arch_no_decoder(const ModelArch *arch, Err *err)
     return true;
 }
 
+/* A number, or two equal ones. */
+static bool read_square(const ModelArch *arch, const char *key, int64_t fallback, int64_t *out, Err *err)
+{
+    const json_t *value = json_object_get(arch->config, key);
+    if (!json_is_array(value))
+        return arch_size(arch, key, fallback, out, err);
+    *out = json_integer_value(json_array_get(value, 0));
+    if (json_array_size(value) == 2 && *out == json_integer_value(json_array_get(value, 1)) && *out > 0 &&
+        *out <= 65536)
+        return true;
+    return err_set(err, ERR_INPUT, "'%s' is neither a number nor two equal ones", key);
+}
+
+bool arch_image(ModelArch *arch, int64_t size, int64_t patch, Err *err)
+{
+    if (!read_square(arch, "image_size", size, &arch->image_size, err) ||
+        !read_square(arch, "patch_size", patch, &arch->patch, err) ||
+        !arch_size(arch, "num_channels", 3, &arch->channels, err))
+        return false;
+    if (arch->channels != 3) {
+        err_set(err, ERR_INPUT, "num_channels %lld is not supported", (long long)arch->channels);
+        return err_hint(err, "images are read as red, green and blue: take a model of three channels");
+    }
+    if (arch->image_size % arch->patch != 0 || arch->image_size / arch->patch > 1024)
+        return err_set(err, ERR_INPUT, "images of %lld pixels in patches of %lld are not supported",
+                       (long long)arch->image_size, (long long)arch->patch);
+    const int64_t side = arch->image_size / arch->patch;
+    arch->positions = side * side + 1;
+    return true;
+}
+
 /* ---- listing modules --------------------------------------------------------------- */
 
 void arch_add(ModelArch *arch, char *path, const Module *module)
@@ -333,6 +364,14 @@ void arch_add_head_pooler(ModelArch *arch, char *path, bool bias)
 {
     if (!arch->head.task->embeds)
         add_new(arch, path, ROLE_POOLER, arch->C, bias);
+    else
+        free(path);
+}
+
+void arch_add_head_norm(ModelArch *arch, char *path)
+{
+    if (!arch->head.task->embeds)
+        arch_add_norm(arch, path, -1, ROLE_HEAD_NORM);
     else
         free(path);
 }

@@ -68,6 +68,9 @@ MUST_USE bool arch_stacks(ModelArch *arch, const char *source_key, const char *k
 void arch_scale(ModelArch *arch);
 void arch_scale_by(ModelArch *arch, double scale);
 
+/* image_size, patch_size, num_channels, and with them the positions. */
+MUST_USE bool arch_image(ModelArch *arch, int64_t size, int64_t patch, Err *err);
+
 /* The dropout before a head that reads tokens, of families without a key of their own. */
 MUST_USE bool arch_token_dropout(ModelArch *arch, Err *err);
 
@@ -140,6 +143,8 @@ typedef struct LlamaLayer {
 
 extern const char *const llama_keys[], *const llama_targets[], *const llama_idle[], *const llama_heads[];
 MUST_USE bool llama_read(ModelArch *arch, const LlamaDefaults *defaults, Err *err);
+/* sliding_window: the fallback (0: none) where the key is not there; null: 0. */
+MUST_USE bool llama_read_window(const ModelArch *arch, int64_t fallback, int64_t *window, Err *err);
 MUST_USE bool llama_read_layer_windows(ModelArch *arch, Err *err); /* Qwen's: layer_types, max_window_layers */
 
 /* Windows of sliding_window tokens (null: none) in the layers that layer_types says, else in those that `slides` says. */
@@ -173,6 +178,7 @@ void arch_add_block(ModelArch *arch, const char *stack, int number, int first, c
 void arch_add_head(ModelArch *arch, char *path, bool bias);
 void arch_add_head_pooler(ModelArch *arch, char *path,
                           bool bias); /* the square layer before it, where that is new too */
+void arch_add_head_norm(ModelArch *arch, char *path); /* behind that */
 void arch_add_head_two(
     ModelArch *arch); /* classifier.dense and out_proj, of a task that reads sequences; else classifier */
 void arch_add_lm_head(ModelArch *arch, bool bias); /* tied as arch->tied says */

@@ -9,6 +9,7 @@
 
 static const Family gemma = {
     .model_type = "gemma",
+    .title = "Gemma 1",
     .prefix = "model.",
     .default_targets = llama_targets,
     .idle = llama_idle,

@@ -17,6 +17,7 @@ static const char *const keys[] = {
 
 static const Family gemma2 = {
     .model_type = "gemma2",
+    .title = "Gemma 2",
     .prefix = "model.",
     .default_targets = llama_targets,
     .idle = llama_idle,

@@ -21,6 +21,7 @@ static const char *const keys[] = {
 
 static const Family gemma3_text = {
     .model_type = "gemma3_text",
+    .title = "Gemma 3",
     .prefix = "model.",
     .default_targets = llama_targets,
     .idle = llama_idle,
@@ -55,17 +56,6 @@ static bool slides(const ModelArch *arch, int64_t layer)
     return every > 0 && (layer + 1) % every != 0;
 }
 
-/* rope_scaling is of the full layers alone. */
-static void read_ropes(ModelArch *arch)
-{
-    const json_t *before = json_object_get(arch->config, "rope_scaling");
-    json_t *both = json_object();
-    rope_read_kind(both, arch, "full_attention", before, "rope_theta", 1e6);
-    rope_read_kind(both, arch, "sliding_attention", NULL, "rope_local_base_freq", 10000);
-    json_object_del(arch->config, "rope_scaling");
-    json_object_set_new(arch->config, "rope_parameters", both);
-}
-
 static bool read(ModelArch *arch, Err *err)
 {
     bool both_ways;
@@ -73,7 +63,8 @@ static bool read(ModelArch *arch, Err *err)
     if (!arch_layers(arch, "num_hidden_layers", defaults.layers, err))
         return false;
     arch->rope_sets = xcalloc((size_t)arch->layers, sizeof *arch->rope_sets);
-    read_ropes(arch);
+    rope_read_kinds(arch, (RopeOfLayers){ "rope_theta", 1e6, true },
+                    (RopeOfLayers){ "rope_local_base_freq", 10000, false });
     if (!llama_read(arch, &defaults, err) || !llama_read_windows(arch, 4096, slides, err) ||
         !arch_factor(arch, "query_pre_attn_scalar", 256, &scalar, err) ||
         !arch_cap(arch, "final_logit_softcapping", 0, &arch->logit_cap, err) ||

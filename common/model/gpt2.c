@@ -11,29 +11,13 @@
 static const char *const default_targets[] = { "c_attn", NULL };
 
 /* What the attention's upcast changes is nothing in f32, so its key is taken as it is. */
-static const char *const keys[] = { "activation_function",
-                                    "add_cross_attention",
-                                    "attn_pdrop",
-                                    "bos_token_id",
-                                    "classifier_dropout",
-                                    "embd_pdrop",
-                                    "eos_token_id",
-                                    "hidden_dropout",
-                                    "initializer_range",
-                                    "layer_norm_epsilon",
-                                    "n_embd",
-                                    "n_head",
-                                    "n_inner",
-                                    "n_layer",
-                                    "n_positions",
-                                    "pad_token_id",
-                                    "reorder_and_upcast_attn",
-                                    "resid_pdrop",
-                                    "scale_attn_by_inverse_layer_idx",
-                                    "scale_attn_weights",
-                                    "tie_word_embeddings",
-                                    "vocab_size",
-                                    NULL };
+/* clang-format off */
+static const char *const keys[] = {
+    "activation_function", "add_cross_attention", "attn_pdrop", "bos_token_id", "classifier_dropout", "embd_pdrop",
+    "eos_token_id", "hidden_dropout", "initializer_range", "layer_norm_epsilon", "n_embd", "n_head", "n_inner",
+    "n_layer", "n_positions", "pad_token_id", "reorder_and_upcast_attn", "resid_pdrop",
+    "scale_attn_by_inverse_layer_idx", "scale_attn_weights", "tie_word_embeddings", "vocab_size", NULL };
+/* clang-format on */
 
 static const char *const idle[] = { "h.*.attn.bias", "h.*.attn.masked_bias", "h.*.crossattention.bias", NULL };
 static const char *const heads[] = { "lm_head.*",    "multiple_choice_head.*", "score.*",
@@ -41,6 +25,7 @@ static const char *const heads[] = { "lm_head.*",    "multiple_choice_head.*", "
 
 static const Family gpt2 = {
     .model_type = "gpt2",
+    .title = "GPT-2",
     .prefix = "transformer.",
     .default_targets = default_targets,
     .idle = idle,

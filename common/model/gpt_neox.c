@@ -24,6 +24,7 @@ static const Rename renames[] = { { "lm_head", "embed_out" }, { 0 } }; /* in fil
 
 static const Family gpt_neox = {
     .model_type = "gpt_neox",
+    .title = "GPT-NeoX with Pythia",
     .prefix = "gpt_neox.",
     .renames = renames,
     .default_targets = default_targets,

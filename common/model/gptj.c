@@ -16,6 +16,7 @@ static const char *const idle[] = { "h.*.attn.bias", "h.*.attn.masked_bias", "h.
 
 static const Family gptj = {
     .model_type = "gptj",
+    .title = "GPT-J",
     .prefix = "transformer.",
     .default_targets = llama_targets,
     .idle = idle,

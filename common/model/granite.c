@@ -13,6 +13,7 @@ static const char *const keys[] = {
 
 static const Family granite = {
     .model_type = "granite",
+    .title = "Granite",
     .prefix = "model.",
     .target_hint = "q_proj, v_proj",
     .idle = llama_idle,

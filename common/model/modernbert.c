@@ -4,7 +4,6 @@
 
 #include "common/base/json.h"
 #include "common/base/mem.h"
-#include "common/base/text.h"
 #include "common/model/rope.h"
 
 #include <string.h>
@@ -13,15 +12,16 @@
 static const char *const keys[] = {
     "attention_bias", "attention_dropout", "bos_token_id", "classifier_activation", "classifier_bias",
     "classifier_dropout", "classifier_pooling", "embedding_dropout", "eos_token_id", "global_attn_every_n_layers",
-    "global_rope_theta", "hidden_activation", "hidden_size", "initializer_range", "intermediate_size", "layer_types",
-    "local_attention", "local_rope_theta", "max_position_embeddings", "mlp_bias", "mlp_dropout", "norm_bias",
-    "norm_eps", "num_attention_heads", "num_hidden_layers", "pad_token_id", "rope_parameters", "rope_scaling",
-    "vocab_size", NULL };
+    "global_rope_theta", "hidden_activation", "hidden_size", "initializer_range", "intermediate_size",
+    "layer_types", "local_attention", "local_rope_theta", "max_position_embeddings", "mlp_bias", "mlp_dropout",
+    "norm_bias", "norm_eps", "num_attention_heads", "num_hidden_layers", "pad_token_id", "rope_parameters",
+    "rope_scaling", "vocab_size", NULL };
 /* clang-format on */
 
 static const char *const heads[] = { "decoder.*", "head.*", "classifier.*", NULL };
 static const Family modernbert = {
     .model_type = "modernbert",
+    .title = "ModernBERT",
     .prefix = "model.",
     .target_hint = "Wqkv, Wo, Wi",
     .heads = heads,
@@ -51,12 +51,8 @@ static bool read_kinds(ModelArch *arch, Err *err)
         return false;
     for (int64_t l = 0; l < arch->layers; l++)
         arch->rope_sets[l] = arch->windows[l] > 0 ? 1 : 0;
-    const json_t *scaling = json_object_get(arch->config, "rope_scaling"); /* of both */
-    json_t *both = json_object();
-    rope_read_kind(both, arch, "full_attention", scaling, "global_rope_theta", 160000);
-    rope_read_kind(both, arch, "sliding_attention", scaling, "local_rope_theta", 10000);
-    json_object_del(arch->config, "rope_scaling");
-    json_object_set_new(arch->config, "rope_parameters", both);
+    rope_read_kinds(arch, (RopeOfLayers){ "global_rope_theta", 160000, true },
+                    (RopeOfLayers){ "local_rope_theta", 10000, true });
     return rope_check(arch, err);
 }
 
@@ -117,8 +113,7 @@ static void list(ModelArch *arch)
     }
     arch_add_norm(arch, xstrdup("model.final_norm"), -1, ROLE_FINAL_NORM);
     arch_add_head_pooler(arch, xstrdup("head.dense"), arch_says(arch, "classifier_bias", false));
-    if (!arch->head.task->embeds)
-        arch_add_norm(arch, xstrdup("head.norm"), -1, ROLE_HEAD_NORM);
+    arch_add_head_norm(arch, xstrdup("head.norm"));
     arch_add_head(arch, xstrdup("classifier"), true);
 }
 

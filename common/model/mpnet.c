@@ -19,6 +19,7 @@ static const char *const heads[] = { "lm_head.*", "classifier.*", "qa_outputs.*"
 
 static const Family mpnet = {
     .model_type = "mpnet",
+    .title = "MPNet",
     .prefix = "mpnet.",
     .target_hint = "q, k, v, o",
     .idle = idle,

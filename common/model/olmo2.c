@@ -4,6 +4,7 @@
 
 static const Family olmo2 = {
     .model_type = "olmo2",
+    .title = "OLMo 2",
     .prefix = "model.",
     .target_hint = "q_proj, v_proj",
     .idle = llama_idle,

@@ -20,6 +20,7 @@ static const char *const heads[] = { "lm_head.*", "score.*", "qa_outputs.*", NUL
 
 static const Family opt = {
     .model_type = "opt",
+    .title = "OPT",
     .prefix = "model.",
     .default_targets = default_targets,
     .idle = idle,
@@ -37,12 +38,10 @@ static bool check_plain(const ModelArch *arch, Err *err)
 {
     bool before, gains, removed;
     int64_t words;
-    double drop;
     if (!arch_flag(arch, "do_layer_norm_before", true, &before, err) ||
         !arch_flag(arch, "layer_norm_elementwise_affine", true, &gains, err) ||
         !arch_flag(arch, "_remove_final_layer_norm", false, &removed, err) ||
-        !arch_size(arch, "word_embed_proj_dim", arch->C, &words, err) ||
-        !arch_dropout(arch, "layerdrop", 0, &drop, err))
+        !arch_size(arch, "word_embed_proj_dim", arch->C, &words, err) || !arch_no_layerdrop(arch, "layerdrop", err))
         return false;
     if (!before || !gains || removed || words != arch->C)
         return err_set(err, ERR_INPUT, "an opt with %s is not supported",
@@ -50,8 +49,7 @@ static bool check_plain(const ModelArch *arch, Err *err)
                        : !gains  ? "'layer_norm_elementwise_affine' false"
                        : removed ? "'_remove_final_layer_norm'"
                                  : "a 'word_embed_proj_dim' that is not hidden_size");
-    return drop == 0 || err_set(err, ERR_INPUT, "an opt with 'layerdrop' is not supported") ||
-           err_hint(err, "model_config: {layerdrop: 0.0}");
+    return true;
 }
 
 static bool read_sizes(ModelArch *arch, Err *err)

@@ -18,6 +18,7 @@ static const char *const keys[] = {
 
 static const Family phi = {
     .model_type = "phi",
+    .title = "Phi 1 and 2",
     .prefix = "model.",
     .default_targets = default_targets,
     .idle = llama_idle,

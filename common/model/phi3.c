@@ -18,6 +18,7 @@ static const char *const keys[] = {
 
 static const Family phi3 = {
     .model_type = "phi3",
+    .title = "Phi 3 and 4",
     .prefix = "model.",
     .target_hint = "qkv_proj, o_proj, gate_up_proj, down_proj",
     .idle = llama_idle,

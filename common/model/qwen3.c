@@ -6,6 +6,7 @@
 
 static const Family qwen3 = {
     .model_type = "qwen3",
+    .title = "Qwen3",
     .prefix = "model.",
     .span_prefix = "transformer.",
     .default_targets = llama_targets,

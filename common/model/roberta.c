@@ -12,6 +12,7 @@ static const char *const heads[] = { "lm_head.*", "classifier.*", "qa_outputs.*"
 
 static const Family roberta = {
     .model_type = "roberta",
+    .title = "RoBERTa",
     .prefix = "roberta.",
     .default_targets = default_targets,
     .idle = idle,
@@ -24,6 +25,7 @@ static const Family roberta = {
 
 static const Family xlm_roberta = {
     .model_type = "xlm-roberta",
+    .title = "XLM-R",
     .prefix = "roberta.",
     .default_targets = default_targets,
     .idle = idle,

@@ -188,17 +188,26 @@ static bool read(RopeSettings *rope, const ModelArch *arch, int set, Err *err)
            read_stretch(rope, arch, err);
 }
 
-void rope_read_kind(json_t *both, const ModelArch *arch, const char *kind, const json_t *scaling, const char *key,
-                    double theta)
+static json_t *read_of_layers(const ModelArch *arch, const char *name, RopeOfLayers kind)
 {
-    const json_t *given = json_object_get(json_object_get(arch->config, "rope_parameters"), kind);
-    const json_t *base = json_object_get(arch->config, key);
+    const json_t *given = json_object_get(json_object_get(arch->config, "rope_parameters"), name);
+    const json_t *base = json_object_get(arch->config, kind.key);
+    const json_t *scaling = json_object_get(arch->config, "rope_scaling");
     json_t *own = json_is_object(given) ? json_deep_copy(given) : json_object();
-    if (json_is_object(scaling))
+    if (kind.scaled && json_is_object(scaling))
         json_object_update(own, (json_t *)(uintptr_t)scaling);
     if (!json_object_get(own, "rope_theta"))
-        json_object_set_new(own, "rope_theta", json_real(json_is_number(base) ? json_number_value(base) : theta));
-    json_object_set_new(both, kind, own);
+        json_object_set_new(own, "rope_theta", json_real(json_is_number(base) ? json_number_value(base) : kind.theta));
+    return own;
+}
+
+void rope_read_kinds(ModelArch *arch, RopeOfLayers full, RopeOfLayers slides)
+{
+    json_t *both = json_object();
+    json_object_set_new(both, "full_attention", read_of_layers(arch, "full_attention", full));
+    json_object_set_new(both, "sliding_attention", read_of_layers(arch, "sliding_attention", slides));
+    json_object_del(arch->config, "rope_scaling");
+    json_object_set_new(arch->config, "rope_parameters", both);
 }
 
 bool rope_read_part(ModelArch *arch, const char *key, double fallback, Err *err)

@@ -11,10 +11,15 @@
  * what "dynamic" stretches the model to. */
 MUST_USE bool rope_check(ModelArch *arch, Err *err);
 
-/* both[kind] = what layers of a kind turn by: rope_parameters' own, with what `scaling` (NULL: nothing) says over it, and
- * where no rope_theta is in it config.json's `key`, else theta. */
-void rope_read_kind(json_t *both, const ModelArch *arch, const char *kind, const json_t *scaling, const char *key,
-                    double theta);
+/* What layers of a kind turn by, where rope_parameters leave it out. */
+typedef struct RopeOfLayers {
+    const char *key; /* of config.json: its rope_theta */
+    double theta; /* and without that */
+    bool scaled; /* rope_scaling is of it, too */
+} RopeOfLayers;
+
+/* rope_parameters = those of layers that see all and of those with a window: what is there, with rope_scaling over it. */
+void rope_read_kinds(ModelArch *arch, RopeOfLayers full, RopeOfLayers slides);
 
 /* arch->rotated = the whole part of D times a factor: rope_parameters' partial_rotary_factor, else the key's, else the
  * fallback. Before rope_check. */

@@ -16,6 +16,7 @@ static const char *const keys[] = {
 
 static const Family smollm3 = {
     .model_type = "smollm3",
+    .title = "SmolLM 3",
     .prefix = "model.",
     .span_prefix = "transformer.",
     .target_hint = "q_proj, v_proj",

@@ -13,6 +13,7 @@ static const char *const keys[] = {
 
 static const Family stablelm = {
     .model_type = "stablelm",
+    .title = "StableLM",
     .prefix = "model.",
     .default_targets = llama_targets,
     .idle = llama_idle,

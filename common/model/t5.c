@@ -23,6 +23,7 @@ static const char *const heads[] = { "lm_head.weight", NULL };
 
 static const Family t5 = {
     .model_type = "t5",
+    .title = "T5 with Flan-T5",
     .prefix = "",
     .default_targets = default_targets,
     .idle = idle,
@@ -83,7 +84,6 @@ static void list_block(ModelArch *arch, const char *stack, int layer, int first)
 {
     const int64_t C = arch->C, E = arch->H * arch->D, F = arch->F;
     const bool writes = first > 0, gated = arch->gated;
-    const char *const *ff = ff_names[writes];
     const LayerModule modules[] = {
         { "layer.0.SelfAttention.q", ROLE_Q, E, C, false },
         { "layer.0.SelfAttention.k", ROLE_K, E, C, false },
@@ -96,10 +96,10 @@ static void list_block(ModelArch *arch, const char *stack, int layer, int first)
         { writes ? "layer.1.EncDecAttention.v" : NULL, ROLE_CROSS_V, E, C, false },
         { writes ? "layer.1.EncDecAttention.o" : NULL, ROLE_CROSS_OUT, C, E, false },
         { writes ? "layer.1.layer_norm" : NULL, ROLE_CROSS_NORM, C, 0, false },
-        { gated ? ff[1] : NULL, ROLE_FF_GATE, F, C, false },
-        { gated ? ff[2] : ff[0], ROLE_FF_UP, F, C, false },
-        { ff[3], ROLE_FF_DOWN, C, F, false },
-        { ff[4], ROLE_FF_NORM, C, 0, false },
+        { gated ? ff_names[writes][1] : NULL, ROLE_FF_GATE, F, C, false },
+        { gated ? ff_names[writes][2] : ff_names[writes][0], ROLE_FF_UP, F, C, false },
+        { ff_names[writes][3], ROLE_FF_DOWN, C, F, false },
+        { ff_names[writes][4], ROLE_FF_NORM, C, 0, false },
     };
     arch_add_block(arch, stack, layer, first, modules, LENGTH(modules));
 }
