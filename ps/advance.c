@@ -69,6 +69,7 @@ static void end_step(Run *run, const StepMade *step, double norm, double rate, d
     const double seconds = step->seconds - s->seconds;
     double speed = seconds > 0 ? (double)step->tokens / seconds : 0;
     s->version = step->step + 1;
+    ledger_add(&s->ledger, step->batch);
     s->plateau.reduced = step->reduced; /* of a replayed one the record counts, by whichever metric it came */
     s->tokens += step->tokens;
     s->tokens_since += step->tokens;
@@ -84,7 +85,7 @@ void advance_step(Run *run, const StepMade *step, float *gradient)
 {
     RunState *s = &run->state;
     const TrainConfig *train = &run->config.train;
-    const double highest = schedule_rate(&run->schedule, step->step),
+    const double highest = schedule_rate(&run->schedule, step->step) / (1 + step->behind),
                  rate = plateau_rate(&run->schedule, highest, step->reduced);
     rates_set(run->store.rates, run->adapted.table->count, &run->schedule, highest, step->reduced);
     if (step->weight == STEP_SKIPPED) {

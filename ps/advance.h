@@ -14,6 +14,8 @@ enum { STEP_SKIPPED = -1 }; /* as weight: its gradient was absurd, and train.on_
 typedef struct StepMade {
     int64_t step, tokens, reduced;
     double weight, loss, seconds; /* weight: what gradient and loss are divided by */
+    int64_t batch; /* whose examples (core.h) */
+    double behind; /* versions: the learning rate is divided by 1 + behind (Zhang et al. 2016) */
 } StepMade;
 
 /* What the first worker has, and M micro-batches a step. total: steps of the run; 0: as its configuration says. */

@@ -49,6 +49,14 @@ int64_t clients_ranks(const Clients *clients)
     return ranks;
 }
 
+int64_t clients_most_ranks(const Clients *clients)
+{
+    int64_t most = 0;
+    for (int i = 0; i < clients->count; i++)
+        most = clients->items[i].facts.ranks > most ? clients->items[i].facts.ranks : most;
+    return most;
+}
+
 bool clients_are_told(const Clients *clients)
 {
     for (int i = 0; i < clients->count; i++)

@@ -38,6 +38,7 @@ void clients_remove(Clients *clients, int index);
 void clients_release(Clients *clients);
 
 int64_t clients_ranks(const Clients *clients); /* of all together */
+int64_t clients_most_ranks(const Clients *clients); /* of one */
 bool clients_are_told(const Clients *clients); /* that it is over */
 
 /* Takes the speed of a range that took so long. False: that is no time. */

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "ps/core_state.h"
+#include "ps/deal.h"
 #include "ps/greet.h"
 #include "ps/trust.h"
 
@@ -16,20 +17,20 @@
 
 /* ---- replies --------------------------------------------------------------------------------- */
 
-static Msg *reply_to(PsCore *core, uint64_t client, MsgType type)
+Msg *core_reply_to(PsCore *core, uint64_t client, MsgType type)
 {
     return outbox_add(&core->outbox, (Msg){ .type = type, .run = core->options.run, .client = client });
 }
 
 void core_reply_text(PsCore *core, uint64_t client, MsgType type, const char *text)
 {
-    reply_to(core, client, type)->text = xstrdup(text);
+    core_reply_to(core, client, type)->text = xstrdup(text);
 }
 
 /* ACK: it is here, or of no use. NEED: it is not. */
 static void answer_push(PsCore *core, const Msg *msg, MsgType type)
 {
-    Msg *ack = reply_to(core, msg->client, type);
+    Msg *ack = core_reply_to(core, msg->client, type);
     ack->step = msg->step;
     ack->range[0] = msg->range[0];
     ack->range_count = 1;
@@ -52,94 +53,12 @@ static void drop_last(PsCore *core)
 
 void core_take_away(PsCore *core, int index)
 {
-    leases_drop(&core->leases, core->clients.items[index].id);
-    pieces_drop(&core->pieces, core->clients.items[index].id);
+    rounds_drop(&core->rounds, core->clients.items[index].id);
+    rounds_forget(&core->rounds, core->clients.items[index].id);
     clients_remove(&core->clients, index);
 }
 
-/* ---- handing out work ------------------------------------------------------------------------ */
-
-static bool has_round(const PsCore *core)
-{
-    return core->phase == PHASE_TRAIN || core->phase == PHASE_EVAL;
-}
-
-static void send_end(PsCore *core, Client *client)
-{
-    Msg *msg = reply_to(core, client->id, MSG_LEASE);
-    msg->kind = LEASE_STOP;
-    msg->step = core->version;
-    msg->code = core->code;
-    msg->text = core->text ? xstrdup(core->text) : NULL;
-    client->parked = false;
-    client->told_end = true;
-}
-
-static bool is_idle(const PsCore *core, const Client *client, double now)
-{
-    return client->parked && leases_count(&core->leases, client->id) == 0 && trust_has(&core->clients, client, now);
-}
-
-/* Who waits for work, and would get some. */
-static int idle_count(const PsCore *core, double now)
-{
-    int idle = 0;
-    for (int i = 0; i < core->clients.count; i++)
-        idle += is_idle(core, &core->clients.items[i], now);
-    return idle;
-}
-
-static void send_lease(PsCore *core, Client *client)
-{
-    Range ranges[WIRE_RANGES];
-    const int count = leases_of(&core->leases, client->id, ranges);
-    if (count == 0)
-        return;
-    Msg *msg = reply_to(core, client->id, MSG_LEASE);
-    msg->kind = core->phase == PHASE_TRAIN ? LEASE_TRAIN : LEASE_EVAL;
-    msg->plan = core->plan;
-    msg->step = core->version;
-    msg->turn = client->asked;
-    memcpy(msg->range, ranges, sizeof ranges);
-    msg->range_count = count;
-    client->parked = false;
-}
-
-/* A parked client gets what it owns, else its share of what is nobody's, else waits. The end is told
- * to all, whether they ask or not: one that hangs, but beats, must not keep the others. *idle: who shares with it, and one
- * less when it was served; 0: not counted yet. */
-static void serve_one(PsCore *core, Client *client, int *idle, double now)
-{
-    if (core->phase == PHASE_OVER && (client->parked || !client->told_end)) {
-        send_end(core, client);
-        return;
-    }
-    if (!client->parked || !has_round(core))
-        return;
-    const int64_t left = leases_free_count(&core->leases);
-    if (left > 0 && is_idle(core, client, now)) {
-        if (*idle == 0)
-            *idle = idle_count(core, now);
-        const int64_t share = (left + *idle - 1) / *idle;
-        leases_take(&core->leases, client->id, share);
-        trust_lease(client, share, now);
-        --*idle;
-    }
-    send_lease(core, client);
-}
-
-static void serve(PsCore *core, Client *client, double now)
-{
-    int idle = 0;
-    serve_one(core, client, &idle, now);
-}
-
-static void serve_all(PsCore *core, double now)
-{
-    int idle = 0;
-    for (int i = 0; i < core->clients.count; i++)
-        serve_one(core, &core->clients.items[i], &idle, now);
-}
+/* ---- what comes next ------------------------------------------------------------------------- */
 
 static void end(PsCore *core, int code, const char *text)
 {
@@ -148,31 +67,20 @@ static void end(PsCore *core, int code, const char *text)
     core->text = text ? xstrdup(text) : NULL;
 }
 
-static void open_round(PsCore *core, int64_t pieces, double now)
+/* Steps that are open stay so. */
+static void open_training(PsCore *core, double now)
 {
-    leases_open(&core->leases, pieces);
-    core->longest_piece = 0;
-    room_open(&core->room, now);
-    LeaseShare *shares = xcalloc((size_t)core->clients.count + 1, sizeof *shares);
-    const double mean = clients_mean_speed(&core->clients);
-    int count = 0;
-    for (int i = 0; i < core->clients.count; i++) {
-        const Client *client = &core->clients.items[i];
-        if (!client->late && trust_has(&core->clients, client, now))
-            shares[count++] = (LeaseShare){ client->id, clients_weight(client, mean) };
-    }
-    leases_deal(&core->leases, shares, count);
-    free(shares);
-    for (int i = 0; i < core->clients.count; i++) {
-        Client *client = &core->clients.items[i];
-        const int64_t dealt = leases_count(&core->leases, client->id);
-        if (dealt > 0) /* who is late computes what it got before */
-            trust_lease(client, dealt, now);
-    }
+    core->phase = PHASE_TRAIN;
+    if (core->options.mode != PS_SYNC)
+        core->until = core->world.until(core->world.self, core->version);
+    if (core->rounds.count > 0 || core->options.mode == PS_ASYNC)
+        return;
+    core->next_step = core->version + 1;
+    deal_round(core, deal_open(core, core->version, core->M, now), now);
 }
 
 /* What comes at this version. */
-void core_advance(PsCore *core, double now)
+static void enter(PsCore *core, double now)
 {
     int code = 0;
     const char *text = NULL;
@@ -183,14 +91,50 @@ void core_advance(PsCore *core, double now)
         core->phase = PHASE_PAUSE;
     } else if (kind == LEASE_EVAL) {
         core->phase = PHASE_EVAL;
-        REQUIRE(core->facts.eval_chunks > 0);
-        open_round(core, core->facts.eval_chunks, now);
-        chunks_open(&core->chunks, core->leases.n);
+        REQUIRE(core->facts.eval_chunks > 0 && core->rounds.count == 0);
+        deal_round(core, deal_open(core, core->version, core->facts.eval_chunks, now), now);
+        chunks_open(&core->chunks, core->facts.eval_chunks);
     } else {
-        core->phase = PHASE_TRAIN;
-        open_round(core, core->M, now);
+        open_training(core, now);
     }
-    serve_all(core, now);
+}
+
+static bool apply(PsCore *core, Round *round)
+{
+    const GatherSum *root = gather_root(&round->gather);
+    const StepSums sums = { core->version,
+                            root->gradient,
+                            root->weight,
+                            root->tokens,
+                            root->loss,
+                            round->step,
+                            (double)core->version - root->versions / (double)core->M };
+    int code = 1;
+    const char *text = NULL;
+    const bool ok = core->world.apply(core->world.self, &sums, &code, &text);
+    if (core->rounds.options.size > WIRE_PIECE)
+        pieces_keep(&round->pieces, gather_take_root(&round->gather));
+    rounds_close(&core->rounds, round);
+    if (!ok)
+        end(core, code, text);
+    return ok;
+}
+
+/* Steps that are whole. */
+static void apply_all(PsCore *core, double now)
+{
+    Round *round;
+    while (core->phase == PHASE_TRAIN && (round = rounds_complete(&core->rounds)) && apply(core, round)) {
+        core->version++;
+        enter(core, now);
+    }
+    deal_work(core, now);
+}
+
+void core_advance(PsCore *core, double now)
+{
+    enter(core, now);
+    apply_all(core, now);
 }
 
 /* ---- messages -------------------------------------------------------------------------------- */
@@ -213,35 +157,16 @@ static void measure(PsCore *core, Client *client, const Msg *msg, double now)
 static void offer_room(PsCore *core, double now)
 {
     RoomWait wait;
-    while (core->phase == PHASE_TRAIN && room_offer(&core->room, &core->gather, &core->pieces, now, &wait))
-        for (int i = 0; i < wait.count; i++) {
-            Msg *need = reply_to(core, wait.client, MSG_NEED);
-            need->step = core->version;
-            need->range[0] = wait.range;
-            need->range_count = 1;
-            need->at = wait.at[i];
-        }
-}
-
-static void finish_step(PsCore *core, double now)
-{
-    const GatherSum *root = gather_root(&core->gather);
-    if (!root)
-        return;
-    const StepSums sums = { core->version, root->gradient, root->weight, root->tokens, root->loss };
-    int code = 1;
-    const char *text = NULL;
-    const bool ok = core->world.apply(core->world.self, &sums, &code, &text);
-    if (core->gather.size > WIRE_PIECE)
-        pieces_keep(&core->pieces, gather_take_root(&core->gather));
-    gather_clear(&core->gather);
-    pieces_clear(&core->pieces);
-    if (ok) {
-        core->version++;
-        core_advance(core, now);
-    } else {
-        end(core, code, text);
-        serve_all(core, now);
+    for (int r = 0; core->phase == PHASE_TRAIN && r < core->rounds.count; r++) {
+        Round *round = &core->rounds.items[r];
+        while (room_offer(&round->room, &round->gather, &round->pieces, now, &wait))
+            for (int i = 0; i < wait.count; i++) {
+                Msg *need = core_reply_to(core, wait.client, MSG_NEED);
+                need->step = round->step;
+                need->range[0] = wait.range;
+                need->range_count = 1;
+                need->at = wait.at[i];
+            }
     }
 }
 
@@ -261,59 +186,82 @@ static bool counts(PsCore *core, Client *client, const Msg *msg, GatherSum *sum,
         core_reply_text(core, client->id, MSG_REFUSE, text);
         core_take_away(core, (int)(client - core->clients.items));
     }
-    serve_all(core, now);
+    deal_work(core, now);
     return false;
+}
+
+/* The step that it is for; NULL: it is of no use any more, or never was. */
+static Round *round_of_push(const PsCore *core, const Msg *msg)
+{
+    const bool open = core->phase == PHASE_TRAIN || core->phase == PHASE_PAUSE;
+    Round *round = open && msg->version <= core->version ? rounds_find(&core->rounds, msg->step) : NULL;
+    const bool late = core->options.mode == PS_SSP && msg->version < msg->step - core->options.staleness;
+    return late || (core->options.mode == PS_SYNC && msg->version != msg->step) ? NULL : round;
+}
+
+/* False: it is refused, and was told so. */
+static bool fits(PsCore *core, const Round *round, const Msg *msg)
+{
+    const size_t piece = sums_bytes(round->gather.dtype, msg_piece(round->gather.size, msg->at));
+    const bool whole = msg->data && msg->size == piece, asks = msg->again && msg->size == 0;
+    const Range range = msg->range[0];
+    if (piece == 0 || (!whole && !asks) || !(msg->weight >= 0 && msg->weight < (double)INFINITY))
+        refuse(core, msg, "a gradient of another size than the run's");
+    else if (gather_ask(&round->gather, range.begin, range.end) == GATHER_NO_NODE)
+        refuse(core, msg, "a range of micro-batches that is no node of the sum tree");
+    else
+        return true;
+    return false;
+}
+
+/* A whole sum that is believed. */
+static void take_sum(PsCore *core, Client *client, Round *round, const Msg *msg, GatherSum *sum, double now)
+{
+    const Range range = msg->range[0];
+    REQUIRE(gather_add(&round->gather, range.begin, range.end, sum) == GATHER_KEPT);
+    leases_finish(&round->leases, range);
+    room_note_sum(&round->room, now);
+    measure(core, client, msg, now);
+    if (!rounds_of(&core->rounds, client->id))
+        trust_sum(client, now);
+    if (rounds_complete(&core->rounds))
+        apply_all(core, now);
+    offer_room(core, now);
 }
 
 static void on_push(PsCore *core, Client *client, Msg *msg, double now)
 {
-    trust_compare(&core->clients, &core->witness, client, msg);
-    if (core->phase != PHASE_TRAIN || msg->step != core->version) {
+    Round *round = round_of_push(core, msg);
+    if (core->options.mode == PS_SYNC) /* else the two may be of different versions */
+        trust_compare(&core->clients, &core->witness, client, msg);
+    if (!round) {
         acknowledge(core, msg); /* late, or computed for a step that a restart took back */
         if (client->late && msg->step < core->version)
             trust_sum(client, now);
         return;
     }
-    const Range range = msg->range[0];
-    const size_t piece = sums_bytes(core->gather.dtype, msg_piece(core->gather.size, msg->at));
-    const bool whole = msg->data && msg->size == piece, asks = msg->again && msg->size == 0;
-    if (piece == 0 || (!whole && !asks) || !(msg->weight >= 0 && msg->weight < (double)INFINITY)) {
-        refuse(core, msg, "a gradient of another size than the run's");
+    if (!fits(core, round, msg))
         return;
-    }
-    const GatherAnswer answer = gather_ask(&core->gather, range.begin, range.end);
-    if (answer == GATHER_NO_NODE) {
-        refuse(core, msg, "a range of micro-batches that is no node of the sum tree");
-        return;
-    }
-    if (answer != GATHER_KNOWN && !room_has(&core->room, &core->gather, &core->pieces, msg)) {
+    const GatherAnswer answer = gather_ask(&round->gather, msg->range[0].begin, msg->range[0].end);
+    if (answer != GATHER_KNOWN && !room_has(&round->room, &round->gather, &round->pieces, msg)) {
         client->active = now; /* it waits for us; and asks again */
         return;
     }
-    if (asks) {
-        const bool here = answer == GATHER_KNOWN || pieces_has(&core->pieces, msg);
+    if (msg->again) {
+        const bool here = answer == GATHER_KNOWN || pieces_has(&round->pieces, msg);
         answer_push(core, msg, here ? MSG_ACK : MSG_NEED);
         return;
     }
     GatherSum sum = { .weight = msg->weight, .tokens = msg->tokens, .loss = msg->loss };
+    sum.versions = (double)((msg->range[0].end - msg->range[0].begin) * msg->version);
     const PiecesAnswer pieces =
-        answer == GATHER_KNOWN ? PIECES_MORE : pieces_add(&core->pieces, &sum.gradient, msg, core->gather.size);
+        answer == GATHER_KNOWN ? PIECES_MORE : pieces_add(&round->pieces, &sum.gradient, msg, round->gather.size);
     if (pieces == PIECES_NO_ROOM)
         return; /* it comes again */
     acknowledge(core, msg);
     client->active = now;
-    if (pieces == PIECES_MORE)
-        return;
-    if (!counts(core, client, msg, &sum, now))
-        return;
-    REQUIRE(gather_add(&core->gather, range.begin, range.end, &sum) == GATHER_KEPT);
-    room_note_sum(&core->room, now);
-    leases_finish(&core->leases, range);
-    measure(core, client, msg, now);
-    if (leases_count(&core->leases, client->id) == 0)
-        trust_sum(client, now);
-    finish_step(core, now);
-    offer_room(core, now);
+    if (pieces == PIECES_WHOLE && counts(core, client, msg, &sum, now))
+        take_sum(core, client, round, msg, &sum, now);
 }
 
 static void on_eval(PsCore *core, Client *client, Msg *msg, double now)
@@ -325,7 +273,7 @@ static void on_eval(PsCore *core, Client *client, Msg *msg, double now)
     const Range range = msg->range[0];
     const size_t most = (size_t)core->facts.eval_width * sizeof(double);
     const bool asks = msg->again && msg->size == 0;
-    if (range.begin < 0 || range.end != range.begin + 1 || range.end > core->leases.n || (!msg->data && !asks) ||
+    if (range.begin < 0 || range.end != range.begin + 1 || range.end > core->chunks.n || (!msg->data && !asks) ||
         msg->size % sizeof(double) != 0 || msg->size > most) {
         refuse(core, msg, "evaluation sums that are not those of one chunk");
         return;
@@ -336,10 +284,12 @@ static void on_eval(PsCore *core, Client *client, Msg *msg, double now)
     if (!chunks_add(&core->chunks, range.begin, msg->data, (int64_t)(msg->size / sizeof(double))))
         return;
     msg->data = NULL;
-    leases_finish(&core->leases, range);
+    Round *round = core->rounds.items;
+    leases_finish(&round->leases, range);
     client->active = now;
-    if (!leases_is_complete(&core->leases))
+    if (!leases_is_complete(&round->leases))
         return;
+    rounds_close(&core->rounds, round);
     core->world.evaluated(core->world.self, core->version, (const double *const *)core->chunks.sums, core->chunks.sizes,
                           core->chunks.n);
     chunks_drop(&core->chunks);
@@ -354,14 +304,14 @@ static void on_bye(PsCore *core, const Msg *msg, double now)
             core_take_away(core, i);
             break;
         }
-    reply_to(core, msg->client, MSG_BYE);
-    serve_all(core, now);
+    core_reply_to(core, msg->client, MSG_BYE);
+    deal_work(core, now);
 }
 
 /* core_reply sees which version it is when the reply leaves. */
 static void on_pull_piece(PsCore *core, Client *client, const Msg *msg, double now)
 {
-    Msg *piece = reply_to(core, msg->client, MSG_VALUES);
+    Msg *piece = core_reply_to(core, msg->client, MSG_VALUES);
     piece->step = msg->step;
     piece->at = msg->at;
     piece->again = msg->again;
@@ -378,7 +328,7 @@ static void on_pull(PsCore *core, Client *client, const Msg *msg, double now)
     client->held = msg->step;
     client->parked = true;
     client->late = false;
-    serve(core, client, now);
+    deal_to(core, client, now);
 }
 
 static void on_known(PsCore *core, Client *client, Msg *msg, double now)
@@ -403,7 +353,7 @@ static void on_known(PsCore *core, Client *client, Msg *msg, double now)
         on_eval(core, client, msg, now);
         break;
     case MSG_BEAT:
-        reply_to(core, msg->client, MSG_BEAT)->known = true;
+        core_reply_to(core, msg->client, MSG_BEAT)->known = true;
         break;
     default:
         break;
@@ -424,7 +374,7 @@ void core_message(PsCore *core, Msg *msg, double now)
         if (client)
             on_known(core, client, msg, now);
         else if (msg->type == MSG_BEAT || msg->type == MSG_PULL || msg->size > 0)
-            reply_to(core, msg->client, MSG_BEAT)->known = false;
+            core_reply_to(core, msg->client, MSG_BEAT)->known = false;
     }
 }
 
@@ -438,9 +388,9 @@ void core_gone(PsCore *core, uint64_t id, double now)
     if (core->phase == PHASE_OVER)
         return;
     log_warn("client", "its connection has ended, its work goes to others client=%016llx", (unsigned long long)id);
-    leases_drop(&core->leases, id);
-    pieces_drop(&core->pieces, id);
-    serve_all(core, now);
+    rounds_drop(&core->rounds, id);
+    rounds_forget(&core->rounds, id);
+    deal_work(core, now);
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */
@@ -460,17 +410,17 @@ static void bury_silent(PsCore *core, double now)
 /* Work that is overdue while somebody waits for some: it is given away; the first answer counts. */
 static void take_from_late(PsCore *core, double now)
 {
-    if (!has_round(core) || idle_count(core, now) == 0)
+    if (!deal_is_open(core) || deal_idle(core, now) == 0)
         return;
     for (int i = 0; i < core->clients.count; i++) {
         Client *client = &core->clients.items[i];
-        if (leases_count(&core->leases, client->id) == 0 ||
+        if (!rounds_of(&core->rounds, client->id) ||
             now - client->active <= trust_patience(&core->clients, client, core->phase == PHASE_EVAL,
                                                    core->options.lease_timeout, core->longest_piece))
             continue;
         log_warn("client", "gives no answer for %.1f s, its work goes to others client=%016llx", now - client->active,
                  (unsigned long long)client->id);
-        leases_drop(&core->leases, client->id);
+        rounds_drop(&core->rounds, client->id);
         client->late = true;
         const double pause = trust_strike(client, now);
         if (pause > 0)
@@ -492,23 +442,33 @@ void core_tick(PsCore *core, double now)
     if (core->phase == PHASE_PAUSE)
         core_advance(core, now);
     take_from_late(core, now);
-    room_tick(&core->room, core->options.lease_timeout, now);
+    for (int i = 0; i < core->rounds.count; i++)
+        room_tick(&core->rounds.items[i].room, core->options.lease_timeout, now);
     offer_room(core, now);
-    serve_all(core, now);
+    deal_work(core, now);
 }
 
-/* The piece at reply->at of the newest version, when that is meant. */
+/* Is a piece of the newest version meant? Where a replica need not have the newest one, it may as well be partly newer than
+ * what it asked for: else a large adapter could be overtaken again and again while it travels. */
+static bool is_meant(const PsCore *core, int64_t version)
+{
+    return version == core->version || (version < core->version && core->options.mode != PS_SYNC);
+}
+
+/* The piece at reply->at of the newest version. */
 static void lend_values(PsCore *core, Msg *reply)
 {
-    if (core->begun && reply->step == core->version)
-        msg_lend_piece(reply, core->world.values(core->world.self), core->gather.size);
+    reply->version = core->version;
+    if (core->begun && (reply->type == MSG_LEASE || is_meant(core, reply->step)))
+        msg_lend_piece(reply, core->world.values(core->world.self), core->rounds.options.size);
 }
 
 /* With the lease go the values, once a turn and version; and pieces are asked for. */
 static void lend_with_lease(PsCore *core, Client *client, Msg *reply)
 {
     const bool sent = client->sent_turn == client->asked && client->sent_version == core->version;
-    if (client->held == core->version || core->gather.size > WIRE_PIECE || sent)
+    reply->version = core->version;
+    if (client->held == core->version || core->rounds.options.size > WIRE_PIECE || sent)
         return;
     client->sent_turn = client->asked;
     client->sent_version = core->version;
@@ -521,20 +481,22 @@ bool core_reply(PsCore *core, Msg *reply)
     while (outbox_take(&core->outbox, &core->last)) {
         *reply = core->last;
         if (reply->type == MSG_VALUES) {
-            reply->again = reply->again && reply->step == core->version;
+            reply->again = reply->again && is_meant(core, reply->step);
             if (!reply->again)
                 lend_values(core, reply);
         }
         if (reply->type != MSG_LEASE || reply->kind == LEASE_STOP)
             return true;
         Client *client = clients_find(&core->clients, reply->client);
-        if (client && reply->step == core->version && has_round(core)) {
+        const bool eval = core->phase == PHASE_EVAL;
+        if (client && deal_is_open(core) && eval == (reply->kind == LEASE_EVAL) &&
+            rounds_find(&core->rounds, reply->step)) {
             lend_with_lease(core, client, reply);
             return true;
         }
         if (client) { /* the round was over before its lease left: it waits again */
             client->parked = true;
-            serve(core, client, client->active);
+            deal_to(core, client, client->active);
         }
         drop_last(core);
     }
@@ -549,6 +511,12 @@ PsCore *core_new(const CoreOptions *options, const CoreWorld *world)
     core->options = *options;
     core->world = *world;
     core->version = options->version;
+    core->next_step = options->version + options->missing_count;
+    core->missing = xcalloc((size_t)options->missing_count + 1, sizeof *core->missing);
+    core->missing_count = options->missing_count;
+    for (int i = 0; i < options->missing_count; i++)
+        core->missing[i] = options->missing[options->missing_count - 1 - i];
+    core->options.missing = NULL;
     int code = 0;
     const char *text = NULL;
     if (core->version > 0 && world->next(world->self, core->version, &code, &text) == LEASE_STOP)
@@ -563,10 +531,8 @@ void core_free(PsCore *core)
     drop_last(core);
     outbox_release(&core->outbox);
     chunks_drop(&core->chunks);
-    leases_release(&core->leases);
-    gather_release(&core->gather);
-    pieces_release(&core->pieces);
-    room_release(&core->room);
+    rounds_release(&core->rounds);
+    free(core->missing);
     witness_release(&core->witness);
     clients_release(&core->clients);
     free(core->text);
@@ -580,7 +546,7 @@ bool core_is_over(const PsCore *core)
 
 int64_t core_open_sums(const PsCore *core)
 {
-    return core->gather.open + core->pieces.count;
+    return rounds_open_sums(&core->rounds);
 }
 
 int core_exit_code(const PsCore *core)
@@ -590,7 +556,7 @@ int core_exit_code(const PsCore *core)
 
 CoreLook core_look(const PsCore *core)
 {
-    return (CoreLook){ &core->clients, &core->leases, core->phase, core->version, core->witness.differing };
+    return (CoreLook){ &core->clients, &core->rounds, core->phase, core->version, core->witness.differing };
 }
 
 int64_t core_clients(const PsCore *core, int64_t *ranks)

@@ -16,11 +16,13 @@ typedef struct PsCore PsCore;
 
 /* A step's sums, complete: the core lends them for the call. */
 typedef struct StepSums {
-    int64_t step; /* 0-based: version that they were computed at */
+    int64_t step; /* 0-based: the version that they become the next one of */
     float *gradient; /* [slot_size]; what becomes of it is the world's affair */
     double weight; /* that gradient and loss are divided by */
     int64_t tokens;
     double loss;
+    int64_t batch; /* whose examples: `step`, but with PS_ASYNC */
+    double behind; /* versions that it was computed before `step`, on the average; 0 with PS_SYNC */
 } StepSums;
 
 /* A whole push, before it is added to the sums. */
@@ -59,6 +61,8 @@ typedef struct CoreWorld {
     /* What comes after version v was reached (also called at the start): train, evaluate, stop, or wait.
      */
     LeaseKind (*next)(void *self, int64_t version, int *code, const char **text);
+    /* The first version behind this one at which something else than a step may come. With PS_SYNC it is not asked. */
+    int64_t (*until)(void *self, int64_t version);
     /* All chunks of an evaluation at `version` are in: sums joined in chunk order by pieces. */
     void (*evaluated)(void *self, int64_t version, const double *const *sums, const int64_t *sizes, int64_t chunks);
     const float *(*values)(void *self); /* [slot_size], of the newest version */
@@ -69,6 +73,10 @@ typedef struct CoreWorld {
 typedef struct CoreOptions {
     uint64_t run;
     int64_t version; /* to go on from */
+    const int64_t *missing; /* [missing_count] PS_ASYNC: batches that others have overtaken; lent to core_new */
+    int missing_count;
+    PsMode mode;
+    int64_t staleness; /* PS_SSP */
     WireDtype wire_dtype; /* of the gradients that come */
     int64_t sum_bytes; /* that gradients may take which wait for others (ps/room.h) */
     double lease_timeout; /* seconds of silence until a client's leases go to others */
@@ -98,7 +106,7 @@ typedef enum { PHASE_WAIT, PHASE_TRAIN, PHASE_EVAL, PHASE_OVER, PHASE_PAUSE } Co
 /* Who and what is there, for people: lent until the next call into the core. */
 typedef struct CoreLook {
     const struct Clients *clients; /* ps/clients.h */
-    const struct Leases *leases; /* ps/lease.h: of the open round */
+    const struct Rounds *rounds; /* ps/rounds.h: what is open, oldest first */
     CorePhase phase;
     int64_t version;
     int64_t differing; /* pieces of which two clients gave other bits (ps/witness.h) */

@@ -7,11 +7,8 @@
 #include "ps/chunks.h"
 #include "ps/clients.h"
 #include "ps/core.h"
-#include "ps/gather.h"
-#include "ps/lease.h"
 #include "ps/outbox.h"
-#include "ps/pieces.h"
-#include "ps/room.h"
+#include "ps/rounds.h"
 #include "ps/witness.h"
 
 struct PsCore {
@@ -25,18 +22,19 @@ struct PsCore {
     double first_hello; /* PHASE_WAIT: when waiting began */
     double last_tick, longest_piece;
     Clients clients;
-    Leases leases;
-    Gather gather;
-    GradientPieces pieces;
+    Rounds rounds;
+    int64_t next_step, until; /* to be opened next; that must not be opened before this version is reached */
+    int64_t *missing; /* [missing_count] to be opened before that, newest first; owned */
+    int missing_count;
     Witness witness;
-    Room room;
-    Chunks chunks; /* PHASE_EVAL: leases.n */
+    Chunks chunks; /* PHASE_EVAL: all of the round */
     int code;
     char *text;
     Outbox outbox;
     Msg last; /* lent by core_reply */
 };
 
+Msg *core_reply_to(PsCore *core, uint64_t client, MsgType type);
 void core_reply_text(PsCore *core, uint64_t client, MsgType type, const char *text); /* text is copied */
 void core_take_away(PsCore *core, int index); /* a client, and what it has */
 void core_advance(PsCore *core, double now); /* to what comes at this version */

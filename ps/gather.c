@@ -52,6 +52,7 @@ static void join(Gather *gather, int64_t left, int64_t right)
     a->loss += b->loss;
     a->weight += b->weight;
     a->tokens += b->tokens;
+    a->versions += b->versions;
     a->end = b->end;
     drop(gather, right);
 }

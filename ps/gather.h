@@ -19,6 +19,7 @@ typedef struct GatherSum {
     int64_t end;
     int64_t tokens;
     double weight, loss; /* as in a PUSH */
+    double versions; /* sum, over its micro-batches, of those that they were computed at */
 } GatherSum;
 
 typedef struct Gather {

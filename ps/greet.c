@@ -10,13 +10,14 @@
 
 static void begin(PsCore *core, double now)
 {
-    int64_t ranks;
-    core_clients(core, &ranks);
+    const int64_t ranks = core->options.mode == PS_ASYNC
+                              ? clients_most_ranks(&core->clients) /* one computes all of a step */
+                              : clients_ranks(&core->clients);
     core->M = core->world.begin(core->world.self, &core->facts, ranks, &core->plan);
     REQUIRE(core->M > 0);
-    gather_init(&core->gather, core->M, core->facts.slot_size, core->options.wire_dtype);
-    core->pieces.dtype = core->options.wire_dtype;
-    core->room.most = room_most(core->M, core->facts.slot_size, core->options.sum_bytes);
+    const RoundsOptions rounds = { core->options.mode, core->M, core->facts.slot_size, core->options.wire_dtype,
+                                   core->options.sum_bytes };
+    rounds_init(&core->rounds, &rounds);
     core->begun = true;
     for (int i = 0; i < core->clients.count; i++) {
         core->clients.items[i].welcomed = true;

@@ -29,7 +29,7 @@ typedef struct Begin {
     int64_t M, total; /* steps of the run, when this log was started */
 } Begin;
 
-_Static_assert(WAL_VERSION == 7 && sizeof(JournalHead) == 40 && sizeof(Begin) == 256 && sizeof(StepMade) == 48,
+_Static_assert(WAL_VERSION == 8 && sizeof(JournalHead) == 40 && sizeof(Begin) == 256 && sizeof(StepMade) == 64,
                "other records are another WAL_VERSION");
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -204,6 +204,8 @@ static bool replay_step(Run *run, const void *payload, size_t size, Err *err)
                        "the write-ahead log goes on at step %lld, the newest checkpoint "
                        "is step %lld",
                        (long long)step.step, (long long)run->state.version);
+    if (!ledger_wants(&run->state.ledger, step.batch))
+        return err_set(err, ERR_IO, "the write-ahead log has step %lld twice", (long long)step.batch + 1);
     float *copy = mem_alloc(gradient, err); /* the mapping need not be aligned */
     if (!copy)
         return false;

@@ -149,6 +149,11 @@ int leases_of(const Leases *leases, uint64_t client, Range ranges[WIRE_RANGES])
     return count;
 }
 
+bool leases_had(const Leases *leases, uint64_t client)
+{
+    return holder_find(leases, client) != NULL;
+}
+
 int64_t leases_count(const Leases *leases, uint64_t client)
 {
     const LeaseHolder *holder = holder_find(leases, client);

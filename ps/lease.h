@@ -54,6 +54,7 @@ void leases_finish(Leases *leases, Range range);
 /* Ranges of the client's pieces that are not done; returns how many (0: it has no work). */
 int leases_of(const Leases *leases, uint64_t client, Range ranges[WIRE_RANGES]);
 
+bool leases_had(const Leases *leases, uint64_t client); /* any, in this round */
 int64_t leases_count(const Leases *leases, uint64_t client); /* of those pieces */
 
 int64_t leases_free_count(const Leases *leases); /* nobody's, not done */

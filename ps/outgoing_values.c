@@ -19,9 +19,9 @@ static OutgoingPiece *make_room(OutgoingValues *values)
 
 const WireBytes *outgoing_values_of(OutgoingValues *values, const Msg *msg)
 {
-    if (values->version != msg->step) {
+    if (values->version != msg->version) {
         outgoing_values_release(values);
-        values->version = msg->step;
+        values->version = msg->version;
     }
     for (int i = 0; i < values->count; i++)
         if (values->pieces[i].at == msg->at)

@@ -82,7 +82,7 @@ static PiecesAnswer take_whole(const GradientPieces *pieces, float **gradient, M
         log_error("server", "a gradient is dropped: %s", err.what);
         return PIECES_NO_ROOM;
     }
-    sums_unpack(*gradient, push->data, size);
+    sums_unpack(pieces->dtype, *gradient, push->data, size);
     return PIECES_WHOLE;
 }
 
@@ -96,10 +96,7 @@ PiecesAnswer pieces_add(GradientPieces *pieces, float **gradient, Msg *push, int
         return PIECES_NO_ROOM;
     if (puzzle->have[number])
         return PIECES_MORE;
-    if (pieces->dtype == WIRE_FP32)
-        memcpy(puzzle->gradient + push->at, push->data, push->size);
-    else
-        sums_unpack(puzzle->gradient + push->at, push->data, msg_piece(size, push->at));
+    sums_unpack(pieces->dtype, puzzle->gradient + push->at, push->data, msg_piece(size, push->at));
     puzzle->have[number] = true;
     if (--puzzle->left > 0)
         return PIECES_MORE;

@@ -4,7 +4,7 @@
 #include "common/base/process.h"
 #include "ps/events.h"
 #include "ps/history.h"
-#include "ps/lease.h"
+#include "ps/rounds.h"
 #include "ps/run_state.h"
 #include "ps/trust.h"
 
@@ -117,7 +117,7 @@ static const char *state_of_client(const CoreLook *look, const Client *client, d
         return "gone";
     if (client->quarantined_until > now)
         return "quarantined";
-    if (leases_count(look->leases, client->id) > 0)
+    if (rounds_of(look->rounds, client->id))
         return "working";
     return client->late ? "late" : "waiting";
 }
@@ -131,7 +131,7 @@ static json_t *worker_row(const CoreLook *look, const Client *client, const Repo
     set(row, "job", hex(client->facts.job));
     set_int(row, "ranks", client->facts.ranks);
     set(row, "state", json_string(state_of_client(look, client, now)));
-    set_int(row, "pieces", leases_count(look->leases, client->id));
+    set_int(row, "pieces", rounds_count(look->rounds, client->id));
     set(row, "pieces_per_second", client->speed > 0 ? json_real(client->speed * ranks) : NULL);
     set(row, "lag", client->held >= 0 ? json_integer(look->version - client->held) : NULL);
     set_real(row, "silent", now > client->seen ? now - client->seen : 0);
@@ -163,8 +163,8 @@ static int place_of(const Clients *clients, uint64_t id)
 /* Pieces of one owner that lie side by side are one run. */
 static void add_pieces(json_t *to, const CoreLook *look)
 {
-    const Leases *leases = look->leases;
-    const bool open = look->phase == PHASE_TRAIN || look->phase == PHASE_EVAL;
+    const bool open = (look->phase == PHASE_TRAIN || look->phase == PHASE_EVAL) && look->rounds->count > 0;
+    const Leases *leases = open ? &look->rounds->items[0].leases : NULL;
     json_t *pieces = json_object(), *runs = json_array();
     int64_t done = 0;
     for (int64_t i = 0, begin = 0; open && i < leases->n; i++) {

@@ -148,6 +148,8 @@ static json_t *state_json(const Run *run)
         set(to, "skipped", json_integer(s->skipped));
         set(to, "skipped_since", json_integer(s->skipped_since));
     }
+    if (s->ledger.count > 0)
+        set(to, "missing", ledger_json(&s->ledger));
     if (schedule_is_measured(run->schedule.kind))
         set(to, "plateau", plateau_json(&s->plateau));
     if (run->store.allocator.masked) {
@@ -207,9 +209,10 @@ bool resume_take_state(Run *run, const json_t *own, Err *err)
     s->stop_early = json_get_bool(from, "stop_early", false, &bad);
     take_plateau(&s->plateau, json_object_get(from, "plateau"), is_by_another_metric(run, own, &bad), &bad);
     run->rank_again = is_ranked_otherwise(run, own, &bad);
-    if (bad.kind != ERR_NONE)
-        *err = bad;
-    return bad.kind == ERR_NONE;
+    if (bad.kind == ERR_NONE && ledger_take(&s->ledger, s->version, json_object_get(from, "missing"), &bad))
+        return true;
+    *err = bad;
+    return false;
 }
 
 json_t *resume_counts(const Run *run)

@@ -287,6 +287,7 @@ void run_close(Run *run)
     store_release(&run->store);
     adapted_release(&run->adapted);
     json_decref(run->state.history);
+    ledger_release(&run->state.ledger);
     free(run->verdict);
     free(run->events_path);
     free(run->folder);
@@ -364,11 +365,6 @@ int64_t run_version(const Run *run)
 int64_t run_slot_size(const Run *run)
 {
     return run->adapted.table->size;
-}
-
-WireDtype run_wire_dtype(const Run *run)
-{
-    return run->config.ps.wire_dtype;
 }
 
 char *run_metrics_path(const Run *run)

@@ -20,7 +20,6 @@ int64_t run_version(const Run *run);
 bool run_is_begun(const Run *run); /* a worker has joined, now or before */
 bool run_is_complete(const Run *run);
 int64_t run_slot_size(const Run *run);
-WireDtype run_wire_dtype(const Run *run);
 
 /* After the last version: best model, adapter, summary, log removed. */
 MUST_USE bool run_finish(Run *run, Err *err);

@@ -10,6 +10,7 @@
 #include "common/slots/adapted.h"
 #include "common/wire/message.h"
 #include "ps/costs.h"
+#include "ps/ledger.h"
 #include "ps/progress.h"
 #include "ps/store.h"
 #include "ps/wal.h"
@@ -28,6 +29,7 @@ typedef struct RunState {
     bool stop_early;
     int64_t skipped, skipped_since; /* steps that were not applied (train.on_nan: skip): all, since the last log line */
     Plateau plateau; /* where the learning rate follows evaluations */
+    StepLedger ledger;
     json_t *history; /* log_history, owned */
 } RunState;
 

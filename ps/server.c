@@ -9,12 +9,12 @@
 #include "ps/costs.h"
 #include "ps/events.h"
 #include "ps/labels.h"
-#include "ps/lease.h"
 #include "ps/orders.h"
 #include "ps/outgoing_values.h"
 #include "ps/piece_tokens.h"
 #include "ps/prometheus.h"
 #include "ps/report.h"
+#include "ps/rounds.h"
 #include "ps/routes.h"
 #include "ps/save.h"
 #include "ps/trace.h"
@@ -320,8 +320,8 @@ static void count(Server *server)
 static void show_evaluation(Server *server)
 {
     const CoreLook look = core_look(server->core);
-    const bool goes_on = look.phase == PHASE_EVAL;
-    run_show_evaluation(server->run, goes_on ? look.leases->done : 0, goes_on ? look.leases->n : 0);
+    const Leases *leases = look.phase == PHASE_EVAL ? &look.rounds->items[0].leases : NULL;
+    run_show_evaluation(server->run, leases ? leases->done : 0, leases ? leases->n : 0);
 }
 
 static void serve(Server *server)
@@ -530,11 +530,9 @@ static bool server_open(Server *server, Run *run, const ServerOptions *options, 
     if (!may_listen(address, options, err) ||
         (options->trace && !(server->trace = trace_open(options->trace, clock_now(), err))))
         return false;
-    const CoreOptions core = { .run = run_id(run),
-                               .version = run_version(run),
-                               .wire_dtype = run_wire_dtype(run),
-                               .sum_bytes = sum_bytes,
-                               .lease_timeout = options->lease_timeout };
+    CoreOptions core = world_options(run);
+    core.sum_bytes = sum_bytes;
+    core.lease_timeout = options->lease_timeout;
     const CoreWorld world = world_of(run);
     server->core = core_new(&core, &world);
     server->context = wire_context_open(err);

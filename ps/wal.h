@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define WAL_SLOW 1.0 /* seconds: a sync that takes longer is told */
-enum { WAL_VERSION = 7 }; /* of the records and of what is in them, 1 to 15 */
+enum { WAL_VERSION = 8 }; /* of the records and of what is in them, 1 to 15 */
 
 typedef enum { WAL_HEADER = 1, WAL_BEGIN, WAL_STEP, WAL_EVAL, WAL_STATE, WAL_FLOATS } WalType;
 

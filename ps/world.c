@@ -116,8 +116,9 @@ static bool world_apply(void *self, const StepSums *sums, int *code, const char 
         log_warn("train", "%s", fault);
     free(fault);
     const double weight = skip ? STEP_SKIPPED : sums->weight;
-    const StepMade step = { sums->step, sums->tokens, run->state.plateau.reduced,
-                            weight,     sums->loss,   run->clock_before + clock_now() - run->clock_start };
+    const StepMade step = { sums->step,  sums->tokens, run->state.plateau.reduced,
+                            weight,      sums->loss,   run->clock_before + clock_now() - run->clock_start,
+                            sums->batch, sums->behind };
     journal_step(run, &step, sums->gradient);
     advance_step(run, &step, sums->gradient);
     return true;
@@ -267,13 +268,50 @@ static LeaseKind world_next(void *self, int64_t version, int *code, const char *
     return over ? LEASE_STOP : LEASE_TRAIN;
 }
 
+/* The next step at which something is due that is so every `steps` steps. */
+static int64_t next_of(int64_t version, int64_t steps)
+{
+    return version - version % steps + steps;
+}
+
+/* Evaluations and checkpoints are of a version that all steps before it have made, and no other. */
+static int64_t world_until(void *self, int64_t version)
+{
+    const Run *run = self;
+    const TrainConfig *t = &run->config.train;
+    const int64_t eval_steps = t->eval_steps > 0 ? t->eval_steps : t->logging_steps;
+    const bool evaluates = run->facts.eval_chunks > 0 && t->eval_strategy != WHEN_NO;
+    int64_t until = run->total;
+    if (evaluates) {
+        const int64_t eval = next_of(version, t->eval_strategy == WHEN_EPOCH ? run->per_epoch : eval_steps);
+        until = eval < until ? eval : until;
+    }
+    if (t->save_strategy != WHEN_NO) {
+        const int64_t save = next_of(version, t->save_strategy == WHEN_EPOCH ? run->per_epoch : t->save_steps);
+        until = save < until ? save : until;
+    }
+    return until;
+}
+
 static PushVerdict world_weigh(void *self, const PushSum *push, const char **text)
 {
     return weigh_push(self, push, text);
 }
 
+CoreOptions world_options(const Run *run)
+{
+    const PsConfig *ps = &run->config.ps;
+    return (CoreOptions){ .run = run->id,
+                          .version = run->state.version,
+                          .missing = run->state.ledger.missing,
+                          .missing_count = run->state.ledger.count,
+                          .mode = ps->mode,
+                          .staleness = ps->staleness,
+                          .wire_dtype = ps->wire_dtype };
+}
+
 CoreWorld world_of(Run *run)
 {
-    return (CoreWorld){ run,         world_begin, world_arithmetic, world_differs, world_run_text,
-                        world_apply, world_next,  world_evaluated,  world_values,  world_weigh };
+    return (CoreWorld){ run,        world_begin, world_arithmetic, world_differs, world_run_text, world_apply,
+                        world_next, world_until, world_evaluated,  world_values,  world_weigh };
 }

@@ -8,6 +8,8 @@
 
 typedef struct Run Run;
 
+CoreOptions world_options(const Run *run); /* where it goes on, and how; the list of missing steps is lent */
+
 /* Borrows the run. */
 CoreWorld world_of(Run *run);
 

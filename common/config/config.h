@@ -51,7 +51,8 @@ typedef enum { NORMALIZE_AUTO, NORMALIZE_NO, NORMALIZE_YES } Normalize;
 typedef enum { EMBED_NEGATIVES, EMBED_COSENT, EMBED_COSINE, EMBED_TRIPLET } EmbedLossKind;
 typedef enum { DISTANCE_EUCLIDEAN, DISTANCE_COSINE } EmbedDistance;
 typedef enum { WHEN_NO, WHEN_STEPS, WHEN_EPOCH } When;
-typedef enum { WIRE_FP32, WIRE_BF16 } WireDtype; /* of gradients that travel (common/slots/sums.h) */
+typedef enum { PS_SYNC, PS_SSP, PS_ASYNC } PsMode; /* when an update is made (ps/rounds.h) */
+typedef enum { WIRE_FP32, WIRE_BF16, WIRE_INT8 } WireDtype; /* of gradients that travel (common/slots/sums.h) */
 typedef enum { ON_DISK_CONTINUE, ON_DISK_PAUSE, ON_DISK_STOP } OnDiskFull;
 typedef enum { ON_NAN_STOP, ON_NAN_SKIP, ON_NAN_QUARANTINE } OnNan;
 
@@ -213,6 +214,8 @@ typedef struct TrainConfig {
 
 typedef struct PsConfig {
     char *address; /* NULL: loopback, free port */
+    PsMode mode;
+    int64_t staleness; /* PS_SSP: steps that are open behind the next one */
     WireDtype wire_dtype;
     double heartbeat, lease_timeout, patience;
     int64_t durable_every;
@@ -294,6 +297,8 @@ bool config_is_given(const Config *config, const char *key);
 
 /* "run.yaml:12: lora.r", "--lora.r", or "lora.r (default)": for err_at. */
 const char *config_where(const Config *config, const char *key, char *room, size_t size);
+bool config_at_keys(const Config *config, const char *a, const char *b,
+                    Err *err); /* of *err, which is set: both; false */
 
 /* Of the keys that say how an adapter is made (lora.*, LoRA+'s) those with another value than by default: a line "KEY=DEFAULT"
  * each, which as overrides take them back. */

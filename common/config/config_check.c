@@ -10,20 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM = 512 };
-
-/* Places an error that was set at one key, or between two. Returns false. */
+/* Places an error that was set at one key. Returns false. */
 static bool at_key(const Config *config, const char *key, Err *err)
 {
-    char room[ROOM];
+    char room[512];
     return err_at(err, "%s", config_where(config, key, room, sizeof room));
-}
-
-static bool at_keys(const Config *config, const char *a, const char *b, Err *err)
-{
-    char first[ROOM / 2], second[ROOM / 2];
-    return err_at(err, "%s and %s", config_where(config, a, first, sizeof first),
-                  config_where(config, b, second, sizeof second));
 }
 
 /* ---- data and labels ---- */
@@ -55,7 +46,7 @@ static bool check_task_keys(const Config *c, Err *err)
         err_set(err, ERR_INPUT, "%s is a key of %s, the task is %s", rows[i].key, config_task_name(rows[i].task),
                 config_task_name(c->task));
         err_hint(err, "set task_type: %s, or remove the key", config_task_name(rows[i].task));
-        return at_keys(c, rows[i].key, "task_type", err);
+        return config_at_keys(c, rows[i].key, "task_type", err);
     }
     return true;
 }
@@ -67,17 +58,17 @@ static bool check_labels(const Config *c, Err *err)
     if (c->task == TASK_FEATURE_EXTRACTION && any) {
         err_set(err, ERR_INPUT, "embeddings have no labels");
         err_hint(err, "remove labels, or set task_type: SEQ_CLS");
-        return at_keys(c, "labels", "task_type", err);
+        return config_at_keys(c, "labels", "task_type", err);
     }
     if (config_is_language(c->task) && any) {
         err_set(err, ERR_INPUT, "a language model has no labels");
         err_hint(err, "remove labels, or set task_type: SEQ_CLS");
-        return at_keys(c, "labels", "task_type", err);
+        return config_at_keys(c, "labels", "task_type", err);
     }
     if (c->task == TASK_QUESTION_ANS && any) {
         err_set(err, ERR_INPUT, "answers are parts of a text, not labels");
         err_hint(err, "remove labels");
-        return at_keys(c, "labels", "task_type", err);
+        return config_at_keys(c, "labels", "task_type", err);
     }
     const bool kinds =
         c->task == TASK_SEQ_CLS || (c->task == TASK_IMAGE_CLS && c->problem_type == PROBLEM_SINGLE_LABEL);
@@ -85,14 +76,14 @@ static bool check_labels(const Config *c, Err *err)
         err_set(err, ERR_INPUT, "problem_type does not go with task_type %s", config_task_name(c->task));
         err_hint(err, c->task == TASK_IMAGE_CLS ? "images have one class each: remove the key"
                                                 : "problem_type is a key of SEQ_CLS: remove it");
-        return at_keys(c, "problem_type", "task_type", err);
+        return config_at_keys(c, "problem_type", "task_type", err);
     }
     const bool classes =
         c->task == TASK_TOKEN_CLS || c->task == TASK_IMAGE_CLS || c->problem_type == PROBLEM_SINGLE_LABEL;
     if (classes && c->label_count == 1) {
         err_set(err, ERR_INPUT, "a single label leaves nothing to choose");
         err_hint(err, "two labels or more%s", c->task == TASK_SEQ_CLS ? ", or problem_type: regression" : "");
-        return c->task == TASK_SEQ_CLS ? at_keys(c, "labels", "problem_type", err) : at_key(c, "labels", err);
+        return c->task == TASK_SEQ_CLS ? config_at_keys(c, "labels", "problem_type", err) : at_key(c, "labels", err);
     }
     return true;
 }
@@ -101,7 +92,7 @@ static bool used_twice(const Config *c, const char *a, const char *b, const char
 {
     err_set(err, ERR_INPUT, "column '%s' is used twice", name);
     err_hint(err, "name the columns of your data");
-    return at_keys(c, a, b, err);
+    return config_at_keys(c, a, b, err);
 }
 
 static bool check_columns(const Config *c, Err *err)
@@ -118,7 +109,7 @@ static bool check_columns(const Config *c, Err *err)
     if (strcmp(data->text, data->label) == 0) {
         err_set(err, ERR_INPUT, "text and label are the same column '%s'", data->text);
         err_hint(err, "name the columns of your data");
-        return at_keys(c, "data.text", "data.label", err);
+        return config_at_keys(c, "data.text", "data.label", err);
     }
     if (data->text_pair && (strcmp(data->text_pair, data->text) == 0 || strcmp(data->text_pair, data->label) == 0)) {
         err_set(err, ERR_INPUT, "column '%s' is used twice", data->text_pair);
@@ -133,7 +124,7 @@ static bool two_kinds(const Config *c, const char *a, const char *b, const char 
 {
     err_set(err, ERR_INPUT, "%s", what);
     err_hint(err, "keep %s or %s", a, b);
-    return at_keys(c, a, b, err);
+    return config_at_keys(c, a, b, err);
 }
 
 static bool check_prompts(const Config *c, Err *err)
@@ -148,7 +139,7 @@ static bool check_prompts(const Config *c, Err *err)
     if (d->prompt ? !d->completion : d->completion && !d->template_text) {
         err_set(err, ERR_INPUT, "a prompt and its completion go together");
         err_hint(err, "set data.prompt (or data.template) and data.completion, or neither");
-        return at_keys(c, "data.prompt", "data.completion", err);
+        return config_at_keys(c, "data.prompt", "data.completion", err);
     }
     if (d->prompt && d->messages)
         return two_kinds(c, "data.prompt", "data.messages", "the data has prompts and conversations at once", err);
@@ -173,12 +164,12 @@ static bool check_blocks(const Config *c, const char *rows, Err *err)
         err_set(err, ERR_INPUT, "a row of %lld tokens does not fit into a pack of %lld", (long long)d->max_length,
                 (long long)d->block_size);
         err_hint(err, "lower data.max_length (longer rows are cut to it), or raise data.block_size");
-        return at_keys(c, "data.max_length", "data.block_size", err);
+        return config_at_keys(c, "data.max_length", "data.block_size", err);
     }
     if (rows && d->block_size > 0 && !d->packing) {
         err_set(err, ERR_INPUT, "blocks are cut from plain text, not from rows");
         err_hint(err, "remove data.block_size, or %s; data.packing: true puts short rows together", rows);
-        return at_keys(c, "data.block_size", rows, err);
+        return config_at_keys(c, "data.block_size", rows, err);
     }
     return true;
 }
@@ -206,7 +197,7 @@ static bool check_language(const Config *c, Err *err)
     if (!d->do_sample && (d->temperature != 1.0 || d->top_p != 1.0)) {
         err_set(err, ERR_INPUT, "nothing is drawn at random, so it has no effect");
         err_hint(err, "set data.do_sample: true, or remove it");
-        return at_keys(c, d->temperature != 1.0 ? "data.temperature" : "data.top_p", "data.do_sample", err);
+        return config_at_keys(c, d->temperature != 1.0 ? "data.temperature" : "data.top_p", "data.do_sample", err);
     }
     return true;
 }
@@ -220,14 +211,14 @@ static bool check_spans(const Config *c, Err *err)
     if (c->train.label_smoothing > 0) {
         err_set(err, ERR_INPUT, "the two ends of an answer are not smoothed");
         err_hint(err, "remove train.label_smoothing_factor");
-        return at_keys(c, "train.label_smoothing_factor", "task_type", err);
+        return config_at_keys(c, "train.label_smoothing_factor", "task_type", err);
     }
     if (d->doc_stride < d->max_length)
         return true;
     err_set(err, ERR_INPUT, "windows of %lld tokens that share %lld do not get on", (long long)d->max_length,
             (long long)d->doc_stride);
     err_hint(err, "doc_stride is what two windows share, not the step between them: a third of max_length is usual");
-    return at_keys(c, "data.doc_stride", "data.max_length", err);
+    return config_at_keys(c, "data.doc_stride", "data.max_length", err);
 }
 
 static bool check_data(const Config *c, Err *err)
@@ -236,7 +227,7 @@ static bool check_data(const Config *c, Err *err)
     if (data->validation.count > 0 && data->validation_split > 0) {
         err_set(err, ERR_INPUT, "validation data is named and split off as well");
         err_hint(err, "keep data.validation or data.validation_split");
-        return at_keys(c, "data.validation", "data.validation_split", err);
+        return config_at_keys(c, "data.validation", "data.validation_split", err);
     }
     return check_task_keys(c, err) && check_columns(c, err) && check_language(c, err) && check_labels(c, err) &&
            check_spans(c, err) && config_check_embed(c, err);
@@ -269,7 +260,7 @@ static bool check_full(const Config *c, Err *err)
         return true;
     err_set(err, ERR_INPUT, "every weight is trained, without an adapter: %s would have no effect", other->name);
     err_hint(err, "remove it, or set train.mode: lora");
-    return at_keys(c, other->name, "train.mode", err);
+    return config_at_keys(c, other->name, "train.mode", err);
 }
 
 /* What PEFT's LoraConfig does not take together. */
@@ -288,7 +279,7 @@ static bool check_methods(const Config *c, Err *err)
         if (rows[i].both) {
             err_set(err, ERR_INPUT, "%s", rows[i].what);
             err_hint(err, "remove %s or %s", rows[i].a, rows[i].b);
-            return at_keys(c, rows[i].a, rows[i].b, err);
+            return config_at_keys(c, rows[i].a, rows[i].b, err);
         }
     return true;
 }
@@ -301,12 +292,12 @@ static bool check_lora(const Config *c, Err *err)
     if (lora->layers_to_transform && (lora->target_regex || lora->all_linear)) {
         err_set(err, ERR_INPUT, "layers_to_transform needs target_modules to be a list");
         err_hint(err, "put the layers into the expression, or list the modules");
-        return at_keys(c, "lora.layers_to_transform", "lora.target_modules", err);
+        return config_at_keys(c, "lora.layers_to_transform", "lora.target_modules", err);
     }
     if (lora->init_adapter && lora->init != INIT_TRUE) {
         err_set(err, ERR_INPUT, "the run begins with the values of lora.init_adapter, so it has no effect");
         err_hint(err, "remove one of them");
-        return at_keys(c, "lora.init_lora_weights", "lora.init_adapter", err);
+        return config_at_keys(c, "lora.init_lora_weights", "lora.init_adapter", err);
     }
     return config_check_method(c, err);
 }
@@ -325,17 +316,17 @@ static bool check_loraplus(const Config *c, Err *err)
         if (!plus && set[i]) {
             err_set(err, ERR_INPUT, "LoRA+ is off, so it has no effect");
             err_hint(err, "set %s: 16, or remove it", ratio);
-            return at_keys(c, others[i], ratio, err);
+            return config_at_keys(c, others[i], ratio, err);
         }
     if (plus && t->weight_decay > 0) {
         err_set(err, ERR_INPUT, "LoRA+ has a weight decay of its own, and does not look at this one");
         err_hint(err, "write train.loraplus_weight_decay");
-        return at_keys(c, "train.weight_decay", ratio, err);
+        return config_at_keys(c, "train.weight_decay", ratio, err);
     }
     if (plus && !(t->learning_rate > 0)) {
         err_set(err, ERR_INPUT, "LoRA+ multiplies the learning rate, which is 0");
         err_hint(err, "raise train.learning_rate");
-        return at_keys(c, "train.learning_rate", ratio, err);
+        return config_at_keys(c, "train.learning_rate", ratio, err);
     }
     return true;
 }
@@ -348,7 +339,7 @@ static bool check_schedule(const Config *c, Err *err)
     if (t->neftune_alpha > 0 && c->task == TASK_IMAGE_CLS) {
         err_set(err, ERR_INPUT, "NEFTune's noise is for words, and images have none");
         err_hint(err, "remove train.neftune_noise_alpha");
-        return at_keys(c, "train.neftune_noise_alpha", "task_type", err);
+        return config_at_keys(c, "train.neftune_noise_alpha", "task_type", err);
     }
     if (t->max_steps == 0) {
         err_set(err, ERR_INPUT, "no steps would be made");
@@ -358,17 +349,17 @@ static bool check_schedule(const Config *c, Err *err)
     if (t->warmup_steps > 0 && t->warmup_ratio > 0) {
         err_set(err, ERR_INPUT, "the warm-up is given in steps and as a share");
         err_hint(err, "keep train.warmup_steps or train.warmup_ratio");
-        return at_keys(c, "train.warmup_steps", "train.warmup_ratio", err);
+        return config_at_keys(c, "train.warmup_steps", "train.warmup_ratio", err);
     }
     if (!schedule_has_warmup(t->schedule) && (t->warmup_steps > 0 || t->warmup_ratio > 0)) {
         err_set(err, ERR_INPUT, "this schedule has no warm-up");
         err_hint(err, "remove it; or train.lr_scheduler_type: constant_with_warmup, which has one");
-        return at_keys(c, "train.lr_scheduler_type", t->warmup_steps > 0 ? "train.warmup_steps" : "train.warmup_ratio",
-                       err);
+        return config_at_keys(c, "train.lr_scheduler_type",
+                              t->warmup_steps > 0 ? "train.warmup_steps" : "train.warmup_ratio", err);
     }
     Schedule schedule;
     if (!schedule_init(&schedule, t->schedule, t->learning_rate, t->schedule_options, err))
-        return at_keys(c, "train.lr_scheduler_kwargs", "train.lr_scheduler_type", err);
+        return config_at_keys(c, "train.lr_scheduler_kwargs", "train.lr_scheduler_type", err);
     if (c->parallel.memory && text_bytes(c->parallel.memory) == 0) {
         err_set(err, ERR_INPUT, "'%s' is no amount of memory", c->parallel.memory);
         err_hint(err, "write it as 16GB or 900MB");
@@ -378,7 +369,7 @@ static bool check_schedule(const Config *c, Err *err)
         err_set(err, ERR_INPUT, "%lld micro-batches need as many examples, a batch has %lld",
                 (long long)c->parallel.micro_batches, (long long)t->batch_size);
         err_hint(err, "lower parallel.micro_batches or raise train.batch_size");
-        return at_keys(c, "parallel.micro_batches", "train.batch_size", err);
+        return config_at_keys(c, "parallel.micro_batches", "train.batch_size", err);
     }
     return true;
 }
@@ -399,11 +390,11 @@ static bool check_precision(const Config *c, Err *err)
     else
         err_set(err, ERR_INPUT, "A and B begin with a part of the base, which is taken from it before it is rounded");
     err_hint(err, "train.precision: fp32");
-    return at_keys(c, "train.precision",
-                   l->mode == MODE_FULL ? "train.mode"
-                   : l->use_dora        ? "lora.use_dora"
-                                        : "lora.init_lora_weights",
-                   err);
+    return config_at_keys(c, "train.precision",
+                          l->mode == MODE_FULL ? "train.mode"
+                          : l->use_dora        ? "lora.use_dora"
+                                               : "lora.init_lora_weights",
+                          err);
 }
 
 /* ---- arithmetic ---- */
@@ -496,12 +487,12 @@ static bool check_best_model(const Config *c, Err *err)
     if (t->early_stopping_patience > 0 && t->eval_strategy == WHEN_NO) {
         err_set(err, ERR_INPUT, "early stopping needs evaluations");
         err_hint(err, "set data.validation and train.eval_strategy");
-        return at_keys(c, "train.early_stopping_patience", "train.eval_strategy", err);
+        return config_at_keys(c, "train.early_stopping_patience", "train.eval_strategy", err);
     }
     if (t->load_best_model_at_end && t->eval_strategy == WHEN_NO) {
         err_set(err, ERR_INPUT, "the best model is found by evaluations, and there are none");
         err_hint(err, "set data.validation and train.eval_strategy");
-        return at_keys(c, "train.load_best_model_at_end", "train.eval_strategy", err);
+        return config_at_keys(c, "train.load_best_model_at_end", "train.eval_strategy", err);
     }
     return true;
 }
@@ -515,7 +506,7 @@ static bool check_measured(const Config *c, Err *err)
     if (t->eval_strategy == WHEN_NO) {
         err_set(err, ERR_INPUT, "this schedule follows evaluations, and there are none");
         err_hint(err, "set data.validation and train.eval_strategy");
-        return at_keys(c, "train.lr_scheduler_type", "train.eval_strategy", err);
+        return config_at_keys(c, "train.lr_scheduler_type", "train.eval_strategy", err);
     }
     Schedule schedule;
     if (!schedule_init(&schedule, t->schedule, t->learning_rate, t->schedule_options, err))
@@ -527,7 +518,7 @@ static bool check_measured(const Config *c, Err *err)
             "the learning rate would fall when '%s' gets better: of it %s is better, and the mode is %s",
             t->metric_for_best_model, less ? "less" : "more", less ? "max" : "min");
     err_hint(err, "train.lr_scheduler_kwargs: {mode: %s}", less ? "min" : "max");
-    return at_keys(c, "train.lr_scheduler_kwargs", "train.metric_for_best_model", err);
+    return config_at_keys(c, "train.lr_scheduler_kwargs", "train.metric_for_best_model", err);
 }
 
 static bool check_evaluation(const Config *c, Err *err)
@@ -549,7 +540,7 @@ static bool check_ps(const Config *c, Err *err)
     if (ps->lease_timeout <= ps->heartbeat) {
         err_set(err, ERR_INPUT, "a lease would end between two signs of life");
         err_hint(err, "ps.lease_timeout must be longer than ps.heartbeat, better three times");
-        return at_keys(c, "ps.lease_timeout", "ps.heartbeat", err);
+        return config_at_keys(c, "ps.lease_timeout", "ps.heartbeat", err);
     }
     if (!ps->address)
         return true;
@@ -565,6 +556,16 @@ static bool check_ps(const Config *c, Err *err)
     return at_key(c, "ps.address", err);
 }
 
+static bool check_rounding(const Config *c, Err *err)
+{
+    if (c->ps.wire_dtype != WIRE_INT8 || c->ps.mode != PS_SYNC)
+        return true;
+    err_set(err, ERR_INPUT,
+            "ps.wire_dtype: int8 rounds by what a replica has left over, so bits depend on who computes");
+    err_hint(err, "set ps.mode: ssp or async, which promise none, or ps.wire_dtype: bf16");
+    return config_at_keys(c, "ps.wire_dtype", "ps.mode", err);
+}
+
 /* ---- all ---- */
 
 bool config_check(const Config *config, Err *err)
@@ -577,7 +578,7 @@ bool config_check(const Config *config, Err *err)
     return check_data(config, err) && check_full(config, err) && config_tasks_check(config, err) &&
            check_lora(config, err) && check_precision(config, err) && check_arithmetic(config, err) &&
            check_loraplus(config, err) && check_schedule(config, err) && check_evaluation(config, err) &&
-           check_ps(config, err);
+           check_ps(config, err) && check_rounding(config, err);
 }
 
 bool config_check_training(const Config *config, Err *err)

@@ -5,15 +5,6 @@
 
 #include <string.h>
 
-enum { ROOM = 256 };
-
-static bool at_keys(const Config *config, const char *a, const char *b, Err *err)
-{
-    char first[ROOM], second[ROOM];
-    return err_at(err, "%s and %s", config_where(config, a, first, sizeof first),
-                  config_where(config, b, second, sizeof second));
-}
-
 /* What the losses are of. */
 static const struct {
     int least, most; /* texts of a row */
@@ -52,7 +43,7 @@ static bool check_off(const Config *c, Err *err)
         err_set(err, ERR_INPUT, "%s is a key of FEATURE_EXTRACTION, the task is %s", keys[i],
                 config_task_name(c->task));
         err_hint(err, "set task_type: FEATURE_EXTRACTION, or remove the key");
-        return at_keys(c, keys[i], "task_type", err);
+        return config_at_keys(c, keys[i], "task_type", err);
     }
     return true;
 }
@@ -68,7 +59,7 @@ static bool check_names(const Config *c, Err *err)
             continue;
         err_set(err, ERR_INPUT, "column '%s' is used twice", columns->items[i]);
         err_hint(err, "name the columns of your data");
-        return at_keys(c, "data.columns", "data.score", err);
+        return config_at_keys(c, "data.columns", "data.score", err);
     }
     return true;
 }
@@ -81,7 +72,7 @@ static bool check_rows(const Config *c, Err *err)
         err_set(err, ERR_INPUT,
                 count == 0 ? "which columns hold the texts is not said" : "this loss is not of %d texts", count);
         err_hint(err, "data.columns: %s", losses[loss].texts);
-        return at_keys(c, "data.columns", "train.loss", err);
+        return config_at_keys(c, "data.columns", "train.loss", err);
     }
     if (losses[loss].scored != (c->data.score != NULL)) {
         err_set(err, ERR_INPUT,
@@ -89,7 +80,7 @@ static bool check_rows(const Config *c, Err *err)
                                     : "this loss does not read a score");
         err_hint(err, losses[loss].scored ? "data.score: the column of the number"
                                           : "remove data.score, or set train.loss: cosent or cosine_mse");
-        return at_keys(c, "data.score", "train.loss", err);
+        return config_at_keys(c, "data.score", "train.loss", err);
     }
     return check_names(c, err);
 }
@@ -100,12 +91,12 @@ static bool check_others(const Config *c, Err *err)
     if (c->lora.mode == MODE_FULL) {
         err_set(err, ERR_INPUT, "embeddings are learnt by an adapter, not by every weight");
         err_hint(err, "train.mode: lora");
-        return at_keys(c, "train.mode", "task_type", err);
+        return config_at_keys(c, "train.mode", "task_type", err);
     }
     if (c->parallel.pipeline > 1) {
         err_set(err, ERR_INPUT, "a model that embeds is not cut into stages");
         err_hint(err, "parallel.pipeline: 1");
-        return at_keys(c, "parallel.pipeline", "task_type", err);
+        return config_at_keys(c, "parallel.pipeline", "task_type", err);
     }
     return true;
 }

@@ -34,6 +34,13 @@ const char *config_where(const Config *config, const char *name, char *room, siz
     return place(config, key, config->origins[key - config_keys(&count)], room, size);
 }
 
+bool config_at_keys(const Config *config, const char *a, const char *b, Err *err)
+{
+    char first[256], second[256];
+    return err_at(err, "%s and %s", config_where(config, a, first, sizeof first),
+                  config_where(config, b, second, sizeof second));
+}
+
 /* ---- setting one key ---- */
 
 /* Two names of a file say different things of one key: returns false. */

@@ -7,15 +7,6 @@
 
 #include <string.h>
 
-enum { ROOM = 256 };
-
-static bool at_keys(const Config *config, const char *a, const char *b, Err *err)
-{
-    char first[ROOM], second[ROOM];
-    return err_at(err, "%s and %s", config_where(config, a, first, sizeof first),
-                  config_where(config, b, second, sizeof second));
-}
-
 /* The key has another value than its default. */
 static bool is_set(const Config *config, const char *key)
 {
@@ -40,7 +31,7 @@ static bool check_off(const Config *c, Err *err)
         if (is_set(c, keys[i])) {
             err_set(err, ERR_INPUT, "it belongs to AdaLoRA, which is off");
             err_hint(err, "set lora.method: adalora, or remove it");
-            return at_keys(c, keys[i], method, err);
+            return config_at_keys(c, keys[i], method, err);
         }
     return true;
 }
@@ -63,13 +54,13 @@ static bool check_others(const Config *c, Err *err)
         if (is_set(c, others[i].key)) {
             err_set(err, ERR_INPUT, "AdaLoRA does not know this key");
             err_hint(err, "remove it: %s", others[i].hint);
-            return at_keys(c, others[i].key, method, err);
+            return config_at_keys(c, others[i].key, method, err);
         }
     if (c->lora.target_modules.count > 0 || c->lora.target_regex || c->lora.all_linear)
         return true;
     err_set(err, ERR_INPUT, "AdaLoRA has no default for target_modules");
     err_hint(err, "name the modules, or write lora.target_modules: all-linear");
-    return at_keys(c, method, "lora.target_modules", err);
+    return config_at_keys(c, method, "lora.target_modules", err);
 }
 
 static bool check_course(const Config *c, Err *err)
@@ -80,13 +71,13 @@ static bool check_course(const Config *c, Err *err)
         err_set(err, ERR_INPUT, "from %lld triplets a module none are left out for %lld", (long long)a->init_r,
                 (long long)a->target_r);
         err_hint(err, "make lora.init_r larger than lora.target_r, as 12 and 8");
-        return at_keys(c, "lora.target_r", "lora.init_r", err);
+        return config_at_keys(c, "lora.target_r", "lora.init_r", err);
     }
     if (total > 0 && a->tinit + a->tfinal >= total) {
         err_set(err, ERR_INPUT, "lora.tinit and lora.tfinal leave none of %lld steps in which triplets are masked",
                 (long long)total);
         err_hint(err, "make them smaller, or the run longer");
-        return at_keys(c, a->total_step > 0 ? "lora.total_step" : "train.max_steps", "lora.tinit", err);
+        return config_at_keys(c, a->total_step > 0 ? "lora.total_step" : "train.max_steps", "lora.tinit", err);
     }
     return true;
 }

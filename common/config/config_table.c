@@ -133,11 +133,13 @@ static const KeyWord precision_words[] = {
     { NULL, 0, false },
 };
 static const KeyWord mode_words[] = {
-    { "sync", 0, false }, { "ssp", 0, true }, { "async", 0, true }, { "allreduce", 0, true }, { NULL, 0, false },
+    { "sync", PS_SYNC, false }, { "ssp", PS_SSP, false }, { "async", PS_ASYNC, false },
+    { "allreduce", 0, true },   { NULL, 0, false },
 };
 static const KeyWord wire_words[] = {
     { "fp32", WIRE_FP32, false },
     { "bf16", WIRE_BF16, false },
+    { "int8", WIRE_INT8, false },
     { NULL, 0, false },
 };
 
@@ -406,12 +408,14 @@ static const ConfigKey keys[] = {
 
     { "ps.address", KEY_TEXT, AT(ps.address), "null", KEY_NULL | KEY_FREE | KEY_ADDRESS, 0, 0, NULL,
       "of the parameter server; null: loopback, at a free port" },
-    { "ps.mode", KEY_FIXED, 0, "sync", 0, 0, 0, mode_words,
-      "when an update is made" },
-    { "ps.staleness", KEY_FIXED, 0, "2", 0, 0, 0, NULL,
-      "for ps.mode ssp: versions a replica may be ahead" },
+    { "ps.mode", KEY_WORD, AT(ps.mode), "sync", 0, 0, 0, mode_words,
+      "when an update is made: sync: when all of its step is there; ssp: likewise, but replicas work up to ps.staleness "
+      "steps ahead; async: a step belongs to one replica, and none waits. Only sync gives bits that depend on nobody" },
+    { "ps.staleness", KEY_INT, AT(ps.staleness), "2", 0, 1, 1024, NULL,
+      "ps.mode ssp: steps that a replica may be ahead, and updates that its values may be behind" },
     { "ps.wire_dtype", KEY_WORD, AT(ps.wire_dtype), "fp32", 0, 0, 0, wire_words,
-      "of gradients on the wire; bf16: half the bytes, every sum is rounded where it is made; other bits than fp32 has" },
+      "of gradients on the wire; bf16: half the bytes, every sum is rounded where it is made; other bits than fp32 has; "
+      "int8 (with ps.mode ssp or async): a quarter, and what is lost goes with the next push" },
     { "ps.heartbeat", KEY_REAL, AT(ps.heartbeat), "1", KEY_FREE | KEY_ABOVE, 0, 86400, NULL,
       "seconds between two signs of life" },
     { "ps.lease_timeout", KEY_REAL, AT(ps.lease_timeout), "5", KEY_FREE | KEY_ABOVE, 0, 86400, NULL,

@@ -48,6 +48,7 @@ static const Field fields[] = {
     { "client",   FIELD_U64,    AT(client),    ALL, 0, 0 },
     { "plan",     FIELD_U64,    AT(plan),      BIT(HELLO) | WORK_TENSOR, 0, 0 },
     { "step",     FIELD_INT,    AT(step),      WORK | BIT(PULL) | BIT(VALUES), -1, MOST_COUNT },
+    { "version",  FIELD_INT,    AT(version),   BIT(LEASE) | BIT(PUSH), 0, MOST_COUNT },
     { "at",       FIELD_INT,    AT(at),        BIT(PUSH) | BIT(ACK) | BIT(NEED) | BIT(PULL) | BIT(VALUES), -1, MOST_COUNT },
     { "turn",     FIELD_INT,    AT(turn),      BIT(PULL) | BIT(LEASE), 0, MOST_COUNT },
     { "again",    FIELD_BOOL,   AT(again),     BIT(PULL) | BIT(PUSH) | BIT(EVAL) | BIT(VALUES), 0, 0 },
@@ -119,10 +120,10 @@ void msg_release(Msg *msg)
     *msg = (Msg){ 0 };
 }
 
-/* Bytes of one number of a message's tensor: metric sums are f64, values and gradients f32. */
+/* Bytes of one number of a message's tensor: metric sums are f64, values f32; of gradients ps.wire_dtype says it. */
 static int64_t item_bytes(MsgType type)
 {
-    return type == MSG_EVAL ? (int64_t)sizeof(double) : (int64_t)sizeof(float);
+    return type == MSG_EVAL ? (int64_t)sizeof(double) : type == MSG_PUSH ? 1 : (int64_t)sizeof(float);
 }
 
 /* ---- writing ------------------------------------------------------------------------------- */

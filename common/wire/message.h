@@ -13,12 +13,13 @@
  *                                                 FOLLOW  text = the run's arithmetic, which is another
  *                                                         than that of the HELLO: say it again with this
  *                                                 REFUSE  text = what differs
- *   PULL    at = -1, step = version that it has   LEASE   kind, step, ranges, the PULL's turn; data = values[]
- *           (-1 none; parked until there is work),        when the client's version is another, once a turn
+ *   PULL    at = -1, step = version that it has   LEASE   kind, step, version, ranges, the PULL's turn;
+ *           (-1 none; parked until there is work),        data = values[] when the client's version is another,
+ *                                                         once a turn
  *           turn = which of its PULLs this is
  *           at: a piece of the values of `step`   VALUES  step, at, data = that piece; without data: the
  *                                                         version is another now, PULL anew
- *   PUSH    step, range, sums, at,                ACK     step, range, at
+ *   PUSH    step, version, range, sums, at,       ACK     step, range, at
  *           data = gradient, or a piece of it
  *   EVAL    step, range, data = metric sums (f64) ACK     step, range, kind = LEASE_EVAL
  *   with `again`, and without data: did this arrive?
@@ -48,7 +49,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PROTOCOL 8
+#define WIRE_PROTOCOL 9
 #define WIRE_FRAME_BYTES (4 << 20)
 #define WIRE_HEADER_BYTES (1088 << 10) /* headers carry run files, of 1 MB at the most */
 #ifndef WIRE_PIECE /* the simulation's are small */
@@ -119,7 +120,9 @@ typedef struct Msg {
     int64_t at; /* PUSH, ACK, VALUES: first float of the piece; PULL: the same, or -1 for a lease */
     int64_t turn; /* PULL for a lease: counts them; LEASE: of the PULL that it answers */
     bool again; /* PULL, PUSH, EVAL: it was sent before, and this is a word that asks for it; VALUES: the answer */
-    int64_t step; /* PULL: version held, or asked for; LEASE, PUSH, EVAL, ACK, NEED: version computed at */
+    int64_t
+        step; /* PULL, VALUES: version held, or asked for; LEASE, PUSH, ACK, NEED: whose micro-batches; EVAL: version */
+    int64_t version; /* LEASE, PUSH: to compute at, computed at. With ps.mode: sync it is the step */
     Range range[WIRE_RANGES]; /* PUSH, EVAL, ACK: one; LEASE: range_count */
     int range_count;
     LeaseKind kind; /* LEASE; ACK: of which kind was the push (an EVAL is decoded with LEASE_EVAL) */

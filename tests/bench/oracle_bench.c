@@ -89,9 +89,9 @@ bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_
     return true;
 }
 
-void ps_client_plan(PsClient *client, uint64_t plan, WireDtype dtype)
+void ps_client_plan(PsClient *client, uint64_t plan, const PsConfig *ps)
 {
-    (void)dtype;
+    (void)ps;
     (void)client;
     (void)plan;
 }
@@ -117,7 +117,7 @@ bool ps_client_next(PsClient *client, int64_t have, Lease *lease, float *values,
     if (have >= 0)
         update(client);
     memcpy(values, client->store.value, (size_t)size * sizeof *values);
-    *lease = (Lease){ .kind = LEASE_TRAIN, .step = client->step, .range_count = 1 };
+    *lease = (Lease){ .kind = LEASE_TRAIN, .step = client->step, .version = client->step, .range_count = 1 };
     lease->range[0] = (Range){ 0, client->config.parallel.micro_batches };
     if (client->step == client->total) {
         printf("{\"tokens_per_second\": %.1f}\n", (double)client->tokens / (clock_now() - client->begin));

@@ -197,8 +197,8 @@ static const float *world_values(void *self)
 
 static void fuzz_core(Fuzz *fuzz)
 {
-    const CoreWorld world = { &fuzz->world, world_begin, world_arithmetic, world_differs, world_text,
-                              world_apply,  world_next,  world_evaluated,  world_values,  NULL };
+    const CoreWorld world = { &fuzz->world, world_begin, world_arithmetic, world_differs, world_text, world_apply,
+                              world_next,   NULL,        world_evaluated,  world_values,  NULL };
     if (fuzz->core && core_is_over(fuzz->core)) {
         core_free(fuzz->core);
         fuzz->core = NULL;

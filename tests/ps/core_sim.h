@@ -138,8 +138,8 @@ static inline const float *sim_values(void *self)
 
 static inline PsCore *start(Sim *sim)
 {
-    const CoreWorld world = { sim,       sim_begin, sim_arithmetic, sim_differs, sim_text,
-                              sim_apply, sim_next,  sim_evaluated,  sim_values,  sim->weigh };
+    const CoreWorld world = { sim,      sim_begin, sim_arithmetic, sim_differs, sim_text,  sim_apply,
+                              sim_next, NULL,      sim_evaluated,  sim_values,  sim->weigh };
     return core_new(
         &(CoreOptions){ .run = 77, .sum_bytes = sim->sum_bytes ? sim->sum_bytes : 1 << 20, .lease_timeout = 5 },
         &world);

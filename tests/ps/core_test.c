@@ -18,7 +18,7 @@ typedef struct Fake {
 static void push(PsCore *core, const Fake *fake, int64_t begin, int64_t end, double now)
 {
     Msg msg = message(fake->work.kind == LEASE_EVAL ? MSG_EVAL : MSG_PUSH, fake->id);
-    msg.step = fake->work.step;
+    msg.step = msg.version = fake->work.step;
     msg.range[0] = (Range){ begin, end };
     msg.range_count = 1;
     msg.seconds = 0.5;
@@ -338,7 +338,7 @@ static void push_whole_step(PsCore *core, Sim *sim, int64_t step, uint64_t plan)
     Msg msg = message(MSG_PUSH, 1);
     float sums[SIZE];
     msg.plan = plan;
-    msg.step = step;
+    msg.step = msg.version = step;
     msg.range[0] = (Range){ 0, sim->M };
     msg.range_count = 1;
     msg.weight = (double)sim->M;
@@ -459,7 +459,7 @@ static int answered(PsCore *core, bool of[], MsgType type)
 static void offer(PsCore *core, int64_t m, int64_t step, bool again, double now)
 {
     Msg msg = message(MSG_PUSH, 1 + (uint64_t)m);
-    msg.step = step;
+    msg.step = msg.version = step;
     msg.range[0] = (Range){ m, m + 1 };
     msg.range_count = 1;
     msg.weight = 1;

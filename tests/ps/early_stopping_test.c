@@ -79,7 +79,7 @@ static void train_step(const CoreWorld *world, int64_t version, int64_t size)
     int code;
     const char *text;
     gradient[version] = 1;
-    const StepSums sums = { version, gradient, BATCH, TOKENS + version, 8.0 + (double)version };
+    const StepSums sums = { version, gradient, BATCH, TOKENS + version, 8.0 + (double)version, version, 0 };
     assert_true(world->apply(world->self, &sums, &code, &text));
     free(gradient);
 }

@@ -451,7 +451,7 @@ static void a_gradient_that_is_not_finite_is_named_and_not_applied(void **state)
     gradient[0] = NAN;
     int code = 0;
     const char *text = NULL;
-    assert_false(world.apply(world.self, &(StepSums){ 0, gradient, 16, 1, 1.0 }, &code, &text));
+    assert_false(world.apply(world.self, &(StepSums){ 0, gradient, 16, 1, 1.0, 0, 0 }, &code, &text));
     assert_int_equal(code, 5);
     assert_non_null(strstr(text, "layer.0.attention.self.query.lora_A"));
     assert_non_null(strstr(text, "step 1"));
@@ -476,7 +476,7 @@ static void apply_absurd(Run *run, float bad)
     int code = 0;
     const char *text = NULL;
     const int64_t version = run_version(run);
-    assert_true(world.apply(world.self, &(StepSums){ version, gradient, 16, 300, 1.0 }, &code, &text));
+    assert_true(world.apply(world.self, &(StepSums){ version, gradient, 16, 300, 1.0, version, 0 }, &code, &text));
     assert_int_equal(run_version(run), version + 1);
     free(gradient);
 }

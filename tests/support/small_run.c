@@ -64,7 +64,8 @@ static bool step(const CoreWorld *world, int64_t version, int64_t size)
     rng_normal(gradient, size, 1.0F, rng_key(4, version, 0, 0));
     int code = 0;
     const char *text = NULL;
-    const bool ok = world->apply(world->self, &(StepSums){ version, gradient, 16, 300, 16.5 }, &code, &text);
+    const bool ok =
+        world->apply(world->self, &(StepSums){ version, gradient, 16, 300, 16.5, version, 0 }, &code, &text);
     free(gradient);
     return ok;
 }

@@ -54,6 +54,7 @@ void client_core_free(ClientCore *core)
     msg_release(&core->answer);
     msg_release(&core->stop);
     free(core->packed);
+    free(core->left);
     free(core);
 }
 
@@ -101,7 +102,7 @@ void client_core_hello(ClientCore *core, const HelloFacts *facts, const char *ru
 void client_pull(ClientCore *core, int64_t have, double now)
 {
     Pending *pull = client_pending(core, MSG_PULL);
-    pull->msg.step = have;
+    pull->msg.step = core->doubt ? -1 : have;
     pull->msg.at = -1;
     pull->msg.turn = ++core->turn;
     ask_for(core, WISH_NEXT, pull, now);
@@ -121,6 +122,7 @@ static Pending *pending_of(const ClientCore *core, const Push *push)
     Pending *pending = client_pending(core, push->eval ? MSG_EVAL : MSG_PUSH);
     Msg *msg = &pending->msg;
     msg->step = push->step;
+    msg->version = push->version;
     msg->range[0] = push->range;
     msg->range_count = 1;
     msg->weight = push->weight;
@@ -148,12 +150,35 @@ static void push_pieces(ClientCore *core, const Push *push)
     core->wish = WISH_PUSH;
 }
 
+/* In pieces, as they travel; they are ours. */
+static bool push_rounded(ClientCore *core, const Push *push, Err *err)
+{
+    const int64_t size = (int64_t)(push->size / sizeof(float));
+    const float *gradient = push->data;
+    REQUIRE(size == core->slot_size);
+    for (int64_t at = 0; at < size; at += WIRE_PIECE) {
+        const int64_t n = msg_piece(size, at);
+        void *bytes = mem_alloc(sums_bytes(WIRE_INT8, n), err);
+        if (!bytes)
+            return false;
+        sums_round(bytes, gradient + at, core->left + at, n);
+        Pending *piece = pending_of(core, push);
+        piece->msg.at = at;
+        piece->msg.data = bytes;
+        piece->msg.size = sums_bytes(WIRE_INT8, n);
+        pending_append(&core->pushes, piece);
+    }
+    return true;
+}
+
 bool client_core_push(ClientCore *core, const Push *push, Err *err)
 {
     if (core->failed.kind != ERR_NONE) {
         *err = core->failed;
         return false;
     }
+    if (!push->eval && core->dtype == WIRE_INT8)
+        return push_rounded(core, push, err);
     if (!push->eval && push->size > (size_t)WIRE_PIECE * sizeof(float)) {
         push_pieces(core, push);
         return true;
@@ -216,7 +241,9 @@ bool client_core_answer(ClientCore *core, Msg *answer, Err *err)
 
 static void fill_lease(Lease *lease, const Msg *msg)
 {
-    *lease = (Lease){ .kind = msg->kind, .step = msg->step, .range_count = msg->range_count, .code = msg->code };
+    *lease = (Lease){ .kind = msg->kind, .step = msg->step, .version = msg->version };
+    lease->range_count = msg->range_count;
+    lease->code = msg->code;
     memcpy(lease->range, msg->range, sizeof lease->range);
     if (msg->text)
         snprintf(lease->text, sizeof lease->text, "%s", msg->text);
@@ -250,7 +277,7 @@ bool client_core_pushed(ClientCore *core, Err *err)
 static void pack(const ClientCore *core, Msg *msg)
 {
     const int64_t n = (int64_t)(msg->size / sizeof(float));
-    if (core->dtype == WIRE_FP32 || msg->type != MSG_PUSH || !msg->data)
+    if (core->dtype != WIRE_BF16 || msg->type != MSG_PUSH || !msg->data)
         return;
     REQUIRE(n <= WIRE_PIECE);
     sums_pack(core->packed, msg->data, n);
@@ -383,11 +410,14 @@ void client_core_tick(ClientCore *core, Door door, const Err *words, double now)
 
 /* ---- small things ---------------------------------------------------------------------------- */
 
-void client_core_plan(ClientCore *core, uint64_t plan, WireDtype dtype)
+void client_core_plan(ClientCore *core, uint64_t plan, const PsConfig *ps)
 {
-    core->dtype = dtype;
-    if (dtype == WIRE_BF16 && !core->packed)
+    core->dtype = ps->wire_dtype;
+    core->bits = ps->mode == PS_SYNC;
+    if (core->dtype == WIRE_BF16 && !core->packed)
         core->packed = xcalloc(WIRE_PIECE, sizeof *core->packed);
+    if (core->dtype == WIRE_INT8 && !core->left)
+        core->left = xcalloc((size_t)core->slot_size, sizeof *core->left);
     core->plan = plan;
 }
 

@@ -71,8 +71,9 @@ void client_core_fail(ClientCore *core, const Err *err);
 
 /* ---- what it is told, and asked ---- */
 
-/* What will be computed (facts_plan), and how its gradients travel: those of bf16 have been rounded (sums.h). */
-void client_core_plan(ClientCore *core, uint64_t plan, WireDtype dtype);
+/* What will be computed (facts_plan), and how its gradients travel (ps.wire_dtype): those of bf16 have been rounded (sums.h).
+ * Behind HELLO. */
+void client_core_plan(ClientCore *core, uint64_t plan, const PsConfig *ps);
 void client_core_memory(ClientCore *core, int64_t bytes); /* goes with heartbeats */
 void client_core_foresee(ClientCore *core, const Foreseen *foreseen); /* goes with heartbeats, the first at once */
 int64_t client_core_slot_size(const ClientCore *core); /* 0: before HELLO */

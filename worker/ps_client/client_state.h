@@ -26,7 +26,10 @@ struct ClientCore {
     bool known; /* and does so now, as far as we know */
     uint64_t run, plan; /* 0: not known yet */
     WireDtype dtype; /* of gradients on the wire */
-    uint16_t *packed; /* [WIRE_PIECE] one of them, as it is sent; owned; NULL: fp32 */
+    uint16_t *packed; /* [WIRE_PIECE] bf16: one of them, as it is sent; owned */
+    float *left; /* [slot_size] int8: what rounding has taken away so far (sums.h); owned */
+    bool bits; /* ps.mode: sync: a version's values are the same, whichever server has made them */
+    bool doubt; /* the server was started again: the values held may be none of its versions */
     int64_t slot_size, rss_bytes;
     Foreseen foreseen;
     Silence silence; /* the server's */

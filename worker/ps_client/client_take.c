@@ -43,6 +43,9 @@ static void take_welcome(ClientCore *core, Msg *msg)
         return;
     }
     core->run = msg->run;
+    core->doubt = core->welcome && !core->bits;
+    if (core->doubt && client_requested(core, MSG_PULL))
+        core->request->msg.step = -1;
     core->welcome = core->known = true;
     pending_all_soon(core->pushes);
     pending_all_soon(core->parts);
@@ -89,9 +92,11 @@ static void take_stop(ClientCore *core, Msg *msg)
     core->stopped = true;
 }
 
-/* Sums of another round than this lease's are of no use to the server. */
+/* Sums of another round than this lease's are of no use to the server, where one is open at a time; else it says so itself. */
 static void drop_other_pushes(ClientCore *core, const Msg *lease)
 {
+    if (!core->bits)
+        return;
     const MsgType type = lease->kind == LEASE_EVAL ? MSG_EVAL : MSG_PUSH;
     for (Pending **at = &core->pushes; *at;)
         if ((*at)->msg.step != lease->step || (*at)->msg.type != type)
@@ -117,8 +122,9 @@ static void take_lease(ClientCore *core, Msg *msg)
     drop_other_pushes(core, msg);
     if (msg->data)
         memcpy(core->values, msg->data, msg->size);
-    else if (msg->step != core->request->msg.step)
-        ask_for_pieces(core, msg->step);
+    else if (msg->version != core->request->msg.step)
+        ask_for_pieces(core, msg->version);
+    core->doubt = false;
     answer_request(core, msg);
 }
 

@@ -139,10 +139,10 @@ bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_
     return ok;
 }
 
-void ps_client_plan(PsClient *client, uint64_t plan, WireDtype dtype)
+void ps_client_plan(PsClient *client, uint64_t plan, const PsConfig *ps)
 {
     pthread_mutex_lock(&client->lock);
-    client_core_plan(client->core, plan, dtype);
+    client_core_plan(client->core, plan, ps);
     pthread_mutex_unlock(&client->lock);
 }
 

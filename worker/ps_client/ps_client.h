@@ -41,12 +41,14 @@ MUST_USE bool ps_client_ask(PsClient *client, const char *found, char **run_text
 MUST_USE bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_text, char **fixed,
                               char **follow, Err *err);
 
-/* What will be computed (facts_plan), and how its gradients travel (ps.wire_dtype), as the run file that HELLO brought says: before the first lease. */
-void ps_client_plan(PsClient *client, uint64_t plan, WireDtype dtype);
+/* What will be computed (facts_plan), when updates are made and how gradients travel (ps.mode, ps.wire_dtype), as the run
+ * file that HELLO brought says: before the first lease. */
+void ps_client_plan(PsClient *client, uint64_t plan, const PsConfig *ps);
 
 typedef struct Lease {
     LeaseKind kind;
-    int64_t step; /* version of the adapter to compute at */
+    int64_t step; /* whose micro-batches; of an evaluation: the version */
+    int64_t version; /* of the adapter to compute at: of the values */
     Range range[WIRE_RANGES];
     int range_count;
     int code; /* LEASE_STOP: exit code */
@@ -59,7 +61,7 @@ MUST_USE bool ps_client_next(PsClient *client, int64_t have, Lease *lease, float
 
 typedef struct Push {
     bool eval;
-    int64_t step;
+    int64_t step, version; /* of the lease */
     Range range; /* TRAIN: one node of the sum tree (tree_node in common/slots/tree.h) */
     int64_t tokens;
     double weight, loss, seconds;
@@ -67,7 +69,8 @@ typedef struct Push {
     size_t size; /* bytes */
 } Push;
 
-/* The data is copied; a gradient of more than WIRE_PIECE floats is lent until the call returns, when the server has it. */
+/* The data is copied; a gradient of more than WIRE_PIECE floats is lent until the call returns, when the server has it
+ * (int8: it is rounded at once, which takes a quarter of its memory). */
 MUST_USE bool ps_client_push(PsClient *client, const Push *push, Err *err);
 
 /* Memory of the ranks behind this client, told to the server with the heartbeats. */

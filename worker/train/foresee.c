@@ -1,5 +1,6 @@
 #include "worker/train/foresee.h"
 
+#include "common/slots/sums.h"
 #include "worker/arithmetic/speed.h"
 #include "worker/train/layout.h"
 
@@ -51,7 +52,8 @@ bool foresee(Foreseen *foreseen, const JobStep *step, const JobStepOptions *o, i
     RunLayout layout;
     if (!layout_of(&layout, &machine, &work, o->config->train.precision, base->arch, base->table, o->lane->size, err))
         return false;
-    const double up = o->config->ps.wire_dtype == WIRE_BF16 ? layout.wire / 2 : layout.wire; /* values come as floats */
+    const double up =
+        layout.wire * (double)sums_bytes(o->config->ps.wire_dtype, 256) / (double)sums_bytes(WIRE_FP32, 256);
     *foreseen = (Foreseen){ layout.seconds, (int64_t)layout_memory(&layout), (int64_t)(up + layout.wire) };
     layout_release(&layout);
     return true;

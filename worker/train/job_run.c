@@ -186,7 +186,7 @@ bool job_run_hello(JobRun *run, HelloFacts *mine, Err *err)
     if (ok && run->client)
         ps_client_plan(run->client,
                        facts_plan(mine, config_digest(&run->config, true), run->config.parallel.micro_batches),
-                       run->config.ps.wire_dtype);
+                       &run->config.ps);
     free(shared);
     return group_agree(&run->groups.job, ok);
 }

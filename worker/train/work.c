@@ -92,6 +92,7 @@ static bool push_sum(Job *job, int64_t step, const NodeSum *s, double seconds, c
 {
     const Push push = {
         .step = step,
+        .version = job->node.shared->lease.version,
         .range = s->range,
         .weight = s->weight,
         .tokens = s->tokens,
@@ -176,9 +177,9 @@ static bool take_lease(Job *job, int64_t *version, bool ok, Err *err)
     Lease *lease = &job->node.shared->lease;
     if (job->run.client)
         ok = next_lease(job, lease, version, ok, err);
-    replica_lease(&job->replica, &job->base.stage, lease, lease->kind != LEASE_STOP && lease->step != *version,
+    replica_lease(&job->replica, &job->base.stage, lease, lease->kind != LEASE_STOP && lease->version != *version,
                   job->node.values);
-    *version = lease->step;
+    *version = lease->version;
     return ok;
 }
 

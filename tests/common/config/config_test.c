@@ -313,8 +313,9 @@ static void what_comes_later_is_refused_by_name(void **state)
 {
     (void)state;
     static const char *const later[][2] = {
-        { "ps.mode", "async" },  { "ps.mode", "ssp" },     { "ps.mode", "allreduce" },
-        { "ps.staleness", "3" }, { "parallel.data", "4" }, { "parallel.tensor", "2" },
+        { "ps.mode", "allreduce" },
+        { "parallel.data", "4" },
+        { "parallel.tensor", "2" },
     };
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
         char override[100], where[64];
@@ -323,8 +324,10 @@ static void what_comes_later_is_refused_by_name(void **state)
         expect_refused("model: m\n", OVERRIDES(override), "is not supported", where, "");
         expect_refused("model: m\n", OVERRIDES(override), later[i][0], where, "");
     }
-    expect_refused("model: m\nps:\n  mode: async\n", NULL, "ps.mode: async is not supported", "run.yaml:3: ps.mode",
-                   "sync");
+    expect_refused("model: m\nps:\n  mode: allreduce\n", NULL, "ps.mode: allreduce is not supported",
+                   "run.yaml:3: ps.mode", "sync");
+    expect_refused("model: m\nps: {wire_dtype: int8}\n", NULL, "bits depend on who computes",
+                   "run.yaml:2: ps.wire_dtype and ps.mode", "set ps.mode: ssp or async");
 }
 
 static void what_comes_later_may_be_given_as_it_is_now(void **state)

@@ -40,6 +40,7 @@ static Msg example(MsgType type)
         msg.kind = LEASE_STOP;
         msg.code = 143;
     }
+    msg.version = type == MSG_LEASE || type == MSG_PUSH ? 8 : 0;
     if (type == MSG_PUSH) {
         msg.weight = 32.5;
         msg.tokens = 4096;
@@ -206,12 +207,12 @@ static void another_protocol_version_is_named(void **state)
     size_t at = 0;
     while (header[at] != 'v')
         at++;
-    header[at + 1] = 9;
+    header[at + 1] = 10;
     Msg msg;
     Err err;
     assert_false(decode(&msg, header, size, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
-    assert_string_equal(err.what, "protocol version 8 here, 9 there");
+    assert_string_equal(err.what, "protocol version 9 here, 10 there");
     free(header);
 }
 

@@ -114,9 +114,14 @@ static void server_takes(Sim *sim, int node, bool data, Msg *msg)
 static void server_starts(Sim *sim)
 {
     const CoreWorld table = world_table(&sim->world);
+    int64_t missing[WORLD_STEPS];
     say(sim, -1, "server starts");
     sim->core = core_new(&(CoreOptions){ .run = WORLD_RUN,
                                          .version = sim->world.version,
+                                         .missing = missing,
+                                         .missing_count = world_missing(&sim->world, missing),
+                                         .mode = sim->world.mode,
+                                         .staleness = sim->world.staleness,
                                          .wire_dtype = sim->world.dtype,
                                          .sum_bytes = sim->sum_bytes,
                                          .lease_timeout = lease_timeout },
@@ -197,7 +202,11 @@ static void node_computes(Sim *sim, Node *node)
     const bool eval = node->lease.kind == LEASE_EVAL;
     const int64_t end =
         eval || net_draw(&sim->net, 3) == 0 ? node->at + 1 : tree_node_end(node->at, lease.end, sim->world.M);
-    Push push = { .eval = eval, .step = node->lease.step, .range = { node->at, end }, .seconds = node->seconds };
+    Push push = { .eval = eval,
+                  .step = node->lease.step,
+                  .version = node->lease.version,
+                  .range = { node->at, end },
+                  .seconds = node->seconds };
     double chunk;
     Err err = { 0 };
     if (eval) {
@@ -235,6 +244,27 @@ static void node_goes_on(Sim *sim, int number)
     client_core_next(node->core, node->have, node->values, sim->net.now);
 }
 
+/* The numbers of a piece are of one version; with PS_SSP a piece may be newer than the lease says. */
+static void check_values(const Sim *sim, const Node *node)
+{
+    const World *world = &sim->world;
+    const Lease *lease = &node->lease;
+    SIM_CHECK(lease->version <= lease->step || world->mode == PS_ASYNC);
+    SIM_CHECK(lease->version == lease->step || lease->kind == LEASE_TRAIN);
+    if (world->mode == PS_ASYNC)
+        return;
+    SIM_CHECK(lease->version >= lease->step - world->staleness);
+    for (int64_t at = 0; at < world->size; at += WIRE_PIECE) {
+        bool known = false;
+        for (int64_t v = lease->version; v <= (world->mode == PS_SSP ? world->steps : lease->version) && !known; v++) {
+            float right[WORLD_SIZE];
+            world_values_at(world, v, right);
+            known = memcmp(right + at, node->values + at, (size_t)msg_piece(world->size, at) * sizeof *right) == 0;
+        }
+        SIM_CHECK(known);
+    }
+}
+
 static void node_has_lease(Sim *sim, int number)
 {
     Node *node = &sim->nodes[number];
@@ -245,12 +275,10 @@ static void node_has_lease(Sim *sim, int number)
         client_core_bye(node->core, sim->net.now);
         return;
     }
-    float right[WORLD_SIZE];
-    world_values_at(&sim->world, node->lease.step, right);
-    SIM_CHECK(memcmp(right, node->values, (size_t)sim->world.size * sizeof *right) == 0);
-    if (node->have != node->lease.step)
+    check_values(sim, node);
+    if (node->have != node->lease.version)
         sim->result.needed += sim->world.size * (int64_t)sizeof *node->values;
-    node->have = node->lease.step;
+    node->have = node->lease.version;
     node->range = 0;
     node->at = node->lease.range[0].begin;
     node_goes_on(sim, number);
@@ -266,7 +294,8 @@ static void node_turns(Sim *sim, int number)
     bool ok = true;
     if (node->state == NODE_GREETS && (ok = client_core_answer(node->core, &answer, &err))) {
         msg_release(&answer);
-        client_core_plan(node->core, node->kind == KIND_OTHER_PLAN ? PLAN + 1 : PLAN, sim->world.dtype);
+        const PsConfig ps = { .mode = sim->world.mode, .wire_dtype = sim->world.dtype };
+        client_core_plan(node->core, node->kind == KIND_OTHER_PLAN ? PLAN + 1 : PLAN, &ps);
         node->state = NODE_ASKS;
         client_core_next(node->core, node->have, node->values, sim->net.now);
     } else if (node->state == NODE_ASKS && (ok = client_core_lease(node->core, &node->lease, &err))) {
@@ -305,6 +334,7 @@ static void forge(Sim *sim, int node)
                 .plan = PLAN + 1,
                 .client = sim->nodes[node].client,
                 .step = sim->world.version,
+                .version = sim->world.version,
                 .range = { { 0, sim->world.M } },
                 .range_count = 1,
                 .weight = sim->world.M,
@@ -475,6 +505,8 @@ static void draw(Sim *sim, uint64_t seed)
                           .log_steps = net_draw(net, 3),
                           .dtype = net_draw(net, 3) == 0 ? WIRE_BF16 : WIRE_FP32,
                           .plan = PLAN };
+    sim->world.mode = net_draw(net, 2) == 0 ? PS_SYNC : net_draw(net, 2) == 0 ? PS_SSP : PS_ASYNC;
+    sim->world.staleness = sim->world.mode == PS_SSP ? 1 + net_draw(net, 3) : 0;
     net->weather = (NetWeather){ .wild = net_draw(net, 4) == 0,
                                  .delay = net_draw(net, 3) == 0 ? 0.2 : 0.001,
                                  .bytes_second = net_draw(net, 4) == 0 ? 600 : 0 };
@@ -509,6 +541,8 @@ SimResult sim_play(uint64_t seed, bool trace)
             on_event(&sim, &event);
     }
     SIM_CHECK(sim.world.version == sim.world.steps);
+    for (int64_t i = 0; i < sim.world.steps; i++)
+        SIM_CHECK(sim.world.done[i]);
     SIM_CHECK(sim.world.every == 0 || sim.world.evaluations == sim.world.steps / sim.world.every);
     if (sim.result.calm && !sim.net.weather.wild &&
         sim.sum_bytes > 1) /* there is room for all; what is on its way at the end: values of a version for each */

@@ -29,7 +29,7 @@ static float as_sum(const World *world, float x)
 
 void world_leaf(const World *world, const float *values, int64_t step, int64_t m, float out[WORLD_SIZE], double *loss)
 {
-    const RngKey key = rng_key(digest(world, values), step, m, 1);
+    const RngKey key = rng_key(world->mode == PS_SYNC ? digest(world, values) : 0, step, m, 1);
     for (int64_t i = 0; i < world->size; i++)
         out[i] = as_sum(world, rng_uniform(key, (uint32_t)i) - 0.5F);
     *loss = (double)rng_uniform(key, 99);
@@ -71,9 +71,10 @@ void world_values_at(const World *world, int64_t version, float out[WORLD_SIZE])
     static _Thread_local struct {
         float values[WORLD_STEPS + 1][WORLD_SIZE];
         int64_t known;
-    } of[2][32][WORLD_SIZE + 1];
-    SIM_CHECK(world->M < 32 && version <= WORLD_STEPS);
-    const int64_t M = world->M, size = world->size, d = world->dtype;
+    } of[4][32][WORLD_SIZE + 1];
+    SIM_CHECK(world->M < 32 && version <= WORLD_STEPS && world->mode != PS_ASYNC);
+    const int64_t M = world->M, size = world->size,
+                  d = world->dtype == WIRE_BF16 ? 1 + 2 * (world->mode == PS_SSP) : 2 * (world->mode == PS_SSP);
     for (; of[d][M][size].known < version; of[d][M][size].known++) {
         const int64_t v = of[d][M][size].known;
         float *next = of[d][M][size].values[v + 1], gradient[WORLD_SIZE];
@@ -102,6 +103,7 @@ static void record(World *world, WalType type, const WalPart *parts, int count, 
 typedef struct State {
     int64_t version, evaluated_at, evaluations;
     float values[WORLD_SIZE];
+    bool done[WORLD_STEPS];
 } State;
 
 static void take_state(World *world, const void *payload, size_t size)
@@ -113,20 +115,30 @@ static void take_state(World *world, const void *payload, size_t size)
     world->evaluated_at = state.evaluated_at;
     world->evaluations = state.evaluations;
     memcpy(world->values, state.values, sizeof state.values);
+    memcpy(world->done, state.done, sizeof state.done);
 }
 
 /* As ps/save does: the log anew, with the state in front. */
 static void cut(World *world)
 {
-    State state = { world->version, world->evaluated_at, world->evaluations, { 0 } };
+    State state = { world->version, world->evaluated_at, world->evaluations, { 0 }, { 0 } };
     Err err = { 0 };
     const int64_t zero = 0;
     const WalType types[] = { WAL_HEADER, WAL_BEGIN, WAL_STATE };
     const WalPart parts[] = { { &zero, sizeof zero }, { &world->M, sizeof world->M }, { &state, sizeof state } };
     memcpy(state.values, world->values, sizeof state.values);
+    memcpy(state.done, world->done, sizeof state.done);
     SIM_CHECK(wal_start(&world->wal, world->path, types, parts, 3, &err));
     world->base = world->synced_version = world->version;
     world->synced = world->wal.size;
+}
+
+/* From a step's examples, once. */
+static void learn(World *world, int64_t batch)
+{
+    SIM_CHECK(batch >= 0 && batch < world->steps && !world->done[batch]);
+    SIM_CHECK(world->mode == PS_ASYNC || batch == world->version);
+    world->done[batch] = true;
 }
 
 static bool visit(void *self, WalType type, const void *payload, size_t size, Err *err)
@@ -139,9 +151,12 @@ static bool visit(void *self, WalType type, const void *payload, size_t size, Er
         world->begun = true;
     } else if (type == WAL_STEP) {
         float gradient[WORLD_SIZE];
+        int64_t batch;
         SIM_CHECK(number == world->version);
-        SIM_CHECK(size == sizeof number + (size_t)world->size * sizeof *gradient);
-        memcpy(gradient, (const char *)payload + sizeof number, size - sizeof number);
+        SIM_CHECK(size == sizeof number + sizeof batch + (size_t)world->size * sizeof *gradient);
+        memcpy(&batch, (const char *)payload + sizeof number, sizeof batch);
+        memcpy(gradient, (const char *)payload + sizeof number + sizeof batch, (size_t)world->size * sizeof *gradient);
+        learn(world, batch);
         step_values(world, world->values, gradient);
         world->version++;
     } else if (type == WAL_STATE) {
@@ -156,6 +171,7 @@ static bool visit(void *self, WalType type, const void *payload, size_t size, Er
 static void forget(World *world)
 {
     memset(world->values, 0, sizeof world->values);
+    memset(world->done, 0, sizeof world->done);
     world->version = world->base = world->evaluations = 0;
     world->evaluated_at = -1;
     world->begun = false;
@@ -185,14 +201,22 @@ void world_crash(World *world, bool power, double keep)
         SIM_CHECK(truncate(world->path, (off_t)left) == 0);
 }
 
+/* Steps that are made in their order give known values. */
+static void check_values(const World *world)
+{
+    float right[WORLD_SIZE];
+    if (world->mode == PS_ASYNC)
+        return;
+    world_values_at(world, world->version, right);
+    SIM_CHECK(memcmp(world->values, right, (size_t)world->size * sizeof *right) == 0);
+}
+
 void world_restart(World *world)
 {
     Err err = { 0 };
-    float right[WORLD_SIZE];
     forget(world);
     SIM_CHECK(wal_open(&world->wal, world->path, 4096, visit, world, &err));
-    world_values_at(world, world->version, right);
-    SIM_CHECK(memcmp(world->values, right, (size_t)world->size * sizeof *right) == 0);
+    check_values(world);
     SIM_CHECK(world->log_steps == 0 || world->version - world->base <= world->log_steps);
     SIM_CHECK(world->version >= world->synced_version); /* every step that was durable is there */
     world->synced = world->wal.size; /* what was read was on the disk */
@@ -246,19 +270,29 @@ static bool apply(void *self, const StepSums *sums, int *code, const char **text
     (void)code;
     (void)text;
     SIM_CHECK(sums->step == world->version);
-    world_node(world, world->values, sums->step, (Range){ 0, world->M }, right, &loss);
+    SIM_CHECK(sums->behind >= 0 && (world->mode != PS_SYNC || sums->behind == 0));
+    SIM_CHECK(world->mode != PS_SSP || sums->behind <= (double)world->staleness);
+    learn(world, sums->batch);
+    world_node(world, world->values, sums->batch, (Range){ 0, world->M }, right, &loss);
     SIM_CHECK(memcmp(right, sums->gradient, (size_t)world->size * sizeof *right) == 0);
     SIM_CHECK(memcmp(&loss, &sums->loss, sizeof loss) == 0);
     SIM_CHECK(sums->weight == (double)world->M);
-    const WalPart parts[] = { { &sums->step, sizeof sums->step },
+    const int64_t numbers[] = { sums->step, sums->batch };
+    const WalPart parts[] = { { numbers, sizeof numbers },
                               { sums->gradient, (size_t)world->size * sizeof *sums->gradient } };
     world->version++;
     record(world, WAL_STEP, parts, 2, (sums->step + 1) % world->durable_every == 0);
     world->whole_version = world->version;
     step_values(world, world->values, sums->gradient);
-    world_values_at(world, world->version, right);
-    SIM_CHECK(memcmp(world->values, right, (size_t)world->size * sizeof *right) == 0);
+    check_values(world);
     return true;
+}
+
+static int64_t until(void *self, int64_t version)
+{
+    const World *world = self;
+    const int64_t eval = world->every > 0 ? version - version % world->every + world->every : world->steps;
+    return eval < world->steps ? eval : world->steps;
 }
 
 static LeaseKind next(void *self, int64_t version, int *code, const char **text)
@@ -267,8 +301,11 @@ static LeaseKind next(void *self, int64_t version, int *code, const char **text)
     (void)text;
     *code = 0;
     SIM_CHECK(version == world->version);
-    if (version > 0 && world->every > 0 && version % world->every == 0 && world->evaluated_at != version)
+    if (version > 0 && world->every > 0 && version % world->every == 0 && world->evaluated_at != version) {
+        for (int64_t i = 0; i < version; i++) /* a version that was made by the steps before it, and no other */
+            SIM_CHECK(world->done[i]);
         return LEASE_EVAL;
+    }
     if (world->log_steps > 0 && version < world->steps && version - world->base >= world->log_steps)
         cut(world);
     return version == world->steps ? LEASE_STOP : LEASE_TRAIN;
@@ -294,7 +331,19 @@ static const float *values(void *self)
     return ((World *)self)->values;
 }
 
+int world_missing(const World *world, int64_t out[WORLD_STEPS])
+{
+    int64_t last = WORLD_STEPS;
+    int count = 0;
+    while (last > 0 && !world->done[last - 1])
+        last--;
+    for (int64_t i = 0; i < last; i++)
+        if (!world->done[i])
+            out[count++] = i;
+    return count;
+}
+
 CoreWorld world_table(World *world)
 {
-    return (CoreWorld){ world, begin, arithmetic, differs, run_text, apply, next, evaluated, values, NULL };
+    return (CoreWorld){ world, begin, arithmetic, differs, run_text, apply, next, until, evaluated, values, NULL };
 }

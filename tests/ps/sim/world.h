@@ -16,6 +16,10 @@ typedef struct World {
     int64_t log_steps, base; /* steps that a log holds before it is cut, 0: any number; version that it starts from */
     uint64_t plan;
     WireDtype dtype; /* of gradients on the wire */
+    PsMode
+        mode; /* but with PS_SYNC a micro-batch's gradient does not depend on the values: they may be any of several */
+    int64_t staleness;
+    bool done[WORLD_STEPS]; /* whose examples are learnt from */
     bool begun;
     int64_t version, evaluated_at, evaluations;
     float values[WORLD_SIZE];
@@ -35,6 +39,9 @@ void world_node(const World *world, const float *values, int64_t step, Range nod
 
 void world_open(World *world); /* a new log; M, size, steps, every, durable_every, log_steps are set */
 CoreWorld world_table(World *world);
+
+/* Steps that others have overtaken, into out[WORLD_STEPS]; how many. */
+int world_missing(const World *world, int64_t out[WORLD_STEPS]);
 
 /* The server's process is gone. power: so is the machine; keep: 0 .. 1, how much of what was not synced is there. */
 void world_crash(World *world, bool power, double keep);

@@ -79,9 +79,12 @@ static void pass_time(const Fake *fake)
 static void on_pull(Fake *fake, const WireId *from, const Msg *msg)
 {
     if (msg->at < 0) {
-        Msg lease = {
-            .type = MSG_LEASE, .kind = LEASE_TRAIN, .step = fake->version, .range_count = 1, .turn = msg->turn
-        };
+        Msg lease = { .type = MSG_LEASE,
+                      .kind = LEASE_TRAIN,
+                      .step = fake->version,
+                      .version = fake->version,
+                      .range_count = 1,
+                      .turn = msg->turn };
         lease.range[0] = (Range){ 0, 4 };
         answer(fake, true, from, msg, lease);
         return;

@@ -92,7 +92,9 @@ static void fake_pull(Fake *fake, const Msg *msg)
         return;
     }
     fake->pulls++;
-    Msg lease = { .type = MSG_LEASE, .kind = LEASE_TRAIN, .plan = fake->plan, .step = 3, .range_count = 1 };
+    Msg lease = {
+        .type = MSG_LEASE, .kind = LEASE_TRAIN, .plan = fake->plan, .step = 3, .version = 3, .range_count = 1
+    };
     lease.range[0] = (Range){ 0, 4 };
     lease.turn = msg->turn;
     if (msg->step != 3 && msg->turn != fake->sent_turn) {
@@ -428,7 +430,7 @@ static void another_run_at_the_address_ends_the_client(void **state)
         Lease lease;
         float values[SLOTS];
         assert_true(hello(client, &err));
-        ps_client_plan(client, 77, WIRE_FP32);
+        ps_client_plan(client, 77, &(PsConfig){ 0 });
         replace(&fake, &other);
         if (i == 1) {
             push_gradient(client);
@@ -475,7 +477,7 @@ static void pushes_say_run_and_plan_and_leases_of_another_plan_end_the_client(vo
     float values[SLOTS];
     assert_true(hello(client, &err));
     assert_int_equal(fake.greeted_plan, 0);
-    ps_client_plan(client, 77, WIRE_FP32);
+    ps_client_plan(client, 77, &(PsConfig){ 0 });
     push_gradient(client);
     assert_true(ps_client_next(client, -1, &lease, values, SLOTS, &err));
     assert_true(becomes(&fake.pushes, 1, 5));

@@ -187,9 +187,9 @@ bool ps_client_hello(PsClient *client, const HelloFacts *facts, const char *run_
     return true;
 }
 
-void ps_client_plan(PsClient *client, uint64_t plan, WireDtype dtype)
+void ps_client_plan(PsClient *client, uint64_t plan, const PsConfig *ps)
 {
-    (void)dtype;
+    (void)ps;
     (void)client;
     script.plan = plan;
 }
@@ -207,6 +207,7 @@ bool ps_client_next(PsClient *client, int64_t have, Lease *lease, float *values,
         return err_set(err, ERR_PEER, "the parameter server is silent");
     REQUIRE(script.next < script.lease_count);
     *lease = script.leases[script.next++];
+    lease->version = lease->step;
     for (int i = 0; i < lease->range_count; i++)
         if (lease->range[i].end < 0)
             lease->range[i].end = script.facts.eval_chunks;
