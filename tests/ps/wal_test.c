@@ -169,12 +169,12 @@ static void expect_refused(const Place *place, int records, ErrKind kind, const 
 static void logs_of_other_versions_are_told(void **state)
 {
     Place *place = *state;
-    set_type(place, 2, 0x57414c83);
+    set_type(place, 2, 0x57414c93);
     expect_refused(place, 2, ERR_INPUT,
-                   "the write-ahead log was written by a newer version of this program (format 8, here 7)");
+                   "the write-ahead log was written by a newer version of this program (format 9, here 8)");
     set_type(place, 0, 0x57414c31); /* as the first ones began */
     expect_refused(place, 0, ERR_INPUT,
-                   "the write-ahead log was written by an older version of this program (format 3, here 7)");
+                   "the write-ahead log was written by an older version of this program (format 3, here 8)");
     set_type(place, 0, 0x12345678);
     expect_refused(place, 0, ERR_IO, "the write-ahead log holds a record that no version of this program writes");
 }
