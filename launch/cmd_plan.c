@@ -179,7 +179,8 @@ static bool plan(const PlanArguments *given, const Config *config, Err *err)
         return false;
     p.arch = adapted.arch;
     p.table = adapted.table;
-    ok = arithmetic_start(&arithmetic, config->parallel.arithmetic, true, err) &&
+    ok = arithmetic_start(&arithmetic, config->parallel.arithmetic, config->train.precision != PRECISION_FP32, true,
+                          err) &&
          read_machine(&p.machine, &p, given, err) &&
          (given->table ? say_table(&p, err) : say_one(&p, given->json, err));
     adapted_release(&adapted);

@@ -122,7 +122,9 @@ void check_arithmetic(const Patient *patient, Finding *finding)
 {
     Arithmetic arithmetic;
     Err err = { 0 };
-    if (!arithmetic_start(&arithmetic, patient->config ? patient->config->parallel.arithmetic : NULL, false, &err)) {
+    const Config *c = patient->config;
+    const bool packed = c && c->train.precision != PRECISION_FP32;
+    if (!arithmetic_start(&arithmetic, c ? c->parallel.arithmetic : NULL, packed, false, &err)) {
         finding_fail(finding, &err);
         return;
     }

@@ -128,7 +128,7 @@ static bool open_all(Session *s, const SessionOptions *o, Err *err)
     *s = (Session){ .max_length = o->max_length, .most_tokens = o->most_tokens, .whole = o->whole };
     s->stages = o->groups && o->groups->pipeline.size > 1 ? &o->groups->pipeline : NULL;
     Arithmetic arithmetic;
-    if (!arithmetic_start(&arithmetic, o->arithmetic, false, err))
+    if (!arithmetic_start(&arithmetic, o->arithmetic, o->precision != PRECISION_FP32, false, err))
         return false;
     char *name = o->model ? xstrdup(o->model) : adapter_run_base(o->adapter, err);
     bool ok = name && open_base(s, o, name, err) && open_adapter(s, o->adapter, err);

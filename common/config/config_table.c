@@ -438,7 +438,7 @@ static const ConfigKey keys[] = {
     { "parallel.threads", KEY_INT, AT(parallel.threads), "null", KEY_NULL | KEY_FREE, 1, 4096, NULL,
       "of a rank; null: cores of the node / ranks on it; they change no bits" },
     { "parallel.arithmetic", KEY_TEXT, AT(parallel.arithmetic), "auto", KEY_BEGUN, 0, 0, NULL,
-      "level of the CPU that all compute with: x86-64-v2, x86-64-v3 ...; auto: the first replica's best" },
+      "level of the CPU that all compute with: x86-64-v2, v3, v4, x86-64-v4-bf16 (a base of less than fp32 in bf16); auto: the first replica's best" },
     { "parallel.fingerprint", KEY_TEXT, AT(parallel.fingerprint), "null", KEY_NULL | KEY_BEGUN, 0, 0, NULL,
       "of the run's arithmetic, which knows a library or compiler too; written when it begins" },
     { "parallel.micro_batches", KEY_INT, AT(parallel.micro_batches), "auto", KEY_AUTO | KEY_BEGUN, 1, 1048576,

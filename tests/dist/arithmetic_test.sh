@@ -35,7 +35,7 @@ train() {
     hash=$(sha "$out")
 }
 
-# CASE ARITHMETIC: as it was recorded, where the same compiler and libraries were used
+# CASE ARITHMETIC: as it was recorded (CASE,PRECISION: of another base), where the same compiler and libraries were used
 recorded() {
     local print want
     print=$(says arithmetic "$2")
@@ -60,6 +60,35 @@ for a in $list; do
         done
     done
 done
+
+# a base of less than fp32 is multiplied in bf16 where the CPU can: an arithmetic of its own, for such runs alone
+halves=x86-64-v4-bf16
+case "$(says arithmetic $halves)" in
+"$halves,"*)
+    for of in "gpt2-clm bf16" "bert-seqcls nf4" "vit-imgcls int8"; do
+        set -- $of
+        train $1 one --ranks=1 --parallel.threads=1 --train.precision=$2
+        first=$hash
+        grep -q "^  arithmetic: \"*$halves\"*$" "$work/one/run.yaml" || fail "$1, $2: run.yaml does not say $halves"
+        recorded $1,$2 $halves
+        for how in "--ranks=1 --parallel.threads=3" "--ranks=2 --parallel.threads=2" "--ranks=4"; do
+            train $1 more $how --train.precision=$2
+            [ "$hash" = "$first" ] || fail "$1, $2: $how gives another adapter"
+        done
+        train $1 floats --ranks=1 --train.precision=$2 --parallel.arithmetic=x86-64-v4
+        [ "$hash" != "$first" ] || fail "$1, $2: x86-64-v4 multiplies in bf16"
+        train $1 plain --ranks=1
+        grep -q "^  arithmetic: \"*$best\"*$" "$work/plain/run.yaml" || fail "$1: a base of fp32 is not computed with $best"
+    done
+    ;;
+*)
+    code=0
+    "$root/bin/lora" train "$root/tests/golden/gpt2-clm/run.yaml" --ranks=1 --train.output_dir="$work/halves" --train.precision=bf16 \
+        --parallel.arithmetic=$halves >"$work/log" 2>&1 || code=$?
+    [ $code = 4 ] || fail "$halves on a CPU without it ends with $code, not 4"
+    grep -q "parallel.arithmetic is '$halves', and this CPU has not the instructions of that level" "$work/log" || fail "it is not said why"
+    ;;
+esac
 
 # libm's functions are no part of it: glibc takes others on CPUs without AVX2 and FMA, which the variable feigns
 for a in $list; do

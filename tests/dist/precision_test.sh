@@ -29,6 +29,16 @@ train bert-seqcls bf16 half 2 $constant
 train bert-seqcls bf16 whole 1 $constant
 [ "$(sha "$work/half")" = "$(sha "$work/whole")" ] || fail "a run that went on gives another adapter"
 
+# whoever is killed
+steps=600
+usual=("${bits[@]}")
+for precision in bf16 int8 nf4; do
+    bits=("${usual[@]}" --train.precision=$precision)
+    reference "$work/$precision-whole"
+    want=$(sha "$work/$precision-whole")
+    through_kills "$work/$precision-killed" 100 250
+done
+
 # eval takes the run's own precision, another when it is told
 dev=$root/tests/golden/bert-seqcls/dev.tsv
 last() { grep -o '"eval_loss": *[^,}]*' "$1" | tail -n 1 | grep -o '[0-9.]*$'; }

@@ -8,7 +8,7 @@ __attribute__((constructor)) static void start(void)
 {
     Arithmetic arithmetic;
     Err err = { 0 };
-    if (arithmetic_start(&arithmetic, NULL, false, &err))
+    if (arithmetic_start(&arithmetic, NULL, false, false, &err))
         return;
     err_print(&err, stderr);
     exit(1);

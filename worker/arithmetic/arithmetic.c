@@ -54,6 +54,10 @@ static Verdict try_core(Arithmetic *arithmetic, int level, const char *core, Err
         err_set(err, ERR_IO, "the kernels of %s compute wrongly: %s", levels[level].name, wrong);
         return CORE_NONE;
     }
+    if (levels[level].bf16 && !fingerprint_bf16(&digest, levels[level].bf16, wrong, sizeof wrong)) {
+        err_set(err, ERR_IO, "this CPU's products in bf16 are wrong: %s", wrong);
+        return CORE_NONE;
+    }
     gemm_join_tiles(fingerprint_tiles_join());
     take_name(arithmetic, level);
     arithmetic->fingerprint = fingerprint_maths(digest);
@@ -220,11 +224,11 @@ static const char *asked(const char *name)
     return name && *name && strcmp(name, "auto") != 0 ? name : NULL;
 }
 
-bool arithmetic_start(Arithmetic *arithmetic, const char *name, bool quiet, Err *err)
+bool arithmetic_start(Arithmetic *arithmetic, const char *name, bool packed, bool quiet, Err *err)
 {
     *arithmetic = (Arithmetic){ .quiet = quiet };
     int best = 0;
-    while (best < level_count && !levels[best].fits())
+    while (best < level_count && (!levels[best].fits() || (levels[best].bf16 && !packed)))
         best++;
     if (best == level_count) {
         err_set(err, ERR_REFUSED, "this CPU is older than %s", levels[level_count - 1].name);
@@ -273,7 +277,13 @@ void arithmetic_threads(int threads)
 
 void arithmetic_products(Text *out)
 {
-    text_addf(out, "%s, core %s", blas_library(), blas_core());
+    text_addf(out, "%s, core %s%s", blas_library(), blas_core(), bf16_products ? ", of the base in bf16" : "");
+}
+
+static void describe(Text *out, const char *what, const Arithmetic *arithmetic)
+{
+    text_addf(out, "%s: %s, fingerprint %016llx\n", what, arithmetic->name,
+              (unsigned long long)arithmetic->fingerprint);
 }
 
 bool arithmetic_describe(Text *out, Err *err)
@@ -282,13 +292,18 @@ bool arithmetic_describe(Text *out, Err *err)
     text_adds(out, "kernels:");
     for (int i = 0; i < level_count; i++)
         text_addf(out, " %s%s", levels[i].name, levels[i].fits() ? "" : " (not on this CPU)");
-    if (!arithmetic_start(&arithmetic, NULL, false, err)) {
+    if (!arithmetic_start(&arithmetic, NULL, false, false, err)) {
         text_adds(out, "\nproducts: none\n");
         return false;
     }
     text_adds(out, "\nproducts: ");
     arithmetic_products(out);
-    text_addf(out, "\narithmetic: %s, fingerprint %016llx\n", arithmetic.name,
-              (unsigned long long)arithmetic.fingerprint);
+    text_adds(out, "\n");
+    describe(out, "arithmetic", &arithmetic);
+    const uint64_t usual = arithmetic.fingerprint;
+    if (!arithmetic_start(&arithmetic, NULL, true, true, err))
+        return false;
+    if (arithmetic.fingerprint != usual)
+        describe(out, "of a base in bf16, int8 or nf4", &arithmetic);
     return true;
 }

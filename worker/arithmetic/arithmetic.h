@@ -6,6 +6,9 @@
  * or another compiler are seen whatever they are called, and a core whose products are wrong
  * is not used.
  *
+ * A base that takes less than floats is multiplied in bf16 by the level x86-64-v4-bf16, as floats by all others; all
+ * else the level computes as x86-64-v4 does.
+ *
  * Names: a level ("x86-64-v3") means the fastest core for it that is right (here it is measured:
  * v4 SkylakeX, v3 Haswell, v2 Nehalem); LEVEL/CORE names another ("x86-64-v3/Zen"), in any case of letters.
  * The variable OPENBLAS_CORETYPE, where the user set it to a core that the library has, decides the core.
@@ -27,10 +30,11 @@ typedef struct Arithmetic {
 } Arithmetic;
 
 /* Chooses, loads and checks; takes some 20 ms. name: "auto" (or NULL, the variable LORA_ARITHMETIC, if
- * it is set) is the best that this machine can do. ERR_REFUSED: the machine cannot do what `name` asks
+ * it is set) is the best that this machine can do: with products in bf16 only where the base takes less than floats
+ * (packed). ERR_REFUSED: the machine cannot do what `name` asks
  * for, or has no products that are right. Whatever is odd is said in the log, unless `quiet`: where another
  * process of the machine says it. */
-MUST_USE bool arithmetic_start(Arithmetic *arithmetic, const char *name, bool quiet, Err *err);
+MUST_USE bool arithmetic_start(Arithmetic *arithmetic, const char *name, bool packed, bool quiet, Err *err);
 
 /* To what a run computes with, that was begun elsewhere: a name as another process's arithmetic has it. */
 MUST_USE bool arithmetic_follow(Arithmetic *arithmetic, const char *name, Err *err);
@@ -42,7 +46,7 @@ MUST_USE bool arithmetic_check(const Arithmetic *arithmetic, const char *name, c
  * start, by whoever opened the process's run or session. It changes no bits. */
 void arithmetic_threads(int threads);
 
-/* "OpenBLAS 0.3.21 (OpenMP), core Haswell" */
+/* "OpenBLAS 0.3.21 (OpenMP), core Haswell"; with ", of the base in bf16" where they are. */
 void arithmetic_products(Text *out);
 
 /* For --version: levels, core, library, fingerprint; starts the best arithmetic. False: there is none. */

@@ -4,6 +4,7 @@
 #include "common/base/digest.h"
 #include "common/base/maths.h"
 #include "common/base/mem.h"
+#include "common/tensor/safetensors.h"
 #include "worker/kernels/blas.h"
 #include "worker/kernels/gemm.h"
 
@@ -148,6 +149,69 @@ bool fingerprint_products(uint64_t *digest, char *wrong, size_t room)
         for (ProductKind kind = PRODUCT_NT; right && kind <= PRODUCT_TN; kind++)
             right = product_is_right(kind, i, &f, digest, wrong, room);
     factors_release(&f);
+    return right;
+}
+
+/* ---- products in bf16 ------------------------------------------------------------------------- */
+
+/* Edges of every side, sums of one block and of several, more rows and terms than are packed at a time. */
+static const struct {
+    int64_t N, O, I;
+    float beta;
+} half_shapes[] = {
+    { 3, 5, 7, 0 }, { 13, 50, 96, 1 }, { 29, 33, 1601, 0.5f }, { 1030, 17, 40, 0 }, { 2, 19, 3090, 1 },
+};
+enum { HALVES = sizeof half_shapes / sizeof *half_shapes, MOST_FACTOR = 29 * 1601, MOST_MATRIX = 19 * 3090 };
+
+static float float_of(uint16_t half)
+{
+    const uint32_t bits = (uint32_t)half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* w[O,I] multiplied with rows of I terms, or (pull) with rows of O. */
+static bool halves_are_right(int which, bool pull, const Factors *f, const uint16_t *w, const Bf16Products *products,
+                             uint64_t *digest, char *wrong, size_t room)
+{
+    const int64_t N = half_shapes[which].N, O = half_shapes[which].O, I = half_shapes[which].I;
+    const int64_t outs = pull ? I : O, terms = pull ? O : I;
+    const float beta = half_shapes[which].beta;
+    const size_t bytes = (size_t)(N * outs) * sizeof(float);
+    float *y = memcpy(xmalloc(bytes), f->before, bytes);
+    float *packed = xmalloc((size_t)bf16_room(terms) * sizeof *packed);
+    (pull ? products->nn : products->nt)(y, outs, f->a, terms, w, N, outs, terms, beta, packed);
+    bool right = true;
+    for (int64_t n = (N - 1) % 7; right && n < N; n += 7)
+        for (int64_t o = 0; right && o < outs; o++) {
+            double sum = (double)beta * (double)f->before[n * outs + o];
+            for (int64_t k = 0; k < terms; k++)
+                sum += (double)float_of(tensor_bf16(f->a[n * terms + k])) *
+                       (double)float_of(pull ? w[k * outs + o] : w[o * terms + k]);
+            right = is_right((double)y[n * outs + o], sum, terms);
+            if (!right)
+                snprintf(wrong, room, "a product of %lld x %lld x %lld gives %g for %g", (long long)N, (long long)terms,
+                         (long long)outs, (double)y[n * outs + o], sum);
+        }
+    *digest = digest_fast_more(*digest, y, bytes);
+    free(y);
+    free(packed);
+    return right;
+}
+
+bool fingerprint_bf16(uint64_t *digest, const Bf16Products *products, char *wrong, size_t room)
+{
+    Factors f = factors_new(MOST_FACTOR, MOST_MATRIX, MOST_FACTOR);
+    uint16_t *w = xmalloc(MOST_MATRIX * sizeof *w);
+    for (int64_t i = 0; i < MOST_MATRIX; i++)
+        w[i] = tensor_bf16(f.b[i]);
+    bool right = true;
+    for (int i = 0; i < HALVES; i++)
+        for (int pull = 0; right && pull < 2; pull++)
+            right = halves_are_right(i, pull, &f, w, products, digest, wrong, room);
+    factors_release(&f);
+    free(w);
     return right;
 }
 

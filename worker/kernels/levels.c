@@ -27,10 +27,16 @@ static bool fits_v4(void)
            __builtin_cpu_supports("avx512vl");
 }
 
+static bool fits_v4_bf16(void)
+{
+    return fits_v4() && bf16_can();
+}
+
 const Level levels[] = {
-    { "x86-64-v4", &kernel_table_v4, fits_v4 },
-    { "x86-64-v3", &kernel_table_v3, fits_v3 },
-    { "x86-64-v2", &kernel_table_v2, fits_v2 },
+    { "x86-64-v4-bf16", &kernel_table_v4, &bf16_avx512, fits_v4_bf16 },
+    { "x86-64-v4", &kernel_table_v4, NULL, fits_v4 },
+    { "x86-64-v3", &kernel_table_v3, NULL, fits_v3 },
+    { "x86-64-v2", &kernel_table_v2, NULL, fits_v2 },
 };
 const Kernels *kernels = &kernel_table_v2;
 
@@ -43,7 +49,7 @@ static bool fits_always(void)
     return true;
 }
 
-const Level levels[] = { { "portable", &kernel_table_portable, fits_always } };
+const Level levels[] = { { "portable", &kernel_table_portable, NULL, fits_always } };
 const Kernels *kernels = &kernel_table_portable;
 
 #endif
@@ -62,4 +68,5 @@ void levels_use(const Level *level)
 {
     REQUIRE(level->fits());
     kernels = level->kernels;
+    bf16_products = level->bf16;
 }

@@ -2,6 +2,7 @@
 
 #include "common/base/err.h"
 #include "common/tensor/quant.h"
+#include "worker/kernels/bf16_products.h"
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/kernels.h"
 
@@ -50,12 +51,21 @@ const float *frozen_floats(const Frozen *w)
     return w->part[0].data;
 }
 
+/* Both are halves, the second's behind the first's. */
+static bool go_on(const FrozenPart *first, const FrozenPart *second, int64_t in)
+{
+    return first->kind == FROZEN_BF16 && second->kind == FROZEN_BF16 && first->data &&
+           (const char *)first->data + frozen_bytes(FROZEN_BF16, first->rows, in) == second->data;
+}
+
 void frozen_join(Frozen *w, const Frozen *behind)
 {
     REQUIRE(w->in == behind->in);
     if (is_floats(w) && is_floats(behind)) {
         REQUIRE(!w->part[0].data || frozen_floats(w) + w->out * w->in == frozen_floats(behind));
         w->part[0].rows += behind->out;
+    } else if (behind->parts == 1 && go_on(&w->part[w->parts - 1], &behind->part[0], w->in)) {
+        w->part[w->parts - 1].rows += behind->out;
     } else {
         REQUIRE(w->parts + behind->parts <= FROZEN_PARTS);
         for (int i = 0; i < behind->parts; i++)
@@ -85,22 +95,23 @@ static void unpack_blocks(float *out, const FrozenPart *part, int64_t begin, int
     }
 }
 
-/* Row o of a part. */
-static void unpack_row(float *x, const FrozenPart *part, int64_t o, int64_t in)
+/* Numbers [first, first + n) of row o of a part. */
+static void unpack_some(float *x, const FrozenPart *part, int64_t o, int64_t in, int64_t first, int64_t n)
 {
+    const int64_t at = o * in + first;
     switch (part->kind) {
     case FROZEN_F32:
-        memcpy(x, (const float *)part->data + o * in, (size_t)in * sizeof *x);
+        memcpy(x, (const float *)part->data + at, (size_t)n * sizeof *x);
         return;
     case FROZEN_BF16:
-        kernels->unpack_bf16(x, (const uint16_t *)part->data + o * in, in);
+        kernels->unpack_bf16(x, (const uint16_t *)part->data + at, n);
         return;
     case FROZEN_INT8:
-        kernels->unpack_int8(x, (const int8_t *)part->data + o * in, part->scales[o], in);
+        kernels->unpack_int8(x, (const int8_t *)part->data + at, part->scales[o], n);
         return;
     case FROZEN_NF4:
     case FROZEN_NF4_DOUBLE:
-        unpack_blocks(x, part, o * in, in);
+        unpack_blocks(x, part, at, n);
     }
 }
 
@@ -110,7 +121,7 @@ void frozen_row(float *x, const Frozen *w, int64_t o)
     int i = 0;
     while (o >= w->part[i].rows)
         o -= w->part[i++].rows;
-    unpack_row(x, &w->part[i], o, w->in);
+    unpack_some(x, &w->part[i], o, w->in, 0, w->in);
 }
 
 /* Rows of a panel: whole steps, as products are cut at these. */
@@ -120,9 +131,22 @@ static int64_t panel_rows(const Frozen *w)
     return rows < w->out ? rows : w->out;
 }
 
+/* What is neither floats nor halves becomes halves, in panels. */
+static int64_t halves_room(const Frozen *w)
+{
+    const int64_t terms = w->in > w->out ? w->in : w->out;
+    bool panel = false;
+    for (int i = 0; i < w->parts; i++)
+        panel = panel || w->part[i].kind > FROZEN_BF16;
+    return bf16_room(terms) + (panel ? (panel_rows(w) * w->in + 1) / 2 : 0);
+}
+
 int64_t frozen_room(const Frozen *w)
 {
-    return is_floats(w) ? 0 : panel_rows(w) * w->in;
+    if (is_floats(w))
+        return 0;
+    const int64_t floats = panel_rows(w) * w->in, halves = bf16_products ? halves_room(w) : 0;
+    return floats > halves ? floats : halves;
 }
 
 /* ---- products ---------------------------------------------------------------------- */
@@ -152,6 +176,84 @@ static void unpack_panel(float *room, const Frozen *w, int64_t o, int64_t end)
         frozen_row(room + (i - o) * w->in, w, i);
 }
 
+static void product_of_floats(float *y, int64_t ldy, const float *x, const Frozen *w, int64_t N, float *room)
+{
+    const int64_t in = w->in;
+    for (int64_t o = 0, rows = panel_rows(w); o < w->out; o += rows) {
+        const int64_t end = o + rows < w->out ? o + rows : w->out;
+        unpack_panel(room, w, o, end);
+        gemm_nt(y + o, ldy, x, in, room, in, N, end - o, in, 1, 0);
+    }
+}
+
+static void pull_of_floats(float *dx, const float *g, int64_t ldg, const Frozen *w, int64_t N, float beta, float *room)
+{
+    const int64_t in = w->in;
+    for (int64_t o = 0, rows = panel_rows(w); o < w->out; o += rows) {
+        const int64_t end = o + rows < w->out ? o + rows : w->out;
+        unpack_panel(room, w, o, end);
+        gemm_nn(dx, in, g + o, ldg, room, in, N, in, end - o, 1, o == 0 ? beta : 1);
+    }
+}
+
+/* ---- in bf16 ------------------------------------------------------------------------ */
+
+/* Rows of a part as halves: where they are stored as such, themselves; else up to a panel of them, in the room behind
+ * that of the products. */
+static const uint16_t *halves(const Frozen *w, const FrozenPart *part, int64_t first, int64_t *rows, float *room)
+{
+    enum { SOME = 512 };
+    const int64_t in = w->in, fit = panel_rows(w);
+    if (part->kind == FROZEN_BF16)
+        return (const uint16_t *)part->data + first * in;
+    *rows = *rows < fit ? *rows : fit;
+    uint16_t *panel = (uint16_t *)(void *)(room + bf16_room(in > w->out ? in : w->out));
+#pragma omp parallel for
+    for (int64_t r = 0; r < *rows; r++)
+        for (int64_t i = 0; i < in; i += SOME) {
+            float some[SOME];
+            const int64_t n = in - i < SOME ? in - i : SOME;
+            unpack_some(some, part, first + r, in, i, n);
+            bf16_products->round(panel + r * in + i, some, n);
+        }
+    return panel;
+}
+
+static void product_of_halves(float *y, int64_t ldy, const float *x, const Frozen *w, int64_t N, float *room)
+{
+    const int64_t in = w->in;
+    for (const FrozenPart *part = w->part; part < w->part + w->parts; y += part++->rows) {
+        if (part->kind == FROZEN_F32) {
+            gemm_nt(y, ldy, x, in, part->data, in, N, part->rows, in, 1, 0);
+            continue;
+        }
+        for (int64_t o = 0, rows; o < part->rows; o += rows) {
+            rows = part->rows - o;
+            const uint16_t *data = halves(w, part, o, &rows, room);
+            bf16_products->nt(y + o, ldy, x, in, data, N, rows, in, 0, room);
+        }
+    }
+}
+
+static void pull_of_halves(float *dx, const float *g, int64_t ldg, const Frozen *w, int64_t N, float beta, float *room)
+{
+    const int64_t in = w->in;
+    for (const FrozenPart *part = w->part; part < w->part + w->parts; g += part++->rows) {
+        if (part->kind == FROZEN_F32) {
+            gemm_nn(dx, in, g, ldg, part->data, in, N, in, part->rows, 1, beta);
+            beta = 1;
+            continue;
+        }
+        for (int64_t o = 0, rows; o < part->rows; o += rows, beta = 1) {
+            rows = part->rows - o;
+            const uint16_t *data = halves(w, part, o, &rows, room);
+            bf16_products->nn(dx, in, g + o, ldg, data, N, in, rows, beta, room);
+        }
+    }
+}
+
+/* ---- the verbs ---------------------------------------------------------------------- */
+
 void frozen_product(float *y, int64_t ldy, const float *x, const Frozen *w, int64_t N, bool apart, float *room)
 {
     const int64_t in = w->in;
@@ -160,28 +262,20 @@ void frozen_product(float *y, int64_t ldy, const float *x, const Frozen *w, int6
         return;
     }
     REQUIRE(room);
-    if (apart || N == 1) {
+    if (apart || N == 1)
         product_apart(y, ldy, x, w, N, room);
-        return;
-    }
-    for (int64_t o = 0, rows = panel_rows(w); o < w->out; o += rows) {
-        const int64_t end = o + rows < w->out ? o + rows : w->out;
-        unpack_panel(room, w, o, end);
-        gemm_nt(y + o, ldy, x, in, room, in, N, end - o, in, 1, 0);
-    }
+    else if (bf16_products)
+        product_of_halves(y, ldy, x, w, N, room);
+    else
+        product_of_floats(y, ldy, x, w, N, room);
 }
 
 void frozen_pull(float *dx, const float *g, int64_t ldg, const Frozen *w, int64_t N, float beta, float *room)
 {
-    const int64_t in = w->in;
     if (is_floats(w)) {
-        gemm_nn(dx, in, g, ldg, frozen_floats(w), in, N, in, w->out, 1, beta);
+        gemm_nn(dx, w->in, g, ldg, frozen_floats(w), w->in, N, w->in, w->out, 1, beta);
         return;
     }
     REQUIRE(room);
-    for (int64_t o = 0, rows = panel_rows(w); o < w->out; o += rows) {
-        const int64_t end = o + rows < w->out ? o + rows : w->out;
-        unpack_panel(room, w, o, end);
-        gemm_nn(dx, in, g + o, ldg, room, in, N, in, end - o, 1, o == 0 ? beta : 1);
-    }
+    (bf16_products ? pull_of_halves : pull_of_floats)(dx, g, ldg, w, N, beta, room);
 }

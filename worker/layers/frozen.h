@@ -2,7 +2,9 @@
  *
  * Layers know three verbs; only this module knows bytes. What is not stored as floats is unpacked, some rows at a
  * time, into room of the caller's (frozen_room), and multiplied as floats are: so a product is, to the bit, that of
- * the numbers which are stored. Gains, biases and small tables are always floats (frozen_floats).
+ * the numbers which are stored. Where the level in use has products in bf16 (worker/kernels/levels.h), both factors
+ * are rounded to bf16 and multiplied by those; not a single row, nor rows that are wanted apart, where reading W is
+ * what takes the time. Gains, biases and small tables are always floats (frozen_floats).
  *
  * A value; data and scales are borrowed, const, and may be shared by the ranks of a node.
  * Threads: any. */
@@ -47,7 +49,8 @@ Frozen frozen_of(const FrozenPart *part, int64_t in);
 /* A matrix of floats: what stands for a frozen one that is trained. */
 Frozen frozen_of_floats(const float *data, int64_t out, int64_t in);
 
-/* Takes the rows of `behind` into the view: matrices that are one product. Floats lie one behind the other. */
+/* Takes the rows of `behind` into the view: matrices that are one product. Floats lie one behind the other; halves that
+ * do, too, become one part. */
 void frozen_join(Frozen *w, const Frozen *behind);
 
 /* Floats of room that products of it need; 0: none. */

@@ -187,8 +187,9 @@ bool job_open(Job *job, const Groups *groups, const ConfigSources *sources, cons
     *job = (Job){ .run = { .groups = *groups, .address = xstrdup(address), .keys = keys ? xstrdup(keys) : NULL } };
     JobRun *run = &job->run;
     return job_run_ask(run, sources, err) &&
-           group_agree(&groups->job, arithmetic_start(&run->arithmetic, run->config.parallel.arithmetic,
-                                                      groups->node.rank != 0, err)) &&
+           group_agree(&groups->job,
+                       arithmetic_start(&run->arithmetic, run->config.parallel.arithmetic,
+                                        run->config.train.precision != PRECISION_FP32, groups->node.rank != 0, err)) &&
            group_agree(&groups->job, config_check_training(&run->config, err)) && split_groups(job, err) &&
            open_base(job, err) && open_data(job, err) && say_hello(job, err) && open_step(job, err);
 }

@@ -51,7 +51,8 @@ bool preflight(Config *c, Err *err)
     bool found;
     Adapted adapted = { 0 };
     Arithmetic arithmetic;
-    bool ok = arithmetic_start(&arithmetic, c->parallel.arithmetic, true, err) && /* the workers say what is odd */
+    const bool packed = c->train.precision != PRECISION_FP32;
+    bool ok = arithmetic_start(&arithmetic, c->parallel.arithmetic, packed, true, err) && /* workers say what is odd */
               init_adapter_take(c, NULL, err) && find_labels(c, &found, err);
     const AdaptedOptions o = adapted_of(c);
     ok = ok && adapted_open(&adapted, &o, err);

@@ -1,6 +1,7 @@
 #include "worker/arithmetic/arithmetic.h"
 
 #include "worker/arithmetic/cores.h"
+#include "worker/arithmetic/fingerprint.h"
 #include "worker/kernels/blas.h"
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/levels.h"
@@ -44,7 +45,7 @@ static void every_level_of_this_cpu_can_be_started_again_and_again(void **state)
             Err err = { 0 };
             if (!levels[i].fits())
                 continue;
-            assert_true(arithmetic_start(&arithmetic, levels[i].name, true, &err));
+            assert_true(arithmetic_start(&arithmetic, levels[i].name, false, true, &err));
             assert_ptr_equal(kernels, levels[i].kernels);
             assert_int_equal(strncmp(arithmetic.name, levels[i].name, strlen(levels[i].name)), 0);
             if (round == 0)
@@ -53,15 +54,62 @@ static void every_level_of_this_cpu_can_be_started_again_and_again(void **state)
         }
 }
 
+/* NULL: this CPU has no products in bf16. */
+static const Level *level_of_bf16(void)
+{
+    const Level *level = levels_find("x86-64-v4-bf16");
+    return level && level->fits() ? level : NULL;
+}
+
+static void a_base_of_less_than_floats_is_multiplied_in_bf16_where_that_can_be(void **state)
+{
+    (void)state;
+    Arithmetic floats, packed, named;
+    Err err = { 0 };
+    char *before = set("LORA_ARITHMETIC", NULL);
+    assert_true(arithmetic_start(&floats, "auto", false, true, &err));
+    assert_null(bf16_products);
+    assert_true(arithmetic_start(&packed, "auto", true, true, &err));
+    assert_ptr_equal(bf16_products, level_of_bf16() ? level_of_bf16()->bf16 : NULL);
+    assert_true((packed.fingerprint == floats.fingerprint) == !level_of_bf16());
+    assert_true(arithmetic_start(&named, floats.name, true, true, &err)); /* as it is asked for */
+    assert_null(bf16_products);
+    put_back("LORA_ARITHMETIC", before);
+}
+
+/* A CPU, or a compiler, whose last sum is off. */
+static void wrong_product(float *y, int64_t ldy, const float *x, int64_t ldx, const uint16_t *w, int64_t N, int64_t O,
+                          int64_t I, float beta, float *room)
+{
+    level_of_bf16()->bf16->nt(y, ldy, x, ldx, w, N, O, I, beta, room);
+    y[(N - 1) * ldy + O - 1] += 1e-3f;
+}
+
+static void products_in_bf16_that_are_wrong_are_found_out(void **state)
+{
+    (void)state;
+    if (!level_of_bf16())
+        skip();
+    char said[200];
+    uint64_t digest = 1, again = 1, wrong = 1;
+    Bf16Products products = *level_of_bf16()->bf16;
+    assert_true(fingerprint_bf16(&digest, &products, said, sizeof said));
+    assert_true(fingerprint_bf16(&again, &products, said, sizeof said));
+    assert_true(digest == again);
+    products.nt = wrong_product;
+    assert_false(fingerprint_bf16(&wrong, &products, said, sizeof said));
+    assert_non_null(strstr(said, "a product of 3 x 7 x 5 gives"));
+}
+
 static void threads_do_not_change_the_fingerprint(void **state)
 {
     (void)state;
     Arithmetic one, three;
     Err err = { 0 };
     gemm_set_threads(1);
-    assert_true(arithmetic_start(&one, NULL, true, &err));
+    assert_true(arithmetic_start(&one, NULL, false, true, &err));
     gemm_set_threads(3);
-    assert_true(arithmetic_start(&three, NULL, true, &err));
+    assert_true(arithmetic_start(&three, NULL, false, true, &err));
     gemm_set_threads(1);
     assert_true(one.fingerprint == three.fingerprint);
 }
@@ -76,7 +124,7 @@ static void what_this_machine_cannot_do_is_refused_with_what_it_can(void **state
         Err err = { 0 };
         if (strchr(names[i], '/') && !levels_find("x86-64-v2"))
             continue;
-        assert_false(arithmetic_start(&arithmetic, names[i], true, &err));
+        assert_false(arithmetic_start(&arithmetic, names[i], false, true, &err));
         assert_int_equal(err.kind, ERR_REFUSED);
         assert_non_null(strstr(err.what, names[i]));
         assert_non_null(strstr(err.hint, "--parallel.arithmetic=auto"));
@@ -95,7 +143,7 @@ static void who_asked_for_it_is_said(void **state)
                                  "parallel.arithmetic is 'x86-64-v8'" };
     for (int i = 0; i < 3; i++) {
         Err err = { 0 };
-        assert_false(arithmetic_start(&arithmetic, names[i], true, &err));
+        assert_false(arithmetic_start(&arithmetic, names[i], false, true, &err));
         assert_int_equal(err.kind, ERR_REFUSED);
         assert_ptr_equal(strstr(err.what, said[i]), err.what);
     }
@@ -127,11 +175,11 @@ static void names_of_cores_are_taken_in_any_case(void **state)
         small[i] = (char)tolower((unsigned char)core->name[i]);
     snprintf(name, sizeof name, "%s/%s", level->name, small);
     char *before = set("OPENBLAS_CORETYPE", NULL);
-    assert_true(arithmetic_start(&plain, level->name, true, &err));
-    assert_true(arithmetic_start(&named, name, true, &err));
+    assert_true(arithmetic_start(&plain, level->name, false, true, &err));
+    assert_true(arithmetic_start(&named, name, false, true, &err));
     assert_string_equal(named.name, name);
     setenv("OPENBLAS_CORETYPE", small, 1);
-    assert_true(arithmetic_start(&users, level->name, true, &err));
+    assert_true(arithmetic_start(&users, level->name, false, true, &err));
     assert_string_equal(users.name, level->name);
     assert_true(plain.fingerprint == named.fingerprint && plain.fingerprint == users.fingerprint);
     assert_true(arithmetic_follow(&users, name, &err)); /* the variable names that very core */
@@ -148,9 +196,9 @@ static void a_core_that_the_library_does_not_know_is_not_heeded(void **state)
     Arithmetic usual, arithmetic;
     Err err = { 0 };
     char *before = set("OPENBLAS_CORETYPE", NULL);
-    assert_true(arithmetic_start(&usual, NULL, true, &err));
+    assert_true(arithmetic_start(&usual, NULL, false, true, &err));
     setenv("OPENBLAS_CORETYPE", "Nonsense", 1);
-    assert_true(arithmetic_start(&arithmetic, NULL, true, &err));
+    assert_true(arithmetic_start(&arithmetic, NULL, false, true, &err));
     assert_string_equal(arithmetic.name, usual.name);
     assert_true(arithmetic.fingerprint == usual.fingerprint);
     put_back("OPENBLAS_CORETYPE", before);
@@ -169,7 +217,7 @@ static void a_core_that_this_cpu_cannot_run_is_refused(void **state)
             continue;
         Err err = { 0 };
         setenv("OPENBLAS_CORETYPE", names[i], 1);
-        assert_false(arithmetic_start(&arithmetic, NULL, true, &err));
+        assert_false(arithmetic_start(&arithmetic, NULL, false, true, &err));
         assert_int_equal(err.kind, ERR_REFUSED);
         assert_non_null(strstr(err.what, names[i]));
         assert_non_null(strstr(err.what, "this CPU has not the instructions"));
@@ -204,6 +252,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_level_of_this_cpu_can_be_started_again_and_again),
+        cmocka_unit_test(a_base_of_less_than_floats_is_multiplied_in_bf16_where_that_can_be),
+        cmocka_unit_test(products_in_bf16_that_are_wrong_are_found_out),
         cmocka_unit_test(threads_do_not_change_the_fingerprint),
         cmocka_unit_test(what_this_machine_cannot_do_is_refused_with_what_it_can),
         cmocka_unit_test(who_asked_for_it_is_said),

@@ -9,6 +9,7 @@
 #include "worker/arithmetic/arithmetic.h"
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/kernels.h"
+#include "worker/kernels/levels.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -209,6 +210,128 @@ static void threads_change_nothing(void **state)
     release(&s);
 }
 
+/* ---- products in bf16 --------------------------------------------------------------- */
+
+static double rounded(float x)
+{
+    const uint32_t bits = (uint32_t)tensor_bf16(x) << 16;
+    memcpy(&x, &bits, sizeof x);
+    return (double)x;
+}
+
+/* A floats' part is multiplied as floats are. */
+static const bool *which_are_floats(const Frozen *w)
+{
+    static bool floats[4096];
+    REQUIRE(w->out <= (int64_t)LENGTH(floats));
+    int64_t o = 0;
+    for (int i = 0; i < w->parts; i++)
+        for (int64_t r = 0; r < w->part[i].rows; r++)
+            floats[o++] = w->part[i].kind == FROZEN_F32;
+    return floats;
+}
+
+static void check_sum(double got, double sum, double size)
+{
+    if (!(fabs(got - sum) <= 2e-6 * (size + 1)))
+        fail_msg("%.9g, not %.9g", got, sum);
+}
+
+/* Both products, beside sums of rounded factors; nothing is written behind the room. */
+static void is_product_of_rounded(const Frozen *w, const float *numbers, int64_t rows)
+{
+    const int64_t out = w->out, in = w->in, ld = out + 3, room_floats = frozen_room(w);
+    const bool *floats = which_are_floats(w);
+    float *x = xcalloc((size_t)(rows * in), sizeof *x), *y = xcalloc((size_t)(rows * ld), sizeof *y);
+    float *dx = xcalloc((size_t)(rows * in), sizeof *dx), *room = xcalloc((size_t)room_floats + 64, sizeof *room);
+    rng_normal(x, rows * in, 0.5f, rng_key(2, 0, 0, 1));
+    for (int64_t i = 0; i < rows * in; i++)
+        dx[i] = x[i];
+    for (int i = 0; i < 64; i++)
+        room[room_floats + i] = 77;
+    frozen_product(y, ld, x, w, rows, false, room);
+    frozen_pull(dx, y, ld, w, rows, 0.5f, room);
+    for (int i = 0; i < 64; i++)
+        assert_true(room[room_floats + i] == 77);
+    for (int64_t n = 0; n < rows; n += 1 + rows / 5) {
+        for (int64_t o = 0; o < out; o += 1 + out / 200) {
+            double sum = 0, size = 0;
+            for (int64_t i = 0; i < in; i++) {
+                const double a = (double)x[n * in + i], b = (double)numbers[o * in + i];
+                const double term = floats[o] ? a * b : rounded(x[n * in + i]) * rounded(numbers[o * in + i]);
+                sum += term;
+                size += fabs(term);
+            }
+            check_sum((double)y[n * ld + o], sum, size);
+        }
+        for (int64_t i = 0; i < in; i += 1 + in / 200) {
+            double sum = 0.5 * (double)x[n * in + i], size = fabs(sum);
+            for (int64_t o = 0; o < out; o++) {
+                const double a = (double)y[n * ld + o], b = (double)numbers[o * in + i];
+                const double term = floats[o] ? a * b : rounded(y[n * ld + o]) * rounded(numbers[o * in + i]);
+                sum += term;
+                size += fabs(term);
+            }
+            check_sum((double)dx[n * in + i], sum, size);
+        }
+    }
+    free(x), free(y), free(dx), free(room);
+}
+
+/* False: this CPU has them not. */
+static bool multiply_in_bf16(bool on)
+{
+    const Level *level = levels_find("x86-64-v4-bf16");
+    const bool can = level && level->fits();
+    bf16_products = on && can ? level->bf16 : NULL;
+    return can;
+}
+
+static void in_bf16_they_are_products_of_rounded_factors(void **state)
+{
+    (void)state;
+    if (!multiply_in_bf16(true))
+        skip();
+    static const int64_t sizes[][3] = { { 71, IN, 5 }, { 33, 1030, 2 }, { 40, 16, 1024 } };
+    for (int kind = FROZEN_BF16; kind < KINDS; kind++)
+        for (size_t i = 0; i < LENGTH(sizes); i++) {
+            Subject s = subject(kind, sizes[i][0], sizes[i][1], kind);
+            is_product_of_rounded(&s.w, s.numbers, sizes[i][2]);
+            release(&s);
+        }
+    for (int b = FROZEN_F32; b < KINDS; b++) {
+        Subject s[2] = { subject(FROZEN_BF16, 12, IN, 1), subject(b, 7, IN, 2) };
+        float numbers[19 * IN];
+        memcpy(numbers, s[0].numbers, 12 * IN * sizeof *numbers);
+        memcpy(numbers + 12 * IN, s[1].numbers, 7 * IN * sizeof *numbers);
+        frozen_join(&s[0].w, &s[1].w);
+        is_product_of_rounded(&s[0].w, numbers, N);
+        release(&s[0]), release(&s[1]);
+    }
+    Subject large = subject(FROZEN_NF4, 2100, 2050, 1); /* several panels */
+    assert_true(frozen_room(&large.w) < 2100 * 2050);
+    is_product_of_rounded(&large.w, large.numbers, 2);
+    release(&large);
+    multiply_in_bf16(false);
+}
+
+static void halves_that_lie_one_behind_the_other_are_one_part(void **state)
+{
+    (void)state;
+    Subject s = subject(FROZEN_BF16, 12, IN, 1);
+    const FrozenPart first = { .kind = FROZEN_BF16, .rows = 5, .data = s.data };
+    const FrozenPart second = { .kind = FROZEN_BF16, .rows = 7, .data = (const uint16_t *)s.data + 5 * IN };
+    Frozen w = frozen_of(&first, IN), behind = frozen_of(&second, IN);
+    frozen_join(&w, &behind);
+    assert_int_equal(w.parts, 1);
+    assert_int_equal(w.out, 12);
+    is_what_it_stands_for(&w, s.numbers, N);
+    w = frozen_of(&second, IN), behind = frozen_of(&first, IN);
+    frozen_join(&w, &behind);
+    assert_int_equal(w.parts, 2);
+    release(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +339,8 @@ int main(void)
         cmocka_unit_test(parts_of_several_kinds_are_one_product),
         cmocka_unit_test(a_large_matrix_goes_by_panels),
         cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(in_bf16_they_are_products_of_rounded_factors),
+        cmocka_unit_test(halves_that_lie_one_behind_the_other_are_one_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -421,7 +421,7 @@ static void a_job_computes_as_the_run_does_or_not_at_all(void **state)
     const char *lowest = levels[level_count - 1].name, *core = getenv("OPENBLAS_CORETYPE");
     char *before = core ? xstrdup(core) : NULL;
     unsetenv("OPENBLAS_CORETYPE");
-    REQUIRE(arithmetic_start(&mine, NULL, true, &err));
+    REQUIRE(arithmetic_start(&mine, NULL, false, true, &err));
     Settings s = settings("parallel.micro_batches=8", "data.limit=40");
     const ConfigSources sources = sources_of(&s);
     Ended ended;
@@ -436,7 +436,7 @@ static void a_job_computes_as_the_run_does_or_not_at_all(void **state)
     if (before)
         setenv("OPENBLAS_CORETYPE", before, 1);
     free(before);
-    REQUIRE(arithmetic_start(&mine, NULL, true, &err));
+    REQUIRE(arithmetic_start(&mine, NULL, false, true, &err));
 }
 
 int main(void)
