@@ -193,7 +193,7 @@ BF16 static void strip_product(const Strip *s, const uint32_t *x, int64_t rows, 
 
 /* ---- products ------------------------------------------------------------------------ */
 
-typedef struct Product {
+typedef struct HalvesProduct {
     float *y;
     int64_t ldy;
     const float *x;
@@ -204,10 +204,10 @@ typedef struct Product {
     int64_t N, outs, terms;
     float beta;
     uint32_t *room;
-} Product;
+} HalvesProduct;
 
 /* Rows [n, n + rows) and terms [k, k + terms), a block behind the other. */
-static void pack_factor(const Product *p, int64_t n, int64_t rows, int64_t k, int64_t terms)
+static void pack_factor(const HalvesProduct *p, int64_t n, int64_t rows, int64_t k, int64_t terms)
 {
     const int64_t groups = (rows + ROWS - 1) / ROWS;
 #pragma omp parallel for if (groups > 1)
@@ -220,7 +220,7 @@ static void pack_factor(const Product *p, int64_t n, int64_t rows, int64_t k, in
 }
 
 /* The same rows, with one block of terms that lies packed at x, into all outputs. */
-static void multiply_block(const Product *p, const uint32_t *x, int64_t n, int64_t rows, int64_t k, int64_t count)
+static void multiply_block(const HalvesProduct *p, const uint32_t *x, int64_t n, int64_t rows, int64_t k, int64_t count)
 {
     const int64_t strips = (p->outs + STRIP - 1) / STRIP;
 #pragma omp parallel for if (strips > 1)
@@ -237,7 +237,7 @@ static void multiply_block(const Product *p, const uint32_t *x, int64_t n, int64
     }
 }
 
-static void compute(const Product *p)
+static void compute(const HalvesProduct *p)
 {
     for (int64_t n = 0; n < p->N; n += BF16_ROWS) {
         const int64_t rows = least(BF16_ROWS, p->N - n), groups = (rows + ROWS - 1) / ROWS;
@@ -253,13 +253,13 @@ static void compute(const Product *p)
 static void nt(float *y, int64_t ldy, const float *x, int64_t ldx, const uint16_t *w, int64_t N, int64_t O, int64_t I,
                float beta, float *room)
 {
-    compute(&(Product){ y, ldy, x, ldx, w, I, true, N, O, I, beta, (uint32_t *)(void *)room });
+    compute(&(HalvesProduct){ y, ldy, x, ldx, w, I, true, N, O, I, beta, (uint32_t *)(void *)room });
 }
 
 static void nn(float *y, int64_t ldy, const float *x, int64_t ldx, const uint16_t *w, int64_t N, int64_t I, int64_t O,
                float beta, float *room)
 {
-    compute(&(Product){ y, ldy, x, ldx, w, I, false, N, I, O, beta, (uint32_t *)(void *)room });
+    compute(&(HalvesProduct){ y, ldy, x, ldx, w, I, false, N, I, O, beta, (uint32_t *)(void *)room });
 }
 
 BF16 static void round_all(uint16_t *out, const float *x, int64_t n)
