@@ -53,6 +53,7 @@ all: $(PROGRAMS)  ## build the three programs into bin/
 # ---- compile -----------------------------------------------------------------
 
 $(B)/worker/comm/%.o: CPPFLAGS += $(MPI_CFLAGS)
+$(B)/tests/bench/allreduce_bench.o: CPPFLAGS += $(MPI_CFLAGS)
 $(B)/launch/cmd_import.o: launch/import.py
 $(B)/ps/web.o: ps/page.html
 $(B)/%.o: %.c
@@ -218,7 +219,7 @@ INTEROP := $(addprefix $(B)/tests/interop/,rows_driver metrics_figures chat_rend
 test-interop: all $(INTEROP) ## PEFT from PyPI loads what is written here, and the other way round (needs Python)
 	BUILD=$(B) tests/interop/run
 
-$(B)/tests/bench/oracle_bench: LIBS += $(MPI_LIBS)
+$(B)/tests/bench/oracle_bench $(B)/tests/bench/allreduce_bench: LIBS += $(MPI_LIBS)
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/tests/support/arithmetic.o $(B)/libps.a $(B)/libworker.a $(B)/libcommon.a
 	$(call say,LD $@)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
@@ -226,6 +227,10 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/tests/support/arithmetic.o $(B)/li
 BENCHES := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*_bench.c))
 bench: all $(BENCHES) ## speed beside PyTorch + PEFT on the same cores; prints one table (about 30 minutes)
 	tests/bench/run
+
+.PHONY: bench-server
+bench-server: all $(DIST) $(addprefix $(B)/tests/bench/,fan_in_bench allreduce_bench) ## what the server adds to a step, beside libzmq and MPI_Allreduce (a minute)
+	BUILD=$(B) tests/bench/server
 
 # ---- the rest ----------------------------------------------------------------
 

@@ -1,18 +1,26 @@
 #include "common/slots/absurd.h"
 
-#include "common/base/maths.h"
-
 #include <math.h>
+#include <string.h>
 
+static int32_t magnitude(float x)
+{
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits & 0x7fffffff;
+}
+
+/* Magnitudes are in the order of their bits: finite ones, infinity, NaNs. One pass, without a way out: as fast as memory. */
 static bool is_absurd(const float *x, int64_t n, float most)
 {
-    float largest = 0;
-    if (maths_not_finite(x, n) < n)
-        return true;
+    const int32_t infinity = magnitude(INFINITY);
+    int32_t largest = 0;
 #pragma omp simd reduction(max : largest)
-    for (int64_t i = 0; i < n; i++)
-        largest = fmaxf(largest, fabsf(x[i]));
-    return largest > most;
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t size = magnitude(x[i]);
+        largest = size > largest ? size : largest;
+    }
+    return largest >= infinity || largest > magnitude(most);
 }
 
 const Slot *absurd_slot(const SlotTable *table, const float *sums, double weight)

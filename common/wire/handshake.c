@@ -10,7 +10,7 @@
 struct Handshake {
     void *socket, *events; /* ZeroMQ's: watched, lent; its monitor, owned */
     bool keys;
-    int kind; /* of the last event; 0: none */
+    int kind; /* of the last event that told something; 0: none */
     uint32_t value;
     int ended; /* tries, one after the other, that were closed without a word */
 };
@@ -41,10 +41,23 @@ void handshake_close(Handshake *handshake)
     free(handshake);
 }
 
+/* A server's word stays, though later tries end without one: it may hang up before we have read it. */
+static void note(Handshake *handshake, int kind, uint32_t value)
+{
+    const bool told = kind != ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+    handshake->ended = told ? 0 : handshake->ended + 1;
+    if (told || handshake->kind == 0 || handshake->kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+        handshake->kind = kind;
+        handshake->value = value;
+    }
+}
+
 Door handshake_door(Handshake *handshake, Err *err)
 {
-    while (monitor_next(handshake->events, &handshake->kind, &handshake->value))
-        handshake->ended = handshake->kind == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL ? handshake->ended + 1 : 0;
+    uint32_t value;
+    int kind;
+    while (monitor_next(handshake->events, &kind, &value))
+        note(handshake, kind, value);
     switch (handshake->kind) {
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         err_set(err, ERR_REFUSED, "the server does not allow the key of this client");
@@ -73,6 +86,6 @@ Door handshake_door(Handshake *handshake, Err *err)
     if (handshake->kind == 0 || handshake->kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
         return DOOR_OPEN;
     err_set(err, ERR_PEER, "the server ends the handshake%s",
-            handshake->keys ? ": it may have another key than this client's file says" : "");
+            handshake->keys ? ": it may have another key than this client's file says, or none" : "");
     return DOOR_DOUBTFUL;
 }
