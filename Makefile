@@ -161,6 +161,10 @@ SLOW := $(if $(T),,$(addprefix tests/dist/,fault_test.sh signal_test.sh))
 test-dist: dist-programs ## real processes: mpirun, lora_ps, kills, restarts; T=word picks
 	BUILD=$(B) tests/run $(filter-out $(SLOW),$(call scripts,dist))
 
+.PHONY: test-golden
+test-golden: dist-programs ## every golden case by 2 ranks beside PEFT (test-dist: by one, and some by two; 4 minutes)
+	BUILD=$(B) RANKS=2 LIMIT=1200 tests/run tests/dist/golden_test.sh
+
 .PHONY: test-faults soak
 FAULTS := kill fault disk keys identity signal supervise status web
 test-faults: all $(DIST) ## what servers, workers, disks, clocks and machines can do wrong: tests/PROMISES.md (5 minutes)

@@ -240,9 +240,56 @@ static void bench_shape(const Shape *s)
     free(b.scratch);
 }
 
+/* Keys that a row sees on average, of all. */
+static double area_of(int64_t window, int64_t T)
+{
+    double seen = 0;
+    for (int64_t i = 0; i < T; i++) {
+        const int64_t first = window > 0 && i >= window ? i - window + 1 : 0;
+        const int64_t end = window > 0 && i + window < T ? i + window : T;
+        seen += (double)(end - first);
+    }
+    return seen / ((double)T * (double)T);
+}
+
+/* Windows to both sides beside attention to all: what one costs, and what its area says. */
+static void bench_windows(void)
+{
+    enum { T = 4096, H = 4, D = 64, C = H * D };
+    static const int64_t windows[] = { 0, 513, 257, 65 }; /* 65: ModernBERT's, 64 keys to each side */
+    const int64_t start[] = { 0, T };
+    Bench b = { .rows = { .B = 1, .N = T, .longest = T, .start = start },
+                .attention = { .H = H, .K = H, .D = D, .ldqkv = 3 * C, .ldout = C, .scale = 0.125f } };
+    b.x = filled(3 * T * C, 1);
+    b.y = filled(3 * T * C, 2);
+    b.pre = filled(T * C, 4);
+    b.lse = filled(T * H, 10);
+    b.out = filled(T * C, 11);
+    b.scratch = xmalloc((size_t)kernels->attention_scratch(&b.attention, T, 1));
+    double all[2] = { 0 };
+    printf("\nwindows, T=%d H=%d D=%d: of attention to all, and what the area says\n", T, H, D);
+    for (size_t w = 0; w < sizeof windows / sizeof *windows; w++) {
+        b.attention.window = windows[w];
+        const double took[] = { seconds_of(attention_fwd, &b), seconds_of(attention_bwd, &b) };
+        const double area = area_of(windows[w], T);
+        for (int back = 0; back < 2; back++) {
+            all[back] = w == 0 ? took[back] : all[back];
+            printf("  %5.0f keys, %-8s %9.1f us  %6.2f%%  area %6.2f%%  (%.2f of it)\n", area * T,
+                   back ? "backward" : "forward", took[back] * 1e6, 100 * took[back] / all[back], 100 * area,
+                   took[back] / all[back] / area);
+        }
+    }
+    float *buffers[] = { b.x, b.y, b.pre, b.lse, b.out };
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        free(buffers[i]);
+    free(b.scratch);
+}
+
 int main(int argc, char **argv)
 {
     gemm_set_threads(1);
+    if (argc < 2 || strcmp(argv[1], "windows") == 0)
+        bench_windows();
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         if (argc < 2 || strcmp(argv[1], shapes[i].name) == 0)
             bench_shape(&shapes[i]);

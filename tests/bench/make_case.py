@@ -4,6 +4,9 @@
     make_case.py bert-base128 OUT BERT_FOLDER       BERT-base; rows of exactly 128 tokens
     make_case.py gpt2-256 OUT GPT2_TOKENIZER        GPT-2 small; a plain text for blocks of 256 tokens
     make_case.py vit-base224 OUT                    ViT-base; PNG images of 224 x 224 in two classes
+    make_case.py modernbert128 OUT                  ModernBERT-base; rows of 128 tokens
+    make_case.py gemma-1b256 OUT                    Gemma 3 of 1B; a plain text for blocks of 256 tokens
+    make_case.py t5-base OUT                        T5-base; sources of 128 tokens, targets of 32
 
 BERT_FOLDER and GPT2_TOKENIZER are folders with a tokenizer.json. Writes OUT/model and the data.
 """
@@ -71,11 +74,70 @@ def vit_base(out):
         Image.fromarray(torch.randint(256, (224, 224, 3), dtype=torch.uint8).numpy()).save(os.path.join(folder, f"{i:03}.png"))
 
 
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden")
+
+
+def golden_shape(out, case, kind, **sizes):
+    """A model of these sizes with the tokenizer of a golden case, which has few words: the model's table has all the same."""
+    source = os.path.join(GOLDEN, case, "model")
+    config = transformers.AutoConfig.from_pretrained(source)
+    for key, value in sizes.items():
+        setattr(config, key, value)
+    folder = os.path.join(out, "model")
+    os.makedirs(folder, exist_ok=True)
+    copy_tokenizer(source, out)
+    getattr(transformers, kind).from_config(config, dtype=torch.bfloat16).save_pretrained(folder)
+
+
+def golden_words(count, rng):
+    with open(os.path.join(GOLDEN, "bert-seqcls", "train.tsv"), encoding="utf-8") as file:
+        words = sorted({w for line in file for w in line.split() if w.isalpha()})
+    return " ".join(rng.choice(words) for _ in range(count))
+
+
+MODERNBERT = dict(vocab_size=50368, hidden_size=768, intermediate_size=1152, num_hidden_layers=22, num_attention_heads=12,
+                  max_position_embeddings=8192, local_attention=128, global_attn_every_n_layers=3, num_labels=2,
+                  layer_types=["sliding_attention" if i % 3 else "full_attention" for i in range(22)])
+
+
+def rows_of(out, count, words):
+    rng = random.Random(42)
+    with open(os.path.join(out, "train.tsv"), "w", encoding="utf-8") as file:
+        file.write("text\tlabel\n")
+        for _ in range(count):
+            file.write(f"{golden_words(words, rng)}\t{rng.randrange(2)}\n")
+
+
+def modernbert(out):
+    golden_shape(out, "modernbert-seqcls", "AutoModelForSequenceClassification", **MODERNBERT)
+    rows_of(out, ROWS, 128)
+
+
+def gemma(out):
+    golden_shape(out, "gemma3-clm", "AutoModelForCausalLM", vocab_size=262144, hidden_size=1152, intermediate_size=6912,
+                 num_hidden_layers=26, num_attention_heads=4, num_key_value_heads=1, head_dim=256, query_pre_attn_scalar=256,
+                 sliding_window=512, max_position_embeddings=32768, layer_types=["sliding_attention" if (i + 1) % 6 else "full_attention" for i in range(26)])
+    rng = random.Random(42)
+    with open(os.path.join(out, "train.txt"), "w", encoding="utf-8") as file:
+        for _ in range(ROWS):
+            file.write(golden_words(40, rng) + "\n")
+
+
+def t5(out):
+    golden_shape(out, "t5-seq2seq", "AutoModelForSeq2SeqLM", vocab_size=32128, d_model=768, d_kv=64, d_ff=3072, num_layers=12,
+                 num_decoder_layers=12, num_heads=12, dropout_rate=0.1)
+    rng = random.Random(42)
+    with open(os.path.join(out, "train.jsonl"), "w", encoding="utf-8") as file:
+        for _ in range(ROWS):
+            file.write(json.dumps({"prompt": golden_words(128, rng), "completion": golden_words(32, rng)}) + "\n")
+
+
 def main():
     if len(sys.argv) < 3:
         raise SystemExit(__doc__)
     torch.manual_seed(0)
-    {"bert-base128": bert_base, "gpt2-256": gpt2, "vit-base224": vit_base}[sys.argv[1]](*sys.argv[2:])
+    {"bert-base128": bert_base, "gpt2-256": gpt2, "vit-base224": vit_base, "modernbert128": modernbert, "gemma-1b256": gemma,
+     "t5-base": t5}[sys.argv[1]](*sys.argv[2:])
 
 
 main()

@@ -29,8 +29,8 @@ from tokenizers import decoders, normalizers, pre_tokenizers, processors  # noqa
 
 
 def as_it_stands(folder, work):
-    """A copy that Transformers opens by its tokenizer.json: LlamaTokenizer would drop the normalizer (class.c)."""
-    copy = shutil.copytree(folder, os.path.join(work, "as_it_stands"))
+    """A copy that Transformers opens by its tokenizer.json: those two classes would drop the normalizer (class.c)."""
+    copy = shutil.copytree(folder, os.path.join(work, "as_it_stands"), dirs_exist_ok=True)
     path = os.path.join(copy, "tokenizer_config.json")
     config = json.load(open(path, encoding="utf-8"))
     config["tokenizer_class"] = "PreTrainedTokenizerFast"
@@ -38,13 +38,20 @@ def as_it_stands(folder, work):
     return copy
 
 
-def open_real(model, work):
+# They build the library's tokenizer anew: ids are those of tokenizer.json, offsets (no post-processor that trims them, another
+# <mask>) or what is special are not. Here tokenizer.json is what it says.
+ANEW = ("GPTNeoXTokenizer", "GemmaTokenizer", "MPNetTokenizer")
+
+
+def open_real(model, work, by_class=False):
     """What AutoTokenizer makes of a folder; of a file what the library does. The run's settings cut and pad."""
     if os.path.isdir(model):
         import transformers
 
         real = transformers.AutoTokenizer.from_pretrained(model)
-        if type(real).__name__ == "LlamaTokenizer":
+        if type(real).__name__ in ANEW and not by_class:
+            real = transformers.AutoTokenizer.from_pretrained(as_it_stands(model, work))
+        if type(real).__name__ in ("LlamaTokenizer", "DebertaV2Tokenizer"):
             real = transformers.AutoTokenizer.from_pretrained(as_it_stands(model, work))
         real = real._tokenizer
     else:
@@ -119,14 +126,16 @@ def ours(lora, folder, lines, work):
 def compare(lora, model, name, lines):
     texts = lines
     with tempfile.TemporaryDirectory() as work:
-        real = open_real(model, work)
+        real, of_class = open_real(model, work), open_real(model, work, by_class=True)
         got = ours(lora, folder_of(model, work), texts, work)
     different = abs(len(got) - len(texts))
     decoded = real.decode_batch([one["input_ids"] for one in got])
-    for i, (want, have) in enumerate(zip(real.encode_batch(texts), got)):
+    for i, (want, again, have) in enumerate(zip(real.encode_batch(texts), of_class.encode_batch(texts), got)):
         both = {"input_ids": want.ids, "token_type_ids": want.type_ids, "offsets": [list(o) for o in want.offsets],
                 "words": [-1 if w is None else w for w in want.word_ids], "text": decoded[i]}
         wrong = [key for key in both if have.get(key, both[key]) != both[key]]
+        if again.ids != have["input_ids"]:
+            both["input_ids"], wrong = again.ids, ["input_ids"]
         if wrong:
             different += 1
             if different <= 5:

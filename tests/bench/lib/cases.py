@@ -1,5 +1,6 @@
 """The cases of peer.py: for each a model with its LoRA, and batches with the number of real tokens in them."""
 import csv
+import json
 import os
 import random
 import sys
@@ -11,9 +12,9 @@ import transformers
 from reference import load_base, lora_config
 from rows import collate, encode_rows, epoch_order, load_tokenizer, read_rows
 
-MAX_LENGTH = {"sst2": 128, "imdb": 512, "bert-base128": 128}
-TEXT = {"sst2": "sentence", "imdb": "text", "bert-base128": "text"}
-CASES = [*MAX_LENGTH, "gpt2-256", "e2e", "vit-base224"]
+MAX_LENGTH = {"sst2": 128, "imdb": 512, "bert-base128": 128, "modernbert128": 128}
+TEXT = {"sst2": "sentence", "imdb": "text", "bert-base128": "text", "modernbert128": "text"}
+CASES = [*MAX_LENGTH, "gpt2-256", "e2e", "vit-base224", "gemma-1b256", "t5-base"]
 BLOCK = 256  # tokens of a block of gpt2-256
 
 
@@ -24,11 +25,12 @@ def attention_dropout(a):
 
 def class_run(a):
     """A classification as a run file says it."""
+    modern = a.case == "modernbert128"  # whose dropouts are 0
     return {"model": a.model, "task_type": "SEQ_CLS", "labels": 2, "problem_type": None,
-            "model_config": {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": attention_dropout(a)},
+            "model_config": {} if modern else {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": attention_dropout(a)},
             "data": {"text": TEXT[a.case], "text_pair": None, "label": "label", "max_length": MAX_LENGTH[a.case],
                      "limit": None, "shuffle": True},
-            "lora": {"r": 8, "lora_alpha": 16, "lora_dropout": 0.1, "target_modules": ["query", "value"],
+            "lora": {"method": "lora", "r": 8, "lora_alpha": 16, "lora_dropout": 0.1, "target_modules": ["Wqkv"] if modern else ["query", "value"],
                      "init_adapter": None},
             "train": {"seed": 42}}
 
@@ -65,6 +67,10 @@ def classes(a):
 
 
 def language_model(a):
+    if a.case == "gemma-1b256":
+        base = transformers.AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.float32, attn_implementation="sdpa")
+        return peft.get_peft_model(base, peft.LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, lora_dropout=0.1,
+                                                         target_modules=["q_proj", "v_proj"]))
     base = transformers.AutoModelForCausalLM.from_pretrained(
         a.model, dtype=torch.float32, attn_implementation="sdpa", attn_pdrop=attention_dropout(a))
     config = peft.LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, lora_dropout=0.1, target_modules=["c_attn"],
@@ -102,6 +108,29 @@ def completions(a):
     return language_model(a), cut(a, features, collate_language)
 
 
+def sources(a):
+    """Sources of at most 128 tokens, targets of at most 32; a source's tokens and a target's count."""
+    tokenizer = load_tokenizer(a.model)
+    with open(a.data, encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    features = []
+    for i in draw(a, len(rows)):
+        features.append({"input_ids": tokenizer(rows[i]["prompt"], truncation=True, max_length=128)["input_ids"],
+                         "labels": tokenizer(text_target=rows[i]["completion"], truncation=True, max_length=32)["input_ids"]})
+    base = transformers.AutoModelForSeq2SeqLM.from_pretrained(a.model, dtype=torch.float32)
+    model = peft.get_peft_model(base, peft.LoraConfig(task_type="SEQ_2_SEQ_LM", r=8, lora_alpha=16, lora_dropout=0.1,
+                                                      target_modules=["q", "v"]))
+    batches = []
+    for i in range(0, len(features), a.batch):
+        group = features[i:i + a.batch]
+        width = lambda key: max(len(f[key]) for f in group)
+        fill = lambda key, value: torch.tensor([f[key] + [value] * (width(key) - len(f[key])) for f in group])
+        mask = torch.tensor([[int(t < len(f["input_ids"])) for t in range(width("input_ids"))] for f in group])
+        batches.append(({"input_ids": fill("input_ids", 0), "attention_mask": mask, "labels": fill("labels", -100)},
+                        sum(len(f["input_ids"]) for f in group)))
+    return model, batches
+
+
 def images(a):
     """Pixels are made beforehand: only the model is measured. A row counts as its 197 positions."""
     from PIL import Image
@@ -122,4 +151,4 @@ def images(a):
 def open_case(a):
     """(model, [(batch, real tokens)])"""
     torch.manual_seed(42)
-    return {"gpt2-256": blocks, "e2e": completions, "vit-base224": images}.get(a.case, classes)(a)
+    return {"gpt2-256": blocks, "e2e": completions, "vit-base224": images, "gemma-1b256": blocks, "t5-base": sources}.get(a.case, classes)(a)

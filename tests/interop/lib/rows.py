@@ -63,10 +63,10 @@ def read_rows(paths, limit):
 
 
 def load_tokenizer(folder):
-    """What AutoTokenizer makes of the folder, but for LlamaTokenizer: that class drops the normalizer of
+    """What AutoTokenizer makes of the folder, but for LlamaTokenizer and DebertaV2Tokenizer: they drop the normalizer of
     tokenizer.json, which stands here (worker/tokenizer/class.c)."""
     real = transformers.AutoTokenizer.from_pretrained(folder)
-    if type(real).__name__ == "LlamaTokenizer":
+    if type(real).__name__ in ("LlamaTokenizer", "DebertaV2Tokenizer"):
         real = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
     return real
 
@@ -98,7 +98,7 @@ def texts_of(run, rows):
 
 def is_typed(run):
     with open(os.path.join(run["model"], "config.json"), encoding="utf-8") as file:
-        return json.load(file)["model_type"] == "bert"
+        return json.load(file)["model_type"] in ("bert", "electra", "deberta", "deberta-v2")
 
 
 def encode(run, paths):
