@@ -7,17 +7,30 @@
 #include "common/export/gguf.h"
 #include "common/model/saved.h"
 
+typedef enum { GGUF_BIAS_NONE, GGUF_BIAS_QKV, GGUF_BIAS_ALL } GgufBiases;
+typedef enum { GGUF_OUTPUT_EITHER, GGUF_OUTPUT_TIED, GGUF_OUTPUT_OWN } GgufOutput;
+
 typedef struct GgufArch {
     const char *model_type; /* of config.json */
     const char *name; /* llama.cpp's */
     TaskType task;
-    const char *rope; /* its rope_type, one of several rows of a model_type; NULL: it has none, or any row fits */
+    const char *const *ropes; /* rope_types that it reads, NULL-terminated; NULL: it has none */
+    bool divides; /* rope_freqs.weight is read: the way of "llama3" */
     bool pairs; /* neighbours are turned, where Transformers turns halves: rows of q and k are permuted */
     Activation act; /* the one that it computes */
     Activation nearly; /* another that differs in the fourth digit, with a warning; else the same */
     const char *const *tensors; /* [ROLE_COUNT], NULL: none */
-    bool untie; /* it has a tensor of its own for output words that are not tied */
+    GgufOutput output; /* words: tied to the word table, or a tensor of their own */
+    GgufBiases biases; /* of linears */
     bool exact_head; /* a classifier's layers stay F32 in Q8_0 */
+    bool root_words; /* rows of the word table are multiplied by the root of the width */
+    bool factors; /* of words, scores, residuals and logits: keys say which */
+    bool logit_factor; /* of logits alone: a key */
+    bool caps; /* of scores and logits: keys */
+    bool parallel; /* a key says whether sublayers stand side by side; else it is as its family is */
+    int64_t window_every; /* windows: in all layers but the last of so many; 0: none is heeded */
+    int64_t rest_every; /* every so many layers one does not turn; 0: all turn */
+    int64_t large; /* with so many layers scores are scaled by the width by heads, not by the head; 0: never */
 } GgufArch;
 
 /* NULL with *err: llama.cpp has none that computes this model. */
@@ -29,11 +42,12 @@ char *gguf_arch_tensor(const GgufArch *arch, const Module *m, bool bias);
 /* All keys but those of the tokenizer. */
 void gguf_arch_keys(Gguf *g, const GgufArch *arch, const SavedModel *saved);
 
-/* x[rows, columns] of q or k: rows of each head from two halves to pairs; room as large. */
-void gguf_arch_pairs(float *x, float *room, int64_t heads, int64_t rows, int64_t columns);
+/* x[rows, columns] of a module with this role, as it lies here, becomes what llama.cpp wants: rows of each head of q and
+ * k from two halves to pairs, those of q, k and v that stand by groups of heads one behind the other. room as large. */
+void gguf_arch_turn(const GgufArch *row, const ModelArch *arch, Role role, float *x, float *room, int64_t rows,
+                    int64_t columns);
 
 /* The divisors of the frequencies of positions, out[D / 2]. */
 void gguf_arch_divisors(float *out, const ModelArch *arch);
-bool gguf_arch_divides(const GgufArch *arch); /* there is such a tensor */
 
 #endif

@@ -30,11 +30,6 @@ static int64_t unread(const GgufSource *k, const SavedTensor *t)
     return arch->modules[t->module].role == ROLE_POSITION ? arch->position_offset : 0;
 }
 
-static int64_t heads_of(const ModelArch *arch, Role role)
-{
-    return role == ROLE_Q ? arch->H : role == ROLE_K ? arch->K : 0;
-}
-
 static bool make(void *self, const GgufTensor *out, float *x, Err *err)
 {
     const GgufSource *k = self;
@@ -51,9 +46,10 @@ static bool make(void *self, const GgufTensor *out, float *x, Err *err)
         matrix_transpose(x, k->room, t->dim[0], t->dim[1]);
     else
         memcpy(x, k->room + skipped, (size_t)out->count * sizeof *x);
-    const int64_t heads = k->row->pairs ? heads_of(arch, arch->modules[t->module].role) : 0;
-    if (heads > 0)
-        gguf_arch_pairs(x, k->room, heads, out->dim[0], out->count / out->dim[0]);
+    const Module *m = &arch->modules[t->module];
+    gguf_arch_turn(k->row, arch, m->role, x, k->room, out->dim[0], out->count / out->dim[0]);
+    for (int64_t i = 0; m->kind == MODULE_NORM && !t->bias && arch->gain_from_one && i < out->count; i++)
+        x[i] += 1;
     return true;
 }
 
@@ -90,7 +86,7 @@ bool gguf_model_write(const char *path, Merged *merged, const SavedModel *saved,
     gguf_put_u32(&g, "general.quantization_version", 2);
     gguf_arch_keys(&g, k.row, saved);
     bool ok = gguf_vocabulary(&g, saved->arch, err);
-    if (ok && gguf_arch_divides(k.row))
+    if (ok && k.row->divides)
         gguf_add(&g, xstrdup("rope_freqs.weight"), GGUF_F32, 1, &(int64_t){ saved->arch->D / 2 }, DIVISORS);
     for (int i = 0; ok && i < saved->count; i++)
         add_tensor(&g, &k, i, type);
@@ -148,9 +144,8 @@ static bool make_side(void *self, const GgufTensor *out, float *x, Err *err)
         return true;
     for (int64_t i = 0; i < slot->count; i++)
         x[i] *= of->scale * (float)of->r;
-    const int64_t heads = k->row->pairs ? heads_of(table->arch, table->arch->modules[slot->module].role) : 0;
-    if (heads > 0)
-        gguf_arch_pairs(x, k->room, heads, slot->dim[0], slot->dim[1]);
+    gguf_arch_turn(k->row, table->arch, table->arch->modules[slot->module].role, x, k->room, slot->dim[0],
+                   slot->dim[1]);
     return true;
 }
 

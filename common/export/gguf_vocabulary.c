@@ -153,6 +153,7 @@ static void put_scores(Vocabulary *v)
         const int left = space ? (int)(space - merge) : 0;
         made[i] = (Made){ xprintf("%.*s%s", left, merge, space ? space + 1 : merge), i };
     }
+    bool other = false; /* an added token is none of Transformers' for spaces, and one of llama.cpp's */
     qsort(made, (size_t)v->merges.count, sizeof *made, made_order);
     for (int64_t i = 0; i < V; i++) {
         const char *token = v->tokens[i];
@@ -163,12 +164,15 @@ static void put_scores(Vocabulary *v)
                    *found = bsearch(&key, made, (size_t)v->merges.count, sizeof *made, by_text);
         while (found && found > made && strcmp(found[-1].text, token) == 0)
             found--;
+        other = other || (!found && v->types[i] == TOKEN_USER && strstr(token, "\u2581"));
         scores[i] = found ? -(float)found->rank : letters > 1 ? -1e6F : -(float)(v->merges.count + i);
         if (strlen(token) == 6 && strncmp(token, "<0x", 3) == 0) {
             v->types[i] = TOKEN_BYTE;
             scores[i] = 0;
         }
     }
+    if (other)
+        log_warn("export", "llama.cpp makes tokens of several spaces that no merge makes: such texts get other ids");
     gguf_put_f32s(v->out, "tokenizer.ggml.scores", scores, V);
     for (int i = 0; i < v->merges.count; i++)
         free(made[i].text);
@@ -176,10 +180,33 @@ static void put_scores(Vocabulary *v)
     free(scores);
 }
 
+/* A mark is put before a text: by the normalizer, or by the pre-tokenizer. */
+static bool puts_mark(const json_t *part)
+{
+    size_t i;
+    json_t *inner;
+    if (is_type(part, "Prepend") || (is_type(part, "Metaspace") && strcmp(word(part, "prepend_scheme"), "never") != 0))
+        return true;
+    json_array_foreach(json_object_get(part, "normalizers"), i, inner)
+    {
+        if (puts_mark(inner))
+            return true;
+    }
+    json_array_foreach(json_object_get(part, "pretokenizers"), i, inner)
+    {
+        if (puts_mark(inner))
+            return true;
+    }
+    return false;
+}
+
 static bool put_sentencepiece(Vocabulary *v, Err *err)
 {
     (void)err;
     put_kind(v, "llama", "default");
+    gguf_put_bool(v->out, "tokenizer.ggml.add_space_prefix",
+                  puts_mark(json_object_get(v->file, "normalizer")) ||
+                      puts_mark(json_object_get(v->file, "pre_tokenizer")));
     put_scores(v);
     const int64_t unknown = id_of(v, word(v->model, "unk_token"));
     if (unknown >= 0)
@@ -206,6 +233,17 @@ static bool is_enclosing(const json_t *post)
     return is_type(post, "RobertaProcessing") || is_type(post, "BertProcessing");
 }
 
+/* Each digit by itself, then ByteLevel's own words. */
+static bool cuts_digits(const json_t *pre)
+{
+    const json_t *parts = json_object_get(pre, "pretokenizers");
+    const json_t *digits = json_array_get(parts, 0), *bytes = json_array_get(parts, 1);
+    return json_array_size(parts) == 2 && is_type(digits, "Digits") &&
+           json_is_true(json_object_get(digits, "individual_digits")) && is_type(bytes, "ByteLevel") &&
+           !json_is_false(json_object_get(bytes, "use_regex")) &&
+           !json_is_true(json_object_get(bytes, "add_prefix_space"));
+}
+
 static const char *pre_name(const Vocabulary *v)
 {
     static const struct {
@@ -213,6 +251,8 @@ static const char *pre_name(const Vocabulary *v)
     } known[] = { { qwen2_pattern, "qwen2" }, { llama3_pattern, "llama-bpe" } };
     const json_t *pre = json_object_get(v->file, "pre_tokenizer");
     const char *pattern = byte_pattern(pre);
+    if (cuts_digits(pre))
+        return "starcoder";
     if (!pattern)
         return json_is_true(json_object_get(pre, "add_prefix_space"))     ? NULL
                : is_enclosing(json_object_get(v->file, "post_processor")) ? "roberta-bpe"

@@ -4,7 +4,7 @@
 A language model with an adapter: models, texts, streams, chat, errors as those clients raise them; each text is the one
 that Transformers writes greedily with the merged model, with and without OpenAI's penalties, and its logprobs are those of
 torch's log_softmax, within 1e-4. A conversation is what apply_chat_template makes of it. A classifier: text_classification's
-scores are the softmax of the merged model's logits, within 1e-5."""
+scores are the softmax of the merged model's logits, within 1e-5. Embeddings are sentence-transformers' of the merged folder."""
 import json, os, shutil, subprocess, sys
 
 sys.path.pop(0)  # here lies a tokenizers.py that is not the library
@@ -154,11 +154,35 @@ def classifier(case, work):
             check("all classes, highest first", len(got) == len(want) and got == sorted(got, key=lambda x: -x.score), got)
 
 
+def embeddings(case, work):
+    """The openai client asks for base64 unless told otherwise; feature_extraction asks POST /."""
+    from sentence_transformers import SentenceTransformer
+
+    out = os.path.join(work, os.path.basename(case) + "-merged")
+    shutil.rmtree(out, ignore_errors=True)
+    subprocess.run(["bin/lora", "merge", f"{case}/expected", out, f"--model={case}/model", "--dtype=f32"], check=True, stdout=subprocess.DEVNULL)
+    texts = ["the garden is red", "so so", "hello there"]
+    want = SentenceTransformer(out, device="cpu").encode(texts, normalize_embeddings=True)
+    with Serving(f"--model={case}/model", f"--adapter=mine={case}/expected") as url:
+        client = openai.OpenAI(base_url=url + "/v1", api_key=KEY, max_retries=0)
+        for more in ({}, {"encoding_format": "float"}):
+            got = client.embeddings.create(model="mine", input=texts, **more)
+            check("embeddings", all(abs(a - b) < 1e-5 for d, row in zip(got.data, want) for a, b in zip(d.embedding, row)) and len(got.data) == 3, more, got)
+        error = raises(openai.BadRequestError, lambda: client.embeddings.create(model="mine", input="a", dimensions=3))
+        check("dimensions", error.param == "dimensions", error.body)
+        raises(openai.NotFoundError, lambda: client.embeddings.create(model="x", input="a"))
+    with Serving(f"--model={out}") as url:  # by itself: a folder of sentence-transformers
+        for text, row in zip(texts, want):
+            got = InferenceClient(model=url, token=KEY).feature_extraction(text)
+            check("feature_extraction", got.shape == (1, len(row)) and abs(got[0] - row).max() < 1e-5, got, row)
+
+
 def main():
     golden, work = sys.argv[1:]
     os.makedirs(work, exist_ok=True)
     language(f"{golden}/gpt2-text", work)
     classifier(f"{golden}/bert-seqcls", work)
+    embeddings(f"{golden}/bert-embed-mnr", work)
     print(f"{checks} answers of lora serve to openai {openai.__version__} and huggingface_hub are right")
 
 

@@ -277,6 +277,60 @@ static void a_conv1d_is_turned_and_llama3_has_divisors(void **state)
     close_subject(&s);
 }
 
+/* Of GPT-NeoX, whose heads have their q, k and v beside each other; and what turns of a head is a key. */
+static void heads_that_stand_together_are_parted(void **state)
+{
+    (void)state;
+    Subject s;
+    Err err = { 0 };
+    Read r;
+    Found t;
+    open_subject(&s, "gpt_neox-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"query_key_value\"]}");
+    must(gguf_model_write(s.path, &s.merged, &s.saved, GGUF_F32, "x", &err), &err);
+    open_read(&r, s.path);
+    const int64_t H = s.c.arch->H, D = s.c.arch->D;
+    static const char *const ends[] = { "weight", "bias" };
+    for (int e = 0; e < 2; e++) {
+        char *there = xprintf("blk.1.attn_qkv.%s", ends[e]),
+             *here = xprintf("gpt_neox.layers.1.attention.query_key_value.%s", ends[e]);
+        assert_true(find_tensor(&r, there, &t));
+        float *want = merged_named(&s, here);
+        const float *got = data_of(&r, &t);
+        const int64_t C = e == 0 ? (int64_t)t.ne[0] : 1;
+        for (int64_t part = 0; part < 3; part++)
+            for (int64_t h = 0; h < H; h++)
+                assert_memory_equal(got + (part * H + h) * D * C, want + (h * 3 + part) * D * C,
+                                    (size_t)(D * C) * sizeof(float));
+        free(want);
+        free(there);
+        free(here);
+    }
+    assert_int_equal(number(&r, "gptneox.rope.dimension_count", false), arch_rotated(s.c.arch));
+    assert_true(arch_rotated(s.c.arch) < D);
+    file_unmap(&r.map);
+    close_subject(&s);
+}
+
+/* Of Gemma, whose norms multiply by 1 + their weight, where llama.cpp multiplies by it. */
+static void gains_are_from_nought(void **state)
+{
+    (void)state;
+    Subject s;
+    Err err = { 0 };
+    Read r;
+    Found t;
+    open_subject(&s, "gemma-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"]}");
+    must(gguf_model_write(s.path, &s.merged, &s.saved, GGUF_F32, "x", &err), &err);
+    open_read(&r, s.path);
+    assert_true(find_tensor(&r, "blk.0.ffn_norm.weight", &t));
+    float *want = merged_named(&s, "model.layers.0.post_attention_layernorm.weight");
+    for (uint64_t i = 0; i < t.ne[0]; i++)
+        assert_true(((const float *)data_of(&r, &t))[i] == 1 + want[i]);
+    free(want);
+    file_unmap(&r.map);
+    close_subject(&s);
+}
+
 /* 0.5 d behind every other way to round: halves go away from zero. */
 static void q8_blocks_are_a_scale_and_32_bytes(void **state)
 {
@@ -376,7 +430,13 @@ static void what_llama_cpp_computes_otherwise_is_refused(void **state)
           "'lm_head', which was trained itself," },
         { "llama-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"], \"use_dora\": true}", true,
           "q_proj.lora_magnitude_vector' has no place in a GGUF adapter" },
-        { "qwen3-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"]}", false, "'qwen3' has no GGUF form" },
+        { "opt-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"]}", false, "'opt' has no GGUF form" },
+        { "gemma2-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"]}", false, "not scaled by the root of 16" },
+        { "gemma3-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"q_proj\"]}", false, "not scaled by the root of 16" },
+        { "gemma-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"embed_tokens\"]}", false,
+          "not tied to the word table" },
+        { "cohere-clm", TASK_CAUSAL_LM, "{\"target_modules\": [\"embed_tokens\"]}", false,
+          "not tied to the word table" },
     };
     for (size_t i = 0; i < LENGTH(rows); i++) {
         Subject s;
@@ -397,6 +457,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_heads_are_pairs_where_llama_turns_neighbours),
         cmocka_unit_test(a_conv1d_is_turned_and_llama3_has_divisors),
+        cmocka_unit_test(heads_that_stand_together_are_parted),
+        cmocka_unit_test(gains_are_from_nought),
         cmocka_unit_test(q8_blocks_are_a_scale_and_32_bytes),
         cmocka_unit_test(an_adapters_scales_are_in_its_b),
         cmocka_unit_test(what_llama_cpp_computes_otherwise_is_refused),
