@@ -2,6 +2,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/config/config_meta.h"
 #include "common/plan/steps.h"
 #include "common/wire/facts.h"
 #include "ps/best.h"
@@ -24,7 +25,7 @@ void advance_begin(Run *run, const HelloFacts *facts, int64_t M, int64_t total)
     run->plan = facts_plan(facts, config_digest(&run->config, true), M);
     run->basis = facts_plan(facts, config_digest(&run->config, false), M);
     run->begun = true;
-    run->per_epoch = steps_per_epoch(facts->examples, train->batch_size);
+    run->per_epoch = steps_per_epoch(facts->examples, config_step_size(&run->config));
     run->total = total > 0 ? total : advance_length(run);
     Err err = { 0 };
     const bool known =

@@ -3,6 +3,7 @@
 #include "common/base/digest.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
+#include "common/config/config_meta.h"
 #include "common/model/sentence.h"
 #include "common/plan/steps.h"
 #include "ps/card.h"
@@ -176,7 +177,9 @@ static bool set_file(const Run *run, json_t *to, Err *err)
 bool output_summary(const Run *run, Err *err)
 {
     const RunState *s = &run->state;
-    const int64_t seen = steps_examples(s->version, run->facts.examples, run->config.train.batch_size);
+    const bool meta = run->config.meta.algorithm != META_NONE;
+    const int64_t rows = meta ? config_episode_batches(&run->config) * run->config.train.batch_size : 1;
+    const int64_t seen = steps_examples(s->version, run->facts.examples, config_step_size(&run->config));
     json_t *to = json_object();
     set_int(to, "steps", s->version);
     set_real(to, "epoch", history_epoch(run));
@@ -185,7 +188,7 @@ bool output_summary(const Run *run, Err *err)
     set_int(to, "skipped_steps", s->skipped);
     set_int(to, "tokens", s->tokens);
     set_real(to, "tokens_per_second", s->seconds > 0 ? (double)s->tokens / s->seconds : 0);
-    set_real(to, "examples_per_second", s->seconds > 0 ? (double)seen / s->seconds : 0);
+    set_real(to, "examples_per_second", s->seconds > 0 ? (double)(seen * rows) / s->seconds : 0);
     set_int(to, "micro_batches", run->M);
     set(to, "arithmetic", json_string(run->config.parallel.arithmetic));
     set(to, "fingerprint", json_string(run->config.parallel.fingerprint));

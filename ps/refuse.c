@@ -1,6 +1,7 @@
 #include "ps/refuse.h"
 
 #include "common/base/mem.h"
+#include "common/config/config_meta.h"
 #include "common/plan/steps.h"
 #include "common/wire/facts.h"
 #include "ps/inputs.h"
@@ -93,7 +94,7 @@ static char *differs_course(const Run *run, const HelloFacts *facts)
     const TrainConfig *t = &run->config.train;
     const AdaLora *a = &run->config.lora.ada;
     const int64_t total =
-        steps_total(steps_per_epoch(facts->examples, t->batch_size), t->num_train_epochs, t->max_steps);
+        steps_total(steps_per_epoch(facts->examples, config_step_size(&run->config)), t->num_train_epochs, t->max_steps);
     if (run->adapted.table->triplets == 0 || a->total_step > 0 || a->tinit + a->tfinal < total)
         return NULL;
     return xprintf("the run is %lld steps long, and lora.tinit %lld and lora.tfinal %lld leave none in which triplets "

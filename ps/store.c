@@ -2,6 +2,7 @@
 
 #include "common/base/maths.h"
 #include "common/base/mem.h"
+#include "common/optim/sgd.h"
 #include "common/slots/orthogonality.h"
 
 #include <math.h>
@@ -11,7 +12,7 @@
 bool store_init(Store *store, const SlotTable *table, const LoraConfig *lora, const TrainConfig *train, Err *err)
 {
     const size_t bytes = (size_t)table->size * sizeof(float);
-    *store = (Store){ .table = table };
+    *store = (Store){ .table = table, .optim = train->optim };
     float **parts[] = { &store->value, &store->m, &store->v };
     for (int i = 0; i < 3; i++) {
         *parts[i] = mem_alloc(bytes, err);
@@ -115,7 +116,10 @@ static void apply_block(Store *store, float *mean, int64_t begin, int64_t end, f
 #pragma omp simd
             for (int64_t i = 0; i < n; i++)
                 mean[at + i] *= factor;
-            adamw_update(store->value + at, store->m + at, store->v + at, mean + at, n, &options);
+            if (store->optim == OPTIM_SGD)
+                sgd_update(store->value + at, mean + at, n, options.learning_rate, options.weight_decay);
+            else
+                adamw_update(store->value + at, store->m + at, store->v + at, mean + at, n, &options);
         }
     }
 }

@@ -16,6 +16,7 @@ typedef struct Store {
     float *first; /* the same size: what value began with, where the adapter's file needs it; else NULL */
     SlotRate *rates; /* [table->count], owned */
     Allocator allocator; /* AdaLoRA's */
+    Optim optim;
     double penalty_weight; /* of the regulariser in the loss (orthogonality), 0: there is none */
 } Store;
 
@@ -47,7 +48,7 @@ enum { STORE_PARTS = 5 }; /* at most */
 int store_parts(const Store *store, StorePart parts[STORE_PARTS]);
 
 /* One step by all threads, whose number changes no bit: gradient sums[size] / over, with the regulariser's, clipped to
- * max_norm (it is left in sums), AdamW with each slot's own learning rate (rates_set) and weight decay (those of *o are
+ * max_norm (it is left in sums), AdamW, or plain descent, with each slot's own learning rate (rates_set) and weight decay (those of *o are
  * not looked at). Returns the norm before clipping; *penalty, where it is given: what the regulariser added to the
  * loss. */
 double store_apply(Store *store, float *sums, double over, double max_norm, const AdamW *o, double *penalty);

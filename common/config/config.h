@@ -55,6 +55,9 @@ typedef enum { PS_SYNC, PS_SSP, PS_ASYNC } PsMode; /* when an update is made (ps
 typedef enum { WIRE_FP32, WIRE_BF16, WIRE_INT8 } WireDtype; /* of gradients that travel (common/slots/sums.h) */
 typedef enum { ON_DISK_CONTINUE, ON_DISK_PAUSE, ON_DISK_STOP } OnDiskFull;
 typedef enum { ON_NAN_STOP, ON_NAN_SKIP, ON_NAN_QUARANTINE } OnNan;
+typedef enum { OPTIM_ADAMW, OPTIM_SGD } Optim;
+/* What an outer step learns from an episode (worker/train/episode.h). */
+typedef enum { META_NONE, META_REPTILE, META_FOMAML } MetaAlgorithm;
 
 /* names[0, count), owned. */
 typedef struct StringList {
@@ -118,6 +121,7 @@ typedef struct DataConfig {
     char *template_text, *system; /* NULL: none */
     bool shuffle;
     int64_t limit; /* -1: all */
+    int64_t shots; /* training rows of each class; -1: all */
     bool skip_bad_rows;
     bool random_crop, random_flip; /* IMAGE_CLS, while training */
     bool generate; /* evaluations also generate */
@@ -209,8 +213,18 @@ typedef struct TrainConfig {
     int64_t early_stopping_patience; /* -1: off */
     bool tensorboard; /* ps/tensorboard.h */
     OnNan on_nan; /* ps/weigh.h */
+    Optim optim;
     EmbedConfig embed;
 } TrainConfig;
+
+/* Learning to learn over several tasks (config_meta.h). */
+typedef struct MetaConfig {
+    MetaAlgorithm algorithm;
+    int64_t episodes; /* of a step */
+    int64_t inner_steps; /* of an episode */
+    double inner_learning_rate;
+    Optim inner_optim;
+} MetaConfig;
 
 typedef struct PsConfig {
     char *address; /* NULL: loopback, free port */
@@ -248,6 +262,7 @@ typedef struct Config {
     DataTasks tasks; /* what it says */
     LoraConfig lora;
     TrainConfig train;
+    MetaConfig meta;
     PsConfig ps;
     ParallelConfig parallel;
     char *source; /* the run file's path, or "" */

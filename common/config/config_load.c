@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/config/config_check.h"
 #include "common/config/config_loader.h"
+#include "common/config/config_meta.h"
 #include "common/config/config_tasks.h"
 
 #include <ctype.h>
@@ -347,6 +348,7 @@ static bool read_all(Config *config, const ConfigSources *sources, OriginKind ov
     if (ok) {
         settle_validation(&l);
         settle(config);
+        config_meta_settle(config);
         ok = loader_settle_names(&l, err);
         config->notes = text_take(&l.notes);
     }

@@ -2,7 +2,6 @@
 
 #include "common/config/config.h"
 
-#include <ctype.h>
 #include <string.h>
 
 static const KeyWord task_words[] = {
@@ -109,6 +108,27 @@ static const KeyWord nan_words[] = {
     { NULL, 0, false },
 };
 
+static const KeyWord optim_words[] = {
+    { "adamw_torch", OPTIM_ADAMW, false },
+    { "adamw_torch_fused", OPTIM_ADAMW, false },
+    { "adamw_torch_xla", OPTIM_ADAMW, false },
+    { "adamw_torch_npu_fused", OPTIM_ADAMW, false },
+    { "adamw_apex_fused", OPTIM_ADAMW, false },
+    { "sgd", OPTIM_SGD, false },
+    { NULL, 0, false },
+};
+static const KeyWord inner_words[] = {
+    { "sgd", OPTIM_SGD, false },
+    { "adamw_torch", OPTIM_ADAMW, false },
+    { NULL, 0, false },
+};
+static const KeyWord meta_words[] = {
+    { "reptile", META_REPTILE, false },
+    { "fomaml", META_FOMAML, false },
+    { "maml", 0, true },
+    { "anil", 0, true },
+    { NULL, 0, false },
+};
 static const KeyWord sampling_words[] = {
     { "proportional", SAMPLING_PROPORTIONAL, false },
     { "temperature", SAMPLING_TEMPERATURE, false },
@@ -228,6 +248,8 @@ static const ConfigKey keys[] = {
       "a new order each epoch, the one of Trainer" },
     { "data.limit", KEY_INT, AT(data.limit), "null", KEY_NULL | KEY_ROWS, 1, 1e12, NULL,
       "first N examples of each file; null: all" },
+    { "data.shots", KEY_INT, AT(data.shots), "null", KEY_NULL | KEY_ROWS, 1, 1e9, NULL,
+      "classes of texts or images: train on this many rows of each class, drawn by train.seed; null: all" },
     { "data.skip_bad_rows", KEY_BOOL, AT(data.skip_bad_rows), "false", KEY_ROWS, 0, 0, NULL,
       "leave out rows that cannot be read, with a warning, instead of stopping" },
     { "data.sampling", KEY_WORD, AT(data.sampling), "proportional", 0, 0, 0, sampling_words,
@@ -324,8 +346,10 @@ static const ConfigKey keys[] = {
       "optimizer steps, instead of num_train_epochs; -1: by epochs" },
     { "train.learning_rate", KEY_REAL, AT(train.learning_rate), "1e-4", 0, 0, 100, NULL,
       "peak of the schedule" },
+    { "train.optim", KEY_WORD, AT(train.optim), "adamw_torch", 0, 0, 0, optim_words,
+      "how the server learns from a gradient: AdamW, or plain gradient descent, both as torch.optim's" },
     { "train.weight_decay", KEY_REAL, AT(train.weight_decay), "0.0", 0, 0, 100, NULL,
-      "AdamW's; not for biases and norms" },
+      "the optimizer's; not for biases and norms" },
     { "train.loraplus_lr_ratio", KEY_REAL, AT(train.loraplus_lr_ratio), "null", KEY_NULL | KEY_ABOVE, 0, 1e6, NULL,
       "LoRA+: B, biases and norms learn at this many times the rate; null: off" },
     { "train.loraplus_lr_embedding", KEY_REAL, AT(train.loraplus_lr_embedding), "1e-6", 0, 0, 100, NULL,
@@ -406,6 +430,19 @@ static const ConfigKey keys[] = {
     { "train.normalize", KEY_WORD, AT(train.embed.normalize), "null", KEY_NULL, 0, 0, normalize_words,
       "FEATURE_EXTRACTION: embeddings have length 1; null: as the model's folder says (2_Normalize), else false" },
 
+    { "meta.algorithm", KEY_WORD, AT(meta.algorithm), "null", KEY_NULL, 0, 0, meta_words,
+      "over several tasks, learn a beginning from which each is learnt in a few steps. A step is of episodes, each inner steps "
+      "of one task on a copy of the adapter. reptile: the adapter goes to where they lead; fomaml: along the gradient of one "
+      "more batch behind them" },
+    { "meta.episodes", KEY_INT, AT(meta.episodes), "4", 0, 1, 65536, NULL,
+      "episodes of a step, each computed by one rank; they are its micro-batches" },
+    { "meta.inner_steps", KEY_INT, AT(meta.inner_steps), "5", 0, 1, 10000, NULL,
+      "steps of an episode, each on a batch of train.batch_size rows of its own" },
+    { "meta.inner_learning_rate", KEY_REAL, AT(meta.inner_learning_rate), "1e-2", KEY_ABOVE, 0, 100, NULL,
+      "of these steps, constant" },
+    { "meta.inner_optim", KEY_WORD, AT(meta.inner_optim), "sgd", 0, 0, 0, inner_words,
+      "of these steps: plain gradient descent, or AdamW that begins anew in each episode, without weight decay" },
+
     { "ps.address", KEY_TEXT, AT(ps.address), "null", KEY_NULL | KEY_FREE | KEY_ADDRESS, 0, 0, NULL,
       "of the parameter server; null: loopback, at a free port" },
     { "ps.mode", KEY_WORD, AT(ps.mode), "sync", 0, 0, 0, mode_words,
@@ -457,7 +494,7 @@ static const ConfigKey keys[] = {
 
 enum { KEYS = sizeof keys / sizeof keys[0] };
 
-static const char *const sections[] = { "data", "lora", "train", "ps", "parallel", NULL };
+static const char *const sections[] = { "data", "lora", "train", "meta", "ps", "parallel", NULL };
 
 const ConfigKey *config_keys(int *count)
 {
@@ -484,111 +521,4 @@ bool config_is_section(const char *name)
         if (strcmp(sections[i], name) == 0)
             return true;
     return false;
-}
-
-static void add_range(const ConfigKey *key, Text *out)
-{
-    text_addf(out, "%s %.15g to %s%.15g", key->flags & KEY_ABOVE ? "above" : "from", key->min,
-              key->flags & KEY_BELOW ? "below " : "", key->max);
-}
-
-int config_word_stem(const KeyWord *word)
-{
-    const size_t n = strlen(word->name);
-    return n > 2 && strcmp(word->name + n - 2, "_N") == 0 ? (int)n - 1 : 0;
-}
-
-static void add_words(const ConfigKey *key, bool later, const char *before, Text *out)
-{
-    const char *comma = before;
-    for (const KeyWord *w = key->words; w && w->name; w++) {
-        if (w->later != later)
-            continue;
-        text_addf(out, "%s%s", comma, w->name);
-        comma = ", ";
-    }
-    if (later && comma != before)
-        text_adds(out, ")");
-}
-
-void config_allowed(const ConfigKey *key, Text *out)
-{
-    switch (key->type) {
-    case KEY_TEXT:
-        text_adds(out, key->flags & KEY_ADDRESS ? "tcp://HOST:PORT" : "a text");
-        break;
-    case KEY_PATH:
-    case KEY_MODEL:
-        text_adds(out, key->type == KEY_PATH ? "a path" : "a folder or a hub name");
-        break;
-    case KEY_INT:
-    case KEY_REAL:
-        text_adds(out, key->type == KEY_INT ? "a whole number " : "a number ");
-        add_range(key, out);
-        break;
-    case KEY_BOOL:
-        text_adds(out, "true or false");
-        break;
-    case KEY_WORD:
-        add_words(key, false, "", out);
-        add_words(key, true, " (not supported yet: ", out);
-        break;
-    case KEY_NAMES:
-    case KEY_PATHS:
-        text_adds(out, key->type == KEY_NAMES ? "a list of names" : "a path or a list of paths");
-        break;
-    case KEY_PATTERNS:
-        text_addf(out, "a map of names to %snumbers ", key->flags & KEY_WHOLE ? "whole " : "");
-        add_range(key, out);
-        break;
-    case KEY_LABELS:
-        text_adds(out, "a list of names, or their count");
-        break;
-    case KEY_TARGETS:
-        text_adds(out, "a list of names, a regular expression, all-linear");
-        break;
-    case KEY_EXCLUDES:
-        text_adds(out, "a list of names, a regular expression");
-        break;
-    case KEY_LAYERS:
-        text_adds(out, "a list of whole numbers ");
-        add_range(key, out);
-        break;
-    case KEY_OBJECT:
-        text_adds(out, key->flags & KEY_LISTED ? "a list, or a map" : "a map");
-        for (const KeyWord *word = key->words; word && word->name; word++)
-            text_addf(out, ", or %s", word->name);
-        break;
-    case KEY_FIXED:
-        text_adds(out, key->initial);
-        if (key->words)
-            add_words(key, true, " (not supported yet: ", out);
-        else
-            text_adds(out, " (others are not supported yet)");
-        return;
-    }
-    text_adds(out, key->flags & KEY_AUTO ? ", or auto" : "");
-    text_adds(out, key->flags & KEY_NULL ? ", or null" : "");
-}
-
-static const char *digits(const char *p, int *seen)
-{
-    while (isdigit((unsigned char)*p))
-        p++, (*seen)++;
-    return p;
-}
-
-bool config_is_number(const char *text)
-{
-    int mantissa = 0, exponent = 1;
-    const char *p = text + (*text == '-' || *text == '+');
-    p = digits(p, &mantissa);
-    if (*p == '.')
-        p = digits(p + 1, &mantissa);
-    if (mantissa > 0 && (*p == 'e' || *p == 'E')) {
-        exponent = 0;
-        p++;
-        p = digits(p + (*p == '-' || *p == '+'), &exponent);
-    }
-    return mantissa > 0 && exponent > 0 && *p == '\0';
 }

@@ -3,10 +3,18 @@
 #include "common/slots/sums.h"
 #include "worker/arithmetic/speed.h"
 #include "worker/train/layout.h"
+#include "worker/train/needs.h"
 
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* Of a step: those that there are; of episodes all their batches. */
+static double examples_of(const JobStepOptions *o)
+{
+    const double asked = needs_examples(o->config), there = (double)o->data->train.examples;
+    return o->config->meta.algorithm != META_NONE || asked < there ? asked : there;
 }
 
 /* What the training examples make of a step on the average. */
@@ -20,14 +28,15 @@ static LayoutWork work_of(const JobStep *step, const JobStepOptions *o)
         tokens += T;
         squares += T * T;
     }
-    const double examples = (double)(train->examples > 0 ? train->examples : 1);
+    const double all = (double)(train->episodes ? train->count : train->examples), examples = all > 0 ? all : 1;
     ModelOptions model = step->options;
     model.most_tokens = step->trained_tokens;
     model.most_sequences = step->trained_rows;
     return (LayoutWork){ .model = model,
                          .evaluated = o->config->train.eval_strategy == WHEN_NO ? 0 : o->data->eval.most_tokens,
                          .micro_batches = o->config->parallel.micro_batches,
-                         .tokens = tokens / examples * (double)least(o->config->train.batch_size, train->examples),
+                         .copies = episode_copies(&o->config->meta),
+                         .tokens = tokens / examples * examples_of(o),
                          .T = tokens > 0 ? squares / tokens : 1 };
 }
 

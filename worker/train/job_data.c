@@ -3,6 +3,7 @@
 #include "common/base/digest.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/config/config_meta.h"
 #include "common/plan/packing.h"
 #include "common/plan/plan.h"
 #include "worker/eval/measure.h"
@@ -133,6 +134,34 @@ static void pack(TrainSet *train, const DataConfig *d)
     }
 }
 
+/* meta.algorithm: an example of a step is an episode. */
+static bool cut_episodes(TrainSet *train, const Config *c, Err *err)
+{
+    const int tasks = c->tasks.count;
+    if (c->meta.algorithm == META_NONE)
+        return true;
+    int64_t *ends = xcalloc((size_t)tasks, sizeof *ends);
+    const char **names = xcalloc((size_t)tasks, sizeof *names);
+    task_ends(ends, &train->data, c, train->rows, train->count);
+    for (int t = 0; t < tasks; t++)
+        names[t] = c->tasks.items[t].name;
+    const EpisodesOptions o = { .rows = train->rows,
+                                .ends = ends,
+                                .names = names,
+                                .tasks = tasks,
+                                .batch_size = c->train.batch_size,
+                                .batches = config_episode_batches(c),
+                                .per_step = c->meta.episodes,
+                                .seed = c->train.seed,
+                                .shuffle = c->data.shuffle };
+    train->episodes = episodes_open(&o, err);
+    if (train->episodes)
+        train->examples = episodes_count(train->episodes);
+    free(names);
+    free(ends);
+    return train->episodes != NULL;
+}
+
 static int64_t tokens_of(const EvalSet *eval, int64_t begin, int64_t end)
 {
     int64_t sum = 0;
@@ -189,6 +218,8 @@ bool job_data_open(JobData *data, const JobDataOptions *o, Err *err)
         return false;
     split(data, o->config);
     pack(&data->train, &o->config->data);
+    if (!group_agree(&o->groups->job, cut_episodes(&data->train, o->config, err)))
+        return false;
     cut_chunks(&data->eval, o);
     if (data->eval.data && data->eval.data->notes)
         cut_questions(&data->eval);
@@ -203,6 +234,7 @@ void job_data_release(JobData *data)
     dataset_release(&data->eval.own);
     free(data->train.rows);
     free(data->train.pack_ends);
+    episodes_close(data->train.episodes);
     free(data->eval.own_rows);
     free(data->eval.chunk_ends);
     *data = (JobData){ 0 };

@@ -4,6 +4,7 @@
 #ifndef WORKER_TRAIN_JOB_DATA_H
 #define WORKER_TRAIN_JOB_DATA_H
 
+#include "common/plan/episodes.h"
 #include "worker/comm/split.h"
 #include "worker/data/pictures.h"
 
@@ -13,7 +14,8 @@ typedef struct TrainSet {
     uint32_t *rows; /* [count] that are trained on, then those that a split holds back; owned */
     int64_t count;
     int64_t *pack_ends; /* [examples] of rows, owned; NULL: every row is an example */
-    int64_t examples;
+    Episodes *episodes; /* meta.algorithm: what a step is of instead of examples; owned; else NULL */
+    int64_t examples; /* or episodes of an epoch */
     int64_t longest; /* tokens of an example */
 } TrainSet;
 

@@ -43,12 +43,24 @@ static bool open_plan(JobStep *step, const JobStepOptions *o, Err *err)
     return (step->plan = plan_open(&plan, err)) != NULL;
 }
 
-/* The largest micro-batch of the run or chunk of an evaluation. */
-static void take_limits(JobStep *step, const JobStepOptions *o, int64_t *tokens, int64_t *rows)
+/* The largest micro-batch of the run, or batch of an episode. */
+static void measure_steps(JobStep *step, const JobStepOptions *o)
 {
     const TrainConfig *t = &o->config->train;
+    const TrainSet *train = &o->data->train;
+    if (!step->plan) {
+        step->trained_tokens = episodes_most_tokens(train->episodes, train->data.start);
+        step->trained_rows = t->batch_size;
+        return;
+    }
     const int64_t steps = steps_total(plan_steps_per_epoch(step->plan), t->num_train_epochs, t->max_steps);
     plan_limits(step->plan, steps, &step->trained_tokens, &step->trained_rows);
+}
+
+/* Of these and a chunk of an evaluation. */
+static void take_limits(JobStep *step, const JobStepOptions *o, int64_t *tokens, int64_t *rows)
+{
+    measure_steps(step, o);
     *tokens = larger(larger(step->trained_tokens, o->data->eval.most_tokens), longest_of(o));
     *rows = larger(step->trained_rows, o->data->eval.most_rows);
 }
@@ -87,6 +99,21 @@ static bool open_model(JobStep *step, const JobStepOptions *o, Err *err)
     return step->model != NULL;
 }
 
+/* meta.algorithm: what a rank takes for the inner steps. */
+static bool open_episodes(JobStep *step, const JobStepOptions *o, Err *err)
+{
+    const Config *c = o->config;
+    const EpisodeOptions episode = { .meta = &c->meta,
+                                     .train = &c->train,
+                                     .episodes = o->data->train.episodes,
+                                     .data = &o->data->train.data,
+                                     .tasks = &c->tasks,
+                                     .model = step->model,
+                                     .flights = &step->flights,
+                                     .slots = o->base->stage.size };
+    return step->plan || episode_open(&step->episode, &episode, err);
+}
+
 static bool take_memory(JobStep *step, const JobStepOptions *o, Err *err)
 {
     const ModelArch *arch = o->base->adapted.arch;
@@ -101,7 +128,7 @@ static bool take_memory(JobStep *step, const JobStepOptions *o, Err *err)
                                      .count = flights_of(o),
                                      .size = { tokens, rows, o->data->train.data.goal_width, pixels } };
     step->logits = mem_alloc((size_t)measure_logits(arch, tokens, rows) * sizeof(float), err);
-    return step->logits && flights_open(&step->flights, &flights, err);
+    return step->logits && flights_open(&step->flights, &flights, err) && open_episodes(step, o, err);
 }
 
 static bool weigh_classes(JobStep *step, const JobStepOptions *o, Err *err)
@@ -117,7 +144,7 @@ static bool weigh_classes(JobStep *step, const JobStepOptions *o, Err *err)
 bool job_step_plan(JobStep *step, const JobStepOptions *o, Err *err)
 {
     int64_t tokens, rows;
-    if (!open_plan(step, o, err))
+    if (!o->data->train.episodes && !open_plan(step, o, err))
         return false;
     take_limits(step, o, &tokens, &rows);
     step->options = options_of(o, tokens, rows);
@@ -176,6 +203,7 @@ bool job_step_open_embeddings(JobStep *step, const JobStepOptions *o, Node *node
 void job_step_release(JobStep *step)
 {
     step_embeddings_release(&step->embeddings);
+    episode_release(&step->episode);
     text_engine_close(&step->engine);
     references_release(&step->references);
     flights_release(&step->flights);

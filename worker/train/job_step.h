@@ -11,13 +11,15 @@
 #include "worker/eval/references.h"
 #include "worker/model/model.h"
 #include "worker/open/opened.h"
+#include "worker/train/episode.h"
 #include "worker/train/flights.h"
 #include "worker/train/job_data.h"
 #include "worker/train/step_embeddings.h"
 
 /* Zeroed is empty. */
 typedef struct JobStep {
-    Plan *plan;
+    Plan *plan; /* NULL: a step is of episodes */
+    EpisodeRoom episode; /* of them; else zeroed */
     int64_t trained_tokens, trained_rows; /* most of a micro-batch */
     ModelOptions options; /* of its whole model */
     Model *model; /* of the stage */

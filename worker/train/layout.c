@@ -4,6 +4,7 @@
 #include "common/slots/tree.h"
 #include "worker/model/stage.h"
 #include "worker/model/weights.h"
+#include "worker/train/episode.h"
 #include "worker/train/needs.h"
 #include "worker/train/order.h"
 #include "worker/train/simulate.h"
@@ -108,7 +109,7 @@ static void fill_memory(LayoutStage *to, const Question *q, const Stage *stage)
     const double rows = 4 * (double)o.most_tokens * boundary(q);
     to->weights = weights_of(q, stage);
     to->kept = lanes * flights * (each + (stage_is_first(stage) ? 0 : rows));
-    to->other = slots + lanes * (one - each + beyond(q, o) + (double)tree_room(q->m) * slots + process_bare);
+    to->other = slots + lanes * (one - each + beyond(q, o) + (double)(tree_room(q->m) + q->work->copies) * slots + process_bare);
     if (stage->count > 1)
         to->other += lanes * 4 * rows + (stage_is_first(stage) ? 3 * whole : 0);
 }
@@ -157,7 +158,8 @@ LayoutWork layout_work(const Config *c, const ModelArch *arch, int64_t ranks)
     LayoutWork work = { .model = needs_options(c, arch, ranks), .T = (double)needs_longest(c, arch) };
     work.evaluated = needs_evaluated(c, arch);
     work.micro_batches = needs_micro_batches(c, arch, ranks);
-    work.tokens = (double)(c->train.batch_size * needs_longest(c, arch));
+    work.tokens = needs_examples(c) * (double)needs_longest(c, arch);
+    work.copies = episode_copies(&c->meta);
     return work;
 }
 

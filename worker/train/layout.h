@@ -40,6 +40,7 @@ typedef struct LayoutWork {
     int64_t evaluated; /* most tokens of a piece of an evaluation; 0: there is none */
     int64_t micro_batches;
     double tokens; /* of a step */
+    int64_t copies; /* of the adapter, that a rank holds for inner steps (episode.h) */
     double T; /* of the sequence that a token stands in, on the average */
 } LayoutWork;
 

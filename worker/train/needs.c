@@ -1,9 +1,11 @@
 #include "worker/train/needs.h"
 
+#include "common/config/config_meta.h"
 #include "common/plan/steps.h"
 #include "common/slots/adapted.h"
 #include "common/slots/tree.h"
 #include "worker/model/model.h"
+#include "worker/train/episode.h"
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -37,9 +39,20 @@ int64_t needs_evaluated(const Config *c, const ModelArch *arch)
     return c->train.eval_strategy == WHEN_NO ? 0 : most(config_piece_tokens(c), needs_longest(c, arch));
 }
 
+/* Examples of a step that are dealt to its micro-batches; of episodes one batch each at a time. */
+static int64_t dealt(const Config *c)
+{
+    return c->meta.algorithm == META_NONE ? c->train.batch_size : c->train.batch_size * c->meta.episodes;
+}
+
+double needs_examples(const Config *c)
+{
+    return (double)dealt(c) * (double)config_episode_batches(c);
+}
+
 ModelOptions needs_options(const Config *c, const ModelArch *arch, int64_t ranks)
 {
-    const int64_t T = needs_longest(c, arch), batch = c->train.batch_size;
+    const int64_t T = needs_longest(c, arch), batch = dealt(c);
     const int64_t M = needs_micro_batches(c, arch, ranks);
     return (ModelOptions){ .most_tokens = (batch + M - 1) / M * T,
                            .most_sequences = (batch + M - 1) / M,
@@ -56,10 +69,11 @@ static void add_up(Needs *needs, const Config *c, const ModelArch *arch, const S
     ModelOptions o = needs_options(c, arch, ranks);
     o.most_tokens = most(o.most_tokens, needs_evaluated(c, arch));
     o.most_sequences = c->train.batch_size;
+    const int64_t copies = episode_copies(&c->meta);
     const int64_t slots = table->size * (int64_t)sizeof(float), M = needs_micro_batches(c, arch, ranks);
     const int64_t sums = tree_room((M + ranks - 1) / ranks); /* gradients that lie in a tree, a rank */
     needs->shared = weights->bytes + (1 + ranks * sums) * slots;
-    needs->rank = model_bytes(arch, table, weights, &o) + sums * slots;
+    needs->rank = model_bytes(arch, table, weights, &o) + (sums + copies) * slots;
     needs->server = (3 + tree_room(M)) * slots + 20 * 1000 * 1000;
     const int64_t log_steps =
         16; /* of a large adapter (ps.log_steps); behind the state, and that once more beside it */

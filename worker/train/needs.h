@@ -20,6 +20,9 @@ int64_t needs_longest(const Config *config, const ModelArch *arch);
 /* Of a step of a job whose ranks work side by side. */
 int64_t needs_micro_batches(const Config *config, const ModelArch *arch, int64_t ranks);
 
+/* Examples that a step computes: of episodes those of all their batches. */
+double needs_examples(const Config *config);
+
 /* Tokens of a piece of an evaluation; 0: there is none. */
 int64_t needs_evaluated(const Config *config, const ModelArch *arch);
 

@@ -89,13 +89,14 @@ static float *room(void *self, int64_t i)
 }
 
 /* The leaf is laid where the next one goes, and the slots of a stage are all that this rank has. */
-static void look_at_leaf(MyPart *part, int64_t m, const BatchLoss *loss)
+static void look_at_leaf(MyPart *part, int64_t m, double loss, double weight)
 {
     Job *job = part->job;
     const SlotTable *table = job->base.adapted.table;
     const uint32_t *rows;
-    const int64_t n = plan_micro_batch(job->step.plan, part->step, m, &rows);
-    const MicroBatchSum sum = { part->step, m, rows, n, leaf_room(part), loss->sum, loss->weight };
+    const int64_t n = job->step.plan ? plan_micro_batch(job->step.plan, part->step, m, &rows)
+                                     : episodes_rows(job->data.train.episodes, part->step, m, &rows);
+    const MicroBatchSum sum = { part->step, m, rows, n, leaf_room(part), loss, weight };
     if (table->size == job->node.slot_size)
         absurd_tell(table, &sum, &job->told_absurd);
 }
@@ -123,16 +124,42 @@ static void end(void *self, int64_t i, const Flight *flight, const BatchLoss *lo
     const StepEmbeddings *embeddings = &part->job->step.embeddings;
     const BatchLoss of = embeddings->head ? step_embeddings_loss(embeddings, m) : *loss;
     if (!flight->failed)
-        look_at_leaf(part, m, &of);
+        look_at_leaf(part, m, of.sum, of.weight);
     const NodeSum sum = {
         { m, m + 1 }, flight->failed ? 0 : tokens_of_batch(part->job, &flight->batch), of.weight, of.sum
     };
     add_leaf(part, &sum);
 }
 
+static void put_into_box(const MyPart *part)
+{
+    NodeBox *box = node_box(&part->job->node, part->job->node.rank);
+    box->count = part->count;
+    for (int i = 0; i < part->count; i++)
+        box->sums[i] = part->pieces[i].sum;
+}
+
+/* Micro-batches that are episodes. */
+static void compute_episodes(Job *job, int64_t step, Range range)
+{
+    MyPart part = { .job = job, .step = step, .range = range, .next = range.begin };
+    NodeSum sum;
+    for (int64_t m = range.begin; m < range.end; m++) {
+        if (!episode_train(&job->step.episode, job->node.values, step, m, leaf_room(&part), &sum))
+            break; /* there are none behind it either */
+        look_at_leaf(&part, m, sum.loss, sum.weight);
+        add_leaf(&part, &sum);
+    }
+    add_empty(&part, range.end);
+    put_into_box(&part);
+}
+
 void part_compute(Job *job, int64_t step, Range range, bool ready)
 {
-    NodeBox *box = node_box(&job->node, job->node.rank);
+    if (!job->step.plan) {
+        compute_episodes(job, step, range);
+        return;
+    }
     const bool embeds = job->step.embeddings.head != NULL;
     MyPart part = { .job = job, .step = step, .range = range, .next = range.begin };
     FlightsWork work = { .self = &part, .step = step, .fill = fill, .begin = begin, .room = room, .end = end };
@@ -150,8 +177,6 @@ void part_compute(Job *job, int64_t step, Range range, bool ready)
     model_bind(job->step.model, job->node.values);
     flights_train(&job->step.flights, &work);
     add_empty(&part, range.end);
-    box->count = part.count;
-    for (int i = 0; i < part.count; i++)
-        box->sums[i] = part.pieces[i].sum;
+    put_into_box(&part);
     free(part.full);
 }

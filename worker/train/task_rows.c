@@ -54,3 +54,13 @@ uint32_t *task_rows(const Dataset *data, const Config *config, uint32_t *rows, i
     free(rows);
     return to;
 }
+
+void task_ends(int64_t *ends, const Dataset *data, const Config *config, const uint32_t *rows, int64_t count)
+{
+    for (int t = 0; t < config->tasks.count; t++)
+        ends[t] = 0;
+    for (int64_t i = 0; i < count; i++)
+        ends[task_of(data, config, rows[i])]++;
+    for (int t = 1; t < config->tasks.count; t++)
+        ends[t] += ends[t - 1];
+}

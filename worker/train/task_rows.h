@@ -11,4 +11,7 @@
  * the first. Owned by the caller. */
 uint32_t *task_rows(const Dataset *data, const Config *config, uint32_t *rows, int64_t *count);
 
+/* ends[tasks]: where the rows of each task end in rows[0, count), task behind task. */
+void task_ends(int64_t *ends, const Dataset *data, const Config *config, const uint32_t *rows, int64_t count);
+
 #endif
