@@ -164,6 +164,7 @@ typedef struct LoraConfig {
     BiasMode bias;
     InitMode init;
     char *init_adapter; /* folder, NULL: none */
+    bool other_head; /* ignore_mismatched_sizes: a head of other labels than init_adapter's begins anew */
     bool published; /* an adapter's own settings: names that mean nothing are no error, its tensors tell */
 } LoraConfig;
 

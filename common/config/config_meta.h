@@ -12,7 +12,7 @@
 /* parallel.micro_batches: auto becomes the episodes of a step. Without meta.algorithm: nothing. */
 void config_meta_settle(Config *config);
 
-/* What does not go with meta.algorithm, or without. */
+/* What does not go with meta.algorithm, or without it; with data.shots; with a start from another task's adapter. */
 MUST_USE bool config_meta_check(const Config *config, Err *err);
 
 /* Batches of an episode; without meta.algorithm 1. */

@@ -333,6 +333,8 @@ static const ConfigKey keys[] = {
       "weight's largest singular vectors, pissa_niter_N: found in N rounds from random ones; olora: of its QR" },
     { "lora.init_adapter", KEY_PATH, AT(lora.init_adapter), "null", KEY_NULL, 0, 0, NULL,
       "PEFT adapter folder to begin with; its settings and labels are taken where the run file does not say them" },
+    { "lora.ignore_mismatched_sizes", KEY_BOOL, AT(lora.other_head), "false", 0, 0, 0, NULL,
+      "where lora.init_adapter was trained on other labels, its head is left out, and begins anew; labels have to be given" },
 
     { "train.output_dir", KEY_PATH, AT(train.output_dir), "null", KEY_NULL | KEY_FREE, 0, 0, NULL,
       "folder of all that the run writes" },

@@ -93,7 +93,8 @@ void slots_close(SlotTable *table);
  * biases and saved modules (a new head: N(0, initializer_range), bias 0), from counters keyed by seed and slot
  * name. A head that nothing holds and nothing trains is an error; or, with lora->init_adapter, that
  * folder's tensors (old and new names understood; missing, unexpected and
- * wrongly shaped ones are errors that name them). values[0, table->size). */
+ * wrongly shaped ones are errors that name them; with lora->other_head a head of another shape begins anew).
+ * values[0, table->size). */
 MUST_USE bool slots_init(float *values, const SlotTable *table, const ModelArch *arch, const LoraConfig *lora,
                          uint64_t seed, Err *err);
 
@@ -103,6 +104,9 @@ MUST_USE SafeTensors *slots_open_adapter(const char *folder, Err *err);
 /* values[0, size) <- FOLDER/adapter_model.safetensors, strictly. A table that came
  * along has to be the model's own. */
 MUST_USE bool slots_read_adapter(float *values, const SlotTable *table, const char *folder, Err *err);
+
+/* The same, but a new head that has another shape there stays as it is in `values`. */
+MUST_USE bool slots_read_body(float *values, const SlotTable *table, const char *folder, Err *err);
 
 /* What of an adapter goes into a file; lent. */
 typedef struct AdapterForm {

@@ -135,14 +135,23 @@ static bool check_bases(const SlotTable *table, const SafeTensors *file, Err *er
     return ok;
 }
 
-static bool read_slots(float *values, const SlotTable *table, const SafeTensors *file, Err *err)
+/* Of a head that was made for other labels. */
+static bool is_other(const SlotTable *table, const Slot *slot, const TensorView *tensor)
+{
+    Err none = { 0 };
+    return table->arch->modules[slot->module].is_new && !slot_fits(slot, tensor, &none);
+}
+
+/* body: a head of other labels stays. */
+static bool read_slots(float *values, const SlotTable *table, const SafeTensors *file, bool body, Err *err)
 {
     if (!check_names(table, file, err) || !check_bases(table, file, err))
         return false;
-    memset(values, 0, (size_t)table->size * sizeof *values);
     for (int i = 0; i < table->count; i++) {
         const Slot *slot = &table->slots[i];
         const TensorView *tensor = find_tensor(file, slot);
+        if (body && is_other(table, slot, tensor))
+            continue;
         if (!slot_fits(slot, tensor, err) || !slot_read(values + slot->offset, slot, tensor, err) ||
             !slot_is_finite(slot, values, err))
             return false;
@@ -172,14 +181,25 @@ SafeTensors *slots_open_adapter(const char *folder, Err *err)
     return file;
 }
 
-bool slots_read_adapter(float *values, const SlotTable *table, const char *folder, Err *err)
+static bool read_folder(float *values, const SlotTable *table, const char *folder, bool body, Err *err)
 {
     char *path = path_join(folder, "adapter_model.safetensors");
     SafeTensors *file = slots_open_adapter(folder, err);
-    const bool ok = file && read_slots(values, table, file, err);
+    const bool ok = file && read_slots(values, table, file, body, err);
     if (file && !ok && err && !strstr(err->where, path))
         err_at(err, "%s", path);
     safetensors_close(file);
     free(path);
     return ok;
+}
+
+bool slots_read_adapter(float *values, const SlotTable *table, const char *folder, Err *err)
+{
+    memset(values, 0, (size_t)table->size * sizeof *values);
+    return read_folder(values, table, folder, false, err);
+}
+
+bool slots_read_body(float *values, const SlotTable *table, const char *folder, Err *err)
+{
+    return read_folder(values, table, folder, true, err);
 }

@@ -76,7 +76,7 @@ static bool needs_files(const SlotTable *table, const ModelArch *arch, const Lor
 {
     if (inits_shift(lora))
         return true;
-    for (int i = 0; i < table->count && !lora->init_adapter; i++)
+    for (int i = 0; i < table->count && (!lora->init_adapter || lora->other_head); i++)
         if (is_of_files(&table->slots[i]))
             return true;
     for (int i = 0; i < arch->module_count; i++)
@@ -238,6 +238,14 @@ static bool read_cropped(float *values, const SlotTable *table, const LoraConfig
     return ok;
 }
 
+/* An adapter of another task: what it has, in fresh values. */
+static bool read_other(float *values, const SlotTable *table, const SafeTensors *files, const LoraConfig *lora,
+                       uint64_t seed, Err *err)
+{
+    return init_all(values, table, files, lora, seed, err) &&
+           slots_read_body(values, table, lora->init_adapter, err);
+}
+
 static bool read_beginning(float *values, const SlotTable *table, const LoraConfig *lora, uint64_t seed, Err *err)
 {
     LoraConfig theirs = { 0 };
@@ -256,7 +264,9 @@ bool slots_init(float *values, const SlotTable *table, const ModelArch *arch, co
     if (needs_files(table, arch, lora) && !(files = safetensors_open_model(arch->folder, err)))
         return false;
     bool ok = !files || (check_heads(table, arch, files, err) && check_ties(table, arch, files, err));
-    if (ok && lora->init_adapter)
+    if (ok && lora->init_adapter && lora->other_head)
+        ok = read_other(values, table, files, lora, seed, err);
+    else if (ok && lora->init_adapter)
         ok = read_beginning(values, table, lora, seed, err);
     else if (ok)
         ok = init_all(values, table, files, lora, seed, err);

@@ -83,14 +83,30 @@ static bool open_files(JobData *data, const JobDataOptions *o, Err *err)
 
 /* ---- which rows, and how they are cut ------------------------------------------------------ */
 
-/* What is trained on and what is evaluated. */
-static void split(JobData *data, const Config *c)
+/* data.shots: of what is trained on a few rows of each class. */
+static bool draw_shots(TrainSet *train, const JobDataOptions *o, Err *err)
 {
+    const HeadArch *head = &o->arch->head;
+    const DataConfig *d = &o->config->data;
+    if (d->shots < 0)
+        return true;
+    if (head->problem != PROBLEM_SINGLE_LABEL) {
+        err_set(err, ERR_INPUT, "rows are counted by their class, and have several, or a number");
+        return err_at(err, "data.shots");
+    }
+    const int64_t n =
+        rows_of_classes(train->rows, train->count, &train->data, head, d->shots, o->config->train.seed, err);
+    train->count = n < 0 ? train->count : n;
+    return n >= 0;
+}
+
+/* What is trained on and what is evaluated. */
+static bool split(JobData *data, const JobDataOptions *o, Err *err)
+{
+    const Config *c = o->config;
     TrainSet *train = &data->train;
     EvalSet *eval = &data->eval;
     train->rows = rows_usable(&train->data, &train->pictures, &train->count);
-    if (c->tasks.count > 0)
-        train->rows = task_rows(&train->data, c, train->rows, &train->count);
     if (c->data.validation.count > 0) {
         eval->data = &eval->own;
         eval->own_rows = rows_usable(&eval->own, &eval->pictures, &eval->count);
@@ -103,6 +119,11 @@ static void split(JobData *data, const Config *c)
         eval->rows = train->rows + train->count;
     }
     eval->examples = eval->data ? eval->count / eval->data->columns : 0;
+    if (!draw_shots(train, o, err))
+        return false;
+    if (c->tasks.count > 0)
+        train->rows = task_rows(&train->data, c, train->rows, &train->count);
+    return true;
 }
 
 /* An example of several texts is the pack of them. */
@@ -216,7 +237,8 @@ bool job_data_open(JobData *data, const JobDataOptions *o, Err *err)
 {
     if (!open_files(data, o, err))
         return false;
-    split(data, o->config);
+    if (!group_agree(&o->groups->job, split(data, o, err)))
+        return false;
     pack(&data->train, &o->config->data);
     if (!group_agree(&o->groups->job, cut_episodes(&data->train, o->config, err)))
         return false;

@@ -1,6 +1,7 @@
 #include "worker/train/rows.h"
 
 #include "common/base/mem.h"
+#include "common/base/rng.h"
 #include "worker/data/questions.h"
 
 #include <stdlib.h>
@@ -47,4 +48,39 @@ int64_t rows_split(uint32_t *rows, int64_t count, const Dataset *data, double sh
     free(split);
     free(order);
     return trained * columns;
+}
+
+/* A class with fewer rows than are wanted: returns false. */
+static bool has_enough(const int64_t *taken, const HeadArch *head, int64_t shots, Err *err)
+{
+    for (int64_t label = 0; label < head->labels; label++) {
+        if (taken[label] == shots)
+            continue;
+        err_set(err, ERR_INPUT, "there are %lld rows of class '%s', and %lld are to be drawn",
+                (long long)taken[label], head->label_names[label], (long long)shots);
+        return err_at(err, "data.shots");
+    }
+    return true;
+}
+
+int64_t rows_of_classes(uint32_t *rows, int64_t count, const Dataset *data, const HeadArch *head, int64_t shots,
+                        uint64_t seed, Err *err)
+{
+    uint32_t *order = xmalloc((size_t)(count + 1) * sizeof *order);
+    int64_t *taken = xcalloc((size_t)head->labels, sizeof *taken), n = 0;
+    bool *drawn = xcalloc((size_t)count + 1, sizeof *drawn);
+    rng_torch_randperm(order, count, seed);
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t label = (int64_t)data->goal[rows[order[i]]];
+        drawn[order[i]] = taken[label] < shots;
+        taken[label] += drawn[order[i]];
+    }
+    const bool ok = has_enough(taken, head, shots, err);
+    for (int64_t i = 0; i < count; i++)
+        if (drawn[i])
+            rows[n++] = rows[i];
+    free(drawn);
+    free(taken);
+    free(order);
+    return ok ? n : -1;
 }
