@@ -1,10 +1,12 @@
 #include "launch/cmd_compare.h"
 
+#include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "launch/command.h"
 #include "launch/trials/comparison.h"
 #include "launch/trials/contenders.h"
+#include "launch/trials/few_shot.h"
 #include "launch/trials/place.h"
 #include "launch/trials/runner.h"
 
@@ -12,11 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_METHODS = 8, MOST_SEEDS = 100 };
+enum { MOST_METHODS = 16, MOST_SEEDS = 100 };
 
 typedef struct CompareOptions {
-    const char *methods, *seeds, *out, *metric, *ranks;
+    const char *methods, *seeds, *out, *metric, *ranks, *few_shot;
     const char *with[OPTION_MOST]; /* METHOD:KEY=VALUE */
+    const char *from[OPTION_MOST]; /* NAME=DIR */
     bool full, overwrite, table;
     int code; /* of the whole, where there is no error */
 } CompareOptions;
@@ -25,7 +28,11 @@ typedef struct CompareOptions {
 typedef struct Comparing {
     const Contender *ways[MOST_METHODS];
     const char *names[MOST_METHODS];
+    char *starts[MOST_METHODS]; /* folder of the adapter that a way begins with; NULL: the run file's; owned */
+    char *own_names[MOST_METHODS]; /* of such ways; owned */
     int count;
+    int64_t shots[FEW_SHOT_COLUMNS];
+    int columns; /* of a few-shot table; 0: each run is of all rows */
     int64_t seeds, seed[MOST_SEEDS];
     TrialList trials;
 } Comparing;
@@ -55,6 +62,67 @@ static bool read_ways(Comparing *f, const CompareOptions *o, Err *err)
     return ok && (!o->full || add_way(f, "full", err));
 }
 
+/* --from=NAME=DIR: LoRA that begins with an adapter, as a way by that name. */
+static bool add_start(Comparing *f, const char *word, Err *err)
+{
+    const size_t n = strcspn(word, "=");
+    bool ok = n > 0 && word[n] == '=' && word[n + 1];
+    char *name = xstrndup(word, n);
+    Err none = { 0 };
+    if (!ok) {
+        err_set(err, ERR_INPUT, "'%.200s' is no NAME=FOLDER of an adapter", word);
+        err_hint(err, "--from=meta=runs/meta");
+    } else if (contender_find(name, &none)) {
+        ok = err_set(err, ERR_INPUT, "'%s' is the name of a method", name);
+        err_hint(err, "call it otherwise: --from=my_%s=%s", name, word + n + 1);
+    } else if (f->count == MOST_METHODS) {
+        ok = err_set(err, ERR_INPUT, "more than %d ways are compared", MOST_METHODS);
+    }
+    for (int i = 0; ok && i < f->count; i++)
+        if (strcmp(f->names[i], name) == 0)
+            ok = err_set(err, ERR_INPUT, "'%s' is there twice", name);
+    if (!ok) {
+        free(name);
+        return err_at(err, "--from");
+    }
+    f->ways[f->count] = contender_find("lora", &none);
+    f->starts[f->count] = path_absolute(word + n + 1);
+    f->names[f->count] = f->own_names[f->count] = name;
+    f->count++;
+    return true;
+}
+
+static bool read_starts(Comparing *f, const CompareOptions *o, Err *err)
+{
+    for (int i = 0; i < OPTION_MOST && o->from[i]; i++)
+        if (!add_start(f, o->from[i], err))
+            return false;
+    return true;
+}
+
+/* --few_shot: the same number of steps with each number of rows. */
+static bool read_shots(Comparing *f, const CompareOptions *o, const TrialPlace *place, Err *err)
+{
+    char room[512];
+    if (!o->few_shot)
+        return true;
+    f->columns = few_shot_read(f->shots, o->few_shot, err);
+    if (f->columns == 0 || place->config.train.max_steps > 0)
+        return f->columns > 0;
+    err_set(err, ERR_INPUT, "few-shot runs are of as many steps, however many rows they have, and none are given");
+    err_hint(err, "train.max_steps: 50");
+    return err_at(err, "%s", config_where(&place->config, "train.max_steps", room, sizeof room));
+}
+
+static void release(Comparing *f)
+{
+    trial_list_release(&f->trials);
+    for (int m = 0; m < f->count; m++) {
+        free(f->starts[m]);
+        free(f->own_names[m]);
+    }
+}
+
 static bool read_with(const Comparing *f, const CompareOptions *o, Err *err)
 {
     for (int i = 0; i < OPTION_MOST && o->with[i]; i++) {
@@ -73,32 +141,52 @@ static bool read_with(const Comparing *f, const CompareOptions *o, Err *err)
     return true;
 }
 
+/* column: of a few-shot table, else -1. */
+static void add_trial(Comparing *f, const CompareOptions *o, const TrialPlace *place, int m, int column, int64_t seed)
+{
+    char *rows = column >= 0 ? xprintf("%lldshot-", (long long)f->shots[column]) : xstrdup("");
+    char *name = xprintf("%s-%sseed%lld", f->names[m], rows, (long long)seed);
+    Trial *trial = trial_add(&f->trials, place->folder, name);
+    CommandWords *changes = &trial->changes;
+    const size_t n = strlen(f->names[m]);
+    contender_changes(f->ways[m], &place->config, changes);
+    if (f->starts[m])
+        command_words_add(changes, xprintf("lora.init_adapter=%s", f->starts[m]));
+    command_words_add(changes, xprintf("train.seed=%lld", (long long)seed));
+    for (int i = 0; i < OPTION_MOST && o->with[i]; i++)
+        if (strncmp(o->with[i], f->names[m], n) == 0 && o->with[i][n] == ':')
+            command_words_add(changes, xstrdup(o->with[i] + n + 1));
+    if (column >= 0)
+        few_shot_changes(&place->config, f->shots[column], changes);
+    free(name);
+    free(rows);
+}
+
 static void add_trials(Comparing *f, const CompareOptions *o, const TrialPlace *place)
 {
     for (int m = 0; m < f->count; m++)
-        for (int64_t s = 0; s < f->seeds; s++) {
-            char *name = xprintf("%s-seed%lld", f->names[m], (long long)f->seed[s]);
-            Trial *trial = trial_add(&f->trials, place->folder, name);
-            const size_t n = strlen(f->names[m]);
-            contender_changes(f->ways[m], &place->config, &trial->changes);
-            command_words_add(&trial->changes, xprintf("train.seed=%lld", (long long)f->seed[s]));
-            for (int i = 0; i < OPTION_MOST && o->with[i]; i++)
-                if (strncmp(o->with[i], f->names[m], n) == 0 && o->with[i][n] == ':')
-                    command_words_add(&trial->changes, xstrdup(o->with[i] + n + 1));
-            free(name);
-        }
+        for (int c = f->columns > 0 ? 0 : -1; c < f->columns; c++)
+            for (int64_t s = 0; s < f->seeds; s++)
+                add_trial(f, o, place, m, c, f->seed[s]);
 }
 
 static bool prepare(Comparing *f, const CompareOptions *o, const TrialPlace *place, const char *file, Err *err)
 {
     f->seeds = 1;
-    if (!read_ways(f, o, err) || !read_with(f, o, err) ||
+    if (!read_ways(f, o, err) || !read_starts(f, o, err) || !read_with(f, o, err) || !read_shots(f, o, place, err) ||
         (o->seeds && !option_int("seeds", o->seeds, 1, MOST_SEEDS, &f->seeds, err)))
         return false;
     for (int64_t s = 0; s < f->seeds; s++)
         f->seed[s] = (int64_t)place->config.train.seed + s;
     add_trials(f, o, place);
     return trial_check(&f->trials, file, &place->overrides, true, err);
+}
+
+static bool tell(const Comparing *f, const CompareOptions *o, const char *folder, Text *out, Err *err)
+{
+    const Comparison c = { &f->trials, f->names, f->count, (int)f->seeds, f->seed, o->metric };
+    const FewShot few = { &f->trials, f->names, f->count, f->columns, (int)f->seeds, f->shots, o->metric };
+    return f->columns > 0 ? few_shot_write(&few, folder, out, err) : comparison_write(&c, folder, out, err);
 }
 
 static bool work(CompareOptions *o, Comparing *f, TrialPlace *place, const char *file, Err *err)
@@ -117,11 +205,13 @@ static bool work(CompareOptions *o, Comparing *f, TrialPlace *place, const char 
             return err->kind == ERR_NONE;
     }
     Text out = { 0 };
-    const Comparison c = { &f->trials, f->names, f->count, (int)f->seeds, f->seed, o->metric };
     Err bad = { 0 };
-    const bool ok = comparison_write(&c, place->folder, &out, &bad);
+    const bool ok = tell(f, o, place->folder, &out, &bad);
     if (ok)
-        printf("%s\ncompare.md, compare.json, compare.svg and curves.svg are in %s\n", out.data, place->folder);
+        printf("%s\n%s are in %s\n", out.data,
+               f->columns > 0 ? "few_shot.md, few_shot.json and few_shot.svg"
+                              : "compare.md, compare.json, compare.svg and curves.svg",
+               place->folder);
     else if (o->code == 0) /* else the runs have said why */
         *err = bad;
     text_release(&out);
@@ -137,7 +227,7 @@ static bool run(void *self, const Arguments *given, Err *err)
     const char *file = given->positionals[0];
     const bool ok = place_open(&place, file, given->overrides, given->override_count, o->out, "-compare", err) &&
                     prepare(&field, o, &place, file, err) && work(o, &field, &place, file, err);
-    trial_list_release(&field.trials);
+    release(&field);
     place_release(&place);
     return ok;
 }
@@ -152,6 +242,10 @@ int cmd_compare(int argc, char **argv)
     const Option own[] = {
         { "methods", "LIST", names.data, &options.methods, NULL },
         { "full", NULL, "every weight, too: at a tenth of the learning rate", NULL, &options.full },
+        { "from", "NAME=DIR...", "LoRA that begins with this adapter, too: --from=meta=runs/meta", options.from, NULL },
+        { "few_shot", "LIST",
+          "instead of all rows so many of each class, drawn by the seed, and train.max_steps steps: --few_shot=0,4,16,64",
+          &options.few_shot, NULL },
         { "seeds", "N", "runs of each, of train.seed and those behind it; default: 1", &options.seeds, NULL },
         { "with", "METHOD:KEY=VALUE...", "a key for one method: --with=full:train.learning_rate=2e-5", options.with,
           NULL },

@@ -73,7 +73,7 @@ static bool stays(const Contender *c, const char *key, size_t n)
         "lora.layers_to_transform", "lora.bias",           "lora.trainable_token_indices",
     };
     static const char *const rank[] = { "lora.r", "lora.rank_pattern", "lora.alpha_pattern" };
-    static const char *const begin[] = { "lora.init_adapter" };
+    static const char *const begin[] = { "lora.init_adapter", "lora.ignore_mismatched_sizes" };
     static const char *const scale[] = { "lora.lora_alpha" };
     return !c->full && (is_one(key, n, shape, LENGTH(shape)) || is_one(key, n, scale, LENGTH(scale)) ||
                         (!c->own_ranks && is_one(key, n, rank, LENGTH(rank))) ||
