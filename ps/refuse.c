@@ -93,8 +93,8 @@ static char *differs_course(const Run *run, const HelloFacts *facts)
 {
     const TrainConfig *t = &run->config.train;
     const AdaLora *a = &run->config.lora.ada;
-    const int64_t total =
-        steps_total(steps_per_epoch(facts->examples, config_step_size(&run->config)), t->num_train_epochs, t->max_steps);
+    const int64_t total = steps_total(steps_per_epoch(facts->examples, config_step_size(&run->config)),
+                                      t->num_train_epochs, t->max_steps);
     if (run->adapted.table->triplets == 0 || a->total_step > 0 || a->tinit + a->tfinal < total)
         return NULL;
     return xprintf("the run is %lld steps long, and lora.tinit %lld and lora.tfinal %lld leave none in which triplets "

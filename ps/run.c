@@ -15,8 +15,8 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/config/config_meta.h"
 #include "common/base/rng.h"
+#include "common/config/config_meta.h"
 #include "common/config/run_folder.h"
 #include "common/slots/init_adapter.h"
 #include "ps/best.h"
@@ -308,12 +308,11 @@ static void log_end(Run *run)
     const double seconds = s->seconds > 0 ? s->seconds : 1e-9;
     const double examples = run->config.train.num_train_epochs * (double)run->facts.examples,
                  all = (double)run->total * (double)config_step_size(&run->config);
-    json_t *entry = json_pack(
-        "{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch", history_epoch(run),
-        "total_flos", 0.0, "train_loss", history_mean_loss(run), "train_runtime", s->seconds,
-        "train_samples_per_second",
-        (run->config.train.max_steps > 0 ? all : examples) / seconds,
-        "train_steps_per_second", (double)run->total / seconds);
+    json_t *entry =
+        json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "step", (json_int_t)s->version, "epoch", history_epoch(run),
+                  "total_flos", 0.0, "train_loss", history_mean_loss(run), "train_runtime", s->seconds,
+                  "train_samples_per_second", (run->config.train.max_steps > 0 ? all : examples) / seconds,
+                  "train_steps_per_second", (double)run->total / seconds);
     REQUIRE(entry);
     json_array_append_new(run->state.history, entry);
 }

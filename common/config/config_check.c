@@ -3,9 +3,9 @@
 #include "common/base/address.h"
 #include "common/base/form.h"
 #include "common/config/config_embed.h"
+#include "common/config/config_meta.h"
 #include "common/config/config_method.h"
 #include "common/config/config_table.h"
-#include "common/config/config_meta.h"
 #include "common/config/config_tasks.h"
 
 #include <stdlib.h>
@@ -578,9 +578,9 @@ bool config_check(const Config *config, Err *err)
         return config->source[0] ? err_at(err, "%s", config->source) : false;
     }
     return check_data(config, err) && check_full(config, err) && config_tasks_check(config, err) &&
-           config_meta_check(config, err) && check_lora(config, err) && check_precision(config, err) && check_arithmetic(config, err) &&
-           check_loraplus(config, err) && check_schedule(config, err) && check_evaluation(config, err) &&
-           check_ps(config, err) && check_rounding(config, err);
+           config_meta_check(config, err) && check_lora(config, err) && check_precision(config, err) &&
+           check_arithmetic(config, err) && check_loraplus(config, err) && check_schedule(config, err) &&
+           check_evaluation(config, err) && check_ps(config, err) && check_rounding(config, err);
 }
 
 bool config_check_training(const Config *config, Err *err)

@@ -242,8 +242,7 @@ static bool read_cropped(float *values, const SlotTable *table, const LoraConfig
 static bool read_other(float *values, const SlotTable *table, const SafeTensors *files, const LoraConfig *lora,
                        uint64_t seed, Err *err)
 {
-    return init_all(values, table, files, lora, seed, err) &&
-           slots_read_body(values, table, lora->init_adapter, err);
+    return init_all(values, table, files, lora, seed, err) && slots_read_body(values, table, lora->init_adapter, err);
 }
 
 static bool read_beginning(float *values, const SlotTable *table, const LoraConfig *lora, uint64_t seed, Err *err)

@@ -17,13 +17,13 @@ typedef struct Cell {
     double mean, deviation; /* NAN of one run */
 } Cell;
 
-typedef struct Book {
+typedef struct Curves {
     const FewShot *f;
     json_t **lines; /* [trials] of metrics.jsonl; owned */
     bool *done; /* [trials] owned */
     Cell *cells; /* [ways, columns] owned */
     char *key; /* "eval_accuracy" */
-} Book;
+} Curves;
 
 /* ---- what is run --------------------------------------------------------------------------------------- */
 
@@ -43,7 +43,8 @@ int few_shot_read(int64_t shots[FEW_SHOT_COLUMNS], const char *list, Err *err)
     free(copy);
     if (ok)
         return count;
-    err_set(err, ERR_INPUT, "'%.80s' is no list of at most %d rising numbers of rows of a class", list, FEW_SHOT_COLUMNS);
+    err_set(err, ERR_INPUT, "'%.80s' is no list of at most %d rising numbers of rows of a class", list,
+            FEW_SHOT_COLUMNS);
     err_hint(err, "--few_shot=0,4,16,64");
     err_at(err, "--few_shot");
     return 0;
@@ -69,7 +70,7 @@ void few_shot_changes(const Config *c, int64_t shots, CommandWords *changes)
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-static void read_runs(Book *b)
+static void read_runs(Curves *b)
 {
     const TrialList *trials = b->f->trials;
     b->lines = xcalloc((size_t)trials->count + 1, sizeof *b->lines);
@@ -84,7 +85,7 @@ static void read_runs(Book *b)
     }
 }
 
-static Cell cell_of(const Book *b, int first)
+static Cell cell_of(const Curves *b, int first)
 {
     Cell cell = { 0 };
     double sum = 0, squares = 0;
@@ -102,9 +103,9 @@ static Cell cell_of(const Book *b, int first)
     return cell;
 }
 
-static bool open_book(Book *b, const FewShot *f, Err *err)
+static bool open_book(Curves *b, const FewShot *f, Err *err)
 {
-    *b = (Book){ .f = f };
+    *b = (Curves){ .f = f };
     read_runs(b);
     b->key = figures_metric(b->lines, f->trials->count, f->metric, err);
     if (!b->key && err->kind == ERR_NONE)
@@ -121,7 +122,7 @@ static bool open_book(Book *b, const FewShot *f, Err *err)
     return err->kind == ERR_NONE;
 }
 
-static void close_book(Book *b)
+static void close_book(Curves *b)
 {
     for (int i = 0; i < b->f->trials->count; i++)
         json_decref(b->lines[i]);
@@ -133,12 +134,12 @@ static void close_book(Book *b)
 
 /* ---- as a table, as JSON, as a picture --------------------------------------------------------------------- */
 
-static const char *metric_name(const Book *b)
+static const char *metric_name(const Curves *b)
 {
     return b->key + strlen("eval_");
 }
 
-static void fill_sheet(Sheet *sheet, const Book *b, char (*titles)[24])
+static void fill_sheet(Sheet *sheet, const Curves *b, char (*titles)[24])
 {
     const char *names[FEW_SHOT_COLUMNS + 2] = { metric_name(b) };
     for (int c = 0; c < b->f->columns; c++) {
@@ -165,7 +166,7 @@ static json_t *real(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-static json_t *cell_json(const Book *b, int c)
+static json_t *cell_json(const Curves *b, int c)
 {
     const FewShot *f = b->f;
     json_t *to = json_object(), *values = json_array();
@@ -180,7 +181,7 @@ static json_t *cell_json(const Book *b, int c)
     return to;
 }
 
-static json_t *book_json(const Book *b)
+static json_t *book_json(const Curves *b)
 {
     const FewShot *f = b->f;
     json_t *to = json_object(), *rows = json_array();
@@ -198,7 +199,7 @@ static json_t *book_json(const Book *b)
 }
 
 /* A field a way. */
-static void draw(Text *svg, const Book *b)
+static void draw(Text *svg, const Curves *b)
 {
     const FewShot *f = b->f;
     char numbers[FEW_SHOT_COLUMNS][24];
@@ -220,8 +221,14 @@ static void draw(Text *svg, const Book *b)
                 own[count++] = (ChartPoint){ c, cell->mean, cell->mean - spread, cell->mean + spread, false };
         }
         names[w] = xprintf("%s, %s", f->ways[w], metric_name(b));
-        fields[w] = (ChartField){ "rows a class (mean, and the deviation over seeds)", names[w], values, f->columns, own,
-                                  count, true, config_less_is_better(b->key) };
+        fields[w] = (ChartField){ "rows a class (mean, and the deviation over seeds)",
+                                  names[w],
+                                  values,
+                                  f->columns,
+                                  own,
+                                  count,
+                                  true,
+                                  config_less_is_better(b->key) };
     }
     (void)chart_draw(svg, fields, f->way_count);
     for (int w = 0; w < f->way_count; w++)
@@ -239,7 +246,7 @@ static bool write_text(const char *folder, const char *name, const Text *text, E
     return ok;
 }
 
-static bool write_all(const Book *b, const char *folder, Text *out, Err *err)
+static bool write_all(const Curves *b, const char *folder, Text *out, Err *err)
 {
     char titles[FEW_SHOT_COLUMNS][24];
     Sheet sheet;
@@ -263,7 +270,7 @@ static bool write_all(const Book *b, const char *folder, Text *out, Err *err)
 
 bool few_shot_write(const FewShot *f, const char *folder, Text *out, Err *err)
 {
-    Book book;
+    Curves book;
     const bool ok = open_book(&book, f, err) && write_all(&book, folder, out, err);
     close_book(&book);
     return ok;

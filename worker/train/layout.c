@@ -109,7 +109,8 @@ static void fill_memory(LayoutStage *to, const Question *q, const Stage *stage)
     const double rows = 4 * (double)o.most_tokens * boundary(q);
     to->weights = weights_of(q, stage);
     to->kept = lanes * flights * (each + (stage_is_first(stage) ? 0 : rows));
-    to->other = slots + lanes * (one - each + beyond(q, o) + (double)(tree_room(q->m) + q->work->copies) * slots + process_bare);
+    to->other = slots + lanes * (one - each + beyond(q, o) + (double)(tree_room(q->m) + q->work->copies) * slots +
+                                 process_bare);
     if (stage->count > 1)
         to->other += lanes * 4 * rows + (stage_is_first(stage) ? 3 * whole : 0);
 }

@@ -56,8 +56,8 @@ static bool has_enough(const int64_t *taken, const HeadArch *head, int64_t shots
     for (int64_t label = 0; label < head->labels; label++) {
         if (taken[label] == shots)
             continue;
-        err_set(err, ERR_INPUT, "there are %lld rows of class '%s', and %lld are to be drawn",
-                (long long)taken[label], head->label_names[label], (long long)shots);
+        err_set(err, ERR_INPUT, "there are %lld rows of class '%s', and %lld are to be drawn", (long long)taken[label],
+                head->label_names[label], (long long)shots);
         return err_at(err, "data.shots");
     }
     return true;
