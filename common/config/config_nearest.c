@@ -22,6 +22,9 @@ static const char *const foreign[][2] = {
     { "scheduler", "train.lr_scheduler_type" },
     { "lr_scheduler", "train.lr_scheduler_type" },
     { "optimizer", "train.optim" },
+    { "inner_lr", "meta.inner_learning_rate" },
+    { "adaptation_steps", "meta.inner_steps" },
+    { "meta_batch_size", "meta.episodes" },
     { "micro_batch_size", "train.per_device_train_batch_size" },
     { "train_file", "data.train" },
     { "train_data", "data.train" },
@@ -62,9 +65,18 @@ static const char *const foreign[][2] = {
 enum { FOREIGN = sizeof foreign / sizeof foreign[0] };
 
 static const char *const foreign_sections[][2] = {
-    { "peft", "lora" },     { "lora_config", "lora" },    { "peft_config", "lora" },         { "training", "train" },
-    { "trainer", "train" }, { "training_args", "train" }, { "training_arguments", "train" }, { "dataset", "data" },
-    { "datasets", "data" }, { "server", "ps" },
+    { "peft", "lora" },
+    { "lora_config", "lora" },
+    { "peft_config", "lora" },
+    { "training", "train" },
+    { "trainer", "train" },
+    { "training_args", "train" },
+    { "training_arguments", "train" },
+    { "dataset", "data" },
+    { "datasets", "data" },
+    { "server", "ps" },
+    { "maml", "meta" },
+    { "reptile", "meta" },
 };
 
 static const char *last_part(const char *name)

@@ -28,7 +28,7 @@ refused() { # WORDS WHERE OPTION...
 refused "the micro-batches of a step are its episodes" "--parallel.micro_batches" --parallel.micro_batches=8
 refused "made by one rank" "--parallel.pipeline" --parallel.pipeline=2
 refused "there are none without meta.algorithm" "meta.inner_steps" --meta.algorithm=null --meta.episodes=4
-refused "'meta.inner_lr' is not a key" "meta.inner_learning_rate" --meta.inner_lr=1
+refused "unknown option '--meta.inner_lr'" "did you mean '--meta.inner_learning_rate'?" --meta.inner_lr=1
 refused "not supported yet" "--meta.algorithm" --meta.algorithm=maml
 refused "an episode is 41 batches of 8 rows, and the task has 120 rows" "tasks.mood" --meta.inner_steps=41
 refused "AdaLoRA shares its triplets out by gradients" "lora.method" --lora.method=adalora --lora.init_adapter=null --lora.r=8
