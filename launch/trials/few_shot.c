@@ -103,7 +103,7 @@ static Cell cell_of(const Curves *b, int first)
     return cell;
 }
 
-static bool open_book(Curves *b, const FewShot *f, Err *err)
+static bool open_curves(Curves *b, const FewShot *f, Err *err)
 {
     *b = (Curves){ .f = f };
     read_runs(b);
@@ -122,7 +122,7 @@ static bool open_book(Curves *b, const FewShot *f, Err *err)
     return err->kind == ERR_NONE;
 }
 
-static void close_book(Curves *b)
+static void close_curves(Curves *b)
 {
     for (int i = 0; i < b->f->trials->count; i++)
         json_decref(b->lines[i]);
@@ -181,7 +181,7 @@ static json_t *cell_json(const Curves *b, int c)
     return to;
 }
 
-static json_t *book_json(const Curves *b)
+static json_t *curves_json(const Curves *b)
 {
     const FewShot *f = b->f;
     json_t *to = json_object(), *rows = json_array();
@@ -256,7 +256,7 @@ static bool write_all(const Curves *b, const char *folder, Text *out, Err *err)
     sheet_markdown(&sheet, &marked);
     text_adds(&marked, "\n![few-shot curves](few_shot.svg)\n");
     draw(&svg, b);
-    json_t *json = book_json(b);
+    json_t *json = curves_json(b);
     char *path = path_join(folder, "few_shot.json");
     const bool ok = json_write(path, json, err) && write_text(folder, "few_shot.md", &marked, err) &&
                     write_text(folder, "few_shot.svg", &svg, err);
@@ -270,8 +270,8 @@ static bool write_all(const Curves *b, const char *folder, Text *out, Err *err)
 
 bool few_shot_write(const FewShot *f, const char *folder, Text *out, Err *err)
 {
-    Curves book;
-    const bool ok = open_book(&book, f, err) && write_all(&book, folder, out, err);
-    close_book(&book);
+    Curves curves;
+    const bool ok = open_curves(&curves, f, err) && write_all(&curves, folder, out, err);
+    close_curves(&curves);
     return ok;
 }
