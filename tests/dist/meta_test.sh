@@ -89,4 +89,4 @@ not_compared "is no NAME=FOLDER of an adapter" --from=runs
 not_compared "is the name of a method" --from=dora="$work/one"
 not_compared "and none are given" --few_shot=0,4 --train.max_steps=-1
 not_compared "has the shape" --from=meta="$work/one" --few_shot=0 --methods=lora
-not_compared "rows of class 'neutral', and 5000 are to be drawn" --few_shot=5000
+not_compared "rows of class 'positive', and 5000 are to be drawn" --few_shot=5000
