@@ -519,6 +519,38 @@ static void ropes_that_cannot_be_are_refused(void **state)
     expect_refused(LLAMA(", \"rope_parameters\": [1]"), TASK_CAUSAL_LM, "not an object");
 }
 
+/* config.json of microsoft/deberta-v3-base and mdeberta-v3-base, which differ in the vocabulary, and of deberta-v2-xlarge. */
+#define DEBERTA_V3                                                                                                     \
+    "\"model_type\": \"deberta-v2\", \"attention_probs_dropout_prob\": 0.1, \"hidden_act\": \"gelu\", "                \
+    "\"hidden_dropout_prob\": 0.1, \"initializer_range\": 0.02, \"max_position_embeddings\": 512, "                    \
+    "\"relative_attention\": true, \"position_buckets\": 256, \"norm_rel_ebd\": \"layer_norm\", "                      \
+    "\"share_att_key\": true, \"pos_att_type\": \"p2c|c2p\", \"layer_norm_eps\": 1e-7, "                               \
+    "\"max_relative_positions\": -1, \"position_biased_input\": false, \"type_vocab_size\": 0, "
+
+static void published_debertas_open(void **state)
+{
+    (void)state;
+    static const char *const configs[] = {
+        "{" DEBERTA_V3 "\"hidden_size\": 768, \"intermediate_size\": 3072, \"num_attention_heads\": 12, "
+        "\"num_hidden_layers\": 12, \"vocab_size\": 128100}",
+        "{" DEBERTA_V3 "\"hidden_size\": 768, \"intermediate_size\": 3072, \"num_attention_heads\": 12, "
+        "\"num_hidden_layers\": 12, \"vocab_size\": 251000}",
+        "{" DEBERTA_V3 "\"hidden_size\": 1536, \"intermediate_size\": 6144, \"num_attention_heads\": 24, "
+        "\"attention_head_size\": 64, \"num_hidden_layers\": 24, \"vocab_size\": 128100, \"conv_kernel_size\": 3, "
+        "\"conv_act\": \"gelu\", \"pooler_dropout\": 0, \"pooler_hidden_act\": \"gelu\", "
+        "\"pooler_hidden_size\": 1536}",
+    };
+    static const TaskType tasks[] = { TASK_SEQ_CLS, TASK_TOKEN_CLS, TASK_QUESTION_ANS, TASK_FEATURE_EXTRACTION };
+    for (size_t c = 0; c < LENGTH(configs); c++)
+        for (size_t t = 0; t < LENGTH(tasks); t++) {
+            ModelArch *arch = open_good(configs[c], tasks[t]);
+            assert_int_equal(arch->distance_span, 256);
+            assert_true(arch->distance_keys && arch->distance_queries && arch->types == 0 && arch->D == 64);
+            assert_int_equal(arch->conv_kernel, c == 2 ? 3 : 0);
+            arch_close(arch);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -540,6 +572,7 @@ int main(void)
         cmocka_unit_test(ropes_that_cannot_be_are_refused),
         cmocka_unit_test(encoders_that_are_not_computed_are_refused_by_their_key),
         cmocka_unit_test(layers_of_albert_run_by_groups),
+        cmocka_unit_test(published_debertas_open),
     };
     return cmocka_run_group_tests_name("families", tests, NULL, NULL);
 }
