@@ -209,8 +209,8 @@ test-arithmetic: all $(B)/tests/dist/wrong_blas.so ## units, sanitizers and bits
 	BUILD=$(B) tests/arithmetic
 
 .PHONY: test-slurm test-hosts test-lines
-test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (4 minutes; more where requeued jobs wait)
-	LIMIT=3600 tests/run tests/cluster/slurm_test.sh
+test-slurm: all ## launch/slurm on 4 nodes of a real Slurm: kills, requeues (8 minutes; more where requeued jobs wait)
+	JOBS=1 LIMIT=3600 tests/run tests/cluster/slurm_test.sh tests/cluster/slurm_stages_test.sh
 test-lines: all $(B)/tests/dist/make_model ## slow lines and cut cables between network namespaces: bytes, time, bits (6 minutes; as root)
 	BUILD=$(B) tests/run tests/cluster/lines_test.sh
 test-hosts: all ## launch/hosts on 4 network namespaces, a cut cable (1 minute; as root)

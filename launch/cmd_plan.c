@@ -13,13 +13,11 @@
 #include <unistd.h>
 
 typedef struct PlanArguments {
-    const char *nodes, *cores, *memory, *net, *gflops;
-    bool json, table, help;
+    const char *nodes, *lanes, *cores, *memory, *net, *gflops;
+    bool json, table, stages, help;
 } PlanArguments;
 
-enum { MOST_LAYOUTS = 64 };
 static const double ROOM = 0.85; /* of a node's memory */
-static const double SAME = 1.02; /* a layout of fewer stages is taken when it is no slower than this */
 
 /* ---- numbers with units ------------------------------------------------------------------------------- */
 
@@ -43,14 +41,22 @@ static bool read_quantity(const char *option, const char *text, const Unit *unit
     return err_hint(err, "for example --%s=%s%s", option, strcmp(option, "net") == 0 ? "10" : "64", units->name);
 }
 
+/* parallel.memory, else all that there is. */
+static double own_memory(const Config *c)
+{
+    return c->parallel.memory ? (double)text_bytes(c->parallel.memory)
+                              : (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+}
+
 static bool read_machine(LayoutMachine *m, Planned *p, const PlanArguments *given, Err *err)
 {
     static const Unit memory[] = { { "GB", 1e9 }, { "TB", 1e12 }, { "MB", 1e6 }, { NULL, 0 } };
     static const Unit net[] = { { "Gbit", 1e9 / 8 }, { "Mbit", 1e6 / 8 }, { NULL, 0 } };
     static const Unit plain[] = { { "", 1 }, { NULL, 0 } };
-    double room = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    double room = own_memory(p->config);
     *m = (LayoutMachine){ .nodes = 1, .lanes = 1, .cores = sysconf(_SC_NPROCESSORS_ONLN), .net = 1e9 / 8 };
     if ((given->nodes && !option_int("nodes", given->nodes, 1, 4096, &m->nodes, err)) ||
+        (given->lanes && !option_int("lanes", given->lanes, 1, 4096, &m->lanes, err)) ||
         (given->cores && !option_int("cores", given->cores, 1, 4096, &m->cores, err)) ||
         (given->memory && !read_quantity("memory", given->memory, memory, &room, err)) ||
         (given->net && !read_quantity("net", given->net, net, &m->net, err)) ||
@@ -65,62 +71,12 @@ static bool read_machine(LayoutMachine *m, Planned *p, const PlanArguments *give
     return true;
 }
 
-/* ---- layouts ---------------------------------------------------------------------------------------------- */
-
-static bool may_be_asked(const Config *c, int64_t nodes, int64_t stages, int64_t layers)
-{
-    return nodes % stages == 0 && stages <= layers && (c->parallel.pipeline < 1 || c->parallel.pipeline == stages);
-}
-
-/* The fastest that fits; of those that are about as fast, the one of fewest stages. */
-static int choose(const RunLayout *layouts, int count)
-{
-    int best = -1, chosen = -1;
-    for (int i = 0; i < count; i++)
-        if (layouts[i].fits && (best < 0 || layouts[i].seconds < layouts[best].seconds))
-            best = i;
-    for (int i = count; i-- > 0;)
-        if (layouts[i].fits && layouts[i].seconds <= layouts[best].seconds * SAME)
-            chosen = i;
-    return chosen;
-}
-
-/* layouts[p->count] for p->machine. */
-static bool lay_out(Planned *p, RunLayout layouts[MOST_LAYOUTS], Err *err)
-{
-    p->count = 0;
-    p->layouts = layouts;
-    for (int64_t stages = 1; stages <= p->machine.nodes && p->count < MOST_LAYOUTS; stages++) {
-        if (!may_be_asked(p->config, p->machine.nodes, stages, p->arch->layers))
-            continue;
-        const LayoutWork work = layout_work(p->config, p->arch, p->machine.nodes / stages);
-        if (!layout_of(&layouts[p->count], &p->machine, &work, p->config->train.precision, p->arch, p->table,
-                       (int)stages, err))
-            return false;
-        p->count++;
-    }
-    p->chosen = choose(layouts, p->count);
-    if (p->count > 0)
-        return true;
-    err_set(err, ERR_INPUT, "%lld stages do not divide %lld nodes, or the model has not so many blocks",
-            (long long)p->config->parallel.pipeline, (long long)p->machine.nodes);
-    return err_at(err, "parallel.pipeline");
-}
-
-static void release(Planned *p, RunLayout layouts[MOST_LAYOUTS])
-{
-    for (int i = 0; i < p->count; i++)
-        layout_release(&layouts[i]);
-    p->count = 0;
-}
-
 /* ---- what is printed ------------------------------------------------------------------------------------------ */
 
 static bool say_one(Planned *p, bool json, Err *err)
 {
-    RunLayout layouts[MOST_LAYOUTS];
     Text out = { 0 };
-    if (!lay_out(p, layouts, err))
+    if (!layouts_of(&p->layouts, p->config, &p->machine, p->arch, p->table, err))
         return false;
     if (json) {
         json_t *all = plan_json(p);
@@ -133,9 +89,19 @@ static bool say_one(Planned *p, bool json, Err *err)
     }
     fputs(out.data, stdout);
     text_release(&out);
-    const bool fits = p->chosen >= 0;
-    release(p, layouts);
+    const bool fits = p->layouts.chosen >= 0;
+    layouts_release(&p->layouts);
     return fits || err_set(err, ERR_INPUT, "no layout of these nodes has room for the run");
+}
+
+/* What parallel.pipeline: auto stands for, for scripts. */
+static bool say_stages(Planned *p, Err *err)
+{
+    if (!layouts_of(&p->layouts, p->config, &p->machine, p->arch, p->table, err))
+        return false;
+    const int stages = layouts_auto(&p->layouts, &p->machine, err);
+    layouts_release(&p->layouts);
+    return stages > 0 && printf("%d\n", stages) > 0;
 }
 
 /* For the numbers of nodes up to the machine's, by fours, and the links that there are. */
@@ -147,16 +113,15 @@ static bool say_table(Planned *p, Err *err)
     bool ok = true, first = true;
     for (int64_t nodes = 4; ok && nodes <= most; nodes *= 4)
         for (size_t k = 0; ok && k < LENGTH(links); k++) {
-            RunLayout layouts[MOST_LAYOUTS];
             p->machine.nodes = nodes;
             p->machine.net = links[k] * 1e9 / 8;
-            ok = lay_out(p, layouts, err);
+            ok = layouts_of(&p->layouts, p->config, &p->machine, p->arch, p->table, err);
             if (ok && first)
                 plan_table_head(p, &out);
             if (ok)
                 plan_table_rows(p, &out);
             first = false;
-            release(p, layouts);
+            layouts_release(&p->layouts);
         }
     if (ok && out.data)
         fputs(out.data, stdout);
@@ -182,7 +147,9 @@ static bool plan(const PlanArguments *given, const Config *config, Err *err)
     ok = arithmetic_start(&arithmetic, config->parallel.arithmetic, config->train.precision != PRECISION_FP32, true,
                           err) &&
          read_machine(&p.machine, &p, given, err) &&
-         (given->table ? say_table(&p, err) : say_one(&p, given->json, err));
+         (given->table    ? say_table(&p, err)
+          : given->stages ? say_stages(&p, err)
+                          : say_one(&p, given->json, err));
     adapted_release(&adapted);
     return ok && (fflush(stdout) == 0 || err_errno(err, "cannot write to standard output"));
 }
@@ -203,6 +170,7 @@ int cmd_plan(int argc, char **argv)
     PlanArguments given = { 0 };
     const Option own[] = {
         { "nodes", "N", "how many; default: 1", &given.nodes, NULL },
+        { "lanes", "N", "ranks of a node that work side by side, and share its cores; default: 1", &given.lanes, NULL },
         { "cores", "N", "of a node; default: this machine's", &given.cores, NULL },
         { "memory", "64GB", "of a node, of which 85% are used; default: this machine's", &given.memory, NULL },
         { "net", "10Gbit", "of a node's link, each way; default: 1Gbit", &given.net, NULL },
@@ -210,6 +178,7 @@ int cmd_plan(int argc, char **argv)
         { "json", NULL, "one JSON object instead of a page", NULL, &given.json },
         { "table", NULL, "4, 16, 64 ... up to --nodes nodes at 1, 10, 25, 100 Gbit/s, as Markdown", NULL,
           &given.table },
+        { "stages", NULL, "only how many stages parallel.pipeline: auto takes of the nodes", NULL, &given.stages },
         { "help", NULL, "this text", NULL, &given.help },
     };
     const OptionTable table = { "lora plan",

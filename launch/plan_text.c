@@ -44,7 +44,7 @@ static double parameters(const Planned *p)
 
 static void add_head(const Planned *p, Text *out)
 {
-    const RunLayout *l = &p->layouts[0];
+    const RunLayout *l = &p->layouts.layout[0];
     text_addf(out, "%s, fp32: %.1f M trainable of %.3f G parameters. %lld examples a step, %lld tokens at the most\n",
               p->arch->family->model_type, (double)p->table->trainable / 1e6, parameters(p) / 1e9,
               (long long)p->config->train.batch_size, (long long)l->tokens);
@@ -91,16 +91,16 @@ static void add_other(const Planned *p, const RunLayout *l, Text *out)
 void plan_text(const Planned *p, Text *out)
 {
     add_head(p, out);
-    if (p->chosen >= 0)
-        add_chosen(p, &p->layouts[p->chosen], out);
+    if (p->layouts.chosen >= 0)
+        add_chosen(p, &p->layouts.layout[p->layouts.chosen], out);
     else
         text_adds(out, "\nno layout fits: take more nodes, or nodes with more memory, or lower "
                        "parallel.micro_batch_tokens or data.max_length\n");
-    if (p->count > 1 || p->chosen < 0)
+    if (p->layouts.count > 1 || p->layouts.chosen < 0)
         text_adds(out, "not chosen\n");
-    for (int i = 0; i < p->count; i++)
-        if (i != p->chosen)
-            add_other(p, &p->layouts[i], out);
+    for (int i = 0; i < p->layouts.count; i++)
+        if (i != p->layouts.chosen)
+            add_other(p, &p->layouts.layout[i], out);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------------------- */
@@ -125,14 +125,16 @@ static json_t *layout_json(const Planned *p, const RunLayout *l)
 json_t *plan_json(const Planned *p)
 {
     json_t *layouts = json_array();
-    for (int i = 0; i < p->count; i++)
-        json_array_append_new(layouts, layout_json(p, &p->layouts[i]));
+    for (int i = 0; i < p->layouts.count; i++)
+        json_array_append_new(layouts, layout_json(p, &p->layouts.layout[i]));
     json_t *all =
         json_pack("{s:I, s:I, s:f, s:f, s:f, s:b, s:f, s:I, s:o}", "nodes", (json_int_t)p->machine.nodes, "cores",
                   (json_int_t)p->machine.cores, "memory_bytes", p->machine.memory, "net_bytes_per_second",
                   p->machine.net, "gflops", p->given, "measured", p->measured, "parameters", parameters(p), "trainable",
                   (json_int_t)p->table->trainable, "layouts", layouts);
-    json_object_set_new(all, "chosen", p->chosen >= 0 ? json_integer(p->layouts[p->chosen].stages) : json_null());
+    json_object_set_new(all, "chosen",
+                        p->layouts.chosen >= 0 ? json_integer(p->layouts.layout[p->layouts.chosen].stages)
+                                               : json_null());
     return all;
 }
 
@@ -144,7 +146,7 @@ void plan_table_head(const Planned *p, Text *out)
               "%s of %.2f G parameters, fp32, %.1f M trainable, %lld tokens a step, nodes of %lld cores x %.0f "
               "GFLOP/s x 80%% and %.0f GB:\n\n",
               p->arch->family->model_type, parameters(p) / 1e9, (double)p->table->trainable / 1e6,
-              (long long)p->layouts[0].tokens, (long long)p->machine.cores, p->given, p->machine.memory / 1e9);
+              (long long)p->layouts.layout[0].tokens, (long long)p->machine.cores, p->given, p->machine.memory / 1e9);
     text_adds(out,
               "| nodes | Gbit/s | layout | GB a node | s a step | of what the nodes can do | MPI GB a node | server "
               "GB in |\n|---|---|---|---|---|---|---|---|\n");
@@ -152,13 +154,13 @@ void plan_table_head(const Planned *p, Text *out)
 
 void plan_table_rows(const Planned *p, Text *out)
 {
-    for (int i = 0; i < p->count; i++) {
-        const RunLayout *l = &p->layouts[i];
-        if (i != p->chosen && l->stages > 1)
+    for (int i = 0; i < p->layouts.count; i++) {
+        const RunLayout *l = &p->layouts.layout[i];
+        if (i != p->layouts.chosen && l->stages > 1)
             continue;
         char *name = name_of(l);
         text_addf(out, "| %lld | %.0f | %s%s | %.1f | ", (long long)p->machine.nodes, p->machine.net * 8e-9, name,
-                  i == p->chosen ? ", chosen" : "", taken(largest(l)) / 1e9);
+                  i == p->layouts.chosen ? ", chosen" : "", taken(largest(l)) / 1e9);
         if (l->fits)
             text_addf(out, "%.3g | %.0f%% | %.2g | %.2g |\n", l->seconds, 100 * share(p, l), l->mpi / 1e9,
                       l->wire / 1e9);

@@ -5,7 +5,7 @@
 #define LAUNCH_PLAN_TEXT_H
 
 #include "common/base/json.h"
-#include "worker/train/layout.h"
+#include "worker/train/layouts.h"
 
 /* What is asked of, and its layouts. */
 typedef struct Planned {
@@ -15,9 +15,7 @@ typedef struct Planned {
     LayoutMachine machine;
     double given; /* GFLOP/s of a core, as given or measured; of which machine.flops is what is reached */
     bool measured;
-    const RunLayout *layouts; /* [count], by number of stages */
-    int count;
-    int chosen; /* -1: none fits */
+    Layouts layouts;
 } Planned;
 
 void plan_text(const Planned *planned, Text *out);

@@ -248,6 +248,7 @@ typedef struct ParallelConfig {
     int64_t micro_batches; /* -1: auto */
     int64_t micro_batch_tokens; /* -1: auto (config_piece_tokens) */
     char *memory; /* NULL: what there is */
+    int64_t data; /* ranks of a job that work side by side, on what they hold; -1: as many as there are */
     int64_t pipeline; /* stages of a replica; -1: auto */
 } ParallelConfig;
 

@@ -167,7 +167,7 @@ bool config_take_pieces(Config *config, const Config *from, Err *err)
 
 bool config_take_own(Config *config, const Config *own, Err *err)
 {
-    static const char *const names[] = { "parallel.threads", "parallel.memory", "parallel.pipeline" };
+    static const char *const names[] = { "parallel.threads", "parallel.memory", "parallel.data", "parallel.pipeline" };
     bool ok = true;
     for (size_t i = 0; ok && i < LENGTH(names); i++)
         ok = take_value(config, own, config_find(names[i]), err);

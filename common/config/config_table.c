@@ -486,9 +486,11 @@ static const ConfigKey keys[] = {
       2147483647, NULL, "most tokens that `auto` puts into a piece; auto: 4096, or as many as parallel.memory has room for, fixed for the run" },
     { "parallel.memory", KEY_TEXT, AT(parallel.memory), "null", KEY_NULL | KEY_FREE, 0, 0, NULL,
       "of a machine, what a run may take there, as 16GB or 900MB; null: what is free, or its control group's limit" },
-    { "parallel.data", KEY_FIXED, 0, "auto", 0, 0, 0, NULL, "replicas" },
+    { "parallel.data", KEY_INT, AT(parallel.data), "auto", KEY_AUTO | KEY_FREE, 1, 65536, NULL,
+      "ranks of a job that work side by side: all, by parallel.pipeline; a number is checked; auto: as many as there are" },
     { "parallel.pipeline", KEY_INT, AT(parallel.pipeline), "auto", KEY_AUTO | KEY_FREE, 1, 4096, NULL,
-      "stages that hold the model together, each whole blocks of it; auto: 1; they change no bits" },
+      "stages that hold the model together, each whole blocks of it; auto: 1 where a node of the job has room for all, else what its nodes have "
+      "room for (`lora plan`); they change no bits" },
     { "parallel.tensor", KEY_FIXED, 0, "auto", 0, 0, 0, NULL,
       "ranks that share a layer: none, as those of a node share the weights already, and its cores by parallel.threads" },
 };

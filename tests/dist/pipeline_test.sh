@@ -73,4 +73,5 @@ refused() { # PATTERN CASE option...
 refused "the model has 2 blocks, not enough for 3 stages" gpt2-clm --ranks=3 --parallel.pipeline=3
 refused "do not make whole copies of the model" gpt2-clm --ranks=3 --parallel.pipeline=2
 refused "ranks that share a layer: none, as those of a node share the weights already" gpt2-clm --parallel.tensor=2
+refused "2 ranks that hold the model in 2 stages are 1 side by side, not 2" gpt2-clm --ranks=2 --parallel.pipeline=2 --parallel.data=2
 refused "is trained in the word table and in the head that is tied to it" gpt2-full-clm --ranks=2 --parallel.pipeline=2

@@ -20,6 +20,12 @@ assert abs(stage["weights_bytes"] / 26.0e9 - 1) < 0.01 and abs(stage["kept_bytes
 assert abs(by[1]["stages"][0]["weights_bytes"] / 52.06e9 - 1) < 0.01
 assert abs(by[2]["mpi_bytes"] / 0.336e9 - 1) < 0.01 and abs(by[2]["server_bytes"] / 1.0e9 - 1) < 0.01
 END
+[ "$(plan --nodes=8 --stages)" = 2 ] || fail "parallel.pipeline: auto is not 2 where a node has no room for the whole"
+[ "$(plan --nodes=8 --stages --parallel.pipeline=4)" = 4 ] || fail "stages that are given are not what is said"
+[ "$("$root/bin/lora" plan "$work/Llama-2-13B/run.yaml" --nodes=8 --memory=128GB --gflops=50 --stages)" = 1 ] ||
+    fail "parallel.pipeline: auto is not 1 where a node has room for the whole"
+ends_with 2 "auto where nothing fits" plan --nodes=1 --stages >"$work/log" 2>&1
+grep -q "has no room on 1 nodes: where 1 holds the model, one takes .* GB" "$work/log" || fail "it does not say what is missing"
 ends_with 2 "a model that fits nowhere" plan --nodes=1 >"$work/log" 2>&1
 grep -q "no layout fits: take more nodes" "$work/log" || fail "it does not say what would help"
 ends_with 2 "3 stages on 2 nodes" plan --nodes=2 --parallel.pipeline=3 >"$work/log" 2>&1

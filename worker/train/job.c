@@ -10,13 +10,6 @@
 
 #include <unistd.h>
 
-/* Who holds which part of the model, as the run says it. */
-static bool split_groups(Job *job, Err *err)
-{
-    Groups *groups = &job->run.groups;
-    return stages_of(&job->run.config) == 1 || groups_split(groups, stages_of(&job->run.config), 1, err);
-}
-
 /* The digest of the base, to which every rank of a replica gives its share, and what was read for it and for the
  * weights. */
 static void name_base(Job *job)
@@ -190,7 +183,7 @@ bool job_open(Job *job, const Groups *groups, const ConfigSources *sources, cons
            group_agree(&groups->job,
                        arithmetic_start(&run->arithmetic, run->config.parallel.arithmetic,
                                         run->config.train.precision != PRECISION_FP32, groups->node.rank != 0, err)) &&
-           group_agree(&groups->job, config_check_training(&run->config, err)) && split_groups(job, err) &&
+           group_agree(&groups->job, config_check_training(&run->config, err)) && stages_settle(&run->config, &run->groups, err) &&
            open_base(job, err) && open_data(job, err) && say_hello(job, err) && open_step(job, err);
 }
 

@@ -314,7 +314,6 @@ static void what_comes_later_is_refused_by_name(void **state)
     (void)state;
     static const char *const later[][2] = {
         { "ps.mode", "allreduce" },
-        { "parallel.data", "4" },
         { "parallel.tensor", "2" },
     };
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
