@@ -1,6 +1,8 @@
 #include "launch/eval_rows.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/config/run_facts.h"
 #include "common/config/run_folder.h"
 #include "worker/train/rows.h"
@@ -110,15 +112,17 @@ static bool check_data(const EvalRows *rows, const Dataset *data, const Config *
 static void tell(const EvalRows *rows, int64_t columns)
 {
     const StringList *files = rows->files;
+    Text line = { 0 };
     if (rows->share > 0)
-        fprintf(stderr, "held-back %g%% of %s: %lld of %lld rows, seed %llu", 100 * rows->share, rows->key,
-                (long long)(rows->count / columns), (long long)(rows->all / columns), (unsigned long long)rows->seed);
+        text_addf(&line, "held-back %g%% of %s: %lld of %lld rows, seed %llu", 100 * rows->share, rows->key,
+                  (long long)(rows->count / columns), (long long)(rows->all / columns), (unsigned long long)rows->seed);
     else
-        fprintf(stderr, "%s: %lld rows", rows->key, (long long)(rows->count / columns));
-    fprintf(stderr, " (%s", files->items[0]);
+        text_addf(&line, "%s: %lld rows", rows->key, (long long)(rows->count / columns));
+    text_addf(&line, " (%s", files->items[0]);
     if (files->count > 1)
-        fprintf(stderr, " and %d more", files->count - 1);
-    fprintf(stderr, ")\n");
+        text_addf(&line, " and %d more", files->count - 1);
+    log_plain("%s)", line.data);
+    text_release(&line);
 }
 
 bool eval_rows_take(EvalRows *rows, const Dataset *data, const Pictures *pictures, const Config *c, const EvalRun *run,

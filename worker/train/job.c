@@ -183,8 +183,9 @@ bool job_open(Job *job, const Groups *groups, const ConfigSources *sources, cons
            group_agree(&groups->job,
                        arithmetic_start(&run->arithmetic, run->config.parallel.arithmetic,
                                         run->config.train.precision != PRECISION_FP32, groups->node.rank != 0, err)) &&
-           group_agree(&groups->job, config_check_training(&run->config, err)) && stages_settle(&run->config, &run->groups, err) &&
-           open_base(job, err) && open_data(job, err) && say_hello(job, err) && open_step(job, err);
+           group_agree(&groups->job, config_check_training(&run->config, err)) &&
+           stages_settle(&run->config, &run->groups, err) && open_base(job, err) && open_data(job, err) &&
+           say_hello(job, err) && open_step(job, err);
 }
 
 void job_close(Job *job)
