@@ -386,8 +386,8 @@ static const ConfigKey keys[] = {
     { "train.seed", KEY_INT, AT(train.seed), "42", KEY_ROWS, 0, 9223372036854775807.0, NULL,
       "of data order, dropout and fresh weights" },
     { "train.precision", KEY_WORD, AT(train.precision), "fp32", 0, 0, 0, precision_words,
-      "what frozen matrices are stored as: bf16; int8 with a scale a row; nf4 with double quantisation, as QLoRA's; all "
-      "else, and every product, is fp32" },
+      "what frozen matrices are stored as: bf16; int8 with a scale a row; nf4 with double quantisation, as QLoRA's; their "
+      "products are in bf16 where the CPU has AVX-512 BF16 (parallel.arithmetic), all else is fp32" },
     { "train.gradient_checkpointing", KEY_BOOL, AT(train.checkpointing), "false", KEY_NULL | KEY_FREE, 0, 0, NULL,
       "compute blocks again when their backward comes, instead of keeping what they made: less memory, the same bits" },
     { "train.logging_steps", KEY_INT, AT(train.logging_steps), "10", KEY_GOING, 1, 1e12, NULL,

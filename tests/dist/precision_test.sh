@@ -30,13 +30,13 @@ train bert-seqcls bf16 whole 1 $constant
 [ "$(sha "$work/half")" = "$(sha "$work/whole")" ] || fail "a run that went on gives another adapter"
 
 # whoever is killed
-steps=600
+steps=150
 usual=("${bits[@]}")
 for precision in bf16 int8 nf4; do
     bits=("${usual[@]}" --train.precision=$precision)
     reference "$work/$precision-whole"
     want=$(sha "$work/$precision-whole")
-    through_kills "$work/$precision-killed" 100 250
+    through_kills "$work/$precision-killed" 40 60
 done
 
 # eval takes the run's own precision, another when it is told
