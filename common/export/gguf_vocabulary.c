@@ -31,6 +31,21 @@ static bool is_type(const json_t *part, const char *type)
     return strcmp(word(part, "type"), type) == 0;
 }
 
+/* Files of the first releases do not say it: a BPE has merges, a WordPiece says how words go on. */
+static const char *kind_of(const json_t *model)
+{
+    const char *type = word(model, "type");
+    return type[0]                                               ? type
+           : json_object_get(model, "merges")                    ? "BPE"
+           : json_object_get(model, "continuing_subword_prefix") ? "WordPiece"
+                                                                 : type;
+}
+
+static bool is_kind(const Vocabulary *v, const char *kind)
+{
+    return strcmp(kind_of(v->model), kind) == 0;
+}
+
 /* ---- tokens -------------------------------------------------------------------------- */
 
 static bool set_token(Vocabulary *v, int64_t id, const char *token, int32_t type, Err *err)
@@ -325,7 +340,7 @@ static bool put_specials(Vocabulary *v, Err *err)
     };
     put_special(v, "eos", v->arch->eos_id);
     put_special(v, "padding", v->arch->pad_id);
-    if (is_type(v->model, "WordPiece")) {
+    if (is_kind(v, "WordPiece")) {
         for (size_t i = 0; i < LENGTH(pieces); i++) {
             const int64_t id = id_of(v, pieces[i].token);
             if (id < 0)
@@ -358,9 +373,9 @@ static bool put_specials(Vocabulary *v, Err *err)
 
 static bool put_all(Vocabulary *v, Err *err)
 {
-    const bool pieces = is_type(v->model, "WordPiece"), pairs = is_type(v->model, "BPE");
+    const bool pieces = is_kind(v, "WordPiece"), pairs = is_kind(v, "BPE");
     if (!pieces && !pairs) {
-        err_set(err, ERR_INPUT, "a tokenizer of the kind '%s' has no GGUF form here", word(v->model, "type"));
+        err_set(err, ERR_INPUT, "a tokenizer of the kind '%s' has no GGUF form here", kind_of(v->model));
         return err_hint(err, "--format=onnx");
     }
     const bool bytes = json_is_true(json_object_get(v->model, "byte_fallback"));

@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -263,6 +264,22 @@ static void on_connection(void *self, struct MHD_Connection *connection, void **
         patience_leave(server->patience, *guest);
 }
 
+static enum MHD_Result count_lengths(void *self, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    (void)value;
+    *(int *)self += strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0;
+    return MHD_YES;
+}
+
+/* It says in one way where its body ends: of two a proxy may have taken the other (request smuggling). */
+static bool ends_once(struct MHD_Connection *connection)
+{
+    int lengths = 0;
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, count_lengths, &lengths);
+    return lengths <= 1;
+}
+
 static enum MHD_Result on_request(void *self, struct MHD_Connection *connection, const char *url, const char *method,
                                   const char *version, const char *data, size_t *n, void **held)
 {
@@ -270,6 +287,8 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
     HttpServer *server = self;
     HttpRequest *request = *held;
     if (!request) {
+        if (!ends_once(connection))
+            return MHD_NO;
         *held = new_request(server, connection, url, method);
         return MHD_YES;
     }
@@ -339,7 +358,7 @@ static int listen_at(const HttpOptions *o, int *port, Err *err)
     setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     struct sockaddr_storage bound;
     socklen_t size = sizeof bound;
-    const bool ok = s >= 0 && bind(s, found->ai_addr, found->ai_addrlen) == 0 && listen(s, 128) == 0 &&
+    const bool ok = s >= 0 && bind(s, found->ai_addr, found->ai_addrlen) == 0 && listen(s, SOMAXCONN) == 0 &&
                     getsockname(s, (struct sockaddr *)&bound, &size) == 0;
     if (!ok) {
         err_errno(err, "cannot listen at %s:%d", o->host, o->port);

@@ -28,6 +28,13 @@ static json_t *text_of(const Service *s, const int32_t *ids, int64_t n, bool ski
     return string;
 }
 
+static bool is_batch(const Service *s, size_t count, const char *field, Refusal *r)
+{
+    return (int64_t)count <= s->options.most_batch ||
+           refuse(r, 413, field, "too_many_inputs", "%zu inputs are more than the %lld of a request (--max_batch)",
+                  count, (long long)s->options.most_batch);
+}
+
 /* ---- text to ids --------------------------------------------------------------------------------- */
 
 static bool encode(const Service *s, const char *text, size_t n, bool special, Encoding *e, const char *field,
@@ -150,11 +157,8 @@ static json_t *answer_tei(const Service *s, const json_t *body, Encoding *e, Ref
     bool special = true;
     if (!inputs_flag(&special, body, "add_special_tokens", r))
         return NULL;
-    if ((int64_t)count > s->options.most_batch) {
-        refuse(r, 413, "inputs", "too_many_inputs", "%zu inputs are more than the %lld of a request (--max_batch)",
-               count, (long long)s->options.most_batch);
+    if (!is_batch(s, count, "inputs", r))
         return NULL;
-    }
     json_t *all = json_array();
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
@@ -215,6 +219,8 @@ static json_t *decode_all(const Service *s, const json_t *given, bool skip, Refu
 {
     const bool several = json_is_array(json_array_get(given, 0));
     const size_t count = several ? json_array_size(given) : 1;
+    if (!is_batch(s, count, "ids", r))
+        return NULL;
     json_t *all = json_array();
     for (size_t i = 0; i < count; i++) {
         json_t *text = decode(s, several ? json_array_get(given, i) : given, skip, "ids", r);

@@ -78,7 +78,22 @@ def pieces(path, body):
     return [json.loads(e[6:]) for e in events if e.startswith("data: {")]
 
 
+def two_ends(path):
+    """A body whose end is said twice is nobody's: what follows it must not be taken for a request."""
+    for head in ("Content-Length: 5\r\nTransfer-Encoding: chunked", "Content-Length: 5\r\nContent-Length: 90"):
+        c = raw_connection()
+        c.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n0\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        c.settimeout(20)
+        try:
+            got = c.recv(1000)
+        except OSError:
+            got = b""
+        c.close()
+        check(f"{head!r} ends the connection", got == b"", got)
+
+
 def wrong_requests(path, field, right):
+    two_ends(path)
     for name, body, status, param in (
             ("no JSON", b"{", 400, None), ("no object", [], 400, None), ("a key twice", b'{"model":1,"model":2}', 400, None),
             ("a number for a name", {**right, "model": 3}, 400, "model"), ("no such model", {**right, "model": "x"}, 404, "model"),
@@ -263,10 +278,10 @@ def tokens(text, special):
     check("/decode of one", answer("/decode", {"ids": ids})[0].strip() == text)
     for path, body, param in (("/tokenize", {}, None), ("/tokenize", {"prompt": 3}, "prompt"), ("/tokenize", {"content": [1]}, "content"),
                               ("/tokenize", {"inputs": [1]}, "inputs"), ("/detokenize", {}, None), ("/detokenize", {"tokens": [-1]}, "tokens"),
-                              ("/detokenize", {"tokens": "a"}, "tokens"), ("/decode", {"ids": [[1], 2]}, "ids"), ("/decode", {"ids": [10 ** 12]}, "ids"),
+                              ("/detokenize", {"tokens": "a"}, "tokens"), ("/decode", {"ids": [[1], 2]}, "ids"), ("/decode", {"ids": [[1]] * 33}, "ids"), ("/decode", {"ids": [10 ** 12]}, "ids"),
                               ("/tokenize", {"prompt": text, "add_special_tokens": 1}, "add_special_tokens")):
         got = ask("POST", path, body)
-        check(f"{path} {body} is refused", is_error(got, got[0], param) and got[0] in (400, 422), got)
+        check(f"{path} {body} is refused", is_error(got, got[0], param) and got[0] in (400, 413, 422), got)
     check("/tokenize wants the key", is_error(ask("POST", "/tokenize", {"prompt": text}, key=None), 401))
 
 
