@@ -48,6 +48,7 @@ static void what_does_not_go_with_it_is_refused(void **state)
     expect_refused(file, OVERRIDES("parallel.micro_batches=4"), "are its episodes", "--parallel.micro_batches",
                    "meta.episodes");
     expect_refused(file, OVERRIDES("parallel.pipeline=2"), "by one rank", "--parallel.pipeline", "");
+    expect_refused(file, OVERRIDES("ps.mode=async"), "the version that it began with", "--ps.mode", "");
     expect_refused(file, OVERRIDES("lora.method=adalora"), "AdaLoRA", "--lora.method", "");
     expect_refused(file, OVERRIDES("meta.algorithm=maml"), "not supported yet", "--meta.algorithm", "");
     expect_refused(file, OVERRIDES("meta.inner_steps=0"), "0 is out of range", "--meta.inner_steps", "");
