@@ -111,7 +111,6 @@ void conv_forward(const Conv *conv, ConvKeep *keep, Pass *pass)
     gather(conv, rows_of(conv, keep), pass);
     linear_forward(&conv->linear, keep ? &keep->linear : NULL, pass->o, C, pass->g, &pass->rows, pass);
     linear_add_bias(&conv->linear, pass->o, C, N);
-    pass_clear_padding(pass, pass->o, C);
     drop(conv, pass->o, pass);
     kernels->bias_act_forward(pass->o, keep ? keep->pre : NULL, pass->o, NULL, N, C, conv->act);
     const NormInput input = { .x = pass->o, .residual = pass->x };
@@ -129,7 +128,6 @@ void conv_backward(const Conv *conv, ConvKeep *keep, Pass *pass)
         return;
     kernels->act_backward(pass->o, pass->x, keep->pre, N, C, conv->act);
     drop(conv, pass->o, pass);
-    pass_clear_padding(pass, pass->o, C);
     gather(conv, keep->rows, pass);
     const LinearGrad grad = { .dy = pass->o, .ldy = C, .x = pass->g, .dx = conv->needs_in ? pass->g : NULL };
     linear_backward(&conv->linear, &keep->linear, &grad, &pass->rows, pass);

@@ -2,7 +2,7 @@
  *
  *   x = norm(x + act(dropout(conv(e) + b)))      each row of conv sees `kernel` rows around it, of its own sequence
  *
- * Rows of padding come out of conv as 0, and so do they behind a norm that masks.
+ * Rows of padding come out as 0 where the norm masks, whatever conv made of them.
  *
  * It is a linear of those rows, side by side.
  *
