@@ -148,12 +148,13 @@ static SplitWords split(const char *text, size_t n)
     return words;
 }
 
-static bool encode_words(const Session *s, ServeJob *job, const ClassInput *input, int64_t most, json_t **places,
+static bool encode_words(const Service *s, ServeJob *job, const ClassInput *input, int64_t most, json_t **places,
                          Err *err)
 {
     SplitWords words = split(json_string_value(input->text), json_string_length(input->text));
     const WordList list = { words.text, words.size, words.count };
-    const bool ok = tokenizer_encode_words(s->base.tokenizer, &list, most, &job->encoding, err);
+    const bool ok = tokenizer_encode_words(s->options.session->base.tokenizer, &list, most, s->encoding, err);
+    encoding_move(&job->encoding, s->encoding);
     free(words.text);
     free(words.size);
     *places = words.places;
@@ -169,7 +170,7 @@ static bool encode(const Service *s, ServeJob *job, const ClassInput *input, boo
     Err err = { 0 };
     if (!session->base.adapted.arch->head.task->of_tokens)
         return inputs_text(s, job, input->text, input->pair, &rules, r);
-    if (!encode_words(session, job, input, cut ? session->max_length : 0, places, &err))
+    if (!encode_words(s, job, input, cut ? session->max_length : 0, places, &err))
         return refuse_err(r, 422, "inputs", &err);
     return inputs_check(s, job, &rules, r);
 }

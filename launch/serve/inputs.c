@@ -40,8 +40,9 @@ bool inputs_text(const Service *s, ServeJob *job, const json_t *text, const json
     const int64_t most = rules->cut ? session->max_length : 0;
     Err err = { 0 };
     if (!tokenizer_encode(session->base.tokenizer, json_string_value(text), json_string_length(text),
-                          json_string_value(pair), json_string_length(pair), most, &job->encoding, &err))
+                          json_string_value(pair), json_string_length(pair), most, s->encoding, &err))
         return refuse_err(r, 422, rules->field, &err);
+    encoding_move(&job->encoding, s->encoding);
     return inputs_check(s, job, rules, r);
 }
 

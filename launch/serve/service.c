@@ -240,7 +240,7 @@ bool service_start(Service *s, HttpRequest *request, ServeExchange *x, Refusal *
 bool service_open(Service *s, const ServiceOptions *options, Err *err)
 {
     Session *session = options->session;
-    *s = (Service){ .options = *options };
+    *s = (Service){ .options = *options, .encoding = xcalloc(1, sizeof *s->encoding) };
     figures_init(&s->figures);
     const JobsOptions jobs = { session,
                                &s->figures,
@@ -266,6 +266,9 @@ void service_close(Service *s)
         named_adapter_close(s->served[i]->named);
         free(s->served[i]);
     }
+    if (s->encoding)
+        encoding_release(s->encoding);
+    free(s->encoding);
     chat_template_close(s->chat);
     figures_release(&s->figures);
 }

@@ -34,6 +34,7 @@ typedef struct Service {
     bool ready, draining; /* under the jobs' lock */
     int64_t open; /* exchanges that have not ended; under the jobs' lock */
     int64_t serial; /* of requests */
+    Encoding *encoding; /* [1] that all requests encode with, one after the other; owned */
 } Service;
 
 /* What is wrong with a request. */

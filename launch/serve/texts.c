@@ -78,9 +78,9 @@ static bool take_text(const Service *s, ServeJob *job, const char *text, size_t 
 {
     Err err = { 0 };
     const Tokenizer *tokenizer = s->options.session->base.tokenizer;
-    const bool ok = plain ? tokenizer_encode_plain(tokenizer, text, n, &job->encoding, &err)
-                          : tokenizer_encode(tokenizer, text, n, NULL, 0, 0, &job->encoding, &err);
-    return ok ? take_ids(s, job, job->encoding.ids, job->encoding.count, param, asked, r)
+    const bool ok = plain ? tokenizer_encode_plain(tokenizer, text, n, s->encoding, &err)
+                          : tokenizer_encode(tokenizer, text, n, NULL, 0, 0, s->encoding, &err);
+    return ok ? take_ids(s, job, s->encoding->ids, s->encoding->count, param, asked, r)
               : refuse_err(r, 400, param, &err);
 }
 

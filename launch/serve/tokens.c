@@ -177,19 +177,17 @@ static json_t *answer_tei(const Service *s, const json_t *body, Encoding *e, Ref
 
 void tokens_of_text(Service *s, HttpRequest *request, Refusal *r)
 {
-    Encoding e = { 0 };
     json_t *body = service_body(request, r), *answer = NULL;
     if (json_object_get(body, "prompt") || json_object_get(body, "messages"))
-        answer = answer_vllm(s, body, &e, r);
+        answer = answer_vllm(s, body, s->encoding, r);
     else if (json_object_get(body, "content"))
-        answer = answer_llama(s, body, &e, r);
+        answer = answer_llama(s, body, s->encoding, r);
     else if (json_object_get(body, "inputs"))
-        answer = answer_tei(s, body, &e, r);
+        answer = answer_tei(s, body, s->encoding, r);
     else if (body)
         refuse(r, 422, NULL, NULL, "there is no text: 'prompt' or 'messages', 'content', or 'inputs'");
     if (answer)
         service_json(request, 200, answer);
-    encoding_release(&e);
     json_decref(body);
 }
 

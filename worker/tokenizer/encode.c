@@ -367,6 +367,14 @@ bool tokenizer_encode_plain(const Tokenizer *tokenizer, const char *text, size_t
     return true;
 }
 
+void encoding_move(Encoding *to, Encoding *from)
+{
+    struct Scratch *scratch = from->scratch;
+    *to = *from;
+    to->scratch = NULL;
+    *from = (Encoding){ .scratch = scratch };
+}
+
 void encoding_release(Encoding *encoding)
 {
     free(encoding->ids);

@@ -36,6 +36,9 @@ MUST_USE bool tokenizer_encode(const Tokenizer *tokenizer, const char *text, siz
                                int64_t max_length, Encoding *out, Err *err);
 void encoding_release(Encoding *encoding);
 
+/* *to, zeroed, takes what *from holds of a text; what that works with stays there, for the next one. */
+void encoding_move(Encoding *to, Encoding *from);
+
 typedef struct WordList {
     const char *const *text; /* [count] valid UTF-8 */
     const size_t *size;
