@@ -99,9 +99,9 @@ static void enter(PsCore *core, double now)
     }
 }
 
-static bool apply(PsCore *core, Round *round)
+/* root: its sum, in the tree or in its client's memory. */
+static bool apply(PsCore *core, Round *round, const GatherSum *root)
 {
-    const GatherSum *root = gather_root(&round->gather);
     const StepSums sums = { core->version,
                             root->gradient,
                             root->weight,
@@ -112,7 +112,7 @@ static bool apply(PsCore *core, Round *round)
     int code = 1;
     const char *text = NULL;
     const bool ok = core->world.apply(core->world.self, &sums, &code, &text);
-    if (core->rounds.options.size > WIRE_PIECE)
+    if (core->rounds.options.size > WIRE_PIECE && gather_root(&round->gather))
         pieces_keep(&round->pieces, gather_take_root(&round->gather));
     rounds_close(&core->rounds, round);
     if (!ok)
@@ -124,7 +124,8 @@ static bool apply(PsCore *core, Round *round)
 static void apply_all(PsCore *core, double now)
 {
     Round *round;
-    while (core->phase == PHASE_TRAIN && (round = rounds_complete(&core->rounds)) && apply(core, round)) {
+    while (core->phase == PHASE_TRAIN && (round = rounds_complete(&core->rounds)) &&
+           apply(core, round, gather_root(&round->gather))) {
         core->version++;
         enter(core, now);
     }
@@ -171,15 +172,14 @@ static void offer_room(PsCore *core, double now)
 }
 
 /* False: it is not to be believed, and what follows has happened. */
-static bool counts(PsCore *core, Client *client, const Msg *msg, GatherSum *sum, double now)
+static bool counts(PsCore *core, Client *client, const Msg *msg, const float *gradient, double now)
 {
     const char *text = NULL;
-    const PushSum push = { msg->step, msg->range[0], sum->gradient,      msg->weight,
+    const PushSum push = { msg->step, msg->range[0], gradient,           msg->weight,
                            msg->loss, client->id,    client->facts.host, trust_others(&core->clients, client, now) };
     const PushVerdict verdict = core->world.weigh ? core->world.weigh(core->world.self, &push, &text) : PUSH_COUNTS;
     if (verdict == PUSH_COUNTS)
         return true;
-    free(sum->gradient);
     if (verdict == PUSH_ENDS) {
         end(core, 5, text);
     } else {
@@ -199,13 +199,19 @@ static Round *round_of_push(const PsCore *core, const Msg *msg)
     return late || (core->options.mode == PS_SYNC && msg->version != msg->step) ? NULL : round;
 }
 
+/* Its sum is all of the step, and lies where it may be used and changed. */
+static bool is_step_in_place(const PsCore *core, const Msg *msg)
+{
+    return msg->place == PLACE_ALL && msg->range[0].begin == 0 && msg->range[0].end == core->M;
+}
+
 /* False: it is refused, and was told so. */
 static bool fits(PsCore *core, const Round *round, const Msg *msg)
 {
-    const size_t piece = sums_bytes(round->gather.dtype, msg_piece(round->gather.size, msg->at));
-    const bool whole = msg->data && msg->size == piece, asks = msg->again && msg->size == 0;
+    const size_t wanted = pieces_bytes(&round->pieces, msg, round->gather.size);
+    const bool whole = msg->data && msg->size == wanted, asks = msg->again && msg->size == 0;
     const Range range = msg->range[0];
-    if (piece == 0 || (!whole && !asks) || !(msg->weight >= 0 && msg->weight < (double)INFINITY))
+    if (wanted == 0 || (!whole && !asks) || !(msg->weight >= 0 && msg->weight < (double)INFINITY))
         refuse(core, msg, "a gradient of another size than the run's");
     else if (gather_ask(&round->gather, range.begin, range.end) == GATHER_NO_NODE)
         refuse(core, msg, "a range of micro-batches that is no node of the sum tree");
@@ -214,17 +220,36 @@ static bool fits(PsCore *core, const Round *round, const Msg *msg)
     return false;
 }
 
-/* A whole sum that is believed. */
+/* The gradient of a push that is new, into *sum; that of a whole step in place is lent. */
+static PiecesAnswer take_gradient(const PsCore *core, Round *round, GatherSum *sum, Msg *msg)
+{
+    if (!is_step_in_place(core, msg))
+        return pieces_add(&round->pieces, &sum->gradient, msg, round->gather.size);
+    sum->gradient = msg->data;
+    return PIECES_WHOLE;
+}
+
+/* A new sum that is whole. */
 static void take_sum(PsCore *core, Client *client, Round *round, const Msg *msg, GatherSum *sum, double now)
 {
     const Range range = msg->range[0];
-    REQUIRE(gather_add(&round->gather, range.begin, range.end, sum) == GATHER_KEPT);
+    const bool lent = is_step_in_place(core, msg);
+    if (!counts(core, client, msg, sum->gradient, now)) {
+        if (!lent)
+            free(sum->gradient);
+        return;
+    }
+    REQUIRE(lent || gather_add(&round->gather, range.begin, range.end, sum) == GATHER_KEPT);
     leases_finish(&round->leases, range);
     room_note_sum(&round->room, now);
     measure(core, client, msg, now);
     if (!rounds_of(&core->rounds, client->id))
         trust_sum(client, now);
-    if (rounds_complete(&core->rounds))
+    if (lent && apply(core, round, sum)) {
+        core->version++;
+        enter(core, now);
+    }
+    if (lent || rounds_complete(&core->rounds))
         apply_all(core, now);
     offer_room(core, now);
 }
@@ -233,7 +258,7 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
 {
     Round *round = round_of_push(core, msg);
     if (core->options.mode == PS_SYNC) /* else the two may be of different versions */
-        trust_compare(&core->clients, &core->witness, client, msg);
+        trust_compare(&core->clients, &core->witness, client, msg, core->version);
     if (!round) {
         acknowledge(core, msg); /* late, or computed for a step that a restart took back */
         if (client->late && msg->step < core->version)
@@ -248,19 +273,18 @@ static void on_push(PsCore *core, Client *client, Msg *msg, double now)
         return;
     }
     if (msg->again) {
-        const bool here = answer == GATHER_KNOWN || pieces_has(&round->pieces, msg);
+        const bool here = answer == GATHER_KNOWN || (msg->place != PLACE_ALL && pieces_has(&round->pieces, msg));
         answer_push(core, msg, here ? MSG_ACK : MSG_NEED);
         return;
     }
     GatherSum sum = { .weight = msg->weight, .tokens = msg->tokens, .loss = msg->loss };
     sum.versions = (double)((msg->range[0].end - msg->range[0].begin) * msg->version);
-    const PiecesAnswer pieces =
-        answer == GATHER_KNOWN ? PIECES_MORE : pieces_add(&round->pieces, &sum.gradient, msg, round->gather.size);
+    const PiecesAnswer pieces = answer == GATHER_KNOWN ? PIECES_MORE : take_gradient(core, round, &sum, msg);
     if (pieces == PIECES_NO_ROOM)
         return; /* it comes again */
     acknowledge(core, msg);
     client->active = now;
-    if (pieces == PIECES_WHOLE && counts(core, client, msg, &sum, now))
+    if (pieces == PIECES_WHOLE)
         take_sum(core, client, round, msg, &sum, now);
 }
 
@@ -376,6 +400,12 @@ void core_message(PsCore *core, Msg *msg, double now)
         else if (msg->type == MSG_BEAT || msg->type == MSG_PULL || msg->size > 0)
             core_reply_to(core, msg->client, MSG_BEAT)->known = false;
     }
+}
+
+void core_useless(PsCore *core, const Msg *msg)
+{
+    drop_last(core);
+    acknowledge(core, msg);
 }
 
 void core_gone(PsCore *core, uint64_t id, double now)

@@ -87,6 +87,8 @@ void core_free(PsCore *core);
 
 /* Takes the message's data (nulls it) when it is kept. */
 void core_message(PsCore *core, Msg *msg, double now);
+/* A PUSH or EVAL that must not count: acknowledged, so that its client goes on. */
+void core_useless(PsCore *core, const Msg *msg);
 void core_tick(PsCore *core, double now);
 /* A client's connection has ended: others get its work at once. It may come back. */
 void core_gone(PsCore *core, uint64_t client, double now);

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/file.h"
 #include "common/base/json.h"
+#include "common/base/process.h"
 #include "ps/run_state.h"
 
 #include <stddef.h>
@@ -21,6 +22,7 @@ typedef struct Kept {
 #define AT(f) offsetof(Costs, f)
 static const Kept kept[] = {
     { "wire_bytes_up", AT(up) },    { "wire_bytes_down", AT(down) },         { "replicas", AT(clients) },
+    { "placed_up", AT(placed_up) }, { "placed_down", AT(placed_down) },      { "peak_memory", AT(all_bytes) },
     { "plan_step", AT(plan_step) }, { "plan_memory", AT(plan_memory) },      { "plan_bytes", AT(plan_bytes) },
     { "ranks", AT(ranks) },         { "peak_rss_worker", AT(worker_bytes) }, { "peak_rss_ps", AT(server_bytes) },
 };
@@ -91,18 +93,33 @@ static void take_foreseen(Costs *costs, const Foreseen *foreseen)
     costs->changed = true;
 }
 
+/* Seldom but where it may have grown, as the kernel walks all pages. */
+void costs_look(Costs *costs, int64_t workers)
+{
+    const double pause = 2;
+    struct rusage usage = { 0 };
+    getrusage(RUSAGE_SELF, &usage);
+    if (usage.ru_maxrss <= costs->resident && clock_now() < costs->looked_at + pause)
+        return;
+    costs->resident = usage.ru_maxrss;
+    costs->looked_at = clock_now();
+    const int64_t mine = process_memory();
+    raise_to(&costs->server_bytes, mine, &costs->changed);
+    raise_to(&costs->all_bytes, mine + workers, &costs->changed);
+}
+
 void costs_count(Run *run, const CostsSeen *seen)
 {
     Costs *costs = &run->costs;
-    struct rusage usage = { 0 };
-    getrusage(RUSAGE_SELF, &usage);
     raise_to(&costs->up, costs->up_before + seen->up, &costs->changed);
     raise_to(&costs->down, costs->down_before + seen->down, &costs->changed);
+    raise_to(&costs->placed_up, costs->placed_up_before + seen->placed_up, &costs->changed);
+    raise_to(&costs->placed_down, costs->placed_down_before + seen->placed_down, &costs->changed);
     raise_to(&costs->clients, seen->clients, &costs->changed);
     raise_to(&costs->ranks, seen->ranks, &costs->changed);
     raise_to(&costs->worker_bytes, seen->worker_bytes, &costs->changed);
     take_foreseen(costs, &seen->foreseen);
-    raise_to(&costs->server_bytes, (int64_t)usage.ru_maxrss * 1024, &costs->changed);
+    costs_look(costs, seen->workers_now);
     if (clock_now() >= costs->kept_at + keep_pause)
         costs_keep(run);
 }
@@ -118,8 +135,20 @@ void costs_take(Run *run)
     }
     run->costs.up_before = run->costs.up;
     run->costs.down_before = run->costs.down;
+    run->costs.placed_up_before = run->costs.placed_up;
+    run->costs.placed_down_before = run->costs.placed_down;
     json_decref(from);
     free(path);
+}
+
+int64_t costs_up(const Costs *costs)
+{
+    return costs->up + costs->placed_up;
+}
+
+int64_t costs_down(const Costs *costs)
+{
+    return costs->down + costs->placed_down;
 }
 
 double costs_of_full(const Run *run)
@@ -130,5 +159,5 @@ double costs_of_full(const Run *run)
 double costs_share(const Run *run)
 {
     const double full = costs_of_full(run);
-    return full > 0 ? (double)(run->costs.up + run->costs.down) / full : 0;
+    return full > 0 ? (double)(costs_up(&run->costs) + costs_down(&run->costs)) / full : 0;
 }

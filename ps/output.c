@@ -120,9 +120,12 @@ static void set_costs(const Run *run, json_t *to)
     set_int(to, "ranks", costs->ranks);
     set_int(to, "wire_bytes_up", costs->up);
     set_int(to, "wire_bytes_down", costs->down);
+    set_int(to, "shared_bytes_up", costs->placed_up);
+    set_int(to, "shared_bytes_down", costs->placed_down);
     set_real(to, "wire_share", costs_share(run));
     set_int(to, "peak_rss_worker", costs->worker_bytes);
     set_int(to, "peak_rss_ps", costs->server_bytes);
+    set_int(to, "peak_memory", costs->all_bytes);
 }
 
 static json_t *figures(double step_seconds, int64_t memory, double bytes)
@@ -143,7 +146,8 @@ static void set_plan(const Run *run, json_t *to)
         costs->plan_step > 0 ? figures((double)costs->plan_step * 1e-9, costs->plan_memory, (double)costs->plan_bytes)
                              : NULL);
     set(to, "measured",
-        figures(history_train_seconds(run) / steps, costs->worker_bytes, (double)(costs->up + costs->down) / steps));
+        figures(history_train_seconds(run) / steps, costs->worker_bytes,
+                (double)(costs_up(costs) + costs_down(costs)) / steps));
 }
 
 /* What was trained, by the file that holds it; a model in shards has none. */

@@ -33,6 +33,13 @@ static bool is_of(const Puzzle *puzzle, const Msg *push)
     return puzzle && puzzle->range.begin == range.begin && puzzle->range.end == range.end;
 }
 
+size_t pieces_bytes(const GradientPieces *pieces, const Msg *push, int64_t size)
+{
+    if (push->place == PLACE_ALL)
+        return push->at == 0 && size > WIRE_PIECE ? (size_t)size * sizeof(float) : 0;
+    return sums_bytes(pieces->dtype, msg_piece(size, push->at));
+}
+
 bool pieces_is_begun(const GradientPieces *pieces, const Msg *push)
 {
     return is_of(find(pieces, push->client), push);
@@ -86,10 +93,25 @@ static PiecesAnswer take_whole(const GradientPieces *pieces, float **gradient, M
     return PIECES_WHOLE;
 }
 
+/* What has come of it in pieces before is of no use any more. */
+static PiecesAnswer copy_all(GradientPieces *pieces, float **gradient, const Msg *push, int64_t size)
+{
+    Puzzle *puzzle = open_puzzle(pieces, push, size);
+    if (!puzzle)
+        return PIECES_NO_ROOM;
+    memcpy(puzzle->gradient, push->data, (size_t)size * sizeof *puzzle->gradient);
+    *gradient = puzzle->gradient;
+    puzzle->gradient = NULL;
+    take_away(pieces, puzzle);
+    return PIECES_WHOLE;
+}
+
 PiecesAnswer pieces_add(GradientPieces *pieces, float **gradient, Msg *push, int64_t size)
 {
     if (size <= WIRE_PIECE)
         return take_whole(pieces, gradient, push, size);
+    if (push->place == PLACE_ALL)
+        return copy_all(pieces, gradient, push, size);
     Puzzle *puzzle = open_puzzle(pieces, push, size);
     const int64_t number = push->at / WIRE_PIECE;
     if (!puzzle)

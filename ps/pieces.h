@@ -26,9 +26,13 @@ typedef struct GradientPieces {
 typedef enum { PIECES_WHOLE, PIECES_MORE, PIECES_NO_ROOM } PiecesAnswer;
 
 /* Takes the piece of a PUSH that has been checked, of a gradient of `size` floats. PIECES_WHOLE: it was the last one, and
- * *gradient[size] is the caller's, to be freed; one that is all of its gradient, in floats, is taken from the message.
+ * *gradient[size] is the caller's, to be freed; one that is all of its gradient, in floats, is taken from the message,
+ * but one that lies in its client's memory (PLACE_ALL), all pieces at once, is copied.
  * PIECES_NO_ROOM: no memory for the gradient, said. */
 PiecesAnswer pieces_add(GradientPieces *pieces, float **gradient, Msg *push, int64_t size);
+
+/* Bytes of tensor that a PUSH has to have, of a gradient of `size` floats; 0: there is none like it. */
+size_t pieces_bytes(const GradientPieces *pieces, const Msg *push, int64_t size);
 
 /* Is the piece of this PUSH here? */
 bool pieces_has(const GradientPieces *pieces, const Msg *push);

@@ -100,6 +100,8 @@ static void add_costs(json_t *to, const Run *run)
     json_t *traffic = json_object(), *memory = json_object();
     set_int(traffic, "up", costs->up);
     set_int(traffic, "down", costs->down);
+    set_int(traffic, "shared_up", costs->placed_up);
+    set_int(traffic, "shared_down", costs->placed_down);
     set_real(traffic, "full_fine_tuning", costs_of_full(run));
     set_real(traffic, "share", costs_share(run));
     set(to, "traffic", traffic);

@@ -29,6 +29,7 @@ static Route *make_room(Routes *routes)
             if (!routes->items[i].member && (!oldest || routes->items[i].seen < oldest->seen))
                 oldest = &routes->items[i];
         if (oldest) {
+            shared_memory_close(&oldest->sums);
             oldest->client = 0;
             note_places(routes);
         }
@@ -47,7 +48,7 @@ Route *routes_note(Routes *routes, const Msg *msg, const WireId *from, bool data
     if (!route) {
         if (msg->client == 0 || !(route = make_room(routes)))
             return NULL;
-        *route = (Route){ .client = msg->client };
+        *route = (Route){ .client = msg->client, .given = -1 };
         idmap_put(&routes->places, msg->client, (int)(route - routes->items));
     }
     *(data ? &route->data : &route->control) = *from;
@@ -59,14 +60,18 @@ void routes_forget(Routes *routes, double now)
 {
     const int before = routes->count;
     for (int i = routes->count - 1; i >= 0; i--)
-        if (now - routes->items[i].seen > route_life)
+        if (now - routes->items[i].seen > route_life) {
+            shared_memory_close(&routes->items[i].sums);
             routes->items[i] = routes->items[--routes->count];
+        }
     if (routes->count != before)
         note_places(routes);
 }
 
 void routes_release(Routes *routes)
 {
+    for (int i = 0; i < routes->count; i++)
+        shared_memory_close(&routes->items[i].sums);
     free(routes->items);
     idmap_release(&routes->places);
     *routes = (Routes){ 0 };

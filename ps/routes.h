@@ -4,6 +4,7 @@
 #ifndef PS_ROUTES_H
 #define PS_ROUTES_H
 
+#include "common/base/shared_memory.h"
 #include "common/wire/socket.h"
 #include "ps/idmap.h"
 
@@ -16,6 +17,10 @@ typedef struct Route {
     int64_t eval_width, rss_bytes;
     Foreseen foreseen;
     bool member; /* was welcomed and did not say BYE */
+    bool here; /* on this machine, as its HELLO says */
+    bool in_place; /* it reads the values where they are, as its last PULL says */
+    SharedMemory sums; /* for its gradients; owned (ps/places.h) */
+    int64_t given; /* version of the values that its last lease was for, where it reads them in place */
 } Route;
 
 /* Zeroed is empty. */

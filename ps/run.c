@@ -328,7 +328,9 @@ bool run_finish(Run *run, Err *err)
     const AdapterForm form = store_form(&run->store, run->total);
     bool ok = slots_write(run->folder, &form, run->adapted.table, &run->config.lora, run->config.model, false, err) &&
               task_folders_write(run, &form, run->folder, err) && output_extras(run, run->folder, err) &&
-              output_state(run, run->folder, NULL, 0, err) && output_summary(run, err);
+              output_state(run, run->folder, NULL, 0, err);
+    costs_look(&run->costs, 0);
+    ok = ok && output_summary(run, err);
     if (ok) {
         wal_close(&run->wal);
         ok = folder_remove(wal, err) && folder_sync(run->folder, err);
@@ -365,6 +367,11 @@ int64_t run_version(const Run *run)
 int64_t run_slot_size(const Run *run)
 {
     return run->adapted.table->size;
+}
+
+const SharedMemory *run_shared_values(const Run *run)
+{
+    return &run->store.shared;
 }
 
 char *run_metrics_path(const Run *run)

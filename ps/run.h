@@ -5,6 +5,7 @@
 #ifndef PS_RUN_H
 #define PS_RUN_H
 
+#include "common/base/shared_memory.h"
 #include "common/config/config.h"
 
 typedef struct Run Run;
@@ -20,6 +21,7 @@ int64_t run_version(const Run *run);
 bool run_is_begun(const Run *run); /* a worker has joined, now or before */
 bool run_is_complete(const Run *run);
 int64_t run_slot_size(const Run *run);
+const SharedMemory *run_shared_values(const Run *run); /* lent; without data: they are not shared */
 
 /* After the last version: best model, adapter, summary, log removed. */
 MUST_USE bool run_finish(Run *run, Err *err);

@@ -18,7 +18,8 @@ static bool check_base(Adapted *adapted, Err *err)
 
 static bool open_values(Store *store, Adapted *adapted, const Config *c, Err *err)
 {
-    if (!check_base(adapted, err) || !store_init(store, adapted->table, &c->lora, &c->train, err))
+    const bool shares = c->ps.shared_memory && c->ps.mode == PS_SYNC && adapted->table->size > WIRE_PIECE;
+    if (!check_base(adapted, err) || !store_init(store, adapted->table, &c->lora, &c->train, shares, err))
         return false;
     if (!slots_init(store->value, adapted->table, adapted->arch, &c->lora, c->train.seed, err)) {
         init_adapter_hint(c, err);

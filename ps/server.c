@@ -12,6 +12,7 @@
 #include "ps/orders.h"
 #include "ps/outgoing_values.h"
 #include "ps/piece_tokens.h"
+#include "ps/places.h"
 #include "ps/prometheus.h"
 #include "ps/report.h"
 #include "ps/rounds.h"
@@ -42,7 +43,7 @@ typedef struct Server {
     WireSocket *data, *control;
     Routes routes;
     OutgoingValues values;
-    int64_t most_clients, most_ranks, most_rss;
+    CostsSeen seen; /* but for the bytes of the sockets, what they are now */
     int64_t malformed, malformed_told;
     double told_malformed; /* when */
     double started; /* seconds since 1970 */
@@ -130,7 +131,10 @@ static void answer_all(Server *server)
         if (route && reply.type == MSG_WELCOME) {
             route->member = true;
             set_limit(server, route->eval_width);
+            places_offer(&reply.memory, route, server->run);
         }
+        if (route && reply.type == MSG_LEASE)
+            places_lease(&reply, route, server->run, &server->seen);
         if (reply.type == MSG_LEASE && reply.kind == LEASE_STOP && reply.text) {
             free(server->end_text);
             server->end_text = xstrdup(reply.text);
@@ -225,21 +229,36 @@ static void take_message(Server *server, WireSocket *socket, const WireId *from,
     Route *route = routes_note(&server->routes, msg, from, socket == server->data, now);
     if (!route)
         return;
-    if (msg->type == MSG_HELLO)
+    if (msg->type == MSG_HELLO) {
         route->eval_width = msg->facts.eval_width;
+        places_note(route, msg);
+    }
     if (msg->rss_bytes > 0)
         route->rss_bytes = msg->rss_bytes;
     if (msg->type == MSG_BEAT && costs_may_foresee(&msg->foreseen))
         route->foreseen = msg->foreseen;
+    if (msg->type == MSG_PULL)
+        route->in_place = msg->place != PLACE_WIRE;
     if (msg->type == MSG_BYE)
-        route->member = false;
+        places_leave(route);
     if (!take_labels(server, msg))
         return;
+    const bool placed = msg->type == MSG_PUSH && msg->place == PLACE_ALL && !msg->again;
+    if (placed && !places_lend(msg, route, &server->seen)) {
+        const Msg unknown = { .type = MSG_BEAT, .run = run_id(server->run), .client = msg->client };
+        answer(server, &unknown);
+        return;
+    }
     if (msg->type == MSG_ASK && msg->text)
         piece_tokens_take(server->run, msg->text);
     const int64_t before = run_version(server->run);
     trace_received(server->trace, msg, now);
-    core_message(server->core, msg, now);
+    if (places_is_stale(msg, server->run))
+        core_useless(server->core, msg);
+    else
+        core_message(server->core, msg, now);
+    if (placed)
+        msg->data = NULL;
     trace_handled(server->trace, before, run_version(server->run), now, clock_now());
     answer_all(server);
 }
@@ -251,6 +270,7 @@ static void take_gone(Server *server, double now)
     while (wire_gone(server->control, &id))
         for (int i = 0; i < server->routes.count; i++)
             if (wire_same_id(&server->routes.items[i].control, &id)) {
+                places_forget(&server->routes.items[i]);
                 core_gone(server->core, server->routes.items[i].client, now);
                 answer_all(server);
             }
@@ -295,24 +315,26 @@ static void count(Server *server)
 {
     int64_t ranks, rss = 0, out[2], in[2];
     const int64_t clients = core_clients(server->core, &ranks);
-    Foreseen foreseen = { 0 };
+    CostsSeen *seen = &server->seen;
+    seen->foreseen = (Foreseen){ 0 };
     for (int i = 0; i < server->routes.count; i++) {
         const Route *route = &server->routes.items[i];
         rss += route->member ? route->rss_bytes : 0;
         if (route->member)
-            costs_foresee(&foreseen, &route->foreseen);
+            costs_foresee(&seen->foreseen, &route->foreseen);
     }
-    if (clients > server->most_clients)
-        server->most_clients = clients;
-    if (ranks > server->most_ranks)
-        server->most_ranks = ranks;
-    if (rss > server->most_rss)
-        server->most_rss = rss;
+    if (clients > seen->clients)
+        seen->clients = clients;
+    if (ranks > seen->ranks)
+        seen->ranks = ranks;
+    seen->workers_now = rss;
+    if (rss > seen->worker_bytes)
+        seen->worker_bytes = rss;
     wire_traffic(server->data, &out[0], &in[0]);
     wire_traffic(server->control, &out[1], &in[1]);
-    const CostsSeen seen = { in[0] + in[1],      out[0] + out[1],  server->most_clients,
-                             server->most_ranks, server->most_rss, foreseen };
-    costs_count(server->run, &seen);
+    seen->up = in[0] + in[1];
+    seen->down = out[0] + out[1];
+    costs_count(server->run, seen);
     if (run_is_draining(server->run) && clients == 0 && !interrupted)
         interrupted = SIGTERM; /* who had the open work is gone */
 }
@@ -329,7 +351,7 @@ static void serve(Server *server)
     WireSocket *const sockets[] = { server->control, server->data };
     double next_tick = 0, now = clock_now();
     const double stay = core_is_over(server->core) ? now + return_time : now;
-    while (!interrupted && (!core_is_over(server->core) || (now < stay && server->most_clients == 0))) {
+    while (!interrupted && (!core_is_over(server->core) || (now < stay && server->seen.clients == 0))) {
         now = clock_now();
         if (now >= next_tick) {
             core_tick(server->core, now);
@@ -453,6 +475,7 @@ static int leave_complete(Server *server, Err *err)
     const int code = core_exit_code(server->core);
     if (code == RUN_DRAINED)
         return leave_drained(server, err);
+    places_forget_all(&server->routes);
     if (code == 0 && !run_finish(server->run, err)) {
         say_farewell(server, err_exit_code(err), err->what, true);
         return err_exit_code(err);

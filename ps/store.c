@@ -1,5 +1,6 @@
 #include "ps/store.h"
 
+#include "common/base/log.h"
 #include "common/base/maths.h"
 #include "common/base/mem.h"
 #include "common/optim/sgd.h"
@@ -9,12 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool store_init(Store *store, const SlotTable *table, const LoraConfig *lora, const TrainConfig *train, Err *err)
+bool store_init(Store *store, const SlotTable *table, const LoraConfig *lora, const TrainConfig *train, bool shares,
+                Err *err)
 {
     const size_t bytes = (size_t)table->size * sizeof(float);
     *store = (Store){ .table = table, .optim = train->optim };
-    float **parts[] = { &store->value, &store->m, &store->v };
-    for (int i = 0; i < 3; i++) {
+    float **parts[] = { &store->m, &store->v, &store->value };
+    Err none = { 0 };
+    if (shares && !shared_memory_create(&store->shared, bytes, &none))
+        log_warn("server", "clients here get the values over their sockets: %s", none.what);
+    store->value = store->shared.data;
+    for (int i = 0; i < 3 && !*parts[i]; i++) {
         *parts[i] = mem_alloc(bytes, err);
         if (!*parts[i]) {
             store_release(store);
@@ -32,7 +38,9 @@ bool store_init(Store *store, const SlotTable *table, const LoraConfig *lora, co
 
 void store_release(Store *store)
 {
-    free(store->value);
+    if (!store->shared.data)
+        free(store->value);
+    shared_memory_close(&store->shared);
     free(store->m);
     free(store->v);
     free(store->first);

@@ -5,6 +5,7 @@
 #ifndef PS_STORE_H
 #define PS_STORE_H
 
+#include "common/base/shared_memory.h"
 #include "common/optim/adamw.h"
 #include "common/slots/slots.h"
 #include "ps/allocator.h"
@@ -13,6 +14,7 @@
 typedef struct Store {
     const SlotTable *table; /* borrowed */
     float *value, *m, *v; /* [table->size], owned */
+    SharedMemory shared; /* of the values; without data: they are this process's alone */
     float *first; /* the same size: what value began with, where the adapter's file needs it; else NULL */
     SlotRate *rates; /* [table->count], owned */
     Allocator allocator; /* AdaLoRA's */
@@ -20,9 +22,10 @@ typedef struct Store {
     double penalty_weight; /* of the regulariser in the loss (orthogonality), 0: there is none */
 } Store;
 
-/* Values and moments are 0; rates and decay of the slots are those of the settings. */
+/* Values and moments are 0; rates and decay of the slots are those of the settings. shares: the values lie in memory that
+ * other processes may map, where there is such. */
 MUST_USE bool store_init(Store *store, const SlotTable *table, const LoraConfig *lora, const TrainConfig *train,
-                         Err *err);
+                         bool shares, Err *err);
 void store_release(Store *store);
 
 /* Keeps the values that are there as the first ones. */

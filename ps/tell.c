@@ -173,10 +173,10 @@ static void add_cost(const Run *run, Text *out)
     const Costs *costs = &run->costs;
     add_time(out, s->seconds);
     text_addf(out, ", %.0f tokens/s; ", s->seconds > 0 ? (double)s->tokens / s->seconds : 0);
-    add_bytes(out, (double)costs->up);
+    add_bytes(out, (double)costs_up(costs));
     text_adds(out, " of gradients up, ");
-    add_bytes(out, (double)costs->down);
-    text_adds(out, " down; memory ");
+    add_bytes(out, (double)costs_down(costs));
+    text_adds(out, costs->placed_up > 0 ? " down, in shared memory; memory " : " down; memory ");
     add_bytes(out, (double)costs->worker_bytes);
     text_addf(out, " (%lld ranks) and ", (long long)costs->ranks);
     add_bytes(out, (double)costs->server_bytes);

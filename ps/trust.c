@@ -85,8 +85,10 @@ bool trust_others(const Clients *clients, const Client *client, double now)
     return false;
 }
 
-void trust_compare(const Clients *clients, Witness *witness, const Client *client, const Msg *push)
+void trust_compare(const Clients *clients, Witness *witness, const Client *client, const Msg *push, int64_t version)
 {
+    if (push->place == PLACE_ALL || (push->place == PLACE_VALUES && push->step != version))
+        return;
     const uint64_t other = witness_see(witness, push);
     if (!other)
         return;

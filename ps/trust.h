@@ -26,7 +26,7 @@ bool trust_has(const Clients *clients, const Client *client, double now);
 /* Is there somebody else who gets work? */
 bool trust_others(const Clients *clients, const Client *client, double now);
 /* Says it when another has given the piece of this push before, with other bits: one of the two machines computes wrongly. */
-void trust_compare(const Clients *clients, Witness *witness, const Client *client, const Msg *push);
+void trust_compare(const Clients *clients, Witness *witness, const Client *client, const Msg *push, int64_t version);
 int64_t trust_quarantined(const Clients *clients, double now);
 
 #endif

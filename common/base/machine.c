@@ -139,3 +139,13 @@ int64_t machine_room(const Machine *m)
 {
     return (int64_t)least((double)m->available, (double)m->limit);
 }
+
+void machine_host(char *name, size_t size)
+{
+    if (gethostname(name, size - 1) != 0)
+        name[0] = '\0';
+    name[size - 1] = '\0';
+    for (char *at = name; *at; at++)
+        if (*at <= ' ' || *at > '~')
+            *at = '?';
+}

@@ -5,6 +5,7 @@
 #ifndef COMMON_BASE_MACHINE_H
 #define COMMON_BASE_MACHINE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct Machine {
@@ -22,5 +23,8 @@ Machine machine_look(const char *root);
 
 /* What one more process could take: the least of what is available and of the limit of the group. */
 int64_t machine_room(const Machine *machine);
+
+/* The machine's name as it may travel: visible ASCII, "" where it has none. */
+void machine_host(char *name, size_t size);
 
 #endif

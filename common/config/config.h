@@ -232,6 +232,7 @@ typedef struct PsConfig {
     PsMode mode;
     int64_t staleness; /* PS_SSP: steps that are open behind the next one */
     WireDtype wire_dtype;
+    bool shared_memory;
     double heartbeat, lease_timeout, patience;
     int64_t durable_every;
     int64_t log_steps; /* -1: auto */

@@ -455,6 +455,9 @@ static const ConfigKey keys[] = {
     { "ps.wire_dtype", KEY_WORD, AT(ps.wire_dtype), "fp32", 0, 0, 0, wire_words,
       "of gradients on the wire; bf16: half the bytes, every sum is rounded where it is made; other bits than fp32 has; "
       "int8 (with ps.mode ssp or async): a quarter, and what is lost goes with the next push" },
+    { "ps.shared_memory", KEY_BOOL, AT(ps.shared_memory), "true", KEY_FREE, 0, 0, NULL,
+      "ps.mode sync: where more than 1 MB is trained, ranks on the server's machine read the values, and lay their "
+      "gradients, where the server has them; false: all goes over the sockets" },
     { "ps.heartbeat", KEY_REAL, AT(ps.heartbeat), "1", KEY_FREE | KEY_ABOVE, 0, 86400, NULL,
       "seconds between two signs of life" },
     { "ps.lease_timeout", KEY_REAL, AT(ps.lease_timeout), "5", KEY_FREE | KEY_ABOVE, 0, 86400, NULL,

@@ -64,6 +64,11 @@ static const Field fields[] = {
     { "plan_memory",  FIELD_INT,  AT(foreseen.memory),  BIT(BEAT), 0, MOST_COUNT },
     { "plan_bytes",   FIELD_INT,  AT(foreseen.bytes),   BIT(BEAT), 0, MOST_COUNT },
     { "known",    FIELD_BOOL,   AT(known),     BIT(BEAT), 0, 0 },
+    { "place",    FIELD_INT,    AT(place),     BIT(PULL) | BIT(PUSH) | BIT(EVAL), PLACE_WIRE, PLACE_ALL },
+    { "values_at",  FIELD_NAME, AT(memory.values),     BIT(WELCOME), 0, 0 },
+    { "values_key", FIELD_U64,  AT(memory.values_key), BIT(WELCOME) | WORK_TENSOR, 0, 0 },
+    { "sums_at",    FIELD_NAME, AT(memory.sums),       BIT(WELCOME), 0, 0 },
+    { "sums_key",   FIELD_U64,  AT(memory.sums_key),   BIT(WELCOME) | BIT(PUSH), 0, 0 },
     { "base",     FIELD_U64,    AT(facts.base_digest),   BIT(HELLO), 0, 0 },
     { "slots",    FIELD_U64,    AT(facts.slot_hash),     BIT(HELLO), 0, 0 },
     { "data",     FIELD_U64,    AT(facts.data_digest),   BIT(HELLO), 0, 0 },
@@ -128,10 +133,10 @@ static int64_t item_bytes(MsgType type)
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
-/* kind and code are ints in Msg, all other FIELD_INTs int64_t. */
+/* kind, code and place are ints in Msg, all other FIELD_INTs int64_t. */
 static bool is_narrow(const Field *field)
 {
-    return field->offset == AT(kind) || field->offset == AT(code);
+    return field->offset == AT(kind) || field->offset == AT(code) || field->offset == AT(place);
 }
 
 static int64_t get_int(const Header *header, const Field *field)

@@ -9,7 +9,8 @@
  *   client -> server                              server -> client
  *   ASK     text = run file with the labels that  RUN     text = run file
  *           were found in the data, or none
- *   HELLO   facts, plan, text = run file          WELCOME text = run file with every key fixed
+ *   HELLO   facts, plan, text = run file          WELCOME text = run file with every key fixed; memory, for
+ *                                                         clients on the server's machine
  *                                                 FOLLOW  text = the run's arithmetic, which is another
  *                                                         than that of the HELLO: say it again with this
  *                                                 REFUSE  text = what differs
@@ -33,6 +34,12 @@
  * Values and gradients of more than WIRE_PIECE floats travel in pieces of that size (the last one is shorter), each a
  * message of its own: `at` is where a piece begins. So nobody holds more of them than is on its way.
  *
+ * Or they do not travel: the ranks of a client on the server's machine read the values where the server has them, and lay
+ * a gradient where the server takes it (`memory`, `place`). The values change there with each step. Who then still computes
+ * for the step before has sums that mean nothing; the server has no use for those of a past step, whoever sends them. And
+ * a server that was started again, perhaps at an earlier step, has other memory: leases, and pushes that are of use, say
+ * which (`memory`'s keys).
+ *
  * `run` names the run of which a message speaks, and `plan` what is computed in it (facts_plan): a
  * worker of another run, or one that would compute something else, is refused, and refuses.
  *
@@ -49,7 +56,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PROTOCOL 9
+#define WIRE_PROTOCOL 10
 #define WIRE_FRAME_BYTES (4 << 20)
 #define WIRE_HEADER_BYTES (1088 << 10) /* headers carry run files, of 1 MB at the most */
 #ifndef WIRE_PIECE /* the simulation's are small */
@@ -105,6 +112,16 @@ typedef struct HelloFacts {
     uint64_t fingerprint; /* of the arithmetic: what it gives */
 } HelloFacts;
 
+/* Memory that the server has for a client (common/base/shared_memory.h): values to read, and room for one gradient.
+ * Names are "", and keys 0, where there is none. */
+typedef struct MemoryOffer {
+    char values[WIRE_NAME], sums[WIRE_NAME];
+    uint64_t values_key, sums_key; /* sums_key: another offer has another */
+} MemoryOffer;
+
+/* What of a client's work lies there: nothing; the values; the gradient, too. */
+typedef enum { PLACE_WIRE, PLACE_VALUES, PLACE_ALL } WorkPlace;
+
 /* What a client expects of itself. */
 typedef struct Foreseen {
     double seconds; /* of a step, if it alone made all of it; 0: it has not said */
@@ -132,6 +149,11 @@ typedef struct Msg {
     double seconds; /* PUSH, EVAL: time that computing took */
     int64_t rss_bytes; /* BEAT, HELLO, PUSH, EVAL: memory of the client's ranks (sum of Pss) */
     Foreseen foreseen; /* BEAT from the client */
+    /* WELCOME. Of it in LEASE, PUSH, EVAL values_key: the values that it is for, or is computed from; in PUSH sums_key:
+     * where the gradient lies */
+    MemoryOffer memory;
+    WorkPlace
+        place; /* PULL, PUSH, EVAL; PLACE_ALL: a gradient of more than WIRE_PIECE floats that is not in the message */
     bool known; /* BEAT from the server */
     int code; /* LEASE_STOP: exit code */
     HelloFacts facts; /* HELLO */

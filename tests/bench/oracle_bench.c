@@ -62,7 +62,8 @@ static bool open_store(PsClient *client, Err *err)
         folder ? arch_open(folder, c->model_config, c->task, &c->labels, c->label_count, c->problem_type, err) : NULL;
     free(folder);
     client->table = client->arch ? slots_open(client->arch, &c->lora, err) : NULL;
-    if (!client->table || !store_init(&client->store, client->table, &client->config.lora, &client->config.train, err))
+    if (!client->table ||
+        !store_init(&client->store, client->table, &client->config.lora, &client->config.train, false, err))
         return false;
     client->sums = mem_alloc((size_t)client->table->size * sizeof(float), err);
     return client->sums && slots_init(client->store.value, client->table, client->arch, &c->lora, c->train.seed, err);
@@ -140,6 +141,18 @@ void ps_client_memory(PsClient *client, int64_t bytes)
 {
     (void)client;
     (void)bytes;
+}
+
+MemoryOffer ps_client_offer(PsClient *client)
+{
+    (void)client;
+    return (MemoryOffer){ 0 };
+}
+
+void ps_client_takes(PsClient *client, uint64_t sums_key)
+{
+    (void)client;
+    (void)sums_key;
 }
 
 void ps_client_foresee(PsClient *client, const Foreseen *foreseen)

@@ -45,9 +45,27 @@ same_bits "$work/kills" "a kill"
 cp "$case_dir"/../bert-seqcls/model/tokenizer*.json "$work/wide"
 small=("${bits[@]}") bits=(--model="$work/wide" --parallel.micro_batches=4 --train.eval_strategy=no --train.batch_size=4)
 steps=60
+alone=("${bits[@]}") bits+=(--ps.shared_memory=false)
 reference "$work/wide-one"
 want=$(sha "$work/wide-one")
+through_kills "$work/wide-sent" 20 30
+# the same where work lies in the server's memory: nothing of it is sent
+bits=("${alone[@]}")
+start_ps "$work/wide-2"
+start_job 2
+ends_with 0 "the server of 2 ranks" wait $ps
+ends_with 0 "2 ranks" wait $job
+same_bits "$work/wide-2" "memory that is shared, 2 ranks"
+grep -q "works in the server's memory" "$work/log" || fail "no memory was shared"
 through_kills "$work/wide-kills" 20 30
+python3 - "$work/wide-2/summary.json" <<'EOF' || fail "what is shared is counted otherwise"
+import json, sys
+s = json.load(open(sys.argv[1]))
+payload = 4 * s["trainable_parameters"] * s["steps"]
+print("  shared: %d of %d bytes up, %d down; sent: %d" % (s["shared_bytes_up"], payload, s["shared_bytes_down"], s["wire_bytes_up"]))
+assert abs(s["shared_bytes_up"] / payload - 1) < 0.01 and abs(s["shared_bytes_down"] / payload - 1) < 0.01
+assert s["wire_bytes_up"] < payload / 100 and abs(s["wire_share"] - 1) < 0.02
+EOF
 python3 - "$work/wide-one/summary.json" <<'EOF' || fail "the bytes are not those of the arithmetic"
 import json, sys
 s = json.load(open(sys.argv[1]))

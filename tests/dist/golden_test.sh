@@ -50,8 +50,8 @@ done
 # by two ranks, with the model in two stages where that can be, and by the arithmetic of older CPUs than this
 lower=x86-64-v3
 LORA_ARITHMETIC=$lower "$root/bin/lora" --version 2>/dev/null | grep -q "^arithmetic: $lower," || lower=
-for name in bert-seqcls bert-rslora-dora bert-pissa llama-olora bert-adalora gpt2-adalora-clm bert-multilabel bert-tokcls gpt2-dora gpt2-tokens bert-labelsmooth-poly bert-classweights bert-tokcls-balanced bert-loraplus-dora vit-dora roberta-full bert-embed-mnr bert-embed-triplet mpnet-embed-cosine modernbert-embed-cosent gpt2-full-clm electra-pair albert-seqcls modernbert-seqcls deberta-v2-tokcls; do
+for name in bert-seqcls bert-rslora-dora bert-pissa llama-olora bert-adalora gpt2-adalora-clm bert-multilabel bert-tokcls gpt2-dora gpt2-tokens bert-labelsmooth-poly bert-classweights bert-tokcls-balanced bert-loraplus bert-loraplus-dora gpt2-labelsmooth-restarts llama-dora vit-dora roberta-full bert-embed-mnr bert-embed-triplet mpnet-embed-cosine modernbert-embed-cosent gpt2-full-clm electra-pair albert-seqcls modernbert-seqcls deberta-v2-tokcls; do
     stages=2
-    case $name in gpt2-tokens | gpt2-full-clm | albert-seqcls | *-embed-*) stages=1 ;; esac # what is trained of a tied table is of both stages; layers are one
+    case $name in gpt2-tokens | gpt2-full-clm | gpt2-labelsmooth-restarts | albert-seqcls | *-embed-*) stages=1 ;; esac # what is trained of a tied table is of both stages; layers are one
     LORA_ARITHMETIC=$lower check $name 2 --parallel.pipeline=$stages
 done

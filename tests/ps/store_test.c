@@ -86,7 +86,7 @@ static void check_steps(const TrainConfig *train, double times)
     Store store;
     Err err = { 0 };
     open_case(&c);
-    must(store_init(&store, c.table, &c.lora, train, &err), &err);
+    must(store_init(&store, c.table, &c.lora, train, false, &err), &err);
     const int64_t n = c.table->size;
     Plain plain = { zeros(n), zeros(n), zeros(n) };
     float *sums = xcalloc((size_t)n, sizeof *sums);
@@ -127,7 +127,7 @@ static void a_number_that_is_none_is_found_in_its_tensor(void **state)
     Store store;
     Err err = { 0 };
     open_case(&c);
-    must(store_init(&store, c.table, &c.lora, &(TrainConfig){ .weight_decay = DECAY }, &err), &err);
+    must(store_init(&store, c.table, &c.lora, &(TrainConfig){ .weight_decay = DECAY }, false, &err), &err);
     float *sums = xcalloc((size_t)c.table->size, sizeof *sums);
     assert_null(absurd_slot(c.table, sums, 4));
     assert_true(absurd_loss(NAN, 4) && absurd_loss(-1e30, 4) && !absurd_loss(1e18, 4));
@@ -171,7 +171,8 @@ static void threads_change_no_bit(void **state)
     for (int k = 0; k < 2; k++) {
         Store store;
         Err err = { 0 };
-        must(store_init(&store, &table, &(LoraConfig){ 0 }, &(TrainConfig){ .weight_decay = DECAY }, &err), &err);
+        must(store_init(&store, &table, &(LoraConfig){ 0 }, &(TrainConfig){ .weight_decay = DECAY }, false, &err),
+             &err);
         memset(sums, 0, bytes);
         for (int i = 0; i < SLOTS; i++)
             rng_normal(sums + slots[i].offset, counts[i], 1, rng_key(3, i, 0, 0));

@@ -52,6 +52,12 @@ void text_engine_close(TextEngine *e)
     *e = (TextEngine){ 0 };
 }
 
+void text_engine_move(TextEngine *e, const float *values)
+{
+    if (e->adapter)
+        adapter_move(e->adapter, values);
+}
+
 /* ---- over the stages ---------------------------------------------------------------------------------------- */
 
 /* The last stage's, to all others. */

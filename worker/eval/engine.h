@@ -36,6 +36,9 @@ typedef struct TextEngineOptions {
 MUST_USE bool text_engine_open(TextEngine *engine, const TextEngineOptions *options, Err *err);
 void text_engine_close(TextEngine *engine);
 
+/* The values are these from the next generate() on; of one that is not open nothing happens. */
+void text_engine_move(TextEngine *engine, const float *values);
+
 /* Borrows the engine; of the last stage. */
 GenerateEngine text_engine(TextEngine *engine);
 

@@ -107,22 +107,35 @@ void adapter_refresh(Adapter *adapter)
     }
 }
 
-/* Of the modules whose slots the values hold: all, or those of a stage. */
+/* The values hold the slots of all modules, or those of a stage. */
+static bool has_slots(const Adapter *adapter, int module)
+{
+    const Stage *stage = adapter->model->options.stage;
+    const int a = adapter->options.table->modules[module].a;
+    return a >= 0 && (!stage || stage->at[a] >= 0);
+}
+
+void adapter_move(Adapter *adapter, const float *values)
+{
+    adapter->options.values = values;
+    for (int i = 0; adapter->modules && i < adapter->options.arch->module_count; i++) {
+        const ModuleSlots *slots = &adapter->options.table->modules[i];
+        if (!has_slots(adapter, i))
+            continue;
+        adapter->modules[i].a = values + model_slot_offset(adapter->model, slots->a);
+        adapter->modules[i].b = values + model_slot_offset(adapter->model, slots->b);
+    }
+}
+
 static bool open_modules(Adapter *adapter, Err *err)
 {
     const ModelArch *arch = adapter->options.arch;
-    const Stage *stage = adapter->model->options.stage;
     const SlotTable *table = adapter->options.table;
-    const float *values = adapter->options.values;
     adapter->modules = xcalloc((size_t)arch->module_count, sizeof *adapter->modules);
-    for (int i = 0; i < arch->module_count; i++) {
-        const ModuleSlots *slots = &table->modules[i];
-        if (slots->a >= 0 && (!stage || stage->at[slots->a] >= 0))
-            adapter->modules[i] = (ModuleLora){ .R = slots->r,
-                                                .scale = slots->scale,
-                                                .a = values + model_slot_offset(adapter->model, slots->a),
-                                                .b = values + model_slot_offset(adapter->model, slots->b) };
-    }
+    for (int i = 0; i < arch->module_count; i++)
+        if (has_slots(adapter, i))
+            adapter->modules[i] = (ModuleLora){ .R = table->modules[i].r, .scale = table->modules[i].scale };
+    adapter_move(adapter, adapter->options.values);
     const int64_t floats = turned_floats(adapter);
     adapter->turned = mem_alloc((size_t)(floats > 0 ? floats : 1) * sizeof(float), err);
     return adapter->turned != NULL;

@@ -26,6 +26,9 @@ void adapter_close(Adapter *adapter);
 /* Its values have changed where they lie. */
 void adapter_refresh(Adapter *adapter);
 
+/* They are `values` from now on, of the same slots; adapter_refresh follows. */
+void adapter_move(Adapter *adapter, const float *values);
+
 /* It shares a pass of the base with others. */
 bool adapter_mixes(const Adapter *adapter);
 

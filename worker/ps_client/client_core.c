@@ -7,7 +7,10 @@
  *   PUSH, EVAL   again: ACK when the server has it or wants it no more, else NEED
  *   PULL at a piece, again: VALUES with `again`: it was sent before; who has not got it says PULL without `again`
  *   PULL for a lease: LEASE says the PULL's turn, so that the answer to one of them is not taken for the next one's;
- *                the values of a version go with the first LEASE of a turn alone: who has not got them asks for pieces */
+ *                the values of a version go with the first LEASE of a turn alone: who has not got them asks for pieces
+ *
+ * A gradient in the server's memory is this server's alone. When another one welcomes us, the push is dropped: whoever does
+ * not know us has no lease of ours, so the work is leased again. */
 #include "worker/ps_client/client_core.h"
 
 #include "common/base/log.h"
@@ -117,6 +120,11 @@ void client_core_next(ClientCore *core, int64_t have, float *values, double now)
         client_pull(core, have, now);
 }
 
+bool client_is_in_place(const ClientCore *core)
+{
+    return core->taken != 0 && core->taken == core->offer.sums_key;
+}
+
 static Pending *pending_of(const ClientCore *core, const Push *push)
 {
     Pending *pending = client_pending(core, push->eval ? MSG_EVAL : MSG_PUSH);
@@ -129,7 +137,18 @@ static Pending *pending_of(const ClientCore *core, const Push *push)
     msg->tokens = push->tokens;
     msg->loss = push->loss;
     msg->seconds = push->seconds;
+    msg->place = core->leased ? PLACE_VALUES : PLACE_WIRE;
+    msg->memory.values_key = core->leased;
     return pending;
+}
+
+static void push_in_place(ClientCore *core, const Push *push)
+{
+    Pending *pending = pending_of(core, push);
+    pending->msg.place = PLACE_ALL;
+    pending->msg.memory.sums_key = core->taken;
+    pending_append(&core->pushes, pending);
+    core->wish = WISH_PUSH;
 }
 
 static void push_pieces(ClientCore *core, const Push *push)
@@ -180,7 +199,7 @@ bool client_core_push(ClientCore *core, const Push *push, Err *err)
     if (!push->eval && core->dtype == WIRE_INT8)
         return push_rounded(core, push, err);
     if (!push->eval && push->size > (size_t)WIRE_PIECE * sizeof(float)) {
-        push_pieces(core, push);
+        (push->in_place && client_is_in_place(core) ? push_in_place : push_pieces)(core, push);
         return true;
     }
     void *copy = push->size > 0 ? mem_alloc(push->size, err) : NULL;
@@ -259,6 +278,7 @@ bool client_core_lease(ClientCore *core, Lease *lease, Err *err)
     if (!complete)
         return is_well(core, err);
     fill_lease(lease, core->stopped ? &core->stop : &core->answer);
+    lease->in_place = core->leased != 0;
     return true;
 }
 
@@ -295,6 +315,8 @@ static void send_due(ClientCore *core, Pending *pending, bool data, const Client
     msg.plan = core->plan;
     msg.rss_bytes = core->rss_bytes; /* in messages that have it */
     msg.again = pending->sent;
+    if (msg.type == MSG_PULL)
+        msg.place = client_is_in_place(core) ? PLACE_VALUES : PLACE_WIRE;
     if (msg.again) {
         msg.data = NULL;
         msg.size = 0;
@@ -435,6 +457,16 @@ void client_core_foresee(ClientCore *core, const Foreseen *foreseen)
 int64_t client_core_slot_size(const ClientCore *core)
 {
     return core->slot_size;
+}
+
+const MemoryOffer *client_core_offer(const ClientCore *core)
+{
+    return &core->offer;
+}
+
+void client_core_takes(ClientCore *core, uint64_t sums_key)
+{
+    core->taken = sums_key;
 }
 
 bool client_core_may_leave(const ClientCore *core)

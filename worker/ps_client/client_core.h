@@ -38,7 +38,8 @@ void client_core_free(ClientCore *core); /* NULL is fine */
 void client_core_ask(ClientCore *core, const char *found, double now); /* found: NULL, or a run file */
 void client_core_hello(ClientCore *core, const HelloFacts *facts, const char *run_text, double now);
 
-/* have: version in values[slot_size], -1: none. The values are lent until the wish is over. */
+/* have: version in values[slot_size], -1: none. The values are lent until the wish is over. Where the server offers other
+ * memory meanwhile, it ends with LEASE_WAIT. */
 void client_core_next(ClientCore *core, int64_t have, float *values, double now);
 
 /* A gradient of more than WIRE_PIECE floats is lent, and a wish; other data is copied. False: no memory, or failed before. */
@@ -77,6 +78,10 @@ void client_core_plan(ClientCore *core, uint64_t plan, const PsConfig *ps);
 void client_core_memory(ClientCore *core, int64_t bytes); /* goes with heartbeats */
 void client_core_foresee(ClientCore *core, const Foreseen *foreseen); /* goes with heartbeats, the first at once */
 int64_t client_core_slot_size(const ClientCore *core); /* 0: before HELLO */
+const MemoryOffer *client_core_offer(const ClientCore *core); /* the server's newest; sums_key 0: none */
+
+/* That of an offer, which is mapped: work lies there from now on, while it is the newest. */
+void client_core_takes(ClientCore *core, uint64_t sums_key);
 bool client_core_may_leave(const ClientCore *core); /* is known to a server that would miss it */
 
 #endif

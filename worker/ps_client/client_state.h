@@ -31,6 +31,9 @@ struct ClientCore {
     bool bits; /* ps.mode: sync: a version's values are the same, whichever server has made them */
     bool doubt; /* the server was started again: the values held may be none of its versions */
     int64_t slot_size, rss_bytes;
+    MemoryOffer offer; /* the server's newest; sums_key 0: none */
+    uint64_t taken; /* sums_key of the one that our ranks have; 0: none */
+    uint64_t leased; /* values_key of the memory that the last lease's values lie in; 0: in ours */
     Foreseen foreseen;
     Silence silence; /* the server's */
     double next_beat;
@@ -40,6 +43,7 @@ struct ClientCore {
 bool client_requested(const ClientCore *core, MsgType type); /* the one request is such a message */
 void client_drop_request(ClientCore *core);
 Pending *client_pending(const ClientCore *core, MsgType type); /* a new one */
+bool client_is_in_place(const ClientCore *core); /* work lies in the server's memory */
 void client_pull(ClientCore *core, int64_t have, double now); /* asks for a lease */
 void client_put_off(Pending *first, double now); /* something of a list was answered: the others are waited for anew */
 

@@ -34,6 +34,26 @@ static void leave_for_another_run(ClientCore *core, const Msg *msg)
     client_core_fail(core, &err);
 }
 
+/* Other memory than before, of another server, or for another client than the server has forgotten. */
+static void take_offer(ClientCore *core, const MemoryOffer *offer)
+{
+    const bool moved = offer->sums_key != core->offer.sums_key;
+    core->offer = *offer;
+    if (!moved)
+        return;
+    for (Pending **at = &core->pushes; *at;)
+        if ((*at)->msg.place == PLACE_ALL)
+            pending_take_out(at);
+        else
+            at = &(*at)->next;
+    if (core->wish != WISH_NEXT || core->stopped)
+        return;
+    client_drop_request(core); /* the caller looks at the offer before it goes on */
+    pending_free_all(&core->parts);
+    msg_release(&core->answer);
+    core->answer.kind = LEASE_WAIT;
+}
+
 static void take_welcome(ClientCore *core, Msg *msg)
 {
     if (!core->hello)
@@ -47,6 +67,7 @@ static void take_welcome(ClientCore *core, Msg *msg)
     if (core->doubt && client_requested(core, MSG_PULL))
         core->request->msg.step = -1;
     core->welcome = core->known = true;
+    take_offer(core, &msg->memory);
     pending_all_soon(core->pushes);
     pending_all_soon(core->parts);
     if (client_requested(core, MSG_HELLO)) {
@@ -120,9 +141,11 @@ static void take_lease(ClientCore *core, Msg *msg)
     if ((msg->data && msg->size != (size_t)core->slot_size * sizeof(float)) || msg->range_count < 1)
         return;
     drop_other_pushes(core, msg);
+    const bool there = client_is_in_place(core) && msg->memory.values_key == core->offer.values_key;
+    core->leased = there ? msg->memory.values_key : 0;
     if (msg->data)
         memcpy(core->values, msg->data, msg->size);
-    else if (msg->version != core->request->msg.step)
+    else if (!there && msg->version != core->request->msg.step)
         ask_for_pieces(core, msg->version);
     core->doubt = false;
     answer_request(core, msg);

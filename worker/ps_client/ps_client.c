@@ -168,6 +168,21 @@ bool ps_client_push(PsClient *client, const Push *push, Err *err)
     return ok;
 }
 
+MemoryOffer ps_client_offer(PsClient *client)
+{
+    pthread_mutex_lock(&client->lock);
+    const MemoryOffer offer = *client_core_offer(client->core);
+    pthread_mutex_unlock(&client->lock);
+    return offer;
+}
+
+void ps_client_takes(PsClient *client, uint64_t sums_key)
+{
+    pthread_mutex_lock(&client->lock);
+    client_core_takes(client->core, sums_key);
+    pthread_mutex_unlock(&client->lock);
+}
+
 void ps_client_memory(PsClient *client, int64_t bytes)
 {
     atomic_store(&client->rss_bytes, bytes);

@@ -53,10 +53,17 @@ typedef struct Lease {
     int range_count;
     int code; /* LEASE_STOP: exit code */
     char text[512]; /* LEASE_STOP: why, for a person */
+    bool in_place; /* the values are in the memory that was taken (ps_client_takes), and not in `values` */
 } Lease;
 
+/* Memory on this machine that the server offers; sums_key 0: none. LEASE_WAIT of ps_client_next
+ * says that there is another offer. Who has it mapped takes it: leases are for the values that lie there, from now on while
+ * that is the newest offer. */
+MemoryOffer ps_client_offer(PsClient *client);
+void ps_client_takes(PsClient *client, uint64_t sums_key);
+
 /* Waits for work. have: version in values[0, size), -1: none; values is overwritten when the lease
- * is for another. Call it right after the last push of a lease. */
+ * is for another, and not in place. Call it right after the last push of a lease. */
 MUST_USE bool ps_client_next(PsClient *client, int64_t have, Lease *lease, float *values, int64_t size, Err *err);
 
 typedef struct Push {
@@ -67,6 +74,7 @@ typedef struct Push {
     double weight, loss, seconds;
     const void *data; /* f32 gradient sums or f64 metric sums */
     size_t size; /* bytes */
+    bool in_place; /* data lies in the memory that was taken */
 } Push;
 
 /* The data is copied; a gradient of more than WIRE_PIECE floats is lent until the call returns, when the server has it

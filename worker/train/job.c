@@ -1,6 +1,7 @@
 #include "worker/train/job.h"
 
 #include "common/base/log.h"
+#include "common/base/machine.h"
 #include "common/base/mem.h"
 #include "common/base/process.h"
 #include "common/slots/inits.h"
@@ -69,17 +70,6 @@ static bool open_data(Job *job, Err *err)
     return job_data_open(&job->data, &o, err);
 }
 
-/* This machine's name as it may travel: visible ASCII. */
-static void set_host(char host[WIRE_NAME])
-{
-    if (gethostname(host, WIRE_NAME - 1) != 0)
-        host[0] = '\0';
-    host[WIRE_NAME - 1] = '\0';
-    for (char *at = host; *at; at++)
-        if (*at <= ' ' || *at > '~')
-            *at = '?';
-}
-
 /* Of all replicas: ranks that work side by side, each with a whole model or with the stages of one. */
 static int lanes_of(const Job *job)
 {
@@ -104,7 +94,7 @@ static HelloFacts facts(const Job *job)
         .ranks = job->run.groups.team.size,
         .job_ranks = lanes_of(job),
     };
-    set_host(facts.host);
+    machine_host(facts.host, sizeof facts.host);
     return facts;
 }
 
@@ -190,6 +180,7 @@ bool job_open(Job *job, const Groups *groups, const ConfigSources *sources, cons
 
 void job_close(Job *job)
 {
+    node_close(&job->node);
     replica_release(&job->replica);
     job_step_release(&job->step);
     job_data_release(&job->data);

@@ -20,6 +20,7 @@ typedef struct Job {
     JobStep step;
     Node node;
     Replica replica; /* the stages that make one client, of the first ranks of their teams */
+    uint64_t offer_seen; /* first rank: sums_key of the last memory that the server offered (ps_client_offer) */
     double measured; /* when this rank's memory was looked at */
     int told_absurd; /* how often this rank said that a gradient was (absurd_tell.h) */
 } Job;

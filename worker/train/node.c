@@ -31,7 +31,7 @@ bool node_open(Node *node, const Group *team, const NodeOptions *options, Err *e
     if (!base)
         return false;
     node->shared = (NodeShared *)(void *)base;
-    node->values = (float *)(void *)(base + arena_cost(sizeof(NodeShared)));
+    node->values = node->own_values = (float *)(void *)(base + arena_cost(sizeof(NodeShared)));
     node->embeddings = (float *)(void *)(base + arena_cost(sizeof(NodeShared)) + slots);
     node->boxes = base + head;
     if (node->rank == 0) {
@@ -47,9 +47,47 @@ bool node_open(Node *node, const Group *team, const NodeOptions *options, Err *e
     return true;
 }
 
+static void leave_place(Node *node)
+{
+    shared_memory_close(&node->server_values);
+    shared_memory_close(&node->server_sums);
+    node_settle(node, false);
+}
+
+void node_close(Node *node)
+{
+    if (node->shared)
+        leave_place(node);
+}
+
 void node_gate(Node *node)
 {
     pthread_barrier_wait(&node->shared->gate);
+}
+
+bool node_take_place(Node *node)
+{
+    const MemoryOffer *offer = &node->shared->offer;
+    const size_t size = (size_t)node->slot_size * sizeof(float);
+    leave_place(node);
+    node_box(node, node->rank)->placed =
+        shared_memory_open(&node->server_values, offer->values, offer->values_key, size, false) &&
+        shared_memory_open(&node->server_sums, offer->sums, offer->sums_key, size, true);
+    node_gate(node);
+    bool all = true;
+    for (int r = 0; r < node->size; r++)
+        all = all && node_box(node, r)->placed;
+    if (!all)
+        leave_place(node);
+    node_gate(node); /* offer and boxes are free again */
+    return all;
+}
+
+void node_settle(Node *node, bool in_place)
+{
+    REQUIRE(!in_place || node->server_sums.data);
+    node->in_place = in_place;
+    node->values = in_place ? node->server_values.data : node->own_values;
 }
 
 NodeBox *node_box(const Node *node, int rank)
@@ -60,6 +98,8 @@ NodeBox *node_box(const Node *node, int rank)
 float *node_sum(const Node *node, int rank, int i)
 {
     REQUIRE(i >= 0 && i < node->sums_room);
+    if (rank == 0 && i == 0 && node->in_place)
+        return node->server_sums.data;
     const size_t slots = arena_cost((size_t)node->slot_size * sizeof(float));
     return (float *)(void *)((char *)node_box(node, rank) + arena_cost(sizeof(NodeBox)) + (size_t)i * slots);
 }

@@ -11,6 +11,7 @@
 #include "worker/train/work.h"
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 
 #include <stdio.h>
 
@@ -100,6 +101,7 @@ static bool push_sum(Job *job, int64_t step, const NodeSum *s, double seconds, c
         .seconds = seconds,
         .data = grad,
         .size = (size_t)job->base.adapted.table->size * sizeof(float),
+        .in_place = job->node.in_place && grad == node_sum(&job->node, 0, 0),
     };
     return ps_client_push(job->run.client, &push, err);
 }
@@ -163,9 +165,9 @@ static bool ranges_fit(const Job *job, const Lease *lease, Err *err)
 /* Leader: the next lease, or a stop where nothing goes on; *version: of the values. */
 static bool next_lease(Job *job, Lease *lease, int64_t *version, bool ok, Err *err)
 {
-    float *values = job->replica.values ? job->replica.values : job->node.values;
+    float *values = job->replica.values ? job->replica.values : job->node.own_values;
     ok = ok && ps_client_next(job->run.client, *version, lease, values, job->base.adapted.table->size, err) &&
-         (lease->kind == LEASE_STOP || ranges_fit(job, lease, err));
+         (lease->kind == LEASE_STOP || lease->kind == LEASE_WAIT || ranges_fit(job, lease, err));
     if (!ok)
         *lease = (Lease){ .kind = LEASE_STOP, .code = err_exit_code(err) };
     return ok;
@@ -177,10 +179,41 @@ static bool take_lease(Job *job, int64_t *version, bool ok, Err *err)
     Lease *lease = &job->node.shared->lease;
     if (job->run.client)
         ok = next_lease(job, lease, version, ok, err);
+    if (lease->kind == LEASE_WAIT)
+        return ok;
     replica_lease(&job->replica, &job->base.stage, lease, lease->kind != LEASE_STOP && lease->version != *version,
-                  job->node.values);
-    *version = lease->version;
+                  job->node.own_values);
+    *version = lease->in_place ? -1 : lease->version;
     return ok;
+}
+
+/* Leader: memory that the server offers and this job has not looked at; each is looked at once. With stages no rank
+ * has all of the values. */
+static bool has_offer(Job *job, MemoryOffer *offer)
+{
+    *offer = (MemoryOffer){ 0 };
+    if (!job->run.client || job->run.groups.pipeline.size > 1)
+        return false;
+    const MemoryOffer newest = ps_client_offer(job->run.client);
+    if (newest.sums_key != job->offer_seen)
+        *offer = newest;
+    job->offer_seen = newest.sums_key;
+    return offer->sums_key != 0;
+}
+
+/* All ranks of a team: work lies in the server's memory from now on, where that can be. */
+static void take_offer(Job *job)
+{
+    const MemoryOffer offer = job->node.shared->offer;
+    const bool taken = node_take_place(&job->node);
+    if (job->node.rank != 0)
+        return;
+    if (taken)
+        ps_client_takes(job->run.client, offer.sums_key);
+    log_info("node",
+             taken ? "works in the server's memory: %.1f MB of values and of gradients stay on this machine"
+                   : "the server's memory cannot be shared here: %.1f MB of values and of gradients are sent",
+             (double)job->node.slot_size * sizeof(float) / 1e6);
 }
 
 bool job_work(Job *job, int *code, Err *err)
@@ -189,10 +222,20 @@ bool job_work(Job *job, int *code, Err *err)
     int64_t version = -1; /* first rank of a team: of node->values */
     bool ok = true;
     for (;;) {
-        if (node->rank == 0)
+        if (node->rank == 0 && !has_offer(job, &node->shared->offer))
             ok = take_lease(job, &version, ok, err);
         node_gate(node);
+        if (node->shared->offer.sums_key != 0) {
+            take_offer(job);
+            continue;
+        }
         const Lease lease = node->shared->lease;
+        if (lease.kind == LEASE_WAIT) {
+            node_gate(node); /* all have seen it */
+            continue;
+        }
+        node_settle(node, lease.in_place);
+        text_engine_move(&job->step.engine, node->values);
         step_embeddings_forget(&job->step.embeddings);
         if (lease.kind == LEASE_STOP) {
             *code = lease.code;

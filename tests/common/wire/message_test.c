@@ -56,6 +56,14 @@ static Msg example(MsgType type)
     if (type == MSG_HELLO)
         msg.facts = (HelloFacts){ UINT64_MAX, 2,  3, UINT64_MAX - 7,   294912,          67349,         128, 7, 872, 12,
                                   16,         32, 9, "node-1.cluster", "x86-64-v3/Zen", UINT64_MAX - 5 };
+    if (type == MSG_PUSH || type == MSG_EVAL || type == MSG_PULL)
+        msg.place = type == MSG_PUSH ? PLACE_ALL : PLACE_VALUES;
+    if (type == MSG_LEASE || type == MSG_PUSH || type == MSG_EVAL)
+        msg.memory.values_key = UINT64_MAX;
+    if (type == MSG_PUSH)
+        msg.memory.sums_key = 3;
+    if (type == MSG_WELCOME)
+        msg.memory = (MemoryOffer){ "/proc/1234/fd/12", "/proc/1234/fd/13", UINT64_MAX, 3 };
     if (type == MSG_HELLO || type == MSG_LEASE || type == MSG_PUSH || type == MSG_EVAL)
         msg.plan = UINT64_MAX - 1;
     if (type == MSG_RUN || type == MSG_HELLO || type == MSG_WELCOME || type == MSG_REFUSE || type == MSG_LEASE ||
@@ -207,12 +215,12 @@ static void another_protocol_version_is_named(void **state)
     size_t at = 0;
     while (header[at] != 'v')
         at++;
-    header[at + 1] = 10;
+    header[at + 1] = 11;
     Msg msg;
     Err err;
     assert_false(decode(&msg, header, size, &err));
     assert_int_equal(err.kind, ERR_REFUSED);
-    assert_string_equal(err.what, "protocol version 9 here, 10 there");
+    assert_string_equal(err.what, "protocol version 10 here, 11 there");
     free(header);
 }
 

@@ -235,6 +235,18 @@ void ps_client_memory(PsClient *client, int64_t bytes)
     script.memory = bytes;
 }
 
+MemoryOffer ps_client_offer(PsClient *client)
+{
+    (void)client;
+    return (MemoryOffer){ 0 };
+}
+
+void ps_client_takes(PsClient *client, uint64_t sums_key)
+{
+    (void)client;
+    (void)sums_key;
+}
+
 void ps_client_foresee(PsClient *client, const Foreseen *foreseen)
 {
     (void)client;
