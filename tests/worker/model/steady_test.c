@@ -18,18 +18,18 @@
 static volatile bool counting;
 static volatile int64_t allocations;
 
-static void allocated(void)
-{
-    if (counting)
-        __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
-}
-
 /* The sanitizers have allocators of their own. */
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
 static const bool watched = true;
 extern void *__libc_malloc(size_t size), *__libc_calloc(size_t count, size_t size),
     *__libc_realloc(void *at, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
+
+static void allocated(void)
+{
+    if (counting)
+        __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
+}
 
 void *malloc(size_t size)
 {
