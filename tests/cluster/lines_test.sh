@@ -25,6 +25,7 @@ run() {
     before=($(net_bytes 1) $(net_bytes 2) $(net_bytes 3))
     net_on 1 "$root/bin/lora_ps" "$case_dir/run.yaml" --model="$work/model" --train.output_dir="$out" --data.max_length=16 \
         --train.batch_size=2 --train.max_steps=$steps --train.eval_strategy=no --lora.r=8 --lora.init_adapter=null \
+        --ps.shared_memory=false \
         --parallel.micro_batches=2 --ps.address=tcp://10.83.0.1:7700 --ps.insecure=true --port-file="$work/port" \
         >>"$work/log" 2>&1 &
     ps=$!

@@ -13,7 +13,7 @@ cp "$case_dir"/model/tokenizer*.json "$work/model"
 net_on 1 "$root/bin/lora_ps" "$case_dir/run.yaml" --model="$work/model" --train.output_dir="$work/out" \
     --data.max_length=16 --train.batch_size=2 --train.max_steps=$steps --train.eval_strategy=no --lora.r=8 \
     --lora.init_adapter=null --parallel.micro_batches=2 --ps.address=tcp://10.83.0.1:7700 --ps.insecure=true \
-    --port-file="$work/port" >>"$work/log" 2>&1 &
+    --ps.shared_memory=false --port-file="$work/port" >>"$work/log" 2>&1 &
 ps=$!
 await 60 test -s "$work/port"
 net_on 2 mpirun -n 1 "$root/bin/lora_worker" --ps.address=tcp://10.83.0.1:7700 >>"$work/log" 2>&1 &
