@@ -12,13 +12,7 @@ lora=$root/bin/lora
 steps=400
 reference "$work/one"
 want=$(sha "$work/one")
-for ranks in 2 4; do
-    start_ps "$work/r$ranks"
-    start_job $ranks
-    ends_with 0 "the server of $ranks ranks" wait $ps
-    ends_with 0 "$ranks ranks" wait $job
-    same_bits "$work/r$ranks" "a job of $ranks ranks"
-done
+by_ranks 2 4
 
 # a worker is killed, and then the server, twice, between checkpoints of which two stay
 start_ps "$work/kills" --train.save_strategy=steps --train.save_steps=50 --train.save_total_limit=2

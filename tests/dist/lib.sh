@@ -109,6 +109,18 @@ reference() {
     wait $job || fail "its worker ended with $?"
 }
 
+# RANKS...: a job of so many ranks, in $work/rRANKS, makes the adapter that $want is of
+by_ranks() {
+    local ranks
+    for ranks in "$@"; do
+        start_ps "$work/r$ranks"
+        start_job "$ranks"
+        ends_with 0 "the server of $ranks ranks" wait $ps
+        ends_with 0 "$ranks ranks" wait $job
+        same_bits "$work/r$ranks" "a job of $ranks ranks"
+    done
+}
+
 # DIR EVERY STEP: a run with checkpoints every EVERY steps by a job of one rank and one of two, of which one is killed at step 5,
 # and the server at STEP; its adapter is the one that $want is of
 through_kills() {

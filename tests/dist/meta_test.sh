@@ -9,13 +9,7 @@ bits=(--meta.episodes=6 --lora.lora_dropout=0.1 --train.eval_strategy=no
 steps=30
 reference "$work/one"
 want=$(sha "$work/one")
-for ranks in 2 4; do
-    start_ps "$work/r$ranks"
-    start_job $ranks
-    ends_with 0 "the server of $ranks ranks" wait $ps
-    ends_with 0 "$ranks ranks" wait $job
-    same_bits "$work/r$ranks" "a job of $ranks ranks"
-done
+by_ranks 2 4
 through_kills "$work/kills" 10 12
 [ "$(sha "$work/one/tasks/words")" = "$(sha "$work/kills/tasks/words")" ] || fail "a kill changes a task's adapter"
 

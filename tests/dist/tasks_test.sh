@@ -8,13 +8,7 @@ case_dir=$root/tests/golden/bert-tasks
 steps=60
 reference "$work/one"
 want=$(sha "$work/one")
-for ranks in 2 4; do
-    start_ps "$work/r$ranks"
-    start_job $ranks
-    ends_with 0 "the server of $ranks ranks" wait $ps
-    ends_with 0 "$ranks ranks" wait $job
-    same_bits "$work/r$ranks" "a job of $ranks ranks"
-done
+by_ranks 2 4
 through_kills "$work/kills" 15 20
 for task in mood words; do
     cmp "$work/one/tasks/$task/adapter_model.safetensors" "$work/kills/tasks/$task/adapter_model.safetensors" >"$work/log" ||
