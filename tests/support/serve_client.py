@@ -70,6 +70,10 @@ def metric(name):
     return None
 
 
+def answered(path, code):
+    return metric(f'lora_requests_total{{path="{path}",code="{code}"}}') or 0
+
+
 def pieces(path, body):
     status, r, data = ask("POST", path, {**body, "stream": True})
     check("a stream is text/event-stream", status == 200 and r.headers["Content-Type"].startswith("text/event-stream"), data)
@@ -371,19 +375,21 @@ def await_idle(what):
 
 def leave(model):
     long = {"model": model, "prompt": "hello there", "max_tokens": 60, "temperature": 0, "ignore_eos": True}
-    before, tokens = metric("lora_requests_aborted_total"), metric("lora_generation_tokens_total")
+    path, tokens = "/v1/completions", metric("lora_generation_tokens_total")
+    aborted, before = metric("lora_requests_aborted_total"), {code: answered(path, code) for code in (200, 429, 499)}
     for i in range(40):
         c = raw_connection()
-        c.sendall(post("/v1/completions", {**long, "stream": i % 2 == 0, "prompt": ["hello there"] * 32}))
+        c.sendall(post(path, {**long, "stream": i % 2 == 0, "prompt": ["hello there"] * 32}))
         if i % 4 == 0:
             c.recv(20)
         c.close()
     await_idle("clients that left")
     until = time.time() + 5  # a request is counted when its connection has ended, a moment behind its last token
-    while metric("lora_requests_aborted_total") - before < 20 and time.time() < until:
+    while sum(after := [answered(path, code) - n for code, n in before.items()]) < 40 and time.time() < until:
         time.sleep(0.02)
-    aborted, written = metric("lora_requests_aborted_total") - before, metric("lora_generation_tokens_total") - tokens
-    check("they are counted as aborted", aborted >= 20, aborted)
+    aborted, written = metric("lora_requests_aborted_total") - aborted, metric("lora_generation_tokens_total") - tokens
+    check("each found no place or was given up, none was done", after[0] == 0 and after[1] + after[2] == 40, after)
+    check("they are counted as aborted", aborted == after[2] > 0, (aborted, after))
     check("what they asked for was given up", written < 40 * 32 * 60 / 2, written)
     check("the next one is answered", answer("/v1/completions", {**long, "max_tokens": 2})["usage"]["completion_tokens"] == 2)
 
