@@ -9,6 +9,7 @@
 #include "launch/command.h"
 #include "launch/eval_rows.h"
 #include "launch/named_adapter.h"
+#include "launch/row_names.h"
 #include "launch/session.h"
 #include "worker/eval/engine.h"
 #include "worker/eval/measure.h"
@@ -21,9 +22,10 @@
 
 typedef struct EvalArguments {
     const char *adapters[OPTION_MOST + 1]; /* as they were given, NULL behind the last */
-    bool other_base;
+    bool other_base, by_row;
     const Groups *groups; /* of a job whose ranks hold a stage each; NULL: one process */
     const Arguments *words; /* lent */
+    const char *whom; /* only rows that name this one; NULL: all */
 } EvalArguments;
 
 typedef struct MeasuredSet {
@@ -150,7 +152,9 @@ static bool evaluate(json_t **figures, const Config *c, const EvalRun *run, cons
     MeasuredSet set = { 0 };
     if (!eval_rows_choose(&set.rows, c, given->words, run, err))
         return false;
-    const DatasetOptions data = settings_data(c, set.rows.files);
+    DatasetOptions data = settings_data(c, set.rows.files);
+    data.by = given->whom ? ADAPTER_FIELD : NULL;
+    data.by_whom = given->whom;
     const SessionOptions o = {
         .model = c->model,
         .adapter = run->adapter,
@@ -217,41 +221,99 @@ static char *run_file(const char *given, const char **adapter, Err *err)
     return NULL;
 }
 
-/* *figures is new: of one adapter, or of the base alone. */
-static bool measure_one(json_t **figures, EvalRun of, const EvalArguments *own, Err *err)
+/* The configuration that an adapter, or the base alone, is measured by. */
+static bool load(Config *config, EvalRun *of, const EvalArguments *own, Err *err)
 {
     const Arguments *given = own->words;
-    char *file = run_file(given->positionals[0], &of.adapter, err);
+    const char *chosen = of->adapter;
+    char *file = run_file(given->positionals[0], own->whom ? &chosen : &of->adapter, err); /* NULL stays the base */
     const ConfigSources sources = { .file = file,
                                     .overrides = given->overrides,
                                     .override_count = given->override_count };
-    Config config = { 0 };
-    const bool ok =
-        file && (!of.adapter || adapter_run_check(of.adapter, err)) && config_load(&config, &sources, err) &&
-        (!of.adapter || run_folder_labels(&config, of.adapter, err)) && evaluate(figures, &config, &of, own, err);
-    config_release(&config);
+    const bool ok = file && (!of->adapter || adapter_run_check(of->adapter, err)) &&
+                    config_load(config, &sources, err) &&
+                    (!of->adapter || run_folder_labels(config, of->adapter, err));
     free(file);
     return ok;
 }
 
-/* NAME=DIR of each, one behind the other on the same rows: figures by name. */
+/* *figures is new: of one adapter, or of the base alone. */
+static bool measure_one(json_t **figures, EvalRun of, const EvalArguments *own, Err *err)
+{
+    Config config = { 0 };
+    const bool ok = load(&config, &of, own, err) && evaluate(figures, &config, &of, own, err);
+    config_release(&config);
+    return ok;
+}
+
+/* NAME=DIR of several; behind the last the base by itself, where rows may name it. */
+typedef struct EvalNames {
+    char *names[OPTION_MOST + 1], *folders[OPTION_MOST + 1]; /* owned */
+    int64_t rows[OPTION_MOST + 1]; /* that name each */
+    int count;
+} EvalNames;
+
+static bool split_names(EvalNames *all, const EvalArguments *own, Err *err)
+{
+    for (int i = 0; own->adapters[i]; i++, all->count++) {
+        if (!named_adapter_split(own->adapters[i], &all->names[i], &all->folders[i], err))
+            return false;
+        for (int k = 0; k < i; k++)
+            if (strcmp(all->names[k], all->names[i]) == 0)
+                return err_set(err, ERR_INPUT, "two adapters are called '%s'", all->names[i]);
+    }
+    if (own->by_row)
+        all->names[all->count++] = xstrdup(ADAPTER_BASE);
+    return true;
+}
+
+static void release_names(EvalNames *all)
+{
+    for (int i = 0; i <= OPTION_MOST; i++) {
+        free(all->names[i]);
+        free(all->folders[i]);
+    }
+}
+
+/* Who is named by how many of the rows that are measured. */
+static bool count_rows(EvalNames *all, const EvalArguments *own, Err *err)
+{
+    EvalRun first = { all->folders[0], own->other_base };
+    Config config = { 0 };
+    EvalRows rows = { 0 };
+    bool ok = load(&config, &first, own, err) && eval_rows_choose(&rows, &config, own->words, &first, err);
+    if (ok && rows.share > 0) {
+        ok = err_set(err, ERR_INPUT, "--by_row takes all rows of files, not those that a run held back");
+        err_hint(err, "--data.test=FILE");
+    }
+    if (ok) {
+        const DatasetOptions data = settings_data(&config, rows.files);
+        ok = row_names_count(all->rows, (const char *const *)all->names, all->count, &data, err);
+    }
+    config_release(&config);
+    return ok;
+}
+
+/* Figures by name: of each on the same rows, or on those that name it. */
 static bool measure_several(json_t *figures, const EvalArguments *own, Err *err)
 {
-    for (int i = 0; own->adapters[i]; i++) {
-        char *name = NULL, *folder = NULL;
+    EvalNames all = { 0 };
+    bool ok = split_names(&all, own, err) && (!own->by_row || count_rows(&all, own, err));
+    for (int i = 0; ok && i < all.count; i++) {
+        EvalArguments each = *own;
         json_t *one = NULL;
-        bool ok = named_adapter_split(own->adapters[i], &name, &folder, err);
-        if (ok && json_object_get(figures, name))
-            ok = err_set(err, ERR_INPUT, "two adapters are called '%s'", name);
-        ok = ok && measure_one(&one, (EvalRun){ folder, own->other_base }, own, err);
+        each.whom = own->by_row ? all.names[i] : NULL;
+        if (own->by_row && all.rows[i] == 0) {
+            if (all.folders[i])
+                json_object_set_new(figures, all.names[i], json_pack("{s:i}", "eval_samples", 0));
+            continue;
+        }
+        ok = measure_one(&one, (EvalRun){ all.folders[i], own->other_base }, &each, err);
         if (ok)
-            json_object_set_new(figures, name, one);
-        free(name);
-        free(folder);
-        if (!ok)
-            return false;
+            json_object_set_new(figures, all.names[i], one);
     }
-    return true;
+    release_names(&all);
+    return ok;
 }
 
 static bool run(void *self, const Arguments *given, Err *err)
@@ -263,6 +325,11 @@ static bool run(void *self, const Arguments *given, Err *err)
     if (!several && first && own->adapters[1]) {
         err_set(err, ERR_INPUT, "several adapters need a name each");
         return err_hint(err, "--adapter=NAME=DIR --adapter=OTHER=DIR");
+    }
+    if (own->by_row && !several) {
+        err_set(err, ERR_INPUT, "--by_row is for several adapters, each by its name");
+        return err_hint(err, "--adapter=NAME=DIR --adapter=OTHER=DIR; each row says which in its field '" ADAPTER_FIELD
+                             "'");
     }
     json_t *figures = several ? json_object() : NULL;
     const bool ok = several ? measure_several(figures, own, err)
@@ -290,6 +357,10 @@ int cmd_eval_stages(int argc, char **argv, const Groups *groups)
           "the adapter, or the model that was trained whole, to measure; without it: the base model; NAME=DIR, repeated: "
           "several on the same rows, figures by name",
           given.adapters, NULL },
+        { "by_row", NULL,
+          "of several adapters each row is measured with the one that its field 'adapter' names (" ADAPTER_BASE
+          ": the base by itself)",
+          NULL, &given.by_row },
         { "other_base", NULL, "take the base though the adapter was trained on another", NULL, &given.other_base },
         { "help", NULL, "this text", NULL, &help },
     };

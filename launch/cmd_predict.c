@@ -42,12 +42,10 @@ static bool answer(Session *session, const PredictInput *input, Err *err)
     return answers[session->base.adapted.arch->head.task->type](session, input, err);
 }
 
-static const char base_name[] = "__base__"; /* in the field of a row: the base of a language model by itself */
-
 /* NAME=DIR of several adapters over one base. */
 typedef struct SeveralAdapters {
     char *names[OPTION_MOST], *folders[OPTION_MOST]; /* owned */
-    NamedAdapter *named[OPTION_MOST + 1]; /* [count], and the base of a language model as "__base__" */
+    NamedAdapter *named[OPTION_MOST + 1]; /* [count], and the base of a language model as ADAPTER_BASE */
     int count, open;
 } SeveralAdapters;
 
@@ -75,8 +73,6 @@ static bool split_several(SeveralAdapters *s, const PredictArguments *given, Err
         for (int k = 0; k < i; k++)
             if (strcmp(s->names[k], s->names[i]) == 0)
                 return err_set(err, ERR_INPUT, "two adapters are called '%s'", s->names[i]);
-        if (strcmp(s->names[i], base_name) == 0)
-            return err_set(err, ERR_INPUT, "no adapter can be called '%s': that is the base by itself", base_name);
     }
     return true;
 }
@@ -90,7 +86,7 @@ static bool open_several(SeveralAdapters *s, const Session *session, const Sessi
     }
     for (int i = 0; i < s->count + (s->count > 0 && task->speaks); i++) {
         const bool base = i == s->count;
-        s->named[i] = named_adapter_open(session, o, base ? base_name : s->names[i], base ? NULL : s->folders[i], err);
+        s->named[i] = named_adapter_open(session, o, base ? ADAPTER_BASE : s->names[i], base ? NULL : s->folders[i], err);
         if (!s->named[i])
             return false;
         s->open++;

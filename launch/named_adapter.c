@@ -17,9 +17,31 @@ bool named_adapter_split(const char *given, char **name, char **folder, Err *err
         err_set(err, ERR_INPUT, "'%s' is not NAME=DIR", given);
         return err_hint(err, "--adapter=mine=runs/mine");
     }
+    if (strncmp(given, ADAPTER_BASE "=", sizeof ADAPTER_BASE) == 0)
+        return err_set(err, ERR_INPUT, "no adapter can be called '%s': that is the base by itself", ADAPTER_BASE);
     *name = xstrndup(given, (size_t)(at - given));
     *folder = xstrdup(at + 1);
     return true;
+}
+
+int named_adapter_find(const char *const *names, int count, const char *given, size_t n, Err *err)
+{
+    Text there = { 0 };
+    int sampled = 0;
+    for (int i = 0; i < count; i++) {
+        if (given && strlen(names[i]) == n && memcmp(names[i], given, n) == 0) {
+            text_release(&there);
+            return i;
+        }
+        text_sample(&there, &sampled, names[i]);
+    }
+    if (given)
+        err_set(err, ERR_INPUT, "'%.*s' is the name of no adapter", (int)n, given);
+    else
+        err_set(err, ERR_INPUT, "the row does not say which adapter answers: it has no '" ADAPTER_FIELD "'");
+    err_hint(err, "there are: %s", text_sampled(&there, sampled));
+    text_release(&there);
+    return -1;
 }
 
 /* The labels are the adapter's own, as its run or its head has them. */

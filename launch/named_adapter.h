@@ -7,6 +7,10 @@
 #include "launch/session.h"
 #include "worker/model/adapter.h"
 
+/* The field of a row that names its adapter, and the name of the base by itself. */
+#define ADAPTER_FIELD "adapter"
+#define ADAPTER_BASE "__base__"
+
 typedef struct NamedAdapter {
     char *name, *folder; /* folder NULL: the base alone */
     LoraConfig lora;
@@ -17,6 +21,9 @@ typedef struct NamedAdapter {
 
 /* "NAME=DIR". Both parts are new; false with *err set. */
 MUST_USE bool named_adapter_split(const char *given, char **name, char **folder, Err *err);
+
+/* Which of names[count] a row's field names, given[n]; NULL: it names none. -1 with *err set. */
+MUST_USE int named_adapter_find(const char *const *names, int count, const char *given, size_t n, Err *err);
 
 /* Over the session's base, of which it has to be, for its task. model: as SessionOptions.model, the base by its name.
  * folder NULL: the base alone. NULL with *err set. */

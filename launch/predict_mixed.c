@@ -1,4 +1,5 @@
 #include "common/base/mem.h"
+#include "common/config/options.h"
 #include "launch/predict.h"
 
 #include <stdlib.h>
@@ -6,24 +7,16 @@
 
 NamedAdapter *predict_adapter(const PredictInput *input, const Record *r, Err *err)
 {
-    Text names = { 0 };
-    int count = 0;
-    for (int i = 0; i < input->named_count; i++) {
-        const char *name = input->named[i]->name;
-        if (r && r->label && strlen(name) == r->label_size && memcmp(name, r->label, r->label_size) == 0)
-            return input->named[i];
-        text_sample(&names, &count, name);
-    }
-    if (!r)
+    const char *names[OPTION_MOST + 1];
+    if (!r) {
         err_set(err, ERR_INPUT, "lines do not say which of several adapters answers");
-    else if (!r->label)
-        err_set(err, ERR_INPUT, "the row does not say which adapter answers: it has no 'adapter'");
-    else
-        err_set(err, ERR_INPUT, "'%.*s' is the name of no adapter", (int)r->label_size, r->label);
-    err_hint(err, r ? "there are: %s" : "give a .jsonl, .json, .csv or .tsv file with a field 'adapter': %s",
-             text_sampled(&names, count));
-    text_release(&names);
-    return NULL;
+        err_hint(err, "give a .jsonl, .json, .csv or .tsv file, whose rows have a field '" ADAPTER_FIELD "'");
+        return NULL;
+    }
+    for (int i = 0; i < input->named_count; i++)
+        names[i] = input->named[i]->name;
+    const int at = named_adapter_find(names, input->named_count, r->label, r->label_size, err);
+    return at < 0 ? NULL : input->named[at];
 }
 
 /* The examples in the order of their adapters; order[B]. */

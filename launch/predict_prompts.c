@@ -40,7 +40,7 @@ static bool print_answers(Writer *w, Err *err)
         json_object_set_new(line, "text", json_stringn(text.data ? text.data : "", text.size));
         json_object_set_new(line, "tokens", json_integer((json_int_t)texts[b].count));
         if (mixed)
-            json_object_set_new(line, "adapter", json_string(w->named[b]->name));
+            json_object_set_new(line, ADAPTER_FIELD, json_string(w->named[b]->name));
         if (ok)
             ok = predict_print(line, err);
         else
@@ -143,7 +143,7 @@ bool predict_prompts(Session *session, const PredictInput *input, Err *err)
     const RecordColumns columns = { .kind = d->messages ? ROWS_MESSAGES
                                             : mixed     ? ROWS_LABELLED
                                                         : ROWS_TEXTS,
-                                    .label = mixed ? "adapter" : NULL,
+                                    .label = mixed ? ADAPTER_FIELD : NULL,
                                     .text = d->template_text ? NULL
                                             : d->prompt      ? d->prompt
                                                              : d->text,

@@ -29,7 +29,7 @@ static bool print_mixed(WaitingTexts *p, const Batch *batch, Err *err)
     for (int64_t b = 0; ok && b < p->count; b++) {
         const ModelArch *arch = adapter_arch(p->named[b]->adapter);
         json_t *line = predict_classes(arch, at, p->input->logits);
-        json_object_set_new(line, "adapter", json_string(p->named[b]->name));
+        json_object_set_new(line, ADAPTER_FIELD, json_string(p->named[b]->name));
         ok = predict_print(line, err);
         at += arch->head.labels;
     }
@@ -122,7 +122,7 @@ bool predict_each(Session *session, const PredictInput *input, const char *colum
     const RecordColumns columns = { .kind = ROWS_LABELLED,
                                     .text = column ? column : d->text,
                                     .pair = column ? NULL : d->text_pair,
-                                    .label = input->named_count > 0 ? "adapter" : NULL };
+                                    .label = input->named_count > 0 ? ADAPTER_FIELD : NULL };
     const bool read = predict_as_rows(input, columns.kind) ? predict_rows(input, &columns, add_row, p, err)
                                                            : predict_lines(input, add_line, p, err);
     const bool ok = read && print_answers(p, err);

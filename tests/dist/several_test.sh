@@ -73,3 +73,50 @@ evaluates() { # PATTERN ADAPTERS...
 evaluates "several adapters need a name each" --adapter="$case_dir/init" --adapter="$case_dir/expected"
 evaluates "two adapters are called 'a'" --adapter=a="$case_dir/init" --adapter=a="$case_dir/expected"
 evaluates "there is no adapter" --adapter=a="$case_dir/init" --adapter=b="$work"
+
+# `lora eval --by_row`: figures of each are those that it has alone on its rows; the base is one of them
+rows() { # CASE FILE
+    python3 - "$golden/$1/$2" "$work" <<'END'
+import json, os, sys
+path, work = sys.argv[1:]
+end, whom = os.path.splitext(path)[1], ("a", "b", "b", "__base__")
+lines = open(path, encoding="utf-8").read().splitlines()
+head, lines = (lines[:1], lines[1:]) if end == ".tsv" else ([], lines)
+def named(line, name):
+    return f"{line}\t{name}" if end == ".tsv" else json.dumps({**json.loads(line), "adapter": name})
+def write(name, rows):
+    with open(f"{work}/{name}{end}", "w", encoding="utf-8") as file:
+        file.writelines(row + "\n" for row in rows)
+write("mixed", [named(line, "adapter") for line in head] + [named(line, whom[i % 4]) for i, line in enumerate(lines)])
+for name in set(whom):
+    write(name, head + [line for i, line in enumerate(lines) if whom[i % 4] == name])
+END
+}
+by_row() { # CASE FILE
+    local case_dir=$golden/$1 end=${2##*.} name
+    rows "$1" "$2"
+    local both=(--adapter=a="$case_dir/init" --adapter=b="$case_dir/expected" --adapter=unused="$case_dir/init" --by_row)
+    "$root/bin/lora" eval "$case_dir/run.yaml" "${both[@]}" --data.test="$work/mixed.$end" >"$work/both.json" 2>"$work/log" ||
+        fail "lora eval --by_row of $1"
+    for name in a=--adapter="$case_dir/init" b=--adapter="$case_dir/expected" __base__=--train.seed=42; do
+        "$root/bin/lora" eval "$case_dir/run.yaml" "${name#*=}" --data.test="$work/${name%%=*}.$end" >"$work/${name%%=*}.json" \
+            2>"$work/log" || fail "lora eval of the rows of ${name%%=*}"
+    done
+    python3 - "$work" >"$work/log" 2>&1 <<'END' || fail "$1 by row has other figures than each alone"
+import json, sys
+both, *each = (json.load(open(f"{sys.argv[1]}/{name}.json")) for name in ("both", "a", "b", "__base__"))
+assert both == {"a": each[0], "b": each[1], "__base__": each[2], "unused": {"eval_samples": 0}}, (both, each)
+assert each[0]["eval_samples"] > 0 and each[1]["eval_loss"] != each[0]["eval_loss"]
+END
+}
+by_row bert-seqcls dev.tsv
+by_row gpt2-clm dev.jsonl
+case_dir=$golden/bert-seqcls
+both=(--adapter=a="$case_dir/init" --adapter=b="$case_dir/expected")
+evaluates "it has no 'adapter'" "${both[@]}" --by_row
+printf 'text\tlabel\tadapter\na film\tneutral\tb\na film\tneutral\tc\n' >"$work/wrong.tsv"
+evaluates "wrong.tsv:3" "${both[@]}" --by_row --data.test="$work/wrong.tsv"
+evaluates "'c' is the name of no adapter" "${both[@]}" --by_row --data.test="$work/wrong.tsv"
+evaluates "by_row is for several adapters" --adapter="$case_dir/init" --by_row
+evaluates "no adapter can be called '__base__'" --adapter=__base__="$case_dir/init" --adapter=b="$case_dir/expected"
+evaluates "not those that a run held back" "${both[@]}" --by_row --data.validation=null --data.validation_split=0.5

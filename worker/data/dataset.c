@@ -21,6 +21,7 @@ RecordColumns dataset_columns(const DatasetOptions *o)
                             .tokens = o->tokens,
                             .tags = o->tags,
                             .messages = o->messages,
+                            .by = o->by,
                             .labelled = o->labelled,
                             .texts = listed ? o->columns : NULL,
                             .form = o->form };
@@ -45,6 +46,7 @@ static DatasetOptions options_of(const DatasetOptions *o, int file)
 typedef struct Builder {
     Examples examples;
     int64_t read, skipped; /* rows of files: used, left out */
+    int64_t anothers; /* that are not by_whom's */
     int64_t in_file; /* of the current file */
     Err first_bad; /* why the first of those left out was */
     DatasetOptions part; /* of the current file */
@@ -56,6 +58,12 @@ static void place(Err *bad, const Record *r)
         err_at(bad, r->line > 0 ? "%s:%lld" : "%s", r->file, (long long)r->line);
 }
 
+static bool is_anothers(const DatasetOptions *o, const Record *r)
+{
+    const size_t n = o->by ? strlen(o->by_whom) : 0;
+    return o->by && (!r->by || r->by_size != n || memcmp(r->by, o->by_whom, n) != 0);
+}
+
 static bool add_row(void *self, const Record *r, Err *bad, Err *err)
 {
     Builder *b = self;
@@ -63,6 +71,10 @@ static bool add_row(void *self, const Record *r, Err *bad, Err *err)
     if (o->limit >= 0 && b->in_file >= o->limit)
         return true;
     b->in_file++;
+    if (is_anothers(o, r)) {
+        b->anothers++;
+        return true;
+    }
     if (bad->kind == ERR_NONE && rows_add(&b->examples, r, bad)) {
         b->read++;
         return true;
@@ -131,7 +143,7 @@ static bool build(Dataset *data, Builder *b, Err *err)
         b->part = options_of(o, i);
         b->examples.options = &b->part;
         const RecordColumns columns = dataset_columns(&b->part);
-        const int64_t before = b->read + b->skipped;
+        const int64_t before = b->read + b->skipped + b->anothers;
         b->in_file = 0;
         b->examples.file = i;
         Err bad = { 0 };
@@ -139,7 +151,7 @@ static bool build(Dataset *data, Builder *b, Err *err)
             *err = bad;
             return false;
         }
-        if (b->read + b->skipped == before)
+        if (b->read + b->skipped + b->anothers == before)
             return is_empty(o->files->items[i], err);
     }
     return b->examples.count > 0 ? pack(data, b, err) : nothing(b, err);
@@ -187,6 +199,8 @@ static void describe(const DatasetOptions *o, const ModelArch *arch, Text *words
               (long long)arch->types, (long long)arch->image_size, (long long)arch->patch);
     for (int i = 0; o->kind == ROWS_COLUMNS && i < o->columns->count; i++)
         text_addf(words, "\n%s", o->columns->items[i]);
+    if (o->by)
+        text_addf(words, "\n%s\n%s", o->by, o->by_whom);
     if (o->kind == ROWS_SOURCES)
         text_addf(words, " %lld %lld", (long long)o->max_target_length, (long long)arch->start_id);
     if (o->kind == ROWS_QUESTIONS)

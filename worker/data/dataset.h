@@ -56,6 +56,7 @@ typedef struct DatasetOptions {
     const int *task_of; /* [files] */
     const DataTask *task; /* of the file that is read; dataset.c's */
     bool labelled; /* false: a missing label column is fine, goal is 0 (prediction) */
+    const char *by, *by_whom; /* only rows whose field `by` is by_whom; NULL: all */
 } DatasetOptions;
 
 /* tokenizer may be NULL for images. */

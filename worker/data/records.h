@@ -40,6 +40,8 @@ typedef struct Record {
     size_t label_size;
     const json_t *label_json; /* of JSON: the value itself, else NULL */
     const json_t *id; /* QUESTIONS: what JSON has under that name, else NULL */
+    const char *by; /* a text; NULL: absent */
+    size_t by_size;
     WordList words; /* WORDS; COLUMNS: the texts */
     const char *const *tags; /* [words.count]; NULL: absent */
     bool line_a_word; /* word i stands on line + i */
@@ -57,6 +59,7 @@ typedef struct RecordColumns {
                                         answers */
     const char *tokens, *tags, *messages;
     const StringList *texts; /* COLUMNS; the number is `label` */
+    const char *by; /* whom the row is for, where rows are for several; files of other kinds than tables and JSON have none */
     bool labelled; /* a missing label column, or missing tags, are an error */
     const char *form; /* the text is this, filled in (form.h), and `text` is NULL; NULL: none */
 } RecordColumns;

@@ -282,6 +282,9 @@ static bool give_object(JsonRow *w, const char *json, size_t n, int64_t number)
     } else {
         fill_texts(&r, w, row, c, &bad);
     }
+    const json_t *by = c->by ? json_object_get(row, c->by) : NULL;
+    r.by = json_string_value(by);
+    r.by_size = json_string_length(by);
     if (bad.kind != ERR_NONE || !r.text)
         r.text = "", r.text_size = 0;
     const bool ok = records_give(w->reader, &r, &bad);

@@ -153,7 +153,7 @@ typedef struct TableFile {
     Scan scan;
     char **names; /* header, owned */
     size_t columns;
-    int text, pair, label; /* column numbers, -1: none */
+    int text, pair, label, by; /* column numbers, -1: none */
     int *texts; /* [columns->texts] the same, owned */
     const char **cells; /* of the current row, owned */
     size_t *sizes;
@@ -237,7 +237,8 @@ static bool read_header(TableFile *t)
         t->names[i] = xstrndup(name, n);
     }
     return find_column(t, c->text, true, &t->text) && find_column(t, c->pair, true, &t->pair) &&
-           find_column(t, c->label, c->labelled, &t->label) && find_texts(t, c->texts);
+           find_column(t, c->label, c->labelled, &t->label) && find_column(t, c->by, false, &t->by) &&
+           find_texts(t, c->texts);
 }
 
 /* ---- records ---------------------------------------------------------------------------- */
@@ -283,6 +284,7 @@ static bool give_row(TableFile *t)
             r.text = lend(t, t->text, &r.text_size);
         r.pair = lend(t, t->pair, &r.pair_size);
         r.label = lend(t, t->label, &r.label_size);
+        r.by = lend(t, t->by, &r.by_size);
         for (int i = 0; c->texts && i < c->texts->count; i++)
             t->cells[i] = lend(t, t->texts[i], &t->sizes[i]);
         if (c->texts)
