@@ -231,8 +231,7 @@ static bool load(Config *config, EvalRun *of, const EvalArguments *own, Err *err
                                     .overrides = given->overrides,
                                     .override_count = given->override_count };
     const bool ok = file && (!of->adapter || adapter_run_check(of->adapter, err)) &&
-                    config_load(config, &sources, err) &&
-                    (!of->adapter || run_folder_labels(config, of->adapter, err));
+                    config_load(config, &sources, err) && (!of->adapter || run_folder_labels(config, of->adapter, err));
     free(file);
     return ok;
 }
@@ -328,8 +327,8 @@ static bool run(void *self, const Arguments *given, Err *err)
     }
     if (own->by_row && !several) {
         err_set(err, ERR_INPUT, "--by_row is for several adapters, each by its name");
-        return err_hint(err, "--adapter=NAME=DIR --adapter=OTHER=DIR; each row says which in its field '" ADAPTER_FIELD
-                             "'");
+        return err_hint(err,
+                        "--adapter=NAME=DIR --adapter=OTHER=DIR; each row says which in its field '" ADAPTER_FIELD "'");
     }
     json_t *figures = several ? json_object() : NULL;
     const bool ok = several ? measure_several(figures, own, err)

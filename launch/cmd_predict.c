@@ -86,7 +86,8 @@ static bool open_several(SeveralAdapters *s, const Session *session, const Sessi
     }
     for (int i = 0; i < s->count + (s->count > 0 && task->speaks); i++) {
         const bool base = i == s->count;
-        s->named[i] = named_adapter_open(session, o, base ? ADAPTER_BASE : s->names[i], base ? NULL : s->folders[i], err);
+        s->named[i] =
+            named_adapter_open(session, o, base ? ADAPTER_BASE : s->names[i], base ? NULL : s->folders[i], err);
         if (!s->named[i])
             return false;
         s->open++;

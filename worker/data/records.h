@@ -59,7 +59,8 @@ typedef struct RecordColumns {
                                         answers */
     const char *tokens, *tags, *messages;
     const StringList *texts; /* COLUMNS; the number is `label` */
-    const char *by; /* whom the row is for, where rows are for several; files of other kinds than tables and JSON have none */
+    const char
+        *by; /* whom the row is for, where rows are for several; files of other kinds than tables and JSON have none */
     bool labelled; /* a missing label column, or missing tags, are an error */
     const char *form; /* the text is this, filled in (form.h), and `text` is NULL; NULL: none */
 } RecordColumns;
