@@ -4,17 +4,17 @@
 
 #include <string.h>
 
-typedef struct Tally {
+typedef struct NamedRows {
     int64_t *rows; /* [count] */
     const char *const *names; /* [count] */
     int count;
     const DatasetOptions *data;
     int64_t in_file; /* rows of the current file */
-} Tally;
+} NamedRows;
 
 static bool count_row(void *self, const Record *r, Err *bad, Err *err)
 {
-    Tally *t = self;
+    NamedRows *t = self;
     if (t->data->limit >= 0 && t->in_file >= t->data->limit)
         return true;
     t->in_file++;
@@ -35,8 +35,8 @@ bool row_names_count(int64_t *rows, const char *const *names, int count, const D
     columns.by = ADAPTER_FIELD;
     memset(rows, 0, (size_t)count * sizeof *rows);
     for (int i = 0; i < data->files->count; i++) {
-        Tally tally = { rows, names, count, data, 0 };
-        if (!records_read(data->files->items[i], &columns, count_row, &tally, err))
+        NamedRows counted = { rows, names, count, data, 0 };
+        if (!records_read(data->files->items[i], &columns, count_row, &counted, err))
             return false;
     }
     return true;
