@@ -140,6 +140,20 @@ int64_t machine_room(const Machine *m)
     return (int64_t)least((double)m->available, (double)m->limit);
 }
 
+int64_t machine_files(int64_t want)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return want;
+    const rlim_t allowed = limit.rlim_max < (rlim_t)want ? limit.rlim_max : (rlim_t)want;
+    if (limit.rlim_cur < allowed) {
+        const struct rlimit more = { allowed, limit.rlim_max };
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            limit = more;
+    }
+    return limit.rlim_cur < (rlim_t)want ? (int64_t)limit.rlim_cur : want;
+}
+
 void machine_host(char *name, size_t size)
 {
     if (gethostname(name, size - 1) != 0)

@@ -24,6 +24,10 @@ Machine machine_look(const char *root);
 /* What one more process could take: the least of what is available and of the limit of the group. */
 int64_t machine_room(const Machine *machine);
 
+/* How many descriptors this process may have, which are `want` if it may ask for so many: the soft limit is often 1024,
+ * the hard one far above. */
+int64_t machine_files(int64_t want);
+
 /* The machine's name as it may travel: visible ASCII, "" where it has none. */
 void machine_host(char *name, size_t size);
 

@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/machine.h"
 #include "common/base/mem.h"
 #include "common/http/cors.h"
 #include "common/http/patience.h"
@@ -23,6 +24,9 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* Connections above the most, which make place for each other (patience); descriptors that are none. */
+enum { LEAVING = 16, OTHER_FILES = 64 };
 
 struct HttpServer {
     struct MHD_Daemon *daemon;
@@ -257,11 +261,13 @@ static void on_connection(void *self, struct MHD_Connection *connection, void **
                           enum MHD_ConnectionNotificationCode code)
 {
     HttpServer *server = self;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
-        *guest = patience_join(server->patience,
-                               MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
-    else
+    if (code != MHD_CONNECTION_NOTIFY_STARTED) {
         patience_leave(server->patience, *guest);
+        return;
+    }
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *address = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *guest = patience_join(server->patience, info->connect_fd, address ? address->client_addr : NULL);
 }
 
 static enum MHD_Result count_lengths(void *self, enum MHD_ValueKind kind, const char *name, const char *value)
@@ -374,12 +380,20 @@ static int listen_at(const HttpOptions *o, int *port, Err *err)
     return s;
 }
 
+/* How many connections there can be, of so many: this process has other files, too. */
+static int room_for(int connections)
+{
+    const int64_t files = machine_files(connections + LEAVING + OTHER_FILES) - LEAVING - OTHER_FILES;
+    return files < 1 ? 1 : files < connections ? (int)files : connections;
+}
+
 HttpServer *http_open(const HttpOptions *options, const HttpHandler *handler, Err *err)
 {
     HttpServer *server = xcalloc(1, sizeof *server);
     *server = (HttpServer){ .handler = *handler, .options = *options };
     pthread_mutex_init(&server->lock, NULL);
-    server->patience = patience_open(options->body_seconds, err);
+    const int connections = room_for(options->connections);
+    server->patience = patience_open(options->body_seconds, connections, err);
     server->listener = server->patience ? listen_at(options, &server->port, err) : -1;
     const struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)options->certificate },
@@ -394,7 +408,7 @@ HttpServer *http_open(const HttpOptions *options, const HttpHandler *handler, Er
             MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, say_error, NULL,
                              MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
                              server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
-                             (unsigned)options->connections, MHD_OPTION_CONNECTION_TIMEOUT,
+                             (unsigned)(connections + LEAVING), MHD_OPTION_CONNECTION_TIMEOUT,
                              (unsigned)options->body_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536,
                              MHD_OPTION_ARRAY, options->certificate ? tls : tls + 2, MHD_OPTION_END);
     if (server->daemon)

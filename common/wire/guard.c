@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/machine.h"
 #include "common/base/mem.h"
 #include "common/wire/monitor.h"
 
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <zmq.h>
 
@@ -52,19 +52,10 @@ struct Guard {
     bool empty; /* since the last look */
 };
 
-/* The soft limit is often 1024, the hard one far above. Returns how many connections may be. */
+/* How many connections there may be. */
 static int make_room(void)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return 256;
-    const rlim_t want = limit.rlim_max < MOST_DESCRIPTORS ? limit.rlim_max : MOST_DESCRIPTORS;
-    if (limit.rlim_cur < want) {
-        const struct rlimit more = { want, limit.rlim_max };
-        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-            limit = more;
-    }
-    const rlim_t all = limit.rlim_cur < MOST_DESCRIPTORS ? limit.rlim_cur : MOST_DESCRIPTORS;
+    const int64_t all = machine_files(MOST_DESCRIPTORS);
     return all > 2 * RESERVED ? (int)(all - RESERVED) / 2 : RESERVED / 2; /* there are two sockets */
 }
 

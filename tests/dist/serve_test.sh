@@ -31,6 +31,7 @@ serve "${texts[@]}" --adapters_dir="$golden"
 ask routes model mine "$golden/gpt2-text/expected"
 ask leave mine
 ask slow mine
+ask crowd mine 1100
 # SIGTERM: who is on the way gets an answer
 python3 - "$url" $server >"$work/drained" 2>&1 <<'END' || fail "SIGTERM cut a request off: $(cat "$work/drained")"
 import http.client, json, os, signal, sys, time, urllib.request

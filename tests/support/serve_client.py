@@ -6,6 +6,7 @@
     serve_client.py URL KEY vectors MODEL TEXTS WANTED     every route of one that makes embeddings; WANTED: lora embed's of TEXTS
     serve_client.py URL KEY leave MODEL                    clients that leave, before and behind the first token
     serve_client.py URL KEY slow MODEL                     clients that send and read slowly hold no one up
+    serve_client.py URL KEY crowd MODEL COUNT              silent connections of one address keep no others out
     serve_client.py URL KEY dribble MODEL SECONDS          clients that never send a whole request lose their connection
     serve_client.py URL KEY malformed MODEL COUNT SEED     requests of all kinds of damage
     serve_client.py URL KEY load MODELS SECONDS CLIENTS PROMPTS WANTED PID
@@ -18,6 +19,7 @@ import json
 import math
 import os
 import random
+import resource
 import socket
 import struct
 import sys
@@ -413,6 +415,23 @@ def slow(model):
     await_idle("slow clients")
 
 
+def crowd(model, count):
+    right = {"model": model, "prompt": "hello there", "max_tokens": 4, "temperature": 0}
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(files[1], int(count) + 200), files[1]))
+    held = [raw_connection() for _ in range(int(count))]
+    for source in ("127.0.0.9", "127.0.0.1"):
+        begin = time.time()
+        c = socket.create_connection((URL.hostname, URL.port), timeout=60, source_address=(source, 0))
+        c.sendall(post("/v1/completions", right))
+        check(f"{source} is answered beside {count} silent ones", c.recv(12) == b"HTTP/1.1 200")
+        check("without waiting", time.time() - begin < 10, time.time() - begin)
+        c.close()
+    for c in held:
+        c.close()
+    await_idle("a crowd")
+
+
 def closed_after(c, most, send=b""):
     """Seconds until the server closes, while a byte of `send` goes out now and then."""
     begin = time.time()
@@ -594,5 +613,5 @@ elif what == "dribble":
 elif what == "load":
     load(rest[0], float(rest[1]), int(rest[2]), rest[3], rest[4], int(rest[5]))
 else:
-    {"routes": routes, "classes": classes, "vectors": vectors, "leave": leave, "slow": slow}[what](*rest)
+    {"routes": routes, "classes": classes, "vectors": vectors, "leave": leave, "slow": slow, "crowd": crowd}[what](*rest)
 sys.exit(1 if bad else 0)
