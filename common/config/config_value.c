@@ -157,6 +157,26 @@ static int word_number(const KeyWord *word, const char *text)
     return digits < 1 || digits > 2 || text[(size_t)stem + digits] != '\0' ? -1 : (int)strtol(text + stem, NULL, 10);
 }
 
+/* A known word that is not supported; of some there is a way round. */
+static bool not_yet(const ConfigKey *key, const KeyWord *word, Err *err)
+{
+    static const struct {
+        const char *key, *word, *why, *hint;
+    } ways[] = {
+        { "lora.init_lora_weights", "eva",
+          "the ranks of its modules follow from a pass over the data, and the server has to know them before a worker "
+          "reads any",
+          "PEFT's start goes on here: initialize_lora_eva_weights(model, dataloader), model.save_pretrained(DIR), then "
+          "lora.init_adapter: DIR; " },
+    };
+    for (size_t i = 0; i < LENGTH(ways); i++)
+        if (strcmp(key->name, ways[i].key) == 0 && strcmp(word->name, ways[i].word) == 0) {
+            err_set(err, ERR_INPUT, "%s: %s is not supported: %s", key->name, word->name, ways[i].why);
+            return err_hint(err, "%s", ways[i].hint); /* value_read adds what is allowed */
+        }
+    return err_set(err, ERR_INPUT, "%s: %s is not supported yet", key->name, word->name);
+}
+
 static bool read_word(const ConfigKey *key, const YamlNode *node, int *value, Err *err)
 {
     if (node->kind != YAML_SCALAR)
@@ -169,7 +189,7 @@ static bool read_word(const ConfigKey *key, const YamlNode *node, int *value, Er
         if (number < 0)
             continue;
         if (w->later)
-            return err_set(err, ERR_INPUT, "%s: %s is not supported yet", key->name, w->name);
+            return not_yet(key, w, err);
         *value = w->value + number;
         return true;
     }

@@ -308,6 +308,9 @@ static void a_start_is_given_once(void **state)
     expect_refused("model: m\nlora: {init_lora_weights: pissa_niter_}\n", NULL, "is not one of its values",
                    "run.yaml:2: lora.init_lora_weights", "pissa_niter_N");
     expect_refused("model: m\nlora: {init_lora_weights: pissa_niter_100}\n", NULL, "is not one of its values", "", "");
+    expect_refused("model: m\nlora: {init_lora_weights: eva}\n", NULL, "eva is not supported: the ranks of its modules",
+                   "run.yaml:2: lora.init_lora_weights", "lora.init_adapter: DIR");
+    expect_refused("model: m\nlora: {init_lora_weights: corda}\n", NULL, "corda is not supported yet", "", "");
     Config c;
     load_good(&c, "model: m\nlora: {init_lora_weights: pissa_niter_16}\n", NULL);
     assert_int_equal(c.lora.init, INIT_PISSA_NITER + 16);
