@@ -7,17 +7,17 @@
 #include "launch/trials/comparison.h"
 #include "launch/trials/contenders.h"
 #include "launch/trials/few_shot.h"
+#include "launch/trials/one_base.h"
 #include "launch/trials/place.h"
 #include "launch/trials/runner.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MOST_METHODS = 16, MOST_SEEDS = 100 };
 
 typedef struct CompareOptions {
-    const char *methods, *seeds, *out, *metric, *ranks, *few_shot;
+    const char *methods, *seeds, *out, *metric, *jobs, *ranks, *few_shot;
     const char *with[OPTION_MOST]; /* METHOD:KEY=VALUE */
     const char *from[OPTION_MOST]; /* NAME=DIR */
     bool full, overwrite, table;
@@ -189,21 +189,22 @@ static bool tell(const Comparing *f, const CompareOptions *o, const char *folder
     return f->columns > 0 ? few_shot_write(&few, folder, out, err) : comparison_write(&c, folder, out, err);
 }
 
+static bool train(CompareOptions *o, Comparing *f, const RunnerOptions *options, TrialPlace *place, Err *err)
+{
+    if (!place_take(place, err) || (options->jobs > 1 && !one_base_open(&f->trials, err)))
+        return false;
+    runner_signals();
+    const bool ok = runner_run(&f->trials, options, err);
+    o->code = ok ? runner_code(&f->trials) : runner_ended();
+    one_base_close(&f->trials);
+    return ok;
+}
+
 static bool work(CompareOptions *o, Comparing *f, TrialPlace *place, const char *file, Err *err)
 {
-    int64_t ranks = sysconf(_SC_NPROCESSORS_ONLN);
-    if (o->ranks && !option_int("ranks", o->ranks, 1, 4096, &ranks, err))
-        return false;
-    const RunnerOptions options = { file, &place->overrides, 1, ranks, o->overwrite };
-    if (!o->table) {
-        if (!place_take(place, err))
-            return false;
-        runner_signals();
-        const bool ok = runner_run(&f->trials, &options, err);
-        o->code = ok ? runner_code(&f->trials) : runner_ended();
-        if (!ok)
-            return err->kind == ERR_NONE;
-    }
+    RunnerOptions options = { .file = file, .overrides = &place->overrides, .overwrite = o->overwrite };
+    if (!runner_sizes(&options, o->jobs, o->ranks, err) || (!o->table && !train(o, f, &options, place, err)))
+        return err->kind == ERR_NONE;
     Text out = { 0 };
     Err bad = { 0 };
     const bool ok = tell(f, o, place->folder, &out, &bad);
@@ -252,7 +253,9 @@ int cmd_compare(int argc, char **argv)
         { "metric", "NAME", "what is compared; default: the first of accuracy, f1, pearson, mse, bleu, perplexity",
           &options.metric, NULL },
         { "out", "DIR", "folder of the runs and the table; default: train.output_dir-compare", &options.out, NULL },
-        { "ranks", "N", "worker processes of each run; default: one a core", &options.ranks, NULL },
+        { "jobs", "N", "runs at a time, with one copy of the base; each then takes longer; default: 1", &options.jobs,
+          NULL },
+        { "ranks", "N", "worker processes of each run; default: the cores by --jobs", &options.ranks, NULL },
         { "table", NULL, "the table of what is there, without training", NULL, &options.table },
         { "overwrite", NULL, "start all runs anew", NULL, &options.overwrite },
         { "help", NULL, "this text", NULL, &help },

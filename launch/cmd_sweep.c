@@ -12,12 +12,12 @@
 #include "launch/trials/standings.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 typedef struct SweepOptions {
     const char *random, *seed, *metric, *out, *jobs, *ranks, *keep, *first, *trial;
     bool grid, halving, table, words, overwrite;
-    int64_t n, draws, job_count, rank_count, one_in, first_rung, chosen; /* numbers of those above */
+    int64_t n, draws, one_in, first_rung, chosen; /* numbers of those above */
+    RunnerOptions runner;
     int code; /* of the whole, where there is no error */
 } SweepOptions;
 
@@ -29,19 +29,14 @@ typedef struct Sweep {
 
 static bool read_numbers(SweepOptions *o, Err *err)
 {
-    const int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
-    o->job_count = 1;
     o->one_in = 3;
     o->first_rung = 1;
-    if ((o->random && !option_int("random", o->random, 1, AXES_TRIALS, &o->n, err)) ||
-        (o->seed && !option_int("seed", o->seed, 0, INT64_MAX, &o->draws, err)) ||
-        (o->jobs && !option_int("jobs", o->jobs, 1, 1024, &o->job_count, err)) ||
-        (o->keep && !option_int("keep", o->keep, 2, 1000, &o->one_in, err)) ||
-        (o->first && !option_int("first", o->first, 1, 1000000, &o->first_rung, err)) ||
-        (o->trial && !option_int("trial", o->trial, 1, AXES_TRIALS, &o->chosen, err)))
-        return false;
-    o->rank_count = cores / o->job_count > 1 ? cores / o->job_count : 1;
-    return !o->ranks || option_int("ranks", o->ranks, 1, 4096, &o->rank_count, err);
+    return (!o->random || option_int("random", o->random, 1, AXES_TRIALS, &o->n, err)) &&
+           (!o->seed || option_int("seed", o->seed, 0, INT64_MAX, &o->draws, err)) &&
+           (!o->keep || option_int("keep", o->keep, 2, 1000, &o->one_in, err)) &&
+           (!o->first || option_int("first", o->first, 1, 1000000, &o->first_rung, err)) &&
+           (!o->trial || option_int("trial", o->trial, 1, AXES_TRIALS, &o->chosen, err)) &&
+           runner_sizes(&o->runner, o->jobs, o->ranks, err);
 }
 
 static bool refuse(const char *what, const char *hint, Err *err)
@@ -103,16 +98,18 @@ static void print_words(const Sweep *s, const SweepOptions *o, const TrialPlace 
 
 static bool work(Sweep *s, SweepOptions *o, TrialPlace *place, const char *file, Err *err)
 {
-    const RunnerOptions options = { file, &place->overrides, o->job_count, o->rank_count, o->overwrite };
+    RunnerOptions *options = &o->runner;
     const Halving halving = { o->one_in, o->first_rung, o->metric, s->looked };
+    options->file = file;
+    options->overrides = &place->overrides;
+    options->overwrite = o->overwrite;
     for (int i = 0; o->chosen > 0 && i < s->trials.count; i++)
         if (i + 1 != o->chosen)
             s->trials.items[i].state = TRIAL_DONE; /* by somebody else */
     if ((o->chosen == 0 && !place_take(place, err)) || !one_base_open(&s->trials, err))
         return false;
     runner_signals();
-    const bool ok =
-        o->halving ? halving_run(&halving, &s->trials, &options, err) : runner_run(&s->trials, &options, err);
+    const bool ok = o->halving ? halving_run(&halving, &s->trials, options, err) : runner_run(&s->trials, options, err);
     o->code = ok ? runner_code(&s->trials) : runner_ended();
     if (ok && o->chosen > 0)
         o->code = s->trials.items[o->chosen - 1].state == TRIAL_FAILED ? s->trials.items[o->chosen - 1].code : 0;

@@ -7,6 +7,7 @@
 #include "common/tensor/safetensors.h"
 #include "ps/checkpoint_files.h"
 #include "ps/output.h"
+#include "ps/task_folders.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,8 +252,8 @@ static bool fill(Run *run, const char *folder, Err *err)
     const AdapterForm form = store_form(&run->store, run->total);
     return folder_make(folder, err) &&
            slots_write(folder, &form, run->adapted.table, &run->config.lora, run->config.model, true, err) &&
-           write_moments(run, folder, err) && write_states(run, folder, err) && output_extras(run, folder, err) &&
-           folder_sync(folder, err);
+           task_folders_write(run, &form, folder, err) && write_moments(run, folder, err) &&
+           write_states(run, folder, err) && output_extras(run, folder, err) && folder_sync(folder, err);
 }
 
 bool checkpoint_write(Run *run, Err *err)

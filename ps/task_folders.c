@@ -96,5 +96,10 @@ bool task_folders_write(const Run *run, const AdapterForm *form, const char *fol
     bool ok = true;
     for (int t = 0; ok && t < head->task_count; t++)
         ok = write_one(run, form, &head->tasks[t], folder, err);
+    if (ok && head->task_count > 0) {
+        char *tasks = path_join(folder, "tasks");
+        ok = folder_sync(tasks, err);
+        free(tasks);
+    }
     return ok;
 }

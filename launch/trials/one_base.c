@@ -26,12 +26,25 @@ static bool changes_base(const char *word)
     return false;
 }
 
-static bool are_alike(const Trial *a, const Trial *b)
+static bool has(const CommandWords *words, const char *word)
 {
-    for (int i = 0; i < a->changes.count; i++)
-        if (changes_base(a->changes.items[i]) && strcmp(a->changes.items[i], b->changes.items[i]) != 0)
+    for (int i = 0; i < words->count; i++)
+        if (strcmp(words->items[i], word) == 0)
+            return true;
+    return false;
+}
+
+static bool has_those_of(const CommandWords *words, const CommandWords *others)
+{
+    for (int i = 0; i < others->count; i++)
+        if (changes_base(others->items[i]) && !has(words, others->items[i]))
             return false;
     return true;
+}
+
+static bool are_alike(const Trial *a, const Trial *b)
+{
+    return has_those_of(&a->changes, &b->changes) && has_those_of(&b->changes, &a->changes);
 }
 
 bool one_base_open(TrialList *trials, Err *err)

@@ -4,7 +4,7 @@
  * It is memory of this process, and of those that have it open: when they are gone, it is, too, however they ended. Trials
  * that need another base (another model, another precision) have memory of their own.
  *
- * Owner: cmd_sweep.c. Threads: one. */
+ * Owner: a command. Threads: one. */
 #ifndef LAUNCH_TRIALS_ONE_BASE_H
 #define LAUNCH_TRIALS_ONE_BASE_H
 

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/process.h"
 #include "common/base/text.h"
+#include "common/config/options.h"
 #include "launch/trials/figures.h"
 
 #include <fcntl.h>
@@ -26,6 +27,16 @@ typedef struct Runner {
 } Runner;
 
 static volatile sig_atomic_t ended_by;
+
+bool runner_sizes(RunnerOptions *options, const char *jobs, const char *ranks, Err *err)
+{
+    const int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
+    options->jobs = 1;
+    if (jobs && !option_int("jobs", jobs, 1, 1024, &options->jobs, err))
+        return false;
+    options->ranks = cores / options->jobs > 1 ? cores / options->jobs : 1;
+    return !ranks || option_int("ranks", ranks, 1, 4096, &options->ranks, err);
+}
 
 static void on_signal(int number)
 {

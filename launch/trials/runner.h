@@ -17,6 +17,9 @@ typedef struct RunnerOptions {
     bool overwrite; /* those that this process starts first begin anew */
 } RunnerOptions;
 
+/* `jobs` and `ranks` by the words of --jobs and --ranks; NULL: one, and the cores by it. */
+MUST_USE bool runner_sizes(RunnerOptions *options, const char *jobs, const char *ranks, Err *err);
+
 /* From here on SIGINT and SIGTERM are for the runner: they end the trials, which can go on later. */
 void runner_signals(void);
 

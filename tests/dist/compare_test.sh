@@ -1,6 +1,6 @@
 #!/bin/bash
 # lora compare: a row a method over its seeds, with the figures that the runs' own folders have; the same table when it was
-# killed in between; what cannot be compared is refused before anything runs.
+# killed in between, and by runs beside each other; what cannot be compared is refused before anything runs.
 . "$(dirname "$0")/lib.sh"
 lora=$root/bin/lora
 run=$case_dir/run.yaml
@@ -11,8 +11,10 @@ compare=$!
 await 60 test -s "$work/c/lora-seed42/summary.json"
 kill -9 $compare
 wait $compare 2>/dev/null
-"$lora" compare "$run" "${small[@]}" --methods=lora,adalora --full --seeds=2 --out="$work/c" >"$work/out" 2>"$work/log" ||
+"$lora" compare "$run" "${small[@]}" --methods=lora,adalora --full --seeds=2 --jobs=2 --out="$work/c" >"$work/out" 2>"$work/log" ||
     fail "lora compare ended with $?"
+[ "$(cat "$work"/c/*.log | grep -c "MB, loaded for all trials")" = 1 ] || fail "the base was not loaded once"
+[ "$(cat "$work"/c/*.log | grep -c "MB, of another trial")" = 2 ] || fail "the base is not shared"
 "$lora" train "$run" "${small[@]}" --train.output_dir="$work/alone" --train.seed=43 >"$work/log" 2>&1 ||
     fail "lora train ended with $?"
 [ "$(sha "$work/alone")" = "$(sha "$work/c/lora-seed43")" ] || fail "a run of lora compare is not that of lora train"
@@ -71,6 +73,7 @@ refused "'dorra' is no way of training" --methods=lora,dorra
 refused "begins with no method that is compared" --with=full:train.learning_rate=1e-5
 refused "put beside each other by their evaluations" --train.eval_strategy=no
 refused "0 is out of range" --with=lora:lora.r=0
+refused "--jobs" --jobs=0
 exec 9>"$work/c/lock"
 flock -n 9 || fail "lora compare kept its lock"
 ends_with 2 "a second lora compare" "$lora" compare "$run" "${small[@]}" --out="$work/c" >"$work/out" 2>"$work/log"

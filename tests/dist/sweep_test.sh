@@ -34,18 +34,27 @@ svg = open(place + "/sweep.svg").read()
 assert svg.count("<circle") == 8 and svg.count('r="5"') == 2 and svg.count("<polyline") == 2 and "lora.r" in svg
 END
 
-# killed at three moments; the base goes with it
-for at in "lora.r=2_train.learning_rate=0.02/metrics.jsonl" "lora.r=2_train.learning_rate=0.002/summary.json" "lora.r=4_train.learning_rate=0.02/metrics.jsonl"; do
-    "$lora" sweep "$run" "${grid[@]}" "${small[@]}" --ranks=1 --out="$work/kills" >"$work/log" 2>&1 &
+# ---- twelve trials, killed at three moments that are drawn; the base goes with it
+
+twelve=(--grid lora.r=2,3,4,6,8,12 train.learning_rate=0.02,0.002 "${small[@]}" --train.max_steps=4)
+"$lora" sweep "$run" "${twelve[@]}" --ranks=1 --jobs=2 --out="$work/twelve" >"$work/twelve.out" 2>"$work/log" || fail "lora sweep ended with $?"
+ended() { [ "$(find "$work/kills" -name summary.json | wc -l)" -ge "$1" ]; }
+moments=
+for n in 0 1 2; do
+    "$lora" sweep "$run" "${twelve[@]}" --ranks=1 --out="$work/kills" >"$work/log" 2>&1 &
     sweep=$!
-    await 60 test -s "$work/kills/$at"
-    kill -9 $sweep || fail "lora sweep was over before it was killed"
+    trials=$((4 * n + RANDOM % 4)) pause=0.$((RANDOM % 5))$((RANDOM % 10))
+    moments+=" $pause s behind trial $trials,"
+    await 300 ended $trials
+    sleep $pause
+    kill -9 $sweep || fail "lora sweep was over before it was killed$moments"
     wait $sweep 2>/dev/null
 done
-"$lora" sweep "$run" "${grid[@]}" "${small[@]}" --ranks=1 --out="$work/kills" >"$work/kills.out" 2>"$work/log" || fail "lora sweep ended with $?"
-cmp <(sed "s#$work/clean#X#" "$work/clean.out") <(sed "s#$work/kills#X#" "$work/kills.out") >"$work/log" || fail "kills change the table"
-cmp "$work/clean/sweep.json" "$work/kills/sweep.json" >"$work/log" || fail "kills change sweep.json"
-"$lora" sweep "$run" "${grid[@]}" "${small[@]}" --out="$work/kills" --table >"$work/again" 2>"$work/log" || fail "--table ended with $?"
+"$lora" sweep "$run" "${twelve[@]}" --ranks=1 --out="$work/kills" >"$work/kills.out" 2>"$work/log" || fail "lora sweep ended with $?"
+grep -c " done$" "$work/kills.out" | grep -qx 12 || fail "twelve trials: $(cat "$work/kills.out")"
+cmp <(sed "s#$work/twelve#X#" "$work/twelve.out") <(sed "s#$work/kills#X#" "$work/kills.out") >"$work/log" || fail "kills change the table:$moments"
+cmp "$work/twelve/sweep.json" "$work/kills/sweep.json" >"$work/log" || fail "kills change sweep.json:$moments"
+"$lora" sweep "$run" "${twelve[@]}" --out="$work/kills" --table >"$work/again" 2>"$work/log" || fail "--table ended with $?"
 cmp "$work/again" "$work/kills.out" >"$work/log" || fail "--table says something else"
 
 # ---- halving: those that learn nothing end behind the first evaluation, the best is the run that it would have been

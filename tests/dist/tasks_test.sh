@@ -13,6 +13,9 @@ through_kills "$work/kills" 15 20
 for task in mood words; do
     cmp "$work/one/tasks/$task/adapter_model.safetensors" "$work/kills/tasks/$task/adapter_model.safetensors" >"$work/log" ||
         fail "a kill changes the adapter of $task"
+    cmp "$work/kills/checkpoint-60/tasks/$task/adapter_model.safetensors" "$work/kills/tasks/$task/adapter_model.safetensors" >"$work/log" ||
+        fail "the last checkpoint has another adapter of $task"
+    [ "$(sha "$work/kills/checkpoint-15/tasks/$task")" != "$(sha "$work/kills/tasks/$task")" ] || fail "a checkpoint has the end's adapter of $task"
 done
 
 # ---- each task's own folder
@@ -31,6 +34,10 @@ for task, labels in ("mood", ["negative", "neutral", "positive"]), ("words", ["f
     assert json.load(open(f"{out}/tasks/{task}/labels.json")) == labels
 END
 "$lora" eval "$work/g" >"$work/eval.json" 2>"$work/log" || fail "lora eval ended with $?"
+cp -r "$work/kills/checkpoint-15/tasks/words" "$work/words"
+"$lora" predict --adapter="$work/words" --data.text=sentence "$case_dir/words-dev.tsv" >"$work/answers" 2>"$work/log" ||
+    fail "a checkpoint's adapter of a task, alone: $?"
+[ "$(grep -cE '"label": ?"(few|many)"' "$work/answers")" = 30 ] || fail "a checkpoint's adapter of a task does not know its labels"
 for task in mood words; do
     column=text label=label
     [ $task = mood ] || { column=sentence label=answer; }
