@@ -12,6 +12,7 @@
 #include "launch/workers.h"
 #include "worker/train/fit.h"
 #include "worker/train/preflight.h"
+#include "worker/train/profile_report.h"
 #include "worker/train/stages.h"
 
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 typedef struct TrainArguments {
-    const char *ranks, *file, *trace;
+    const char *ranks, *file, *trace, *profile;
     bool overwrite, help, version, print_config;
     int64_t rank_count;
     Arguments rest;
@@ -73,6 +74,8 @@ static int train(const TrainArguments *given, Err *err)
         const int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
         workers_warn(given->rank_count, cores);
         workers_environment(given->rank_count, cores);
+        if (given->profile)
+            setenv(PROFILE_VARIABLE, given->profile, 1);
         code = supervise(&server, (const char *const *)words.items, words.count, given->rank_count, err);
     }
     command_words_release(&words);
@@ -114,6 +117,8 @@ int cmd_train(int argc, char **argv)
         { "ranks", "N", "worker processes; default: one a core", &given.ranks, NULL },
         { "overwrite", NULL, "start anew in an output_dir that holds a run", NULL, &given.overwrite },
         { "trace", "FILE", "write what server and clients do over time, for ui.perfetto.dev", &given.trace, NULL },
+        { "profile", "FILE", "print where the time goes, by kernel; the calls of a step to FILE, for ui.perfetto.dev",
+          &given.profile, NULL },
         { "print-config", NULL, "print the effective run file and stop", NULL, &given.print_config },
         { "help", NULL, "this text", NULL, &given.help },
     };

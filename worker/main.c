@@ -11,6 +11,7 @@
 #include "worker/train/fit.h"
 #include "worker/train/job.h"
 #include "worker/train/preflight.h"
+#include "worker/train/profile_report.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 
 typedef struct WorkerArguments {
     bool help, version, print_config, meet, evaluate, predict;
+    const char *profile;
     Arguments rest;
 } WorkerArguments;
 
@@ -105,13 +107,18 @@ static void say_once(const Group *job, Err *err)
  * code of the first that leaves. */
 static int train(const Groups *groups, const ConfigSources *sources, const char *address, const char *keys, Err *err)
 {
+    const char *profile = getenv(PROFILE_VARIABLE);
+    const int rank = groups->job.rank;
     Job job;
     int code = 0;
     if (!job_open(&job, groups, sources, address, keys, err)) {
         code = group_most(&groups->job, err_exit_code(err));
         say_once(&groups->job, err);
-    } else if (!job_work(&job, &code, err) && err->kind != ERR_NONE)
-        code = err_exit_code(err);
+    } else if ((profile && !group_agree(&groups->job, profile_report_begin(rank, profile, err))) ||
+               !job_work(&job, &code, err) ||
+               (profile && !profile_report_end(rank, job.run.arithmetic.name, profile, err))) {
+        code = err->kind != ERR_NONE ? err_exit_code(err) : code;
+    }
     job_close(&job);
     return code;
 }
@@ -225,6 +232,8 @@ int main(int argc, char **argv)
     WorkerArguments given = { 0 };
     const Option own[] = {
         { "print-config", NULL, "print the effective run file and stop", NULL, &given.print_config },
+        { "profile", "FILE", "print where the time goes, by kernel; the calls of a step to FILE, for ui.perfetto.dev",
+          &given.profile, NULL },
         { "meet", NULL, "see whether the ranks of a job come together, and stop", NULL, &given.meet },
         { "evaluate", NULL, "first, before words as those of lora eval: each rank holds a stage of the model", NULL,
           &given.evaluate },
@@ -256,6 +265,8 @@ int main(int argc, char **argv)
     } else if (given.meet) {
         code = meet_only(&argc, &argv, &err);
     } else {
+        if (given.profile)
+            setenv(PROFILE_VARIABLE, given.profile, 1);
         code = given.print_config ? print_config(&given, &err) : run(&argc, &argv, &given, &err);
     }
     arguments_release(&given.rest);

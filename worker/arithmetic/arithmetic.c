@@ -1,11 +1,13 @@
 #include "worker/arithmetic/arithmetic.h"
 
 #include "common/base/log.h"
+#include "common/base/profile.h"
 #include "worker/arithmetic/cores.h"
 #include "worker/arithmetic/fingerprint.h"
 #include "worker/kernels/blas.h"
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/levels.h"
+#include "worker/kernels/profiled.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,6 +270,12 @@ bool arithmetic_check(const Arithmetic *arithmetic, const char *name, const char
             arithmetic->name, mine, blas_library(), blas_core(), name, fingerprint);
     return err_hint(err, users && *users ? "unset OPENBLAS_CORETYPE"
                                          : "use the same programs and the same OpenBLAS on all machines");
+}
+
+void arithmetic_profile(void)
+{
+    profile_start();
+    profiled_use();
 }
 
 void arithmetic_threads(int threads)

@@ -46,6 +46,9 @@ MUST_USE bool arithmetic_check(const Arithmetic *arithmetic, const char *name, c
  * start, by whoever opened the process's run or session. It changes no bits. */
 void arithmetic_threads(int threads);
 
+/* Behind the start, once: a profile (common/base/profile.h) begins, and sees what the kernels of this thread take. */
+void arithmetic_profile(void);
+
 /* "OpenBLAS 0.3.21 (OpenMP), core Haswell"; with ", of the base in bf16" where they are. */
 void arithmetic_products(Text *out);
 

@@ -12,6 +12,7 @@
 #include "worker/kernels/gemm.h"
 
 #include "common/base/err.h"
+#include "common/base/profile.h"
 #include "worker/kernels/blas.h"
 #include "worker/kernels/kernels.h"
 
@@ -112,23 +113,31 @@ static void compute(const Product *p)
         one_tile(p, tiling, t / tiling.columns, t % tiling.columns);
 }
 
+/* The same under the name that a profile has for it; [rows, columns]: of the factor that is a weight or its gradient. */
+static void compute_named(const Product *p, const char *name, int64_t rows, int64_t columns)
+{
+    const double begin = profile_begin(), m = (double)p->M, n = (double)p->N, k = (double)p->K;
+    compute(p);
+    profile_end(begin, name, rows, columns, 2 * m * n * k, sizeof(float) * (m * k + n * k + m * n));
+}
+
 void gemm_nt(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t N, int64_t O,
              int64_t I, float alpha, float beta)
 {
     if (N == 1 && O > 0 && I > 0)
         kernels->row_products(y, ldy, x, ldx, w, ldw, 1, O, I, alpha, beta);
     else
-        compute(&(Product){ false, true, N, O, I, alpha, beta, x, w, ldx, ldw, y, ldy });
+        compute_named(&(Product){ false, true, N, O, I, alpha, beta, x, w, ldx, ldw, y, ldy }, "x W^T", O, I);
 }
 
 void gemm_nn(float *y, int64_t ldy, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t N, int64_t I,
              int64_t O, float alpha, float beta)
 {
-    compute(&(Product){ false, false, N, I, O, alpha, beta, x, w, ldx, ldw, y, ldy });
+    compute_named(&(Product){ false, false, N, I, O, alpha, beta, x, w, ldx, ldw, y, ldy }, "y W", O, I);
 }
 
 void gemm_tn(float *y, int64_t ldy, const float *a, int64_t lda, const float *b, int64_t ldb, int64_t O, int64_t I,
              int64_t N, float alpha, float beta)
 {
-    compute(&(Product){ true, false, O, I, N, alpha, beta, a, b, lda, ldb, y, ldy });
+    compute_named(&(Product){ true, false, O, I, N, alpha, beta, a, b, lda, ldb, y, ldy }, "y^T x", O, I);
 }

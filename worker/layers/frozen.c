@@ -1,6 +1,7 @@
 #include "worker/layers/frozen.h"
 
 #include "common/base/err.h"
+#include "common/base/profile.h"
 #include "common/tensor/quant.h"
 #include "worker/kernels/bf16_products.h"
 #include "worker/kernels/gemm.h"
@@ -254,7 +255,7 @@ static void pull_of_halves(float *dx, const float *g, int64_t ldg, const Frozen 
 
 /* ---- the verbs ---------------------------------------------------------------------- */
 
-void frozen_product(float *y, int64_t ldy, const float *x, const Frozen *w, int64_t N, bool apart, float *room)
+static void product(float *y, int64_t ldy, const float *x, const Frozen *w, int64_t N, bool apart, float *room)
 {
     const int64_t in = w->in;
     if (is_floats(w)) {
@@ -270,7 +271,7 @@ void frozen_product(float *y, int64_t ldy, const float *x, const Frozen *w, int6
         product_of_floats(y, ldy, x, w, N, room);
 }
 
-void frozen_pull(float *dx, const float *g, int64_t ldg, const Frozen *w, int64_t N, float beta, float *room)
+static void pull(float *dx, const float *g, int64_t ldg, const Frozen *w, int64_t N, float beta, float *room)
 {
     if (is_floats(w)) {
         gemm_nn(dx, w->in, g, ldg, frozen_floats(w), w->in, N, w->in, w->out, 1, beta);
@@ -278,4 +279,26 @@ void frozen_pull(float *dx, const float *g, int64_t ldg, const Frozen *w, int64_
     }
     REQUIRE(room);
     (bf16_products ? pull_of_halves : pull_of_floats)(dx, g, ldg, w, N, beta, room);
+}
+
+static void count(double begin, const char *name, const Frozen *w, int64_t N)
+{
+    double bytes = sizeof(float) * (double)N * (double)(w->out + w->in);
+    for (int i = 0; i < w->parts; i++)
+        bytes += (double)frozen_bytes(w->part[i].kind, w->part[i].rows, w->in);
+    profile_end(begin, name, w->out, w->in, 2.0 * (double)N * (double)w->out * (double)w->in, bytes);
+}
+
+void frozen_product(float *y, int64_t ldy, const float *x, const Frozen *w, int64_t N, bool apart, float *room)
+{
+    const double begin = profile_begin();
+    product(y, ldy, x, w, N, apart, room);
+    count(begin, "base: x W^T", w, N);
+}
+
+void frozen_pull(float *dx, const float *g, int64_t ldg, const Frozen *w, int64_t N, float beta, float *room)
+{
+    const double begin = profile_begin();
+    pull(dx, g, ldg, w, N, beta, room);
+    count(begin, "base: y W", w, N);
 }

@@ -12,6 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/profile.h"
 
 #include <stdio.h>
 
@@ -139,14 +140,19 @@ static bool give_sums(Job *job, int64_t step, Err *err)
 
 static bool train_range(Job *job, int64_t step, Range range, Err *err)
 {
+    profile_step(step);
+    profile_phase(profile_computing);
     compute_part(job, step, range);
+    profile_phase("waiting for the node's other ranks");
     node_gate(&job->node);
+    profile_phase("joining and sending sums");
     if (join_is_shared(&job->node)) {
         join_part(&job->node);
         node_gate(&job->node);
     }
     const bool ok = job->node.rank != 0 || give_sums(job, step, err);
     node_gate(&job->node); /* boxes are free again */
+    profile_phase("waiting for work and values");
     return ok;
 }
 
@@ -237,6 +243,8 @@ bool job_work(Job *job, int *code, Err *err)
         node_settle(node, lease.in_place);
         text_engine_move(&job->step.engine, node->values);
         step_embeddings_forget(&job->step.embeddings);
+        if (lease.kind != LEASE_TRAIN)
+            profile_phase(NULL);
         if (lease.kind == LEASE_STOP) {
             *code = lease.code;
             if (ok && lease.code != 0 && job->run.client)
