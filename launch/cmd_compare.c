@@ -1,8 +1,10 @@
 #include "launch/cmd_compare.h"
 
 #include "common/base/file.h"
+#include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/slots/slots.h"
 #include "launch/command.h"
 #include "launch/trials/comparison.h"
 #include "launch/trials/contenders.h"
@@ -92,10 +94,18 @@ static bool add_start(Comparing *f, const char *word, Err *err)
     return true;
 }
 
+/* Is an adapter there to begin with? Else the others would be trained before that is said. */
+static bool check_start(const char *folder, Err *err)
+{
+    json_t *config = adapter_config_open(folder, err);
+    json_decref(config);
+    return config != NULL;
+}
+
 static bool read_starts(Comparing *f, const CompareOptions *o, Err *err)
 {
     for (int i = 0; i < OPTION_MOST && o->from[i]; i++)
-        if (!add_start(f, o->from[i], err))
+        if (!add_start(f, o->from[i], err) || (!o->table && !check_start(f->starts[f->count - 1], err)))
             return false;
     return true;
 }
@@ -123,18 +133,31 @@ static void release(Comparing *f)
     }
 }
 
+/* What is wrong with METHOD:KEY=VALUE; NULL: nothing. */
+static const char *wrong_with(const Comparing *f, const char *word)
+{
+    const size_t n = strcspn(word, ":");
+    bool known = false;
+    for (int m = 0; m < f->count; m++)
+        known |= strlen(f->names[m]) == n && strncmp(f->names[m], word, n) == 0;
+    if (!known)
+        return "begins with no method that is compared";
+    if (!strchr(word, '='))
+        return "sets no key";
+    if (text_starts(word + n + 1, "train.output_dir="))
+        return "is the command's own: each run has a folder in --out";
+    if (text_starts(word + n + 1, "train.seed="))
+        return "is the command's own: methods have the same seeds, train.seed and those behind it (--seeds)";
+    return NULL;
+}
+
 static bool read_with(const Comparing *f, const CompareOptions *o, Err *err)
 {
     for (int i = 0; i < OPTION_MOST && o->with[i]; i++) {
-        const char *word = o->with[i];
-        const size_t n = strcspn(word, ":");
-        bool known = false;
-        for (int m = 0; m < f->count; m++)
-            known |= strlen(f->names[m]) == n && strncmp(f->names[m], word, n) == 0;
-        if (known && strchr(word, '='))
+        const char *wrong = wrong_with(f, o->with[i]);
+        if (!wrong)
             continue;
-        err_set(err, ERR_INPUT, known ? "'%.200s' sets no key" : "'%.200s' begins with no method that is compared",
-                word);
+        err_set(err, ERR_INPUT, "'%.200s' %s", o->with[i], wrong);
         err_hint(err, "--with=full:train.learning_rate=2e-5");
         return err_at(err, "--with");
     }

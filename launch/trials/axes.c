@@ -94,6 +94,8 @@ static bool read_axis(Axes *axes, const char *word, bool ranges, Err *err)
     *axis = (Axis){ .key = xstrndup(word, n) };
     if (is_there(axes, axis->key))
         return bad(word, "names a setting twice", err);
+    if (strcmp(axis->key, "train.output_dir") == 0)
+        return bad(word, "is the command's own: each trial has a folder in --out", err);
     if (strstr(word, "..") && read_range(axis, word + n + 1))
         return ranges || bad(word, "is a range, and a grid has single values", err);
     return read_values(axis, word + n + 1) || bad(word, "has an empty value", err);

@@ -74,6 +74,10 @@ refused "begins with no method that is compared" --with=full:train.learning_rate
 refused "put beside each other by their evaluations" --train.eval_strategy=no
 refused "0 is out of range" --with=lora:lora.r=0
 refused "--jobs" --jobs=0
+refused "each run has a folder in --out" --with=lora:train.output_dir="$work/x"
+refused "methods have the same seeds" --with=lora:train.seed=4
+refused "$work/none" --from=meta="$work/none"
+refused "it has no adapter_config.json" --from=meta="$work"
 exec 9>"$work/c/lock"
 flock -n 9 || fail "lora compare kept its lock"
 ends_with 2 "a second lora compare" "$lora" compare "$run" "${small[@]}" --out="$work/c" >"$work/out" 2>"$work/log"

@@ -97,6 +97,7 @@ refused "one of the two" lora.r=4
 refused "is a range, and a grid has single values" --grid lora.r=4..8
 refused "has an empty value" --grid lora.r=4,,8
 refused "names a setting twice" --grid lora.r=4 lora.r=8
+refused "each trial has a folder in --out" --grid train.output_dir="$work/x,$work/y"
 refused "0 is out of range" --grid lora.r=4,0
 refused "lora.rr" --grid lora.rr=4
 refused "put beside each other by their evaluations" --grid lora.r=4 --train.eval_strategy=no
