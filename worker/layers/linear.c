@@ -63,7 +63,7 @@ Linear linear_slice(const Linear *linear, int first, int count)
     if (linear->bias)
         slice.bias = linear->bias + from->at;
     slice.sums = linear->sums;
-    if (linear->c) {
+    if (linear->c && slice.has_magnitude) {
         slice.c = linear->c + from->at;
         slice.magnitude.inverse = linear->magnitude.inverse + from->at;
     }

@@ -79,6 +79,11 @@ static const Everything cases[] = {
       "{" SETTINGS "\"use_dora\": true, \"target_modules\": [\"q_proj\", \"k_proj\", \"v_proj\", \"fc2\","
       "\"projection\"], \"modules_to_save\": [\"classifier\"]}",
       0 },
+    /* some of q, k and v alone: the last block makes fewer q than k and v */
+    { "llama-clm", "{" SETTINGS "\"use_dora\": true, \"target_modules\": [\"q_proj\"]}", 0 },
+    { "distilbert-regress", "{" SETTINGS "\"use_dora\": true, \"target_modules\": [\"v_lin\"]}", 0 },
+    { "llama-clm", "{" SETTINGS "\"lora_bias\": true, \"target_modules\": [\"k_proj\"]}", 0 },
+    { "distilbert-regress", "{" TRIPLETS "\"target_modules\": [\"q_lin\"]}", 0 },
     { "gpt2-clm", "{" SETTINGS "\"target_modules\": [\"c_attn\"], \"trainable_token_indices\": [444, 5, 0, 264]}", 0 },
     { "bert-tokcls",
       "{" SETTINGS "\"target_modules\": [\"value\"], \"trainable_token_indices\": {\"word_embeddings\": [2, 1, 3]}}",
