@@ -4,7 +4,9 @@
  *     S = Q K^T,  P = exp(S - max),  out = P V / sum
  *
  * all keys at a time, so that a block's S is the largest thing kept (64 x 512
- * floats, 128 kB: the second-level cache) and softmax needs no rescaling. */
+ * floats, 128 kB: the second-level cache) and softmax needs no rescaling.
+ * With a window few rows go together, and meet the keys that any of them sees:
+ * what is left out would have been zero, so no bit depends on how many. */
 #include "worker/kernels/attention_distances.h"
 #include "worker/kernels/attention_parts.h"
 #include "worker/kernels/vmath.h"
@@ -15,8 +17,8 @@
 
 /* A thread's scratch, all padded to vectors. */
 typedef struct ForwardRoom {
-    float *keys; /* [D,stride], transposed */
-    float *values; /* [T,DP] */
+    float *keys; /* panels of [D,T] */
+    float *values; /* panels of [T,D] */
     float *q; /* [QUERY_BLOCK,DP], scaled */
     float *s; /* [QUERY_BLOCK,stride] */
     float *out; /* [QUERY_BLOCK,DP] */
@@ -24,23 +26,24 @@ typedef struct ForwardRoom {
 } ForwardRoom;
 
 /* Floats of one thread's scratch in attention_backward.c, the larger of the two. */
-static int64_t thread_floats(int64_t D, int64_t longest)
+static int64_t thread_floats(const AttentionShape *shape, int64_t longest)
 {
-    const int64_t DP = lanes_up(D), stride = sequence_stride(longest);
-    return 2 * D * stride + 3 * longest * DP + 3 * QUERY_BLOCK * DP + 2 * QUERY_BLOCK * stride + stride;
+    const int64_t D = shape->D, DP = lanes_up(D), stride = score_stride(shape, longest);
+    return 2 * D * panels_up(longest) + longest * panels_up(D) + 2 * longest * DP + 3 * QUERY_BLOCK * DP +
+           2 * QUERY_BLOCK * stride + stride;
 }
 
 int64_t attention_scratch(const AttentionShape *shape, int64_t longest, int threads)
 {
-    return threads * (thread_floats(shape->D, longest) + distance_floats(shape, longest)) * (int64_t)sizeof(float);
+    return threads * (thread_floats(shape, longest) + distance_floats(shape, longest)) * (int64_t)sizeof(float);
 }
 
-static ForwardRoom packed_of(float *scratch, int64_t D, int64_t T)
+static ForwardRoom packed_of(float *scratch, const AttentionShape *shape, int64_t T)
 {
-    ForwardRoom p = { .stride = sequence_stride(T), .DP = lanes_up(D) };
+    ForwardRoom p = { .stride = score_stride(shape, T), .DP = lanes_up(shape->D) };
     p.keys = scratch;
-    p.values = p.keys + D * p.stride;
-    p.q = p.values + T * p.DP;
+    p.values = p.keys + shape->D * panels_up(T);
+    p.q = p.values + T * panels_up(shape->D);
     p.s = p.q + QUERY_BLOCK * p.DP;
     p.out = p.s + QUERY_BLOCK * p.stride;
     return p;
@@ -143,8 +146,11 @@ static void forward_block(const HeadForward *head, const ForwardRoom *p, int64_t
     const KeyRange keys = keys_of_block(shape, first, rows, most);
     const int64_t width = lanes_up(keys.end - keys.first);
 
+    for (int64_t r = 0; r < rows; r++)
+        fetch_to_write(head->out + (first + r) * shape->ldout, D);
     pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
-    tile_product(p->s, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys + keys.first, p->stride, rows, width, D, false);
+    tile_panel_product(p->s, p->stride, (TileLeft){ p->q, p->DP, 1 }, key_panels(p->keys, keys, D), rows, width, D,
+                       false);
     distance_take_block(head->distances, p->q, rows);
     float factor[QUERY_BLOCK];
     for (int64_t r = 0; r < rows; r++) {
@@ -166,8 +172,9 @@ static void forward_block(const HeadForward *head, const ForwardRoom *p, int64_t
         head->lse[i] = max + vm_log(sum);
         factor[r] = 1.0f / (sum * (1.0f - head->dropout->p));
     }
-    tile_product(p->out, p->DP, (TileLeft){ p->s, p->stride, 1 }, p->values + keys.first * p->DP, p->DP, rows, p->DP,
-                 keys.end - keys.first, false);
+    tile_panel_product(p->out, p->DP, (TileLeft){ p->s, p->stride, 1 },
+                       (TilePanels){ p->values + keys.first * PANEL, T * PANEL }, rows, p->DP, keys.end - keys.first,
+                       false);
     for (int64_t r = 0; r < rows; r++) {
         float *out = head->out + (first + r) * shape->ldout;
 #pragma omp simd
@@ -180,8 +187,9 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
                        Dropout dropout, void *scratch)
 {
     const int64_t H = shape->H, K = shape->K, D = shape->D, group = H / K;
-    const int64_t longest = longest_rows(shape, rows), own = thread_floats(D, longest);
+    const int64_t longest = longest_rows(shape, rows), own = thread_floats(shape, longest);
     const int64_t floats = own + distance_floats(shape, longest);
+    const int64_t together = rows_together(shape);
     const int threads = attention_threads(shape);
 
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
@@ -194,13 +202,14 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
         const float *base = qkv + start * shape->ldqkv;
         const KeyRows keys = keys_of(shape, qkv, rows, b);
         float *room = (float *)scratch + omp_get_thread_num() * floats;
-        const ForwardRoom p = packed_of(room, D, keys.T);
+        const ForwardRoom p = packed_of(room, shape, keys.T);
         DistanceRoom distances;
 
-        tile_transpose(p.keys, p.stride, keys.at + attention_k_at(shape, k), keys.ld, keys.T, D);
-        pack_rows(p.values, keys.at + attention_v_at(shape, k), keys.ld, keys.T, D, 1.0f);
+        const float *head_keys = keys.at + attention_k_at(shape, k);
+        tile_panels_transposed(p.keys, head_keys, keys.ld, keys.T, D);
+        tile_panels(p.values, keys.at + attention_v_at(shape, k), keys.ld, keys.T, D);
         for (int64_t h = k * group; h < (k + 1) * group; h++) {
-            distance_begin(&distances, room + own, shape, h, T, p.keys, p.stride);
+            distance_begin(&distances, room + own, shape, h, T, head_keys, keys.ld);
             const HeadForward head = { .shape = shape,
                                        .dropout = &dropout,
                                        .q = base + attention_q_at(shape, h),
@@ -212,8 +221,8 @@ void attention_forward(float *out, float *lse, const float *qkv, const Rows *row
                                        .first = h * T,
                                        .distances = &distances,
                                        .count = key_count(shape, b, keys.T) };
-            for (int64_t i = wanted.first; i < wanted.end; i += QUERY_BLOCK)
-                forward_block(&head, &p, i, wanted.end - i < QUERY_BLOCK ? wanted.end - i : QUERY_BLOCK);
+            for (int64_t i = wanted.first; i < wanted.end; i += together)
+                forward_block(&head, &p, i, wanted.end - i < together ? wanted.end - i : together);
         }
     }
 }

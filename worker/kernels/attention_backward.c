@@ -17,8 +17,8 @@
 #include <string.h>
 
 typedef struct BackwardRoom {
-    float *keys_t, *values_t; /* [D,stride] */
-    float *keys; /* [T,DP] */
+    float *keys_t, *values_t; /* panels of [D,T] */
+    float *keys; /* panels of [T,D] */
     float *dkeys, *dvalues; /* [T,DP], sums over the blocks and heads of the task */
     float *q, *dout, *dq; /* [QUERY_BLOCK,DP]; q is scaled */
     float *p, *ds; /* [QUERY_BLOCK,stride] */
@@ -27,13 +27,14 @@ typedef struct BackwardRoom {
 } BackwardRoom;
 
 /* Sized by thread_floats() in attention.c. */
-static BackwardRoom packed_of(float *scratch, int64_t D, int64_t T)
+static BackwardRoom packed_of(float *scratch, const AttentionShape *shape, int64_t T)
 {
-    BackwardRoom p = { .stride = sequence_stride(T), .DP = lanes_up(D) };
+    const int64_t transposed = shape->D * panels_up(T);
+    BackwardRoom p = { .stride = score_stride(shape, T), .DP = lanes_up(shape->D) };
     p.keys_t = scratch;
-    p.values_t = p.keys_t + D * p.stride;
-    p.keys = p.values_t + D * p.stride;
-    p.dkeys = p.keys + T * p.DP;
+    p.values_t = p.keys_t + transposed;
+    p.keys = p.values_t + transposed;
+    p.dkeys = p.keys + T * panels_up(shape->D);
     p.dvalues = p.dkeys + T * p.DP;
     p.q = p.dvalues + T * p.DP;
     p.dout = p.q + QUERY_BLOCK * p.DP;
@@ -139,54 +140,104 @@ static void weigh_row(const HeadBackward *head, float *p, float *ds, int64_t i, 
         row_backward(p, ds, head->lse[i], (int32_t)seen, width);
 }
 
-/* P (with its mask) and dS of the block, from its packed q and dout. */
-static void block_scores(const HeadBackward *head, const BackwardRoom *p, KeyRange keys, int64_t first, int64_t rows)
+/* Scores and dout V^T of a row, the r-th of its block -> P (with its mask) and dS. */
+static void row_scores(const HeadBackward *head, const BackwardRoom *p, float *p_r, float *ds_r, int64_t r, int64_t i,
+                       KeyRange keys)
 {
     const AttentionShape *shape = head->shape;
-    const int64_t D = shape->D, width = lanes_up(keys.end - keys.first);
+    const int64_t width = lanes_up(keys.end - keys.first);
+    if (sees_nothing(shape, i, head->count)) {
+        memset(p_r, 0, (size_t)width * sizeof *p_r);
+        memset(ds_r, 0, (size_t)width * sizeof *ds_r);
+    } else if (sees_even(shape, i, head->count)) {
+        even_scores(p_r, keys);
+        weigh_row(head, p_r, ds_r, i, keys);
+        memset(ds_r, 0, (size_t)width * sizeof *ds_r); /* what it sees does not depend on scores */
+    } else {
+        distance_add(head->distances, p_r, r, i, keys);
+        bend_scores(p_r, p->slope, shape, head->h, i, keys, width);
+        hide_before(p_r, shape, keys, i);
+        weigh_row(head, p_r, ds_r, i, keys);
+        for (int64_t j = 0; shape->cap > 0.0f && j < width; j++)
+            ds_r[j] *= p->slope[j];
+        pull_added(shape, ds_r, head->h, i, keys);
+        distance_pull_row(head->distances, ds_r, r, i, keys);
+    }
+}
 
-    tile_product(p->p, p->stride, (TileLeft){ p->q, p->DP, 1 }, p->keys_t + keys.first, p->stride, rows, width, D,
-                 false);
-    tile_product(p->ds, p->stride, (TileLeft){ p->dout, p->DP, 1 }, p->values_t + keys.first, p->stride, rows, width, D,
-                 false);
-    for (int64_t r = 0; r < rows; r++) {
-        const int64_t i = first + r;
-        float *p_r = p->p + r * p->stride, *ds_r = p->ds + r * p->stride;
-        if (sees_nothing(shape, i, head->count)) {
-            memset(p_r, 0, (size_t)width * sizeof *p_r);
-            memset(ds_r, 0, (size_t)width * sizeof *ds_r);
-        } else if (sees_even(shape, i, head->count)) {
-            even_scores(p_r, keys);
-            weigh_row(head, p_r, ds_r, i, keys);
-            memset(ds_r, 0, (size_t)width * sizeof *ds_r); /* what it sees does not depend on scores */
-        } else {
-            distance_add(head->distances, p_r, r, i, keys);
-            bend_scores(p_r, p->slope, shape, head->h, i, keys, width);
-            hide_before(p_r, shape, keys, i);
-            weigh_row(head, p_r, ds_r, i, keys);
-            for (int64_t j = 0; shape->cap > 0.0f && j < width; j++)
-                ds_r[j] *= p->slope[j];
-            pull_added(shape, ds_r, head->h, i, keys);
-            distance_pull_row(head->distances, ds_r, r, i, keys);
+/* Of the block's p and ds, whose keys begin at `from`: of rows [r, r + rows), where they see `keys`, from its packed q
+ * and dout; and dq. */
+static void band_scores(const HeadBackward *head, const BackwardRoom *p, int64_t from, int64_t first, int64_t r,
+                        int64_t rows, KeyRange keys)
+{
+    const int64_t D = head->shape->D, DP = p->DP, width = lanes_up(keys.end - keys.first);
+    float *at = p->p + r * p->stride + keys.first - from, *ds = p->ds + r * p->stride + keys.first - from;
+
+    tile_panel_product(at, p->stride, (TileLeft){ p->q + r * DP, DP, 1 }, key_panels(p->keys_t, keys, D), rows, width,
+                       D, false);
+    tile_panel_product(ds, p->stride, (TileLeft){ p->dout + r * DP, DP, 1 }, key_panels(p->values_t, keys, D), rows,
+                       width, D, false);
+    for (int64_t n = 0; n < rows; n++)
+        row_scores(head, p, at + n * p->stride, ds + n * p->stride, r + n, first + r + n, keys);
+    tile_panel_product(p->dq + r * DP, DP, (TileLeft){ ds, p->stride, 1 },
+                       (TilePanels){ p->keys + keys.first * PANEL, head->T * PANEL }, rows, DP, keys.end - keys.first,
+                       false);
+}
+
+/* Where rows see no more than a window, what lies beside it in the block's P and dS is nothing. */
+static void clear_beside(const BackwardRoom *p, int64_t from, int64_t end, int64_t r, int64_t rows, KeyRange keys)
+{
+    const int64_t before = keys.first - from, behind = before + lanes_up(keys.end - keys.first);
+    const int64_t width = lanes_up(end - from);
+    for (int64_t n = r; n < r + rows; n++) {
+        float *both[] = { p->p + n * p->stride, p->ds + n * p->stride };
+        for (int i = 0; i < 2; i++) {
+            memset(both[i], 0, (size_t)before * sizeof(float));
+            memset(both[i] + behind, 0, (size_t)(width - behind) * sizeof(float));
         }
+    }
+}
+
+/* dkeys, dvalues of a block += what its rows say that see any of a few keys at a time. */
+static void pull_keys(const HeadBackward *head, const BackwardRoom *p, int64_t first, int64_t rows, KeyRange keys)
+{
+    const AttentionShape *shape = head->shape;
+    const int64_t DP = p->DP, together = shape->window > 0 ? rows_together(shape) : keys.end - keys.first;
+    for (int64_t j = keys.first; j < keys.end; j += together) {
+        const int64_t count = keys.end - j < together ? keys.end - j : together;
+        int64_t r = 0, end = rows;
+        if (shape->window > 0) {
+            const int64_t low = (shape->causal ? j : j - shape->window + 1) - first,
+                          high = j + count - 1 + shape->window - first;
+            r = low > 0 ? low : 0;
+            end = high < rows ? high : rows;
+            if (r >= end)
+                continue;
+        }
+        const int64_t at = r * p->stride + j - keys.first;
+        tile_product(p->dvalues + j * DP, DP, (TileLeft){ p->p + at, 1, p->stride }, p->dout + r * DP, DP, count, DP,
+                     end - r, true);
+        tile_product(p->dkeys + j * DP, DP, (TileLeft){ p->ds + at, 1, p->stride }, p->q + r * DP, DP, count, DP,
+                     end - r, true);
     }
 }
 
 static void backward_block(const HeadBackward *head, const BackwardRoom *p, int64_t first, int64_t rows)
 {
     const AttentionShape *shape = head->shape;
-    const int64_t D = shape->D, DP = p->DP;
+    const int64_t D = shape->D, DP = p->DP, together = rows_together(shape);
     const KeyRange keys = keys_of_block(shape, first, rows, keys_for(shape, first + rows - 1, head->count, head->T));
-    const int64_t seen = keys.end - keys.first;
 
     pack_rows(p->q, head->q + first * shape->ldqkv, shape->ldqkv, rows, D, shape->scale);
     pack_rows(p->dout, head->dout + first * shape->ldout, shape->ldout, rows, D, 1.0f);
     distance_take_block(head->distances, p->q, rows);
-    block_scores(head, p, keys, first, rows);
-
-    tile_product(p->dvalues + keys.first * DP, DP, (TileLeft){ p->p, 1, p->stride }, p->dout, DP, seen, DP, rows, true);
-    tile_product(p->dkeys + keys.first * DP, DP, (TileLeft){ p->ds, 1, p->stride }, p->q, DP, seen, DP, rows, true);
-    tile_product(p->dq, DP, (TileLeft){ p->ds, p->stride, 1 }, p->keys + keys.first * DP, DP, rows, DP, seen, false);
+    for (int64_t r = 0; r < rows; r += together) {
+        const int64_t count = rows - r < together ? rows - r : together, last = first + r + count - 1;
+        const KeyRange seen = keys_of_block(shape, first + r, count, keys_for(shape, last, head->count, head->T));
+        band_scores(head, p, keys.first, first, r, count, seen);
+        clear_beside(p, keys.first, keys.end, r, count, seen);
+    }
+    pull_keys(head, p, first, rows, keys);
     distance_pull_block(head->distances, p->dq, p->q, rows);
     for (int64_t r = 0; r < rows; r++) {
         float *dq = head->dq + (first + r) * shape->ldqkv;
@@ -235,12 +286,12 @@ static void backward_task(const BackwardCall *call, int64_t b, int64_t k)
     const float *keys = at.at + attention_k_at(shape, k), *values = at.at + attention_v_at(shape, k);
     float *dkeys = (shape->kv != NULL ? shape->dkv : call->dqkv) + at.start * at.ld;
     float *room = call->scratch + omp_get_thread_num() * call->floats;
-    const BackwardRoom p = packed_of(room, D, at.T);
+    const BackwardRoom p = packed_of(room, shape, at.T);
     DistanceRoom distances;
 
-    tile_transpose(p.keys_t, p.stride, keys, at.ld, at.T, D);
-    tile_transpose(p.values_t, p.stride, values, at.ld, at.T, D);
-    pack_rows(p.keys, keys, at.ld, at.T, D, 1.0f);
+    tile_panels_transposed(p.keys_t, keys, at.ld, at.T, D);
+    tile_panels_transposed(p.values_t, values, at.ld, at.T, D);
+    tile_panels(p.keys, keys, at.ld, at.T, D);
     memset(p.dkeys, 0, (size_t)(2 * at.T * p.DP) * sizeof(float));
     for (int64_t h = k * group; h < (k + 1) * group; h++) {
         const int64_t out_at = start * shape->ldout + h * D, q_at = start * ld + attention_q_at(shape, h);
@@ -257,10 +308,10 @@ static void backward_task(const BackwardCall *call, int64_t b, int64_t k)
                               .first = h * T,
                               .count = key_count(shape, b, at.T),
                               .distances = &distances };
-        distance_begin(&distances, room + call->own, shape, h, T, p.keys_t, p.stride);
+        distance_begin(&distances, room + call->own, shape, h, T, keys, at.ld);
         distance_backward_begin(&distances, h);
         backward_head(&head, &p, queries_of(shape, b, T));
-        distance_end(&distances, p.dkeys, p.keys, shape, h);
+        distance_end(&distances, p.dkeys, (TilePanels){ p.keys, at.T * PANEL }, shape, h);
     }
     unpack_rows(dkeys + attention_k_at(shape, k), at.ld, p.dkeys, at.T, D);
     unpack_rows(dkeys + attention_v_at(shape, k), at.ld, p.dvalues, at.T, D);

@@ -31,7 +31,7 @@ static float *take(float **scratch, int64_t floats)
 }
 
 void distance_begin(DistanceRoom *room, float *scratch, const AttentionShape *shape, int64_t h, int64_t T,
-                    const float *keys_t, int64_t ldkeys)
+                    const float *keys, int64_t ldkeys)
 {
     const AttentionDistances *of = shape->distances;
     *room = (DistanceRoom){ .of = of, .T = T, .D = shape->D, .DP = lanes_up(shape->D) };
@@ -57,7 +57,7 @@ void distance_begin(DistanceRoom *room, float *scratch, const AttentionShape *sh
         return;
     pack_table(room, room->queries, of->queries, h, shape->scale);
     tile_transpose(room->queries_t, stride, room->queries, room->DP, W, D);
-    tile_product(room->by_key, stride, (TileLeft){ keys_t, 1, ldkeys }, room->queries_t, stride, T, lanes_up(W), D,
+    tile_product(room->by_key, stride, (TileLeft){ keys, ldkeys, 1 }, room->queries_t, stride, T, lanes_up(W), D,
                  false);
 }
 
@@ -136,7 +136,7 @@ static void add_table(const DistanceRoom *room, float *table, const float *d, in
     }
 }
 
-void distance_end(const DistanceRoom *room, float *dkeys, const float *keys, const AttentionShape *shape, int64_t h)
+void distance_end(const DistanceRoom *room, float *dkeys, TilePanels keys, const AttentionShape *shape, int64_t h)
 {
     const AttentionDistances *of = room->of;
     if (of == NULL)
@@ -144,8 +144,8 @@ void distance_end(const DistanceRoom *room, float *dkeys, const float *keys, con
     if (of->queries != NULL) {
         tile_product(dkeys, room->DP, (TileLeft){ room->dby_key, room->stride, 1 }, room->queries, room->DP, room->T,
                      room->DP, room->W, true);
-        tile_product(room->dqueries, room->DP, (TileLeft){ room->dby_key, 1, room->stride }, keys, room->DP, room->W,
-                     room->DP, room->T, true);
+        tile_panel_product(room->dqueries, room->DP, (TileLeft){ room->dby_key, 1, room->stride }, keys, room->W,
+                           room->DP, room->T, true);
         add_table(room, of->dqueries, room->dqueries, h, shape->scale);
     }
     if (of->keys != NULL)

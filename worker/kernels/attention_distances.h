@@ -24,9 +24,9 @@ typedef struct DistanceRoom {
 /* Floats of a thread's scratch, for forward and backward of sequences up to `longest`. */
 int64_t distance_floats(const AttentionShape *shape, int64_t longest);
 
-/* Packs head h's rows; keys_t[D,ldkeys]: the sequence's keys, transposed. */
+/* Packs head h's rows; keys[T,D] (row stride ldkeys): the sequence's keys. */
 void distance_begin(DistanceRoom *room, float *scratch, const AttentionShape *shape, int64_t h, int64_t T,
-                    const float *keys_t, int64_t ldkeys);
+                    const float *keys, int64_t ldkeys);
 
 /* For the query rows [first, first + rows), q[rows,DP] packed and scaled. */
 void distance_take_block(const DistanceRoom *room, const float *q, int64_t rows);
@@ -39,7 +39,7 @@ void distance_backward_begin(const DistanceRoom *room, int64_t h);
 void distance_pull_row(const DistanceRoom *room, const float *ds, int64_t r, int64_t i, KeyRange keys);
 /* dq[rows,DP] (of the scaled q) += ... */
 void distance_pull_block(const DistanceRoom *room, float *dq, const float *q, int64_t rows);
-/* dkeys[T,DP] += ..., keys[T,DP] as they are; the tables' gradients are added to those of the shape. */
-void distance_end(const DistanceRoom *room, float *dkeys, const float *keys, const AttentionShape *shape, int64_t h);
+/* dkeys[T,DP] += ..., keys[T,D] as they are; the tables' gradients are added to those of the shape. */
+void distance_end(const DistanceRoom *room, float *dkeys, TilePanels keys, const AttentionShape *shape, int64_t h);
 
 #endif

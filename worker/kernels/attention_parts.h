@@ -33,6 +33,7 @@ static inline void pack_rows(float *dst, const float *src, int64_t ldsrc, int64_
 {
     const int64_t DP = lanes_up(D);
     for (int64_t i = 0; i < rows; i++) {
+        fetch_row(src + (i + ROWS_AHEAD) * ldsrc, D);
 #pragma omp simd
         for (int64_t d = 0; d < D; d++)
             dst[i * DP + d] = src[i * ldsrc + d] * scale;
@@ -85,7 +86,7 @@ static inline bool sees_nothing(const AttentionShape *shape, int64_t i, int64_t 
     return keys_from(shape, i) >= keys_seen(shape, i, count);
 }
 
-/* The keys [first,end) that any of some query rows sees. `first` is of whole vectors, so that
+/* The keys [first,end) that any of some query rows sees. `first` is of whole panels, so that
  * scores, counted from it, fit the packed width. */
 typedef struct KeyRange {
     int64_t first, end;
@@ -94,7 +95,26 @@ typedef struct KeyRange {
 static inline KeyRange keys_of_block(const AttentionShape *shape, int64_t first, int64_t rows, int64_t count)
 {
     const int64_t end = keys_seen(shape, first + rows - 1, count), from = keys_from(shape, first);
-    return (KeyRange){ .first = (from < end ? from : end - 1) / LANES * LANES, .end = end };
+    return (KeyRange){ .first = (from < end ? from : end - 1) / PANEL * PANEL, .end = end };
+}
+
+/* The range's panels of those of all keys, transposed. */
+static inline TilePanels key_panels(const float *keys_t, KeyRange keys, int64_t D)
+{
+    return (TilePanels){ keys_t + keys.first * D, D * PANEL };
+}
+
+/* Query rows whose scores are of one range of keys: with a window few, or most of what is computed nobody sees. */
+static inline int64_t rows_together(const AttentionShape *shape)
+{
+    return shape->window > 0 ? 2 * TILE_ROWS : QUERY_BLOCK;
+}
+
+/* Row stride of the scores of a block, in a sequence of T keys. */
+static inline int64_t score_stride(const AttentionShape *shape, int64_t T)
+{
+    const int64_t most = QUERY_BLOCK + 2 * shape->window + PANEL;
+    return sequence_stride(shape->window > 0 && most < T ? most : T);
 }
 
 /* The scores of a row that sees keys alike. */

@@ -1,5 +1,7 @@
 #include "worker/kernels/tile.h"
 
+#include <string.h>
+
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 typedef float Lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
@@ -82,14 +84,26 @@ ALWAYS_INLINE void strip(float *c, int64_t ldc, TileLeft a, const float *b, int6
         tile(c, ldc, a, b, ldb, K, add, 1, vectors);
 }
 
+/* The columns of b, of rows that lie ldb apart, in panels that lie `panel` apart. */
+ALWAYS_INLINE void strips(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t panel, int64_t M,
+                          int64_t N, int64_t K, bool add)
+{
+    int64_t n = 0;
+    for (; n + PANEL <= N; n += PANEL, b += panel)
+        strip(c + n, ldc, a, b, ldb, M, K, add, TILE_VECTORS);
+    for (; n < N; n += LANES, b += LANES)
+        strip(c + n, ldc, a, b, ldb, M, K, add, 1);
+}
+
 void tile_product(float *c, int64_t ldc, TileLeft a, const float *b, int64_t ldb, int64_t M, int64_t N, int64_t K,
                   bool add)
 {
-    int64_t n = 0;
-    for (; n + TILE_VECTORS * LANES <= N; n += TILE_VECTORS * LANES)
-        strip(c + n, ldc, a, b + n, ldb, M, K, add, TILE_VECTORS);
-    for (; n < N; n += LANES)
-        strip(c + n, ldc, a, b + n, ldb, M, K, add, 1);
+    strips(c, ldc, a, b, ldb, PANEL, M, N, K, add);
+}
+
+void tile_panel_product(float *c, int64_t ldc, TileLeft a, TilePanels b, int64_t M, int64_t N, int64_t K, bool add)
+{
+    strips(c, ldc, a, b.at, PANEL, b.panel, M, N, K, add);
 }
 
 /* dst[LANES,stride] = src[rows,ld]^T of LANES columns, rows <= LANES, the others zero.
@@ -122,6 +136,8 @@ void tile_transpose(float *dst, int64_t stride, const float *src, int64_t ld, in
 {
     for (int64_t t = 0; t < T; t += LANES) {
         const int64_t rows = T - t < LANES ? T - t : LANES;
+        for (int64_t i = 0; i < rows; i++)
+            fetch_row(src + (t + LANES + i) * ld, D);
         int64_t d = 0;
         for (; d + LANES <= D; d += LANES)
             transpose_block(dst + d * stride + t, stride, src + t * ld + d, ld, rows);
@@ -129,5 +145,27 @@ void tile_transpose(float *dst, int64_t stride, const float *src, int64_t ld, in
             for (int64_t l = 0; l < LANES; l++)
                 dst[d * stride + t + l] = l < rows ? src[(t + l) * ld + d] : 0.0f;
         }
+    }
+}
+
+void tile_panels(float *dst, const float *src, int64_t ld, int64_t T, int64_t D)
+{
+    const int64_t whole = D / LANES * LANES;
+    for (int64_t t = 0; t < T; t++, src += ld, dst += PANEL) {
+        fetch_row(src + ROWS_AHEAD * ld, D);
+        int64_t d = 0;
+        for (; d < whole; d += LANES)
+            *(Lanes *)(dst + d / PANEL * T * PANEL + d % PANEL) = *(const Lanes *)(src + d);
+        for (; d < panels_up(D); d++)
+            dst[d / PANEL * T * PANEL + d % PANEL] = d < D ? src[d] : 0.0f;
+    }
+}
+
+void tile_panels_transposed(float *dst, const float *src, int64_t ld, int64_t T, int64_t D)
+{
+    for (int64_t t = 0; t < T; t += PANEL, dst += D * PANEL) {
+        if (T - t <= PANEL - LANES)
+            memset(dst, 0, (size_t)(D * PANEL) * sizeof *dst);
+        tile_transpose(dst, PANEL, src + t * ld, ld, T - t < PANEL ? T - t : PANEL, D);
     }
 }
