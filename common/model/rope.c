@@ -188,7 +188,7 @@ static bool read(RopeSettings *rope, const ModelArch *arch, int set, Err *err)
            read_stretch(rope, arch, err);
 }
 
-static json_t *read_of_layers(const ModelArch *arch, const char *name, RopeOfLayers kind)
+static json_t *read_of_layers(ModelArch *arch, const char *name, RopeOfLayers kind)
 {
     const json_t *given = json_object_get(json_object_get(arch->config, "rope_parameters"), name);
     const json_t *base = json_object_get(arch->config, kind.key);
@@ -198,6 +198,7 @@ static json_t *read_of_layers(const ModelArch *arch, const char *name, RopeOfLay
         json_object_update(own, (json_t *)(uintptr_t)scaling);
     if (!json_object_get(own, "rope_theta"))
         json_object_set_new(own, "rope_theta", json_real(json_is_number(base) ? json_number_value(base) : kind.theta));
+    json_object_set(arch->config, kind.key, json_object_get(own, "rope_theta"));
     return own;
 }
 

@@ -18,7 +18,8 @@ typedef struct RopeOfLayers {
     bool scaled; /* rope_scaling is of it, too */
 } RopeOfLayers;
 
-/* rope_parameters = those of layers that see all and of those with a window: what is there, with rope_scaling over it. */
+/* rope_parameters = those of layers that see all and of those with a window: what is there, with rope_scaling over it. The key
+ * of before says theta, too. */
 void rope_read_kinds(ModelArch *arch, RopeOfLayers full, RopeOfLayers slides);
 
 /* arch->rotated = the whole part of D times a factor: rope_parameters' partial_rotary_factor, else the key's, else the

@@ -69,9 +69,33 @@ static const char *rope_type(const json_t *rope)
     return name ? name : old ? old : "default";
 }
 
+/* An object for each kind of layers, with nothing beside them; the names of before are there (rope_read_kinds), but for
+ * what else Gemma 3 says of layers that see all. */
+static void set_rope_of_kinds(json_t *config, json_t *kinds)
+{
+    const char *name;
+    json_t *own;
+    json_object_foreach(kinds, name, own)
+    {
+        json_object_set_new(own, "rope_type", json_string(rope_type(own)));
+        json_object_del(own, "type");
+    }
+    own = json_object_get(kinds, "full_attention");
+    if (!json_object_get(config, "rope_local_base_freq") || strcmp(rope_type(own), "default") == 0)
+        return;
+    json_t *before = json_deep_copy(own);
+    json_object_del(before, "rope_theta");
+    json_object_set_new(config, "rope_scaling", before);
+}
+
 /* Both ways to say it, of the one that is there (common/model/rope reads both). */
 static void set_rope(json_t *config)
 {
+    json_t *kinds = json_object_get(config, "rope_parameters");
+    if (json_is_object(json_object_get(kinds, "full_attention"))) {
+        set_rope_of_kinds(config, kinds);
+        return;
+    }
     const json_t *scaling = json_object_get(config, "rope_scaling"),
                  *parameters = json_object_get(config, "rope_parameters");
     const json_t *from = json_object_size(scaling) > 0 ? scaling : parameters;

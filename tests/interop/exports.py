@@ -16,6 +16,7 @@ import torch
 import transformers
 import yaml
 
+transformers.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)  # models are small, and the machine may be busy
 NEW = 12
 SURE = 0.05  # two tokens whose logits are nearer than this may change places by rounding
@@ -124,7 +125,8 @@ def prepare(name, case, out, task, config):
             json.dump({**whole, **config}, open(f"{base}/config.json", "w"))
         assert not lora("export", base, f"{out}/base.gguf", "--format=gguf")
     config = model.config.to_dict()
-    act = next(str(config[key]) for key in ("hidden_activation", "hidden_act", "activation_function", "activation") if config.get(key))
+    keys = ("hidden_activation", "hidden_act", "activation_function", "activation")
+    act = next((str(config[key]) for key in keys if config.get(key)), "gelu")  # BLOOM has no other
     windowed = 0 if str(config["model_type"]).startswith("gemma") else config.get("sliding_window") or 0
     json.dump({"task": task, "refused": refused, "act": act, "window": windowed}, open(f"{out}/case.json", "w"))
     print(f"{name}: merged clean; " + "; ".join(f"{file}: {why or 'written'}" for file, why in refused.items()))

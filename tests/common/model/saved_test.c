@@ -159,6 +159,31 @@ static void rope_is_said_in_both_ways(void **state)
                 "\"rope_scaling\": null}");
 }
 
+/* Transformers refuses numbers beside the objects of the kinds. */
+static void rope_of_two_kinds_of_layers_is_an_object_each(void **state)
+{
+    (void)state;
+    expect_keys(config_of("modernbert-seqcls", TASK_SEQ_CLS, "{}", NULL, false),
+                "{\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 160000.0, \"rope_type\": \"default\"}, "
+                "\"sliding_attention\": {\"rope_theta\": 10000.0, \"rope_type\": \"default\"}}, "
+                "\"global_rope_theta\": 160000.0, \"local_rope_theta\": 10000.0}");
+    static const char both[] =
+        "{\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 5e5, \"rope_type\": \"linear\", \"factor\": 2.0}, "
+        "\"sliding_attention\": {\"rope_theta\": 500.0, \"rope_type\": \"default\"}}, \"rope_theta\": 5e5, "
+        "\"rope_local_base_freq\": 500.0, \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2.0}}";
+    expect_keys(config_of("gemma3-clm", TASK_CAUSAL_LM,
+                          "{\"rope_theta\": 5e5, \"rope_local_base_freq\": 500.0, \"rope_scaling\": {\"type\": "
+                          "\"linear\", \"factor\": 2.0}}",
+                          NULL, false),
+                both);
+    expect_keys(config_of("gemma3-clm", TASK_CAUSAL_LM,
+                          "{\"rope_theta\": null, \"rope_local_base_freq\": null, \"rope_parameters\": "
+                          "{\"full_attention\": {\"rope_theta\": 5e5, \"rope_type\": \"linear\", \"factor\": 2.0}, "
+                          "\"sliding_attention\": {\"rope_theta\": 500.0, \"rope_type\": \"default\"}}}",
+                          NULL, false),
+                both);
+}
+
 static void a_runs_model_config_stays_but_for_dropout(void **state)
 {
     (void)state;
@@ -181,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_the_bases_with_the_familys_prefix),
         cmocka_unit_test(rope_is_said_in_both_ways),
+        cmocka_unit_test(rope_of_two_kinds_of_layers_is_an_object_each),
         cmocka_unit_test(a_runs_model_config_stays_but_for_dropout),
         cmocka_unit_test(words_that_part_are_no_longer_tied),
     };
