@@ -47,6 +47,10 @@ for row in table["rows"]:
     assert "%.4f ± %.4f" % (row["mean"], row["deviation"]) in line and "%d" % row["trainable_parameters"] in line, line
     assert "| %s | %.4f ± %.4f |" % (row["method"], row["mean"], row["deviation"]) in open(place + "/compare.md").read()
 assert text.count("beside full: accuracy") == 2
+moved = lambda row: sum(row[k] for k in ("wire_bytes_up", "wire_bytes_down", "shared_bytes_up", "shared_bytes_down"))
+for row in lora, adalora:  # every weight moves in the server's memory, an adapter on the wire: of both it is what moved
+    line = next(line for line in text.splitlines() if line.startswith(row["method"] + " beside full"))
+    assert moved(row) < moved(full) / 10 and "%.2f%% of the bytes that moved" % (100 * moved(row) / moved(full)) in line, line
 for name in "compare.svg", "curves.svg":
     svg = open(os.path.join(place, name)).read()
     assert svg.startswith("<svg") and svg.endswith("</svg>\n") and all(r["method"] in svg for r in table["rows"])
