@@ -1,6 +1,6 @@
 #!/bin/bash
-# A thousand requests of all kinds of damage into `lora serve` under the address and undefined-behaviour sanitizers: it
-# answers, it lives, and what it took it gives back (leaks are looked for at its end).
+# Requests of all kinds of damage, 1,400, into servers of texts, classes and embeddings under the address and
+# undefined-behaviour sanitizers: they answer, they live, and what they took they give back (leaks are looked for at the end).
 . "$(dirname "$0")/../dist/lib.sh"
 golden=$root/tests/golden
 seed=${SEED:-$RANDOM}
@@ -25,3 +25,4 @@ attack() {
 }
 attack gpt2-text "malformed mine 600 $seed" "leave mine"
 attack bert-seqcls "malformed mine 400 $seed"
+attack bert-embed-mnr "malformed mine 400 $seed"
