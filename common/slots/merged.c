@@ -197,6 +197,13 @@ static void put_tokens(float *out, const SlotTable *table, const Slot *slot, con
         memcpy(out + table->tokens[i] * width, values + slot->offset + i * width, (size_t)width * sizeof *out);
 }
 
+/* A bias, trained or not, and s b of its B. */
+static void add_bias_of_b(const Merged *merged, const SavedTensor *t, const ModuleSlots *of, float *out)
+{
+    for (int64_t i = 0; t->bias && of->lora_bias >= 0 && i < t->count; i++)
+        out[i] += of->scale * merged->values[merged->table->slots[of->lora_bias].offset + i];
+}
+
 bool merged_read(Merged *merged, const SavedTensor *t, float *out, Err *err)
 {
     static const ModuleSlots none = MODULE_SLOTS_NONE;
@@ -205,6 +212,7 @@ bool merged_read(Merged *merged, const SavedTensor *t, float *out, Err *err)
     const int whole = t->bias ? of->bias : of->weight;
     if (whole >= 0) {
         copy_slot(out, &merged->table->slots[whole], merged->values);
+        add_bias_of_b(merged, t, of, out);
         merged->report.replaced++;
         return true;
     }
@@ -214,8 +222,7 @@ bool merged_read(Merged *merged, const SavedTensor *t, float *out, Err *err)
     }
     if (!tensor_to_f32(out, t->source, 0, t->count, err))
         return false;
-    for (int64_t i = 0; t->bias && of->lora_bias >= 0 && i < t->count; i++)
-        out[i] += of->scale * merged->values[merged->table->slots[of->lora_bias].offset + i];
+    add_bias_of_b(merged, t, of, out);
     if (!t->bias && of->tokens >= 0)
         put_tokens(out, merged->table, &merged->table->slots[of->tokens], merged->values);
     return t->bias || of->a < 0 || add_delta(merged, m, of, out, t->count, err);

@@ -98,9 +98,11 @@ static double defined(const Subject *s, const SavedTensor *t, int64_t i)
     const ModuleSlots *of = &c->table->modules[t->module];
     const int whole = t->bias ? of->bias : of->weight;
     const int64_t columns = t->count / t->dim[0], row = i / columns, column = i % columns;
+    const double of_b =
+        t->bias && of->lora_bias >= 0 ? (double)of->scale * c->values[c->table->slots[of->lora_bias].offset + i] : 0;
     if (whole >= 0) {
         const Slot *slot = &c->table->slots[whole];
-        return c->values[slot->offset + (slot->transposed ? column * t->dim[0] + row : i)];
+        return c->values[slot->offset + (slot->transposed ? column * t->dim[0] + row : i)] + of_b;
     }
     for (int64_t k = 0; !t->bias && of->tokens >= 0 && k < c->table->token_count; k++)
         if (c->table->tokens[k] == row)
@@ -109,7 +111,7 @@ static double defined(const Subject *s, const SavedTensor *t, int64_t i)
     Err err = { 0 };
     must(tensor_to_f32(&w, t->source, i, 1, &err), &err);
     if (t->bias)
-        return of->lora_bias < 0 ? w : w + (double)of->scale * c->values[c->table->slots[of->lora_bias].offset + i];
+        return w + of_b;
     return of->a < 0           ? w
            : of->magnitude < 0 ? added(s, t, row, column)
            : i % 37 == 0       ? lengthened(s, t, row, column) /* some: each is a sum */
@@ -173,6 +175,10 @@ static void in_every_layout_of_files(void **state)
         { "bert-seqcls", TASK_SEQ_CLS,
           "{\"target_modules\": [\"query\", \"word_embeddings\"], \"bias\": \"lora_only\", \"rank_pattern\": {\"layer.1.*query\": 7}}",
           3 },
+        { "bert-seqcls", TASK_SEQ_CLS,
+          "{\"target_modules\": [\"query\", \"value\"], \"bias\": \"lora_only\", \"lora_bias\": true}", 4 },
+        { "gpt2-clm", TASK_CAUSAL_LM,
+          "{\"target_modules\": [\"c_attn\", \"c_proj\"], \"bias\": \"all\", \"lora_bias\": true}", 6 },
         { "vit-imgcls", TASK_IMAGE_CLS,
           "{\"target_modules\": [\"projection\", \"fc1\"], \"modules_to_save\": [\"classifier\"]}", 3 },
     };
