@@ -179,10 +179,6 @@ static bool open_session(Serving *s, Err *err)
  * its own. */
 static bool open_service(Serving *s, Err *err)
 {
-    if (task_get(s->run.task)->spans) {
-        err_set(err, ERR_INPUT, "questions about a text (%s) are not served", config_task_name(s->run.task));
-        return err_hint(err, "lora predict --adapter=DIR FILE answers them");
-    }
     const Task *task = task_get(s->run.task);
     const bool headless = task->speaks || task->embeds; /* nothing of it is an adapter's alone */
     const bool whole = s->count > 0 && run_folder_is_model(s->folders[0]);

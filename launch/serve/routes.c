@@ -7,6 +7,7 @@
 #include "common/http/cors.h"
 #include "launch/serve/classes.h"
 #include "launch/serve/page.h"
+#include "launch/serve/questions.h"
 #include "launch/serve/texts.h"
 #include "launch/serve/tokens.h"
 #include "launch/serve/vectors.h"
@@ -92,7 +93,7 @@ static void say_info(Service *s, HttpRequest *request, Refusal *r)
     json_t *kind = json_object();
     if (task->embeds)
         json_object_set_new(kind, "pooling", json_string(pooling_of(arch)));
-    if (!task->speaks && !task->embeds) {
+    if (!task->speaks && !task->embeds && !task->spans) {
         json_t *names = json_object(), *ids = json_object();
         for (int64_t i = 0; arch->head.label_names && i < arch->head.labels; i++) {
             char number[24];
@@ -107,6 +108,7 @@ static void say_info(Service *s, HttpRequest *request, Refusal *r)
                  json_pack("{s:s, s:{s:o}, s:I, s:I, s:s}", "model_id", s->options.base, "model_type",
                            task->speaks   ? "generator"
                            : task->embeds ? "embedding"
+                           : task->spans  ? "question-answering"
                                           : "classifier",
                            kind, "max_input_length", (json_int_t)s->options.session->max_length,
                            "max_client_batch_size", (json_int_t)s->options.most_batch, "version", LORA_VERSION));
@@ -205,8 +207,18 @@ static void ask_root(Service *s, HttpRequest *request, Refusal *r)
 {
     if (s->options.session->base.adapted.arch->head.task->embeds)
         vectors_embed(s, request, r);
+    else if (s->options.session->base.adapted.arch->head.task->spans)
+        questions_predict(s, request, r);
     else
         classes_root(s, request, r);
+}
+
+static void ask_predict(Service *s, HttpRequest *request, Refusal *r)
+{
+    if (s->options.session->base.adapted.arch->head.task->spans)
+        questions_predict(s, request, r);
+    else
+        classes_predict(s, request, r);
 }
 
 typedef enum { OPEN, WITH_KEY, METRICS } RouteAccess;
@@ -232,7 +244,7 @@ static const ServeRoute routes[] = {
     { "GET", "/v1/models/", say_model, WITH_KEY, ANY },
     { "POST", "/v1/completions", texts_complete, WITH_KEY, SPEAKS },
     { "POST", "/v1/chat/completions", texts_chat, WITH_KEY, SPEAKS },
-    { "POST", "/predict", classes_predict, WITH_KEY, CLASSIFIES },
+    { "POST", "/predict", ask_predict, WITH_KEY, CLASSIFIES },
     { "POST", "/v1/embeddings", vectors_openai, WITH_KEY, EMBEDS },
     { "POST", "/embed", vectors_embed, WITH_KEY, EMBEDS },
     { "POST", "/", ask_root, WITH_KEY, CLASSIFIES | EMBEDS },
@@ -310,7 +322,7 @@ static bool check(Service *s, const HttpRequest *request, const ServeRoute *rout
         return refuse(r, 404, NULL, "not_found", "%s is not for what is served, which %s", request->path,
                       kinds & SPEAKS   ? "writes texts: /v1/completions"
                       : kinds & EMBEDS ? "makes embeddings: /v1/embeddings, /embed"
-                                       : "classifies: /predict");
+                                       : "reads: /predict");
     if (route->models == ANY)
         return true;
     jobs_lock(s->jobs);

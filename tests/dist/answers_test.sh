@@ -48,6 +48,57 @@ printf 'what plan?\tthe plan was good\n' | predict >"$work/line"
 grep -q '"text":.*"start":.*"score":' "$work/line" || fail "a line has no answer"
 refused "no TAB between.*standard input:1" sh -c "echo 'what plan?' | '$root/bin/lora' predict --adapter='$golden/expected' --model='$golden/model'"
 
+# behind HTTP: the answers of `lora predict` and of utils_qa, several questions at a time; what is asked wrong is refused
+"$root/bin/lora" serve --port=0 --adapter=qa="$golden/expected" --model="$golden/model" $keys >"$work/served" 2>"$work/log" &
+server=$!
+await 20 grep -q "^listening on" "$work/served"
+predict --nbest=3 --data.pad_to_max_length=false "$golden/dev.jsonl" >"$work/unpadded"
+python3 - "$golden" "$work" "$(sed 's/^listening on //' "$work/served")" >"$work/log" 2>&1 <<'END' || fail "questions behind HTTP"
+import json, sys, urllib.error, urllib.request
+golden, work, url = sys.argv[1:]
+read = lambda path: [json.loads(line) for line in open(path, encoding="utf-8")]
+def ask(body, path="/predict"):
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        return 200, json.load(urllib.request.urlopen(request))
+    except urllib.error.HTTPError as fault:
+        return fault.code, json.load(fault)
+rows, want, right = read(golden + "/dev.jsonl"), read(work + "/unpadded"), read(golden + "/expected/answers.jsonl")
+inputs = [{"question": r["question"], "context": r["context"]} for r in rows]
+got = []
+for at in range(0, len(inputs), 4):
+    status, some = ask({"inputs": inputs[at : at + 4]})
+    assert status == 200, some
+    got += some
+assert len(got) == len(want)
+for row, w, r, g in zip(rows, want, right, got):
+    assert g["answer"] == w["text"] == r["text"], (w, r, g)
+    assert abs(g["score"] - w["score"]) < 1e-5, (w, g)
+    assert row["context"][g["start"] : g["end"]] == g["answer"], g
+assert len({g["answer"] for g in got}) > 5 and any(g["answer"] == "" for g in got)
+status, one = ask({"inputs": inputs[0]}, "/")
+assert status == 200 and one == got[0], one
+status, three = ask({"inputs": inputs[0], "parameters": {"top_k": 3}})
+assert status == 200 and [a["answer"] for a in three] == [a["text"] for a in want[0]["nbest"]], three
+status, short = ask({"inputs": inputs[0], "parameters": {"top_k": 20, "max_answer_len": 1}})
+assert status == 200 and short and all(" " not in a["answer"].strip() for a in short), short
+for body, status in (
+    ({"inputs": "what?"}, 422),
+    ({"inputs": {"question": "what?"}}, 422),
+    ({"inputs": {"question": "what?", "context": ""}}, 422),
+    ({"inputs": {"question": "what? " * 40, "context": "a plan"}}, 422),
+    ({"inputs": []}, 422),
+    ({"inputs": inputs[0], "parameters": {"top_k": 0}}, 422),
+    ({"inputs": inputs[0], "parameters": {"align_to_words": True}}, 422),
+    ({"inputs": inputs[0], "model": "nobody"}, 404),
+    ({"inputs": {"question": "what?", "context": "a plan " * 4000}}, 413),
+):
+    got = ask(body)
+    assert got[0] == status, (str(body)[:99], got)
+END
+kill $server
+wait $server || fail "the server ended with $?"
+
 # two ranks, and the model in two stages
 for stages in 1 2; do
     "$root/bin/lora" train "$golden/run.yaml" --ranks=2 --parallel.pipeline=$stages --train.output_dir="$work/staged$stages" \
@@ -63,7 +114,6 @@ refused "has no answer.*train.jsonl:.*version_2_with_negative" $train --data.ver
 refused "do not get on.*doc_stride" $train --data.doc_stride=36
 refused "are not smoothed" $train --train.label_smoothing_factor=0.1
 refused "no metric 'accuracy'.*exact_match" $train --train.metric_for_best_model=accuracy
-refused "not served" "$root/bin/lora" serve --adapter=a="$golden/expected" --model="$golden/model"
 
 # dynamic padding: one number of micro-batches is one adapter, whatever computes it; rows held back are whole questions
 held="--data.pad_to_max_length=false --data.validation=null --data.validation_split=0.2 --train.num_train_epochs=1 --parallel.micro_batches=4"

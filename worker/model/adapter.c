@@ -290,7 +290,8 @@ void adapter_predict(Model *base, const Batch *batch, Adapter *const *adapter, f
         model_begin(layers, &part, run.mixed ? NULL : adapter[run.first]->options.values, true);
         pass->drop = false;
         pass->segments = segments;
-        model_up(layers, NULL, &(ModelInput){ .embedding = { part.ids, part.types, part.pixels } });
+        const int32_t *types = base->options.untyped ? NULL : part.types;
+        model_up(layers, NULL, &(ModelInput){ .embedding = { part.ids, types, part.pixels } });
         logits = base->embeds ? pool_all(layers, logits) : all_heads(layers, adapter, &run, logits);
     }
     pass->segments = NULL;
