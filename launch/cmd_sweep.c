@@ -72,10 +72,25 @@ static bool make_trials(Sweep *s, const SweepOptions *o, const TrialPlace *place
     return true;
 }
 
+/* A setting is gone over, or is one value for all trials. */
+static bool check_apart(const Axes *axes, const Arguments *given, Err *err)
+{
+    for (int i = 0; i < axes->count; i++) {
+        const char *all = arguments_key(given, axes->items[i].key);
+        if (!all)
+            continue;
+        err_set(err, ERR_INPUT, "the trials go over %s, and --%s=%s says one value for all", axes->items[i].key,
+                axes->items[i].key, all);
+        return err_at(err, "lora sweep");
+    }
+    return true;
+}
+
 static bool prepare(Sweep *s, SweepOptions *o, const TrialPlace *place, const Arguments *given, Err *err)
 {
     if (!axes_read(&s->axes, given->positionals + 1, given->positional_count - 1, !o->grid, err) ||
-        !make_trials(s, o, place, err) || !trial_check(&s->trials, given->positionals[0], &place->overrides, true, err))
+        !check_apart(&s->axes, given, err) || !make_trials(s, o, place, err) ||
+        !trial_check(&s->trials, given->positionals[0], &place->overrides, true, err))
         return false;
     s->looked = xcalloc((size_t)s->trials.count, sizeof *s->looked);
     if (o->chosen <= s->trials.count)
@@ -106,7 +121,7 @@ static bool work(Sweep *s, SweepOptions *o, TrialPlace *place, const char *file,
     for (int i = 0; o->chosen > 0 && i < s->trials.count; i++)
         if (i + 1 != o->chosen)
             s->trials.items[i].state = TRIAL_DONE; /* by somebody else */
-    if ((o->chosen == 0 && !place_take(place, err)) || !one_base_open(&s->trials, err))
+    if (!(o->chosen == 0 ? place_take(place, err) : place_make(place, err)) || !one_base_open(&s->trials, err))
         return false;
     runner_signals();
     const bool ok = o->halving ? halving_run(&halving, &s->trials, options, err) : runner_run(&s->trials, options, err);

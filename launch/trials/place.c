@@ -18,11 +18,18 @@ bool place_open(TrialPlace *place, const char *file, const char *const *override
     if (!config_load(&place->config, &sources, err) || !config_check_training(&place->config, err))
         return false;
     place->folder = out ? path_absolute(out) : xprintf("%s%s", place->config.train.output_dir, suffix);
+    return true;
+}
+
+bool place_make(const TrialPlace *place, Err *err)
+{
     return folder_make(place->folder, err);
 }
 
 bool place_take(TrialPlace *place, Err *err)
 {
+    if (!place_make(place, err))
+        return false;
     char *path = path_join(place->folder, "lock");
     place->lock = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     bool ok = place->lock >= 0;

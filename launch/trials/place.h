@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 typedef struct TrialPlace {
-    char *folder; /* absolute; it is there */
+    char *folder; /* absolute; there behind place_make */
     CommandWords overrides; /* KEY=VALUE of the command line */
     Config config; /* of the run file with them */
     int lock; /* nobody else has the folder while this one does; -1: not taken */
@@ -21,7 +21,10 @@ typedef struct TrialPlace {
 MUST_USE bool place_open(TrialPlace *place, const char *file, const char *const *overrides, int count, const char *out,
                          const char *suffix, Err *err);
 
-/* For a command that starts runs in it. False: another does. */
+/* Behind all that may be refused: the folder. */
+MUST_USE bool place_make(const TrialPlace *place, Err *err);
+
+/* The same for a command that starts runs in it alone. False: another does. */
 MUST_USE bool place_take(TrialPlace *place, Err *err);
 void place_release(TrialPlace *place);
 

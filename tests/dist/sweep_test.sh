@@ -89,8 +89,8 @@ refused() { # WORDS OPTION...
     local words=$1
     shift
     ends_with 2 "lora sweep $*" "$lora" sweep "$run" --out="$work/r" "$@" >"$work/out" 2>"$work/log"
+    [ ! -e "$work/r" ] || fail "what is refused leaves a folder"
     grep -qF -- "$words" "$work/log" || fail "lora sweep $*: $(cat "$work/log")"
-    [ -z "$(find "$work/r" -name '*.log' 2>/dev/null)" ] || fail "lora sweep $* started a run"
 }
 refused "there is no setting to go over" --grid
 refused "one of the two" lora.r=4
@@ -98,6 +98,7 @@ refused "is a range, and a grid has single values" --grid lora.r=4..8
 refused "has an empty value" --grid lora.r=4,,8
 refused "names a setting twice" --grid lora.r=4 lora.r=8
 refused "each trial has a folder in --out" --grid train.output_dir="$work/x,$work/y"
+refused "go over lora.r, and --lora.r=8 says one value" --grid lora.r=4,2 --lora.r=8
 refused "0 is out of range" --grid lora.r=4,0
 refused "lora.rr" --grid lora.rr=4
 refused "put beside each other by their evaluations" --grid lora.r=4 --train.eval_strategy=no
