@@ -5,6 +5,7 @@
 #include "common/base/profile.h"
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/profiled.h"
+#include "worker/layers/frozen.h"
 
 #include <string.h>
 
@@ -119,11 +120,27 @@ static void attention_counts_the_pairs_that_are_seen(void **state)
     assert_int_equal(profile_seen()->lost, 0);
 }
 
+static void a_product_of_the_base_is_not_a_product_besides(void **state)
+{
+    (void)state;
+    float x[N * I] = { 1 }, w[O * I] = { 2 }, y[N * O], dx[N * I];
+    const Frozen base = frozen_of_floats(w, O, I);
+    const int64_t before = spot("x W^T", O, I)->calls;
+    step_begin(18);
+    frozen_product(y, O, x, &base, N, false, NULL);
+    frozen_pull(dx, y, O, &base, N, 0, NULL);
+    profile_phase(NULL);
+    assert_int_equal(spot("x W^T", O, I)->calls, before);
+    assert_null(spot("y W", O, I));
+    assert_true(spot("base: x W^T", O, I)->flops == 2.0 * N * O * I && spot("base: y W", O, I)->calls == 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_are_counted_once_and_by_size),
         cmocka_unit_test(attention_counts_the_pairs_that_are_seen),
+        cmocka_unit_test(a_product_of_the_base_is_not_a_product_besides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
