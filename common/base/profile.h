@@ -1,7 +1,8 @@
 /* profile - where the time of a process's steps goes: by phase of a step, and by kernel and size.
  *
- * Kernels ask for themselves (profile_begin, profile_end). A kernel within another, or within a parallel loop, is part of that, and not counted twice. The first
- * step that the process computes is left out, as it touches memory for the first time; of the second every call is kept.
+ * Kernels ask for themselves (profile_begin, profile_end). A kernel within another, or within a parallel loop, is part of
+ * that, and not counted twice. The first step that the process computes is left out, as it touches memory for the first
+ * time; of the second every call is kept.
  * Without profile_start all calls here do nothing; no bits change with it.
  *
  * flops: the multiplications and additions that the result needs, whatever the kernel does; bytes: of its operands, each

@@ -283,6 +283,8 @@ static void pull(float *dx, const float *g, int64_t ldg, const Frozen *w, int64_
 
 static void count(double begin, const char *name, const Frozen *w, int64_t N)
 {
+    if (begin < 0)
+        return;
     double bytes = sizeof(float) * (double)N * (double)(w->out + w->in);
     for (int i = 0; i < w->parts; i++)
         bytes += (double)frozen_bytes(w->part[i].kind, w->part[i].rows, w->in);
