@@ -4,6 +4,7 @@ import json
 import math
 import os
 
+import numpy as np
 import peft
 import torch
 import transformers
@@ -11,7 +12,7 @@ from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file
 from transformers.trainer_pt_utils import LabelSmoother, get_parameter_names
 
-from rows import collate, epoch_order
+from rows import collate, encode, epoch_order
 from run_file import label_names
 
 
@@ -118,9 +119,29 @@ def make_optimizer(run, model, total):
     return optimizer, schedule, [p for _, p in named]
 
 
+def class_weights(run):
+    """Of all classes, as torch's losses take them, or None; `balanced` as scikit-learn counts data.train."""
+    given = run["train"]["class_weights"]
+    if given is None or isinstance(given, torch.Tensor):
+        return given
+    names = label_names(run)
+    if given == "balanced":
+        from sklearn.utils.class_weight import compute_class_weight
+        labels = [x for f in encode(run, run["data"]["train"]) for x in f.get("token_labels", [f.get("labels")]) if x != -100]
+        given = compute_class_weight("balanced", classes=np.arange(len(names)), y=labels)
+    elif isinstance(given, dict):
+        given = [given[name] for name in names]
+    run["train"]["class_weights"] = torch.tensor(np.asarray(given, dtype=np.float64))
+    return run["train"]["class_weights"]
+
+
 def loss_of(run, model, batch):
-    """Trainer.compute_loss's."""
-    share = run["train"]["label_smoothing_factor"]
+    """Trainer.compute_loss's; with class weights that of a Trainer whose compute_loss has torch's loss."""
+    share, weights = run["train"]["label_smoothing_factor"], class_weights(run)
+    if weights is not None:
+        labels = batch.pop("labels").flatten()
+        logits = model(**batch).logits.reshape(len(labels), -1)
+        return torch.nn.functional.cross_entropy(logits, labels, weights.float(), label_smoothing=share)
     if not share:
         return model(**batch).loss
     labels = batch.pop("labels")
@@ -193,8 +214,9 @@ def measure(run, model, features, pad):
 
 
 def cross_entropy(run, logits, goal):
-    """The mean loss as Trainer has it, with a smoothed goal where that is trained."""
-    return torch.nn.functional.cross_entropy(logits, goal, ignore_index=-100,
+    """The mean loss as Trainer has it, with weights of classes and a smoothed goal where those are trained."""
+    weights = class_weights(run)
+    return torch.nn.functional.cross_entropy(logits, goal, weights if weights is None else weights.to(logits.dtype), ignore_index=-100,
                                              label_smoothing=run["train"]["label_smoothing_factor"]).item()
 
 

@@ -19,7 +19,7 @@ DEFAULTS = {
               "weight_decay": 0.0, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8,
               "max_grad_norm": 1.0, "lr_scheduler_type": "linear", "lr_scheduler_kwargs": None, "warmup_steps": 0, "warmup_ratio": 0.0,
               "seed": 42, "precision": "fp32", "logging_steps": 10, "eval_strategy": "epoch", "eval_steps": None,
-              "save_strategy": "epoch", "save_steps": 500, "save_total_limit": None, "label_smoothing_factor": 0.0,
+              "save_strategy": "epoch", "save_steps": 500, "save_total_limit": None, "label_smoothing_factor": 0.0, "class_weights": None,
               "loraplus_lr_ratio": None, "loraplus_lr_embedding": 1e-6, "loraplus_weight_decay": 0.0},
 }
 # How work is spread and kept safe: nothing that changes what is computed, so the reference side skips it.
