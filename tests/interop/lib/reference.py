@@ -76,9 +76,11 @@ def check_keys(got, want, who):
 
 
 def make_model(run):
-    """The PEFT model where training starts: LoRA's own initialisation, or `lora.init_adapter`."""
+    """The PEFT model where training starts: LoRA's own initialisation, or `lora.init_adapter`. train.mode full: the base."""
     torch.manual_seed(run["train"]["seed"])
     base = load_base(run)
+    if run["train"]["mode"] == "full":
+        return base
     model = peft.get_peft_model(base, lora_config(run, base))
     folder = run["lora"]["init_adapter"]
     if folder:

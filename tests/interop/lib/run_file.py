@@ -15,7 +15,7 @@ DEFAULTS = {
              "init_lora_weights": True, "init_adapter": None,
              "method": "lora", "init_r": 12, "target_r": 8, "tinit": 0, "tfinal": 0, "deltaT": 1, "beta1": 0.85, "beta2": 0.85,
              "orth_reg_weight": 0.5, "total_step": None},
-    "train": {"output_dir": None, "batch_size": 32, "num_train_epochs": 3.0, "max_steps": -1, "learning_rate": 1e-4,
+    "train": {"mode": "lora", "output_dir": None, "batch_size": 32, "num_train_epochs": 3.0, "max_steps": -1, "learning_rate": 1e-4,
               "weight_decay": 0.0, "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8,
               "max_grad_norm": 1.0, "lr_scheduler_type": "linear", "lr_scheduler_kwargs": None, "warmup_steps": 0, "warmup_ratio": 0.0,
               "seed": 42, "precision": "fp32", "logging_steps": 10, "eval_strategy": "epoch", "eval_steps": None,
