@@ -62,7 +62,7 @@ $(B)/%.o: %.c
 
 # ---- kernels: once a level. The objects of a level become one, and what it shares gets the level's name.
 
-BASELINE := $(addprefix worker/kernels/,gemm.c blas.c levels.c bf16_products.c profiled.c)
+BASELINE := $(addprefix worker/kernels/,gemm.c blas.c levels.c bf16_products.c amx_products.c profiled.c)
 LEVELED  := $(filter-out $(BASELINE),$(wildcard worker/kernels/*.c))
 FLAGS_v2 := -march=x86-64-v2
 FLAGS_v3 := -march=x86-64-v3 -ffp-contract=fast

@@ -403,7 +403,8 @@ static bool check_precision(const Config *c, Err *err)
 /* LEVEL or LEVEL/CORE; which cores there are, the library knows. */
 static bool check_arithmetic(const Config *c, Err *err)
 {
-    static const char *const levels[] = { "auto", "x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4-bf16", "portable" };
+    static const char *const levels[] = { "auto",           "x86-64-v2",     "x86-64-v3", "x86-64-v4",
+                                          "x86-64-v4-bf16", "x86-64-v4-amx", "portable" };
     const char *name = c->parallel.arithmetic;
     const size_t length = strcspn(name, "/");
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
@@ -412,9 +413,10 @@ static bool check_arithmetic(const Config *c, Err *err)
             return true;
     }
     err_set(err, ERR_INPUT, "'%s' is no arithmetic", name);
-    err_hint(err,
-             "parallel.arithmetic takes auto, x86-64-v2, x86-64-v3, x86-64-v4, x86-64-v4-bf16, or one with a core of "
-             "OpenBLAS, as x86-64-v3/Zen");
+    err_hint(
+        err,
+        "parallel.arithmetic takes auto, x86-64-v2, x86-64-v3, x86-64-v4, x86-64-v4-bf16, x86-64-v4-amx, or one with a core of "
+        "OpenBLAS, as x86-64-v3/Zen");
     return at_key(c, "parallel.arithmetic", err);
 }
 

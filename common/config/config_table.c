@@ -387,7 +387,7 @@ static const ConfigKey keys[] = {
       "of data order, dropout and fresh weights" },
     { "train.precision", KEY_WORD, AT(train.precision), "fp32", 0, 0, 0, precision_words,
       "what frozen matrices are stored as: bf16; int8 with a scale a row; nf4 with double quantisation, as QLoRA's; their "
-      "products are in bf16 where the CPU has AVX-512 BF16 (parallel.arithmetic), all else is fp32" },
+      "products are in bf16 where the CPU has AMX or AVX-512 BF16 (parallel.arithmetic), all else is fp32" },
     { "train.gradient_checkpointing", KEY_BOOL, AT(train.checkpointing), "false", KEY_NULL | KEY_FREE, 0, 0, NULL,
       "compute blocks again when their backward comes, instead of keeping what they made: less memory, the same bits" },
     { "train.logging_steps", KEY_INT, AT(train.logging_steps), "10", KEY_GOING, 1, 1e12, NULL,
@@ -480,7 +480,7 @@ static const ConfigKey keys[] = {
     { "parallel.threads", KEY_INT, AT(parallel.threads), "null", KEY_NULL | KEY_FREE, 1, 4096, NULL,
       "of a rank; null: cores of the node / ranks on it; they change no bits" },
     { "parallel.arithmetic", KEY_TEXT, AT(parallel.arithmetic), "auto", KEY_BEGUN, 0, 0, NULL,
-      "level of the CPU that all compute with: x86-64-v2, v3, v4, x86-64-v4-bf16 (a base of less than fp32 in bf16); auto: the first replica's best" },
+      "level of the CPU that all compute with: x86-64-v2, v3, v4, x86-64-v4-bf16 or -amx (a base of less than fp32 in bf16); auto: the first replica's best" },
     { "parallel.fingerprint", KEY_TEXT, AT(parallel.fingerprint), "null", KEY_NULL | KEY_BEGUN, 0, 0, NULL,
       "of the run's arithmetic, which knows a library or compiler too; written when it begins" },
     { "parallel.micro_batches", KEY_INT, AT(parallel.micro_batches), "auto", KEY_AUTO | KEY_BEGUN, 1, 1048576,

@@ -1,14 +1,15 @@
 /* kernels_bench - the speed of every kernel of a transformer block beside the
  * matrix product, at the shapes of BERT-base and MiniLM, one thread. The last
  * column is what matters: a kernel's time as a share of the matrix products of
- * one layer, forward and input gradients, for as many tokens.
+ * one layer, forward and input gradients, for as many tokens. `windows`: attention to a band. `halves`: products with a
+ * base in bf16, in each way that the CPU has, beside those of floats.
  *
- * Usage: taskset -c 0 kernels_bench */
+ * Usage: taskset -c 0 kernels_bench [windows|halves|BERT-base|MiniLM] */
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/model/arch.h"
 #include "worker/kernels/gemm.h"
-#include "worker/kernels/kernels.h"
+#include "worker/kernels/levels.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,11 +286,54 @@ static void bench_windows(void)
     free(b.scratch);
 }
 
+/* y[N,O] = x[N,I] w[O,I]^T and dx[N,I] = y w, billions of operations a second: of floats, then of bf16. */
+static void bench_halves(void)
+{
+    static const int64_t sizes[][3] = { { 416, 384, 384 },   { 1024, 384, 1536 }, { 1024, 768, 768 },
+                                        { 1024, 3072, 768 }, { 1024, 768, 3072 }, { 512, 5632, 2048 } };
+    printf("\nproducts of [N,I] with a base [O,I], forward and back, GFLOP/s\n");
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int64_t N = sizes[i][0], O = sizes[i][1], I = sizes[i][2], most = O > I ? O : I;
+        float *x = filled(N * I, 1), *y = filled(N * O, 2), *w = filled(O * I, 3),
+              *room = xmalloc((size_t)bf16_room(most) * sizeof *room);
+        uint16_t *halves = xmalloc((size_t)(O * I) * sizeof *halves);
+        printf("  N=%-5lld O=%-5lld I=%-5lld", (long long)N, (long long)O, (long long)I);
+        for (int way = -1; way < level_count; way++) {
+            if (way >= 0 && (!levels[way].bf16 || !levels[way].fits()))
+                continue;
+            const Bf16Products *products = way < 0 ? NULL : levels[way].bf16;
+            double least[2] = { 1e9, 1e9 };
+            if (products)
+                products->round(halves, w, O * I);
+            for (int round = 0; round < 15; round++)
+                for (int back = 0; back < 2; back++) {
+                    const double begin = cpu_now();
+                    if (!products && !back)
+                        gemm_nt(y, O, x, I, w, I, N, O, I, 1, 0);
+                    else if (!products)
+                        gemm_nn(x, I, y, O, w, I, N, I, O, 1, 0);
+                    else if (!back)
+                        products->nt(y, O, x, I, halves, N, O, I, 0, room);
+                    else
+                        products->nn(x, I, y, O, halves, N, I, O, 0, room);
+                    const double took = cpu_now() - begin;
+                    least[back] = took < least[back] ? took : least[back];
+                }
+            const double work = 2e-9 * (double)N * (double)O * (double)I;
+            printf("  %s %5.0f %5.0f", way < 0 ? "floats" : levels[way].name, work / least[0], work / least[1]);
+        }
+        printf("\n");
+        free(x), free(y), free(w), free(room), free(halves);
+    }
+}
+
 int main(int argc, char **argv)
 {
     gemm_set_threads(1);
     if (argc < 2 || strcmp(argv[1], "windows") == 0)
         bench_windows();
+    if (argc < 2 || strcmp(argv[1], "halves") == 0)
+        bench_halves();
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         if (argc < 2 || strcmp(argv[1], shapes[i].name) == 0)
             bench_shape(&shapes[i]);

@@ -61,32 +61,36 @@ for a in $list; do
     done
 done
 
-# a base of less than fp32 is multiplied in bf16 where the CPU can: an arithmetic of its own, for such runs alone
-halves=x86-64-v4-bf16
-case "$(says arithmetic $halves)" in
-"$halves,"*)
+# a base of less than fp32 is multiplied in bf16 where the CPU can, in one way or two: arithmetics of their own, for such runs alone,
+# which take the first by themselves
+first_way=
+for halves in x86-64-v4-amx x86-64-v4-bf16; do
+    case "$(says arithmetic $halves)" in "$halves,"*) ;; *)
+        code=0
+        "$root/bin/lora" train "$root/tests/golden/gpt2-clm/run.yaml" --ranks=1 --train.output_dir="$work/halves" --train.precision=bf16 \
+            --parallel.arithmetic=$halves >"$work/log" 2>&1 || code=$?
+        [ $code = 4 ] || fail "$halves on a CPU without it ends with $code, not 4"
+        grep -q "parallel.arithmetic is '$halves', and this CPU has not the instructions of that level" "$work/log" || fail "it is not said why"
+        continue
+        ;;
+    esac
+    first_way=${first_way:-$halves}
     for of in "gpt2-clm bf16" "bert-seqcls nf4" "vit-imgcls int8"; do
         set -- $of
-        train $1 one --ranks=1 --parallel.threads=1 --train.precision=$2
+        how=--parallel.arithmetic=$halves
+        [ $halves != "$first_way" ] || how=--parallel.arithmetic=auto
+        train $1 one --ranks=1 --parallel.threads=1 --train.precision=$2 $how
         first=$hash
         grep -q "^  arithmetic: \"*$halves\"*$" "$work/one/run.yaml" || fail "$1, $2: run.yaml does not say $halves"
         recorded $1,$2 $halves
-        for how in "--ranks=2 --parallel.threads=2" "--ranks=4"; do
-            train $1 more $how --train.precision=$2
-            [ "$hash" = "$first" ] || fail "$1, $2: $how gives another adapter"
+        for more in "--ranks=2 --parallel.threads=2" "--ranks=4"; do
+            train $1 more $more --train.precision=$2 $how
+            [ "$hash" = "$first" ] || fail "$1, $2, $halves: $more gives another adapter"
         done
         train $1 floats --ranks=1 --train.precision=$2 --parallel.arithmetic=x86-64-v4
         [ "$hash" != "$first" ] || fail "$1, $2: x86-64-v4 multiplies in bf16"
     done
-    ;;
-*)
-    code=0
-    "$root/bin/lora" train "$root/tests/golden/gpt2-clm/run.yaml" --ranks=1 --train.output_dir="$work/halves" --train.precision=bf16 \
-        --parallel.arithmetic=$halves >"$work/log" 2>&1 || code=$?
-    [ $code = 4 ] || fail "$halves on a CPU without it ends with $code, not 4"
-    grep -q "parallel.arithmetic is '$halves', and this CPU has not the instructions of that level" "$work/log" || fail "it is not said why"
-    ;;
-esac
+done
 
 # libm's functions are no part of it: glibc takes others on CPUs without AVX2 and FMA, which the variable feigns
 for a in $list; do

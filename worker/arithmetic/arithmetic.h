@@ -6,8 +6,8 @@
  * or another compiler are seen whatever they are called, and a core whose products are wrong
  * is not used.
  *
- * A base that takes less than floats is multiplied in bf16 by the level x86-64-v4-bf16, as floats by all others; all
- * else the level computes as x86-64-v4 does.
+ * A base that takes less than floats is multiplied in bf16 by the levels x86-64-v4-amx and x86-64-v4-bf16, as floats by all
+ * others; all else those compute as x86-64-v4 does.
  *
  * Names: a level ("x86-64-v3") means the fastest core for it that is right (here it is measured:
  * v4 SkylakeX, v3 Haswell, v2 Nehalem); LEVEL/CORE names another ("x86-64-v3/Zen"), in any case of letters.

@@ -10,12 +10,9 @@ const Bf16Products *bf16_products;
 
 #ifdef __x86_64__
 
-#include <immintrin.h>
+#include "worker/kernels/bf16_pack.h"
 
-#define BF16 __attribute__((target("avx512bf16,avx512bw,avx512vl")))
-#define BF16_INLINE BF16 __attribute__((always_inline)) static inline
-
-enum { LANES = 16, ROWS = 8, VECTORS = 3, STRIP = VECTORS * LANES, PAIRS = BF16_BLOCK / 2 };
+enum { ROWS = 8, VECTORS = 3, STRIP = VECTORS * LANES, PAIRS = BF16_BLOCK / 2 };
 
 bool bf16_can(void)
 {
@@ -23,47 +20,7 @@ bool bf16_can(void)
            __builtin_cpu_supports("avx512vl");
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* The first n of 16, or of 32. */
-static uint32_t first_lanes(int64_t n)
-{
-    return n <= 0 ? 0 : n >= 32 ? UINT32_MAX : (UINT32_C(1) << n) - 1;
-}
-
-/* row[i] lane j <-> row[j] lane i. Interleaving row i with row i + 8 rotates an element's number, the bits of its row
- * and lane, by one; four times exchange the two. */
-BF16_INLINE void transpose(__m512i row[LANES])
-{
-    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    __m512i next[LANES];
-#pragma GCC unroll 4
-    for (int bit = 1; bit < LANES; bit *= 2) {
-#pragma GCC unroll 8
-        for (int i = 0; i < LANES / 2; i++) {
-            next[2 * i] = _mm512_permutex2var_epi32(row[i], low, row[i + LANES / 2]);
-            next[2 * i + 1] = _mm512_permutex2var_epi32(row[i], high, row[i + LANES / 2]);
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < LANES; i++)
-            row[i] = next[i];
-    }
-}
-
 /* ---- packing ------------------------------------------------------------------------- */
-
-/* Sixteen pairs of terms, of which `count` terms are there. */
-BF16_INLINE __m512i rounded(const float *x, int64_t count)
-{
-    const __m512 first = _mm512_maskz_loadu_ps((__mmask16)first_lanes(count), x);
-    const __m512 second =
-        count > LANES ? _mm512_maskz_loadu_ps((__mmask16)first_lanes(count - LANES), x + LANES) : _mm512_setzero_ps();
-    return (__m512i)_mm512_cvtne2ps_pbh(second, first);
-}
 
 /* out[pairs][ROWS] = rows [0, rows) of x, terms [0, count) of each; what is not there is zero. */
 BF16 static void pack_rows(uint32_t *out, const float *x, int64_t ldx, int64_t rows, int64_t count)
@@ -84,35 +41,22 @@ BF16 static void pack_turned(uint32_t *out, const uint16_t *w, int64_t ldw, int6
 {
     const int64_t pairs = (count + 1) / 2;
     for (int64_t k = 0; k < pairs; k += LANES) {
-        const __mmask32 there = first_lanes(count - 2 * k);
         for (int64_t v = 0; v * LANES < outs; v++) {
             __m512i row[LANES];
-            for (int64_t r = 0; r < LANES; r++)
-                row[r] = v * LANES + r < outs ? _mm512_maskz_loadu_epi16(there, w + (v * LANES + r) * ldw + 2 * k)
-                                              : _mm512_setzero_si512();
-            transpose(row);
+            load_turned(row, w + v * LANES * ldw + 2 * k, ldw, outs - v * LANES, count - 2 * k);
             for (int64_t i = 0; i < least(LANES, pairs - k); i++)
                 _mm512_store_si512(out + (k + i) * STRIP + v * LANES, row[i]);
         }
     }
 }
 
-BF16_INLINE __m512i widened(const uint16_t *w, int64_t count)
-{
-    return _mm512_cvtepu16_epi32(
-        _mm512_castsi512_si256(_mm512_maskz_loadu_epi16((__mmask32)(first_lanes(count) & 0xffff), w)));
-}
-
 /* A strip of its columns: out[pairs][STRIP] = outputs [0, outs) of `count` rows w (stride ldw). */
 BF16 static void pack_straight(uint32_t *out, const uint16_t *w, int64_t ldw, int64_t outs, int64_t count)
 {
     for (int64_t k = 0; k < count; k += 2)
-        for (int64_t v = 0; v * LANES < outs; v++) {
-            const uint16_t *at = w + k * ldw + v * LANES;
-            const __m512i even = widened(at, outs - v * LANES);
-            const __m512i odd = k + 1 < count ? widened(at + ldw, outs - v * LANES) : _mm512_setzero_si512();
-            _mm512_store_si512(out + k / 2 * STRIP + v * LANES, _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)));
-        }
+        for (int64_t v = 0; v * LANES < outs; v++)
+            _mm512_store_si512(out + k / 2 * STRIP + v * LANES,
+                               load_pairs(w + k * ldw + v * LANES, ldw, k + 1 < count, outs - v * LANES));
 }
 
 /* ---- tiles --------------------------------------------------------------------------- */
@@ -262,12 +206,12 @@ static void nn(float *y, int64_t ldy, const float *x, int64_t ldx, const uint16_
     compute(&(HalvesProduct){ y, ldy, x, ldx, w, I, false, N, I, O, beta, (uint32_t *)(void *)room });
 }
 
-BF16 static void round_all(uint16_t *out, const float *x, int64_t n)
+BF16 void bf16_round(uint16_t *out, const float *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i += 2 * LANES)
         _mm512_mask_storeu_epi16(out + i, first_lanes(n - i), rounded(x + i, n - i));
 }
 
-const Bf16Products bf16_avx512 = { nt, nn, round_all };
+const Bf16Products bf16_avx512 = { nt, nn, bf16_round };
 
 #endif

@@ -1,4 +1,4 @@
-/* bf16_products - products with a frozen matrix of bf16, by the CPU's own bf16 instructions (AVX-512 BF16): floats are
+/* bf16_products - products with a frozen matrix of bf16, by the CPU's own bf16 instructions (AVX-512 BF16, or AMX's tiles): floats are
  * rounded to bf16 (to the nearest, ties to even) as they are packed, pairs are multiplied and added up in fp32. On a
  * core of AMD's Zen 5 twice as fast as fp32.
  *
@@ -21,7 +21,8 @@ enum { BF16_BLOCK = 768, BF16_ROWS = 1024, BF16_DEPTH = 4 * BF16_BLOCK };
 /* Floats of room for products whose sums have `most` terms. */
 static inline int64_t bf16_room(int64_t most)
 {
-    return BF16_ROWS * (((most < BF16_DEPTH ? most : BF16_DEPTH) + 1) / 2);
+    enum { LINE = 64 / sizeof(float) }; /* 32 terms, with which both kinds begin anew */
+    return LINE + BF16_ROWS * (((most < BF16_DEPTH ? most : BF16_DEPTH) + 2 * LINE - 1) / (2 * LINE)) * LINE;
 }
 
 typedef struct Bf16Products {
@@ -35,9 +36,14 @@ typedef struct Bf16Products {
     void (*round)(uint16_t *out, const float *x, int64_t n);
 } Bf16Products;
 
-/* Only where the CPU has the instructions (bf16_can). */
-extern const Bf16Products bf16_avx512;
+/* Only where the CPU has the instructions (bf16_can, amx_can). Their sums are added up in other orders: AMX adds those of a
+ * tile's even and of its odd terms first. */
+extern const Bf16Products bf16_avx512, bf16_amx;
 bool bf16_can(void);
+bool amx_can(void); /* the system lets this process have the tiles, from then on */
+
+/* out[n] = x[n], as both round: to the nearest, ties to even. */
+void bf16_round(uint16_t *out, const float *x, int64_t n);
 
 /* Those of the level in use (levels.h); NULL: it multiplies floats. */
 extern const Bf16Products *bf16_products;

@@ -32,7 +32,13 @@ static bool fits_v4_bf16(void)
     return fits_v4() && bf16_can();
 }
 
+static bool fits_v4_amx(void)
+{
+    return fits_v4() && amx_can();
+}
+
 const Level levels[] = {
+    { "x86-64-v4-amx", &kernel_table_v4, &bf16_amx, fits_v4_amx },
     { "x86-64-v4-bf16", &kernel_table_v4, &bf16_avx512, fits_v4_bf16 },
     { "x86-64-v4", &kernel_table_v4, NULL, fits_v4 },
     { "x86-64-v3", &kernel_table_v3, NULL, fits_v3 },

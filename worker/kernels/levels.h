@@ -1,5 +1,5 @@
 /* levels - the levels of the CPU that the kernels are compiled for: on x86-64 the psABI's
- * x86-64-v2, v3 and v4, and v4 with products in bf16, elsewhere one that the compiler's own default gives. All else
+ * x86-64-v2, v3 and v4, and v4 with products in bf16 (by vectors, or by AMX's tiles), elsewhere one that the compiler's own default gives. All else
  * is compiled for the lowest, so no instruction is met that the CPU does not have.
  *
  * Threads: levels_use before any kernel runs. */

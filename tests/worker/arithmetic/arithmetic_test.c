@@ -1,5 +1,6 @@
 #include "worker/arithmetic/arithmetic.h"
 
+#include "tests/support/halves.h"
 #include "worker/arithmetic/cores.h"
 #include "worker/arithmetic/fingerprint.h"
 #include "worker/kernels/blas.h"
@@ -54,13 +55,6 @@ static void every_level_of_this_cpu_can_be_started_again_and_again(void **state)
         }
 }
 
-/* NULL: this CPU has no products in bf16. */
-static const Level *level_of_bf16(void)
-{
-    const Level *level = levels_find("x86-64-v4-bf16");
-    return level && level->fits() ? level : NULL;
-}
-
 static void a_base_of_less_than_floats_is_multiplied_in_bf16_where_that_can_be(void **state)
 {
     (void)state;
@@ -70,8 +64,8 @@ static void a_base_of_less_than_floats_is_multiplied_in_bf16_where_that_can_be(v
     assert_true(arithmetic_start(&floats, "auto", false, true, &err));
     assert_null(bf16_products);
     assert_true(arithmetic_start(&packed, "auto", true, true, &err));
-    assert_ptr_equal(bf16_products, level_of_bf16() ? level_of_bf16()->bf16 : NULL);
-    assert_true((packed.fingerprint == floats.fingerprint) == !level_of_bf16());
+    assert_ptr_equal(bf16_products, halves_level(0) ? halves_level(0)->bf16 : NULL);
+    assert_true((packed.fingerprint == floats.fingerprint) == !halves_level(0));
     assert_true(arithmetic_start(&named, floats.name, true, true, &err)); /* as it is asked for */
     assert_null(bf16_products);
     put_back("LORA_ARITHMETIC", before);
@@ -81,18 +75,18 @@ static void a_base_of_less_than_floats_is_multiplied_in_bf16_where_that_can_be(v
 static void wrong_product(float *y, int64_t ldy, const float *x, int64_t ldx, const uint16_t *w, int64_t N, int64_t O,
                           int64_t I, float beta, float *room)
 {
-    level_of_bf16()->bf16->nt(y, ldy, x, ldx, w, N, O, I, beta, room);
+    halves_level(0)->bf16->nt(y, ldy, x, ldx, w, N, O, I, beta, room);
     y[(N - 1) * ldy + O - 1] += 1e-3f;
 }
 
 static void products_in_bf16_that_are_wrong_are_found_out(void **state)
 {
     (void)state;
-    if (!level_of_bf16())
+    if (!halves_level(0))
         skip();
     char said[200];
     uint64_t digest = 1, again = 1, wrong = 1;
-    Bf16Products products = *level_of_bf16()->bf16;
+    Bf16Products products = *halves_level(0)->bf16;
     assert_true(fingerprint_bf16(&digest, &products, said, sizeof said));
     assert_true(fingerprint_bf16(&again, &products, said, sizeof said));
     assert_true(digest == again);

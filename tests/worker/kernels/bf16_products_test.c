@@ -1,15 +1,16 @@
 /* Products in bf16 beside a plain loop over rounded factors; one sum, whatever is computed beside it. */
+#include "tests/support/halves.h"
 #include "tests/worker/kernels/support.h"
 
 #include "common/tensor/safetensors.h"
 #include "worker/kernels/gemm.h"
-#include "worker/kernels/levels.h"
 
-/* NULL: this CPU has none. */
+/* Each test is run for each way of this CPU; NULL: it has none. */
+static int way;
 static const Bf16Products *here(void)
 {
-    const Level *level = levels_find("x86-64-v4-bf16");
-    return level && level->fits() ? level->bf16 : NULL;
+    const Level *level = halves_level(way);
+    return level ? level->bf16 : NULL;
 }
 
 static double float_of(uint16_t half)
@@ -90,14 +91,11 @@ static void check(Shape shape)
     release(&s);
 }
 
-static void they_are_the_plain_loops(void **state)
+static void they_are_the_plain_loops(void)
 {
-    (void)state;
-    if (!here())
-        skip();
     static const int64_t sizes[][3] = {
-        { 1, 1, 1 },     { 3, 5, 2 },      { 8, 48, 32 },     { 9, 49, 33 },   { 17, 64, 31 },
-        { 7, 17, 1537 }, { 1025, 16, 20 }, { 12, 100, 3073 }, { 33, 768, 96 },
+        { 1, 1, 1 },     { 3, 5, 2 },     { 8, 48, 32 },    { 9, 49, 33 },     { 17, 64, 31 },  { 16, 16, 32 },
+        { 48, 40, 800 }, { 7, 17, 1537 }, { 1025, 16, 20 }, { 12, 100, 3073 }, { 33, 768, 96 },
     };
     for (size_t i = 0; i < COUNT_OF(sizes); i++)
         for (int pull = 0; pull < 2; pull++)
@@ -106,11 +104,8 @@ static void they_are_the_plain_loops(void **state)
 }
 
 /* What stood there before does not matter where it is overwritten. */
-static void beta_0_overwrites_nan(void **state)
+static void beta_0_overwrites_nan(void)
 {
-    (void)state;
-    if (!here())
-        skip();
     Subject s = subject((Shape){ 3, 20, 6, 0, false });
     for (int64_t i = 0; i < 3 * s.ldy; i++)
         s.y[i] = NAN;
@@ -121,11 +116,8 @@ static void beta_0_overwrites_nan(void **state)
     release(&s);
 }
 
-static void a_row_is_what_it_is_alone_with_any_number_of_threads(void **state)
+static void a_row_is_what_it_is_alone_with_any_number_of_threads(void)
 {
-    (void)state;
-    if (!here())
-        skip();
     const int64_t N = 1031, outs = 150, terms = 1600;
     for (int pull = 0; pull < 2; pull++) {
         const Shape shape = { N, outs, terms, 0.5f, pull };
@@ -143,11 +135,8 @@ static void a_row_is_what_it_is_alone_with_any_number_of_threads(void **state)
     }
 }
 
-static void numbers_are_rounded_to_the_nearest(void **state)
+static void numbers_are_rounded_to_the_nearest(void)
 {
-    (void)state;
-    if (!here())
-        skip();
     enum { COUNT = 1000 };
     float *x = random_new(COUNT, 3.0f, 4);
     uint16_t out[COUNT + 1] = { [COUNT] = 77 };
@@ -165,13 +154,30 @@ static void numbers_are_rounded_to_the_nearest(void **state)
     guarded_free(x, COUNT);
 }
 
+typedef struct Test {
+    void (*run)(void);
+} Test;
+
+static void in_each_way(void **state)
+{
+    way = 0;
+    if (!here())
+        skip();
+    for (; here(); way++)
+        ((const Test *)*state)->run();
+}
+
 int main(void)
 {
+    static Test all[] = { { they_are_the_plain_loops },
+                          { beta_0_overwrites_nan },
+                          { a_row_is_what_it_is_alone_with_any_number_of_threads },
+                          { numbers_are_rounded_to_the_nearest } };
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(they_are_the_plain_loops),
-        cmocka_unit_test(beta_0_overwrites_nan),
-        cmocka_unit_test(a_row_is_what_it_is_alone_with_any_number_of_threads),
-        cmocka_unit_test(numbers_are_rounded_to_the_nearest),
+        cmocka_unit_test_prestate(in_each_way, &all[0]),
+        cmocka_unit_test_prestate(in_each_way, &all[1]),
+        cmocka_unit_test_prestate(in_each_way, &all[2]),
+        cmocka_unit_test_prestate(in_each_way, &all[3]),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,10 +6,10 @@
 #include "common/base/rng.h"
 #include "common/tensor/quant.h"
 #include "common/tensor/safetensors.h"
+#include "tests/support/halves.h"
 #include "worker/arithmetic/arithmetic.h"
 #include "worker/kernels/gemm.h"
 #include "worker/kernels/kernels.h"
-#include "worker/kernels/levels.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -278,21 +278,12 @@ static void is_product_of_rounded(const Frozen *w, const float *numbers, int64_t
     free(x), free(y), free(dx), free(room);
 }
 
-/* False: this CPU has them not. */
-static bool multiply_in_bf16(bool on)
+static void are_products_of_rounded_factors(void)
 {
-    const Level *level = levels_find("x86-64-v4-bf16");
-    const bool can = level && level->fits();
-    bf16_products = on && can ? level->bf16 : NULL;
-    return can;
-}
-
-static void in_bf16_they_are_products_of_rounded_factors(void **state)
-{
-    (void)state;
-    if (!multiply_in_bf16(true))
-        skip();
-    static const int64_t sizes[][3] = { { 71, IN, 5 }, { 33, 1030, 2 }, { 40, 16, 1024 } };
+    /* also of several blocks of rows and terms, and of odd numbers of tiles of 16 */
+    static const int64_t sizes[][3] = {
+        { 71, IN, 5 }, { 33, 1030, 2 }, { 40, 16, 1024 }, { 3, 3200, 50 }, { 81, 800, 1041 }
+    };
     for (int kind = FROZEN_BF16; kind < KINDS; kind++)
         for (size_t i = 0; i < LENGTH(sizes); i++) {
             Subject s = subject(kind, sizes[i][0], sizes[i][1], kind);
@@ -312,7 +303,15 @@ static void in_bf16_they_are_products_of_rounded_factors(void **state)
     assert_true(frozen_room(&large.w) < 2100 * 2050);
     is_product_of_rounded(&large.w, large.numbers, 2);
     release(&large);
-    multiply_in_bf16(false);
+}
+
+static void in_bf16_they_are_products_of_rounded_factors(void **state)
+{
+    (void)state;
+    if (!halves_level(0))
+        skip();
+    for (int way = 0; halves_use(way); way++)
+        are_products_of_rounded_factors();
 }
 
 static void halves_that_lie_one_behind_the_other_are_one_part(void **state)

@@ -4,9 +4,9 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/slots/slots_tensor.h"
+#include "tests/support/halves.h"
 #include "tests/support/model_case.h"
 #include "worker/kernels/gemm.h"
-#include "worker/kernels/levels.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -23,15 +23,6 @@ static const struct {
     Precision precision;
 } kinds[] = { { "bf16", PRECISION_BF16 }, { "int8", PRECISION_INT8 }, { "nf4", PRECISION_NF4 } };
 static const char *const cases[] = { "bert-seqcls", "gpt2-clm", "llama-clm" };
-
-/* Products in bf16, or as floats. False: this CPU has them not. */
-static bool multiply_in_bf16(bool on)
-{
-    const Level *level = levels_find("x86-64-v4-bf16");
-    const bool can = level && level->fits();
-    bf16_products = on && can ? level->bf16 : NULL;
-    return can;
-}
 
 static Subject *open_case(const char *name, Precision precision)
 {
@@ -155,12 +146,12 @@ static void first_steps_are_pytorchs(void **state)
 static void in_bf16_they_are_pytorchs_of_rounded_factors(void **state)
 {
     (void)state;
-    if (!multiply_in_bf16(true))
+    if (!halves_level(0))
         skip();
-    for (size_t c = 0; c < LENGTH(cases); c++)
-        for (size_t k = 0; k < LENGTH(kinds); k++)
-            check(cases[c], (int)k, true);
-    multiply_in_bf16(false);
+    for (int way = 0; halves_use(way); way++)
+        for (size_t c = 0; c < LENGTH(cases); c++)
+            for (size_t k = 0; k < LENGTH(kinds); k++)
+                check(cases[c], (int)k, true);
 }
 
 static double cosine(const float *a, const float *b, int64_t n)
@@ -187,13 +178,12 @@ static void first_gradients_point_where_those_of_fp32_do(void **state)
         first_step(s, plain);
         for (size_t k = 0; k < LENGTH(kinds); k++) {
             reload_subject(s, kinds[k].precision, 1);
-            for (int products = 0; products < 2 && (products == 0 || multiply_in_bf16(true)); products++) {
+            for (int way = -1; halves_use(way); way++) {
                 first_step(s, grad);
                 const double got = cosine(plain, grad, n);
                 if (!(got >= least[k]))
                     fail_msg("%s %s: the gradient's cosine with that of fp32 is %g", cases[c], kinds[k].name, got);
             }
-            multiply_in_bf16(false);
         }
         close_subject(s);
         free(plain);
@@ -218,9 +208,7 @@ static void ranks_that_load_together_load_the_same(void **state)
 static void threads_change_no_bit(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < 2 * LENGTH(kinds); k++) {
-        if (!multiply_in_bf16(k >= LENGTH(kinds)) && k >= LENGTH(kinds))
-            break;
+    for (size_t k = 0; halves_use((int)(k / LENGTH(kinds)) - 1); k++) {
         Subject *s = open_case("llama-clm", kinds[k % LENGTH(kinds)].precision);
         const size_t bytes = (size_t)s->c.table->size * sizeof(float);
         float *one = xcalloc(1, bytes), *three = xcalloc(1, bytes);
@@ -234,7 +222,6 @@ static void threads_change_no_bit(void **state)
         free(one);
         free(three);
     }
-    multiply_in_bf16(false);
 }
 
 /* A number of the body takes 16, 8 or about 4 bits; of words, two thirds of this model, 16 at the least. */

@@ -1,9 +1,9 @@
 /* A step in steady state allocates nothing: every malloc of the process goes by here. What OpenBLAS asks for within a product is
  * not counted: of some cores (SkylakeX's small products) it takes room of its own in each call. */
 #include "common/base/mem.h"
+#include "tests/support/halves.h"
 #include "tests/support/model_case.h"
 #include "worker/kernels/gemm.h"
-#include "worker/kernels/levels.h"
 
 #include <dlfcn.h>
 #include <setjmp.h>
@@ -126,13 +126,11 @@ static void a_step_allocates_nothing(void **state)
         const char *name;
         Precision precision;
     } kinds[] = { { "fp32", PRECISION_FP32 }, { "bf16", PRECISION_BF16 }, { "nf4", PRECISION_NF4 } };
-    const Level *level = levels_find("x86-64-v4-bf16");
     for (size_t i = 0; i < LENGTH(names); i++)
         for (size_t k = 0; k < LENGTH(kinds); k++) {
             check(names[i], kinds[k].name, kinds[k].precision, 1);
-            bf16_products = level && level->fits() && kinds[k].precision != PRECISION_FP32 ? level->bf16 : NULL;
-            check(names[i], kinds[k].name, kinds[k].precision, 2);
-            bf16_products = NULL;
+            for (int way = kinds[k].precision == PRECISION_FP32 ? -1 : 0; halves_use(way) && way >= 0; way++)
+                check(names[i], kinds[k].name, kinds[k].precision, 2);
         }
 }
 
