@@ -413,10 +413,8 @@ static bool check_arithmetic(const Config *c, Err *err)
             return true;
     }
     err_set(err, ERR_INPUT, "'%s' is no arithmetic", name);
-    err_hint(
-        err,
-        "parallel.arithmetic takes auto, x86-64-v2, x86-64-v3, x86-64-v4, x86-64-v4-bf16, x86-64-v4-amx, or one with a core of "
-        "OpenBLAS, as x86-64-v3/Zen");
+    err_hint(err, "parallel.arithmetic takes auto, x86-64-v2, -v3, -v4, -v4-bf16, -v4-amx, or one with a core of "
+                  "OpenBLAS, as x86-64-v3/Zen");
     return at_key(c, "parallel.arithmetic", err);
 }
 

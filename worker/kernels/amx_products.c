@@ -88,15 +88,15 @@ BF16 static void pack_straight(uint16_t *out, const uint16_t *w, int64_t ldw, in
 /* ---- tiles --------------------------------------------------------------------------- */
 
 /* y[rows,outs] += the products of a strip, whose tiles are [steps][WIDE]. */
-typedef struct Strip {
+typedef struct TileStrip {
     float *y;
     int64_t ldy, outs;
     const uint16_t *packed;
     int64_t steps;
-} Strip;
+} TileStrip;
 
 /* The sums where a tile can be read and written: y itself, or at the edges a copy. */
-AMX_INLINE float *begin_sums(const Strip *s, float *y, float *copy, int64_t rows, int64_t outs, int64_t *stride)
+AMX_INLINE float *begin_sums(const TileStrip *s, float *y, float *copy, int64_t rows, int64_t outs, int64_t *stride)
 {
     *stride = rows == SIDE && outs == SIDE ? s->ldy : SIDE;
     if (*stride == s->ldy)
@@ -107,7 +107,7 @@ AMX_INLINE float *begin_sums(const Strip *s, float *y, float *copy, int64_t rows
     return copy;
 }
 
-AMX_INLINE void end_sums(const Strip *s, float *y, const float *sums, int64_t rows, int64_t outs)
+AMX_INLINE void end_sums(const TileStrip *s, float *y, const float *sums, int64_t rows, int64_t outs)
 {
     for (int64_t r = 0; sums != y && r < rows; r++)
         _mm512_mask_storeu_ps(y + r * s->ldy, (__mmask16)first_lanes(outs), _mm512_load_ps(sums + r * SIDE));
@@ -115,7 +115,7 @@ AMX_INLINE void end_sums(const Strip *s, float *y, const float *sums, int64_t ro
 
 /* Of `high` tiles of rows at x, the second `next` numbers behind the first, and `wide` of outputs: 1 or 2, constants wherever
  * this is inlined. rows, outs: how many there are of the last of each. */
-AMX_INLINE void block(const Strip *s, float *y, const uint16_t *x, int64_t next, const int high, const int wide,
+AMX_INLINE void block(const TileStrip *s, float *y, const uint16_t *x, int64_t next, const int high, const int wide,
                       int64_t rows, int64_t outs)
 {
     _Alignas(64) float copy[4][SIDE * SIDE];
@@ -164,7 +164,7 @@ AMX_INLINE void block(const Strip *s, float *y, const uint16_t *x, int64_t next,
 }
 
 /* All packed rows: x[rows / SIDE rounded up][steps] tiles. */
-AMX_INLINE void down(const Strip *s, const uint16_t *x, int64_t rows, const int wide)
+AMX_INLINE void down(const TileStrip *s, const uint16_t *x, int64_t rows, const int wide)
 {
     const int64_t next = s->steps * TILE, outs = s->outs - (wide - 1) * SIDE;
     float *y = s->y;
@@ -219,7 +219,7 @@ AMX static void multiply_strip(const TileProduct *p, const uint16_t *x, int64_t 
         pack_turned(packed, p->w + o * p->ldw + k, p->ldw, outs, count);
     else
         pack_straight(packed, p->w + k * p->ldw + o, p->ldw, outs, count);
-    const Strip s = { p->y + n * p->ldy + o, p->ldy, outs, packed, (count + DEEP - 1) / DEEP };
+    const TileStrip s = { p->y + n * p->ldy + o, p->ldy, outs, packed, (count + DEEP - 1) / DEEP };
     if (outs > SIDE)
         down(&s, x, rows, 2);
     else

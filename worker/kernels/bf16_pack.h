@@ -1,5 +1,7 @@
 /* bf16_pack - what the products in bf16 (bf16_products.c, amx_products.c) share: lanes, transposition and rounding of
- * sixteen rows at a time. Only for code that runs where bf16_can says so. */
+ * sixteen rows at a time. Only for code that runs where bf16_can says so.
+ *
+ * Threads: any. */
 #ifndef WORKER_KERNELS_BF16_PACK_H
 #define WORKER_KERNELS_BF16_PACK_H
 
