@@ -241,4 +241,20 @@ def main(out, config, split, drop, *sources):
                 os.unlink(file + ".tmp")
 
 
-main(*sys.argv[1:])
+def end(code):
+    """At once: threads of the libraries that still run abort an interpreter which ends as usual ("terminate called …"), and the
+    exit code would be a lie."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError as error:
+        code = 1
+        os.write(2, f"error: {first_line(error)}\n".encode())
+    os._exit(code)
+
+
+try:
+    main(*sys.argv[1:])
+except SystemExit as error:
+    end(error.code)
+end(0)

@@ -113,3 +113,26 @@ grep -q "cannot load the library datasets" "$work/log" || fail "no word about th
 ends_with 2 "an output of another name" bring a.parquet b.csv
 grep -q "'b.csv' does not end in .jsonl" "$work/log" || fail "no word about the output"
 ends_with 2 "nothing to read" bring b.jsonl
+
+# and with one whose threads abort an interpreter that ends as usual
+cat >"$work/python" <<'END_OF_WRAPPER'
+#!/bin/sh
+program=$2
+shift 2
+exec python3 -c 'import atexit, os, sys, types
+class Rows(list):
+    features, split = {}, "train"
+made = sys.modules["datasets"] = types.ModuleType("datasets")
+made.DatasetDict, made.table = dict, types.SimpleNamespace(CastError=ValueError)
+made.load_from_disk = lambda folder: Rows([{"text": "a"}, {"text": "b"}] if folder.endswith("/saved") else [])
+made.ClassLabel = made.Value = int
+atexit.register(os.abort)
+program = sys.argv.pop(1)
+exec(program)' "$program" "$@"
+END_OF_WRAPPER
+mkdir -p "$work/saved" "$work/hollow"
+touch "$work/saved/state.json" "$work/hollow/state.json"
+bring "$work/saved" b.jsonl || fail "a library that aborts at the end: $?, $(cat "$work/log")"
+[ "$(wc -l <"$work/b.jsonl")" = 2 ] && grep -q "b.jsonl: 2 rows" "$work/log" || fail "not two rows"
+ends_with 2 "no rows, and a library that aborts" bring "$work/hollow" c.jsonl
+grep -q "error: there are no rows in it" "$work/log" || fail "no word about no rows"
