@@ -13,11 +13,18 @@ serve() {
     url=$(sed 's/^listening on //' "$work/out")
 }
 
-ask() {
-    python3 "$root/tests/support/serve_client.py" "$url" secret "$@" >"$work/said" 2>&1 || {
+# what a client asks, and what one does that must be borne
+client() { # PROGRAM ARGUMENTS
+    python3 "$root/tests/support/$1.py" "$url" secret "${@:2}" >"$work/said" 2>&1 || {
         cat "$work/said" >>"$work/log"
-        fail "serve_client $1"
+        fail "$1 $2"
     }
+}
+ask() {
+    client serve_client "$@"
+}
+attack() {
+    client serve_attack "$@"
 }
 
 # STATUS: how the server ends
@@ -29,9 +36,9 @@ ended() {
 texts=(--model="$golden/gpt2-text/model" --adapter=mine="$golden/gpt2-text/expected")
 serve "${texts[@]}" --adapters_dir="$golden"
 ask routes model mine "$golden/gpt2-text/expected"
-ask leave mine
-ask slow mine
-ask crowd mine 1100
+attack leave mine
+attack slow mine
+attack crowd mine 1100
 # SIGTERM: who is on the way gets an answer
 python3 - "$url" $server >"$work/drained" 2>&1 <<'END' || fail "SIGTERM cut a request off: $(cat "$work/drained")"
 import http.client, json, os, signal, sys, time, urllib.request
@@ -56,13 +63,13 @@ for one in expected init; do
     "$root/bin/lora" predict --adapter="$golden/gpt2-text/$one" --model="$golden/gpt2-text/model" \
         --data.max_new_tokens=16 "$work/prompts" >"$work/$one" 2>>"$work/log" || fail "lora predict of $one"
 done
-ask load mine,start 4 40 "$work/prompts" "$work/expected,$work/init" $server
+attack load mine,start 4 40 "$work/prompts" "$work/expected,$work/init" $server
 kill $server
 ended 0
 
 # who sends no whole request in time
 serve "${texts[@]}" --body_timeout=1
-ask dribble mine 1
+attack dribble mine 1
 kill $server
 ended 0
 

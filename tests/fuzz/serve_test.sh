@@ -15,7 +15,7 @@ attack() {
     await 60 grep -q "^listening on" "$work/out"
     for what in "${@:2}"; do
         # shellcheck disable=SC2086
-        python3 "$root/tests/support/serve_client.py" "$(sed 's/^listening on //' "$work/out")" secret $what >"$work/said" 2>&1 ||
+        python3 "$root/tests/support/serve_attack.py" "$(sed 's/^listening on //' "$work/out")" secret $what >"$work/said" 2>&1 ||
             { cat "$work/said" >>"$work/log"; fail "$name: $what"; }
         cat "$work/said"
     done

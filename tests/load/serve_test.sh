@@ -14,7 +14,7 @@ done
     --adapter=start="$golden/gpt2-text/init" >"$work/out" 2>"$work/log" &
 server=$!
 await 20 grep -q "^listening on" "$work/out"
-python3 "$root/tests/support/serve_client.py" "$(sed 's/^listening on //' "$work/out")" secret load mine,start \
+python3 "$root/tests/support/serve_attack.py" "$(sed 's/^listening on //' "$work/out")" secret load mine,start \
     "${SECONDS_EACH:-120}" "${CLIENTS:-200}" "$work/prompts" "$work/expected,$work/init" $server || fail "under load"
 kill $server
 wait $server || fail "the server ended with $?"
