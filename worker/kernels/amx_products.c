@@ -73,35 +73,45 @@ BF16 static void pack_turned(uint16_t *out, const uint16_t *w, int64_t ldw, int6
         }
 }
 
-/* The same of a strip of w's columns: outputs [0, outs) of `count` rows. */
+/* The same of a strip of w's columns: outputs [0, outs) of `count` rows. Two rows of 32 outputs become the pairs of two tiles. */
 BF16 static void pack_straight(uint16_t *out, const uint16_t *w, int64_t ldw, int64_t outs, int64_t count)
 {
-    for (int64_t k = 0; k < count; k += DEEP)
-        for (int64_t v = 0; v < WIDE; v++, out += TILE)
-            for (int64_t i = 0; i < SIDE; i++) {
-                const int64_t term = k + 2 * i, left = term < count ? outs - v * SIDE : 0;
-                const uint16_t *at = left > 0 ? w + term * ldw + v * SIDE : w;
-                _mm512_store_si512(out + i * DEEP, load_pairs(at, ldw, left > 0 && term + 1 < count, left));
-            }
+    uint16_t order[2][DEEP];
+    for (int i = 0; i < DEEP; i++)
+        for (int v = 0; v < WIDE; v++)
+            order[v][i] = (uint16_t)(v * SIDE + i / 2 + i % 2 * DEEP); /* the second row's numbers follow the first's */
+    const __m512i first = _mm512_loadu_si512(order[0]), second = _mm512_loadu_si512(order[1]);
+    const __mmask32 there = first_lanes(outs);
+    for (int64_t k = 0; k < count; k += DEEP, out += WIDE * TILE)
+        for (int64_t i = 0; i < SIDE; i++) {
+            const int64_t term = k + 2 * i;
+            const __m512i none = _mm512_setzero_si512();
+            const __m512i even = term < count ? _mm512_maskz_loadu_epi16(there, w + term * ldw) : none;
+            const __m512i odd = term + 1 < count ? _mm512_maskz_loadu_epi16(there, w + (term + 1) * ldw) : none;
+            _mm512_store_si512(out + i * DEEP, _mm512_permutex2var_epi16(even, first, odd));
+            _mm512_store_si512(out + TILE + i * DEEP, _mm512_permutex2var_epi16(even, second, odd));
+        }
 }
 
 /* ---- tiles --------------------------------------------------------------------------- */
 
-/* y[rows,outs] += the products of a strip, whose tiles are [steps][WIDE]. */
+/* y[rows,outs] += the products of a strip, whose tiles are [steps][WIDE]; = with `fresh`. */
 typedef struct TileStrip {
     float *y;
     int64_t ldy, outs;
     const uint16_t *packed;
     int64_t steps;
+    bool fresh;
 } TileStrip;
 
-/* The sums where a tile can be read and written: y itself, or at the edges a copy. */
+/* Where a tile of sums can be read and written: y itself, or at the edges a copy. */
 AMX_INLINE float *begin_sums(const TileStrip *s, float *y, float *copy, int64_t rows, int64_t outs, int64_t *stride)
 {
-    *stride = rows == SIDE && outs == SIDE ? s->ldy : SIDE;
-    if (*stride == s->ldy)
+    const bool whole = rows == SIDE && outs == SIDE;
+    *stride = (whole ? s->ldy : SIDE) * (int64_t)sizeof(float);
+    if (whole)
         return y;
-    for (int64_t r = 0; r < SIDE; r++)
+    for (int64_t r = 0; r < SIDE && !s->fresh; r++)
         _mm512_store_ps(copy + r * SIDE, r < rows ? _mm512_maskz_loadu_ps((__mmask16)first_lanes(outs), y + r * s->ldy)
                                                   : _mm512_setzero_ps());
     return copy;
@@ -128,13 +138,19 @@ AMX_INLINE void block(const TileStrip *s, float *y, const uint16_t *x, int64_t n
         at[i] = y + r * SIDE * s->ldy + v * SIDE;
         sums[i] = begin_sums(s, at[i], copy[i], r + 1 == high ? rows : SIDE, v + 1 == wide ? outs : SIDE, &stride[i]);
     }
-    _tile_loadd(0, sums[0], stride[0] * (int64_t)sizeof(float));
-    if (wide == 2)
-        _tile_loadd(1, sums[1], stride[1] * (int64_t)sizeof(float));
-    if (high == 2)
-        _tile_loadd(2, sums[2], stride[2] * (int64_t)sizeof(float));
-    if (high == 2 && wide == 2)
-        _tile_loadd(3, sums[3], stride[3] * (int64_t)sizeof(float));
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    if (!s->fresh) {
+        _tile_loadd(0, sums[0], stride[0]);
+        if (wide == 2)
+            _tile_loadd(1, sums[1], stride[1]);
+        if (high == 2)
+            _tile_loadd(2, sums[2], stride[2]);
+        if (high == 2 && wide == 2)
+            _tile_loadd(3, sums[3], stride[3]);
+    }
     const uint16_t *w = s->packed;
     for (int64_t k = 0; k < s->steps; k++, x += TILE, w += WIDE * TILE) {
         _tile_loadd(4, x, ROW_BYTES);
@@ -151,13 +167,13 @@ AMX_INLINE void block(const TileStrip *s, float *y, const uint16_t *x, int64_t n
         if (high == 2 && wide == 2)
             _tile_dpbf16ps(3, 5, 7);
     }
-    _tile_stored(0, sums[0], stride[0] * (int64_t)sizeof(float));
+    _tile_stored(0, sums[0], stride[0]);
     if (wide == 2)
-        _tile_stored(1, sums[1], stride[1] * (int64_t)sizeof(float));
+        _tile_stored(1, sums[1], stride[1]);
     if (high == 2)
-        _tile_stored(2, sums[2], stride[2] * (int64_t)sizeof(float));
+        _tile_stored(2, sums[2], stride[2]);
     if (high == 2 && wide == 2)
-        _tile_stored(3, sums[3], stride[3] * (int64_t)sizeof(float));
+        _tile_stored(3, sums[3], stride[3]);
     for (int i = 0; i < 4; i++)
         if (i / 2 < high && i % 2 < wide)
             end_sums(s, at[i], sums[i], i / 2 + 1 == high ? rows : SIDE, i % 2 + 1 == wide ? outs : SIDE);
@@ -188,6 +204,7 @@ typedef struct TileProduct {
     int64_t ldw;
     bool turned; /* outputs are rows of w, else its columns */
     int64_t N, outs, terms;
+    float beta;
     uint16_t *room;
 } TileProduct;
 
@@ -219,7 +236,9 @@ AMX static void multiply_strip(const TileProduct *p, const uint16_t *x, int64_t 
         pack_turned(packed, p->w + o * p->ldw + k, p->ldw, outs, count);
     else
         pack_straight(packed, p->w + k * p->ldw + o, p->ldw, outs, count);
-    const TileStrip s = { p->y + n * p->ldy + o, p->ldy, outs, packed, (count + DEEP - 1) / DEEP };
+    const TileStrip s = {
+        p->y + n * p->ldy + o, p->ldy, outs, packed, (count + DEEP - 1) / DEEP, k == 0 && p->beta == 0
+    };
     if (outs > SIDE)
         down(&s, x, rows, 2);
     else
@@ -241,19 +260,19 @@ AMX static void multiply_block(const TileProduct *p, const uint16_t *x, int64_t 
     }
 }
 
-/* y[N,outs] *= beta; 0 also of what is no number. */
-static void scale(const TileProduct *p, float beta)
+/* y[N,outs] *= beta */
+static void scale(const TileProduct *p)
 {
 #pragma omp parallel for if (p->N > 1)
     for (int64_t n = 0; n < p->N; n++)
         for (int64_t o = 0; o < p->outs; o++)
-            p->y[n * p->ldy + o] = beta == 0 ? 0 : beta * p->y[n * p->ldy + o];
+            p->y[n * p->ldy + o] *= p->beta;
 }
 
-static void compute(const TileProduct *p, float beta)
+static void compute(const TileProduct *p)
 {
-    if (beta != 1)
-        scale(p, beta);
+    if (p->beta != 0 && p->beta != 1)
+        scale(p);
     for (int64_t n = 0; n < p->N; n += BF16_ROWS) {
         const int64_t rows = least(BF16_ROWS, p->N - n), groups = (rows + SIDE - 1) / SIDE;
         for (int64_t k = 0; k < p->terms; k += BF16_DEPTH) {
@@ -274,13 +293,13 @@ static uint16_t *at_line(float *room)
 static void nt(float *y, int64_t ldy, const float *x, int64_t ldx, const uint16_t *w, int64_t N, int64_t O, int64_t I,
                float beta, float *room)
 {
-    compute(&(TileProduct){ y, ldy, x, ldx, w, I, true, N, O, I, at_line(room) }, beta);
+    compute(&(TileProduct){ y, ldy, x, ldx, w, I, true, N, O, I, beta, at_line(room) });
 }
 
 static void nn(float *y, int64_t ldy, const float *x, int64_t ldx, const uint16_t *w, int64_t N, int64_t I, int64_t O,
                float beta, float *room)
 {
-    compute(&(TileProduct){ y, ldy, x, ldx, w, I, false, N, I, O, at_line(room) }, beta);
+    compute(&(TileProduct){ y, ldy, x, ldx, w, I, false, N, I, O, beta, at_line(room) });
 }
 
 const Bf16Products bf16_amx = { nt, nn, bf16_round };

@@ -94,7 +94,8 @@ static void check(Shape shape)
 static void they_are_the_plain_loops(void)
 {
     static const int64_t sizes[][3] = {
-        { 1, 1, 1 },     { 3, 5, 2 },     { 8, 48, 32 },    { 9, 49, 33 },     { 17, 64, 31 },  { 16, 16, 32 },
+        { 1, 1, 1 },     { 3, 5, 2 },     { 8, 48, 32 },    { 9, 49, 33 },     { 17, 64, 31 },
+        { 16, 16, 32 },  { 3, 11, 40 }, /* rows lie 16 apart, as those of a tile */
         { 48, 40, 800 }, { 7, 17, 1537 }, { 1025, 16, 20 }, { 12, 100, 3073 }, { 33, 768, 96 },
     };
     for (size_t i = 0; i < COUNT_OF(sizes); i++)
