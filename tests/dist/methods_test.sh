@@ -21,11 +21,11 @@ alike() {
     done
 }
 
-# the same, and kills: a worker dies, then the server behind a checkpoint and before the next
+# the same, and kills: a worker dies, then the server behind a checkpoint and before the next. $longer: options of the long run
 method() {
     local name=$1 before=$(sha256sum "$root/tests/golden/$2/model/model.safetensors")
     alike "$@"
-    steps=300 bits+=(--train.num_train_epochs=30)
+    steps=300 bits+=(--train.num_train_epochs=30 "${longer[@]}")
     reference "$work/$name-long"
     want=$(sha "$work/$name-long")
     start_ps "$work/$name-killed"
@@ -47,11 +47,11 @@ method() {
     [ "$(sha256sum "$case_dir/model/model.safetensors")" = "$before" ] || fail "$name changed the model's file"
 }
 
-# the best evaluation's values, with what belongs to them, are what is left at the end
+# NAME CASE METRIC MOST [option...]: the best evaluation's values, with what belongs to them, are what is left at the end
 best() {
     local out=$work/$1-best golden=$root/tests/golden/$2 step
     "$root/bin/lora" train "$golden/run.yaml" --train.output_dir="$out" --train.eval_strategy=steps --train.eval_steps=6 \
-        --train.save_strategy=steps --train.save_steps=6 --train.load_best_model_at_end=true --train.metric_for_best_model="$3" \
+        --train.save_strategy=steps --train.save_steps=6 --train.load_best_model_at_end=true --train.metric_for_best_model="$3" "${@:5}" \
         >"$work/log" 2>&1 || fail "$1: a run that keeps its best ended with $?"
     step=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["best_global_step"])' "$out/trainer_state.json")
     cmp "$out/adapter_model.safetensors" "$out/checkpoint-$step/adapter_model.safetensors" >"$work/log" 2>&1 ||
@@ -75,6 +75,7 @@ sys.exit(abs(here - there) > 1e-6)
 END
 }
 
+longer=()
 balanced
 alike weights bert-tokcls-balanced --train.eval_strategy=no
 alike dora bert-rslora-dora --train.loraplus_lr_ratio=4 --train.weight_decay=0 --train.loraplus_weight_decay=0.05
@@ -85,5 +86,10 @@ cmp -s <(grep -o '"learning_rate":[^,}]*' "$work/plateau-killed/metrics.jsonl") 
 [ "$(grep -o '"learning_rate":[^,}]*' "$work/plateau-long/metrics.jsonl" | sort -u | wc -l)" -gt 2 ] || fail "plateau: no rate fell"
 method pissa bert-pissa
 best pissa bert-pissa eval_loss 39
+# the last mask, which holds to the end, lies between the two kills of the server
+longer=(--lora.tfinal=200)
 method adalora bert-adalora --lora.total_step=null --lora.tfinal=5 --lora.deltaT=2
-best adalora bert-adalora eval_f1 65
+longer=()
+# the best is early, when more ranks were there than at the end
+best adalora bert-adalora eval_loss 50 --train.warmup_steps=64 --train.learning_rate=0.5
+! cmp -s "$work/adalora-best/adapter_config.json" "$work/adalora-best/checkpoint-60/adapter_config.json" || fail "adalora: the best has the last's ranks"

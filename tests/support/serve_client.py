@@ -159,6 +159,8 @@ def options(right, text):
     # (those of the prompt do not count)
     fewer = answer(path, {**wanted, "prompt": [ids[3]] * 4, "max_tokens": 60, "logit_bias": {str(ids[3]): 100}, "frequency_penalty": 2})["choices"][0]["token_ids"]
     check("a frequency penalty ends a repetition", 30 <= fewer.count(ids[3]) < 60 and fewer[:30] == [ids[3]] * 30, fewer)
+    fewer = answer(path, {**wanted, "prompt": [ids[3]] * 30, "max_tokens": 30, "logit_bias": {str(ids[3]): 100}, "frequency_penalty": 2})["choices"][0]["token_ids"]
+    check("what the prompt repeats is not penalised", fewer == [ids[3]] * 30, fewer)
     once = answer(path, {**wanted, "logit_bias": {str(i): 20 for i in range(8)}, "presence_penalty": 2})["choices"][0]["token_ids"]
     check("another text with a presence penalty", once != answer(path, {**wanted, "logit_bias": {str(i): 20 for i in range(8)}})["choices"][0]["token_ids"], once)
 
